@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
+from tests.worlds import trade_once
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings
-from tradebot.cycle import ask, trade_once
+from tradebot.desk.proposals import propose
 from tradebot.model.bar import Quote, Session
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
@@ -195,7 +196,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
 def cycle_s(prepared: World) -> float:
     """Run one cycle and return its wall time in seconds."""
     began = time.perf_counter()
-    cycle = trade_once(prepared, CALL, ask(prepared, prepared.reader.clock().now))
+    cycle = trade_once(prepared, CALL, propose(prepared, prepared.reader.clock().now))
     elapsed_s = time.perf_counter() - began
     assert len(cycle.candidates) == len(prepared.rules.universe), "every symbol must have been decided on"
     return elapsed_s

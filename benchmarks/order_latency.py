@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import verb as init
+from tests.worlds import trade_once
 from tradebot.app.connecting import SANDBOX_KEY
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.cycle import ask, trade_once
+from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.exchange.state import LOG_FILE
@@ -103,7 +104,7 @@ def decided(app: App) -> CandidateRecord:
     """Return a candidate with every gate's decision, as they are written down with each intent."""
     call = Call(Job.TRADE_ONCE, app.now().date(), "benchmark", "benchmark")
     world = app.world(dry_run=True)
-    return trade_once(world, call, ask(world, app.now())).candidates[0]
+    return trade_once(world, call, propose(world, app.now())).candidates[0]
 
 
 class Commit:

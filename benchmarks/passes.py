@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve()
 SMALLEST = bool(os.environ.get("BENCHMARKS_SMALLEST"))
@@ -66,7 +65,7 @@ def measure_cycle(size: int) -> Measured:
     from datetime import timedelta
 
     from benchmarks import cycle
-    from tradebot import cycle as passes
+    from tests.worlds import trade_once
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.desk.scoring import score
@@ -89,17 +88,13 @@ def measure_cycle(size: int) -> Measured:
         def passes(self, since: datetime) -> Sequence[CycleRecord]:
             return self._stored.passes(since)
 
-    # In earlier checkouts, a pass asked the strategies itself.
-    trade: Any = passes.trade_once
-    first = [passes.ask] if hasattr(passes, "ask") else []
-
     def cycle_s(number: int) -> float:
         """Return the processor seconds of one cycle; each is a pass of its own."""
         calls = [Call(job, day, f"open+{number}m", "benchmark") for job in (Job.SCORE, Job.TRADE_ONCE)]
         clock = prepared.reader.clock()
         began = time.process_time()
         score(prepared, calls[0], replace(clock, now=clock.now + timedelta(seconds=number)))
-        done = trade(prepared, calls[1], *(ask(prepared, clock.now) for ask in first))
+        done = trade_once(prepared, calls[1])
         elapsed_s = time.process_time() - began
         assert len(done.candidates) == size, "every symbol must have been decided on"
         return elapsed_s

@@ -12,10 +12,12 @@ from tradebot import cycle
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.desk.look import for_entries, for_exits
+from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
 from tradebot.model.limits import ExitRules, Limits
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.ports.world import Call, Rules, World
 
@@ -92,9 +94,15 @@ def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:
     return Call(job, DAY, slot, "test")
 
 
-def trade_once(world: World, call: Call) -> CycleRecord:
-    """Ask the strategies, then run a pass of entries at once, as the verb does."""
-    return cycle.trade_once(world, call, cycle.ask(world, world.reader.clock().now))
+def trade_once(world: World, call: Call, proposed: Proposals | None = None) -> CycleRecord:
+    """Ask the strategies unless they were, then run a pass of entries at once, as the verb does."""
+    proposed = proposed or propose(world, world.reader.clock().now)
+    return cycle.trade_once(world, call, for_entries(world, proposed), proposed)
+
+
+def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
+    """Run a pass of exits, as the verb does."""
+    return cycle.evaluate_exits(world, call, for_exits(world), ended)
 
 
 def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:

@@ -38,6 +38,7 @@ def run(
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
+    from tradebot.desk.look import for_exits
     from tradebot.model.record import CandidateRecord, Job
 
     ended = dict[str, CandidateRecord]()
@@ -54,7 +55,7 @@ def run(
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clocks.now, dry_run=dry_run):
-            data = pass_data(app, evaluate_exits(world, call, ended, clocks))
+            data = pass_data(app, evaluate_exits(world, call, for_exits(world, clocks), ended))
         data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now))) if noted else data
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)

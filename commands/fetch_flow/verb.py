@@ -97,7 +97,7 @@ def run(
     from commands.shared.in_turn import in_turn
     from commands.shared.not_run import refused_report
     from jobs.claims import Refused
-    from tradebot.cycle import fetch_flow
+    from tradebot.desk.fetching import fetch_flow
 
     requests = _wanted_requests(app, endpoints, symbols)
     named = bool(endpoints or symbols)

@@ -95,7 +95,7 @@ def _times(line: "Line") -> str:
 
 
 def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
-    from tradebot.timetable.broker_calendar import differences
+    from tradebot.timetable.sessions import differences
 
     if not moments:
         return ()

@@ -72,13 +72,13 @@ def ask_if_due(
 
     The world's ledger is only read. If it can't be read, the pass itself will say more.
     """
-    from tradebot.cycle import ask
+    from tradebot.desk.proposals import propose
 
     with Asked() as asked:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
             # A dry run asks everyone, whatever their own clocks say.
             entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
-            asked.proposed = ask(world, clock.now, entries)
+            asked.proposed = propose(world, clock.now, entries)
     return asked
 
 

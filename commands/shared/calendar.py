@@ -21,7 +21,7 @@ def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
 
     Raises TradebotError if a pass of entries can't ask it: entries need both calendars and the clock to agree.
     """
-    from tradebot.timetable.broker_calendar import is_due
+    from tradebot.timetable.sessions import is_due
 
     app.ensure_calendar(clock.now)
     if job in ASKING and is_due(app.ledger, clock):
@@ -55,7 +55,7 @@ class CalendarKeeper:
 
     def is_due(self) -> bool:
         """Return True if the calendar should be asked now; that is found out whenever the clock was read."""
-        from tradebot.timetable.broker_calendar import is_due
+        from tradebot.timetable.sessions import is_due
 
         if self._clock is not None:
             self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock)

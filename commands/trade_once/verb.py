@@ -42,6 +42,7 @@ def run(
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
+    from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
     submission = None if candidates is None else read(app, candidates)
@@ -66,7 +67,8 @@ def run(
             note_bad_lines(world, candidates, submission, clocks.now)
         with recorded(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
-            return entries(pass_data(app, trade_once(world, call, answer, sent, clocks)), candidates, submission)
+            cycle = trade_once(world, call, for_entries(world, answer, clocks), answer, sent)
+            return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)
     if isinstance(data, Refused):

@@ -15,7 +15,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
-from tradebot.timetable.broker_calendar import NEAR_END_DAYS, calendar_end, difference, last_asked
+from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
 
 FIRST = date(2026, 1, 1)
 days = st.integers(0, 120).map(lambda count: FIRST + timedelta(days=count))

@@ -13,8 +13,8 @@ from tests.builders import DAY, LIMITS, NOW, fill, limits
 from tests.orders.test_working_orders import exits, leaving, sent
 from tests.test_cycle import EXIT_CALL, bought, ends
 from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits, flatten
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.cycle import flatten
 from tradebot.desk.agreement import differences
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError

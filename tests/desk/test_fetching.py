@@ -6,8 +6,7 @@ from datetime import date, datetime, timedelta
 
 from tests.builders import DAY, LIMITS, NOW
 from tests.worlds import NAMES, Scene, call
-from tradebot.cycle import fetch_flow
-from tradebot.desk.fetching import MAX_FAILURES, Fetched, needed_facts
+from tradebot.desk.fetching import MAX_FAILURES, Fetched, fetch_flow, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.exits.lists import parse
 from tradebot.model.bar import ClockReading

@@ -8,8 +8,7 @@ import pytest
 
 from tests.builders import CASH, HALTS, NOW, limits
 from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.halting import accept_causes, halt_for, halt_for_crash_loop, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError

@@ -6,8 +6,7 @@ import pytest
 
 from tests.builders import CASH, HALTS, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
-from tests.worlds import call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import call, evaluate_exits, trade_once, wanted
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself

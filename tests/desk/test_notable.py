@@ -10,9 +10,8 @@ import pytest
 
 from tests.builders import NOW, SESSION, exit_rules, limits
 from tests.venues import REJECTED, FixedStrategy
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.state.events import JsonlEvents, last_events
-from tradebot.cycle import evaluate_exits
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.limits import Protection

@@ -10,10 +10,9 @@ import pytest
 
 from tests.builders import DAY, NOW, SESSION
 from tests.venues import FixedStrategy, opening
-from tests.worlds import Scene, call, wanted
-from tradebot import cycle
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.own_slots import FIRST_SEEN, finish
-from tradebot.desk.proposals import Proposals
+from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
@@ -78,13 +77,13 @@ def asked(scene: Scene, *strategies: Strategy, dry_run: bool = False, times: str
     world = replace(scene.world(dry_run=dry_run), strategies=strategies)
     own = {"flow": OwnRules(world.rules.universe, world.rules.limits, times=times)} if times else {}
     world = replace(world, rules=replace(world.rules, own=own))
-    return cycle.ask(world, scene.venue.now, None if dry_run else ENTRIES)
+    return propose(world, scene.venue.now, None if dry_run else ENTRIES)
 
 
 def entries(scene: Scene, *strategies: Strategy, slot: str | None = None) -> CycleRecord:
     """Run a pass of entries as the verb does."""
     name = slot or f"at {scene.venue.now:%H:%M}"
-    return cycle.trade_once(scene.world(), call(slot=name), asked(scene, *strategies))
+    return trade_once(scene.world(), call(slot=name), asked(scene, *strategies))
 
 
 def later(scene: Scene, minutes: int) -> None:
@@ -177,7 +176,7 @@ def test_a_pass_that_asked_while_another_one_did_the_slot_sends_nothing_for_it()
     scene, strategy = a_scene(), Clocked("at open+25m", "AAPL", "MSFT")
     slower = asked(scene, strategy)
     entries(scene, strategy)
-    record = cycle.trade_once(scene.world(), call(slot="slower"), slower)
+    record = trade_once(scene.world(), call(slot="slower"), slower)
     assert (record.candidates, sent(scene)) == ((), ["AAPL", "MSFT"])
     assert [(refusal.slot, refusal.decision.reason) for refusal in record.refused_strategies] == [
         ("open+25m", Reason.SLOT_TAKEN)
@@ -200,16 +199,16 @@ def test_of_two_passes_that_find_a_missed_slot_one_records_it_even_if_it_gives_w
     scene, strategy = a_scene(), Clocked("at open+10m for 10m")
     first, second = asked(scene, strategy), asked(scene, strategy)
     for _ in range(2):
-        assert len(cycle.trade_once(scene.world(), call(), first).refused_strategies) == 1
+        assert len(trade_once(scene.world(), call(), first).refused_strategies) == 1
     other = replace(call(slot="other"), by="another")
-    assert cycle.trade_once(scene.world(), other, second).refused_strategies == ()
+    assert trade_once(scene.world(), other, second).refused_strategies == ()
 
 
 def test_a_slot_whose_deadline_passes_before_its_candidates_are_judged_is_missed() -> None:
     scene, strategy = a_scene(), Clocked("at open+25m for 10m")
     proposed = asked(scene, strategy)
     later(scene, 5)
-    record = cycle.trade_once(scene.world(), call(), proposed)
+    record = trade_once(scene.world(), call(), proposed)
     assert (record.candidates, sent(scene)) == ((), [])
     assert told(record) == [("open+25m", Reason.SLOT_MISSED, 600, 600)]
 
@@ -280,7 +279,7 @@ def test_a_slot_with_one_pass_is_done_if_its_orders_fill_and_reach_the_targets(
 def test_in_shadow_a_slot_is_done_once_what_it_wants_would_have_been_sent() -> None:
     scene, strategy = a_scene(), Targeting(20)
     world = replace(scene.world(), orders=None, shadow=True)
-    record = cycle.trade_once(world, call(), asked(scene, strategy))
+    record = trade_once(world, call(), asked(scene, strategy))
     assert [each.terminal.reason for each in record.candidates if each.terminal] == [Reason.SHADOW]
     later(scene, 10)
     assert told(entries(scene, strategy)) == []
@@ -341,7 +340,7 @@ def test_a_dry_run_asks_everyone_and_claims_nothing() -> None:
     scene, strategy = a_scene(), Clocked("at close-20m")
     proposed = asked(scene, strategy, dry_run=True)
     assert (strategy.asked, len(proposed.candidates)) == ([""], 1)
-    cycle.trade_once(scene.world(dry_run=True), call(), proposed)
+    trade_once(scene.world(dry_run=True), call(), proposed)
     assert own_claims(scene) == []
 
 
@@ -408,7 +407,7 @@ def test_each_pass_of_a_slot_sees_the_bars_that_were_closed_at_its_start() -> No
     scene, bars = a_scene(), Bars()
     for strategy in (WithBars("at open+25m"), WithBars("")):
         world = replace(scene.world(), strategies=[strategy], bars=bars)
-        cycle.ask(world, NOW, ENTRIES)
+        propose(world, NOW, ENTRIES)
     assert bars.until == [SESSION.open + timedelta(minutes=25), NOW]
 
 
@@ -439,7 +438,7 @@ def test_an_order_of_a_slot_that_lasts_for_sessions_is_not_sent_again_on_the_nex
     tomorrow(scene)
     world = replace(scene.world(), strategies=[strategy])
     tuesday = replace(call(slot="tuesday"), session=DAY + timedelta(days=1))
-    record = cycle.trade_once(world, tuesday, cycle.ask(world, scene.venue.now, ENTRIES))
+    record = trade_once(world, tuesday, propose(world, scene.venue.now, ENTRIES))
     assert strategy.asked == ["first session of week open+25m"] * 2
     (again,) = record.candidates
     assert again.terminal is not None

@@ -10,8 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import LISTED, NOW, fill, quote
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, parse
 from tradebot.exits.rules import evaluate

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, SECTORS
 from tests.venues import LOST
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book, Stake

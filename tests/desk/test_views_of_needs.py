@@ -10,8 +10,7 @@ import pytest
 
 from tests.builders import CASH, NOW
 from tests.venues import Wanting
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot import cycle
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.views import MOST_BARS_TOGETHER, Seen, Sights
 from tradebot.errors import TemporaryError
 from tradebot.model.limits import OwnRules
@@ -127,7 +126,7 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
         trade_once(buying, call(slot=name))
         scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
         scene.later(3600)
-    cycle.evaluate_exits(scene.world(), call(slot="book"))
+    evaluate_exits(scene.world(), call(slot="book"))
     strategy = asking(lots=True, equity=True)
     asked = world(scene, strategy)
     quarter = OwnRules(scene.universe, scene.limits, Decimal("0.25"))

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, NOW, fill
-from tests.worlds import Scene, call
+from tests.worlds import Scene, call, evaluate_exits
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.cycle import evaluate_exits
 from tradebot.desk.snapshot import take
 from tradebot.desk.watching import watch
 from tradebot.model.candidate import Side

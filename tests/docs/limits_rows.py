@@ -23,7 +23,7 @@ HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
-PEAK = "tests/desk/test_peak_equity.py"
+PEAK = "tests/desk/test_halting_peak_equity.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
@@ -99,8 +99,8 @@ ROWS = (
     Row("gross exposure and buying power after the fill", "limits.max_gross_fraction",
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
     Row("an entry as a share of what the quote shows on the other side", "execution.max_quote_share",
-        (Gate.LIQUIDITY,), ("tradebot.gates.execution.liquidity",),
-        ("tests/gates/test_execution.py::test_an_entry_takes_at_most_its_share_of_what_the_other_side_shows",)),
+        (Gate.LIQUIDITY,), ("tradebot.gates.sizing.liquidity",),
+        ("tests/gates/test_sizing_execution.py::test_an_entry_takes_at_most_its_share_of_what_the_other_side_shows",)),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
     Row("concentration in a theme, which may cut across sectors; a symbol that isn't listed is refused",
@@ -141,7 +141,7 @@ ROWS = (
         (Gate.SEND,), ("tradebot.orders.sending._too_late",),
         ("tests/orders/test_sending.py::test_an_entry_on_a_desk_that_is_too_old_is_kept_back_with_its_age",)),
     Row("a target this close to what is held counts as reached", "limits.target_tolerance_fraction", (Gate.TARGET,),
-        ("tradebot.desk.targets.change_to",), ("tests/desk/test_targets.py::*",)),
+        ("tradebot.desk.proposals.change_to",), ("tests/desk/test_proposals_targets.py::*",)),
     Row("with the book full, a strategy's weakest position gives way to a clearly better candidate", "displacement",
         (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.displacing.make_room"),
         ("tests/gates/test_displacement.py::*", "tests/orders/test_displacing.py::*")),
@@ -151,10 +151,10 @@ ROWS = (
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
     Row("a strategy's own daily loss, with the positions that it closed and those that it holds",
         "strategies.NAME.limits.max_daily_loss_fraction", (Gate.OWN_DAILY_LOSS,),
-        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.day_results.day_results"),
-        (OPTION, "tests/desk/test_day_results.py::*")),
+        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.stakes.day_results"),
+        (OPTION, "tests/desk/test_stakes_day_results.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
-        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.peak_equity.remember"),
+        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.halting.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",

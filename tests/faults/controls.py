@@ -22,8 +22,7 @@ from tradebot.adapters.recovery import backups, quarantine, rebuild
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
-from tradebot.desk import agreement, snapshot
-from tradebot.desk import gaps as desk_gaps
+from tradebot.desk import agreement, concluding, snapshot
 from tradebot.desk.stakes import stakes
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure
@@ -38,7 +37,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
-from tradebot.orders import protecting, sending, working_orders
+from tradebot.orders import entering, protecting, sending, working_orders
 from tradebot.orders.changes import cancel_order
 from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
@@ -130,7 +129,7 @@ def gate_after_the_post() -> None:
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT)
 
     honest = sending.send
-    vars(cycle)["send"] = send
+    vars(entering)["send"] = send
 
 
 def unknown_is_rejected() -> None:
@@ -212,12 +211,12 @@ def no_pairs() -> None:
 
 def gaps_untold() -> None:
     """Tell nothing of shares without a stop."""
-    vars(cycle)["with_gaps"] = lambda world, desk, record: record
+    vars(concluding)["with_gaps"] = lambda world, desk, record: record
 
 
 def gaps_cut_short() -> None:
     """Take an exit that was sent for the end of a gap."""
-    vars(desk_gaps)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
+    vars(concluding)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
 
 
 def loosen() -> None:

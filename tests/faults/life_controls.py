@@ -51,8 +51,8 @@ def nothing_rests() -> None:
 
 def exits_for_more() -> None:
     """Exits are for twice the shares, and the venue is asked to open what is beyond them."""
-    usual = vars(protecting)["_protectable"]
-    vars(protecting)["_protectable"] = lambda *given: 2 * usual(*given)
+    usual = vars(protecting)["protectable"]
+    vars(protecting)["protectable"] = lambda *given: 2 * usual(*given)
 
 
 def first_rule_counts() -> None:

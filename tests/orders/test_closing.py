@@ -7,8 +7,7 @@ import pytest
 
 from tests.builders import limits
 from tests.venues import LOST, FixedStrategy, Wanting
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
@@ -150,11 +149,12 @@ def test_a_close_and_an_entry_on_one_symbol_do_not_meet_in_one_pass() -> None:
 def test_a_want_that_is_too_old_closes_nothing() -> None:
     scene = Scene()
     holding(scene)
-    from tradebot import cycle
+    from tests.worlds import trade_once
+    from tradebot.desk.proposals import propose
 
     asked = world(scene, Close("AAPL", "enough"))
-    proposed = cycle.ask(asked, scene.venue.now)
+    proposed = propose(asked, scene.venue.now)
     scene.later(3600)
-    found = only(cycle.trade_once(asked, call(slot="open+150m"), proposed))
+    found = only(trade_once(asked, call(slot="open+150m"), proposed))
     assert found.terminal is not None
     assert (found.terminal.gate, found.terminal.reason) == (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED)

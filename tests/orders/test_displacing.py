@@ -8,8 +8,7 @@ import pytest
 
 from tests.builders import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.own_slots import finish_judged
 from tradebot.exits.why import Part, parse
 from tradebot.model.candidate import Candidate, Purpose, Side

@@ -7,8 +7,8 @@ import pytest
 
 from tests.builders import EXITS
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits, flatten
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
 from tradebot.model.account import BrokerView

@@ -7,8 +7,7 @@ import pytest
 
 from tests.builders import NOW
 from tests.venues import LOST
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.reasons import Reason

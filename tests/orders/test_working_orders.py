@@ -9,8 +9,7 @@ import pytest
 
 from tests.builders import SESSION, fill, limits
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side

@@ -7,8 +7,7 @@ import pytest
 
 from tests.builders import limits
 from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.execution import Execution, LastStep, Style

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, fill
 from tests.reconciliation.test_activities import activity
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import ADOPTED, FOREIGN

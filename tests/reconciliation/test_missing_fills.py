@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.builders import CASH, NOW, books
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
 from tests.venues import FakeReader
-from tests.worlds import Scene, call
-from tradebot.cycle import evaluate_exits, flatten
+from tests.worlds import Scene, call, evaluate_exits
+from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerView

@@ -9,8 +9,7 @@ import pytest
 from tests.builders import DAY, EXITS, LISTED, SESSION, ago, best_price
 from tests.reconciliation.test_activities import activity, holding
 from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.profit_target import ProfitTarget

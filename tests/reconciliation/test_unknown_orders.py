@@ -12,9 +12,9 @@ from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.cycle import evaluate_exits, flatten
+from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side

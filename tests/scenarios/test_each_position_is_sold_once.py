@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, SESSION
 from tests.venues import LOST, FakeVenue
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent
 from tradebot.model.order import Outcome, Reply

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.builders import DAY, NOW, SESSION, quote
-from tests.worlds import Scene, call
-from tradebot import cycle
+from tests.worlds import Scene, call, trade_once
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings, strategies
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
+from tradebot.desk.proposals import propose
 from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.record import CycleRecord
@@ -111,7 +111,7 @@ def world_of(scene: Scene, settings: Settings) -> World:
 
 def entries(scene: Scene, settings: Settings) -> CycleRecord:
     world = world_of(scene, settings)
-    return cycle.trade_once(world, call(slot=f"at {scene.venue.now:%H:%M}"), cycle.ask(world, scene.venue.now, ENTRIES))
+    return trade_once(world, call(slot=f"at {scene.venue.now:%H:%M}"), propose(world, scene.venue.now, ENTRIES))
 
 
 def rebalanced(scene: Scene, settings: Settings) -> Counter[tuple[str, str]]:

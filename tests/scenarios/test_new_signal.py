@@ -16,8 +16,7 @@ from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.cycle import fetch_flow
-from tradebot.desk.fetching import needed_facts
+from tradebot.desk.fetching import fetch_flow, needed_facts
 from tradebot.desk.scoring import score
 from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError

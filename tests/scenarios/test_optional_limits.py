@@ -8,8 +8,7 @@ import yaml
 
 from tests.bot import Bot, log
 from tests.builders import OPTIONS, limits
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job

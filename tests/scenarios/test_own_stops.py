@@ -8,8 +8,7 @@ import pytest
 
 from tests.reconciliation.test_activities import activity, happens
 from tests.venues import ACCEPTED, LOST
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.lists import Exits
 from tradebot.model.candidate import Purpose, Side

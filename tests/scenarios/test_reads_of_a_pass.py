@@ -7,9 +7,8 @@ import pytest
 
 from tests.builders import NOW, fill
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.cycle import evaluate_exits
 from tradebot.model.record import Job
 from tradebot.reconciliation.catch_up import catch_up, read_view
 from tradebot.reconciliation.read_books import read_books

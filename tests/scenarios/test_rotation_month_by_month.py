@@ -102,7 +102,7 @@ def test_a_month_that_is_cut_short_goes_on_after_a_restart_and_buys_each_fund_on
         return sending.send(world, desk, intent, verdicts)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tradebot.cycle.send", killed)
+        patch.setattr("tradebot.orders.entering.send", killed)
         with pytest.raises(KilledError):
             entries(bot)
     assert [symbol for symbol, _ in orders(bot, DECEMBER)] == sent

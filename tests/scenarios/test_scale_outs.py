@@ -5,8 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent

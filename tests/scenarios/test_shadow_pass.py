@@ -3,8 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job

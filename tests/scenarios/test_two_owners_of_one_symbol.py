@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, fill
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call
-from tradebot.cycle import evaluate_exits, flatten
+from tests.worlds import Scene, call, evaluate_exits
+from tradebot.cycle import flatten
 from tradebot.model.candidate import Side
 from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason

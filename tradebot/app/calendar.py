@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
 from tradebot.model.text import counted
-from tradebot.timetable.broker_calendar import (
+from tradebot.timetable.sessions import (
+    CALENDAR_KNOWN,
     NEAR_END_DAYS,
     Asked,
     compared,
@@ -21,7 +22,6 @@ from tradebot.timetable.broker_calendar import (
     note_asked,
     note_difference,
 )
-from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
     from tradebot.model.bar import Session, VenueClock

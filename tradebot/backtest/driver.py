@@ -16,7 +16,6 @@ from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.touching import MICROSECOND, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.desk.scoring import mode_of
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job, SessionEnd
@@ -309,7 +308,7 @@ class Driver:
             return
         job, name = day.grid.look(place)
         call = Call(job, day.session.date, name, self._terms.by)
-        at, mode = day.at(place), mode_of(self._world)
+        at, mode = day.at(place), self._world.mode_name
         equity, marks = self._quiet.look(at)
         cycle = CycleRecord(call.cycle_id, job, call.session, name, at, mode, equity=equity, marks=marks)
         self._world.facts.record(cycle)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from tradebot import cycle
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.desk.fetching import fetch_flow
+from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.notable import tell_caught_up
-from tradebot.desk.proposals import Proposals
+from tradebot.desk.proposals import Proposals, propose
 from tradebot.desk.scoring import score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
@@ -31,7 +33,7 @@ class Passes:
         self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s, world.rules.exits)
 
     def fetch(self, call: Call) -> None:
-        cycle.fetch_flow(self._world, call, self._clocks())
+        fetch_flow(self._world, call, self._clocks())
 
     def score(self, call: Call) -> None:
         """Score the universe from the facts known now."""
@@ -40,15 +42,15 @@ class Passes:
 
     def exits(self, call: Call) -> CycleRecord:
         """Close what an exit rule says, and look after working orders."""
-        return cycle.evaluate_exits(self._world, call, {}, self._clocks())
+        return evaluate_exits(self._world, call, for_exits(self._world, self._clocks()))
 
     def ask(self, now: datetime) -> Proposals:
         self._before_asking()
-        return cycle.ask(self._asking, now, self._entries)
+        return propose(self._asking, now, self._entries)
 
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
         """Judge what the strategies want, and send what passes."""
-        return cycle.trade_once(self._world, call, proposed, {}, self._clocks())
+        return trade_once(self._world, call, for_entries(self._world, proposed, self._clocks()), proposed)
 
     def reconcile(self) -> Reconciled:
         world = self._world

@@ -29,15 +29,14 @@ from tradebot.backtest.touching import (
     value_below,
     value_in_usd,
 )
-from tradebot.desk.peak_equity import remember_explained
+from tradebot.desk.halting import remember_explained
 from tradebot.desk.snapshot import worth_of
 from tradebot.desk.watching import marked
 from tradebot.exits.held import Held, exit_price
 from tradebot.exits.kind import ExitRule, PriceRule, Stop, TimeRule
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.low_movement import LowMovement
-from tradebot.exits.levels import levels
-from tradebot.exits.lists import Exits, in_force
+from tradebot.exits.lists import Exits, in_force, levels
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session
 from tradebot.model.limits import Protection

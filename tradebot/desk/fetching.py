@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tradebot.desk.due import agenda, everything
-from tradebot.desk.outlook import kinds_read
+from tradebot.desk.watching import kinds_read
 from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
+from tradebot.model.record import CycleRecord
 from tradebot.ports.strategy import Strategy
-from tradebot.ports.world import Rules, World
+from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
 from tradebot.signals.sectors import source_sector
+from tradebot.timetable.sessions import last_session
 
 MAX_FAILURES = 3
 """After this many failed calls in a row the rest of the endpoint waits for the next slot.
@@ -105,6 +107,17 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
     if kind.scope is Scope.SECTOR:
         return tuple(dict.fromkeys(filter(None, (source_sector(rules.sectors.get(symbol, "")) for symbol in symbols))))
     return symbols
+
+
+def fetch_flow(
+    world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
+) -> Fetched:
+    """Fetch every flow endpoint that is due, store the good rows, count the rest, and record the pass and its quota."""
+    session = last_session(world.ledger, clocks.now)
+    fetched = fetch_all(world, session, clocks, only_due=only_due, wanted=wanted)
+    name, quota = world.mode_name, fetched.quota
+    world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, name, quota=quota))
+    return fetched
 
 
 def fetch_all(

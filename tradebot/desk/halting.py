@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.desk.peak_equity import remember
 from tradebot.desk.snapshot import take
+from tradebot.gates.book import equity_explained
 from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import (
     BY_ITSELF,
@@ -20,8 +20,10 @@ from tradebot.gates.halts import (
     with_unanswered_order,
     with_unknown_order,
 )
+from tradebot.model.account import EquityPeak
+from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
-from tradebot.model.desk import Desk
+from tradebot.model.desk import Book, Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
@@ -117,3 +119,29 @@ def _halt(ledger: Ledger, events: Events, why: str, causes: frozenset[Reason], a
     # Emit the event first: if the history can't be written, the event may be the only record of the cause.
     events.emit(EventKind.HALTED_ITSELF.at(at, {"why": why}))
     ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)
+
+
+JUMP = 10
+"""If equity exceeds this many times the known value, a second pass must see it before it is believed."""
+
+
+def remember(ledger: Ledger, standing: Standing, book: Book) -> None:
+    """Store a new highest equity if cash and positions explain it.
+
+    A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
+    known value.
+    """
+    if equity_explained(book):
+        remember_explained(ledger, standing, book.equity)
+
+
+def remember_explained(ledger: Ledger, standing: Standing, equity: Decimal) -> None:
+    """Do so with an equity in USD that cash and positions explain."""
+    if standing.opening_cash is None:
+        return
+    before = standing.peak or EquityPeak(Decimal(0), Decimal(0))
+    jumped = equity > JUMP * (before.highest or standing.opening_cash)
+    believed = min(equity, before.seen_once) if jumped else equity
+    now = EquityPeak(max(before.highest, believed), equity if jumped else Decimal(0))
+    if now != before:
+        ledger.put_equity_peak(now)

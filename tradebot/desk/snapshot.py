@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
-from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import second_look
-from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
+from tradebot.desk.stakes import day_results, intent_price, order_price, stakes, working_price
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote, Session
 from tradebot.model.books import Books
@@ -27,8 +26,7 @@ from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
-from tradebot.timetable.broker_calendar import difference
-from tradebot.timetable.sessions import session_date, session_of
+from tradebot.timetable.sessions import difference, session_date, session_of
 
 
 def take(

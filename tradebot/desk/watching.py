@@ -1,20 +1,32 @@
 """Look at each open position as exit rules see it, and keep the best and the worst price that it has seen."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
+from itertools import pairwise
+from math import fsum, sqrt
+from typing import Any
 
-from tradebot.desk.outlook import with_outlooks
-from tradebot.exits.held import Held, best_price, worst_price
+from tradebot.exits.held import Held, best_price, exit_price, worst_price
 from tradebot.exits.lists import Exits, in_force, nearest_stop
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
+from tradebot.model.flow import FLOW_ALERTS, FlowAlert
+from tradebot.model.instrument import Right
+from tradebot.model.kind import NEW_YORK
 from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept, Key, Marks, Position
+from tradebot.model.record import Scored, SymbolFacts
 from tradebot.model.trading import TradingState
 from tradebot.ports.world import World
+from tradebot.signals import events, regime
+from tradebot.signals.alerts import counting, flow_now, recent_alerts
+from tradebot.signals.kinds import oi_change
+from tradebot.timetable.sessions import last_session
 
 
 def watch(world: World, desk: Desk) -> Mapping[Key, Held]:
@@ -86,3 +98,192 @@ def _moved(desk: Desk, held: Held) -> bool:
 def _same_shares(desk: Desk, position: Position) -> bool:
     """Return False if the price is for other shares than we bought, as after a split that isn't booked yet."""
     return desk.position_ratios.get(position.symbol, Decimal(1)) == 1
+
+
+SCORES_KEPT = timedelta(days=8)
+"""How far back scores are read: a week of sessions, and a long weekend."""
+LEAST_CHANGES = 5
+"""How many changes of a score it takes to know its noise."""
+HOUR, LATE = timedelta(hours=1), timedelta(minutes=15)
+"""Over how long momentum is measured, and how much older the earlier price may be."""
+UNTIL_NEXT_MORNING = timedelta(days=5)
+"""How long after the day of an entry the next session begins, at the latest."""
+
+
+def with_outlooks(world: World, desk: Desk, held: Sequence[Held]) -> Iterator[Held]:
+    """Yield the positions in their order, each with what its exit rules read."""
+    reads = [_reads(world, one.position) for one in held]
+    known = Known(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
+    for one, names in zip(held, reads, strict=True):
+        found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
+        yield replace(one, outlook=Outlook(**found)) if found else one
+
+
+def _reads(world: World, position: Position) -> frozenset[str]:
+    return frozenset().union(*(rule.reads for rule in world.rules.exits_of(position.strategy)))
+
+
+class Known:
+    """What the stores know about these positions' symbols; each part is read when it is first asked for, for all."""
+
+    def __init__(self, world: World, desk: Desk, held: Sequence[Held]) -> None:
+        self._world = world
+        self._desk = desk
+        self._held = [one.position for one in held]
+        self._symbols = tuple(dict.fromkeys(position.symbol for position in self._held))
+
+    def scores(self, held: Held) -> tuple[float, ...]:
+        """Return the scores of the position's symbol since it was opened, oldest first."""
+        scored = self._scores.get(held.position.key[:2], ())
+        return tuple(one.score for one in scored if one.at >= held.position.opened_at)
+
+    def noise(self, held: Held) -> float | None:
+        """Return the noise of the scores of the position's symbol."""
+        return noise(self._scores.get(held.position.key[:2], ()))
+
+    def flow(self, held: Held) -> float | None:
+        """Return the direction of the alerts that count now, or None without a usable reply about them of late."""
+        window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
+        if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
+            return None
+        if facts.alerts_fetched_at < self._desk.now - window.lookback:
+            return None
+        return flow_now(facts, counting(self._desk.now, window)).value
+
+    def open_interest_kept(self, held: Held) -> Decimal | None:
+        """Return the share of the contracts behind the entry that were still open the next morning."""
+        window, symbol, opened = self._world.rules.flow, held.position.symbol, held.position.opened_at
+        if window is None:
+            return None
+        before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
+        facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
+        behind = recent_alerts(facts, counting(opened, window)).alerts
+        return kept_open(behind, self._changes.get(symbol, ()), _day(opened), held.direction)
+
+    def regime(self, held: Held) -> str | None:
+        """Return the market's regime by name, or None unless all that it is read from is known."""
+        state = regime.market_state(self._market, self._desk.now)
+        return None if state is None else regime.regime(state)
+
+    def event_at(self, held: Held) -> datetime | None:
+        """Return when the company's next event may come at the earliest."""
+        symbol = held.position.symbol
+        return events.next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
+
+    def momentum(self, held: Held) -> Decimal | None:
+        """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
+        quote, before = self._desk.quotes.get(held.position.symbol), self._hour_ago.get(held.position.symbol)
+        return None if quote is None or not before else exit_price(held.position, quote) / before - 1
+
+    def movement(self, held: Held) -> Decimal | None:
+        """Return the distance between the best and the worst price as a fraction of the entry price."""
+        worst = held.kept.worst
+        return None if worst is None else abs(held.best - worst) / held.position.average_price
+
+    @cached_property
+    def _scores(self) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        asked = {position.key[:2] for position in self._held}
+        return self._world.facts.scores(asked, self._desk.now - SCORES_KEPT, self._desk.now)
+
+    @cached_property
+    def _facts(self) -> Mapping[str, SymbolFacts]:
+        session = last_session(self._world.ledger, self._desk.now)
+        return self._world.facts.load(self._symbols, session, self._desk.now)
+
+    @cached_property
+    def _market(self) -> Mapping[str, object]:
+        return self._world.facts.market(last_session(self._world.ledger, self._desk.now), self._desk.now)
+
+    @cached_property
+    def _hour_ago(self) -> Mapping[str, Decimal]:
+        until = self._desk.now - HOUR
+        return self._world.facts.marks(until - LATE, until)
+
+    @cached_property
+    def _alerts(self) -> Mapping[str, Sequence[FlowAlert]]:
+        return self._stored(FLOW_ALERTS, timedelta())  # type: ignore[return-value]
+
+    @cached_property
+    def _changes(self) -> Mapping[str, Sequence[oi_change.OiChange]]:
+        return self._stored(oi_change.KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
+
+    def _stored(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
+        """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
+        days: dict[str, list[date]] = {}
+        for position in self._held:
+            days.setdefault(position.symbol, []).append(_day(position.opened_at))
+        spans = {symbol: (min(entered), max(entered) + after) for symbol, entered in days.items()}
+        return self._world.facts.stored(kind, spans, self._desk.now)
+
+
+READERS: Mapping[str, Callable[[Known, Held], object]] = {
+    "scores": Known.scores,
+    "noise": Known.noise,
+    "flow": Known.flow,
+    "open_interest_kept": Known.open_interest_kept,
+    "regime": Known.regime,
+    "event_at": Known.event_at,
+    "momentum": Known.momentum,
+    "movement": Known.movement,
+}
+"""How each field of an outlook is found out."""
+KINDS: Mapping[str, frozenset[str]] = {
+    "flow": frozenset({FLOW_ALERTS}),
+    "open_interest_kept": frozenset({FLOW_ALERTS, oi_change.KIND.name}),
+    "regime": frozenset(kind.name for kind in regime.READS),
+    "event_at": frozenset(kind.name for kind in events.READS),
+}
+"""The kinds of facts from which a field is found out; the others come from records of passes."""
+
+
+def kinds_read(exits: Exits) -> frozenset[str]:
+    """Return the kinds of facts that exit rules read, which have to be fetched for them."""
+    return frozenset().union(*(KINDS.get(name, ()) for rule in exits for name in rule.reads))
+
+
+def noise(scored: Iterable[Scored]) -> float | None:
+    """Return the standard deviation of the change from one score to the next of the same day.
+
+    Overnight changes are left out: much happens in a night. Days are in UTC, which split no session. None if there are
+    too few changes to tell.
+    """
+    pairs = pairwise(scored)
+    changes = [after.score - before.score for before, after in pairs if before.at.date() == after.at.date()]
+    if len(changes) < LEAST_CHANGES:
+        return None
+    mean = fsum(changes) / len(changes)
+    return sqrt(fsum((change - mean) ** 2 for change in changes) / (len(changes) - 1))
+
+
+def kept_open(
+    alerts: Iterable[FlowAlert], changes: Iterable[oi_change.OiChange], entered: date, direction: int
+) -> Decimal | None:
+    """Return which share of the contracts behind an entry was still open the next morning.
+
+    The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. What
+    stayed open is what open interest grew by, at most the alerts' volume. A contract without a known change counts
+    neither way; None if there is none with one.
+    """
+    traded: dict[str, int] = {}
+    for alert in alerts:
+        if alert.direction.sign == direction:
+            contract = option_symbol(alert)
+            traded[contract] = max(traded.get(contract, 0), alert.volume)
+    later = [change for change in changes if change.date > entered]
+    morning = min((change.date for change in later), default=None)
+    grown = {change.option_symbol.replace(".", ""): change.change for change in later if change.date == morning}
+    known = {contract: volume for contract, volume in traded.items() if volume and contract in grown}
+    if not known:
+        return None
+    stayed = sum(min(max(grown[contract], 0), volume) for contract, volume in known.items())
+    return Decimal(stayed) / sum(known.values())
+
+
+def option_symbol(alert: FlowAlert) -> str:
+    """Return the OCC symbol of the option that an alert is about: its root, expiry, right and strike times 1,000."""
+    right = "C" if alert.right is Right.CALL else "P"
+    return f"{alert.symbol.replace('.', '')}{alert.expiry:%y%m%d}{right}{int(alert.strike * 1000):08d}"
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()

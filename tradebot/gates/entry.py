@@ -1,7 +1,7 @@
 """The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
@@ -41,6 +41,8 @@ class AccountAsk:
     book: Book
     limits: Limits
     halts: HaltRules
+    promised: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Our ids of the orders that were promised before, by symbol."""
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

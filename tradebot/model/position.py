@@ -77,6 +77,11 @@ class Position:
         return self.lots[0].price if len(self.lots) == 1 else self.cost / self.quantity
 
     @property
+    def whose(self) -> tuple[str, str]:
+        """Return its strategy and its symbol."""
+        return self.strategy, self.symbol
+
+    @property
     def key(self) -> Key:
         """Return what names it while it is open."""
         return self.strategy, self.symbol, self.opened_at

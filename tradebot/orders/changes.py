@@ -1,19 +1,25 @@
 """Change or cancel one of our working orders: promised, sent once, and repeated while its outcome isn't known."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
+from tradebot.errors import TemporaryError
 from tradebot.gates.common import permission
+from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.intent import Intent, IntentRecord, Operation, mark_of
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, mark_of
+from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.sending import cancel_intent, refuse_late, send, send_again
+from tradebot.model.resting import Resting, Whose
+from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -82,3 +88,116 @@ def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Opera
     """Return the promised but unresolved change of an order, or None."""
     unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
+
+
+EXITS, TIGHTENS = 1, 2
+"""Legs of the requests that change what rests, so that they differ from a cancel of the same order, which is leg 0."""
+
+RETRY = timedelta(minutes=15)
+"""How long a venue that refused every kind of protection for a position isn't asked again."""
+
+
+def exit_is_refused(books: Books) -> bool:
+    """Return True if the venue refused, the last time, that the limit of a pair goes through the market."""
+    for record in reversed(books.intents):
+        intent = record.intent
+        if intent.rests and not intent.protects and intent.operation is Operation.REPLACE:
+            if record.state is IntentState.ACKED:
+                return False
+            if record.state is IntentState.REJECTED and record.code != TARGET_DONE:
+                return True
+    return False
+
+
+def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
+    """Return what to protect a position with: a pair unless the venue refused that last, then a plain stop.
+
+    None if it refused a plain stop too, a short while ago.
+    """
+    for record in reversed(books.intents):
+        intent = record.intent
+        if not (intent.protects and intent.operation is Operation.SUBMIT):
+            continue
+        if (intent.key.strategy, intent.key.symbol) != whose or record.state is IntentState.ABANDONED:
+            continue
+        if record.state is not IntentState.REJECTED:
+            return intent.order_class
+        if intent.order_class is OrderClass.OCO:
+            return OrderClass.SIMPLE
+        return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
+    return OrderClass.OCO
+
+
+def exit_through(
+    world: World,
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    pair: Resting,
+    price: Decimal,
+    decisions: tuple[Decision, ...],
+) -> CandidateRecord:
+    """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
+    limit, promised = pair.limit, pair.record.intent
+    assert limit is not None, "a plain stop has no limit to move"
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=EXITS, target=limit.venue_id)
+    intent = replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        purpose=candidate.purpose,
+        quantity=limit.quantity or promised.quantity,
+        limit_price=price,
+        stop_price=None,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=limit.venue_id,
+        sent_in=None,
+        displaced_by=candidate.displaced_by,
+        why=candidate.why,
+    )
+    intent = sent_at(intent, desk, decided=True)
+    sent = send(world, desk, intent, decisions)
+    closing = replace(candidate, quantity=pair.quantity)
+    return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)
+
+
+class Released(NamedTuple):
+    """What became of a pair that was canceled: the record, and how many of its shares are left, None if unproven."""
+
+    record: CandidateRecord
+    left: Decimal | None
+
+
+def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
+    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
+
+    If the venue takes the cancel back, the pair works as before, and the record says so.
+    """
+    record = cancel_order(world, call, desk, pair.first, pair.record, why)
+    if record.terminal is not None:
+        return Released(record, None)
+    latest = _latest(world, desk, pair)
+    if latest and all(order.status.terminal for order in latest):
+        filled = sum((order.filled_quantity for order in latest), Decimal(0))
+        before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
+        return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
+    return Released(taken_back(world, desk, record, _halves(pair), latest), None)
+
+
+def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
+    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read."""
+    orders = tuple[Order, ...]()
+    with suppress(TemporaryError):
+        for _ in range(LOOKS):
+            told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
+            orders = tuple(order for order in told if order is not None)
+            if orders and all(order.status.terminal for order in orders):
+                world.ledger.apply_orders(orders, desk.now)
+                break
+    return orders
+
+
+def _halves(pair: Resting) -> tuple[Order, ...]:
+    return tuple(order for order in (pair.limit, pair.stop) if order)

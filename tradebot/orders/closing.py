@@ -18,6 +18,7 @@ from tradebot.gates.common import (
     unresolved_for_exit,
     working_for_exit,
 )
+from tradebot.gates.entry import AccountAsk
 from tradebot.gates.sizing import marketable_limit
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -29,8 +30,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting
-from tradebot.orders.changes import AGAIN
-from tradebot.orders.exiting import exit_through, release
+from tradebot.orders.changes import AGAIN, EXITS, exit_is_refused, exit_through, release
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import (
     EXIT_LOOKUP,
@@ -42,7 +42,6 @@ from tradebot.orders.sending import (
     submit_key,
     wanted_key,
 )
-from tradebot.orders.ways import EXITS, exit_is_refused
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.gaps import EXITING, began
 
@@ -78,6 +77,13 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
         if exits and candidate.purpose is not Purpose.PROTECT:
             desk = desk.with_filled(candidate.symbol, _quantity(candidate) * candidate.side.sign)
     return desk
+
+
+def afterwards(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
+    """Return the account as these records leave it, with an order at work on the symbol if one may have gone out."""
+    desk = after_closing(account.desk, closed)
+    book = account.book if desk is account.desk else account.book.with_closing(symbol)
+    return replace(account, desk=desk, book=book)
 
 
 def close(

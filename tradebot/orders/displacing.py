@@ -18,7 +18,7 @@ from tradebot.model.intent import Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.closing import Records, after_closing, close
+from tradebot.orders.closing import Records, afterwards, close
 from tradebot.orders.sending import EXIT_LOOKUP
 from tradebot.ports.world import Call, World
 
@@ -83,9 +83,7 @@ def _close(
     part = Part("displaced_by", symbol=candidate.symbol)
     exits = ExitCall(why, why=(part,))
     records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
-    desk = after_closing(account.desk, records)
-    book = account.book if desk is account.desk else account.book.with_closing(position.symbol)
-    return replace(account, desk=desk, book=book), records
+    return afterwards(account, position.symbol, records), records
 
 
 def _started(closed: Records, weakest: Incumbent, limit: float) -> Decision:

@@ -12,18 +12,17 @@ stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot 
 wait; `bot` rests nothing. `halt` leaves protection alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.exits.held import exit_price
-from tradebot.exits.levels import Levels
-from tradebot.exits.rules import ExitCall
+from tradebot.exits.held import Held
+from tradebot.exits.lists import Levels, levels
 from tradebot.gates.common import closable, permission
 from tradebot.gates.sizing import SUB_DOLLAR_TICK
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, Operation
@@ -33,10 +32,8 @@ from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
-from tradebot.orders.changes import AGAIN, cancel_order
-from tradebot.orders.exiting import release
+from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
-from tradebot.orders.ways import TIGHTENS, class_to_try
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
@@ -49,20 +46,21 @@ NO_RULE = "profit_target"
 """The name of the target that is far away because there is no rule for it."""
 
 
-def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[CandidateRecord]:
-    """Yield what was done so that the venue can close positions by itself, at the levels that are `wanted` of it.
+def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
+    """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
 
-    Positions that aren't in `wanted` are on their way out, or aren't protected at the venue.
+    Positions that aren't `kept` are on their way out, or aren't protected at the venue.
     """
+    wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
     rests = desk.resting
-    held = {(position.strategy, position.symbol): position for position in desk.positions}
+    held = {position.whose: position for position in desk.positions}
     for whose, pairs in rests.items():
         unwanted = _unwanted(pairs) if not _rests_at_venue(world) else _needless(desk, held.get(whose), pairs)
         for pair in unwanted:
             yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
-    for whose, levels in wanted.items():
-        if levels.stop is not None and _may_be_protected(world, whose):
-            yield from _protect_one(world, call, desk, held[whose], levels, rests.get(whose, ()))
+    for whose, asked in wanted.items():
+        if asked.stop is not None and _may_be_protected(world, whose):
+            yield from _protect_one(world, call, desk, held[whose], asked, rests.get(whose, ()))
 
 
 def _may_be_protected(world: World, whose: Whose) -> bool:
@@ -83,14 +81,14 @@ def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...])
     symbol = pairs[0].first.symbol
     if symbol in desk.unproven or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1):
         return
-    left = sum((pair.quantity for pair in pairs), Decimal(0)) - _protectable(desk, position, pairs[0].first.side)
+    left = sum((pair.quantity for pair in pairs), Decimal(0)) - protectable(desk, position, pairs[0].first.side)
     for pair in reversed(pairs):
         if left > 0 and not (pair.exiting or pair.ending):
             left -= pair.quantity
             yield pair
 
 
-def _protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
+def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
     """Return how many whole shares an order on this side may close, unsigned."""
     if position is None or closing_side(position.quantity) is not side:
         return Decimal(0)
@@ -119,7 +117,7 @@ def _protect_one(
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
-    shares = whole_lots(Instrument(position.symbol), _protectable(desk, position, side) - taken)
+    shares = whole_lots(Instrument(position.symbol), protectable(desk, position, side) - taken)
     if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return
     alone = ((stop, shares, ""),)
@@ -155,7 +153,7 @@ def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ..
         there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
         return lost.target_venue_id in there
     covered = sum((pair.quantity for pair in pairs), Decimal(0))
-    return lost.quantity <= _protectable(desk, position, lost.side) - covered
+    return lost.quantity <= protectable(desk, position, lost.side) - covered
 
 
 def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
@@ -301,29 +299,3 @@ def _candidate(intent: Intent) -> Candidate:
         quantity=intent.quantity,
         source=intent.operation,
     )
-
-
-def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
-
-    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
-    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
-    """
-    if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
-        return why
-    side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
-    pairs = desk.resting.get((position.strategy, position.symbol), ())
-    pairs = tuple(pair for pair in pairs if pair.can_trigger and not (pair.exiting or pair.ending))
-    covered = sum((pair.quantity for pair in pairs), Decimal(0))
-    if quote is None or not covered or covered < _protectable(desk, position, side):
-        return why
-    price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
-    stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
-    limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
-    # How far the price is past each of them, in the direction in which it acts.
-    past_stops = [(stop - price) * -side.sign / stop for stop in stops]
-    reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
-    if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
-        return why
-    left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
-    return ExitCall(left, unknown=why.unknown)

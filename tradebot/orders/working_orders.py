@@ -22,7 +22,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from tradebot.gates.common import closable
-from tradebot.gates.execution import last_step_due, quote_to_step_by, stepped_price
+from tradebot.gates.sizing import last_step_due, quote_to_step_by, stepped_price
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose

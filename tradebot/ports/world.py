@@ -13,13 +13,14 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tradebot.exits.lists import Exits, of_account
+from tradebot.exits.lists import Exits, in_force, of_account
 from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
-from tradebot.model.record import Job
-from tradebot.model.trading import Mode, Permission
+from tradebot.model.position import Kept, Position
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import Mode, Permission, mode_name
 
 if TYPE_CHECKING:
     from tradebot.ports.bars import Bars
@@ -65,6 +66,10 @@ class Rules:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
         own = self.own_exits.get(strategy)
         return self._account_exits if own is None else own
+
+    def exits_watching(self, position: Position, kept: Kept) -> Exits:
+        """Return the rules that watch a position, with the stop and targets that it was opened with."""
+        return in_force(self.exits_of(position.strategy), kept)
 
     @property
     def tightest(self) -> Limits:
@@ -130,6 +135,17 @@ class World:
     def dry_run(self) -> bool:
         """Return True if this pass may neither send nor write anything."""
         return self.orders is None and not self.shadow
+
+    @property
+    def mode_name(self) -> str:
+        """Return the mode as records name it."""
+        return mode_name(self.rules.mode, shadow=self.shadow)
+
+    def record(self, cycle: CycleRecord) -> CycleRecord:
+        """Record a pass so that it can be explained later; a dry run records nothing."""
+        if not self.dry_run:
+            self.facts.record(cycle)
+        return cycle
 
 
 @dataclass(frozen=True, slots=True)

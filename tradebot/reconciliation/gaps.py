@@ -10,8 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.exits.held import Held, best_price
-from tradebot.exits.levels import levels
-from tradebot.exits.lists import Exits, in_force
+from tradebot.exits.lists import Exits, in_force, levels
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import EventKind, SystemEvent

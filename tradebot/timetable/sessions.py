@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from tradebot.model.bar import Session
+from tradebot.model.bar import Session, VenueClock
+from tradebot.model.kind import NEW_YORK
+from tradebot.ports.stores import Calendar, Ledger
 
 if TYPE_CHECKING:
     from tradebot.ports.stores import Calendar
@@ -40,3 +44,107 @@ def last_session(calendar: Calendar, now: datetime) -> date:
     """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
     begun = [s.date for s in calendar.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
     return max(begun, default=now.date())
+
+
+ASKED, ENDS, DIFFERS = "calendar asked", "calendar ends", "calendar differs"
+AGREE = "they agree again"
+MORNING = time(8, 0)
+"""From when on, in New York, the calendar is asked once for the day."""
+AGAIN = timedelta(minutes=10)
+"""How soon it is asked again if the broker's clock contradicts what is stored."""
+NEAR_END_DAYS = 30
+"""With fewer days left, people are told that the calendar ends. It is extended long before."""
+DAY = timedelta(days=1)
+FAR = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When the broker's calendar was asked, and its last day if it ended before the stored one did."""
+
+    at: datetime
+    ends: date | None = None
+
+
+def last_asked(ledger: Ledger, now: datetime, within: timedelta = DAY) -> Asked | None:
+    """Return when the calendar was asked last, looking back to the day `within` before; None if it wasn't."""
+    for back in range(within.days + 1):
+        of_day = ledger.slot_claims(now.date() - back * DAY)
+        asked = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]
+        if asked:
+            at = max(claim.at for claim in asked)
+            ends = (claim.by for claim in of_day if claim.job == ENDS and claim.at == at)
+            return Asked(at, next(map(date.fromisoformat, ends), None))
+    return None
+
+
+def note_asked(ledger: Ledger, asked: Asked, by: str) -> None:
+    """Claim that the calendar was asked."""
+    day, moment = asked.at.date(), f"{asked.at:%H:%M:%S.%f}Z"
+    ledger.claim_slot(ASKED, day, moment, by, asked.at)
+    if asked.ends:
+        ledger.claim_slot(ENDS, day, moment, asked.ends.isoformat(), asked.at)
+
+
+def calendar_end(ledger: Ledger, now: datetime) -> date | None:
+    """Return the last day that both the stored calendar and the broker's have; None if nothing is stored."""
+    stored = ledger.sessions(now.date(), now.date() + FAR)
+    asked = last_asked(ledger, now, CALENDAR_REACH)
+    ends = [asked.ends] if asked and asked.ends else []
+    return min((stored[-1].date, *ends)) if stored else None
+
+
+def is_due(ledger: Ledger, clock: VenueClock) -> bool:
+    """Return True if the calendar should be asked: it wasn't this morning, or the clock contradicts what is stored."""
+    last = last_asked(ledger, clock.now)
+    if last is None or last.at < last_morning(clock.now):
+        return True
+    return clock.now - last.at >= AGAIN and contradicts(ledger, clock)
+
+
+def last_morning(now: datetime) -> datetime:
+    """Return the last moment at which a day's calendar was to be asked."""
+    local = now.astimezone(NEW_YORK).date()
+    mornings = (datetime.combine(day, MORNING, NEW_YORK).astimezone(UTC) for day in (local, local - DAY))
+    return next(morning for morning in mornings if morning <= now)
+
+
+def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
+    """Return True if the broker's clock has another open or close than the stored calendar."""
+    near = calendar.sessions(clock.now.date() - DAY, clock.now.date() + CALENDAR_REACH)
+    current = next((session for session in near if session.contains(clock.now)), None)
+    if clock.is_open or current:
+        return not clock.is_open or current is None or clock.next_close != current.close
+    ahead = next((session for session in near if session.open > clock.now), None)
+    return ahead is not None and clock.next_open != ahead.open
+
+
+def difference(ledger: Ledger, day: date) -> str:
+    """Return how the broker's calendar and exchange_calendars differ on a day, with both hours; empty if they don't."""
+    said = [(claim.at, claim.by) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
+    _, text = max(said, default=(day, AGREE))
+    return "" if text == AGREE else text
+
+
+def note_difference(ledger: Ledger, day: date, text: str, now: datetime) -> None:
+    """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
+    ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text or AGREE, now)
+
+
+def compared(theirs: Session | None, listed: Session | None) -> str:
+    """Return how the broker's session of a day differs from that of exchange_calendars; empty if it doesn't."""
+    if theirs == listed:
+        return ""
+    return f"the broker's calendar has {hours(theirs)}, exchange_calendars {hours(listed)}"
+
+
+def hours(session: Session | None) -> str:
+    """Return when a session is open, in words."""
+    return f"{session.open:%H:%M} to {session.close:%H:%M} UTC" if session else "no session"
+
+
+def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date, str]]:
+    """Yield the days between two dates, inclusive, on which the two differ, each with how."""
+    for day in (first + count * DAY for count in range((last - first).days + 1)):
+        if text := difference(ledger, day):
+            yield day, text

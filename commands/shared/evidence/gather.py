@@ -184,7 +184,7 @@ def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = No
 
 def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
     from tradebot.judging.evidence import Calendar
-    from tradebot.timetable.broker_calendar import calendar_end, difference
+    from tradebot.timetable.sessions import calendar_end, difference
 
     today = past.now.date()
     ahead = ledger.sessions(today, today + timedelta(days=400))
@@ -194,7 +194,7 @@ def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
 
 def budgets_of(settings: "Settings") -> Budgets:
     """Return how late each part may be."""
-    from tradebot.timetable.broker_calendar import NEAR_END_DAYS
+    from tradebot.timetable.sessions import NEAR_END_DAYS
 
     health = settings.health
     skew_s = settings.limits.max_clock_skew_s

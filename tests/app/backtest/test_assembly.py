@@ -10,12 +10,13 @@ import pytest
 
 from tests.exchange.worlds import World
 from tests.venues import Wanting
+from tests.worlds import evaluate_exits
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
 from tradebot.app.settings import load
-from tradebot.cycle import ask, evaluate_exits
+from tradebot.desk.proposals import propose
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.record import Job
@@ -57,7 +58,7 @@ def test_passes_work_on_it_and_time_moves_only_when_told() -> None:
     record = evaluate_exits(made.world, call)
     assert (record.at, record.candidates, made.now()) == (made.now(), (), made.sessions[0].open + timedelta(minutes=31))
     assert made.facts.cycles(job=Job.EVALUATE_EXITS) == (record,)
-    assert ask(made.world, made.now()).candidates == ()
+    assert propose(made.world, made.now()).candidates == ()
     assert made.world.second_clock() == made.now()
 
 

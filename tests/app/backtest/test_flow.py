@@ -12,7 +12,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import assemble, loaded_strategies
 from tradebot.app.backtest.flow import EngineFlow
 from tradebot.app.settings import load
-from tradebot.cycle import fetch_flow
+from tradebot.desk.fetching import fetch_flow
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import rfc3339, to_datetime

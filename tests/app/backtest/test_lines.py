@@ -10,11 +10,12 @@ import pytest
 from tests.app.backtest.roads import road_to
 from tests.app.backtest.test_bars import told
 from tests.exchange.worlds import World
+from tests.worlds import trade_once
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.settings import load
-from tradebot.cycle import ask, trade_once
+from tradebot.desk.proposals import propose
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exchange.market.spec import DayPrices, MarketSpec
 from tradebot.exchange.times import rfc3339
@@ -107,7 +108,7 @@ def decided(made: Assembled) -> list[str]:
         for need in (NEED, RAW):
             lines.append(repr(told(made.world.bars.closed(need, ("AAPL", "SPY"), now))))
         reconcile(made.world.reader, made.world.ledger)
-        record = trade_once(made.world, Call(Job.TRADE_ONCE, session.date, "open+5m", "test"), ask(made.world, now))
+        record = trade_once(made.world, Call(Job.TRADE_ONCE, session.date, "open+5m", "test"), propose(made.world, now))
         for one in record.candidates:
             lines.append(repr((one.candidate.symbol, one.candidate.score, one.candidate.quantity, one.decisions)))
         made.advance(session.close + timedelta(hours=5))

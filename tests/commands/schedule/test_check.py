@@ -13,8 +13,8 @@ from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened
 from tradebot.model.text import counted
-from tradebot.timetable.broker_calendar import Asked, note_asked
 from tradebot.timetable.job_times import WHOLE_DAY
+from tradebot.timetable.sessions import Asked, note_asked
 
 SESSIONS = exchange_sessions(WHOLE_DAY.date, WHOLE_DAY.date + timedelta(days=120))
 

@@ -15,12 +15,12 @@ from jobs.ticker import tick_lanes
 from tests.accepting import accept
 from tests.bot import Bot, log, made
 from tests.tiers import sized
-from tradebot import cycle
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
+from tradebot.desk import proposals
 from tradebot.desk.proposals import Proposals
 from tradebot.model.record import Job
 from tradebot.ports.world import World
@@ -148,7 +148,7 @@ def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
             answered.set()
         return Job.TRADE_ONCE in {line.job for line in lines}
 
-    monkeypatch.setattr(cycle, "ask", slowly)
+    monkeypatch.setattr(proposals, "propose", slowly)
     with in_real_time(slow) as app:
         in_lanes(app, done)
     assert in_time[0], "no exits ran while the strategy was asked"

@@ -114,7 +114,7 @@ def test_a_pass_that_was_cut_short_is_resumed_and_asks_again(trader: Bot) -> Non
 
     strategy = During()
     with asking(trader, strategy) as app, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradebot.cycle.decide", lambda ask: (_ for _ in ()).throw(CutError()))
+        patch.setattr("tradebot.orders.entering.decide", lambda ask: (_ for _ in ()).throw(CutError()))
         with pytest.raises(CutError):
             entries(app)
     with asking(trader, strategy) as app:

@@ -16,7 +16,7 @@ from tradebot.app import calendar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
-from tradebot.timetable.broker_calendar import AGAIN
+from tradebot.timetable.sessions import AGAIN
 
 TODAY, TOMORROW = exchange_sessions(date(2026, 11, 16), date(2026, 11, 17))
 NOON = TODAY.open + timedelta(hours=2)

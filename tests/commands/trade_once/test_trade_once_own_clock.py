@@ -95,7 +95,7 @@ def test_a_killed_pass_leaves_its_slot_to_the_next_one_which_sends_what_is_left(
 
     strategy = Clocked()
     with monkeypatch.context() as patch:
-        patch.setattr("tradebot.cycle.send", killed)
+        patch.setattr("tradebot.orders.entering.send", killed)
         with pytest.raises(KilledError):
             entries(trader, strategy)
     trader.says("exchange", "tick", "5m")

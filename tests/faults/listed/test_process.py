@@ -21,7 +21,6 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.faults.listed.ground import Trader
 from tests.faults.stage import Fatal, Verb, run
 from tests.faults.together import DIED
-from tradebot import cycle
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins.messages import Bounds
@@ -30,6 +29,7 @@ from tradebot.app.wiring import App
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
+from tradebot.orders import entering
 
 __all__ = ["ask"]
 
@@ -184,7 +184,7 @@ def test_fault_141_exception_in_a_gate(trader: Trader, monkeypatch: pytest.Monke
         raise ZeroDivisionError("in a gate")
 
     with monkeypatch.context() as patch:
-        patch.setitem(vars(cycle), "decide", broken)
+        patch.setitem(vars(entering), "decide", broken)
         said = trader.buys("AAPL")
     assert (said.code, "bug in tradebot: ZeroDivisionError: in a gate" in said.err) == (1, True), said.err
     assert switch.read(trader.folder).why == "PASS_FAULT: ZeroDivisionError: in a gate"

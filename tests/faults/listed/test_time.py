@@ -21,22 +21,21 @@ from jobs.duty import Duty
 from tests.builders import ACCOUNT, CASH, SESSION, lines_of
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
-from tradebot.cycle import evaluate_exits
 from tradebot.judging.judgment import State as Verdict
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
-from tradebot.timetable.broker_calendar import AGAIN
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.sessions import AGAIN
 from tradebot.timetable.slots import slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -23,11 +23,10 @@ from tests.bot import Bot
 from tests.builders import NOW, ask, book, desk, quote
 from tests.real_money import writes
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.alpaca.bodies import order_body
 from tradebot.adapters.alpaca.models import read_account, read_order, read_position
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.cycle import evaluate_exits
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.exchange.faults import library
 from tradebot.gates.decide import decide

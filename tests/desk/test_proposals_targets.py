@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, desk, fill, limits, quote
 from tests.venues import Wanting
 from tests.worlds import Scene, call, trade_once
-from tradebot.desk.targets import change_to, held_by
+from tradebot.desk.proposals import change_to, held_by
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk

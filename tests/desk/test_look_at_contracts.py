@@ -7,7 +7,7 @@ from decimal import Decimal
 from tests.builders import NOW, ago
 from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.desk.contracts import CURRENT, worst_core_drifts
+from tradebot.desk.look import CURRENT, worst_core_drifts
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason

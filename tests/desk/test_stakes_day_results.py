@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, books, fill, quote
-from tradebot.desk.day_results import day_results
+from tradebot.desk.stakes import day_results
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, SESSION, ago, candidate, fill
 from tests.signals.enriched import GOOD, TIDE, asked
-from tests.worlds import Scene, call
+from tests.worlds import Scene, call, evaluate_exits
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.cycle import evaluate_exits
 from tradebot.desk import watching
-from tradebot.desk.outlook import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol
 from tradebot.desk.snapshot import take
+from tradebot.desk.watching import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.exits.lists import parse

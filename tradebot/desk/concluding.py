@@ -1,5 +1,6 @@
-"""Tell gaps in protection: when one begins, and how long it has lasted when it ends.
+"""Conclude a pass: tell what a person should hear about it, gaps in protection included, and record it.
 
+A gap is told when it begins, and how long it has lasted when it ends.
 The record of each pass of exits has the gaps that it left, so that the next one knows which of them are new.
 """
 
@@ -8,14 +9,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tradebot.desk.notable import tell
+from tradebot.exits.held import exit_price
 from tradebot.model.books import Books
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
-from tradebot.ports.world import World
+from tradebot.model.slot import Waiting
+from tradebot.ports.world import Call, World
 from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, began, gaps
 from tradebot.reconciliation.read_books import read_books
 
@@ -24,6 +28,42 @@ LOOKED_BACK = 3
 
 DAY = timedelta(days=1)
 Found = Mapping[Whose, Gap]
+
+
+def conclude(
+    world: World,
+    call: Call,
+    desk: Desk,
+    records: tuple[CandidateRecord, ...],
+    refused_strategies: tuple[StrategyRefusal, ...] = (),
+    waiting: tuple[Waiting, ...] = (),
+) -> CycleRecord:
+    """Tell what a person should hear about the pass, then record it."""
+    cycle = replace(
+        _cycle(world, call, desk), candidates=records, refused_strategies=refused_strategies, waiting=waiting
+    )
+    tell(world, desk, cycle)
+    return world.record(with_gaps(world, desk, cycle))
+
+
+def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
+    """Record that the whole pass is refused, because the session is closed."""
+    return world.record(replace(_cycle(world, call, desk), job_decision=replace(decision, gate=Gate.JOB)))
+
+
+def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
+    quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
+    return CycleRecord(
+        call.cycle_id,
+        call.job,
+        call.session,
+        call.slot,
+        desk.now,
+        world.mode_name,
+        dry_run=world.dry_run,
+        equity=desk.account.equity,
+        marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote),
+    )
 
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, CASH, NOW, book
 from tests.desk.test_halting import EXITS, Lossy, ends, why
-from tests.worlds import call, trade_once, wanted
+from tests.worlds import call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.cycle import evaluate_exits
-from tradebot.desk.peak_equity import JUMP, remember
+from tradebot.desk.halting import JUMP, remember
 from tradebot.model.account import Worth
 from tradebot.model.reasons import Reason
 

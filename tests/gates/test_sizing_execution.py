@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import LIMITS, NOW, ago, quote
-from tradebot.gates.execution import (
+from tradebot.gates.sizing import (
     entry_price,
     last_step_due,
     liquidity,
+    marketable_limit,
     passive_price,
     quote_to_step_by,
     stepped_price,
+    tick_at,
 )
-from tradebot.gates.sizing import marketable_limit, tick_at
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import ACCOUNT, NOW, SESSION, venue_clock
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
-from tradebot.timetable.broker_calendar import (
+from tradebot.timetable.sessions import (
     AGAIN,
     Asked,
     calendar_end,

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, held, quote
 from tradebot.exits.held import Held, best_price
-from tradebot.exits.levels import levels
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.lists import Exits, levels, parse
 from tradebot.exits.rules import met
 from tradebot.model.position import Kept
 

@@ -1,0 +1,122 @@
+"""Leave positions: because an exit rule says so, or because a person closes them by hand."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+
+from tradebot.exits.held import Held, exit_price
+from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.why import Part
+from tradebot.gates.common import clocks_agree
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.limits import Protection
+from tradebot.model.order import Order
+from tradebot.model.position import Key, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Whose
+from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order
+from tradebot.orders.closing import Records, close, close_one_by_one
+from tradebot.orders.protecting import protectable
+from tradebot.orders.sending import closing_side
+from tradebot.orders.working_orders import AtWork, forgotten_exits, is_exit, may_stay, our_working_orders
+from tradebot.ports.world import Call, World
+
+
+def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, Held]) -> Records:
+    """Ask the exit rules of each position, and send the exits that they call for."""
+    return close_one_by_one(desk, desk.positions, partial(_close_by_rule, world, call, watched))
+
+
+def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
+    """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
+    held, quote = watched[position.key], desk.quotes.get(position.symbol)
+    ratio = desk.position_ratios.get(position.symbol, Decimal(1))
+    clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
+    rules = world.rules.exits_watching(position, held.kept)
+    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, desk.session)
+    return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
+
+
+def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
+    """Return the symbols that a rule wants to get out of."""
+    return frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
+
+
+def kept_of(watched: Mapping[Key, Held], exits: Iterable[CandidateRecord]) -> list[Held]:
+    """Return the positions that aren't leaving.
+
+    One leaves if a lost exit is sent again, or a rule closes all shares, or a part and no order worked for that.
+    """
+    leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
+    return [held for held in watched.values() if held.position.symbol not in leaving]
+
+
+def _rule_fired(record: CandidateRecord) -> bool:
+    return any(decision.gate is Gate.EXIT and decision.passed for decision in record.decisions)
+
+
+def _is_leaving(record: CandidateRecord) -> bool:
+    refused = record.terminal
+    part = record.candidate.purpose is Purpose.REDUCE and refused is not None and refused.gate is Gate.WORKING
+    return AGAIN in record.decisions or (_rule_fired(record) and not part)
+
+
+def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
+    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
+
+    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
+    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
+    """
+    if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
+        return why
+    side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
+    pairs = desk.resting.get(position.whose, ())
+    pairs = tuple(pair for pair in pairs if pair.can_trigger and not (pair.exiting or pair.ending))
+    covered = sum((pair.quantity for pair in pairs), Decimal(0))
+    if quote is None or not covered or covered < protectable(desk, position, side):
+        return why
+    price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
+    stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
+    limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
+    # How far the price is past each of them, in the direction in which it acts.
+    past_stops = [(stop - price) * -side.sign / stop for stop in stops]
+    reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
+    if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
+        return why
+    left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
+    return ExitCall(left, unknown=why.unknown)
+
+
+def cancel_in_the_way(
+    world: World, call: Call, desk: Desk, named: Callable[[str], bool]
+) -> Iterator[tuple[Order, CandidateRecord]]:
+    """Cancel our orders that would stand in the way of closing positions: entries, and exits that can't stay."""
+    for order, record in our_working_orders(world, desk):
+        # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
+        needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)
+        if named(order.symbol) and (needless or record.intent.purpose is Purpose.OPEN):
+            yield order, cancel_order(world, call, desk, order, record, Reason.CLOSED_BY_HAND)
+    for order in forgotten_exits(desk):
+        if named(order.symbol):
+            yield order, cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
+
+
+def close_by_hand(world: World, call: Call, at_work: AtWork, positions: Iterable[Position]) -> Records:
+    """Close the shares of these positions for which no exit is at work."""
+    decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by)
+    asked = ExitCall(decision, why=(Part("closed_by_hand"),))
+    return close_one_by_one(at_work.desk, positions, partial(_close_by_hand, world, call, asked, at_work.shares))
+
+
+def _close_by_hand(
+    world: World, call: Call, asked: ExitCall, at_work: Mapping[Whose, Decimal], desk: Desk, position: Position
+) -> Records:
+    closing = at_work.get(position.whose)
+    left = None if closing is None else abs(position.quantity) - closing
+    if left is not None and left <= 0:
+        return ()
+    return close(world, call, desk, position, replace(asked, shares=left), "flatten")
