@@ -13,7 +13,7 @@ import typer
 from commands.shared.completing import strangers
 from commands.shared.drawing import usd
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, acts, caller, confirm_for, console, finish, opened
+from commands.shared.surface import Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -126,22 +126,18 @@ def _render(console: "Console", data: Adopted) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
+    @on_bot(app, "adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
     @acts
     def adopt(
+        bot: "App",
         symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
         manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
         confirmed: Annotated[
             str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
         ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Acknowledge a position that the bot did not open.
 
         With --manage the bot takes it over, and its exit rules will close it.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)
-        finish(report, as_json)
+        return run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
@@ -169,22 +169,18 @@ def _render(console: "Console", data: Backups) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
+    @on_bot(app, "backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
     def backup(
+        bot: "App",
         only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
         session: Annotated[
             bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
         ] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Back up the ledger and the journal, and verify the copy.
 
         A backup is also made whenever a session ends.
         """
         if only_list and session:
             raise OperatorError("--list makes no backup, --session makes one", "use one of them")
-        with opened(state_dir, config) as bot:
-            report = run_session(bot) if session else run(bot, only_list=only_list)
-        finish(report, as_json)
+        return run_session(bot) if session else run(bot, only_list=only_list)

@@ -10,7 +10,7 @@ import typer
 
 from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from commands.shared.times import stamp, zone
 from tradebot.model.origin import Origin
 from tradebot.model.text import counted
@@ -159,16 +159,14 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
     from commands.shared.completing import symbols
 
-    @app.command("fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
+    @on_bot(app, "fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
     def fills(
+        bot: "App",
         symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
         since: Annotated[
             str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
         ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Show what was bought and sold, and its slippage.
 
         Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
@@ -178,6 +176,4 @@ def register(app: typer.Typer) -> None:
         from commands.shared.spans import span_of
 
         span = span_of(None, since) if since else None
-        with opened(state_dir, config) as bot:
-            report = run(bot, span, symbol.upper() if symbol else None)
-        finish(report, as_json)
+        return run(bot, span, symbol.upper() if symbol else None)

@@ -5,18 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import own
-from commands.shared.surface import (
-    Config,
-    DryRun,
-    Json,
-    Report,
-    StateDir,
-    acts,
-    caller,
-    confirm_for,
-    finish,
-    opened_to_leave,
-)
+from commands.shared.surface import DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
 from tradebot.errors import ExitCode, OperatorError, word
 
@@ -125,19 +114,17 @@ def _render(console: "Console", data: "PassData", again: str) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all")
+    @on_bot(app, "flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all", opens=opened_to_leave)
     @acts
     def flatten(
+        bot: "App",
         symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
         everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
         confirmed: Annotated[
             str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
         ] = None,
         dry_run: DryRun = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Close one of the bot's positions, or all of them.
 
         Entries are canceled first; an exit that already works is repriced.
@@ -148,6 +135,4 @@ def register(app: typer.Typer) -> None:
                 "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
             )
         name = None if symbol is None else symbol.strip().upper()
-        with opened_to_leave(state_dir, config) as bot:
-            report = run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)
-        finish(report, as_json)
+        return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)

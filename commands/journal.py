@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_as_found
+from commands.shared.surface import Report, on_bot, opened_as_found
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import ExitCode, TradebotError
@@ -111,17 +111,13 @@ def _render(console: "Console", data: Verified) -> None:
     console.print(f"[green]The hash chain is intact[/green] up to record {data.last_record:,} ({at})")
 
 
-@app.command("verify", epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy")
+@on_bot(app, "verify", epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy", opens=opened_as_found)
 def _verify(
+    bot: "App",
     file: Annotated[str | None, typer.Argument(help="Another journal file, from a backup or the quarantine.")] = None,
-    state_dir: StateDir = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Verify the journal's hash chain.
 
     If the chain is broken, it names the first bad record.
     """
-    with opened_as_found(state_dir, config) as bot:
-        report = run(bot, file)
-    finish(report, as_json)
+    return run(bot, file)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import clean, confirm
-from commands.shared.surface import Config, Json, Report, StateDir, acts, caller, finish, opened
+from commands.shared.surface import Report, acts, caller, on_bot
 from commands.shared.times import MINUTE, when
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -263,31 +263,25 @@ def _render_armed(console: "Console", data: Armed) -> None:
         console.print(f"The trading state is {data.trading_state}, so no entries are sent. Next: tradebot unhalt")
 
 
-@app.command("status", epilog="tradebot live status")
-def _status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+@on_bot(app, "status", epilog="tradebot live status")
+def _status(bot: "App") -> Report:
     """Show what orders still need before they can be sent.
 
     Lists each condition and how to meet it. Exits with code 10 if any is not met.
     """
-    with opened(state_dir, config) as bot:
-        report = status(bot)
-    finish(report, as_json)
+    return status(bot)
 
 
-@app.command("arm", epilog="tradebot live arm --sessions 1")
+@on_bot(app, "arm", epilog="tradebot live arm --sessions 1")
 @acts
 def _arm(
+    bot: "App",
     sessions: Annotated[
         int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions, including this one.")
     ] = 1,
-    state_dir: StateDir = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
+) -> Report:
     """Allow trading with real money for a number of sessions.
 
     Asks for confirmation at a terminal; no option replaces that.
     """
-    with opened(state_dir, config) as bot:
-        report = arm(bot, sessions, by=caller())
-    finish(report, as_json)
+    return arm(bot, sessions, by=caller())

@@ -10,7 +10,7 @@ import typer
 
 from commands.shared.drawing import acts_at, usd
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from commands.shared.times import DAY_SECOND, stamp, zone
 from tradebot.model.text import counted
 
@@ -175,18 +175,14 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("orders", epilog="tradebot orders\ntradebot orders --all --last 20")
+    @on_bot(app, "orders", epilog="tradebot orders\ntradebot orders --all --last 20")
     def orders(
+        bot: "App",
         every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,
         last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show at most this many.")] = 100,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Show working orders, or all orders with --all.
 
         Reads the bot's own books; the broker isn't asked.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot, every=every, last=last)
-        finish(report, as_json)
+        return run(bot, every=every, last=last)

@@ -9,7 +9,7 @@ import typer
 
 from commands.shared.drawing import duration, time_left, usd, way_there
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -224,13 +224,11 @@ def _gain(gain: Decimal | None) -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
-    def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    @on_bot(app, "positions", epilog="tradebot positions\ntradebot positions --json")
+    def positions(bot: "App") -> Report:
         """Show open positions and how far each is from its exits.
 
         Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
         books; the broker isn't asked.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot)
-        finish(report, as_json)
+        return run(bot)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,18 +25,14 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
+    @on_bot(app, "audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
     def audit(
+        bot: "App",
         since: Annotated[str, typer.Option("--since", help="Time to cover: session, 30m, 2h, 1d.")] = "session",
         offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Audit jobs, data, books and limits, and say what to fix."""
         from commands.shared.spans import span_of
 
         span = span_of(None, since)
-        with opened(state_dir, config) as bot:
-            report = run(bot, since_s=span.since_s, offline=offline)
-        finish(report, as_json)
+        return run(bot, since_s=span.since_s, offline=offline)

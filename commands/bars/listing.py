@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from commands.bars.shared import bar_time, spans_of, stored_bytes
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from commands.shared.times import zone
 from tradebot.model.text import counted
 
@@ -75,12 +75,10 @@ def _render(console: "Console", data: BarsStored) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    @app.command("list", epilog="tradebot bars list")
-    def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    @on_bot(app, "list", epilog="tradebot bars list")
+    def _list(bot: "App") -> Report:
         """List the bars that are stored.
 
         Reads the bot's own store; nothing is fetched.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot)
-        finish(report, as_json)
+        return run(bot)

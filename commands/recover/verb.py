@@ -140,7 +140,7 @@ def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
 
 
 def _uncompared(why: str, made: "Rebuilt") -> Recovered:
-    """Return what is known before the broker is asked, in case that nobody gets to ask it."""
+    """Return what is known before the broker is asked, in case nobody gets to ask it."""
     doubts = (*made.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
     return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
 

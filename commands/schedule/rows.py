@@ -48,7 +48,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class OwnSchedule:
-    """A strategy with times of its own: the slot that is due, if it isn't done yet, and the next one.
+    """A strategy with its own times: the slot that is due, if it isn't done yet, and the next one.
 
     `unusable` says what is wrong with its times; then it is never asked.
     """
@@ -64,7 +64,7 @@ class OwnSchedule:
 class Schedule:
     """What is due from `since` (trading time) on; `timetable` is the configuration behind it.
 
-    `strategies` are those with times of their own. The others are asked in every pass of entries. `notes` explain half
+    `strategies` are those with their own times. The others are asked in every pass of entries. `notes` explain half
     days, holidays and changes of the clocks among the days shown.
     """
 
@@ -159,7 +159,7 @@ class _Calendar:
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
-    """Yield the strategies that have times of their own; only a plug-in without times in the configuration is asked.
+    """Yield the strategies that have their own times; only a plug-in without times in the configuration is asked.
 
     If one isn't installed, none are shown: `strategy list` says what is wrong.
     """

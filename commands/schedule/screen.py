@@ -65,5 +65,5 @@ def _own(console: "Console", strategies: "Sequence[OwnSchedule]") -> None:
         due = f"due until {when(each.due.end, MINUTE)}; {next_slot}" if each.due else next_slot
         table.row(f"  {each.strategy}", each.times, each.unusable or due)
     if strategies:
-        console.print("Strategies with times of their own are asked in the first pass of entries in each slot:")
+        console.print("Strategies with their own times are asked in the first pass of entries in each slot:")
         console.print(table)

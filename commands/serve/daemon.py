@@ -139,7 +139,7 @@ class Daemon:
         return runner.exit_code
 
     def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
-        """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
+        """Run the jobs in real time, each lane in its own thread; return the exit code."""
         from jobs.ticker import tick_lanes
 
         working = lanes(app, shift, reconciled=reconciled)

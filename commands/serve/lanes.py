@@ -1,6 +1,6 @@
 """The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
 
-Upkeep runs the chores of the timetable, each as a process of its own, and asks the broker's calendar.
+Upkeep runs the chores of the timetable, each in its own process, and asks the broker's calendar.
 
 SQLite connections belong to a thread, so each lane has a bot. Only the holder of the pass lock sends orders, so there
 is one writer at a time, and exits that fall due meanwhile are given way to, as between processes. An entry waits for a

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SUBSYSTEM = "config"
 AT_START = ("mode", "serve.log", "health")
-"""Settings that a running `serve` can't change; the others are read anew by each lane."""
+"""Settings that a running `serve` can't change; each lane reads the others again."""
 LONGEST = 80
 MOST = 20
 """How many changed settings are named."""

@@ -74,7 +74,7 @@ def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
 def serving(
     app: "App", ports: Sequence[int], evidence: Callable[[], Looked] | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Answer on these ports of 127.0.0.1 inside the block, from threads of their own; yield the ports.
+    """Answer on these ports of 127.0.0.1 inside the block, from its own threads; yield the ports.
 
     Port 0 stands for a free one. Without ports nothing listens. Raises OperatorError if a port can't be used.
     """

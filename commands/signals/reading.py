@@ -96,7 +96,7 @@ def _kinds(app: "App", moment: Moment) -> Iterator[KindEvidence]:
 
 
 def _limit_s(app: "App", kind: "AnyKind") -> float:
-    """Return how old a reply may get: alerts have a limit of their own; the others may miss one renewal."""
+    """Return how old a reply may get: alerts have their own limit; the others may miss one renewal."""
     if kind.name == FLOW_ALERTS:
         return app.settings.tightest_limits.max_flow_age_s
     return kind.max_age_s or 2.0 * kind.interval_s(app.rules.poll_s)

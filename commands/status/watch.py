@@ -1,4 +1,4 @@
-"""`tradebot status --watch`: the status on a screen of its own, drawn again every five seconds."""
+"""`tradebot status --watch`: the status on its own screen, redrawn every five seconds."""
 
 import os
 import select

@@ -6,7 +6,7 @@ import typer
 
 from commands.shared.completing import reasons, strategies, symbols
 from commands.shared.spans import Span, span_of
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command(
+    @on_bot(
+        app,
         "why-no-orders",
         epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h",
     )
     def why_no_orders(
+        bot: "App",
         symbol: Annotated[
             str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
         ] = None,
@@ -65,15 +67,10 @@ def register(app: typer.Typer) -> None:
         strategy: Annotated[
             str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
         ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Explain why the bot did or didn't trade.
 
         Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
         """
         span = span_of(last, since)
-        with opened(state_dir, config) as bot:
-            report = run(bot, symbol, span, reason, strategy)
-        finish(report, as_json)
+        return run(bot, symbol, span, reason, strategy)

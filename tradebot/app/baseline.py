@@ -60,7 +60,7 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
 
 
 def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[str, Exits]:
-    """Return the accepted exit rules of each strategy that has a list of its own.
+    """Return the accepted exit rules of each strategy that has its own list.
 
     A strategy keeps its configured list if the strategy itself wasn't accepted yet, or if this version no longer allows
     the accepted list.

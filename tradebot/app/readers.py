@@ -28,7 +28,7 @@ class Readers:
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that they need, each with its symbols.
 
-        A plug-in is asked in a process of its own, which ends at once. It isn't asked again once it has answered.
+        A plug-in is asked in its own process, which ends at once. It isn't asked again once it has answered.
         """
         begin_pass(self._strategies)
         try:

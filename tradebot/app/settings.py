@@ -94,7 +94,7 @@ def load(
 ) -> Loaded:
     """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
 
-    With the purpose of PLANNING, flow that can't be fetched in time is no error. A verb with defaults of its own names
+    With the purpose of PLANNING, flow that can't be fetched in time is no error. A verb with its own defaults names
     the shipped file that holds them.
     """
     base = load_yaml(shipped("base.yaml"), shipped=True)

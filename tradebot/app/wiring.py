@@ -270,7 +270,7 @@ class App:
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self, loaded: Loaded | None = None) -> App:
-        """Return the same bot opened anew, for another thread (SQLite connections belong to one) or other settings."""
+        """Return the same bot opened again, for another thread (SQLite connections belong to one) or other settings."""
         twin = App(self.folder, loaded or self.loaded, self._environ)
         twin.hear = self.hear
         return twin

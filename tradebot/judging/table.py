@@ -18,7 +18,7 @@ from tradebot.model.record import Job
 class Subject(NamedTuple):
     """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
 
-    Passes of `renewed_by` make its evidence, if it isn't read anew each time. A `store` that can't be read has FAILED;
+    Passes of `renewed_by` make its evidence, if it isn't read again each time. A `store` that can't be read has FAILED;
     anything else that can't be looked at is UNKNOWN.
     """
 

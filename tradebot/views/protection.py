@@ -14,7 +14,7 @@ from tradebot.model.record import Gap
 
 
 class Uncovered(StrEnum):
-    """Why no stop rests at the broker for a position, or for a part of it; a gap has reasons of its own too."""
+    """Why no stop rests at the broker for a position, or for a part of it; a gap has its own reasons too."""
 
     NO_STOP_RULE = "no_stop_rule"
     BY_SETTING = "by_setting"
