@@ -32,7 +32,7 @@ def flaws(*every: Stored, now: datetime = LATER) -> list[Flaw]:
 
 @settings(max_examples=10)
 @given(seeds, st.sampled_from([1.0, 0.98, 0.3]), st.booleans())
-def test_nothing_is_found_in_sound_bars(seed: int, filled: float, extended: bool) -> None:
+def test_sound_bars_have_no_findings(seed: int, filled: float, extended: bool) -> None:
     thin_or_not = minutes(SESSIONS[:3], seed, filled=filled, extended=extended)
     result = check([of_minutes(thin_or_not), of_days(daily(SESSIONS, seed), "MSFT")], SESSIONS, LATER)
     assert result.findings == ()
@@ -91,7 +91,7 @@ def test_a_thin_symbol_with_a_bar_of_the_closing_auction_is_not_called_stamped_a
     assert flaws(of_minutes(sorted([*thin, *auctions]))) == []
 
 
-def test_one_full_session_of_a_thin_symbol_does_not_tell_either() -> None:
+def test_one_full_session_of_a_thin_symbol_is_not_called_stamped_at_its_end() -> None:
     thin = [bar for bar in minutes(SESSIONS[:4], filled=0.3) if bar.start_s not in _opens()]
     full = [bar._replace(start_s=bar.start_s + 60) for bar in minutes(SESSIONS[4:5])]
     assert flaws(of_minutes([*thin, *full])) == []
@@ -190,7 +190,7 @@ def test_a_price_that_halves_on_many_times_the_volume_is_news_and_no_split() -> 
         ({"volume": -5.0}, "negative volume"),
     ],
 )
-def test_numbers_that_cannot_be_true_are_found(change: dict[str, Any], words: str) -> None:
+def test_impossible_numbers_are_found(change: dict[str, Any], words: str) -> None:
     bars = [*DAYS[:4], DAYS[4]._replace(**change), *DAYS[5:]]
     (finding,) = found(of_days(bars))
     assert finding.flaw is Flaw.BAD_PRICE

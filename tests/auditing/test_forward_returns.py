@@ -50,7 +50,7 @@ def by_name(returns: Returns) -> dict[str, float | None]:
     return dict(zip((horizon.name for horizon in HORIZONS), returns, strict=True))
 
 
-def test_it_is_entered_at_the_open_of_the_next_bar_and_left_at_the_horizons_ends() -> None:
+def test_return_runs_from_the_next_bars_open_to_each_horizons_end() -> None:
     entry = entered(OPEN + timedelta(minutes=9, seconds=1))
     assert entry is not None
     assert entry.start_s == (OPEN + timedelta(minutes=10)).timestamp()
@@ -78,7 +78,7 @@ def test_the_benchmarks_return_over_the_same_span_is_taken_off() -> None:
         (SESSIONS[3].close, {"1 hour", "close", "1 session", "3 sessions"}),
     ],
 )
-def test_only_what_is_over_has_a_return(until: datetime, known: set[str]) -> None:
+def test_horizon_has_a_return_only_once_it_is_over(until: datetime, known: set[str]) -> None:
     entry = entered(OPEN, until=until)
     assert entry is not None
     assert {name for name, value in by_name(entry.returns).items() if value is not None} == known
@@ -99,7 +99,7 @@ def test_before_the_open_the_first_bar_counts_and_after_the_last_there_is_none()
     assert entered(OPEN, symbol="MSFT") is None
 
 
-def test_a_symbol_that_rarely_trades_is_left_at_its_last_price_and_a_benchmark_without_one_is_no_benchmark() -> None:
+def test_thin_symbol_uses_its_last_price_and_a_benchmark_without_one_is_dropped() -> None:
     rare = minutes({0: (100, 101), 30: (102, 103), 200: (110, 111)})
     day = SessionReturns(SESSIONS, {"AAPL": rare, "SPY": minutes({100: (1, 1)})}, {}, END, None)
     entry = day.entry("AAPL", OPEN)

@@ -30,7 +30,7 @@ def test_a_larger_distance_is_never_more_likely(degrees: int, one: float, other:
 
 
 @pytest.mark.parametrize(("count", "reach"), [(12, 1), (40, 1), (24, 2), (60, 4), (66, 11)])
-def test_of_samples_without_an_effect_one_in_twenty_seems_to_have_one(count: int, reach: int) -> None:
+def test_one_in_twenty_samples_without_an_effect_shows_one(count: int, reach: int) -> None:
     chance = Random(count * 100 + reach)  # noqa: S311 -- replayable on purpose
     found = 0
     for _ in range(SAMPLES):
@@ -53,7 +53,7 @@ def test_without_the_overlap_in_mind_the_same_samples_would_seem_to_have_effects
     assert found > 30
 
 
-def test_an_effect_is_seen_in_four_of_five_samples_as_long_as_what_is_said_to_be_needed() -> None:
+def test_effect_is_seen_in_four_of_five_samples_of_the_needed_size() -> None:
     chance = Random(7)  # noqa: S311 -- replayable on purpose
     spread, effect = 0.004, 0.002
     needed = estimate([chance.gauss(0, spread) for _ in range(4000)], 1, effect).needed
@@ -84,7 +84,7 @@ def test_too_few_sessions_have_a_mean_and_no_interval(reach: int, fewest: int) -
     assert (short.low, short.high, short.p, short.needed) == (None, None, None, None)
 
 
-def test_sessions_that_are_all_the_same_prove_nothing() -> None:
+def test_identical_sessions_have_no_interval() -> None:
     assert estimate([0.01] * 20, 1, WORTH).p is None
 
 

@@ -30,7 +30,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
         (replace(KNOWN, mean=None), "nothing is over yet"),
     ],
 )
-def test_a_verdict_says_plainly_what_is_known(found: Measured, sentence: str) -> None:
+def test_verdict_is_a_plain_sentence(found: Measured, sentence: str) -> None:
     assert verdict(found) == sentence
 
 
@@ -65,5 +65,5 @@ def test_a_verdict_says_plainly_what_is_known(found: Measured, sentence: str) ->
         (None, "SPY", "No trade that a gate refused is over yet, so nothing can be said about refusals."),
     ],
 )
-def test_what_refusals_did_is_one_sentence(found: Refusals | None, benchmark: str | None, sentence: str) -> None:
+def test_effect_of_refusals_is_one_sentence(found: Refusals | None, benchmark: str | None, sentence: str) -> None:
     assert what_refusals_did(found, benchmark) == sentence

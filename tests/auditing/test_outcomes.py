@@ -162,7 +162,7 @@ def test_deciles_hold_each_candidate_once_in_the_order_of_scores(scores: list[fl
 
 @settings(max_examples=20)
 @given(st.integers(0, 1000))
-def test_with_every_sign_turned_around_every_return_is_as_well(seed: int) -> None:
+def test_returns_change_sign_with_the_scores(seed: int) -> None:
     def measured(sign: float) -> list[float]:
         days = []
         for number in range(3):

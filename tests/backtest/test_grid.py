@@ -29,7 +29,7 @@ def test_a_grid_has_the_slots_of_its_session(minutes: int) -> None:
     assert grid.count == sum(len(slots(job, TIMETABLE[job], session)) for job in CHAIN)
 
 
-def test_places_are_found_from_both_sides() -> None:
+def test_slot_places_are_found_forward_and_backward() -> None:
     grid = Grids(TIMETABLE).of(SESSION)
 
     def at(place: int) -> datetime:

@@ -66,7 +66,7 @@ def of_nothing() -> Iterator[Held]:
     yield from ()
 
 
-def test_nothing_is_written_of_positions_that_are_followed_no_more() -> None:
+def test_closed_positions_get_no_marks() -> None:
     ledger, market = MemoryLedger("A1"), Drawn({"AAPL": list(range(1_000_000, 1_000_000 + MINUTES + 1))})
     position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
     market_ahead: Any = market

@@ -59,7 +59,7 @@ RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just
     st.lists(RESTS, max_size=2),
     st.sampled_from(({}, {"AAPL": 3}, {"AAPL": 3, "SPY": -2})),
 )
-def test_it_is_the_first_minute_at_which_anything_is_touched(
+def test_first_touch_is_the_first_minute_beyond_a_limit(
     prices: dict[str, list[int]], bands: list[Band], rests: list[Rest], shares: dict[str, int]
 ) -> None:
     market, worth = Drawn(prices), Worth(shares, {symbol: prices[symbol][0] for symbol in SYMBOLS}, -1, 310)
@@ -84,7 +84,7 @@ def test_it_is_the_first_minute_at_which_anything_is_touched(
     st.integers(50, 200),
     st.integers(1, MINUTES),
 )
-def test_after_each_close_the_value_may_fall_by_so_much_again(prices: list[int], most: int, length: int) -> None:
+def test_allowed_fall_starts_over_after_each_close(prices: list[int], most: int, length: int) -> None:
     market = Drawn({"AAPL": prices}, length)
     worth = Worth({"AAPL": 1}, {"AAPL": prices[0]}, prices[0] - most, later_low=lambda closing: closing - most)
     end = OPEN + timedelta(minutes=MINUTES)
@@ -97,7 +97,7 @@ def test_after_each_close_the_value_may_fall_by_so_much_again(prices: list[int],
     assert first_touch(market, [], [], worth, OPEN, end) == expected
 
 
-def test_without_anything_to_touch_it_is_the_end() -> None:
+def test_first_touch_is_the_end_without_limits() -> None:
     market = Drawn({symbol: [100] * (MINUTES + 1) for symbol in SYMBOLS})
     end = OPEN + timedelta(minutes=MINUTES)
     wide = Band("AAPL", True, -FAR, FAR)

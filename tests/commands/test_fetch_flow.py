@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def test_each_endpoint_tells_how_old_its_newest_row_is(bot: Bot) -> None:
+def test_fetch_shows_the_age_of_each_endpoints_newest_row(bot: Bot) -> None:
     bot.says("exchange", "tick", "next_open")
     bot.says("exchange", "tick", "1h")
     found = bot.json("fetch-flow")
@@ -71,7 +71,7 @@ def test_rows_that_came_while_a_slow_source_was_asked_are_as_good_as_others(
         assert all(row["newest_age_s"] is None or row["newest_age_s"] >= 0 for row in by_name.values())
 
 
-def test_what_is_named_is_asked_at_once_and_the_slot_is_left_alone(bot: Bot) -> None:
+def test_named_endpoint_is_fetched_at_once_without_using_the_slot(bot: Bot) -> None:
     bot.says("exchange", "tick", "5m")
     found = bot.json("fetch-flow", "--endpoint", "oi-change", "--symbol", "msft")
     assert [(row["endpoint"], row["calls"]) for row in found["endpoints"]] == [("oi_change", 1)]
@@ -81,7 +81,7 @@ def test_what_is_named_is_asked_at_once_and_the_slot_is_left_alone(bot: Bot) -> 
     assert (own["calls"], own["not_due"]) == (1, CALLS - 1)
 
 
-def test_a_person_sees_ages_and_quota(bot: Bot) -> None:
+def test_fetch_shows_ages_and_quota(bot: Bot) -> None:
     shown = bot.shown("fetch-flow", "--endpoint", "oi_change", "--endpoint", "dark_pool")
     header, *_, quota = shown.splitlines()
     assert header == "Flow of session 2026-11-16 at 2026-11-16 10:35:00 ET: 4 calls, 0 new facts"
@@ -97,7 +97,7 @@ def test_a_person_sees_ages_and_quota(bot: Bot) -> None:
         ("--symbol", "AAPX", "did you mean AAPL"),
     ],
 )
-def test_a_name_that_there_is_not_is_refused_with_the_nearest(bot: Bot, option: str, name: str, words: str) -> None:
+def test_unknown_endpoint_is_refused_with_the_nearest_name(bot: Bot, option: str, name: str, words: str) -> None:
     said = bot.says("fetch-flow", option, name)
     assert said.code == 2
     assert words in said.err
@@ -186,7 +186,7 @@ def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(
     assert "fetch-flow, process " in said[0].message
 
 
-def test_what_was_answered_before_a_kill_is_kept_and_the_next_slot_asks_for_the_rest(bot: Bot) -> None:
+def test_fetch_keeps_answers_before_a_kill_and_the_next_slot_fetches_the_rest(bot: Bot) -> None:
     bot.says("exchange", "tick", "close")
     bot.says("exchange", "tick", "next_open")
     bot.says("exchange", "tick", "2m")

@@ -77,7 +77,7 @@ def test_a_flag_asks_for_such_alerts_or_leaves_them_out(name: str, changed: dict
     ]
 
 
-def test_the_other_flags_and_the_lists_of_words() -> None:
+def test_flags_and_word_lists_choose_alerts() -> None:
     assert not any(passes(EVERYTHING, **{name: True}) for name in ("is_floor", "is_multi_leg", "is_bid_side", "is_put"))
     assert passes(EVERYTHING, issue_types=("ETF", "Common Stock"), rule_name=("RepeatedHits",))
     assert not passes(EVERYTHING, issue_types=("ETF",))

@@ -114,9 +114,7 @@ def test_a_bar_in_progress_is_answered_by_the_exchange_and_served_to_nobody(mark
     [(EVENTFUL, 13, ("AAPL", "NFLX", "THIN")), (EVENTFUL, 16, ("AAPL", "NFLX", "THIN")), (HALF, 19, ("AAPL", "NFLXX"))],
     ids=["before the open", "in the session", "after a half day, under a new name"],
 )
-def test_adjusted_bars_are_those_that_the_exchange_adjusts(
-    market: Market, day: date, hour: int, names: tuple[str, ...]
-) -> None:
+def test_adjusted_bars_equal_the_exchanges_own(market: Market, day: date, hour: int, names: tuple[str, ...]) -> None:
     now = market.to(day, hour, 0, 0)
     with closing(market.bars()) as bars:
         days, fives = (bars.closed(BarNeed(tf, 200), names, now) for tf in ("1Day", "5Min"))
@@ -140,7 +138,7 @@ def in_hours(bar: dict[str, Any]) -> bool:
     return (14, 30) <= (at.hour, at.minute) < (18 if at.date() == HALF else 21, 0)
 
 
-def test_on_the_free_plan_nothing_is_served_that_the_feed_only_knows_in_part(tmp_path: Path) -> None:
+def test_free_plan_serves_no_bar_that_its_feed_has_only_in_part(tmp_path: Path) -> None:
     with running(tmp_path, "free", "sip") as market, closing(market.bars()) as bars:
         day, five = BarNeed("1Day", 3), BarNeed("5Min", 3)
         now = market.to(FIRST, 17, 2)

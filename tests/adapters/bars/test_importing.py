@@ -60,7 +60,7 @@ def read(path: Path, how: How) -> Read:
         " 2026-11-16 09:30:00.000000000 ",
     ],
 )
-def test_a_time_is_read_in_the_zone_that_it_names_or_else_in_the_declared_one(make: Make, time: str) -> None:
+def test_time_is_read_in_its_own_zone_or_else_in_the_declared_one(make: Make, time: str) -> None:
     found = read(make(f"{HEADER}\n{time},{REST}\n"), minutes())
     assert found.of("AAPL") == [RawBar(int(OPEN.timestamp()), 100, 101, 99, 100.5, 1000)]
 
@@ -98,7 +98,7 @@ def test_a_daily_bar_starts_at_midnight_in_new_york_on_its_date(make: Make, time
 
 
 @given(st.dates(date(1990, 1, 1), date(2026, 11, 18)))
-def test_any_date_is_read_the_same_however_it_is_written(day: date) -> None:
+def test_date_is_read_the_same_in_every_notation(day: date) -> None:
     local = datetime.combine(day, datetime.min.time(), NEW_YORK)
     texts = [str(day), f"{day}T00:00:00Z", local.isoformat(), local.astimezone(UTC).isoformat()]
     assert {importing._day_of(text) for text in texts} == {midnight_s(day)}
@@ -129,7 +129,7 @@ def test_any_date_is_read_the_same_however_it_is_written(day: date) -> None:
         ("2026-11-16 09:30,AAPL,100,1e9,99,100.5,1", "price or volume out of range"),
     ],
 )
-def test_a_bad_row_is_skipped_and_told_with_its_line(make: Make, row: str, reason: str) -> None:
+def test_bad_row_is_skipped_and_reported_with_its_line(make: Make, row: str, reason: str) -> None:
     found = read(make(f"{HEADER}\n2026-11-16 09:29,{REST}\n{row}\n2026-11-16 09:31,{REST}\n"), minutes())
     assert len(found.of("AAPL")) == 2
     assert [(bad.row, bad.reason) for bad in found.bad] == [(3, reason)]
@@ -151,7 +151,7 @@ def test_of_two_rows_for_one_bar_the_first_counts_in_all_files_together(make: Ma
     ]
 
 
-def test_a_good_row_that_is_dropped_is_told_with_its_file_and_line(make: Make, tmp_path: Path) -> None:
+def test_dropped_row_is_reported_with_its_file_and_line(make: Make, tmp_path: Path) -> None:
     (second := tmp_path / "second.csv").write_text(f"{HEADER}\n\n2026-11-16 09:31,{REST}\n")
     found = read_files([make(f"{HEADER}\n2026-11-16 09:30,{REST}\n"), second], minutes())
     found.drop("AAPL", int(OPEN.timestamp()) + 60, "no session")
@@ -159,7 +159,7 @@ def test_a_good_row_that_is_dropped_is_told_with_its_file_and_line(make: Make, t
     assert len(found.of("AAPL")) == 1
 
 
-def test_columns_may_stand_in_any_order_with_a_byte_order_mark_and_others_between(make: Make) -> None:
+def test_columns_are_found_in_any_order_after_a_byte_order_mark(make: Make) -> None:
     text = "\ufeffClose, Volume,note,SYMBOL,ts,Open,High,Low\n100.5,1000,x,AAPL,2026-11-16 09:30,100,101,99\n"
     assert read(make(text), minutes()).of("AAPL") == [RawBar(int(OPEN.timestamp()), 100, 101, 99, 100.5, 1000)]
 
@@ -174,7 +174,7 @@ def test_columns_may_stand_in_any_order_with_a_byte_order_mark_and_others_betwee
         (f'{HEADER}\n2026-11-16 09:30,"{REST}\n', "not a CSV file"),
     ],
 )
-def test_a_file_that_cannot_be_whole_is_refused(make: Make, text: str, why: str) -> None:
+def test_incomplete_file_is_refused_with_the_reason(make: Make, text: str, why: str) -> None:
     with pytest.raises(OperatorError, match=why):
         read(make(text), minutes())
 
@@ -236,7 +236,7 @@ def test_parquet_dates_are_read(tmp_path: Path, time: str) -> None:
     assert [bar.start_s for bar in found.of("AAPL")] == [midnight_s(date(2026, 11, 16))]
 
 
-def test_a_path_means_one_file_whatever_its_name(tmp_path: Path) -> None:
+def test_path_with_wildcard_characters_reads_that_file_alone(tmp_path: Path) -> None:
     time = "TIMESTAMP '2026-11-16 09:30:00' AS ts"
     parquet(tmp_path / "symbol=MSFT" / "ab.parquet", time)
     odd = parquet(tmp_path / "symbol=MSFT" / "ab.parquet", time).rename(tmp_path / "symbol=MSFT" / "a[b]*?.parquet")

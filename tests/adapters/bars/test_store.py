@@ -86,7 +86,7 @@ def test_bars_outlive_the_process(opens: Opens, tmp_path: Path) -> None:
     again.close()
 
 
-def test_what_is_stored_is_told_by_source(store: BarStore) -> None:
+def test_spans_list_stored_bars_by_source(store: BarStore) -> None:
     store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox")
     store.put("AAPL", "1Min", bars_at(2, 3), "import")
     store.put("AAPL", "1Day", [bar(JANUARY + day * DAY) for day in range(400)], "import")
@@ -107,7 +107,7 @@ def test_actions_replace_those_before(store: BarStore) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=12))
-def test_asked_spans_are_what_was_asked_and_never_touch(spans: list[tuple[int, int]]) -> None:
+def test_asked_spans_are_merged_until_none_touch(spans: list[tuple[int, int]]) -> None:
     with TemporaryDirectory() as folder:
         store = SqliteBars(Path(folder), MemoryEvents(), NOW)
         for first, length in spans:
@@ -133,7 +133,7 @@ puts = st.lists(
 @pytest.mark.parametrize("kind", KINDS)
 @given(puts)
 @settings(max_examples=8)
-def test_a_store_is_a_table_by_start_whatever_is_put_in_whichever_order(
+def test_store_holds_the_last_bar_put_for_each_start_in_any_order(
     kind: str, given: list[tuple[str, list[tuple[int, int]], str]]
 ) -> None:
     held: dict[tuple[str, int], tuple[RawBar, str]] = {}
@@ -182,7 +182,7 @@ def spoil(path: Path) -> None:
         file.write(b"\xff" * size)
 
 
-def test_several_that_open_a_new_store_at_once_share_one_file(tmp_path: Path) -> None:
+def test_threads_that_open_a_new_store_at_once_share_one_file(tmp_path: Path) -> None:
     together = threading.Barrier(6)
 
     def put(number: int) -> None:
@@ -199,7 +199,7 @@ def test_several_that_open_a_new_store_at_once_share_one_file(tmp_path: Path) ->
     assert not list(tmp_path.glob("*.damaged*"))
 
 
-def test_damage_that_shows_later_empties_the_store_and_asks_to_be_tried_again(tmp_path: Path) -> None:
+def test_damage_found_while_reading_empties_the_store_and_asks_for_a_retry(tmp_path: Path) -> None:
     store = SqliteBars(tmp_path, MemoryEvents(), NOW)
     store.put("AAPL", "1Min", bars_at(*range(500)), "sandbox")
     store.close()
@@ -269,7 +269,7 @@ def fill(folder: Path, kind: str, ready: Barrier, source: str) -> None:
     store.close()
 
 
-def test_two_processes_that_store_at_once_lose_nothing(
+def test_two_processes_storing_at_once_lose_no_bar(
     opens: Opens, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     opens(tmp_path).close()

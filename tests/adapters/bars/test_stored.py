@@ -107,7 +107,7 @@ def test_bars_are_aligned_to_the_open_and_a_half_day_cuts_the_last_one_short(bar
     assert max(found.high) < 500
 
 
-def test_thin_symbols_get_as_many_bars_from_farther_back_and_none_is_made_up(bars: StoredBars) -> None:
+def test_thin_symbols_get_their_bars_from_farther_back(bars: StoredBars) -> None:
     need = BarNeed("1Min", 390, adjusted=False)
     found = bars.closed(need, ["THIN", "AAPL"], WEDNESDAY.close)
     assert [len(found[symbol]) for symbol in ("THIN", "AAPL")] == [390, 390]
@@ -260,7 +260,7 @@ def test_damage_is_noticed_once_and_what_is_needed_is_fetched_again(
     again.close()
 
 
-def test_damage_that_shows_in_the_middle_is_made_good_in_the_same_request(
+def test_damage_found_during_a_request_is_repaired_within_it(
     bars: StoredBars, source: MadeUpBars, tmp_path: Path
 ) -> None:
     until = WEDNESDAY.close + timedelta(hours=6)
@@ -312,7 +312,7 @@ def test_what_is_read_between_two_dates_is_adjusted_as_at_the_moment_of_reading(
     assert bars.between("1Min", ["AAPL"], last, last, SESSIONS[4].open) == {}
 
 
-def test_what_the_source_does_not_have_yet_is_not_known(bars: StoredBars, source: MadeUpBars) -> None:
+def test_bars_that_the_source_does_not_have_yet_are_unknown(bars: StoredBars, source: MadeUpBars) -> None:
     source.delay = timedelta(minutes=15)
     assert bars.known_until(after_open(60)) == after_open(45)
     found = bars.between("1Min", ["AAPL"], WEDNESDAY.date, WEDNESDAY.date, after_open(60))["AAPL"]

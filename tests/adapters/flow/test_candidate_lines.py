@@ -51,17 +51,17 @@ def test_everything_optional_is_kept() -> None:
 
 
 @pytest.mark.parametrize("score", [0.6, -0.6])
-def test_a_sell_is_bearish_however_its_strength_is_signed(score: float) -> None:
+def test_sell_is_bearish_whatever_the_sign_of_its_strength(score: float) -> None:
     assert one(GOOD | {"side": "SELL", "score": score}).score == -0.6
 
 
-def test_an_alert_is_mapped_and_counts_as_wholly_meant() -> None:
+def test_alert_without_strength_counts_in_full() -> None:
     alert = {"ticker": "NASDAQ:AAPL", "action": "buy", "close": 12.5, "time": "2026-11-16T15:00:00Z", "strategy": {}}
     at = datetime(2026, 11, 16, 15, tzinfo=UTC)
     assert one(alert) == Submitted("AAPL", Side.BUY, 1.0, "tradingview", "own", None, at)
 
 
-def test_an_alert_may_say_how_strong_it_is_and_whose() -> None:
+def test_alert_may_carry_its_strength_and_its_strategy() -> None:
     alert = {"ticker": "brk.b", "action": "short", "score": "0.4", "strategy": "swing"}
     assert one(alert) == Submitted("BRK.B", Side.SELL, -0.4, "tradingview", "swing", None, None)
 
@@ -122,24 +122,24 @@ def test_a_bad_line_is_counted_with_its_reason(line: Any, expected: str) -> None
     assert reason(line) == expected
 
 
-def test_a_bad_line_costs_only_itself_and_blank_ones_do_not_count() -> None:
+def test_bad_line_is_dropped_alone_and_blank_lines_are_ignored() -> None:
     found = lines(GOOD, "", "bad", GOOD | {"symbol": "MSFT"}, "  ")
     assert [candidate.symbol for candidate in found.candidates] == ["AAPL", "MSFT"]
     assert (found.lines, [(bad.line, bad.reason) for bad in found.bad]) == (3, [(3, "not_json")])
 
 
-def test_the_same_again_is_a_duplicate_and_its_opposite_is_bad() -> None:
+def test_repeated_line_is_a_duplicate_and_its_opposite_is_bad() -> None:
     found = lines(GOOD, GOOD | {"score": 0.9}, GOOD | {"side": "sell"}, GOOD | {"strategy": "other"})
     assert [(c.strategy, c.score) for c in found.candidates] == [("own", 0.6), ("other", 0.6)]
     assert (found.duplicates, [bad.reason for bad in found.bad]) == (1, ["against_earlier"])
 
 
-def test_the_content_names_itself() -> None:
+def test_id_follows_from_the_content() -> None:
     assert lines(GOOD).digest == lines(GOOD).digest != lines(GOOD | {"score": 0.7}).digest
 
 
 @pytest.mark.parametrize("data", [b"{}\n" * (MAX_LINES + 1), b" " * (MAX_BYTES + 1)])
-def test_too_much_is_refused_as_a_whole(data: bytes) -> None:
+def test_too_many_lines_are_refused_as_a_whole(data: bytes) -> None:
     with pytest.raises(OperatorError, match="nothing was traded") as refused:
         read(io.BytesIO(data), "test", ())
     assert refused.value.code is ExitCode.USAGE
@@ -151,7 +151,7 @@ KEYS = st.sampled_from(["symbol", "side", "score", "source", "strategy", "covera
 
 @settings(max_examples=150)
 @given(st.lists(st.binary(max_size=40) | st.dictionaries(KEYS, VALUES).map(lambda d: json.dumps(d).encode())))
-def test_whatever_is_sent_every_line_is_accounted_for(sent: list[bytes]) -> None:
+def test_every_line_is_accepted_or_counted(sent: list[bytes]) -> None:
     found = read(io.BytesIO(b"\n".join(sent)), "test", {"flow"})
     assert found.lines == len(found.candidates) + found.duplicates + len(found.bad)
     assert all(-1 <= candidate.score <= 1 for candidate in found.candidates)

@@ -51,7 +51,7 @@ def file(tmp_path: Path) -> Path:
     late_s=st.lists(st.floats(min_value=0, max_value=3), min_size=1, max_size=7),
     per_minute=st.sampled_from([1, 2, 6, 60, 120]),
 )
-def test_a_source_that_counts_minutes_its_own_way_never_has_to_refuse(
+def test_quota_never_provokes_a_refusal_however_the_source_counts_minutes(
     tmp_path_factory: pytest.TempPathFactory, pauses: list[float], began_s: int, late_s: list[float], per_minute: int
 ) -> None:
     timer, file = Timer(), tmp_path_factory.mktemp("quota") / "flow.quota"
@@ -65,7 +65,7 @@ def test_a_source_that_counts_minutes_its_own_way_never_has_to_refuse(
     assert refused == 0
 
 
-def test_the_next_process_goes_on_from_what_is_left(file: Path) -> None:
+def test_next_process_continues_with_the_remaining_quota(file: Path) -> None:
     timer = Timer()
     first = quota(file, timer)
     first.take()
@@ -75,7 +75,7 @@ def test_the_next_process_goes_on_from_what_is_left(file: Path) -> None:
     assert at_once(quota(file, timer), timer) == 3
 
 
-def test_a_quota_that_nobody_knows_starts_empty_and_fills_up(file: Path) -> None:
+def test_unknown_quota_starts_empty_and_fills_up(file: Path) -> None:
     timer = Timer()
     assert at_once(quota(file, timer), timer) == 0
     timer.sleep(60)
@@ -103,7 +103,7 @@ def test_a_damaged_file_counts_as_an_empty_quota_and_is_replaced(file: Path, con
     assert json.loads(file.read_bytes())["used"] == 1
 
 
-def test_neither_a_clock_that_went_back_nor_a_mad_number_freezes_it(file: Path) -> None:
+def test_quota_recovers_from_a_clock_set_back_and_from_absurd_numbers(file: Path) -> None:
     for tokens, at_s in ((5, 1e9), (-1e9, 0)):
         kept = {"tokens": tokens, "at_s": at_s, "used": 7, "renews_at": EVENING.isoformat(), "limit": None}
         file.write_text(json.dumps(kept | {"held_until": None}))
@@ -114,7 +114,7 @@ def test_neither_a_clock_that_went_back_nor_a_mad_number_freezes_it(file: Path) 
         assert again.used(NOON) == 8
 
 
-def test_where_the_file_cannot_be_written_each_process_keeps_to_the_quota_by_itself(file: Path) -> None:
+def test_process_keeps_its_own_quota_when_the_file_cannot_be_written(file: Path) -> None:
     file.mkdir()
     timer = Timer()
     kept = quota(file, timer)
@@ -174,7 +174,7 @@ def test_a_plan_that_is_smaller_than_configured_counts(file: Path) -> None:
         quota(file, timer, Allowance(1_000_000, 15_000)).take()
 
 
-def test_a_short_wait_is_waited_for_by_every_process_and_a_long_one_ends_the_fetch(file: Path) -> None:
+def test_short_wait_delays_every_process_and_a_long_one_ends_the_fetch(file: Path) -> None:
     timer = Timer()
     quota(file, timer, None).told(UNSAID, NOON, 50.0)
     quota(file, timer, None).take()
@@ -189,7 +189,7 @@ def test_a_short_wait_is_waited_for_by_every_process_and_a_long_one_ends_the_fet
     assert timer.now == 600
 
 
-def test_a_day_that_the_source_says_is_used_up_is_known_to_the_next_process(file: Path) -> None:
+def test_used_up_day_is_known_to_the_next_process(file: Path) -> None:
     timer = Timer()
     quota(file, timer, None).told(Quota(50, 50, 1_000_000), NOON, None)
     with pytest.raises(AllowanceSpentError, match="the day's allowance is used up"):
@@ -198,7 +198,7 @@ def test_a_day_that_the_source_says_is_used_up_is_known_to_the_next_process(file
     quota(file, timer, None).take()
 
 
-def test_a_wait_from_before_time_went_back_is_not_believed(file: Path) -> None:
+def test_wait_is_ignored_after_the_clock_was_set_back(file: Path) -> None:
     timer = Timer()
     quota(file, timer, None).told(UNSAID, NOON + timedelta(days=3), 50.0)
     quota(file, timer, None).take()

@@ -54,7 +54,7 @@ ROW = st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.integers(), s
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(["AAPL", None]), st.lists(ROW, max_size=3))))
-def test_what_came_is_what_is_read_in_the_same_order(replies: list[tuple[str, str | None, list[object]]]) -> None:
+def test_replies_are_read_as_they_came_and_in_order(replies: list[tuple[str, str | None, list[object]]]) -> None:
     pages = [page(rows, symbol, kind) for kind, symbol, rows in replies]
     with tempfile.TemporaryDirectory() as folder, closing(KeptReplies(Path(folder), MemoryEvents(), 2)) as kept:
         for number, one in enumerate(pages):
@@ -91,7 +91,7 @@ def test_sessions_beyond_the_number_are_forgotten_with_their_bodies(kept: KeptRe
         assert database.execute("SELECT count(*) FROM bodies").fetchone() == (3,)
 
 
-def test_rows_without_a_reply_of_their_own_are_kept_like_one(kept: KeptReplies) -> None:
+def test_rows_without_a_body_are_kept_as_a_reply(kept: KeptReplies) -> None:
     rows: list[object] = [{"price": "1.50", "size": 3, "share": Decimal("0.25"), "code": None}]
     kept.keep(FlowPage("dark_pool", "AAPL", tuple(rows), NO_QUOTA), DAY, NOW)
     assert seen(kept)[0].rows == tuple(rows)
@@ -103,7 +103,7 @@ def test_with_zero_sessions_nothing_is_kept(tmp_path: Path, kept: KeptReplies) -
     assert kept.sessions() == []
 
 
-def test_a_reply_without_data_stays_one(kept: KeptReplies) -> None:
+def test_reply_without_data_is_kept(kept: KeptReplies) -> None:
     kept.keep(FlowPage("dark_pool", "AAPL", (), NO_QUOTA, status=404, body=b"not found"), DAY, NOW)
     assert seen(kept)[0].rows == ()
 
@@ -123,7 +123,7 @@ def test_damage_is_moved_aside_and_the_reply_is_kept(kept: KeptReplies, events: 
 @pytest.mark.parametrize(
     "change", ["bodies SET packed = x'00'", "replies SET symbol = 'MSFT'", "replies SET status = 7"]
 )
-def test_a_reply_whose_content_changed_by_itself_is_absent_told_and_kept_again(
+def test_reply_whose_stored_content_changed_is_left_out_reported_and_kept_again(
     kept: KeptReplies, events: MemoryEvents, tmp_path: Path, change: str
 ) -> None:
     kept.keep(page([1]), DAY, NOW)
@@ -172,7 +172,7 @@ def test_several_processes_keep_replies_at_once(tmp_path: Path, kept: KeptReplie
     assert len(seen(kept)) == 40
 
 
-def test_a_reply_that_cannot_be_read_raises_as_it_did_then(kept: KeptReplies) -> None:
+def test_unreadable_reply_raises_the_same_error_again(kept: KeptReplies) -> None:
     kept.keep(replace(page([1]), body=b"<html>"), DAY, NOW)
     with pytest.raises(TemporaryError):
         seen(kept)

@@ -83,7 +83,7 @@ def place(own: Path) -> Iterator[Served]:
         yield place
 
 
-def test_what_the_exchange_tells_is_taken_once(place: Served) -> None:
+def test_streamed_row_is_taken_once(place: Served) -> None:
     with listening(place.url) as stream:
         joined(stream)
         place.tick(seconds=3600)
@@ -119,7 +119,7 @@ def test_it_connects_again_to_a_source_that_was_away(own: Path) -> None:
                 joined(stream, 2)
 
 
-def test_a_reader_that_is_too_slow_learns_how_many_rows_it_lost(place: Served) -> None:
+def test_slow_reader_is_told_how_many_rows_it_lost(place: Served) -> None:
     with listening(place.url, longest_queue=3) as stream:
         joined(stream)
         place.tick(seconds=3600)
@@ -143,7 +143,7 @@ def test_a_renewed_stream_joins_again(place: Served) -> None:
         joined(stream, 2)
 
 
-def test_a_refused_key_is_said_once_and_for_all_without_the_key(place: Served) -> None:
+def test_refused_key_is_reported_once_without_the_key(place: Served) -> None:
     with listening(place.url, TOKEN) as stream:
         with pytest.raises(OperatorError) as refused:
             until(stream, lambda rows, heard: False)
@@ -189,14 +189,14 @@ def test_a_message_that_is_no_row_is_passed_on_to_be_counted_and_other_channels_
     ("behave", "problem"),
     [(unwilling, "refused the join: {'reason': 'no such channel'}"), (closing, "closed the stream with code 1011")],
 )
-def test_why_a_connection_ended_is_said_in_plain_words(
+def test_end_of_a_connection_is_explained_in_plain_words(
     behave: Callable[[ServerConnection], None], problem: str
 ) -> None:
     with source(behave) as url, listening(url, TOKEN) as stream:
         until(stream, lambda rows, heard: problem in heard.problem)
 
 
-def test_the_token_arrives_as_it_is_whatever_characters_it_has() -> None:
+def test_token_arrives_unchanged_with_any_characters() -> None:
     asked: list[str] = []
 
     def heard(connection: ServerConnection) -> None:
@@ -227,6 +227,6 @@ def test_the_token_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     "url", ["https://example.com", "http://api.unusualwhales.com", "http://127.0.0.1:1@example.com"]
 )
-def test_only_the_vendor_and_this_machine_are_ever_given_the_token(url: str) -> None:
+def test_token_is_sent_to_the_vendor_and_this_machine_only(url: str) -> None:
     with pytest.raises(OperatorError, match="not an address"):
         FlowStream(url, TOKEN)

@@ -131,7 +131,7 @@ def test_refused_keys_need_a_person_and_an_unknown_ticker_has_no_rows(wire: Wire
     assert fetch(wire).rows == ()
 
 
-def test_a_spent_minute_says_when_it_begins_again_and_is_asked_once(wire: Wire) -> None:
+def test_spent_minute_reports_its_renewal_and_is_asked_once(wire: Wire) -> None:
     wire.answer(Scripted(429, headers={"x-uw-req-per-minute-reset": "51395", "x-uw-daily-req-count": "9"}))
     with pytest.raises(TemporaryError, match=r"minute's allowance is used up; it renews in 52 s"):
         fetch(wire)
@@ -156,7 +156,7 @@ WAITS = [
 
 
 @pytest.mark.parametrize(("status", "headers", "wait_s"), WAITS)
-def test_how_long_nothing_is_sent_after_an_answer(status: int, headers: dict[str, str], wait_s: float | None) -> None:
+def test_answer_sets_how_long_nothing_is_sent(status: int, headers: dict[str, str], wait_s: float | None) -> None:
     answer = Answer(status, HTTPHeaderDict(headers), b"")
     assert wait_of(answer, quota_of(answer.headers)) == wait_s
 
@@ -172,7 +172,7 @@ def test_the_next_call_waits_as_long_as_the_source_asked(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, NotInPlanError), (422, NotServedError), (400, TemporaryError)])
-def test_a_refusal_says_whether_other_calls_may_fare_better(wire: Wire, status: int, error: type[Exception]) -> None:
+def test_refusal_has_the_error_for_its_status(wire: Wire, status: int, error: type[Exception]) -> None:
     wire.answer(Scripted(status, {"message": "no"}))
     with pytest.raises(TemporaryError) as raised:
         fetch(wire)

@@ -89,7 +89,7 @@ def test_a_source_of_120_a_minute_never_refuses_and_every_process_counts_on(tmp_
         assert counted_today(place) == 211
 
 
-def test_the_source_is_believed_where_it_allows_less_than_we_know(tmp_path: Path) -> None:
+def test_smaller_allowance_of_the_source_counts(tmp_path: Path) -> None:
     with limited(tmp_path / "exchange", 10, 45) as place:
         client = Client(place, None, tmp_path / "flow.quota")
         client.ask(30)
@@ -103,7 +103,7 @@ def test_the_source_is_believed_where_it_allows_less_than_we_know(tmp_path: Path
         assert client.statuses[-1] == 200
 
 
-def test_who_else_uses_the_key_costs_one_refusal_at_most(tmp_path: Path) -> None:
+def test_another_user_of_the_key_costs_one_refusal_at_most(tmp_path: Path) -> None:
     with limited(tmp_path / "exchange", 20, None) as place:
         client = Client(place, Allowance(20, 15_000), tmp_path / "flow.quota")
         client.ask(2)

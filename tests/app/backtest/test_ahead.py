@@ -41,7 +41,7 @@ def holding(symbol: str, drawn: Drawn = DAYS) -> Assembled:
 
 
 @given(st.sampled_from(SYMBOLS), st.integers(0, 60 * 24 * 20))
-def test_what_is_told_of_a_later_moment_is_what_it_shows_then(symbol: str, minutes: int) -> None:
+def test_look_ahead_shows_what_the_market_shows_then(symbol: str, minutes: int) -> None:
     made = holding(symbol)
     began = made.now()
     until = min((made.ahead.next_deed or LATER) - timedelta(microseconds=1), began + timedelta(minutes=minutes))
@@ -73,7 +73,7 @@ def test_nights_are_still_only_between_days_without_interest() -> None:
 
 
 @pytest.mark.parametrize("posted", ["session", "month"])
-def test_nights_are_still_for_who_has_borrowed_nothing_and_owes_nothing(posted: Literal["session", "month"]) -> None:
+def test_nights_change_nothing_for_an_account_without_debt(posted: Literal["session", "month"]) -> None:
     made = holding("AAPL", replace(DAYS, costs=LENT._replace(posted=posted)))
     seen = [made.ahead.still]
     made.engine.main.cash = Decimal(-100_000)

@@ -43,7 +43,7 @@ def test_the_account_is_the_one_of_an_exchange_with_the_same_specification(
     assert other.ledger.account_number != made.ledger.account_number
 
 
-def test_its_books_are_open_and_armed_and_know_the_calendar() -> None:
+def test_assembled_bot_has_open_books_that_know_the_calendar() -> None:
     made = assembled()
     assert made.ledger.opening_cash() == 50_000
     assert made.ledger.trading_state().state is TradingState.ACTIVE
@@ -51,7 +51,7 @@ def test_its_books_are_open_and_armed_and_know_the_calendar() -> None:
     assert set(made.sessions) <= set(made.ledger.sessions(date(2024, 1, 1), date(2026, 1, 1)))
 
 
-def test_passes_work_on_it_and_time_moves_only_when_told() -> None:
+def test_assembled_bot_runs_passes_and_time_moves_only_on_request() -> None:
     made = assembled()
     made.advance(made.sessions[0].open + timedelta(minutes=31))
     call = Call(Job.EVALUATE_EXITS, made.sessions[0].date, "open+31m", "test")

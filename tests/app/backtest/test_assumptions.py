@@ -25,7 +25,7 @@ def test_each_fill_model_says_what_is_optimistic_about_it() -> None:
         assert said(replace(PLAN, spec=replace(SPEC, fill=spec)))["fill"].remark == f"optimistic: {OPTIMISM[model]}"
 
 
-def test_costs_are_told_with_their_values_and_missing_ones_as_none() -> None:
+def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
     free = said(PLAN)
     assert [free[name].value for name in ("commission", "slippage", "margin_interest", "cash_interest")] == ["none"] * 4
     costs = Costs(
@@ -43,7 +43,7 @@ def test_costs_are_told_with_their_values_and_missing_ones_as_none() -> None:
     assert monthly["interest_posted"].value == "before the first session of each month"
 
 
-def test_what_makes_a_result_unreal_is_loud() -> None:
+def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
     def loud(plan: Plan, *, with_flow: bool = False) -> list[str]:
         return [one.name for one in assumptions(plan, with_flow=with_flow) if one.is_loud]
 

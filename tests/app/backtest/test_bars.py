@@ -64,9 +64,7 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: NewWorld, tmp_path: Pa
     assert compared > 60
 
 
-def test_of_a_symbol_that_hardly_trades_no_more_is_returned_than_the_store_looks_for(
-    new_world: NewWorld, tmp_path: Path
-) -> None:
+def test_thin_symbol_gets_no_more_bars_than_the_store_looks_for(new_world: NewWorld, tmp_path: Path) -> None:
     days = [f"2025-03-{day:02}" for day in range(3, 29) if date(2025, 3, day).weekday() < 5]
     lines = [f"{day} 10:0{minute},RARE,10,11,9,10,5" for day in days for minute in (1, 7)]
     (tmp_path / "bars.csv").write_text("\n".join(("ts,symbol,open,high,low,close,volume", *lines)))
@@ -98,7 +96,7 @@ DAILY = """date,symbol,open,high,low,close,volume,dividends,stock_splits
 
 @pytest.mark.filterwarnings("ignore:The 'float_precision'")
 @pytest.mark.parametrize("prices", ["raw", "adjusted"])
-def test_a_market_of_daily_bars_is_the_same_on_both_roads(
+def test_daily_bars_are_the_same_from_engine_and_api(
     prices: Literal["raw", "adjusted"], new_world: NewWorld, tmp_path: Path
 ) -> None:
     file = tmp_path / "days.csv"
@@ -157,7 +155,7 @@ def test_no_bar_is_seen_before_it_is_complete_and_later_ones_change_nothing() ->
                 assert all(day < now.date() or now.hour >= 18 for day in closed)
 
 
-def test_what_is_handed_out_is_a_copy() -> None:
+def test_returned_bars_are_a_copy() -> None:
     engine = engine_of(opened(), SPEC)
     bars, need = EngineBars(engine), BarNeed("1Day", 3)
     first = bars.closed(need, ["SPY"], MOMENTS[1])["SPY"]

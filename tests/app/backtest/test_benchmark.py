@@ -52,7 +52,9 @@ def days(folder: Path, *symbols: str) -> MarketSpec:
 
 
 @pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_prices_are_those_of_the_file_played_or_not(tmp_path: Path, symbols: tuple[str, ...]) -> None:
+def test_benchmark_prices_come_from_the_file_even_if_the_symbol_was_not_played(
+    tmp_path: Path, symbols: tuple[str, ...]
+) -> None:
     found = benchmark_of(played(days(tmp_path, *symbols), 5))
     assert found.problem == ""
     assert [price.day for price in found.prices] == DAYS
@@ -69,7 +71,7 @@ def test_a_run_that_was_stopped_knows_no_later_dividend(tmp_path: Path, symbols:
     assert found.prices[-1].close == pytest.approx(CLOSES[2] * 102 / (102 - DIVIDEND), rel=0.01), "as it was traded"
 
 
-def test_without_it_the_reason_is_said(tmp_path: Path) -> None:
+def test_missing_benchmark_is_explained(tmp_path: Path) -> None:
     lacking = benchmark_of(played(days(tmp_path, "AAPL"), 1))
     assert (lacking.prices, lacking.problem) == ((), "SPY isn't shown: the file that was played has no bars of it.")
     made = MarketSpec(symbols=("AAPL",), start=FIRST, sessions=1)

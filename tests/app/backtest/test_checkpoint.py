@@ -47,7 +47,7 @@ def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
 
 
 @pytest.mark.parametrize(("drawn", "played"), [(DAYS, 1), (MANY_DAYS, 3), (MANY_DAYS, 7)])
-def test_it_goes_on_exactly_where_it_stopped(drawn: Drawn, played: int) -> None:
+def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played: int) -> None:
     made, plays = new(drawn)
     plays.begin()
     ends = list(plays.play(made.sessions[:played]))
@@ -71,6 +71,6 @@ def test_a_checkpoint_of_something_else_is_refused() -> None:
         assert "from the beginning" in str(refused.value.hint)
 
 
-def test_a_checkpoint_runs_nothing() -> None:
+def test_checkpoint_cannot_run_code() -> None:
     with pytest.raises(OperatorError, match="which no checkpoint does"):
         unpack(HEADER + pickle.dumps((os.getpid, "", [], [], [])), *new(), "")

@@ -17,7 +17,7 @@ MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=dat
 
 
 @given(st.integers(0, 2), st.integers(-60, 460))
-def test_bars_that_have_ended_stay_and_no_others(session: int, minute: int) -> None:
+def test_cut_keeps_ended_bars_only(session: int, minute: int) -> None:
     at_us = MADE.calendar.market[session].open_us + minute * MINUTE
     left = cut(MADE, at_us)
     for index in range(3):
@@ -40,7 +40,7 @@ def days(tmp_path: Path) -> OpenedMarket:
     return open_market_in_memory(spec)
 
 
-def test_of_a_day_that_is_not_over_only_the_open_is_left(days: OpenedMarket) -> None:
+def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> None:
     session = days.calendar.market[2]
     before, after = (cut(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
     assert [len(before.source.bars("AAPL", index)) for index in range(5)] == [2, 2, 0, 0, 0]
@@ -51,7 +51,7 @@ def test_of_a_day_that_is_not_over_only_the_open_is_left(days: OpenedMarket) -> 
     assert cut(days, session.close_us).source.bars("AAPL", 3) == ()
 
 
-def test_a_day_that_is_shown_at_once_stays_whole(days: OpenedMarket, tmp_path: Path) -> None:
+def test_cut_keeps_a_day_whole_that_is_shown_at_once(days: OpenedMarket, tmp_path: Path) -> None:
     shown = open_market_in_memory(replace(days.spec, day_prices="close"))
     session = shown.calendar.market[2]
     assert cut(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)

@@ -17,7 +17,7 @@ SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
 PLAN = Plan(SETTINGS, SPEC)
 
 
-def test_whatever_changes_the_result_changes_the_fingerprint() -> None:
+def test_fingerprint_changes_with_anything_that_changes_the_result() -> None:
     other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
     plans = (
         PLAN,
@@ -32,14 +32,14 @@ def test_whatever_changes_the_result_changes_the_fingerprint() -> None:
     assert identity_of(replace(PLAN, every_pass=True)) == identity_of(PLAN)
 
 
-def test_a_trial_is_what_was_tried_whatever_it_was_tried_on() -> None:
+def test_trial_is_the_same_on_any_data() -> None:
     elsewhere = load(None, {}, {"sandbox": {"seed": 99}}).settings
     other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
     assert identity_of(replace(PLAN, settings=elsewhere, spec=replace(SPEC, seed=99))).trial == identity_of(PLAN).trial
     assert identity_of(replace(PLAN, settings=other)).trial != identity_of(PLAN).trial
 
 
-def test_files_count_by_what_is_in_them_and_not_by_where_they_are(tmp_path: Path) -> None:
+def test_identity_depends_on_the_content_of_files_not_on_their_place(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     file = tmp_path / "bars.csv"
     file.write_text("one")

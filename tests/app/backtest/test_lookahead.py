@@ -88,7 +88,7 @@ def test_an_honest_strategy_passes_at_every_moment() -> None:
         assert found.compared > 10
 
 
-def test_who_reaches_into_the_market_is_caught_at_the_first_decision_that_differs(
+def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engines: list[Engine] = []
@@ -113,7 +113,7 @@ def test_who_reaches_into_the_market_is_caught_at_the_first_decision_that_differ
     assert peek.known != peek.unknown
 
 
-def test_who_remembers_another_run_is_caught() -> None:
+def test_strategy_that_remembers_another_run_is_caught() -> None:
     seen: dict[str, float] = {}
 
     def remembered(view: StrategyView) -> bool:
@@ -125,7 +125,7 @@ def test_who_remembers_another_run_is_caught() -> None:
     assert checked(lambda: Trader(remembered)).peeks[0].strategy == "seer"
 
 
-def test_who_reads_a_file_is_named_with_it(tmp_path: Path) -> None:
+def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> None:
     prices = tmp_path / "tomorrow.csv"
     prices.write_text("AAPL,250\n")
     found = checked(lambda: Trader(lambda view: bool(prices.read_text())), cuts=1)

@@ -46,7 +46,7 @@ def daily(tmp_path: Path) -> MarketSpec:
 
 
 @pytest.mark.parametrize("source", ["generated", "recorded", "daily"])
-def test_it_is_the_market_of_the_exchange_s_folder(
+def test_opened_market_equals_that_of_the_exchanges_folder(
     source: str, recorded: MarketSpec, daily: MarketSpec, new_world: Callable[[MarketSpec], World]
 ) -> None:
     spec = {"generated": GENERATED, "recorded": recorded, "daily": daily}[source]
@@ -71,7 +71,7 @@ def test_a_run_that_renames_a_company_leaves_the_market_as_it_was() -> None:
     assert first.symbols != opened.market().symbols == GENERATED.symbols
 
 
-def test_rows_that_are_bad_are_told_and_those_of_other_days_are_not(recorded: MarketSpec, daily: MarketSpec) -> None:
+def test_bad_rows_are_reported_but_not_those_of_other_days(recorded: MarketSpec, daily: MarketSpec) -> None:
     assert open_market_in_memory(recorded).unused == "1 not a number (first in line 6)"
     assert open_market_in_memory(daily).unused == ""
     file = Path(str(daily.path))

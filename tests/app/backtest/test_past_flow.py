@@ -38,7 +38,7 @@ def fetched(folder: Path, intakes: Sequence[Intake] = INTAKES) -> SqliteFacts:
     return facts
 
 
-def test_at_any_time_it_knows_what_the_bot_knew_then_and_nothing_later(tmp_path: Path) -> None:
+def test_past_flow_knows_what_the_bot_knew_then_and_nothing_later(tmp_path: Path) -> None:
     facts = MemoryFacts()
     with closing(fetched(tmp_path)) as bot:
         arrive = PastFlow(tmp_path).arriving(facts)
@@ -58,7 +58,7 @@ def test_a_run_that_goes_on_takes_no_reply_twice(tmp_path: Path) -> None:
     assert len(facts.intakes(ALWAYS)) == len(INTAKES)
 
 
-def test_replies_kept_as_they_came_tell_what_the_facts_no_longer_do(tmp_path: Path) -> None:
+def test_kept_replies_supply_what_the_facts_no_longer_hold(tmp_path: Path) -> None:
     kind, kept = kind_of("flow_alerts"), KeptReplies(tmp_path, MemoryEvents(), 9)
     rows = [row(kind, seeded(number)) | {"ticker": "AAPL"} for number in range(3)]
     body = json.dumps({"data": rows}).encode()

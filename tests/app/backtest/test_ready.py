@@ -53,7 +53,7 @@ def test_each_symbol_waits_for_its_own_bars(market: OpenedMarket) -> None:
     assert waits(SETTINGS, [Needing(BarNeed("1Day", 9))], market)[0] == Waits("patient", None, 9, "1Day", None)
 
 
-def test_who_needs_nothing_waits_for_nothing(market: OpenedMarket) -> None:
+def test_strategy_without_needs_waits_for_nothing(market: OpenedMarket) -> None:
     quiet = Needing(BarNeed("1Day", 1, symbols=("AAPL",)))
     assert [one.since for one in waits(SETTINGS, [quiet], market)] == [date(2025, 3, 4)]
     made = open_market_in_memory(MarketSpec(symbols=("AAPL", "MSFT"), start=date(2025, 3, 3), sessions=2))

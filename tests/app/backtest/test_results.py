@@ -27,7 +27,7 @@ def test_a_trial_counts_once_and_its_last_run_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "-x", "x" * 61, "trials.jsonl", "one.checkpoint", "one.draft", "a.lock"]
 )
-def test_some_names_are_no_names_of_runs(name: str, tmp_path: Path) -> None:
+def test_invalid_run_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="a run can't be called"):
         Results(tmp_path).place(name)
 
@@ -50,7 +50,7 @@ def test_variants_of_another_run_of_this_name_do_not_count(tmp_path: Path) -> No
     assert results.variants("one", "b2") == ()
 
 
-def test_nobody_else_plays_a_run_of_the_same_name_meanwhile(tmp_path: Path) -> None:
+def test_run_name_is_locked_while_it_is_played(tmp_path: Path) -> None:
     one, another = Results(tmp_path), Results(tmp_path)
     with suppress(KeyboardInterrupt), one.alone("first"):
         with another.alone("second"), pytest.raises(TradebotError, match="backtest, process") as raised:

@@ -50,7 +50,7 @@ def saved(path: Path, ledger: MemoryLedger, facts: MemoryFacts | None = None, *e
 
 @settings(max_examples=settings().max_examples // 4)
 @given(many_acts())
-def test_the_saved_books_say_what_the_run_says_and_are_intact(acts: list[Act]) -> None:
+def test_saved_books_are_intact_and_equal_the_runs(acts: list[Act]) -> None:
     ledger = books(*acts)
     with TemporaryDirectory() as folder:
         saved(Path(folder) / "run", ledger)

@@ -96,7 +96,7 @@ def test_times_that_only_the_strategy_names_are_moved_too() -> None:
     assert times_of(first.plan) == {"rotation": None}
 
 
-def test_who_may_trade_in_every_session_is_not_delayed() -> None:
+def test_strategy_of_every_session_is_not_delayed() -> None:
     plan = Plan(settings(rotation="at open+5m"), SPEC)
     found = changes_of(plan, [Named("rotation")])
     assert [one.kind for one in found.changes] == [VariantKind.COSTS]

@@ -209,7 +209,7 @@ def test_whatever_happens_on_an_exchange_is_read_the_same(seed: int, new_world: 
     assert straight.activities(to_datetime(0))
 
 
-def test_before_the_first_session_and_after_the_last_both_roads_agree(new_world: NewWorld, tmp_path: Path) -> None:
+def test_engine_and_api_agree_before_the_first_and_after_the_last_session(new_world: NewWorld, tmp_path: Path) -> None:
     world, straight = new_world(SPEC), Straight(SPEC)
     with road_to(world, tmp_path) as road:
         equal(straight.venue, straight.venue, road, None)
@@ -233,7 +233,7 @@ def test_an_equity_at_the_last_fill_moves_only_with_fills() -> None:
     assert stale.account().equity == SPEC.cash != straight.venue.account().equity
 
 
-def test_an_account_with_nothing_going_on_is_read_once() -> None:
+def test_idle_account_is_read_once() -> None:
     straight = Straight(SPEC)
     before = straight.venue.view()
     straight.engine.advance(straight.engine.now_us + 60_000_000)

@@ -44,7 +44,7 @@ def player(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Player:
     return Player(tmp_path, capsys)
 
 
-def test_it_says_what_was_played_what_it_assumes_and_what_it_cannot_know(player: Player) -> None:
+def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player) -> None:
     with traded_by():
         said = player.plays("--name", "first", "--cost", "commission_bps=10", "--cost", "slippage_bps=5")
     assert said.code == 0, said.err + said.out
@@ -71,7 +71,7 @@ def test_it_says_what_was_played_what_it_assumes_and_what_it_cannot_know(player:
     assert player.says("report").code == ExitCode.USAGE, "the bot's own folder isn't one"
 
 
-def test_its_picture_and_its_page_say_what_it_is(player: Player, tmp_path: Path) -> None:
+def test_picture_and_page_of_a_backtest_name_it(player: Player, tmp_path: Path) -> None:
     picture, page = tmp_path / "curve.svg", tmp_path / "page.html"
     with traded_by():
         said = player.plays("--cost", "commission_bps=10", "--plot", str(picture), "--html", str(page))
@@ -87,7 +87,7 @@ def test_its_picture_and_its_page_say_what_it_is(player: Player, tmp_path: Path)
     assert str(tmp_path) not in text
 
 
-def test_what_it_keeps_is_an_ordinary_folder_and_the_same_each_time(player: Player) -> None:
+def test_finished_backtest_is_an_ordinary_folder_and_reproducible(player: Player) -> None:
     with traded_by():
         assert player.plays("--name", "one").code == 0
         assert player.plays("--name", "other", "--every-pass").code == 0
@@ -192,7 +192,7 @@ def test_wrong_options_are_refused_with_what_to_write_instead(
     assert not (player.state / "backtests").exists()
 
 
-def test_what_a_person_has_set_counts_more_than_what_a_backtest_would_assume(player: Player, tmp_path: Path) -> None:
+def test_configured_values_override_the_backtests_assumptions(player: Player, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("sandbox: {costs: {margin_rate: 0.04}}\n")
     with traded_by():

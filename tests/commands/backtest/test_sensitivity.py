@@ -88,7 +88,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
     assert "holds this run already" in typed(capsys, *play, "--resume").err
 
 
-def test_what_cannot_be_played_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_variant_that_cannot_be_played_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--sessions", "1", "--seed", "5", "--config", str(configured(tmp_path)), "--sensitivity")
     with traded_by():
         said = typed(capsys, "backtest", *words, "--state-dir", str(tmp_path / "state"))

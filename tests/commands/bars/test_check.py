@@ -23,14 +23,14 @@ def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
     assert bot.says("bars", "import", str(path), "--timeframe", "1Day").code == 0
 
 
-def test_a_store_with_nothing_in_it_is_not_green(bot: Bot) -> None:
+def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
     said = bot.says("bars", "check")
     assert (said.code, "nothing was looked at" in said.out) == (10, True)
     said = bot.says("bars", "check", "aapl", "--timeframe", "1min")
     assert (said.code, "nothing is stored, so nothing was looked at" in said.out) == (10, True)
 
 
-def test_sound_bars_are_told_with_their_number(bot: Bot, tmp_path: Path) -> None:
+def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:
     stored(bot, tmp_path, SOUND)
     said = bot.says("bars", "check")
     assert said.code == 0
@@ -77,6 +77,6 @@ def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: py
 @pytest.mark.parametrize(
     ("words", "why"), [(("A*",), "A* is not a symbol"), (("--timeframe", "2Day"), "2Day is not a timeframe")]
 )
-def test_what_cannot_be_stored_cannot_be_checked(bot: Bot, words: tuple[str, ...], why: str) -> None:
+def test_check_refuses_a_timeframe_that_is_not_stored(bot: Bot, words: tuple[str, ...], why: str) -> None:
     said = bot.says("bars", "check", *words)
     assert (said.code, why in said.err) == (2, True)

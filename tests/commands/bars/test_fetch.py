@@ -35,7 +35,7 @@ def test_an_outage_keeps_what_came_before_and_says_how_much(bot: Bot) -> None:
     assert bars_of(bot, "NVDA", "MSFT") == 20
 
 
-def test_bars_are_fetched_once_and_their_number_is_told(bot: Bot) -> None:
+def test_fetch_reports_how_many_bars_are_new(bot: Bot) -> None:
     said = bot.says(*DAILY, "--from", "2026-10-01")
     assert (said.code, said.out.splitlines()[0].split(" at ")[0]) == (0, "103 new bars")
     spans = bot.json("bars", "list")["spans"]
@@ -73,7 +73,7 @@ def test_without_options_what_strategies_need_is_fetched(bot: Bot) -> None:
     assert data.stored == sum(stored.values())
 
 
-def test_what_is_left_open_is_asked_for(bot: Bot) -> None:
+def test_fetch_asks_for_missing_options(bot: Bot) -> None:
     cases = {
         ("AAPL",): "say which bars to fetch, and from when",
         ("--timeframe", "1Day"): "say which bars to fetch, and from when",

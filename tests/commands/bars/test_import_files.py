@@ -27,7 +27,7 @@ def offline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(import_files, "now_of", lambda app: BEFORE_THE_SESSION)
 
 
-def test_good_rows_are_stored_and_bad_ones_told_by_line(copy: Bot, tmp_path: Path) -> None:
+def test_import_stores_good_rows_and_lists_bad_ones_by_line(copy: Bot, tmp_path: Path) -> None:
     path = written(tmp_path / "daily.csv", DAILY)
     said = copy.says("bars", "import", str(path), *LINES)
     first, *table = said.out.splitlines()
@@ -48,7 +48,7 @@ def test_a_bar_that_is_complete_only_in_the_sandboxs_future_is_a_bad_row(bot: Bo
     assert bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad"] == {"not complete yet": 1}
 
 
-def test_a_dry_run_tells_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) -> None:
+def test_dry_run_reports_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) -> None:
     path = written(tmp_path / "daily.csv", DAILY[:2])
     said = copy.says("bars", "import", str(path), *LINES, "--dry-run")
     assert (said.code, said.out.splitlines()[0]) == (
@@ -66,7 +66,7 @@ def test_a_dry_run_tells_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) 
         (timedelta(minutes=1), ("--stamp", "start", "--zone", "America/New_York"), "stamped at the end?"),
     ],
 )
-def test_times_that_cannot_be_right_store_nothing(
+def test_import_with_impossible_times_stores_nothing(
     copy: Bot, tmp_path: Path, moved: timedelta, options: tuple[str, ...], why: str
 ) -> None:
     path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13", moved=moved))
@@ -95,7 +95,9 @@ def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -
         (("--timeframe", "1Min", "--stamp", "end"), "names no zone"),
     ],
 )
-def test_what_is_not_declared_is_asked_for(bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+def test_import_asks_for_an_undeclared_stamp_or_zone(
+    bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str
+) -> None:
     path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13"))
     said = bot.says("bars", "import", str(path), *options)
     assert (said.code, why in said.err) == (2, True)
@@ -109,7 +111,7 @@ def test_many_bad_rows_are_counted_and_the_first_shown(bot: Bot, tmp_path: Path)
     assert len(bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad_rows"]) == 1000
 
 
-def test_what_a_file_says_cannot_repaint_the_screen(bot: Bot, tmp_path: Path) -> None:
+def test_control_characters_of_a_file_are_escaped(bot: Bot, tmp_path: Path) -> None:
     path = written(tmp_path / "daily.csv", [DAILY[1], "2026-11-13,\x1b[2JAAPL,1,1,1,1,1"])
     said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
     assert "\x1b" not in said.out

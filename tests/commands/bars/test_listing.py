@@ -10,14 +10,14 @@ from tests.bot import Bot
 from tests.commands.bars.files import session_minutes, written
 
 
-def test_looking_at_nothing_creates_nothing(copy: Bot) -> None:
+def test_listing_without_a_store_creates_none(copy: Bot) -> None:
     said = copy.says("bars", "list")
     assert (said.code, said.out.splitlines()[0]) == (0, "0 bars of 0 symbols, 0.0 MB")
     assert copy.json("bars", "list") == {"spans": [], "bars": 0, "bytes": 0}
     assert not list(copy.folder.glob("bars*"))
 
 
-def test_each_series_stands_in_a_line_with_its_span(copy: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_shows_each_series_with_its_span(copy: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_files, "now_of", lambda app: datetime(2026, 11, 16, 14, tzinfo=UTC))
     minutes = written(tmp_path / "minutes.csv", session_minutes("SPY", "2026-11-13"))
     daily = written(tmp_path / "daily.csv", ["2026-11-13,SPY,100,101,99,100,1000"])

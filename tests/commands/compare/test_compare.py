@@ -10,7 +10,7 @@ from tests.bot import typed
 from tradebot.errors import ExitCode
 
 
-def test_runs_stand_side_by_side_after_what_differs_about_them(
+def test_compare_shows_runs_side_by_side_after_their_differences(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ("--state-dir", str(tmp_path / "state"))
@@ -51,7 +51,7 @@ def test_runs_stand_side_by_side_after_what_differs_about_them(
     assert "Their settings, markets and versions are the same." in same.out
 
 
-def test_one_folder_has_nothing_to_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_refuses_a_single_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = typed(capsys, "compare", str(tmp_path))
     assert said.code == ExitCode.USAGE
     assert "compare takes at least two folders, not 1" in said.err
@@ -71,9 +71,7 @@ def test_more_curves_than_colors_and_a_page_to_no_file_are_refused(
     assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, f"error: {tmp_path} is a folder")
 
 
-def test_a_run_that_is_not_there_is_named_with_those_that_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_names_a_missing_run_and_the_existing_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "backtests" / "slow").mkdir(parents=True)
     (tmp_path / "backtests" / "slow" / "result.json").touch()
     said = typed(capsys, "compare", "slow", "slwo", "--state-dir", str(tmp_path))

@@ -114,7 +114,7 @@ def streamed(bot: Bot, *steps: Callable[[], object], as_json: bool = True) -> Sa
     return said
 
 
-def test_what_came_before_and_what_comes_is_stored_once(bot: Bot, session: str) -> None:
+def test_stream_stores_missed_and_new_rows_once(bot: Bot, session: str) -> None:
     more(bot, session, 5)
     found = streamed(bot, lambda: more(bot, session, 8)).data
     assert stored(bot, session) == on_the_exchange(bot, session)
@@ -124,7 +124,7 @@ def test_what_came_before_and_what_comes_is_stored_once(bot: Bot, session: str) 
     assert found["calls"] < found["new"]
 
 
-def test_a_connection_that_breaks_off_costs_nothing(bot: Bot, session: str) -> None:
+def test_stream_loses_nothing_when_the_connection_breaks(bot: Bot, session: str) -> None:
     def reconnected(before: int) -> None:
         until(lambda: joins(bot) > before)
 
@@ -135,7 +135,7 @@ def test_a_connection_that_breaks_off_costs_nothing(bot: Bot, session: str) -> N
     assert stored(bot, session) == on_the_exchange(bot, session)
 
 
-def test_what_is_muted_repeated_or_shuffled_is_stored_once(bot: Bot, session: str) -> None:
+def test_stream_stores_delayed_repeated_and_shuffled_rows_once(bot: Bot, session: str) -> None:
     arm(bot, "duplicate_events")
     arm(bot, "reordered_events", every=2)
     arm(bot, "mute_stream", every=5)
@@ -144,7 +144,7 @@ def test_what_is_muted_repeated_or_shuffled_is_stored_once(bot: Bot, session: st
     assert stored(bot, session) == on_the_exchange(bot, session)
 
 
-def test_whoever_is_killed_while_streaming_goes_on_where_they_were(bot: Bot, session: str) -> None:
+def test_stream_continues_where_it_was_after_a_kill(bot: Bot, session: str) -> None:
     before = joins(bot)
     with bot.process("fetch-flow", "--stream") as program:
         until(lambda: joins(bot) > before)
@@ -161,7 +161,7 @@ def test_whoever_is_killed_while_streaming_goes_on_where_they_were(bot: Bot, ses
     assert stored(bot, session) == on_the_exchange(bot, session)
 
 
-def test_a_person_sees_what_came(bot: Bot, session: str) -> None:
+def test_stream_shows_what_came(bot: Bot, session: str) -> None:
     first, stream, rest = streamed(bot, as_json=False).out.splitlines()
     facts = len(on_the_exchange(bot, session))
     assert first.startswith(f"Alerts of session {session} from 09:30:00 to ")

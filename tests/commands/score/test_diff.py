@@ -15,7 +15,7 @@ def ids() -> list[str]:
     return []
 
 
-def test_what_moved_is_the_difference_of_what_the_passes_said(bot: Bot, ids: list[str]) -> None:
+def test_diff_is_the_difference_between_two_recorded_passes(bot: Bot, ids: list[str]) -> None:
     said = bot.says("score", "--diff", "previous", "last")
     assert (said.code, "previous names no recorded pass that scored anything" in said.err) == (2, True)
     before = bot.json("score")
@@ -45,7 +45,7 @@ def test_a_pass_is_named_by_its_place_or_by_a_time_after_it(bot: Bot, ids: list[
     assert bot.json("score", "--diff", *names) == bot.json("score", "--diff", *ids)
 
 
-def test_a_person_sees_what_moved_and_by_what(bot: Bot, ids: list[str]) -> None:
+def test_diff_shows_what_moved_and_why(bot: Bot, ids: list[str]) -> None:
     shown = bot.shown("score", "--diff", "previous", "last").splitlines()
     assert shown[0] == (
         f"From {ids[0]} (2026-11-17 10:00:00 ET) to {ids[1]} (2026-11-17 10:15:00 ET): 4 of 4 candidates moved"

@@ -52,7 +52,7 @@ def test_a_picture_that_cannot_be_made_is_refused(bot: Bot, arguments: tuple[str
     assert said.code == code
 
 
-def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
+def test_explanation_shows_numbers_with_their_times(bot: Bot) -> None:
     shown = bot.shown("score", "--explain", "aapl")
     assert shown.startswith(
         "AAPL at 2026-11-17 10:00:00 ET; its flow was fetched at 2026-11-17 10:00:00 ET, 0 s earlier\nStrategy flow: "
@@ -63,7 +63,7 @@ def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
     assert all(before < after for before, after in pairwise(order))
 
 
-def test_looking_records_nothing_and_claims_no_slot(bot: Bot) -> None:
+def test_explanation_records_nothing_and_claims_no_slot(bot: Bot) -> None:
     before = bot.json("status")["passes"]
     bot.says("exchange", "tick", "5m")
     assert bot.says("score", "--explain", "MSFT").code == 0
@@ -137,7 +137,7 @@ def test_a_score_of_zero_has_no_direction_and_a_decision_without_a_limit_shows_n
     assert "filter: PASS (observed 7, limit 2)\n" in shown
 
 
-def test_one_more_is_an_amount_that_says_something(bot: Bot) -> None:
+def test_one_unit_more_is_a_meaningful_amount(bot: Bot) -> None:
     second_session(bot)
     (found,) = bot.json("score", "--explain", "AAPL")["scores"]
     steps = {each["unit"]: each["step"] for part in found["components"] for each in part["inputs"] if each["step"]}

@@ -28,7 +28,7 @@ def in_time(bar: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(bar["t"])
 
 
-def test_before_anything_is_over_it_says_so(bot: Bot) -> None:
+def test_outcomes_say_when_nothing_is_over_yet(bot: Bot) -> None:
     assert bot.says("score", "--outcomes").out.startswith("No recorded candidate can be measured at ")
     scored = bot.json("score")
     found = bot.json("score", "--outcomes")
@@ -36,7 +36,7 @@ def test_before_anything_is_over_it_says_so(bot: Bot) -> None:
     assert "nothing is over yet" in bot.shown("score", "--outcomes")
 
 
-def test_what_followed_is_what_the_exchanges_bars_say(bot: Bot) -> None:
+def test_outcomes_follow_from_the_exchanges_bars(bot: Bot) -> None:
     traded = bot.json("trade-once")
     rows = {row["symbol"]: row for row in traded["rows"]}
     assert any(row["reason"] for row in rows.values()), "no gate refused anything"

@@ -34,7 +34,7 @@ SCORED: dict[str, object] = {}
 """What the bot of this module scored at 10:00."""
 
 
-def test_it_gives_the_scores_that_were_recorded_then(bot: Bot, scored: dict[str, object]) -> None:
+def test_past_score_equals_the_recorded_one(bot: Bot, scored: dict[str, object]) -> None:
     again = bot.json("score", "--from", "2026-11-17", "--at", str(scored["at"]))
     assert scored["rows"]
     assert again["scores"]["rows"] == scored["rows"]
@@ -49,7 +49,7 @@ def test_without_a_time_it_scores_what_was_known_at_the_last_reply(bot: Bot, sco
     assert last["scores"]["rows"] == bot.json("score")["rows"]
 
 
-def test_it_records_nothing(bot: Bot, scored: dict[str, object]) -> None:
+def test_past_score_records_nothing(bot: Bot, scored: dict[str, object]) -> None:
     before = digests(bot.folder)
     shown = bot.shown("score", "--from", "2026-11-17", "--at", "10:00")
     assert digests(bot.folder) == before
@@ -82,7 +82,7 @@ def test_the_recorded_scores_of_a_session_are_compared_with_the_same_ones_scored
         (("--from", "2026-11-17", "--explain", "AAPL"), "can't be combined"),
     ],
 )
-def test_what_cannot_be_scored_again_is_refused_with_a_next_step(
+def test_session_that_cannot_be_scored_again_is_refused_with_a_next_step(
     bot: Bot, scored: dict[str, object], arguments: tuple[str, ...], message: str
 ) -> None:
     said = bot.says("score", *arguments)
@@ -91,7 +91,7 @@ def test_what_cannot_be_scored_again_is_refused_with_a_next_step(
     assert "UTC" not in said.err
 
 
-def test_it_says_so_if_earlier_replies_that_count_are_gone(bot: Bot, scored: dict[str, object]) -> None:
+def test_past_score_says_if_earlier_replies_are_gone(bot: Bot, scored: dict[str, object]) -> None:
     assert bot.json("score", "--from", "2026-11-17")["complete"] is True
     with closing(facts_schema.FILE.open(bot.folder / "facts.db")) as database:
         database.execute(

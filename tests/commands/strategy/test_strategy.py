@@ -104,7 +104,7 @@ def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tm
     assert f"{3 + 3 + 4 + 4 + 3} passed" in said
 
 
-def test_what_people_copy_imports_its_words_from_the_ports_alone(tmp_path: Path) -> None:
+def test_strategy_template_imports_from_the_ports_alone(tmp_path: Path) -> None:
     for kind in ("flow", "bars", "target"):
         assert main(["strategy", "new", "mine", "--kind", kind, "--path", str(tmp_path / kind), "--json"]) == 0
         strategy = (tmp_path / kind / "tradebot_mine" / "strategy.py").read_text()
@@ -116,7 +116,7 @@ def test_what_people_copy_imports_its_words_from_the_ports_alone(tmp_path: Path)
     ("name", "said"),
     [("Momentum", "lowercase"), ("../x", "lowercase"), ("x" * 21, "lowercase"), ("flow", "already installed"), *YAML],
 )
-def test_a_name_that_cannot_serve_is_refused(
+def test_invalid_strategy_name_is_refused(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_a_name_that_cannot_serve_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_strategy_refuses_a_folder_that_is_not_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("kept")
     for path in (tmp_path, tmp_path / "mine.txt"):
         assert main(["strategy", "new", "leaning", "--path", str(path)]) == 2
@@ -169,7 +169,7 @@ def test_a_plug_in_from_another_folder_trades_through_the_same_road(
     assert all(told.count(f'"{name}"') for name in sent)
 
 
-def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
+def test_misbehaving_plugin_costs_only_its_own_passes(
     trading: Bot, misbehaving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(misbehaving)
@@ -202,9 +202,7 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
     assert set(refused.values()) <= {row["reason"] for row in why["explanation"]["funnel"]["reasons"]}
 
 
-def test_the_list_says_what_each_did_and_what_to_do(
-    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_strategy_list_shows_faults_and_remedies(trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, {"raising": BAD["raising"], "well": WELL}, "misbehaving")
     monkeypatch.syspath_prepend(tmp_path)
     config = trading.folder / "one.yaml"

@@ -19,7 +19,7 @@ def books(bot: Bot) -> Mapping[str, object]:
     return {**files, "log": log(bot.url)}
 
 
-def test_it_wants_what_a_pass_finds_and_leaves_no_trace(trading: Bot) -> None:
+def test_strategy_test_wants_what_a_pass_does_and_leaves_no_trace(trading: Bot) -> None:
     before = books(trading)
     tried = trading.json("strategy", "test", "flow")
     assert books(trading) == before
@@ -130,7 +130,7 @@ def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
     assert re.search(r"^  BARS_MISSING \d+ bars against 999 bars: AAPL, MSFT, NVDA, AMZN$", hungry.out, re.MULTILINE)
 
 
-def test_one_that_never_answers_is_ended_and_says_how_long_it_may_take(
+def test_plugin_that_never_answers_is_ended_and_told_its_time_limit(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, {"hanging": "import time\ntime.sleep(600)"}, "hanging")
