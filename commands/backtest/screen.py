@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from commands.backtest.report import BacktestData
     from tradebot.app.backtest.lookahead import Checked, Peek
     from tradebot.app.backtest.ready import Waits
-    from tradebot.views.backtest_result import BacktestResult, HaltSeen
+    from tradebot.views.backtest_result import BacktestResult
 
 SHOWN_HALTS = 3
 SHOWN_REASONS = 3
@@ -106,15 +106,11 @@ def _result(result: "BacktestResult") -> "Iterator[str]":
     parts = (("fees", result.fees_usd), ("interest", result.interest_usd), ("dividends", result.dividends_usd))
     said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in parts if amount)
     yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
-    yield from (f"Halted    {_halt(halt)}" for halt in result.halts[:SHOWN_HALTS])
+    yield from (f"Halted    {when(halt.at)}: {halt.why}" for halt in result.halts[:SHOWN_HALTS])
     if len(result.halts) > SHOWN_HALTS:
         yield f"          and {counted(len(result.halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
     if result.halts:
         yield "          Nobody was there to end the halt, so no position was opened after it."
-
-
-def _halt(halt: "HaltSeen") -> str:
-    return f"{when(halt.at)}: {halt.why}"
 
 
 def _ended(ended: "dict[str, int]") -> "Iterator[str]":

@@ -102,14 +102,10 @@ def _decided(decision: "Decision") -> str:
 
 def _numbers(decision: "Decision") -> str:
     observed, limit = (
-        clean(measured(_short(value), unit))
+        clean(measured(round(value, 4) if isinstance(value, float) else value, unit))
         for value, unit in zip((decision.observed, decision.limit), decision.units, strict=True)
     )
     return (observed or "nothing") + (f" against {limit}" if limit else "")
-
-
-def _short(value: object) -> object:
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def _cost(cost: "Cost", *, own_process: bool) -> str:

@@ -20,11 +20,6 @@ class Chosen(NamedTuple):
     lacking: int
 
 
-def _volume_oi_ratio(alert: FlowAlert) -> float:
-    """Return volume over open interest; the source counts an open interest of zero as one."""
-    return alert.volume / (alert.open_interest or 1)
-
-
 def _is_out_of_the_money(alert: FlowAlert) -> bool | None:
     price = alert.underlying_price
     if price is None:
@@ -38,7 +33,8 @@ _MEASURES: dict[str, Read] = {
     "size": attrgetter("size"),
     "volume": attrgetter("volume"),
     "open_interest": attrgetter("open_interest"),
-    "volume_oi_ratio": _volume_oi_ratio,
+    # The source counts an open interest of zero as one.
+    "volume_oi_ratio": lambda alert: alert.volume / (alert.open_interest or 1),
     "ask_perc": lambda alert: float(alert.ask_premium / alert.premium),
     "bid_perc": lambda alert: float(alert.bid_premium / alert.premium),
 }
@@ -94,12 +90,8 @@ def _each_bound(filters: Filters, today: date) -> Iterator[Filter]:
     for name, measure in _MEASURES.items():
         least, most = filters.get(f"min_{name}"), filters.get(f"max_{name}")
         if least is not None or most is not None:
-            read = _days_to_expiry(today) if name == "dte" else measure
+            read: Read = (lambda alert: (alert.expiry - today).days) if name == "dte" else measure
             yield _bound(read, -inf if least is None else least, inf if most is None else most)
-
-
-def _days_to_expiry(today: date) -> Read:
-    return lambda alert: (alert.expiry - today).days
 
 
 def _one_of(read: Read, wanted: Collection[object]) -> Filter:

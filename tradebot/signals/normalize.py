@@ -68,7 +68,7 @@ def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | Re
     try:
         fact: Fact = kind.parse(_object(row), symbol, at)
     except BadRowError as bad:
-        return RejectedRow(str(bad), _excerpt(row))
+        return RejectedRow(str(bad), repr(row)[:160])
     return fact
 
 
@@ -83,7 +83,3 @@ def _object(row: object) -> Row:
     if not isinstance(row, dict):
         raise BadRowError("the row is not an object")
     return row
-
-
-def _excerpt(row: object) -> str:
-    return repr(row)[:160]

@@ -103,15 +103,14 @@ class FlowStrategy:
     def _filter(self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]) -> Decision:
         if refusal := self._refusal(score):
             return refusal
-        agreeing, least = self._agreeing(score, components), self._settings.min_families
-        if agreeing < least:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
+        settings = self._settings
+        families = len(agreeing(components, self._families, score, settings.min_family_contribution))
+        if families < settings.min_families:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, families, settings.min_families)
         size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
-        enough = size >= self._settings.min_cluster
-        verdict = Verdict.PASS if enough else Verdict.FAIL
-        return _decision(
-            Gate.STRATEGY, verdict, None if enough else Reason.CLUSTER_TOO_SMALL, size, self._settings.min_cluster
-        )
+        enough = size >= settings.min_cluster
+        verdict, reason = (Verdict.PASS, None) if enough else (Verdict.FAIL, Reason.CLUSTER_TOO_SMALL)
+        return _decision(Gate.STRATEGY, verdict, reason, size, settings.min_cluster)
 
     def _refusal(self, score: float) -> Decision | None:
         """Return the decision against a score without a direction, or with one that isn't traded."""
@@ -120,10 +119,6 @@ class FlowStrategy:
         if score < 0 and self._settings.long_only:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
         return None
-
-    def _agreeing(self, score: float, components: Sequence[Component]) -> int:
-        """Return how many independent families contribute enough to the score's direction."""
-        return len(agreeing(components, self._families, score, self._settings.min_family_contribution))
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:

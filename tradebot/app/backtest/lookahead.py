@@ -165,9 +165,5 @@ def _first(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
-    known, unknown = (_short(side.get((at, what, which, strategy))) for side in (whole, part))
+    known, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
     return Peek(strategy, f"{what} {which}", at, known, unknown, cut_at)
-
-
-def _short(text: str | None) -> str:
-    return "nothing" if text is None else text

@@ -126,12 +126,7 @@ def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]
     )
 
 
-def _condense(alerts: Sequence[FlowAlert]) -> SessionAlerts:
-    """Return the alerts, oldest first."""
-    return SessionAlerts(sorted(alerts, key=lambda alert: (alert.at, alert.id)))
-
-
-KIND = Kind(
+KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     name="flow_alerts",
     unit="USD of premium, contracts",
     sign="bought calls and sold puts are bullish",
@@ -143,8 +138,8 @@ KIND = Kind(
     params={"ticker_symbol": "{}", "limit": "200", "newer_than": _since_open},
     parse=_parse,
     parse_all=_parse_all,
-    moment=lambda alert: alert.at,
-    condense=_condense,
+    moment=_AT,
+    condense=lambda alerts: SessionAlerts(sorted(alerts, key=attrgetter("at", "id"))),
     poll_s=240,
     changes=False,
     core=True,

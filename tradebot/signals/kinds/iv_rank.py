@@ -1,9 +1,9 @@
 """Implied volatility within its past year."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
@@ -28,11 +28,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> IvRank:
     return IvRank(day.isoformat(), symbol, day, rank, rows.positive(row, "volatility"))
 
 
-def _condense(ranks: Sequence[IvRank]) -> IvRank:
-    return max(ranks, key=lambda rank: (rank.date, rank.id))
-
-
-KIND = Kind(
+KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     name="iv_rank",
     unit="rank from 0 to 100",
     sign="none: 100 if options are at their dearest of the year",
@@ -41,7 +37,7 @@ KIND = Kind(
     fact=IvRank,
     path="/api/stock/{}/iv-rank",
     parse=_parse,
-    condense=_condense,
+    condense=lambda ranks: max(ranks, key=attrgetter("date", "id")),
     past_days=400,
     fields=documented("date text, updated_at text, close decimal, volatility decimal, iv_rank_1y decimal"),
 )

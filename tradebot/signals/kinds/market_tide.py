@@ -1,9 +1,9 @@
 """Net option premium of the whole market."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
@@ -31,12 +31,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> TideTick:
     return TideTick(when.isoformat(), when, calls, puts, int(rows.number(row, "net_volume")))
 
 
-def _condense(ticks: Sequence[TideTick]) -> tuple[TideTick, ...]:
-    """Return the ticks, oldest first."""
-    return tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id)))
-
-
-KIND = Kind(
+KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     name="market_tide",
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
@@ -46,8 +41,8 @@ KIND = Kind(
     path="/api/market/market-tide",
     params={"date": date.isoformat, "interval_5m": "true"},
     parse=_parse,
-    moment=lambda tick: tick.at,
-    condense=_condense,
+    moment=attrgetter("at"),
+    condense=lambda ticks: tuple(sorted(ticks, key=attrgetter("at", "id"))),
     poll_s=240,
     scope=Scope.MARKET,
     max_age_s=1_800,

@@ -1,19 +1,13 @@
 """Net option premium of each sector."""
 
-from collections.abc import Sequence
 from datetime import date
+from operator import attrgetter
 
 from tradebot.model.kind import Kind, Phase, Scope, documented
 from tradebot.signals.kinds import market_tide
 from tradebot.signals.kinds.market_tide import TideTick
 
-
-def _condense(ticks: Sequence[TideTick]) -> TideTick:
-    """Return the last tick: the series is cumulative."""
-    return max(ticks, key=lambda tick: (tick.at, tick.id))
-
-
-KIND = Kind(
+KIND: Kind[TideTick, TideTick, TideTick] = Kind(
     name="sector_tide",
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
@@ -23,8 +17,8 @@ KIND = Kind(
     path="/api/market/{}/sector-tide",
     params={"date": date.isoformat},
     parse=market_tide.KIND.parse,
-    moment=lambda tick: tick.at,
-    condense=_condense,
+    moment=attrgetter("at"),
+    condense=lambda ticks: max(ticks, key=attrgetter("at", "id")),
     poll_s=540,
     scope=Scope.SECTOR,
     fields=documented(

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import Kind, Phase, Scope, documented
 from tradebot.signals import rows
 
 
@@ -27,10 +28,6 @@ class ImpactFacts(NamedTuple):
     largest_usd: float
 
 
-def _parse(row: Row, symbol: str, at: datetime) -> NetImpact:
-    return NetImpact(rows.text(row, "ticker").upper(), at, rows.number(row, "net_premium"))
-
-
 def _condense(impacts: Sequence[NetImpact]) -> Mapping[str, ImpactFacts]:
     """Return the last reply's list by ticker; who has left the list is no longer known."""
     newest = max(impact.at for impact in impacts)
@@ -48,8 +45,8 @@ KIND = Kind(
     fact=NetImpact,
     path="/api/market/top-net-impact",
     params={"date": date.isoformat, "limit": "50"},
-    parse=_parse,
-    moment=lambda impact: impact.at,
+    parse=lambda row, symbol, at: NetImpact(rows.text(row, "ticker").upper(), at, rows.number(row, "net_premium")),
+    moment=attrgetter("at"),
     condense=_condense,
     poll_s=540,
     scope=Scope.MARKET,
