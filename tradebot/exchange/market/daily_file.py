@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tradebot.exchange.market.bar_files import opened_parquet, require_columns, require_readable
 from tradebot.exchange.market.minute_rows import BadRowError
 from tradebot.exchange.market.recorded import NOT_REQUESTED, Skipped
 from tradebot.exchange.market.sessions import every_session
@@ -26,10 +27,8 @@ _PRICES = COLUMNS[2:6]
 _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
-_LONGEST_HEADER = 200
 _LONGEST_LINE = 10_000
 _EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
-_COMPLETE = f"fetch it again; {_EXPECTED}"
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 
 
@@ -84,13 +83,7 @@ def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
 
 
 def _frame(path: Path) -> Any:
-    try:
-        path.open("rb").close()
-    except FileNotFoundError as error:
-        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
-    except OSError as error:
-        hint = "name a file, CSV or Parquet, that you may read"
-        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
+    require_readable(path)
     frame = _parquet_frame(path) if is_parquet(path) else _csv_frame(path)
     for name in ("date", "symbol"):
         frame[name] = frame[name].astype("category")
@@ -99,10 +92,7 @@ def _frame(path: Path) -> Any:
 
 def _checked(path: Path, names: list[str]) -> list[str]:
     """Return the columns to read; raise MarketError if one is missing."""
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        found = ", ".join(names)[:_LONGEST_HEADER]
-        raise MarketError(f"{path}: no column {', '.join(missing)} (found {found})", _EXPECTED)
+    require_columns(path, names, COLUMNS, _EXPECTED)
     return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
 
 
@@ -145,33 +135,17 @@ def _last_fields(path: Path) -> list[str]:
     return next(csv.reader([line for line in lines if line.strip()][-1:]), [])
 
 
-def _duckdb(path: Path) -> Any:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
-    return duckdb
-
-
 def _parquet_names(path: Path) -> list[str]:
-    duckdb = _duckdb(path)
-    try:
-        with duckdb.connect() as connection:
-            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-    except duckdb.Error as error:
-        raise MarketError(f"{path}: not a complete Parquet file: {str(error).splitlines()[0]}", _COMPLETE) from error
-    return [str(name) for name, *_ in described]
+    with opened_parquet(path, _EXPECTED) as (_, types):
+        return [*types]
 
 
 def _parquet_frame(path: Path) -> Any:
-    duckdb, wanted = _duckdb(path), _checked(path, _parquet_names(path))
-    columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
-    try:
-        with duckdb.connect() as connection:
-            # The names are those of our own list.
-            frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608
-    except duckdb.Error as error:
-        raise MarketError(f"{path}: not a complete Parquet file: {str(error).splitlines()[0]}", _COMPLETE) from error
+    with opened_parquet(path, _EXPECTED) as (connection, types):
+        wanted = _checked(path, [*types])
+        columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
+        # The names are those of our own list.
+        frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608
     frame.index += 1
     return frame
 

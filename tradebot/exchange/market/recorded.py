@@ -15,6 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from tradebot.exchange.market.bar_files import opened_parquet, require_columns, require_readable
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.minute_rows import COLUMNS, BadRowError, bar_of
 from tradebot.exchange.market.sessions import Calendar
@@ -22,7 +23,6 @@ from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec,
 from tradebot.exchange.private_files import open_own
 from tradebot.exchange.times import MINUTE, new_york
 
-_LONGEST_HEADER = 200
 _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 
 _DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
@@ -113,13 +113,7 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
 
 def _rows(source: Source, path: Path) -> Iterator[Raw]:
     """Return the rows of a file; raise MarketError if it can't be read."""
-    try:
-        path.open("rb").close()
-    except FileNotFoundError as error:
-        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
-    except OSError as error:
-        hint = "name a file, CSV or Parquet, that you may read"
-        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
+    require_readable(path)
     return _csv_rows(path) if source == "csv" else _parquet_rows(path)
 
 
@@ -216,33 +210,18 @@ def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
 
 
 def _places(path: Path, header: list[str]) -> list[int]:
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise MarketError(
-            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})",
-            _DAILY if "date" in header else _EXPECTED,
-        )
+    require_columns(path, header, COLUMNS, _DAILY if "date" in header else _EXPECTED)
     return [header.index(name) for name in COLUMNS]
 
 
 def _parquet_rows(path: Path) -> Iterator[Raw]:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
-    try:
-        with duckdb.connect() as connection:
-            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-            types = {str(name): str(kind) for name, kind, *_ in described}
-            _places(path, list(types))
-            answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
-            number = 1
-            while rows := answer.fetchmany(50_000):
-                yield from enumerate(rows, start=number)
-                number += len(rows)
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise MarketError(f"{path}: not a complete Parquet file: {reason}", f"fetch it again; {_EXPECTED}") from error
+    with opened_parquet(path, _EXPECTED) as (connection, types):
+        _places(path, list(types))
+        answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
+        number = 1
+        while rows := answer.fetchmany(50_000):
+            yield from enumerate(rows, start=number)
+            number += len(rows)
 
 
 def keep_bars(path: Path, bars: Bars) -> None:
