@@ -104,7 +104,8 @@ def test_the_promise_is_written_before_the_request_leaves() -> None:
     def look(intent: Intent) -> None:
         record = scene.ledger.intent(intent.client_order_id)
         assert record is not None, "the request left before its promise was written"
-        assert scene.ledger.verdicts(intent.client_order_id), "the promise lacks the verdicts behind it"
+        (row,) = scene.ledger.tables.intents.among("client_order_id", [intent.client_order_id]).values()
+        assert row.promise.verdicts, "the promise lacks the verdicts behind it"
         seen.append(record.state)
 
     scene.venue.before_submit = look
@@ -215,10 +216,9 @@ def test_a_foreign_position_is_counted_and_never_bought_nor_sold() -> None:
 
 def written(scene: Scene) -> tuple[object, ...]:
     """Return all that the stores were ever told."""
-    ledger, facts = scene.ledger, scene.facts
+    facts, tables = scene.facts, {**vars(scene.ledger.tables), "books": None}
     return (
-        (ledger.standing(), ledger.trading_states(), ledger.intents(), ledger.orders(), list(ledger.written_fills())),
-        (ledger.cash_rows(), ledger.acknowledged_rows(), ledger.marks_of_positions(), ledger.claims()),
+        ([table and list(table.after(0).items()) for table in tables.values()], scene.ledger.trading_states()),
         (list(facts.to_save()), facts.intakes(EVER), tuple(scene.events.emitted)),
     )
 

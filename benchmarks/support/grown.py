@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.rows import Promise
 from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.text.canonical import json_text
@@ -119,11 +120,10 @@ def add(folder: Path, first: int, count: int) -> None:
 
 
 def _write(books: Replayed, orders: Iterator[Traded]) -> None:
-    purposes = (Purpose.OPEN, Purpose.CLOSE)
     # The text of the verdicts is most of a promise, and always the same.
-    verdicts = {purpose: json_text([encode(verdict) for verdict in _verdicts(purpose)]) for purpose in purposes}
+    verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:
-        books.order_rows.promise_text(intent, json_text(encode(intent)), verdicts[intent.purpose])
+        books.promise_again(intent, Promise(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
         books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
         books.apply_fills((fill,), fill.fill.at)
 

@@ -94,7 +94,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
         return None
     day = day_of(as_of)
     starts = begun(totals, day).values()
-    fills = ledger.money.fills_since(min(starts)) if starts else ()
+    fills = ledger.fills_since(min(starts)) if starts else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
     return day_profit(totals, day, fills, ledger.cash_movements(), ends)
 

@@ -53,7 +53,8 @@ def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second
     # What is later than one that was written already is all that a second look may add.
     last = max(first, default=0)
     seen = [*first, *(minute for minute in sorted({*second}) if minute > last)]
-    assert ledger.marks_of_positions()[position.key] == one_by_one(position, market, seen, begun)
+    (written,) = ledger.tables.marks.after(0).values()
+    assert written == (position.key, one_by_one(position, market, seen, begun))
 
 
 def test_only_rules_without_a_look_at_the_best_price_are_blind() -> None:
@@ -71,9 +72,8 @@ def test_closed_positions_get_no_marks() -> None:
     position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
     market_ahead: Any = market
     marking = Marking(ledger, market_ahead)
-    begun = Marks(Decimal(100), Decimal(100))
-    held = Held(position, begun.best, Kept(best=begun.best, worst=begun.worst))
+    held = Held(position, Decimal(100), Kept(best=Decimal(100), worst=Decimal(100)))
     marking.follow(OPEN, [held], {"AAPL": shown(market, 0)})
     marking.follow(OPEN, of_nothing(), {})
     marking.write([in_us(OPEN + timedelta(minutes=5))])
-    assert not ledger.marks_of_positions()
+    assert not ledger.tables.marks.after(0)

@@ -115,7 +115,7 @@ def test_the_orders_sent_before_giving_way_are_in_the_record_of_the_pass(stage: 
             waiting.is_due = len(promised) == 2
             return promise(intent, verdicts)
 
-        app.ledger.promise = and_then_exits
+        app.ledger.promise = and_then_exits  # type: ignore[method-assign]
         trade_once.run(app, by="test", candidates=bot.candidates(FIRST))
         (cycle,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)
     assert waiting.ran == 1

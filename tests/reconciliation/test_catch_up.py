@@ -10,6 +10,7 @@ import pytest
 from tests.builders import ACCOUNT, CASH, DAY, NOW
 from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.adapters.ledger.rows import Opening
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -30,9 +31,8 @@ def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
 
 def opened_long_ago() -> Scene:
     """Return a scene whose books began before the time over which fills are asked for again."""
-    ledger = MemoryLedger(ACCOUNT)
-    scene = Scene(ledger=ledger)
-    ledger._opening = (CASH, NOW - timedelta(days=10))
+    scene = Scene()
+    scene.ledger.tables.book.put(Opening(CASH, NOW - timedelta(days=10)))
     return scene
 
 

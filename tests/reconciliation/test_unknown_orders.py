@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, DAY, NOW, SESSION, ago, fill
+from tests.builders import CASH, DAY, NOW, SESSION, ago, fill
 from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
-from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.ledger.rows import Opening
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
@@ -35,8 +35,8 @@ SOLD = "tb1.261113.FLOW.MSFT.CLOSE.ABCDEFGHIJKLMNOP"
 
 def put_back(began: int = 864_000) -> Scene:
     """Return a bot whose books began long ago and have not looked since: an older copy that was put back."""
-    scene = Scene(ledger=MemoryLedger(ACCOUNT))
-    scene.ledger._opening = (CASH, ago(began))
+    scene = Scene()
+    scene.ledger.tables.book.put(Opening(CASH, ago(began)))
     scene.ledger.put_sessions([BEFORE, SESSION])
     scene.ledger.mark_reconciled(ReconcileMark(BEFORE.open - timedelta(days=1), 0, 0))
     return scene

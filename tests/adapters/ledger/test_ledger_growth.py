@@ -14,9 +14,12 @@ import pytest
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tradebot.adapters.ledger import bodies as ledger_bodies
 from tradebot.adapters.ledger import journal_reading
-from tradebot.adapters.ledger import orders as ledger_orders
 from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.rows import FillRow
+from tradebot.adapters.ledger.table import Kind
+from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS
 from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.errors import DamagedBooksError
 
@@ -105,7 +108,7 @@ def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list
 def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
     with closing(SqliteLedger.open(books(tmp_path / "state", 2))) as ledger:
         with suppress(KeyboardInterrupt), ledger.file.write():
-            ledger.money._apply_fill(make_fill("never"), NOW)
+            ledger.apply_fill(FillRow(make_fill("never"), NOW))
             assert len(ledger.fills()) == 3
             raise KeyboardInterrupt
         ledger.apply_fills([make_fill("another")], NOW)
@@ -114,10 +117,13 @@ def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
 
 def test_a_session_s_intents_and_unresolved_ones_are_found_by_their_index(sizes: tuple[Path, Path]) -> None:
     with closing(SqliteLedger.open(sizes[0], read_only=True)) as ledger:
-        for query in (ledger_orders.OF_SESSIONS, ledger_orders.UNRESOLVED, ledger_orders.WORKING):
-            values = ("", "", "")[: query.count("?")]
-            plan = " ".join(row[3] for row in ledger.file.database.execute(f"EXPLAIN QUERY PLAN {query}", values))
-            assert "USING INDEX" in plan
+        kinds: tuple[Kind[Any], ...] = INTENTS, ORDERS, FILLS
+        for kind in kinds:
+            for name, index in kind.indexes.items():
+                if index.named:
+                    query = FileTable(ledger.file, kind).query(name, index.condition or f"{index.column} = ''")
+                    plan = ledger.file.database.execute(f"EXPLAIN QUERY PLAN {query}", ("",)).fetchall()
+                    assert f"USING INDEX {index.named}" in " ".join(row[3] for row in plan)
 
 
 def test_whole_books_are_read_through_once_until_another_writes(

@@ -177,7 +177,7 @@ WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "book": lambda books, n: books.book(activity(n % 4, minutes(n)), NOW),
     "put_equity_peak": lambda books, n: books.put_equity_peak(EquityPeak(Decimal(n), Decimal(n))),
     "put_marks": lambda books, n: books.put_marks({("flow", "AAPL", minutes(n % 2)): Marks(Decimal(n + 1), None)}),
-    "promise_text": lambda books, n: promised(books),
+    "promise_again": lambda books, n: promised(books),
     "settle": lambda books, n: books.settle(
         promised(books), Reply(OUTCOMES[n % 3], make_order(f"v{n % 4}") if n % 3 == 0 else None), NOW
     ),
@@ -223,6 +223,7 @@ def test_the_drawn_writes_are_all_that_the_ledger_has() -> None:
     """A method that writes is one that opens a transaction; nothing but `delete` and a new checkpoint deletes rows."""
     sources = [path.read_text() for path in Path(ledger_file.__file__).parent.glob("*.py")]
     methods = [part for source in sources for part in re.split(r"\n    def ", source)[1:]]
-    assert {part.partition("(")[0] for part in methods if "self._file.write()" in part} == {*WRITES, *ONCE}
+    opens = re.compile(r"with (self\._file|(self\.tables\.)?books)\.write\(\)")
+    assert {part.partition("(")[0] for part in methods if opens.search(part)} == {*WRITES, *ONCE}
     deleting = [source for source in sources if "DELETE FROM" in source or "OR REPLACE" in source]
     assert len(deleting) == 2, "file.py (delete), totals.py (checkpoints)"

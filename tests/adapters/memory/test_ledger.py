@@ -1,18 +1,25 @@
 """The ledger in memory answers as the one in a file does, whatever was written in whatever order."""
 
 import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.memory.acts import Act, many_acts, read_all
-from tests.adapters.samples import ACCOUNT, NOW
+from tests.adapters.samples import ACCOUNT, NOW, make_fill, minutes
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory import ledger as memory_ledger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
+from tradebot.model.candidate import Side
+from tradebot.model.position import OwnedFill
+from tradebot.model.totals import Totals
 
 
 def written(acts: list[Act]) -> MemoryLedger:
@@ -59,3 +66,50 @@ def test_a_copy_goes_on_by_itself(acts: list[Act], more: list[Act]) -> None:
         act(one)
     assert read_all(one) == read_all(written([*acts, *more]))
     assert read_all(ledger) == before
+
+
+@st.composite
+def many_fills(draw: st.DrawFn) -> list[OwnedFill]:
+    """Return fills of two symbols whose times mostly grow."""
+    drawn = draw(
+        st.lists(
+            st.tuples(st.integers(-9, 3), st.booleans(), st.booleans(), st.integers(1, 5)), min_size=10, max_size=40
+        )
+    )
+    made = []
+    for number, (late, buys, other, shares) in enumerate(drawn):
+        owned = make_fill(f"a{number}", minutes(number + min(late, 0)))
+        side, symbol = (Side.BUY if buys else Side.SELL), ("MSFT" if other else "AAPL")
+        fill = replace(owned.fill, side=side, symbol=symbol, quantity=Decimal(shares), price=Decimal(100 + number))
+        made.append(replace(owned, fill=fill))
+    return made
+
+
+@given(many_fills(), st.integers(1, 5))
+def test_the_running_totals_are_those_of_all_fills_at_every_moment(made: list[OwnedFill], every: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_ledger, "LEFT_OUT", 3)
+        books = MemoryLedger(ACCOUNT)
+        for number, owned in enumerate(made):
+            books.apply_fills([owned], owned.fill.at)
+            if number % every == 0:
+                assert books.totals() == Totals.of(books.fills())
+        assert books.totals() == Totals.of(books.fills())
+
+
+def test_each_fill_is_added_at_most_twice_while_fills_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    added, after = list[OwnedFill](), Totals.after
+
+    def counted(before: Totals, more: Sequence[OwnedFill]) -> Totals:
+        added.extend(more)
+        return after(before, more)
+
+    monkeypatch.setattr(Totals, "after", counted)
+    books = MemoryLedger(ACCOUNT)
+    for number in range(1_200):
+        books.apply_fills([make_fill(f"a{number}", minutes(number))], minutes(number))
+        books.totals()
+    assert len(added) < 2 * 1_200
+    added.clear()
+    books.apply_fills([make_fill("late", minutes(1_100))], minutes(1_200))
+    assert (books.totals().count, len(added) < 2 * memory_ledger.LEFT_OUT + 2) == (1_201, True)

@@ -364,11 +364,14 @@ def test_a_journal_of_the_version_before_is_played_too(folder: StateFolder) -> N
     assert part(content(folder.path), *MONEY) == part(before, *MONEY)
 
 
+NOTES = ("self._file.note", "books.note", "self.tables.books.note")
+
+
 def test_every_record_that_is_ever_journaled_is_played_or_left_out_by_name() -> None:
     written = {"created"}
     for path in (ROOT / "tradebot" / "adapters" / "ledger").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._file.note":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in NOTES:
                 kind = node.args[0]
                 assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno} names no kind"
                 written.add(str(kind.value))

@@ -15,7 +15,9 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.custody import LARGE, Custody
+from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
+from tradebot.adapters.ledger.table import Kind, Row
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
@@ -36,6 +38,15 @@ class LedgerFile:
         self._opened = _stat(self.path)
         self._custody = Custody(folder)
         self._in_one_write = False
+
+    def table(self, kind: Kind[Row]) -> FileTable[Row]:
+        """Return one of the account's tables."""
+        return FileTable(self, kind)
+
+    @property
+    def is_writing(self) -> bool:
+        """Return True if what is read may be taken back, because a transaction has begun."""
+        return self.database.in_transaction
 
     @classmethod
     def open(
@@ -306,7 +317,7 @@ class LedgerFile:
             if self._journal is None:
                 self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
             self._journal.set_seal(sealed)
-        self._journal.append(kind, payload, at)
+        self._journal.append(kind, payload() if callable(payload) else payload, at)
 
     def sealed(self) -> journal.Head:
         """Return the record of the journal up to which it was durable at the last commit."""

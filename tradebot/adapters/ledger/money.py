@@ -1,312 +1,234 @@
 """The ledger's money records other than orders: the opening balance, fills, cash, and the marks of positions."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
-from tradebot.adapters.ledger.bodies import kept_of, names, owned_fill
-from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.foreign import Foreign
-from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
-from tradebot.adapters.text.codec import encode
+from tradebot.adapters.ledger.rows import AcknowledgedRow, CashRow, FillRow, MarksRow, Opening, cash_words
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Standing
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
-from tradebot.model.trading import ReconcileMark
 
-FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
-OF_SYMBOL = """SELECT body, origin, about FROM fills
-    WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
-SINCE = """SELECT body, origin, about FROM fills INDEXED BY fills_by_time
-    WHERE account = ? AND at >= ? ORDER BY at, sequence"""
-WITH_OTHERS = """SELECT body, origin, about FROM fills INDEXED BY fills_with_others
-    WHERE account = ? AND (strategy = '' OR origin IN ('given_back', 'taken_over'))
-    ORDER BY at, sequence"""
-KNOWN = "SELECT activity_id FROM fills WHERE account = ? AND activity_id IN (SELECT value FROM json_each(?))"
-FILLED = """SELECT body, origin, about FROM fills INDEXED BY fills_by_order
-    WHERE account = ? AND venue_order_id IN (SELECT value FROM json_each(?))"""
-LAST_REPORTED = """SELECT at FROM fills INDEXED BY fills_by_time
-    WHERE account = ? AND at <= ? AND venue_order_id != '' ORDER BY at DESC LIMIT 1"""
-MARKS = """SELECT strategy, symbol, opened_at, price, worst FROM json_each(?2) CROSS JOIN high_water ON account = ?1
-    AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
-OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequence, about) AS (
-    SELECT key, strategy, at, value ->> 1, venue_order_id, sequence, about
-    FROM json_each(?2) CROSS JOIN fills INDEXED BY fills_by_time
-    ON account = ?1 AND at = value ->> 2 AND strategy = value ->> 0 AND body ->> '$.fill.symbol' = value ->> 1
-    UNION SELECT held, opened.strategy, opened.at, closed.body ->> '$.fill.symbol', earlier.venue_order_id,
-    earlier.sequence, earlier.about
-    FROM opened CROSS JOIN fills AS closed ON closed.account = ?1 AND closed.sequence = opened.sequence - 1
-    AND closed.about = opened.about AND opened.venue_id = '' AND opened.about != ''
-    CROSS JOIN fills AS earlier INDEXED BY fills_by_time ON earlier.account = ?1 AND earlier.at = opened.at
-    AND earlier.strategy = opened.strategy AND earlier.body ->> '$.fill.symbol' = closed.body ->> '$.fill.symbol'
-    ), behind (held, venue_id) AS (
-    SELECT held, venue_id FROM opened WHERE venue_id != ''
-    UNION SELECT held, orders.venue_id FROM behind CROSS JOIN orders INDEXED BY orders_replaced
-    ON account = ?1 AND replaced_by = behind.venue_id
-    )
-    SELECT held, intent ->> '$.stop_loss_fraction', intent ->> '$.profit_target_fraction', intent ->> '$.score',
-    intent -> '$.components', intent -> '$.targets'
-    FROM behind CROSS JOIN orders ON orders.account = ?1 AND orders.venue_id = behind.venue_id
-    CROSS JOIN intents ON intents.account = ?1 AND intents.client_order_id = orders.client_order_id
-    WHERE intent ->> '$.purpose' = 'open'"""
-"""Select what positions were opened for and how they asked to be closed: from the intent behind the order that filled
-first, or behind one that it replaced. A rename closes the lots of the old symbol right before it opens those of the new
-one."""
-STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
-    LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
-BOOKED = """SELECT about, kind, amount, why, happened_at, symbol, sub_kind FROM cash_adjustments
-    WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
-    ORDER BY sequence"""
-UNTRADED = """SELECT body, origin, about FROM fills
-    WHERE account = ? AND sequence > ? AND venue_order_id = ''"""
+NOTHING = Kept()
+OLDEST_FIRST = attrgetter("fill.at")
 
 
-class Money:
+class Money(Foreign):
     """The records from which positions and cash are computed."""
 
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
     """The number of the last fill that was read, and all fills up to it."""
+    _cash_read: tuple[int, Decimal] = (0, Decimal(0))
+    """The number of the last movement of cash that was read, and the sum up to it."""
 
-    def __init__(self, file: LedgerFile, foreign: Foreign) -> None:
-        self._file = file
-        self._foreign = foreign
+    def __init__(self) -> None:
+        self._opened_for: dict[Key, Kept] = {}
+        """What positions were opened for, once nothing can change that anymore."""
 
     def opening_cash(self) -> Decimal:
-        """Return the account's opening cash, USD; raise OperatorError if the books aren't open yet."""
-        found = self._file.row("SELECT opening_cash FROM book WHERE account = ?")
-        if found is None or found[0] is None:
+        opening = self.tables.book.get()
+        if opening is None:
             raise OperatorError("The books were never opened.", "tradebot reconcile")
-        return Decimal(found[0])
+        return opening.cash
 
     def open_books(self, opening_cash: Decimal, at: datetime) -> None:
-        """Write the opening balance, once."""
-        with self._file.write():
+        books, opening = self.tables.books, Opening(opening_cash, at)
+        with books.write():
             if self.books_opened_at() is not None:
                 raise AssertionError("the books are open already")
-            self._file.note("opening", {"cash": decimal_text(opening_cash)}, at)
-            self._file.seal()
-            self._file.execute(
-                "UPDATE book SET opening_cash = ?, opened_at = ? WHERE account = ?",
-                (decimal_text(opening_cash), time_text(at), self._file.account_number),
-            )
+            books.note("opening", opening.words, at)
+            books.seal()
+            self.tables.book.put(opening)
 
     def books_opened_at(self) -> datetime | None:
-        """Return when the opening balance was written; None before the first reconcile."""
-        found = self._file.row("SELECT opened_at FROM book WHERE account = ?")
-        return parse_time(found[0]) if found and found[0] else None
+        opening = self.tables.book.get()
+        return opening.at if opening else None
 
     def standing(self) -> Standing:
-        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
-        opened_at, cash, at, blocking, findings, highest, seen_once = self._file.row(STANDING)
-        return Standing(
-            opened_at=parse_time(opened_at) if opened_at else None,
-            opening_cash=None if cash is None else Decimal(cash),
-            cash_adjustments=self.cash_adjustments(),
-            reconciled=ReconcileMark(parse_time(at), blocking, findings) if at else None,
-            peak=EquityPeak(Decimal(highest), Decimal(seen_once)) if highest else None,
-        )
+        tables = self.tables
+        with tables.books.reading():
+            cash, opened_at = tables.book.get() or (None, None)
+            return Standing(opened_at, cash, self.cash_adjustments(), tables.reconciled.get(), tables.peak.get())
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
-        """Append fills not seen before, by activity id; return how many were new."""
-        with self._file.write():
-            added = sum(self._apply_fill(owned, at) for owned in fills)
+        books = self.tables.books
+        with books.write():
+            added = sum(self.apply_fill(FillRow(owned, at)) for owned in fills)
             if added:
-                self._file.seal()
+                books.seal()
+        return added
+
+    def apply_fill(self, row: FillRow) -> bool:
+        """Append a fill in the caller's transaction; return False if its id is already there."""
+        added = self.tables.fills.add(row)
+        if added:
+            self.tables.books.note("fill", row.payload, row.applied_at)
         return added
 
     def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, or those of one symbol, oldest first."""
         if symbol is not None:
-            return tuple(owned_fill(*row) for row in self._file.streamed(OF_SYMBOL, (symbol,)))
+            return _oldest_first(self.tables.fills.among("symbol", [symbol]))
         last, fills = self._fills_read
-        new = list[OwnedFill]()
-        for sequence, *row in self._file.streamed(FILLS, (last,)):
-            new.append(owned_fill(*row))
-            last = max(last, sequence)
+        new = self.tables.fills.after(last)
         if new:
             # The sort is stable: fills of the same time keep the order in which they were written.
-            fills = tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
-        if not self._file.database.in_transaction:
-            self._fills_read = last, fills
+            fills = tuple(sorted((*fills, *(row.owned for row in new.values())), key=OLDEST_FIRST))
+        if new and not self.tables.books.is_writing:
+            self._fills_read = max(new), fills
         return fills
 
     def fills_since(self, at: datetime) -> Sequence[OwnedFill]:
         """Return the fills and adjustments from a time on, oldest first."""
-        return tuple(owned_fill(*row) for row in self._file.streamed(SINCE, (time_text(at),)))
+        return _oldest_first(self.tables.fills.span("at", at))
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
-        """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
-        return tuple(owned_fill(*row) for row in self._file.streamed(WITH_OTHERS))
+        return _oldest_first(self.tables.fills.among("with_others", [True]))
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Return those of these activity ids that are in the books."""
-        return frozenset(name for (name,) in self._file.rows(KNOWN, (names(activity_ids),)))
+        return self.tables.fills.known(activity_ids)
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
-        """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
         filled: dict[str, Decimal] = defaultdict(Decimal)
-        for fill in (owned_fill(*row).fill for row in self._file.rows(FILLED, (names(venue_ids),))):
-            filled[fill.venue_order_id] += fill.quantity
+        for row in self.tables.fills.among("venue_order_id", venue_ids).values():
+            filled[row.owned.fill.venue_order_id] += row.owned.fill.quantity
         return dict(filled)
 
     def last_reported_fill(self, until: datetime) -> datetime | None:
-        """Return the time of the last fill up to `until` that the venue reported, or None."""
-        found = self._file.row(LAST_REPORTED, (time_text(until),))
-        return parse_time(found[0]) if found else None
-
-    def untraded(self, after: int) -> Iterator[OwnedFill]:
-        """Yield the fills without a venue order, skipping the first `after` fills."""
-        return (owned_fill(*row) for row in self._file.streamed(UNTRADED, (after,)))
+        found = self.tables.fills.last(_is_reported, "at", until)
+        return found.owned.fill.at if found else None
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
-        """Write a cash movement that no fill explains: a person's accepted plan, or what an activity moved."""
-        with self._file.write():
-            self._adjust_cash(amount, why, at, origin, about)
-            self._file.seal()
+        with self.tables.books.write():
+            self.move_cash(CashRow(at, amount, "", origin, about, why))
+            self.tables.books.seal()
 
     def cash_adjustments(self) -> Decimal:
-        """Return the sum of accepted cash movements, USD."""
-        found = self._file.rows("SELECT amount FROM cash_adjustments WHERE account = ?")
-        return sum((Decimal(amount) for (amount,) in found), Decimal(0))
+        last, total = self._cash_read
+        new = self.tables.cash.after(last)
+        if new:
+            total = sum((row.amount for row in new.values()), total)
+        if new and not self.tables.books.is_writing:
+            self._cash_read = max(new), total
+        return total
 
     def book(self, booking: Booking, at: datetime) -> bool:
-        """Write everything that activities prove, in one transaction; return False if one of them is already booked."""
-        with self._file.write():
+        with self.tables.books.write():
             if self.booked({entry.activity_id for entry in booking.entries}):
                 return False
-            for entry in booking.entries:
-                self._adjust_cash(entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry)
+            for one in booking.entries:
+                of_broker = one.activity_id, one.words, one.at, one.symbol, one.sub_kind
+                self.move_cash(CashRow(at, one.amount, one.kind, Origin.ACTIVITY, *of_broker))
             for owned in booking.fills:
-                self._apply_fill(owned, at)
+                self.apply_fill(FillRow(owned, at))
             for symbol, quantity in booking.acknowledged:
                 first = booking.entries[0]
-                self._foreign.note(symbol, quantity, first.words, at, Origin.ACTIVITY, first.activity_id)
-            for one in booking.restated:
-                self._restate(one)
-            self._file.seal()
+                of_first = Origin.ACTIVITY, first.activity_id, first.words
+                self.note_foreign(AcknowledgedRow(at, symbol, quantity, *of_first))
+            for each in booking.restated:
+                self._restate(each)
+            self.tables.books.seal()
         return True
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
-        """Return the booked activities, all or those of these ids, by their ids."""
-        found = self._file.rows(BOOKED, (None if activity_ids is None else names(activity_ids),))
-        return {
-            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None, symbol or "", sub or "")
-            for name, kind, amount, words, at, symbol, sub in found
-        }
+        cash = self.tables.cash
+        rows = cash.after(0) if activity_ids is None else cash.among("activity", activity_ids)
+        return {row.about: row.entry for row in rows.values() if row.origin is Origin.ACTIVITY}
 
     def equity_peak(self) -> EquityPeak | None:
-        """Return the highest equity seen so far; None before the first one is stored."""
-        found = self._file.row("SELECT highest, seen_once FROM equity_peak WHERE account = ?")
-        return EquityPeak(*map(Decimal, found)) if found else None
+        return self.tables.peak.get()
 
     def put_equity_peak(self, peak: EquityPeak) -> None:
-        """Store the highest equity."""
-        with self._file.write():
-            self._file.execute(
-                "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET highest = excluded.highest, seen_once = excluded.seen_once",
-                (self._file.account_number, decimal_text(peak.highest), decimal_text(peak.seen_once)),
-            )
+        with self.tables.books.write():
+            self.tables.peak.put(peak)
 
     def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        """Return the marks of these positions, and what the intents that opened them say."""
-        keys = list(held)
-        asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in keys])
-        found = self._file.rows(OWN_EXITS, (asked,))
-        kept = {keys[place]: _kept(*own) for place, *own in found}
-        for strategy, symbol, at, best, worst in self._file.rows(MARKS, (asked,)):
-            key = strategy, symbol, parse_time(at)
-            kept[key] = replace(kept.get(key, Kept()), best=Decimal(best), worst=_number(worst))
-        return kept
+        found = {}
+        with self.tables.books.reading():
+            for one in held:
+                kept, row = self._opened_for.get(one) or self._read_opened_for(one), self.tables.marks.get(*one)
+                if row:
+                    kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
+                if kept is not NOTHING:
+                    found[one] = kept
+        return found
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
-        """Store the best and the worst prices of positions, in one transaction."""
-        with self._file.write():
+        with self.tables.books.write():
             for held, prices in marks.items():
-                self._put_marks(held, prices)
-
-    def _put_marks(self, held: Key, prices: Marks) -> None:
-        strategy, symbol, opened_at = held
-        worst = None if prices.worst is None else decimal_text(prices.worst)
-        self._file.execute(
-            "INSERT INTO high_water (account, strategy, symbol, opened_at, price, worst) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET price = excluded.price, worst = excluded.worst"
-            " WHERE price != excluded.price OR worst IS NOT excluded.worst",
-            (self._file.account_number, strategy, symbol, time_text(opened_at), decimal_text(prices.best), worst),
-        )
+                self.tables.marks.put(MarksRow(held, prices))
 
     def _restate(self, one: Restated) -> None:
         held = (one.strategy, one.symbol, one.opened_at)
-        kept = one.of(self.kept([held]).get(held, Kept()))
+        kept = one.of(self.kept([held]).get(held, NOTHING))
         if kept.best is not None:
-            self._put_marks((one.strategy, one.to_symbol, one.opened_at), Marks(kept.best, kept.worst))
+            marks = Marks(kept.best, kept.worst)
+            self.tables.marks.put(MarksRow((one.strategy, one.to_symbol, one.opened_at), marks))
 
-    def _adjust_cash(
-        self,
-        amount: Decimal,
-        why: str,
-        at: datetime,
-        origin: Origin,
-        about: str,
-        entry: Entry | None = None,
-    ) -> None:
-        kind = entry.kind if entry else ""
-        words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
-        happened = time_text(entry.at) if entry and entry.at else None
-        of_entry = {
-            "happened_at": happened,
-            "symbol": (entry.symbol or None) if entry else None,
-            "sub_kind": (entry.sub_kind or None) if entry else None,
-        }
-        known = {name: value for name, value in of_entry.items() if value is not None}
-        self._file.note("cash_adjusted", {**words, **known}, at)
-        self._file.execute(
-            "INSERT INTO cash_adjustments"
-            " (account, sequence, amount, origin, about, kind, why, at, happened_at, symbol, sub_kind)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
-            " FROM cash_adjustments WHERE account = ?1",
-            (self._file.account_number, *words.values(), time_text(at), *of_entry.values()),
-        )
+    def move_cash(self, row: CashRow) -> None:
+        """Write a movement of cash in the caller's transaction."""
+        self.tables.books.note("cash_adjusted", cash_words(row), row.at)
+        self.tables.cash.add(row)
 
-    def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:
-        return self.put_fill(owned, json_text(encode(owned)), at)
+    def _read_opened_for(self, held: Key) -> Kept:
+        """Return what the intent behind a position's first fills says.
 
-    def put_fill(self, owned: OwnedFill, body: str, at: datetime) -> bool:
-        """Append a fill's journaled text in the caller's transaction; return False if its id is already there."""
-        added = self._file.execute(
-            "INSERT INTO fills"
-            " (account, sequence, activity_id, at, body, applied_at, origin, about, strategy, venue_order_id)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
-            " FROM fills WHERE account = ?1"
-            " ON CONFLICT (account, activity_id) DO NOTHING",
-            (
-                self._file.account_number,
-                owned.fill.activity_id,
-                time_text(owned.fill.at),
-                body,
-                time_text(at),
-                owned.origin,
-                owned.about,
-                owned.strategy,
-                owned.fill.venue_order_id,
-            ),
-        )
-        if added:
-            self._file.note("fill", body.encode(), at)
-        return bool(added)
+        It is the first intent of the order that filled, before anything replaced it.
+        """
+        filled = list(dict.fromkeys(f.venue_order_id for f in self._opened(*held, set()) if f.venue_order_id))
+        orders, behind, known, kept = self.tables.orders, list(filled), 0, NOTHING
+        for venue_id in behind:
+            row = orders.get(venue_id)
+            known += row is not None and venue_id in filled
+            record = self.tables.intents.get(row.order.client_order_id) if row else None
+            if record and record.record.intent.purpose is Purpose.OPEN:
+                kept = _kept_of(record.record.intent)
+            before = (row.order.venue_id for row in orders.among("replaced_by", [venue_id]).values())
+            behind.extend(name for name in before if name not in behind)
+        if kept is not NOTHING and known == len(filled) and not self.tables.books.is_writing:
+            self._opened_for[held] = kept
+        return kept
+
+    def _opened(self, strategy: str, symbol: str, at: datetime, seen: set[str]) -> Iterator[Fill]:
+        """Yield the fills that opened a position, those under the symbols that it had before a rename too.
+
+        A rename closes the lots of the old symbol right before it opens those of the new one.
+        """
+        for number, row in self.tables.fills.among("at", [at]).items():
+            owned, fill = row.owned, row.owned.fill
+            if (owned.strategy, fill.symbol) != (strategy, symbol) or fill.activity_id in seen:
+                continue
+            seen.add(fill.activity_id)
+            yield fill
+            if owned.about and not fill.venue_order_id:
+                before = self.tables.fills.numbered(number - 1)
+                if before and before.owned.about == owned.about:
+                    yield from self._opened(strategy, before.owned.fill.symbol, at, seen)
 
 
-def _kept(
-    stop: str | None, target: str | None, score: float | None, components: str | None, targets: str | None
-) -> Kept:
-    return kept_of(stop, target, score, json.loads(components or "[]"), json.loads(targets or "[]"))
+def _kept_of(intent: Intent) -> Kept:
+    kept = Kept(
+        stop_loss_fraction=intent.stop_loss_fraction,
+        profit_target_fraction=intent.profit_target_fraction,
+        entry_score=intent.score,
+        components=intent.components,
+        targets=intent.targets,
+    )
+    return kept if kept != NOTHING else NOTHING
 
 
-def _number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+def _is_reported(row: FillRow) -> bool:
+    return bool(row.owned.fill.venue_order_id)
+
+
+def _oldest_first(rows: Mapping[int, FillRow]) -> tuple[OwnedFill, ...]:
+    return tuple(sorted([rows[number].owned for number in sorted(rows)], key=OLDEST_FIRST))

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.rows import promised_text
 from tradebot.adapters.text.canonical import json_text
 
 AS_JOURNALED: Mapping[str, str] = {
@@ -110,11 +111,6 @@ class Upkeep:
         """Return the time of the last row of a table, as text; "" if there is none."""
         found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own name
         return str(found[0]) if found else ""
-
-
-def promised_text(intent: str, verdicts: str) -> bytes:
-    """Return a promise's payload, made from the texts in its row."""
-    return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
 
 
 def _payload(kind: str, values: Sequence[Any]) -> bytes:

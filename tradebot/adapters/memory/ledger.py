@@ -1,27 +1,94 @@
 """The money records of one account in memory: what a backtest writes to, and the tests of the core."""
 
-from tradebot.adapters.memory.money import Money
-from tradebot.adapters.memory.passes import Passes
-from tradebot.model.books import Standing
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+
+from tradebot.adapters.ledger.ledger import Stores
+from tradebot.adapters.ledger.money import OLDEST_FIRST
+from tradebot.adapters.ledger.table import Kind, Row
+from tradebot.adapters.memory.states import MemoryStates
+from tradebot.adapters.memory.table import MemoryTable
+from tradebot.model.cash import CashMovement
+from tradebot.model.position import OwnedFill
+from tradebot.model.totals import Totals
+
+AT_ONCE = nullcontext()
+LEFT_OUT = 200
+"""How many fills lie at least between the totals that are kept."""
 
 
-class MemoryLedger(Money, Passes):
+class MemoryBooks:
+    """Tables in memory, without a journal."""
+
+    is_writing = False
+    """Nothing is ever taken back."""
+
+    def __init__(self, account_number: str) -> None:
+        self.account_number = account_number
+
+    def table(self, kind: Kind[Row]) -> MemoryTable[Row]:
+        """Return one table."""
+        return MemoryTable(kind)
+
+    def write(self) -> AbstractContextManager[None]:
+        """Run one transaction, which nothing can interrupt."""
+        return AT_ONCE
+
+    reading = write
+
+    def note(self, kind: str, payload: object, at: datetime) -> None:
+        """Keep no journal."""
+
+    def seal(self) -> None:
+        """Keep no journal."""
+
+
+class MemoryLedger(Stores, MemoryStates):
     """A ledger without a file; armed and ACTIVE from the start.
 
-    What a pass asks is answered from indexes that each write keeps up, so that it takes as long after 20 years as on
-    the first day. Nothing here is durable: `saving` writes a finished run as an ordinary state folder.
+    Nothing here is durable: `saving` writes a finished run as an ordinary state folder.
     """
 
     def __init__(self, account_number: str) -> None:
-        super().__init__()
-        self._account_number = account_number
+        Stores.__init__(self, MemoryBooks(account_number))
+        MemoryStates.__init__(self)
+        self._last_added = 0
+        self._totals = self._newer = self._older = Totals()
+        """What all fills add up to, and what they did before the newest came, for one that comes late."""
 
-    @property
-    def account_number(self) -> str:
-        """Return the number of the account that these books belong to."""
-        return self._account_number
+    def totals(self) -> Totals:
+        new = self.tables.fills.after(self._last_added)
+        if new:
+            self._last_added = max(new)
+            self._add(sorted((row.owned for row in new.values()), key=OLDEST_FIRST))
+        return self._totals
 
-    def standing(self) -> Standing:
-        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
-        cash, opened_at = self._opening or (None, None)
-        return Standing(opened_at, cash, self._adjusted, self._mark, self._peak)
+    def _add(self, fills: Sequence[OwnedFill]) -> None:
+        """Add fills to those before them; one that sorts before others is added by going back to earlier totals."""
+        first = fills[0].fill.at
+        if self._totals.last_at is None or self._totals.last_at <= first:
+            self._totals = self._totals.after(fills)
+        else:
+            self._older = self._older if self._older.last_at and self._older.last_at <= first else Totals()
+            self._totals = self._newer = self._older.after(self.fills()[self._older.count :])
+        if self._totals.count - self._newer.count >= LEFT_OUT:
+            self._older, self._newer = self._newer, self._totals
+
+    def keep_totals(self) -> None:
+        """Keep nothing: the totals are always there."""
+
+    def cash_movements(self) -> Sequence[CashMovement]:
+        return tuple(
+            CashMovement(
+                row.happened_at or row.at,
+                row.amount,
+                row.kind,
+                row.origin,
+                row.about,
+                row.why,
+                row.symbol,
+                row.sub_kind,
+            )
+            for row in self.tables.cash.after(0).values()
+        )

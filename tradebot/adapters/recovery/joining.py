@@ -132,8 +132,9 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], bo
         replay(books, record, sources)
     books.file.writes_journal = True
     # If shares changed owners without a trade since the old ledger, their best price is no longer known.
-    for owned in books.money.untraded(known):
-        books.forget_high_water(owned.strategy, owned.fill.symbol)
+    for owned in (row.owned for row in books.tables.fills.after(known).values()):
+        if not owned.fill.venue_order_id:
+            books.forget_high_water(owned.strategy, owned.fill.symbol)
 
 
 def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:

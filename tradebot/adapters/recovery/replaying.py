@@ -10,6 +10,7 @@ from typing import Any
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.journal import Head, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.rows import FillRow, Promise
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
@@ -99,12 +100,13 @@ def _promise_again(books: Replayed, text: str) -> None:
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
         raise ValueError("it isn't a promise")
-    books.order_rows.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
+    texts = text[len(INTENT) : end], text[end + len(VERDICTS) : -1]
+    books.promise_again(decode(Intent, intent), Promise(texts=texts))
 
 
 def _fill_again(books: Replayed, text: str, at: datetime) -> None:
     """Replay a fill from its text, which the ledger stores exactly as the journal does."""
-    books.money.put_fill(decode(OwnedFill, json.loads(text)), text, at)
+    books.apply_fill(FillRow(decode(OwnedFill, json.loads(text)), at, text))
 
 
 def _settled(books: Replayed, payload: Any, at: datetime) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _HEADER = b"tradebot checkpoint 1\n"
 _OURS = (
+    "tradebot.adapters.ledger.rows",
+    "tradebot.adapters.ledger.tables",
     "tradebot.adapters.memory.",
     "tradebot.backtest.",
     "tradebot.exchange.engine.",

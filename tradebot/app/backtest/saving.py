@@ -25,12 +25,10 @@ from tradebot.adapters.text.canonical import time_text
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
-from tradebot.model.activity import Booking
 from tradebot.model.baseline import Baseline
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.origin import Origin
 from tradebot.model.trading import TradingState, TradingStateRecord
 
 CLAIMS_KEPT = timedelta(days=30)
@@ -79,13 +77,13 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
     opened_at, mark, peak = ledger.books_opened_at(), ledger.last_reconcile(), ledger.equity_peak()
     if opened_at is not None:
         books.open_books(ledger.opening_cash(), opened_at)
-    books.put_sessions(ledger.sessions(date.min, date.max))
     # Each kind of row is numbered in the order in which it was written, even where its times are not in order.
     kinds = (_promises, _orders, _fills, _cash, _acknowledged, _notes, _states)
     late_claims = _claims(books, ledger, ended_at - CLAIMS_KEPT)
     for _, write in merge(*(kind(books, ledger) for kind in kinds), late_claims, key=itemgetter(0)):
         write()
-    books.put_marks(ledger.marks_of_positions())
+    books.put_sessions(ledger.sessions(date.min, date.max))
+    books.put_marks(dict(ledger.tables.marks.after(0).values()))
     if mark is not None:
         books.mark_reconciled(mark)
     if peak is not None:
@@ -93,10 +91,10 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
 
 
 def _promises(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for record in ledger.intents():
-        intent = record.intent
-        yield intent.at, partial(books.promise, intent, ledger.verdicts(intent.client_order_id))
-        yield from _ends(books, record)
+    for row in ledger.tables.intents.after(0).values():
+        intent = row.record.intent
+        yield intent.at, partial(books.promise_again, intent, row.promise)
+        yield from _ends(books, row.record)
 
 
 def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
@@ -111,29 +109,23 @@ def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
 
 
 def _orders(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for order in ledger.orders():
-        at = ledger.applied_at(order.venue_id)
-        yield at, partial(books.apply_orders, (order,), at)
+    for row in ledger.tables.orders.after(0).values():
+        yield row.applied_at, partial(books.tables.orders.put, row)
 
 
 def _fills(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for owned, at in ledger.written_fills():
-        yield at, partial(books.apply_fills, (owned,), at)
+    for row in ledger.tables.fills.after(0).values():
+        yield row.applied_at, partial(books.apply_fill, row)
 
 
 def _cash(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.cash_rows():
-        if row.origin is Origin.ACTIVITY:
-            yield row.at, partial(books.book, Booking((row.entry,)), row.at)
-        else:
-            adjust = partial(books.adjust_cash, origin=row.origin, about=row.about)
-            yield row.at, partial(adjust, row.amount, row.why, row.at)
+    for row in ledger.tables.cash.after(0).values():
+        yield row.at, partial(books.move_cash, row)
 
 
 def _acknowledged(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.acknowledged_rows():
-        note = partial(books.acknowledge, origin=row.origin, about=row.about)
-        yield row.at, partial(note, row.symbol, row.quantity, row.why, row.at)
+    for row in ledger.tables.acknowledged.after(0).values():
+        yield row.at, partial(books.note_foreign, row)
 
 
 def _notes(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
@@ -150,9 +142,9 @@ def _states(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
 
 
 def _claims(books: SqliteLedger, ledger: MemoryLedger, since: datetime) -> Iterator[Write]:
-    for claim in ledger.claims():
+    for claim in ledger.tables.slots.after(0).values():
         if claim.at >= since:
-            yield claim.at, partial(books.claim_slot, claim.job, claim.session, claim.slot, claim.by, claim.at)
+            yield claim.at, partial(books.tables.slots.add, claim)
 
 
 def _write_switch(path: Path, state: TradingStateRecord, by: str, began_at: datetime) -> None:

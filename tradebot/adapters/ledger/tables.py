@@ -1,0 +1,272 @@
+"""The ledger's tables: how a file holds their rows, and by what they are found."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from tradebot.adapters.ledger.bodies import CACHED_VALUES, decoded, owned_fill, stored
+from tradebot.adapters.ledger.rows import (
+    AcknowledgedRow,
+    CashRow,
+    FillRow,
+    IntentRow,
+    MarksRow,
+    Opening,
+    OrderRow,
+    acknowledged_words,
+    cash_words,
+    note_words,
+)
+from tradebot.adapters.ledger.table import Books, Index, Kind
+from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.text.codec import encode
+from tradebot.model.account import EquityPeak
+from tradebot.model.bar import Session
+from tradebot.model.intent import Intent, IntentRecord, IntentState, mark_of
+from tradebot.model.order import Order
+from tradebot.model.origin import Origin
+from tradebot.model.position import FOREIGN, Marks
+from tradebot.model.trade_note import TradeNote
+from tradebot.model.trading import ReconcileMark, SlotClaim
+
+MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})
+
+
+def forget() -> None:
+    """Empty the caches of orders and intents."""
+    _intent.cache_clear()
+    mark_of.cache_clear()
+
+
+@lru_cache(maxsize=CACHED_VALUES)
+def _intent(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRow:
+    """Return a promised intent from a cache, because a pass asks for most of them twice, and the next pass again."""
+    record = IntentRecord(decoded(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
+    return IntentRow(record)
+
+
+def _cash(
+    at: str,
+    amount: str,
+    kind: str,
+    origin: str,
+    about: str,
+    why: str,
+    happened_at: str | None,
+    symbol: str | None,
+    sub_kind: str | None,
+) -> CashRow:
+    happened = parse_time(happened_at) if happened_at else None
+    words = kind, Origin(origin), about, why, happened, symbol or "", sub_kind or ""
+    return CashRow(parse_time(at), Decimal(amount), *words)
+
+
+def _intent_changes(row: IntentRow) -> Mapping[str, Any]:
+    record = row.record
+    at = time_text(record.updated_at)
+    return {"state": record.state, "code": record.code, "message": record.message, "updated_at": at}
+
+
+def _order_changes(row: OrderRow) -> Mapping[str, Any]:
+    order = row.order
+    return {
+        "terminal": int(order.status.terminal),
+        "replaced_by": order.replaced_by,
+        "body": json_text(encode(order)),
+        "applied_at": time_text(row.applied_at),
+        "promised": int(row.was_promised),
+    }
+
+
+def _fill_values(row: FillRow) -> Mapping[str, Any]:
+    owned = row.owned
+    return {
+        "at": time_text(owned.fill.at),
+        "body": row.body,
+        "applied_at": time_text(row.applied_at),
+        "origin": owned.origin,
+        "about": owned.about,
+        "strategy": owned.strategy,
+        "venue_order_id": owned.fill.venue_order_id,
+    }
+
+
+def _note(strategy: str, symbol: str, opened_at: str, tags: str, note: str, who: str, at: str) -> TradeNote:
+    return TradeNote((strategy, symbol, parse_time(opened_at)), tuple(json.loads(tags)), note, who, parse_time(at))
+
+
+def _marks(strategy: str, symbol: str, opened_at: str, best: str, worst: str | None) -> MarksRow:
+    marks = Marks(Decimal(best), None if worst is None else Decimal(worst))
+    return MarksRow((strategy, symbol, parse_time(opened_at)), marks)
+
+
+def _marks_changes(row: MarksRow) -> Mapping[str, Any]:
+    worst = row.marks.worst
+    return {"price": decimal_text(row.marks.best), "worst": None if worst is None else decimal_text(worst)}
+
+
+BOOK = Kind[Opening](
+    "book",
+    key=(),
+    key_of=lambda row: (),
+    columns="opening_cash, opened_at",
+    of_row=lambda cash, at: Opening(Decimal(cash), parse_time(at)) if at else None,
+    changing=lambda row: {"opening_cash": decimal_text(row.cash), "opened_at": time_text(row.at)},
+    order="account",
+)
+INTENTS = Kind[IntentRow](
+    "intents",
+    key=("client_order_id",),
+    key_of=lambda row: (row.record.intent.client_order_id,),
+    columns="intent, state, code, message, updated_at",
+    of_row=_intent,
+    fixed=lambda row: {
+        "session": row.record.intent.session.isoformat(),
+        **dict(zip(("intent", "verdicts"), row.texts, strict=True)),
+    },
+    changing=_intent_changes,
+    indexes={
+        "client_order_id": Index(lambda row: row.record.intent.client_order_id, "client_order_id"),
+        "session": Index(lambda row: row.record.intent.session, "session", "intents_by_session", sorted=True),
+        "state": Index(lambda row: row.record.state, "state", "intents_by_state"),
+    },
+)
+ORDERS = Kind[OrderRow](
+    "orders",
+    key=("venue_id",),
+    key_of=lambda row: (row.order.venue_id,),
+    columns="body, applied_at, promised",
+    of_row=lambda body, at, promised: OrderRow(stored(Order, body), parse_time(at), bool(promised)),
+    fixed=lambda row: {"client_order_id": row.order.client_order_id},
+    changing=_order_changes,
+    indexes={
+        "venue_id": Index(lambda row: row.order.venue_id, "venue_id"),
+        "client_order_id": Index(lambda row: row.order.client_order_id, "client_order_id", "orders_by_client_order_id"),
+        "replaced_by": Index(lambda row: row.order.replaced_by, "replaced_by", "orders_replaced"),
+        "working": Index(
+            lambda row: None if row.order.status.terminal else True, named="orders_working", condition="terminal = 0"
+        ),
+        "unpromised": Index(
+            lambda row: None if row.was_promised else True, named="orders_unpromised", condition="promised = 0"
+        ),
+        "applied_at": Index(lambda row: row.applied_at, "applied_at", "orders_by_time", sorted=True),
+    },
+)
+FILLS = Kind[FillRow](
+    "fills",
+    key=("activity_id",),
+    key_of=lambda row: (row.owned.fill.activity_id,),
+    columns="body, origin, about, applied_at",
+    of_row=lambda body, origin, about, at: FillRow(owned_fill(body, origin, about), parse_time(at)),
+    changing=_fill_values,
+    indexes={
+        "symbol": Index(lambda row: row.owned.fill.symbol, "body ->> '$.fill.symbol'"),
+        "at": Index(lambda row: row.owned.fill.at, "at", "fills_by_time", sorted=True),
+        "venue_order_id": Index(lambda row: row.owned.fill.venue_order_id, "venue_order_id", "fills_by_order"),
+        "with_others": Index(
+            lambda row: True if row.owned.strategy == FOREIGN or row.owned.origin in MOVED else None,
+            named="fills_with_others",
+            condition="(strategy = '' OR origin IN ('given_back', 'taken_over'))",
+        ),
+    },
+)
+CASH = Kind[CashRow](
+    "cash_adjustments",
+    key=(),
+    key_of=lambda row: (),
+    columns="at, amount, kind, origin, about, why, happened_at, symbol, sub_kind",
+    of_row=_cash,
+    changing=lambda row: {**cash_words(row), "at": time_text(row.at)},
+    indexes={"activity": Index(lambda row: row.about if row.origin is Origin.ACTIVITY else None, "about")},
+)
+ACKNOWLEDGED = Kind[AcknowledgedRow](
+    "acknowledged",
+    key=(),
+    key_of=lambda row: (),
+    columns="at, symbol, quantity, origin, about, why",
+    of_row=lambda at, symbol, quantity, origin, about, why: AcknowledgedRow(
+        parse_time(at), symbol, Decimal(quantity), Origin(origin), about, why
+    ),
+    changing=lambda row: {**acknowledged_words(row), "at": time_text(row.at)},
+)
+NOTES = Kind[TradeNote](
+    "trade_notes",
+    key=(),
+    key_of=lambda row: (),
+    columns="strategy, symbol, opened_at, tags, note, who, at",
+    of_row=_note,
+    changing=lambda note: {**note_words(note), "tags": json_text(list(note.tags)), "at": time_text(note.at)},
+)
+MARKS = Kind[MarksRow](
+    "high_water",
+    key=("strategy", "symbol", "opened_at"),
+    key_of=lambda row: row.held,
+    columns="strategy, symbol, opened_at, price, worst",
+    of_row=_marks,
+    changing=_marks_changes,
+    order="opened_at",
+)
+PEAK = Kind[EquityPeak](
+    "equity_peak",
+    key=(),
+    key_of=lambda row: (),
+    columns="highest, seen_once",
+    of_row=lambda highest, seen_once: EquityPeak(Decimal(highest), Decimal(seen_once)),
+    changing=lambda row: {"highest": decimal_text(row.highest), "seen_once": decimal_text(row.seen_once)},
+    order="account",
+)
+RECONCILED = Kind[ReconcileMark](
+    "last_reconcile",
+    key=(),
+    key_of=lambda row: (),
+    columns="at, blocking, findings",
+    of_row=lambda at, blocking, findings: ReconcileMark(parse_time(at), blocking, findings),
+    changing=lambda row: {"at": time_text(row.at), "blocking": row.blocking, "findings": row.findings},
+    order="account",
+)
+SLOTS = Kind[SlotClaim](
+    "slots",
+    key=("job", "session", "slot"),
+    key_of=lambda row: (row.job, row.session, row.slot),
+    columns="job, session, slot, holder, at",
+    of_row=lambda job, day, slot, by, at: SlotClaim(job, date.fromisoformat(day), slot, by, parse_time(at), won=False),
+    changing=lambda row: {"holder": row.by, "at": time_text(row.at)},
+    indexes={"session": Index(lambda row: row.session, "session", "slots_by_session")},
+    order="at, job, slot",
+)
+SESSIONS = Kind[Session](
+    "sessions",
+    key=("date",),
+    key_of=lambda row: (row.date,),
+    columns="date, open, close",
+    of_row=lambda day, start, end: Session(date.fromisoformat(day), parse_time(start), parse_time(end)),
+    changing=lambda row: {"open": time_text(row.open), "close": time_text(row.close)},
+    indexes={"date": Index(lambda row: row.date, "date", sorted=True)},
+    order="date",
+)
+KINDS: Mapping[str, Kind[Any]] = {
+    kind.name: kind
+    for kind in (BOOK, INTENTS, ORDERS, FILLS, CASH, ACKNOWLEDGED, NOTES, MARKS, PEAK, RECONCILED, SLOTS, SESSIONS)
+}
+
+
+class Tables:
+    """All tables of the books of one account."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.book = books.table(BOOK)
+        self.intents = books.table(INTENTS)
+        self.orders = books.table(ORDERS)
+        self.fills = books.table(FILLS)
+        self.cash = books.table(CASH)
+        self.acknowledged = books.table(ACKNOWLEDGED)
+        self.notes = books.table(NOTES)
+        self.marks = books.table(MARKS)
+        self.peak = books.table(PEAK)
+        self.reconciled = books.table(RECONCILED)
+        self.slots = books.table(SLOTS)
+        self.sessions = books.table(SESSIONS)
