@@ -60,7 +60,6 @@ class Clock:
 
     @property
     def running(self) -> bool:
-        """Return True if time passes by itself."""
         return bool(self.pace.speed)
 
     @property

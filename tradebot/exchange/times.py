@@ -26,7 +26,6 @@ def from_datetime(moment: datetime) -> int:
 
 
 def to_datetime(us: int) -> datetime:
-    """Return engine time as an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=us)
 
 
@@ -58,7 +57,6 @@ def stamp_ns(ns: int) -> str:
 
 
 def new_york(us: int) -> datetime:
-    """Return engine time as an aware New York datetime."""
     return to_datetime(us).astimezone(NEW_YORK)
 
 

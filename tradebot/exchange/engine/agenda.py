@@ -49,7 +49,6 @@ class Agenda:
                     heappush(places, (heap[child][:2], child))
 
     def do_until(self, now_us: int, floor: object) -> None:
-        """Run the deeds that are due, including those that they add for the current time."""
         while self._heap and self._heap[0][0] <= now_us:
             _, _, name, about = heappop(self._heap)
             self._deeds[name](floor, *about)

@@ -76,7 +76,6 @@ def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
 
 
 def succeed(old: Order, new: Order) -> None:
-    """Put a replacement in the old order's place in its group."""
     new.parent, new.legs = old.parent, old.legs
     for leg in new.legs:
         leg.parent = new

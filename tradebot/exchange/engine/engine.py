@@ -209,18 +209,15 @@ class Engine(Floor):
             life.reject(self, new)
 
     def advance(self, to_us: int) -> None:
-        """Advance time to a moment, running everything that happens until then."""
         advance(self, to_us)
 
     def tick(self, to_us: int) -> None:
-        """Advance time to a moment, and log the request to do so."""
         from_us = self.now_us
         self.advance(to_us)
         self.emit(Event(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)}))
 
 
 def _check_cancelable(order: Order) -> None:
-    """Refuse to cancel an order that is finished, being canceled, or being replaced."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
     if order.status == "pending_cancel":

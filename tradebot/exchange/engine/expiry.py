@@ -76,7 +76,6 @@ def settle_on(floor: Floor, stock: str) -> None:
 
 
 def rename_on(floor: Floor, stock: str, new: str) -> None:
-    """Rename contracts on a stock after its new name."""
     for account, symbol, contract in _positions_on(floor, stock):
         renamed = new.replace(".", "") + symbol[len(contract.root) :]
         rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))

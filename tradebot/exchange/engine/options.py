@@ -61,7 +61,6 @@ def shares_of(symbol: str) -> int:
 
 
 def underlying(market: Market, contract: Contract) -> str | None:
-    """Return the listed symbol that a contract is on."""
     if contract.root in market.known:
         return contract.root
     return next((symbol for symbol in market.symbols if symbol.replace(".", "") == contract.root), None)

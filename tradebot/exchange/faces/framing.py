@@ -24,7 +24,6 @@ class Framing:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it with a 400."""
         if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= _LENGTHS:
             await _refuse(receive, send)
         else:

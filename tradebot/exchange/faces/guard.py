@@ -33,7 +33,6 @@ class Guard:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it with a 403."""
         message = objection(scope, self._token)
         if message is None:
             await self._app(scope, receive, send)

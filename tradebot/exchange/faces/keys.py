@@ -53,7 +53,6 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
 
 
 def command_of(call: Call, account: Account | None = None) -> Command:
-    """Convert a request into a command, of its caller or of nobody."""
     number = account.number if account else ""
     return Command(call.method, call.raw_path, call.raw_query, call.body, number, call.effects)
 

@@ -40,7 +40,6 @@ class Answered(NamedTuple):
     body: bytes
 
     def with_body(self, body: bytes) -> Answered:
-        """Return this answer with another body and a matching length."""
         return self._replace(headers=bodies.headed(self.headers, body), body=body)
 
 

@@ -42,7 +42,6 @@ class Armed:
         return (when.at_most is not None and self.fired >= when.at_most) or any(self.seen >= end for end in ends)
 
     def due(self) -> bool:
-        """Return True if the rule fires on the latest match."""
         when = self.rule.when
         return when.counted(self.seen) and (when.probability >= 1 or self._drawn() < when.probability)
 

@@ -93,7 +93,6 @@ class Turn:
         return answered
 
     async def _tinted(self, firing: Firing, answered: Answered) -> Answered:
-        """Return an answer changed by one firing rule."""
         settings, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
             self.connection.shift_date(settings["value"])
@@ -143,7 +142,6 @@ class Turn:
         return caught.answered()
 
     def _then_us(self, firing: Firing) -> int:
-        """Return the engine time whose data a firing rule shows."""
         age_us = firing.rule.settings["value"]
         return firing.since_us if age_us is None else self._door.engine.now_us - age_us
 

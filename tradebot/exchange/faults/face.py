@@ -17,8 +17,6 @@ from tradebot.exchange.refusal import not_found
 
 
 class FaultFace:
-    """Handlers that list, arm and clear rules, and show the ready-made scripts."""
-
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]

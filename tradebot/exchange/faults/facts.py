@@ -39,7 +39,6 @@ def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], bod
 
 
 def facts_of_order(target: str, order: Order, account: tuple[str, ...], event: str = "") -> Facts:
-    """Return what is known about a request or event concerning an order."""
     side = "buy" if order.request.side > 0 else "sell"
     return Facts(target, (order.symbol,), side, order.client_order_id, account, event)
 

@@ -20,7 +20,6 @@ class Halts(Container[str]):
         self._fired: dict[str, dict[str, int | None]] = {}
 
     def __contains__(self, symbol: object) -> bool:
-        """Return True if a symbol is halted at the current engine time."""
         if not len(self._book):
             return False
         now_us = self._engine.now_us

@@ -13,8 +13,6 @@ from tradebot.exchange.faults.answers import Answered
 
 
 class Caught:
-    """Captures an answer instead of sending it to the client."""
-
     def __init__(self) -> None:
         self._status = 500
         self._headers: list[tuple[bytes, bytes]] = []

@@ -68,7 +68,6 @@ class Faults:
             self.book.restore(event)
 
     def deliver(self, command: Command) -> Answer:
-        """Carry out a command with the effects it carries."""
         if not command.effects:
             return self._carry_out(command)
         self.halts.take(effects_in(command))

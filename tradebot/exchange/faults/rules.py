@@ -245,7 +245,6 @@ class _Reader:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in its JSON form."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -57,8 +57,6 @@ class Planned(NamedTuple):
 
 
 class Flow:
-    """The alerts of every symbol and session, generated on first use."""
-
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
         self._seed = seed

@@ -216,7 +216,6 @@ class CapturedFlow:
         return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
-        """Return the captured alerts, newest first, whatever was requested."""
         return iter(self._known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> Answered:

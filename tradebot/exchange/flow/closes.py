@@ -29,7 +29,6 @@ class Closes:
         return (self._known if place >= self._market.calendar.first else self._close)(symbol, place)
 
     def text(self, symbol: str, place: int) -> str:
-        """Return the last price of a finished session as the feed writes it."""
         return f"{self.usd(symbol, place):.2f}"
 
     def change(self, symbol: str, start: int, end: int) -> float:

@@ -38,8 +38,6 @@ def published_us(day: str) -> int:
 
 
 class Daily:
-    """Daily rows of every symbol, generated on first use."""
-
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
         self._flow = flow

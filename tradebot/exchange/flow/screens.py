@@ -59,7 +59,6 @@ class Screens:
         return Answered(shown)
 
     def info(self, symbol: str, question: Question, now_us: int) -> Answered:
-        """Return what is known of a company or a fund: one row."""
         character = profile(symbol)
         report = next_report(symbol, date.fromisoformat(self._market.calendar.trading(now_us).date))
         fields: Fields = {

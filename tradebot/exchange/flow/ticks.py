@@ -70,7 +70,6 @@ class Ticks:
 
 
 def _tick(day: str, start_us: int, before: Traded, after: Traded) -> dict[str, Any]:
-    """Return what was traded between two sums."""
     fields: dict[str, Any] = {"date": day, "tape_time": rfc3339(start_us)}
     for name, old, new in zip(("call", "put"), before, after, strict=True):
         asked, bid = new.ask_volume - old.ask_volume, new.bid_volume - old.bid_volume

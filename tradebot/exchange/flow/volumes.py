@@ -55,7 +55,6 @@ class Side(NamedTuple):
         return self.ask - self.bid
 
     def plus(self, alerts: Sequence[Planned]) -> Side:
-        """Return this with what some alerts come to."""
         return Side(
             self.ask + sum(one.ask for one in alerts),
             self.bid + sum(one.bid for one in alerts),
@@ -206,7 +205,6 @@ def _shares(weights: Sequence[float]) -> array[float]:
 
 
 def _part(side: Side, shares: Shares, minutes: int) -> Side:
-    """Return what a side had traded after so many minutes."""
     if minutes <= 0:
         return Side(0, 0, 0, side.each)
     last = min(minutes, len(shares.total)) - 1

@@ -84,7 +84,6 @@ class ActionBook:
         return entity
 
     def entity(self, symbol: str) -> str:
-        """Return the name of a company in the bar source."""
         return self._entities.get(symbol, symbol)
 
     def of(self, symbol: str) -> Sequence[Action]:

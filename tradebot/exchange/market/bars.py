@@ -80,7 +80,6 @@ class Day:
         return [*accumulate(highs, max)], [*accumulate(lows, min)], [*accumulate(volumes)]
 
     def complete(self, now_us: int) -> int:
-        """Return how many bars are complete at a given time."""
         return bisect_right(self._starts, now_us - MINUTE)
 
     def until(self, now_us: int, start_us: int) -> Bar | None:
@@ -92,12 +91,10 @@ class Day:
         return Bar(start_us, self.bars[0].open, highs[last], lows[last], self.bars[last].close, volumes[last])
 
     def last(self, now_us: int) -> Bar | None:
-        """Return the newest complete bar at a given time."""
         count = self.complete(now_us)
         return self.bars[count - 1] if count else None
 
     def volume(self, now_us: int) -> int:
-        """Return the shares traded so far."""
         count = self.complete(now_us)
         return self._totals[2][count - 1] if count else 0
 
@@ -183,7 +180,6 @@ class Market:
         return min(bought_us, default=None), steps
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
-        """Return a company's price steps in order of time."""
         steps: list[Step] = []
         for action in self.actions.of(symbol):
             if action.kind in SPLITS:
@@ -340,7 +336,6 @@ def _scaled(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], 
 
 
 def _factors(steps: Sequence[Step]) -> tuple[Ratio, Ratio]:
-    """Return what steps multiply prices and volumes by."""
     price = volume = Fraction(1)
     for step in steps:
         price *= step.price

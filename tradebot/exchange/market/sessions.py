@@ -81,11 +81,9 @@ class Calendar:
         return at_new_york(next_day.isoformat(), 0) + _AFTER_LAST_DAY
 
     def next_open(self, us: int) -> int:
-        """Return the first open after a moment."""
         return self._opens[min(bisect_right(self._opens, us), len(self._opens) - 1)]
 
     def next_close(self, us: int) -> int:
-        """Return the first close after a moment."""
         return self._closes[min(bisect_right(self._closes, us), len(self._closes) - 1)]
 
     def is_open(self, us: int) -> bool:

@@ -112,7 +112,6 @@ class Totals:
         self._turnovers = array("q", accumulate(map(turnover, day.bars), initial=0))
 
     def until(self, bars: int) -> tuple[int, int]:
-        """Return trades and turnover of the first n bars."""
         return self._counts[bars], self._turnovers[bars]
 
 

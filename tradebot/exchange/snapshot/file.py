@@ -73,6 +73,5 @@ def _program() -> bytes:
 
 
 def forget_drafts(state_dir: Path) -> None:
-    """Remove leftovers of snapshots whose writing was interrupted."""
     for draft in state_dir.glob(f"{SNAPSHOT_FILE}.*.tmp"):
         draft.unlink(missing_ok=True)

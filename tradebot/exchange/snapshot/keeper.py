@@ -51,7 +51,6 @@ class Keeper:
             self._look_after(self._child, os.WNOHANG)
 
     def finish(self) -> None:
-        """Make a snapshot of the final state."""
         if self._child is not None:
             os.kill(self._child, signal.SIGKILL)
             self._look_after(self._child, 0)

@@ -44,8 +44,6 @@ class Feed(Protocol):
 
 
 class UpdateFeed:
-    """The trade updates of a key."""
-
     def __init__(self, exchange: Exchange, account: Account, updates: TradeUpdates, window: Window) -> None:
         self.dropped = 0
         self._log = exchange.log

@@ -32,13 +32,11 @@ class Message:
         self._packed: bytes | None = None
 
     def as_json(self) -> bytes:
-        """Return the message as compact JSON."""
         if self._as_json is None:
             self._as_json = json.dumps(self.value, separators=(",", ":"), default=_time_text).encode()
         return self._as_json
 
     def packed(self) -> bytes:
-        """Return the message as MessagePack."""
         if self._packed is None:
             self._packed = msgpack.packb(self.value, datetime=True)
         return self._packed

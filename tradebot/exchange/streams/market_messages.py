@@ -47,8 +47,6 @@ class Due(NamedTuple):
 
 
 class MarketMessages:
-    """The data points of an engine's market."""
-
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._history = History(engine.market)

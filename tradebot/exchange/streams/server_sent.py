@@ -87,7 +87,6 @@ class EventStream:
         self._woken.set()
 
     def close(self) -> None:
-        """End the stream, because nobody reads it anymore."""
         self._feed.close()
         self._leave(self)
 

@@ -64,7 +64,6 @@ class TradeUpdates:
             self.listen(client.key_id, client, False)
 
     def listen(self, key_id: str, hearer: Hearer, wanted: bool) -> None:
-        """Start or stop sending a key's updates to a client."""
         hearers = self._listening.setdefault(key_id, set())
         if wanted:
             hearers.add(hearer)
@@ -85,7 +84,6 @@ class TradeUpdates:
         return Captured(account.key_id, account.number, place, message)
 
     def publish(self, captured: Captured) -> None:
-        """Send an update to the account's listening clients."""
         key_id, account, place, given = captured
         delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
         messages = [Message(one) for one in delivered]

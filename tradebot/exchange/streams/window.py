@@ -40,7 +40,6 @@ class Window(NamedTuple):
 
     @property
     def wants_past(self) -> bool:
-        """Return True if past events are requested."""
         return self.since_ns is not None or self.since_id is not None
 
     def has_begun(self, event_id: str, at_ns: int) -> bool:

@@ -149,7 +149,6 @@ def moment(params: Params, name: str, last: bool = False) -> int | None:
 
 
 def token_of(symbol: str, at_us: int) -> str:
-    """Return the token for the page after a row."""
     return urlsafe_b64encode(f"{symbol}|{at_us}".encode()).decode()
 
 

@@ -81,7 +81,6 @@ def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
 
 
 def action_json(action: Action) -> Row:
-    """Return an action as the API shows it, depending on its type."""
     return {"id": action.id, "process_date": action.process_date, **_BY_KIND[action.kind](action)}
 
 

@@ -81,7 +81,6 @@ class History:
         return (*around[:before], *bars, *around[before:])
 
     def is_extended(self, bar: Bar) -> bool:
-        """Return True if a bar is outside the regular session of its day."""
         session = self._sessions[max(bisect_right(self._midnights, bar.start_us) - 1, 0)]
         return not session.open_us <= bar.start_us < session.close_us
 

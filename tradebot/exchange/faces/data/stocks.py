@@ -54,7 +54,6 @@ class Stocks:
         self.history = History(market)
 
     def routes(self) -> Iterator[tuple[str, Handler]]:
-        """Return paths with their handlers, busiest first."""
         yield "/v2/stocks/snapshots", self._snapshots
         yield "/v2/stocks/{symbol}/snapshot", self._one_snapshot
         for name, render in (("quote", self._quote), ("trade", self._trade), ("bar", _minute)):
