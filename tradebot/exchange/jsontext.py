@@ -40,15 +40,12 @@ def check_text(value: object) -> None:
     _WITH_ALL_LETTERS(value).encode()
 
 
-def _integer(text: str) -> Decimal:
-    return Decimal(text)
-
-
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python's reader of JSON takes."""
     raise ValueError(f"{name} is not JSON")
 
 
-_FROM_JSON = json.JSONDecoder(parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant).decode
+_FROM_JSON = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=refuse_constant).decode
 
 
 def to_decimal(value: object) -> Decimal | None:

@@ -56,11 +56,11 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = kind_of(scope["path"]) if scope["type"] == "http" else None
-        key_id = _key_id(scope) if kind else None
-        if kind is None or key_id is None or not self._known(key_id):
+        credentials = credentials_of(headers_of(scope)) if kind else None
+        if kind is None or credentials is None or not self._known(credentials.key_id):
             await self._application(scope, receive, send)
             return
-        window = self._counted(key_id, kind)
+        window = self._counted(credentials.key_id, kind)
         headers = self._headers(window)
 
         async def send_with_headers(message: Message) -> None:
@@ -96,8 +96,3 @@ def kind_of(path: str) -> str | None:
     if path.startswith(_DATA):
         return "data"
     return "trading" if path.startswith(_TRADING) else None
-
-
-def _key_id(scope: Scope) -> str | None:
-    credentials = credentials_of(headers_of(scope))
-    return credentials.key_id if credentials else None

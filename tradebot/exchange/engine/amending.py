@@ -96,7 +96,8 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
 
 def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
     """Recompute a position from its state before the amended fill and all fills since."""
-    symbol, close_us, first = amended.order.symbol, _last_close_us(floor), _place(account, amended)
+    symbol, first = amended.order.symbol, _place(account, amended)
+    close_us = floor.market.calendar.before(floor.now_us).close_us
     account.positions.pop(symbol, None)
     # An amendment keeps the original fill, and the position before it may have been amended since.
     fill = account.activities[first]
@@ -121,11 +122,6 @@ def _current_terms(account: Account, fill: Fill) -> tuple[Decimal, int]:
         if isinstance(one, Amendment) and one.fill.id == fill.id:
             last = one
     return (_ZERO if last.word == BUST else last.qty), last.price
-
-
-def _last_close_us(floor: Floor) -> int:
-    calendar = floor.market.calendar
-    return calendar.all[max(calendar.place(calendar.trading(floor.now_us).date) - 1, 0)].close_us
 
 
 def _carrying(account: Account, order: Order) -> Iterator[Order]:

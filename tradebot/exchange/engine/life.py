@@ -116,8 +116,7 @@ def _expiry(floor: Floor, request: OrderRequest) -> int:
 
 def _in_progress(floor: Floor, session: Session) -> Session:
     """Return the previous session while its extended hours last: after the close the calendar names the next."""
-    calendar = floor.market.calendar
-    before = calendar.all[max(calendar.place(session.date) - 1, 0)]
+    before = floor.market.calendar.before(floor.now_us)
     return before if before.close_us <= floor.now_us < before.post_us else session
 
 

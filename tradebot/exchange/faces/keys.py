@@ -34,7 +34,8 @@ def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
     if shown is None:
         return None
     opened = (account for account in engine.accounts.values() if account.key_id == shown.key_id)
-    return next((account for account in opened if _same(account.secret, shown.secret)), None)
+    secret = shown.secret.encode(errors="replace")
+    return next((account for account in opened if hmac.compare_digest(account.secret.encode(), secret)), None)
 
 
 def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
@@ -64,10 +65,6 @@ def _basic(encoded: str) -> Credentials | None:
         return None
     key_id, colon, secret = text.partition(":")
     return Credentials(key_id, secret) if colon else None
-
-
-def _same(secret: str, shown: str) -> bool:
-    return hmac.compare_digest(secret.encode(), shown.encode(errors="replace"))
 
 
 def unauthorized() -> Refusal:

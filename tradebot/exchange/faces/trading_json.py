@@ -170,14 +170,9 @@ def account_json(engine: Engine, account: Account) -> dict[str, Any]:
         **dict.fromkeys((*nothing, "pending_reg_taf_fees"), "0"),
         "options_approved_level": 0,
         "options_trading_level": 0,
-        "balance_asof": _last_session(engine).date,
+        "balance_asof": engine.market.calendar.before(engine.now_us).date,
         "created_at": rfc3339(account.created_us),
     }
-
-
-def _last_session(engine: Engine) -> Session:
-    calendar = engine.market.calendar
-    return calendar.all[max(calendar.place(calendar.trading(engine.now_us).date) - 1, 0)]
 
 
 def configuration_json(settings: Configuration) -> dict[str, Any]:
@@ -236,7 +231,10 @@ def _last_day_price(engine: Engine, symbol: str) -> Decimal:
     """Return the price at the last session's close; if it wasn't known then, return the current price."""
     if contract_of(symbol) is None:
         return usd(engine.market.last_close(symbol, engine.now_us) or engine.price(symbol))
-    return usd(option_value(engine.market, symbol, _last_session(engine).close_us) or engine.price(symbol))
+    return usd(
+        option_value(engine.market, symbol, engine.market.calendar.before(engine.now_us).close_us)
+        or engine.price(symbol)
+    )
 
 
 def listed_json(account: Account, listed: Watchlist) -> dict[str, Any]:

@@ -43,10 +43,10 @@ class Armed:
 
     def due(self) -> bool:
         when = self.rule.when
-        return when.counted(self.seen) and (when.probability >= 1 or self._drawn() < when.probability)
-
-    def _drawn(self) -> float:
-        return stream("fault", self.rule.when.seed, self.rule.name, self.seen).random()
+        if not when.counted(self.seen):
+            return False
+        drawn = stream("fault", when.seed, self.rule.name, self.seen)
+        return when.probability >= 1 or drawn.random() < when.probability
 
     def to_json(self) -> dict[str, Any]:
         written = self.rule.written
@@ -145,7 +145,8 @@ class FaultBook:
         Among rules that decide the answer or what happens to the request, only the first one that is due fires.
         """
         fired: list[Firing] = []
-        for armed in self._meeting(facts, now_us):
+        meeting = [one for one in self if not one.spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
+        for armed in meeting:
             armed.seen += 1
             decides = FAULTS[armed.rule.fault].role in _DECIDING
             taken = decides and any(firing.role in _DECIDING for firing in fired)
@@ -173,9 +174,6 @@ class FaultBook:
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
         """Iterate over the rules of a fault whose time window is open, ignoring their other conditions."""
         return (one for one in self if one.rule.fault == fault and self._is_time(one, now_us))
-
-    def _meeting(self, facts: Facts, now_us: int) -> list[Armed]:
-        return [one for one in self if not one.spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
 
     def _is_time(self, armed: Armed, now_us: int) -> bool:
         when = armed.rule.when
@@ -217,9 +215,9 @@ def _meets(rule: Rule, facts: Facts) -> bool:
 
 
 def _matches(rule: Rule, facts: Facts) -> bool:
-    if facts.target in STREAMS:
-        return _matches_event(rule, facts.target)
     fault = FAULTS[rule.fault]
+    if facts.target in STREAMS:
+        return facts.target in (rule.when.stream or fault.streams or (STREAMS if fault.role == "stream" else ()))
     if rule.when.stream or fault.role == "stream":
         return False
     # A halt whose conditions name no request depends on time alone.
@@ -227,11 +225,6 @@ def _matches(rule: Rule, facts: Facts) -> bool:
         return False
     requests = rule.when.request or ("any",)
     return _is_any(facts.target, requests) and (not fault.goes_with or _is_any(facts.target, fault.goes_with))
-
-
-def _matches_event(rule: Rule, target: str) -> bool:
-    when, fault = rule.when, FAULTS[rule.fault]
-    return target in (when.stream or fault.streams or (STREAMS if fault.role == "stream" else ()))
 
 
 def _is_any(target: str, kinds: Iterable[str]) -> bool:

@@ -22,15 +22,15 @@ class FaultFace:
         exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
 
     def routes(self) -> list[Route]:
+        book = self._exchange.faults.book
         return [
-            route(PATH, GET=self._list, POST=self._arm, DELETE=self._run),
+            route(
+                PATH, GET=lambda call: ok({"faults": [one.to_json() for one in book]}), POST=self._arm, DELETE=self._run
+            ),
             route(PATH + "/ready", GET=self._ready),
             route(PATH + "/ready/{name}", GET=self._show),
             route(PATH + "/{name}", DELETE=self._run),
         ]
-
-    def _list(self, call: Call) -> Reply:
-        return ok({"faults": [one.to_json() for one in self._exchange.faults.book]})
 
     def _arm(self, call: Call) -> Reply:
         """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""

@@ -26,10 +26,6 @@ _FOLDER = "name a folder of .json captures that you may read"
 _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
-def _open_interest_us(day: str) -> int:
-    return at_new_york(day, 7, 30)
-
-
 class Known(NamedTuple):
     """How to tell when a row became known: which field says so, and how to read it.
 
@@ -55,7 +51,7 @@ _KNOWN = {
     "market-tide": Known("timestamp", parse_time, of_the_day=True),
     "greek-exposure": Known("date", published_us),
     "iv-rank": Known("updated_at", parse_time),
-    "oi-change": Known("curr_date", _open_interest_us),
+    "oi-change": Known("curr_date", lambda day: at_new_york(day, 7, 30)),
     "options-volume": Known("date", published_us),
     "ticker-flow": Known("date", published_us),
     "historical-risk-reversal-skew": Known("date", published_us),

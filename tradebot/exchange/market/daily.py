@@ -91,13 +91,14 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
     assert spec.path is not None, "daily bars come from a file"
     path = Path(spec.path)
     daily = read_daily(path, frozenset(spec.symbols))
-    days, actions = {}, []
+    days, actions, raw = {}, [], spec.prices == "raw"
     for symbol, rows in daily.rows.items():
-        rebuilt = rebuild(rows.dates, rows.close, rows.events) if spec.prices == "raw" else _as_it_is(rows)
-        days[symbol] = _days(rows, rebuilt, calendar, on_grid=spec.prices == "raw")
+        as_it_is = Rebuilt([Segment(0, len(rows.dates), 1.0, 1.0)], [])
+        rebuilt = rebuild(rows.dates, rows.close, rows.events) if raw else as_it_is
+        days[symbol] = _days(rows, rebuilt, calendar, on_grid=raw)
         actions += [one for event in reversed(rebuilt.happened) for one in _actions(event, symbol, calendar)]
     symbols = _heard(spec, calendar, days, daily)
-    if not daily.tells_actions and spec.prices == "raw" and beside(path).is_file():
+    if not daily.tells_actions and raw and beside(path).is_file():
         actions = read_actions(beside(path), calendar, symbols, history=True)
     kept = tuple(action for action in actions if action.symbol in set(symbols))
     return ImportedDays(
@@ -120,10 +121,6 @@ def _heard(spec: MarketSpec, calendar: Calendar, days: Mapping[str, Days], daily
     if silent:
         raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
     return symbols
-
-
-def _as_it_is(rows: Rows) -> Rebuilt:
-    return Rebuilt([Segment(0, len(rows.dates), 1.0, 1.0)], [])
 
 
 def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) -> Days:

@@ -118,6 +118,10 @@ class Calendar:
         """Return the current session, or else the next one."""
         return self.all[min(bisect_right(self._closes, us), len(self.all) - 1)]
 
+    def before(self, us: int) -> Session:
+        """Return the session before the current or next one."""
+        return self.all[max(min(bisect_right(self._closes, us), len(self.all) - 1) - 1, 0)]
+
     def to_rows(self) -> list[dict[str, str]]:
         """Return every session as {date, open, close}, as kept on disk."""
         return [{"date": s.date, "open": rfc3339(s.open_us), "close": rfc3339(s.close_us)} for s in self.all]

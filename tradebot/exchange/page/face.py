@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.guard import PAGE_DATA
-from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
+from tradebot.exchange.faces.web import Reply, Route, ok, route
 from tradebot.exchange.page.document import document
 from tradebot.exchange.page.recent import Recent
 
@@ -23,13 +23,9 @@ class PageFace:
         self._page = Reply(200, html.encode(), _headers(html))
 
     def routes(self) -> list[Route]:
-        return [route("/", GET=self._show), route(PAGE_DATA, GET=self._tell)]
-
-    def _show(self, call: Call) -> Reply:
-        return self._page
-
-    def _tell(self, call: Call) -> Reply:
-        return ok(document(self._exchange, self._recent))
+        exchange, recent = self._exchange, self._recent
+        shown = route(PAGE_DATA, GET=lambda call: ok(document(exchange, recent)))
+        return [route("/", GET=lambda call: self._page), shown]
 
 
 def _headers(html: str) -> Mapping[str, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import msgpack
 
-from tradebot.exchange.jsontext import check_text
+from tradebot.exchange.jsontext import check_text, refuse_constant
 
 _JSON_STARTS = b"{[ \t\r\n"
 """The first byte of any JSON object or array; no MessagePack map or array starts with one of these."""
@@ -47,7 +47,7 @@ def decode(frame: str | bytes) -> Any:
     if is_packed(frame):
         return _unpacked(frame)
     try:
-        value = json.loads(frame, parse_constant=_refuse)
+        value = json.loads(frame, parse_constant=refuse_constant)
         check_text(value)
         return value
     except (ValueError, RecursionError) as error:
@@ -64,10 +64,6 @@ def _unpacked(frame: str | bytes) -> Any:
         return msgpack.unpackb(frame)
     except (ValueError, msgpack.UnpackException) as error:
         raise FrameError("invalid MessagePack") from error
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _time_text(value: object) -> str:

@@ -40,7 +40,9 @@ class ServerSent:
 
     def routes(self) -> list[Route]:
         """Return the routes: Alpaca's path of the trade updates, its older path, and that of the activities."""
-        trades, activities = self._answering(self._update_feed), self._answering(self._activity_feed)
+        exchange, updates = self._exchange, self._updates
+        trades = self._answering(lambda account, window: UpdateFeed(exchange, account, updates, window))
+        activities = self._answering(lambda account, window: ActivityFeed(exchange.engine, account))
         return [
             route("/v2/events/trades", GET=trades),
             route("/v2beta1/events/trades", GET=trades),
@@ -65,12 +67,6 @@ class ServerSent:
             return Reply(200, b"", _HEADERS, stream)
 
         return answer
-
-    def _update_feed(self, account: Account, window: Window) -> Feed:
-        return UpdateFeed(self._exchange, account, self._updates, window)
-
-    def _activity_feed(self, account: Account, window: Window) -> Feed:
-        return ActivityFeed(self._exchange.engine, account)
 
 
 class EventStream:

@@ -102,7 +102,7 @@ class History:
 
         The bars are adjusted for corporate actions of these kinds up to now.
         """
-        adjust = partial(self._adjusted, window.symbol, kinds, now_us) if kinds else _as_it_is
+        adjust = partial(self._adjusted, window.symbol, kinds, now_us) if kinds else lambda traded_us, raw: raw
         if timeframe.unit == "minute":
             return self._intraday(window, timeframe.length * MINUTE, adjust)
         return self._periods(window, timeframe, adjust)
@@ -126,7 +126,8 @@ class History:
             yield from minutes
             return
         for start_us, parts in groupby(minutes, lambda part: _bar_around(part.start_us, width_us)[0]):
-            yield merged(start_us, _oldest_first(parts, window))
+            ordered = list(parts)
+            yield merged(start_us, ordered[::-1] if window.newest_first else ordered)
 
     def _periods(self, window: Window, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
         stamps, members = self._stamped(timeframe)
@@ -207,12 +208,3 @@ def _bar_around(at_us: int, width_us: int) -> tuple[int, int]:
 def _within(ticks: Sequence[Tick], window: Window) -> Iterable[Tick]:
     kept = [tick for tick in ticks if window.start_us <= tick.at_us <= window.end_us]
     return reversed(kept) if window.newest_first else kept
-
-
-def _as_it_is(traded_us: int, raw: Aggregate) -> Aggregate:
-    return raw
-
-
-def _oldest_first(parts: Iterable[Aggregate], window: Window) -> list[Aggregate]:
-    ordered = list(parts)
-    return ordered[::-1] if window.newest_first else ordered

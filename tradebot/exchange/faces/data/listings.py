@@ -27,7 +27,8 @@ def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
     A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other, and every
     symbol if that is None, has only what was traded under it.
     """
-    if symbol not in market.known and not any(_delists(action, symbol) for action in market.actions):
+    delisted = {action.symbol for action in market.actions if action.kind in (NAME_CHANGE, CASH_MERGER)}
+    if symbol not in market.known and symbol not in delisted:
         return None
     named = market.actions.renaming
     if not named and asof_us is not None:
@@ -42,7 +43,3 @@ def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
 def _day_of(action: Action) -> int:
     """Return the midnight when an action's first day begins, which is also the timestamp of its daily bar."""
     return at_new_york(action.ex_date, 0)
-
-
-def _delists(action: Action, symbol: str) -> bool:
-    return action.symbol == symbol and action.kind in (NAME_CHANGE, CASH_MERGER)

@@ -116,11 +116,10 @@ CONDITIONS = {
 
 
 def routes() -> list[tuple[str, Handler]]:
-    return [("/v2/stocks/meta/exchanges", _exchanges), ("/v2/stocks/meta/conditions/{ticktype}", _conditions)]
-
-
-def _exchanges(call: Call) -> Reply:
-    return ok(EXCHANGES)
+    return [
+        ("/v2/stocks/meta/exchanges", lambda call: ok(EXCHANGES)),
+        ("/v2/stocks/meta/conditions/{ticktype}", _conditions),
+    ]
 
 
 def _conditions(call: Call) -> Reply:

@@ -116,8 +116,7 @@ def _clock(calendar: Calendar, acronym: str, now: int) -> dict[str, Any]:
 
 def _phase(calendar: Calendar, now: int) -> tuple[str, int]:
     """Return the current phase of the trading day and when it ends."""
-    coming = calendar.trading(now)
-    ended = calendar.all[max(calendar.place(coming.date) - 1, 0)]
+    coming, ended = calendar.trading(now), calendar.before(now)
     if now < ended.post_us:
         return "post", ended.post_us
     if now < coming.pre_us:
