@@ -43,7 +43,7 @@ def tick(url: str) -> None:
         assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
 
 
-def test_a_position_from_before_the_books_is_found_and_named(bot: Bot) -> None:
+def test_reconcile_names_a_position_older_than_the_books(bot: Bot) -> None:
     said = bot.says("reconcile", "--json")
     (finding,) = said.data["findings"]
     assert said.code == 10
@@ -78,7 +78,7 @@ def test_reconcile_screen_shows_the_meaning_and_the_next_command(bot: Bot) -> No
         ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for an account other than"),
     ],
 )
-def test_a_plan_that_cannot_be_used_changes_nothing(bot: Bot, tmp_path: Path, text: str | None, says: str) -> None:
+def test_unusable_plan_changes_nothing(bot: Bot, tmp_path: Path, text: str | None, says: str) -> None:
     path = tmp_path / "plan.json"
     if text is not None:
         path.write_text(text)
@@ -87,7 +87,7 @@ def test_a_plan_that_cannot_be_used_changes_nothing(bot: Bot, tmp_path: Path, te
     assert says in said.err
 
 
-def test_a_damaged_plan_of_this_account_is_refused(bot: Bot, tmp_path: Path) -> None:
+def test_damaged_plan_is_refused(bot: Bot, tmp_path: Path) -> None:
     plan = bot.json("reconcile")["plan"]
     content = json.loads((bot.folder / "plans" / f"{plan}.json").read_text())
     content["plan"]["findings"][0]["broker"] = "NaN"
@@ -96,14 +96,14 @@ def test_a_damaged_plan_of_this_account_is_refused(bot: Bot, tmp_path: Path) -> 
     assert (said.code, "is damaged" in said.err) == (2, True)
 
 
-def test_a_foreign_order_is_found_and_no_plan_settles_it(bot: Bot) -> None:
+def test_foreign_order_is_found_without_a_plan(bot: Bot) -> None:
     order_by_hand(bot.url, "AMZN", "1", "by-hand-2")
     said = bot.says("reconcile", "--json")
     kinds = {finding["kind"]: finding["applicable"] for finding in said.data["findings"]}
     assert (said.code, kinds) == (10, {"foreign_order": False, "foreign_position": True})
 
 
-def test_a_plan_of_an_older_view_is_refused_when_the_broker_has_moved(bot: Bot) -> None:
+def test_outdated_plan_is_refused(bot: Bot) -> None:
     plan = bot.json("reconcile")["plan"]
     bot.says("exchange", "tick", "2m")
     said = bot.says("reconcile", "--apply", plan)
@@ -111,7 +111,7 @@ def test_a_plan_of_an_older_view_is_refused_when_the_broker_has_moved(bot: Bot) 
     assert "the broker or the books have changed since" in said.err
 
 
-def test_an_accepted_plan_settles_what_it_names_and_leaves_what_was_traded_by_hand(bot: Bot) -> None:
+def test_accepted_plan_settles_only_what_it_names(bot: Bot) -> None:
     plan = bot.json("reconcile")["plan"]
     applied = bot.says("reconcile", "--apply", plan, "--json")
     left = [(finding["kind"], finding["subject"], finding["blocking"]) for finding in applied.data["findings"]]
@@ -120,7 +120,7 @@ def test_an_accepted_plan_settles_what_it_names_and_leaves_what_was_traded_by_ha
     assert bot.says("reconcile", "--apply", plan).code == 3
 
 
-def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot: Bot) -> None:
+def test_manual_trades_can_be_adopted_and_the_books_agree(bot: Bot) -> None:
     assert "Next: tradebot adopt AMZN --manage" in bot.shown("reconcile")
     assert bot.says("adopt", "AMZN", "--manage", "--confirm", "AMZN").code == 0
     assert bot.shown("reconcile") == (
@@ -131,16 +131,14 @@ def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot:
     )
 
 
-def test_reconciling_never_makes_an_order_port(bot: Bot) -> None:
+def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:
     with opened(Options(str(bot.folder)), {}) as app:
         reconcile.run(app, by="test")
         assert "reader" in vars(app)
         assert "orders" not in vars(app)
 
 
-def test_the_first_pass_after_a_session_deletes_old_decisions_though_no_flow_is_ever_fetched(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_first_pass_after_a_session_deletes_old_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def kept() -> list[str]:
         with opened(Options(str(path)), {}) as app:
             return [cycle.id for cycle in app.facts.cycles(job=Job.SCORE)]

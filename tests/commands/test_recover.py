@@ -61,7 +61,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_books_send_nothing_until_they_are_rebuilt_and_accepted(bot: Bot, damage: str) -> None:
+def test_damaged_books_send_nothing_until_rebuilt_and_accepted(bot: Bot, damage: str) -> None:
     positions, fills, judged = bot.json("positions"), bot.json("fills"), len(log(bot.url))
     DAMAGE[damage](bot.folder / "ledger.db")
     refused = bot.says("trade-once", "--force-slot")
@@ -96,14 +96,14 @@ def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
     assert (place / "manifest.json").exists()
 
 
-def test_each_ended_session_was_copied_by_itself(bot: Bot) -> None:
+def test_each_ended_session_is_backed_up(bot: Bot) -> None:
     (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
     assert name.endswith("session-2026-11-16")
     said = bot.says("events", "--json").out
     assert "backup" in said
 
 
-def test_exits_go_on_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exits_continue_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     read_through, said = backups._read_through, list[int]()
 
     def meanwhile(*given: Any) -> backups.Backup:
@@ -116,7 +116,7 @@ def test_exits_go_on_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.Monkey
     shutil.rmtree(bot.folder / "backups" / made["name"])
 
 
-def test_a_backup_is_made_and_put_back(bot: Bot) -> None:
+def test_backup_can_be_restored(bot: Bot) -> None:
     fills, made = bot.json("fills"), bot.json("backup")["made"]
     assert made["fills"] == fills["known"]
     assert bot.says("restore", "nonsense", "--confirm", bot.tail()).code == 2
@@ -139,7 +139,7 @@ def _cut(lines: list[bytes], at: int) -> None:
 
 
 @pytest.mark.parametrize("damage", [_flipped, _cut])
-def test_an_approval_that_a_damaged_journal_lost_brings_no_older_one_back(
+def test_approval_lost_with_a_journal_does_not_revive_an_older_one(
     bot: Bot, damage: Callable[[list[bytes], int], None]
 ) -> None:
     settings = bot.folder / "tradebot.yaml"
@@ -158,7 +158,7 @@ def test_an_approval_that_a_damaged_journal_lost_brings_no_older_one_back(
     assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
 
 
-def test_a_damaged_backup_is_told_before_anybody_needs_it(bot: Bot) -> None:
+def test_damaged_backup_is_reported_early(bot: Bot) -> None:
     assert bot.says("backup", "--list").code == 0
     (part,) = bot.folder.glob("backups/parts/*session*.journal.jsonl")
     whole, (name,) = part.read_bytes(), bot.json("backup", "--list")["kept"]
@@ -191,7 +191,7 @@ def test_the_copy_of_a_session_leaves_an_event_for_each_damaged_backup(bot: Bot)
     shutil.rmtree(bot.folder / "backups" / made["name"])
 
 
-def test_an_old_backup_put_back_says_what_it_cannot_prove(bot: Bot) -> None:
+def test_restoring_an_old_backup_lists_what_it_cannot_prove(bot: Bot) -> None:
     (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
     restored = bot.says("restore", name, "--confirm", bot.tail(), "--json")
     assert restored.code == 10
@@ -219,7 +219,7 @@ def test_books_from_before_a_pair_was_placed_take_it_over_by_the_usual_plan(bot:
     assert bot.says("reconcile").code == 0
 
 
-def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
+def test_recover_with_intact_books_changes_nothing(bot: Bot) -> None:
     before = (bot.folder / "ledger.db").read_bytes()
     said = bot.says("recover")
     assert (said.code, said.out) == (0, "The books are intact; nothing was changed.\n")
@@ -227,9 +227,7 @@ def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
     assert bot.says("recover", "--accept", "rebuilt-nonsense").code == 3
 
 
-def test_a_rebuild_killed_before_it_asked_the_broker_still_says_what_it_could_not_prove(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rebuild_killed_before_asking_the_broker_keeps_its_doubts(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(point: str) -> None:
         if point == "rebuild.forget_scratch.before":
             raise KeyboardInterrupt
@@ -245,7 +243,7 @@ def test_a_rebuild_killed_before_it_asked_the_broker_still_says_what_it_could_no
     assert bot.says("recover", "--accept", again.data["name"], "--confirm", bot.tail()).code == 0
 
 
-def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> None:
+def test_recover_rebuilds_a_ledger_of_another_version(bot: Bot) -> None:
     fills = bot.json("fills")
     edit(bot.folder / "ledger.db", "PRAGMA user_version = 99")
     assert "another version" in bot.says("trade-once", "--force-slot").err
@@ -255,7 +253,7 @@ def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> 
 
 
 @pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK])
-def test_while_serve_or_a_fetcher_is_at_work_nothing_is_rebuilt(bot: Bot, name: str) -> None:
+def test_recover_is_refused_while_serve_or_a_fetch_runs(bot: Bot, name: str) -> None:
     (bot.folder / "ledger.db").unlink(missing_ok=True)
     with lock.hold(bot.folder, "another one", name=name):
         said = bot.says("recover")
@@ -263,7 +261,7 @@ def test_while_serve_or_a_fetcher_is_at_work_nothing_is_rebuilt(bot: Bot, name: 
     assert not (bot.folder / "quarantine").exists()
 
 
-def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot) -> None:
+def test_recover_rebuilds_a_damaged_journal_after_a_halt(bot: Bot) -> None:
     path = bot.folder / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"', 1))
     found = bot.says("journal", "verify", "--json")
@@ -276,7 +274,7 @@ def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot)
     assert "The hash chain is intact" in bot.says("journal", "verify").out
 
 
-def test_an_end_in_pieces_that_was_never_synced_is_no_damage_and_is_set_aside(bot: Bot) -> None:
+def test_torn_unsynced_end_of_a_journal_is_set_aside(bot: Bot) -> None:
     path = bot.folder / "journal.jsonl"
     before, pieces = path.read_bytes(), b'{"schema":2,' + bytes(500) + b'"}\n'
     path.write_bytes(before + pieces)
@@ -288,7 +286,7 @@ def test_an_end_in_pieces_that_was_never_synced_is_no_damage_and_is_set_aside(bo
     assert bot.says("journal", "verify", "--json").data["torn_bytes"] == 0
 
 
-def test_without_an_exchange_the_books_are_rebuilt_and_say_that_nobody_was_asked(bot: Bot) -> None:
+def test_recover_without_the_broker_says_so(bot: Bot) -> None:
     market = bot.folder / "exchange" / "market.json"
     kept = market.read_bytes()
     process.stop(bot.folder / "exchange")

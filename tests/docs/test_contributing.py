@@ -45,7 +45,7 @@ HOLDING = (
     "tests/docs/test_limits_document.py::test_every_limit_of_the_configuration_is_named_by_a_row",
     "tests/docs/test_tables.py",
     "tests/app/test_baseline.py::test_entries_close_if_any_limit_is_looser_and_exits_never_do",
-    "tests/commands/shared/test_hints.py::test_the_verbs_that_are_known_here_are_those_of_the_command_line",
+    "tests/commands/shared/test_hints.py::test_hints_know_every_verb_of_the_command_line",
     "tests/commands/test_sectors.py",
     "tests/commands/test_groups.py",
     "tests/strategies/test_breakout.py",

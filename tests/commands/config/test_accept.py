@@ -40,7 +40,7 @@ def fingerprint(bot: Bot) -> str:
     return found.fingerprint
 
 
-def test_a_bot_whose_file_vanished_neither_leaves_shadow_nor_its_limit(
+def test_vanished_configuration_keeps_shadow_and_limits(
     shadow: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bot = Bot(shadow, capsys)
@@ -64,7 +64,7 @@ def test_a_bot_whose_file_vanished_neither_leaves_shadow_nor_its_limit(
     assert "CONFIG_LOOSENED" in json.dumps([bot.json("audit"), bot.json("doctor", "--offline")])
 
 
-def test_a_looser_variable_closes_entries_and_a_tighter_one_moves_nothing(
+def test_looser_variable_closes_entries_and_a_tighter_one_does_not(
     trader: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = fingerprint(trader)
@@ -80,7 +80,7 @@ def test_a_looser_variable_closes_entries_and_a_tighter_one_moves_nothing(
     assert fingerprint(trader) == before
 
 
-def test_another_file_named_by_a_flag_is_measured_like_any_other(trader: Bot, tmp_path: Path) -> None:
+def test_file_named_by_a_flag_is_compared_with_the_approval(trader: Bot, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
     assert trader.says("trade-once", "--config", str(tmp_path / "other.yaml")).code == 3
     assert orders(trader) == []
@@ -96,7 +96,7 @@ def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, m
     assert len(orders(trader)) > entered
 
 
-def test_what_is_accepted_is_shown_confirmed_and_written_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")
     assert (nothing.code, nothing.out.strip()) == (
@@ -122,7 +122,7 @@ def test_what_is_accepted_is_shown_confirmed_and_written_once(copy: Bot, monkeyp
     assert copy.json("events", "--last", "1")["events"][0]["event_type"] == "config_accepted"
 
 
-def test_a_document_holds_each_difference_by_name_values_and_source(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_accept_document_lists_each_difference(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT, "10001")
     checked = copy.json("config", "check")
     done = copy.json("config", "accept", "--confirm", copy.tail())
@@ -144,9 +144,7 @@ def test_a_document_holds_each_difference_by_name_values_and_source(copy: Bot, m
     assert (done["accepted"], copy.json("config", "check")["differences"]) == (True, [])
 
 
-def test_the_table_of_origins_says_what_was_accepted_beside_what_is_not(
-    copy: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_show_origin_marks_what_is_not_accepted(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "accepted as" not in copy.says("config", "show", "limits", "--origin").out
     monkeypatch.setenv(LIMIT, "10001")
     said = copy.says("config", "show", "limits.max_order_notional_usd", "--origin").out
@@ -155,7 +153,7 @@ def test_the_table_of_origins_says_what_was_accepted_beside_what_is_not(
     assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in checked
 
 
-def test_entries_stay_closed_until_somebody_accepts_the_configuration_of_books_without_one(trader: Bot) -> None:
+def test_entries_stay_closed_until_a_first_approval(trader: Bot) -> None:
     forget_accepted(trader.folder)
     assert (
         "CONFIG_NOT_ACCEPTED (no accepted configuration is on record): no entries are sent" in trader.says("status").out
@@ -179,7 +177,7 @@ def test_entries_stay_closed_until_somebody_accepts_the_configuration_of_books_w
         ("TRADEBOT_MODE", "sandbox", 0),
     ],
 )
-def test_a_mode_that_is_another_s_is_refused_under_each_name(
+def test_other_mode_is_refused_under_each_name(
     copy: Bot, monkeypatch: pytest.MonkeyPatch, name: str, word: str, code: int
 ) -> None:
     monkeypatch.setenv(name, word)
@@ -189,7 +187,7 @@ def test_a_mode_that_is_another_s_is_refused_under_each_name(
     assert (f"{name} says {shown}, but " in said.err) is bool(code)
 
 
-def test_serve_measures_each_pass_by_what_was_accepted_last(trader: Bot) -> None:
+def test_serve_compares_each_pass_with_the_last_approval(trader: Bot) -> None:
     """Another process accepts less while this one runs: the pass after that opens nothing."""
     from commands.trade_once import verb as trade_once
     from tradebot.app.loading import Options

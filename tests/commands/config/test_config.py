@@ -10,7 +10,7 @@ from tests.bot import PROGRAM, Bot
 from tradebot.__main__ import main
 
 
-def test_each_value_is_shown_with_the_layer_it_comes_from(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_show_names_the_layer_of_each_value(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_OPEN_POSITIONS", "7")
     found = {row["key"]: row for row in bot.json("config", "show")["values"]}
     assert {key: found[key]["origin"] for key in ("limits.cooldown_s", "alpaca.feed", "mode")} == {
@@ -54,7 +54,7 @@ def test_without_a_bot_the_shipped_values_are_shown(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_told_by_what_it_changes(bot: Bot, tmp_path: Path) -> None:
+def test_config_check_lists_what_a_file_changes(bot: Bot, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("limits: {max_open_positions: 8, cooldown_s: 60}\n")
     said = bot.says("config", "check", str(path), "--json")
@@ -73,23 +73,21 @@ def test_a_file_is_told_by_what_it_changes(bot: Bot, tmp_path: Path) -> None:
         ("strategies: {gone: {}}", "installed: flow, rotation; install its package, or set strategies.gone: null"),
     ],
 )
-def test_a_file_that_would_be_refused_says_why_and_changes_nothing(
-    bot: Bot, tmp_path: Path, text: str, says: str
-) -> None:
+def test_config_check_says_why_a_file_is_refused(bot: Bot, tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     said = bot.says("config", "check", str(path))
     assert (said.code, says in said.err, bot.says("config", "check").code) == (2, True, 0)
 
 
-def test_a_configuration_is_read_from_standard_input(bot: Bot) -> None:
+def test_config_check_reads_standard_input(bot: Bot) -> None:
     command = [str(PROGRAM), "config", "check", "-", "--json", "--state-dir", str(bot.folder)]
     done = subprocess.run(command, input="limits: {cooldown_s: 90}", capture_output=True, text=True, check=False)
     (change,) = json.loads(done.stdout)["data"]["changes"]
     assert (done.returncode, change["key"], change["value"]) == (0, "limits.cooldown_s", 90)
 
 
-def test_a_symbol_that_could_never_be_bought_is_a_finding(bot: Bot, tmp_path: Path) -> None:
+def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path: Path) -> None:
     (tmp_path / "screen.csv").write_text(
         "ticker,sector,issue_type\nAAPL,Technology,Common Stock\nXBI,,ETF\nSPX,,Index\n"
     )

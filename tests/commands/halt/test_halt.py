@@ -49,7 +49,7 @@ def history(folder: Path) -> list[str]:
     return [record["payload"]["state"], record["payload"]["why"]]
 
 
-def test_a_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
+def test_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
     said = bot.says("halt", "--reason", "odd fills")
     assert said.code == 0
     assert blank(said.out, bot.folder) == (
@@ -60,19 +60,19 @@ def test_a_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
     assert not (bot.folder / "ARMED").exists()
 
 
-def test_a_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
+def test_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
     assert bot.json("halt", "--reason=newer")["why"] == "newer"
     assert history(bot.folder) == ["REDUCE_ONLY", "newer"]
 
 
-def test_flattening_without_a_terminal_halts_and_names_the_command_that_confirms(bot: Bot) -> None:
+def test_flatten_without_a_terminal_halts_and_names_the_confirming_command(bot: Bot) -> None:
     said = bot.says("halt", "--flatten")
     assert said.code == 2
     assert "next: tradebot halt --flatten --confirm FLATTEN" in said.err
     assert state_of(bot.folder) == "REDUCE_ONLY"
 
 
-def test_a_wrong_confirmation_halts_and_does_not_flatten(bot: Bot) -> None:
+def test_wrong_confirmation_halts_without_flattening(bot: Bot) -> None:
     assert bot.says("halt", "--flatten", "--confirm", "flatten").code == 3
     assert state_of(bot.folder) == "REDUCE_ONLY"
 
@@ -97,9 +97,7 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
     assert "Halted: FLATTEN" in out
 
 
-def test_without_a_state_nothing_is_halted_and_known_states_are_named(
-    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_halt_without_a_state_names_the_known_ones(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
     said = bot.says("halt", "--state-dir", str(tmp_path / "none"))
@@ -123,7 +121,7 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("typed", MISTYPED)
-def test_words_that_are_not_understood_halt_all_the_same_and_are_named(copy: Bot, typed: str) -> None:
+def test_halt_with_unknown_words_halts_and_names_them(copy: Bot, typed: str) -> None:
     said = copy.says("halt", *typed.split(), "--json")
     document = json.loads(said.out)
     assert (said.code, document["exit_code"], document["data"]["not_understood"]) == (2, 2, MISTYPED[typed])
@@ -132,33 +130,33 @@ def test_words_that_are_not_understood_halt_all_the_same_and_are_named(copy: Bot
     assert said.err == f"error: halt ignored what it doesn't know: {words}\n  next: tradebot halt --help\n"
 
 
-def test_a_word_too_many_halts_and_closes_nothing(copy: Bot) -> None:
+def test_flatten_with_an_extra_word_halts_and_closes_nothing(copy: Bot) -> None:
     said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
     assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
     assert "error: halt ignored what it doesn't know: 'AAPL'; so nothing is closed" in said.err
 
 
-def test_a_missing_value_takes_no_option_for_it_and_an_empty_word_halts_too(copy: Bot) -> None:
+def test_halt_with_a_missing_value_or_empty_word_still_halts(copy: Bot) -> None:
     said = copy.says("--debug", "halt", "--reason", "--state-dir", str(copy.folder), "", "--json")
     assert (said.code, said.data["not_understood"]) == (2, ["--reason", ""])
     assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
 @pytest.mark.parametrize("asking", [["--help"], ["now", "-h"], ["--schema"]])
-def test_asking_what_halt_does_halts_nothing(copy: Bot, asking: list[str]) -> None:
+def test_help_of_halt_halts_nothing(copy: Bot, asking: list[str]) -> None:
     assert copy.says("halt", *asking).out
     assert state_of(copy.folder) == "ACTIVE"
 
 
 @pytest.mark.parametrize("name", ["state.id", "ledger.db", "journal.jsonl", "HALT", "ARMED", "lock", "sending"])
-def test_a_pipe_in_the_place_of_a_file_keeps_no_halt_waiting(copy: Bot, name: str) -> None:
+def test_halt_does_not_wait_for_a_pipe_in_place_of_a_file(copy: Bot, name: str) -> None:
     (copy.folder / name).unlink(missing_ok=True)
     os.mkfifo(copy.folder / name)
     assert copy.says("halt").out.startswith("Halted: REDUCE_ONLY")
     assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
-def test_a_folder_that_others_can_write_is_halted_by_its_files_alone(copy: Bot, tmp_path: Path) -> None:
+def test_halt_of_a_folder_open_to_others_uses_only_its_files(copy: Bot, tmp_path: Path) -> None:
     (copy.folder / "ledger.db-journal").unlink()
     (copy.folder / "ledger.db-journal").symlink_to(tmp_path / "victim")
     copy.folder.chmod(0o777)
@@ -174,7 +172,7 @@ def test_a_folder_that_others_can_write_is_halted_by_its_files_alone(copy: Bot, 
 @pytest.mark.parametrize(
     "harm", ["an empty configuration, and none accepted", "a lost ledger", "a configuration of everybody's"]
 )
-def test_where_no_pass_can_run_our_entries_are_cancelled_by_their_ids(new_bot: Bot, harm: str) -> None:
+def test_halt_cancels_entries_by_id_if_no_pass_can_run(new_bot: Bot, harm: str) -> None:
     second_session(new_bot)
     assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
     if harm == "a lost ledger":
@@ -193,20 +191,20 @@ def test_where_no_pass_can_run_our_entries_are_cancelled_by_their_ids(new_bot: B
 
 
 @pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
-def test_options_before_the_verb_halt_the_folder_that_they_name(copy: Bot, before: tuple[str, ...]) -> None:
+def test_halt_obeys_options_before_the_verb(copy: Bot, before: tuple[str, ...]) -> None:
     said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
     assert (said.code in (0, 5), switch.armed(copy.folder)) == ("--flutten" not in before, False)
     why = switch.read(copy.folder).why
     assert why == ("odd fills" if "--reason" in before else "no reason given")
 
 
-def test_a_folder_or_a_reason_named_halt_halts_nothing(copy: Bot) -> None:
+def test_folder_or_argument_named_halt_halts_nothing(copy: Bot) -> None:
     for typed in (("--state-dir", "halt", "status"), ("status", "halt"), ("halt", "--help")):
         copy.says(*typed, "--state-dir", str(copy.folder))
         assert switch.armed(copy.folder), typed
 
 
-def test_a_file_that_others_can_write_halts_no_less_and_is_told(copy: Bot) -> None:
+def test_halt_reports_a_file_open_to_others_and_halts(copy: Bot) -> None:
     journal = copy.folder / "journal.jsonl"
     journal.chmod(0o666)
     copy.folder.chmod(0o755)
@@ -224,7 +222,7 @@ def unwritable(folder: Path) -> None:
         path.chmod(0o500 if path.is_dir() else 0o400)
 
 
-def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_by_id(new_bot: Bot) -> None:
+def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(new_bot: Bot) -> None:
     second_session(new_bot)
     assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
     order_by_hand(new_bot.url, "MSFT", "1", "by-hand")
@@ -247,7 +245,7 @@ def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_
     assert "can't be written: " in data["unwritten"]
 
 
-def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(copy: Bot) -> None:
+def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bot) -> None:
     unwritable(copy.folder)
     said = run(["halt", "--state-dir", str(copy.folder)], first=drop, DRY_RUN="true")
     copy.folder.chmod(0o700)
@@ -274,7 +272,7 @@ def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
 @pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
-def test_damaged_books_do_not_stop_a_halt(copy: Bot, name: str, damage: str) -> None:
+def test_halt_works_with_damaged_books(copy: Bot, name: str, damage: str) -> None:
     path = copy.folder / name
     if damage == "missing":
         path.unlink()
@@ -288,7 +286,7 @@ def test_damaged_books_do_not_stop_a_halt(copy: Bot, name: str, damage: str) -> 
     assert copy.says("halt").out.rstrip().endswith("Next: tradebot recover, then tradebot unhalt")
 
 
-def test_a_halt_beside_the_ledger_of_a_newer_version_names_recover(copy: Bot) -> None:
+def test_halt_with_a_newer_ledger_names_recover(copy: Bot) -> None:
     with closing(sqlite3.connect(copy.folder / "ledger.db")) as newer, newer:
         newer.execute(f"PRAGMA user_version = {1_000}")
     said = copy.says("halt")
@@ -296,21 +294,21 @@ def test_a_halt_beside_the_ledger_of_a_newer_version_names_recover(copy: Bot) ->
     assert said.out.rstrip().endswith("Next: tradebot recover, then tradebot unhalt")
 
 
-def test_a_damaged_marker_does_not_stop_a_halt(copy: Bot) -> None:
+def test_halt_works_with_a_damaged_marker(copy: Bot) -> None:
     (copy.folder / "state.id").write_text("{")
     assert "Halted: REDUCE_ONLY" in copy.says("halt").out
     assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
 @pytest.mark.parametrize("left", ["ARMED", "ledger.db", "journal.jsonl"])
-def test_a_lost_marker_does_not_stop_a_halt_where_anything_of_a_bot_is_left(copy: Bot, left: str) -> None:
+def test_halt_works_without_a_marker_if_anything_of_a_bot_is_left(copy: Bot, left: str) -> None:
     for name in {"state.id", "ARMED", "ledger.db", "journal.jsonl"} - {left}:
         (copy.folder / name).unlink()
     assert "Halted: REDUCE_ONLY" in copy.says("halt").out
     assert ((copy.folder / "HALT").exists(), (copy.folder / "ARMED").exists()) == (True, False)
 
 
-def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(copy: Bot) -> None:
+def test_flatten_on_a_full_disk_says_that_only_entries_are_stopped(copy: Bot) -> None:
     words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
     done = run(words, first=no_room)
     assert "REDUCE_ONLY is in force; FLATTEN couldn't be written: run the command again" in done.stdout, done.stderr
@@ -320,7 +318,7 @@ def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(
     assert json.loads(run([*words, "--json"], first=no_room).stdout)["data"]["state"] == "REDUCE_ONLY"
 
 
-def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -> None:
+def test_next_halt_keeps_a_flatten_that_only_the_ledger_recorded(copy: Bot) -> None:
     (copy.folder / "ARMED").chmod(0o400)
     copy.folder.chmod(0o500)
     try:
@@ -334,14 +332,14 @@ def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -
     assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
 
 
-def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
+def test_halt_works_on_a_full_disk(copy: Bot) -> None:
     done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
     assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     assert not (copy.folder / "HALT").exists(), "the fault did not fire"
     assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
-def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
+def test_halt_works_with_a_full_output(copy: Bot) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
@@ -350,7 +348,7 @@ def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
 
 
-def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
+def test_halt_works_with_a_closed_output(copy: Bot) -> None:
     running = start([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)])
     assert running.stdout is not None
     running.stdout.close()
@@ -359,7 +357,7 @@ def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
 
 
-def test_a_process_that_was_stopped_in_the_middle_of_a_commit_keeps_no_halt_waiting_for_long(copy: Bot) -> None:
+def test_halt_waits_only_briefly_for_a_stopped_commit(copy: Bot) -> None:
     with closing(sqlite3.connect(copy.folder / "ledger.db", isolation_level=None)) as stopped:
         stopped.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
@@ -372,7 +370,7 @@ def test_a_process_that_was_stopped_in_the_middle_of_a_commit_keeps_no_halt_wait
     assert took_s < 4
 
 
-def test_an_order_that_is_going_out_is_named_and_what_to_do_about_it(copy: Bot) -> None:
+def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
     with FolderSendLock(copy.folder).hold(intent()):
         said = copy.says("halt")
         data = copy.json("halt")
@@ -389,7 +387,7 @@ def test_an_order_that_is_going_out_is_named_and_what_to_do_about_it(copy: Bot) 
     assert copy.json("halt")["in_flight"] is None
 
 
-def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
+def test_halt_imports_nothing_heavy(copy: Bot) -> None:
     code = (
         "import sys; from tradebot.__main__ import main; main();"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
@@ -398,7 +396,7 @@ def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
     assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
 
 
-def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new_bot: Bot) -> None:
+def test_halt_cancels_working_entries_and_lets_no_new_one_out(new_bot: Bot) -> None:
     second_session(new_bot)
     sent = new_bot.json("trade-once")["orders"]
     assert sent, "no entry was working, so this test would show nothing"
@@ -415,7 +413,7 @@ def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new
     assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent
 
 
-def test_a_halt_ends_working_entries_before_it_reads_the_books_through(new_bot: Bot) -> None:
+def test_halt_cancels_entries_before_it_reads_the_books(new_bot: Bot) -> None:
     second_session(new_bot)
     sent = new_bot.json("trade-once")["orders"]
     assert sent, "no entry was working, so this test would show nothing"

@@ -69,7 +69,7 @@ def trouble(bot: Bot, subsystem: str) -> str | None:
     return noted.troubles.get(subsystem) if noted else None
 
 
-def test_a_signal_leaves_an_order_without_an_answer_to_the_next_start_once_its_budget_is_over(
+def test_signal_ends_serve_after_its_budget_with_an_unanswered_order(
     trader: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRADEBOT_SERVE__STOP_S", "1")
@@ -89,7 +89,7 @@ def test_a_signal_leaves_an_order_without_an_answer_to_the_next_start_once_its_b
     assert [event for event in log(trader.url) if event["event"] == "request" and event["method"] == "POST"] == promised
 
 
-def test_a_signal_lets_the_order_in_flight_end(trader: Bot) -> None:
+def test_signal_lets_the_order_in_flight_end(trader: Bot) -> None:
     arm(trader, SLOW_ORDER)
     with serving(trader) as process:
         until(lambda: fired(trader))
@@ -99,9 +99,7 @@ def test_a_signal_lets_the_order_in_flight_end(trader: Bot) -> None:
     assert trader.json("status")["unresolved"] == []
 
 
-def test_a_lane_that_hangs_ends_the_process_with_a_trace_so_that_it_is_started_again(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hanging_lane_ends_the_process_with_a_trace(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
     monkeypatch.setenv("TRADEBOT_SERVE__STALL_END_S", "4")
     with serving(trader) as process:
@@ -113,7 +111,7 @@ def test_a_lane_that_hangs_ends_the_process_with_a_trace_so_that_it_is_started_a
     assert len(json.loads((trader.folder / STARTS).read_text())) == 1
 
 
-def test_a_crash_loop_closes_entries_and_exits_go_on(trader: Bot) -> None:
+def test_crash_loop_closes_entries_and_exits_continue(trader: Bot) -> None:
     for _ in range(MOST):
         note_start(trader.folder, datetime.now(UTC))
     with serving(trader) as process:
@@ -131,7 +129,7 @@ def exits(bot: Bot) -> int:
     return int((slots.get("evaluate-exits") or "open+0m")[5:-1]) - 30
 
 
-def test_a_start_that_is_killed_counts_and_one_that_is_ended_does_not(trader: Bot) -> None:
+def test_killed_start_counts_and_an_ended_one_does_not(trader: Bot) -> None:
     with serving(trader) as process:
         process.kill()
         process.wait()
@@ -142,7 +140,7 @@ def test_a_start_that_is_killed_counts_and_one_that_is_ended_does_not(trader: Bo
     assert len(json.loads((trader.folder / STARTS).read_text())) == 1
 
 
-def test_a_changed_configuration_is_taken_over_and_an_invalid_one_is_not(trader: Bot) -> None:
+def test_serve_takes_a_valid_reload_and_refuses_an_invalid_one(trader: Bot) -> None:
     file = trader.folder / "tradebot.yaml"
     valid = file.read_text()
     with serving(trader) as process:
@@ -167,7 +165,7 @@ def test_a_changed_configuration_is_taken_over_and_an_invalid_one_is_not(trader:
     )
 
 
-def test_its_manager_hears_that_it_is_ready_that_it_goes_on_and_that_it_ends(
+def test_service_manager_hears_ready_watchdog_and_stopping(
     trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -192,7 +190,7 @@ def test_its_manager_hears_that_it_is_ready_that_it_goes_on_and_that_it_ends(
             heard.append(manager.recv(4096).decode())
 
 
-def test_its_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(trader: Bot) -> None:
+def test_serve_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(trader: Bot) -> None:
     file = trader.folder.parent / "serve.log"
     with serving(trader, "--log", str(file)) as process:
         until(lambda: '"job": "trade-once"' in file.read_text())
@@ -208,7 +206,7 @@ def test_its_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(
     assert os.stat(file).st_mode & 0o077 == 0
 
 
-def test_a_log_that_is_lost_shows_in_health_until_it_is_written_again(trader: Bot) -> None:
+def test_lost_log_shows_in_health_until_it_is_written_again(trader: Bot) -> None:
     folder = trader.folder.parent / "logs"
     folder.mkdir()
     with serving(trader, "--log", str(folder / "serve.log")):
@@ -220,7 +218,7 @@ def test_a_log_that_is_lost_shows_in_health_until_it_is_written_again(trader: Bo
         until(lambda: not trouble(trader, "log"))
 
 
-def test_its_log_may_go_to_stderr(trader: Bot) -> None:
+def test_serve_log_may_go_to_stderr(trader: Bot) -> None:
     with serving(trader, "--log", "-") as process:
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=LONGEST_S)

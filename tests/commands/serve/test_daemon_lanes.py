@@ -80,7 +80,7 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_its_lanes_go_on_with_other_settings_and_end_when_told(bot: Bot) -> None:
+def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> None:
     file = bot.folder / "tradebot.yaml"
 
     def meanwhile(lines: list[Line]) -> None:
@@ -102,7 +102,7 @@ def test_its_lanes_go_on_with_other_settings_and_end_when_told(bot: Bot) -> None
     assert (noted.ready_at is not None, noted.troubles) == (True, {})
 
 
-def test_it_waits_for_a_broker_that_does_not_answer_and_then_begins(bot: Bot) -> None:
+def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines)), away=2)
     assert code is ExitCode.DONE
     assert [line.said for line in lines if line.kind is Kind.FAILED][:2] == [
@@ -114,6 +114,6 @@ def test_it_waits_for_a_broker_that_does_not_answer_and_then_begins(bot: Bot) ->
     assert noted.troubles == {}
 
 
-def test_a_signal_while_it_waits_for_the_broker_ends_it_well(bot: Bot) -> None:
+def test_signal_while_serve_waits_for_the_broker_ends_it_well(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: lines), away=1_000)
     assert (code, {line.kind for line in lines}) == (ExitCode.DONE, {Kind.FAILED})

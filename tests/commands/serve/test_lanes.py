@@ -71,7 +71,7 @@ def opened_at(bot: Bot) -> datetime:
 
 
 @pytest.mark.sampled
-def test_exits_are_judged_at_the_start_of_each_minute_although_flow_answers_after_20_s(slow: Bot) -> None:
+def test_exits_run_each_minute_while_flow_answers_after_20_s(slow: Bot) -> None:
     arm(slow, SLOW_FLOW)
     assert slow.says("serve", "--speed", "1000000", "--json").code == 0
     opened, exits = opened_at(slow), claims(slow, Job.EVALUATE_EXITS)
@@ -89,7 +89,7 @@ def test_exits_are_judged_at_the_start_of_each_minute_although_flow_answers_afte
     assert len(fetches) > MINUTES / 30
 
 
-def test_the_same_seed_gives_the_same_log_whatever_answers_late(
+def test_same_seed_gives_the_same_log_whatever_answers_late(
     slow: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with made(tmp_path / "second", "--symbols", "AAPL", "--sessions", "1") as path:
@@ -114,7 +114,7 @@ def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(sl
     assert "gave_way" in (slow.folder / "system_events.jsonl").read_text()
 
 
-def test_exits_are_on_time_in_real_time_beside_a_flow_source_that_hangs(slow: Bot) -> None:
+def test_exits_are_on_time_while_the_flow_source_hangs(slow: Bot) -> None:
     with in_real_time(slow) as app:
         arm(slow, HANGING_FLOW)
         lines = in_lanes(app, lambda lines: {Job.FETCH_FLOW, Job.TRADE_ONCE} <= {line.job for line in lines})
@@ -127,9 +127,7 @@ def test_exits_are_on_time_in_real_time_beside_a_flow_source_that_hangs(slow: Bo
     assert entries - fetch > timedelta(seconds=took_s - 1), "entries did not wait for the facts of their minute"
 
 
-def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
-    slow: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exits_are_on_time_while_a_strategy_is_slow(slow: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     path = slow.folder / "tradebot.yaml"
     path.write_text(path.read_text().replace("trade-once: every 5m from open+2m", "trade-once: every 1m from open+1m"))
     accept(slow.folder)
@@ -154,7 +152,7 @@ def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
     assert in_time[0], "no exits ran while the strategy was asked"
 
 
-def test_a_chore_runs_in_a_process_beside_the_lanes_that_trade_and_is_claimed_with_its_end(slow: Bot) -> None:
+def test_chore_runs_beside_the_trading_lanes_and_its_end_is_claimed(slow: Bot) -> None:
     path = slow.folder / "tradebot.yaml"
     path.write_text(path.read_text() + "  positions: {when: open+2m, late: always, limit: 2m}\n")
     with in_real_time(slow) as app:

@@ -30,7 +30,7 @@ def log(lines: list[str]) -> Log:
     return Log(lines.append, "paper", "6789")
 
 
-def test_a_line_of_a_job_has_its_fields_and_an_event_has_the_same_ones(log: Log, lines: list[str]) -> None:
+def test_log_lines_of_jobs_and_events_have_the_same_fields(log: Log, lines: list[str]) -> None:
     log.line(RAN)
     log.event(EventKind.STALE_BARS.at(NOW, {"age_s": "90"}, "AAPL"))
     line, event = map(json.loads, lines)
@@ -60,12 +60,12 @@ def test_a_line_of_a_job_has_its_fields_and_an_event_has_the_same_ones(log: Log,
     ("kind", "severity"),
     [(Kind.NOTE, "INFO"), (Kind.MISSED, "WARN"), (Kind.FAILED, "WARN"), (Kind.FAULT, "ERROR")],
 )
-def test_each_kind_of_line_has_its_severity(log: Log, lines: list[str], kind: Kind, severity: str) -> None:
+def test_each_kind_of_log_line_has_its_severity(log: Log, lines: list[str], kind: Kind, severity: str) -> None:
     log.line(Line(NOW, kind, None, None, "said", ExitCode.DONE))
     assert json.loads(lines[0])["severity"] == severity
 
 
-def test_what_serve_says_as_a_line_is_not_logged_as_an_event_too(log: Log, lines: list[str]) -> None:
+def test_event_that_serve_prints_as_a_line_is_logged_once(log: Log, lines: list[str]) -> None:
     for kind in (
         EventKind.SERVE_NOTE,
         EventKind.JOB_FAILED,
@@ -77,7 +77,7 @@ def test_what_serve_says_as_a_line_is_not_logged_as_an_event_too(log: Log, lines
     assert lines == []
 
 
-def test_no_secret_gets_into_it(log: Log, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_holds_no_secret(log: Log, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "n0t-for-anybody" * 2
     monkeypatch.setattr(redaction, "_forms", {form: form.encode() for form in redaction.forms(secret)})
     log.line(Line(NOW, Kind.FAILED, None, None, f"refused {secret}", ExitCode.ERROR))
@@ -86,7 +86,7 @@ def test_no_secret_gets_into_it(log: Log, lines: list[str], monkeypatch: pytest.
     assert len(lines) == 2
 
 
-def test_a_file_is_rotated_within_its_bound_and_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+def test_log_file_rotates_within_its_bound_and_survives_a_full_disk(tmp_path: Path) -> None:
     log = log_to(str(tmp_path / "serve.log"), SETTINGS, "paper", "6789")
     said = Line(NOW, Kind.NOTE, None, None, "x" * 100_000, ExitCode.DONE)
     for _ in range(25):
@@ -99,14 +99,14 @@ def test_a_file_is_rotated_within_its_bound_and_a_full_disk_stops_nothing(tmp_pa
 @pytest.mark.parametrize(
     ("place", "why"), [("none/serve.log", "No such file or directory"), ("folder", "it is a folder")]
 )
-def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path, place: str, why: str) -> None:
+def test_unwritable_log_file_is_refused_at_the_start(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OperatorError, match=f"{place} can't be written: .*{why}") as refused:
         log_to(str(tmp_path / place), SETTINGS, "paper", "6789")
     assert "tradebot serve --log -" in refused.value.hint
 
 
-def test_a_file_that_cannot_be_written_any_more_is_told_of_until_it_can(tmp_path: Path) -> None:
+def test_log_file_that_becomes_unwritable_is_reported_until_it_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     log = log_to(str(folder / "serve.log"), SETTINGS, "paper", "6789")
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_written_any_more_is_told_of_until_it_can(tmp_path
     assert log.lost() is None
 
 
-def test_a_disk_that_is_full_at_the_start_may_have_room_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_at_the_start_does_not_refuse_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -133,7 +133,7 @@ def test_a_disk_that_is_full_at_the_start_may_have_room_later(tmp_path: Path, mo
     assert (log.lost(), (tmp_path / "serve.log").read_text().count("\n")) == (None, 1)
 
 
-def test_a_reader_of_stderr_who_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_to_a_closed_stderr_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone:
         def write(self, text: str) -> int:
             raise BrokenPipeError

@@ -46,13 +46,13 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_without_a_signal_nothing_is_read(desk: Desk) -> None:
+def test_configuration_is_not_reloaded_without_a_signal(desk: Desk) -> None:
     (desk.folder / "mine.yaml").write_text("limits: {max_open_positions: 7}")
     desk.reloading.look()
     assert (desk.asked, desk.scene.types(), desk.reloading.take()) == ([], [], None)
 
 
-def test_a_valid_change_ends_the_passes_once_and_is_taken_once(desk: Desk) -> None:
+def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: Desk) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.reloading.look()
     assert (desk.asked, desk.scene.types(), desk.stop.reloading) == (["asked"], ["config_reloaded"], True)
@@ -65,7 +65,7 @@ def test_a_valid_change_ends_the_passes_once_and_is_taken_once(desk: Desk) -> No
 @pytest.mark.parametrize(
     "text", ["limits: {max_open_positions: many}", "limits: [", "nonsense: 1", "strategies: {nobodys: {speed: 1}}"]
 )
-def test_an_invalid_one_keeps_what_there_is_until_a_valid_one_comes(desk: Desk, text: str) -> None:
+def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: Desk, text: str) -> None:
     desk.rewrite(text)
     assert (desk.asked, desk.scene.types()) == ([], ["config_not_reloaded"])
     assert "wasn't reloaded" in str(desk.trouble())
@@ -76,7 +76,7 @@ def test_an_invalid_one_keeps_what_there_is_until_a_valid_one_comes(desk: Desk, 
     assert desk.asked == []
 
 
-def test_the_service_manager_hears_when_it_begins_and_when_it_is_over(desk: Desk) -> None:
+def test_service_manager_hears_the_beginning_and_end_of_a_reload(desk: Desk) -> None:
     heard = desk.scene.manager.heard
     desk.rewrite(PLAIN)
     assert heard == [], "it isn't ready yet"
@@ -91,13 +91,13 @@ def test_the_service_manager_hears_when_it_begins_and_when_it_is_over(desk: Desk
     assert ["RELOADING" in state for state in heard] == [True], "it is over once the lanes have begun again"
 
 
-def test_an_end_that_was_asked_for_meanwhile_counts(desk: Desk) -> None:
+def test_end_asked_for_during_a_reload_counts(desk: Desk) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.stop.end()
     assert desk.reloading.take() is None
 
 
-def test_what_is_asked_for_during_a_reload_is_read_after_it(desk: Desk) -> None:
+def test_second_reload_during_a_reload_runs_after_it(desk: Desk) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.rewrite("limits: {max_open_positions: 6}")
     assert desk.scene.types() == ["config_reloaded"]
@@ -108,7 +108,7 @@ def test_what_is_asked_for_during_a_reload_is_read_after_it(desk: Desk) -> None:
     assert taken.settings.limits.max_open_positions == 6
 
 
-def test_each_change_is_named_with_both_values_and_long_ones_are_cut(tmp_path: Path) -> None:
+def test_reload_names_each_change_with_both_values_cut_to_length(tmp_path: Path) -> None:
     before = loaded(tmp_path, PLAIN).settings
     after = loaded(tmp_path, "limits: {max_open_positions: 7}\nuniverse: [AAPL]\nhealth: {ports: [8081]}").settings
     found = changes(before, after)
@@ -119,7 +119,7 @@ def test_each_change_is_named_with_both_values_and_long_ones_are_cut(tmp_path: P
     assert max(len(value) for _, *values in found for value in values) <= 81
 
 
-def test_a_fetch_is_cut_short_by_both_and_by_nothing_else() -> None:
+def test_fetch_is_cut_short_only_by_a_signal_or_a_reload() -> None:
     stop = Stop()
     stop.between_calls(1, 2)
     for ask in (stop.reload, stop.end):

@@ -129,7 +129,7 @@ def judge(events: list[dict[str, Any]]) -> None:
         assert midnight + OPEN + timedelta(minutes=2) <= at < close - timedelta(minutes=15)
 
 
-def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
+def test_serve_prints_a_row_for_each_pass_with_its_end(day: Bot) -> None:
     said = day.says("serve", "--speed", "1000000")
     shown = re.sub(r"  \[\d+\.\d\d s\]", "", blank(said.out, day.folder))
     shown = re.sub(r"serve \w+/\d+", "serve WHO", shown)
@@ -153,7 +153,7 @@ def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
     ]
 
 
-def test_it_begins_amid_a_session_with_what_was_missed_said_and_recorded(day: Bot) -> None:
+def test_serve_started_in_a_session_reports_and_records_missed_slots(day: Bot) -> None:
     assert day.says("exchange", "tick", "open").code == 0
     assert day.says("exchange", "tick", "1h").code == 0
     said = [json.loads(line)["data"] for line in day.says("serve", "--speed", "1000000", "--json").out.splitlines()]
@@ -169,7 +169,7 @@ def test_it_begins_amid_a_session_with_what_was_missed_said_and_recorded(day: Bo
     assert "SLOT_MISSED" in why.out
 
 
-def test_a_second_one_is_refused_naming_the_first_and_a_signal_ends_the_first_well(holiday: Bot) -> None:
+def test_second_serve_is_refused_naming_the_first(holiday: Bot) -> None:
     process = holiday.process("serve", "--speed", "60", "--json")
     until(process, "reconcile")
     second = holiday.says("serve")
@@ -181,20 +181,18 @@ def test_a_second_one_is_refused_naming_the_first_and_a_signal_ends_the_first_we
     assert "stopped by a signal" in json.loads(rest.splitlines()[-1])["data"]["said"]
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
+def test_second_signal_ends_serve_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", QUIT], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "asked True\n")
 
 
-def test_a_real_venue_has_no_speed() -> None:
+def test_speed_is_refused_with_a_real_venue() -> None:
     app = cast(App, SimpleNamespace(mode=Mode.PAPER))
     with pytest.raises(OperatorError, match="trades in real time"):
         run(app, by="test", speed=5.0, tell=lambda line: None)
 
 
-def test_a_disk_that_is_full_at_the_start_is_no_error_of_a_person_but_something_to_try_again(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_serve_on_a_full_disk_exits_with_the_code_to_try_again(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **more: object) -> None:
         raise cannot_write(trader.folder, OSError(errno.ENOSPC, "No space left on device"))
 

@@ -14,7 +14,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_asks_once_for_the_end_and_handlers_are_put_back(number: int) -> None:
+def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: int) -> None:
     stop, asked, before = Stop(), list[str](), signal.getsignal(number)
     stop.ask = lambda: asked.append("asked")
     with stop.listening():
@@ -23,14 +23,14 @@ def test_the_first_signal_asks_once_for_the_end_and_handlers_are_put_back(number
     assert signal.getsignal(number) == before
 
 
-def test_who_asks_first_decides_how_the_process_ends() -> None:
+def test_first_request_decides_the_exit_code() -> None:
     stop = Stop()
     stop.end(ExitCode.ERROR)
     stop.end()
     assert stop.code is ExitCode.ERROR
 
 
-def test_a_hangup_lets_the_configuration_be_read_and_ends_nothing() -> None:
+def test_hangup_reloads_and_ends_nothing() -> None:
     stop = Stop()
     with stop.listening():
         send(signal.SIGHUP)
@@ -38,9 +38,7 @@ def test_a_hangup_lets_the_configuration_be_read_and_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize("still_there", [True, False])
-def test_a_terminal_that_is_closed_ends_what_was_started_there(
-    monkeypatch: pytest.MonkeyPatch, still_there: bool
-) -> None:
+def test_closed_terminal_ends_a_serve_started_there(monkeypatch: pytest.MonkeyPatch, still_there: bool) -> None:
     answers = [True, still_there]
     monkeypatch.setattr(os, "isatty", lambda descriptor: answers.pop(0))
     stop = Stop()

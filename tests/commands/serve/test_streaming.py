@@ -63,7 +63,7 @@ def streaming(bot: Bot) -> bool:
     return lock.holder(bot.folder, lock.STREAM_LOCK) is not None
 
 
-def test_it_streams_while_a_session_is_open_and_not_before_or_after(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_stream_is_followed_only_while_a_session_is_open(bot: Bot, app: App, lines: list[Line]) -> None:
     lane = StreamLane(app, lines.append)
     lane.tick()
     assert not streaming(bot)
@@ -81,7 +81,7 @@ def test_it_streams_while_a_session_is_open_and_not_before_or_after(bot: Bot, ap
     assert lines == []
 
 
-def test_a_refused_key_is_told_once_and_not_tried_again(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_refused_stream_key_is_reported_once_and_not_retried(bot: Bot, app: App, lines: list[Line]) -> None:
     tick(bot, to="next_open")
     app.__dict__["secrets"] = replace(app.secrets, uw_key="somebody-elses-key")
     lane = StreamLane(app, lines.append)
@@ -94,7 +94,7 @@ def test_a_refused_key_is_told_once_and_not_tried_again(bot: Bot, app: App, line
     assert "somebody" not in line.said
 
 
-def test_while_another_process_streams_it_waits_and_says_so_once(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, lines: list[Line]) -> None:
     lane = StreamLane(app, lines.append)
     with lock.hold(bot.folder, "another stream", name=lock.STREAM_LOCK):
         lane.tick()
@@ -106,7 +106,7 @@ def test_while_another_process_streams_it_waits_and_says_so_once(bot: Bot, app: 
     assert not streaming(bot)
 
 
-def test_serve_streams_if_the_configuration_says_so(bot: Bot) -> None:
+def test_serve_streams_if_configured(bot: Bot) -> None:
     before, session = joins(bot), "2026-11-18"
     assert bot.says("serve", "--speed", "8000", "--json").code == 0
     assert joins(bot) > before

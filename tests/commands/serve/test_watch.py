@@ -86,7 +86,7 @@ class Idle:
         """Close nothing."""
 
 
-def test_a_lane_that_stands_still_is_told_once_with_a_trace_and_again_when_it_goes_on(scene: Scene) -> None:
+def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene: Scene) -> None:
     with scene.watch.lanes("exits", "entries"):
         exits, entries = (WatchedLane(scene.watch, name, Idle()) for name in ("exits", "entries"))
         for _ in range(40):
@@ -107,7 +107,7 @@ def test_a_lane_that_stands_still_is_told_once_with_a_trace_and_again_when_it_go
         assert serving.troubles == {}
 
 
-def test_the_manager_is_kept_waiting_from_the_moment_on_when_a_lane_stands_still(scene: Scene) -> None:
+def test_watchdog_is_not_fed_while_a_lane_stands_still(scene: Scene) -> None:
     with scene.watch.lanes("exits"):
         scene.pass_s(10)
         assert scene.manager.count("WATCHDOG") == 0, "it isn't ready"
@@ -119,7 +119,7 @@ def test_the_manager_is_kept_waiting_from_the_moment_on_when_a_lane_stands_still
         assert scene.manager.count("WATCHDOG") == 30
 
 
-def test_a_lane_that_never_goes_on_ends_the_process_so_that_it_is_started_again(scene: Scene) -> None:
+def test_lane_stalled_for_too_long_ends_the_process(scene: Scene) -> None:
     with scene.watch.lanes("exits"):
         scene.pass_s(60)
         with pytest.raises(Ended) as ended:
@@ -127,7 +127,7 @@ def test_a_lane_that_never_goes_on_ends_the_process_so_that_it_is_started_again(
     assert ended.value.args == (ExitCode.ERROR,)
 
 
-def test_a_call_of_a_long_fetch_is_progress_and_so_is_a_line_of_the_lane(scene: Scene) -> None:
+def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: Scene) -> None:
     with scene.watch.lanes("fetching"):
         for _ in range(10):
             with scene.watch.progress_of("fetching"):
@@ -137,7 +137,7 @@ def test_a_call_of_a_long_fetch_is_progress_and_so_is_a_line_of_the_lane(scene: 
     assert scene.types() == []
 
 
-def test_sandbox_is_not_ready_two_seconds_after_a_pass_stops_trading_time_although_its_calls_go_on(
+def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(
     scene: Scene,
 ) -> None:
     with scene.watch.lanes(LOCK_STEP):
@@ -156,7 +156,7 @@ def test_sandbox_is_not_ready_two_seconds_after_a_pass_stops_trading_time_althou
         assert scene.troubles() == set(), "in real time, a long fetch keeps no other lane waiting"
 
 
-def test_the_progress_of_one_thread_is_none_of_another_lane(scene: Scene) -> None:
+def test_progress_counts_only_for_the_lane_of_its_thread(scene: Scene) -> None:
     with scene.watch.lanes("exits", "entries"):
         scene.pass_s(31)
         other = threading.Thread(target=WatchedLane(scene.watch, "entries", Idle()).tick)
@@ -167,7 +167,7 @@ def test_the_progress_of_one_thread_is_none_of_another_lane(scene: Scene) -> Non
     assert scene.events.emitted[-1].details["lane"] == "entries"
 
 
-def test_a_machine_that_sleeps_stalls_nothing(scene: Scene) -> None:
+def test_sleep_of_the_machine_stalls_no_lane(scene: Scene) -> None:
     with scene.watch.lanes("exits"):
         scene.now_s += 8 * 3600
         scene.pass_s(20)
@@ -175,7 +175,7 @@ def test_a_machine_that_sleeps_stalls_nothing(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("code", [ExitCode.DONE, ExitCode.ERROR])
-def test_passes_that_do_not_end_within_their_budget_are_left_to_the_ledger(scene: Scene, code: ExitCode) -> None:
+def test_passes_over_their_stop_budget_end_the_process(scene: Scene, code: ExitCode) -> None:
     scene.stop.end(code)
     scene.pass_s(10)
     with pytest.raises(Ended) as ended:
@@ -184,7 +184,7 @@ def test_passes_that_do_not_end_within_their_budget_are_left_to_the_ledger(scene
 
 
 @pytest.mark.parametrize("ceiling", [{"max_memory_mb": 1}, {"max_descriptors": 1}])
-def test_beyond_a_ceiling_it_ends_after_its_passes_to_be_started_again(tmp_path: Path, ceiling: dict[str, int]) -> None:
+def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: dict[str, int]) -> None:
     scene = Scene(tmp_path, SETTINGS.model_copy(update=ceiling))
     asked = list[str]()
     scene.stop.ask = lambda: asked.append("asked")
@@ -195,7 +195,7 @@ def test_beyond_a_ceiling_it_ends_after_its_passes_to_be_started_again(tmp_path:
     assert serving.troubles.keys() == {"ceilings"}
 
 
-def test_it_is_ready_once_the_books_were_compared_and_says_so_once(scene: Scene) -> None:
+def test_serve_is_ready_once_after_the_books_are_compared(scene: Scene) -> None:
     compared = list[bool]()
     scene.watch.is_ready = lambda: bool(compared)
     scene.pass_s(5)
@@ -219,7 +219,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Watch, Manager]]:
         yield watch, manager
 
 
-def test_its_thread_looks_until_the_end_and_leaves_a_last_note(tmp_path: Path, running: tuple[Watch, Manager]) -> None:
+def test_watch_looks_until_the_end_and_leaves_a_last_note(tmp_path: Path, running: tuple[Watch, Manager]) -> None:
     watch, manager = running
     looked = threading.Event()
     watch.on_look = looked.set

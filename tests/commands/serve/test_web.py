@@ -49,7 +49,7 @@ def raw(port: int, sent: bytes) -> bytes:
         return b"".join(parts)
 
 
-def test_both_ports_of_the_earlier_bots_can_be_served_and_nothing_is_left_behind(app: App) -> None:
+def test_health_is_served_on_several_ports_and_cleans_up(app: App) -> None:
     with serving(app, [0, 0], looked) as ports:
         assert [get(port, "/health")[0] for port in ports] == [200, 200]
         assert get(ports[0], "/health", "HEAD") == (200, b"")
@@ -60,13 +60,13 @@ def test_both_ports_of_the_earlier_bots_can_be_served_and_nothing_is_left_behind
         get(ports[0], "/health")
 
 
-def test_without_ports_nothing_listens(app: App) -> None:
+def test_health_without_ports_listens_nowhere(app: App) -> None:
     before = threading.active_count()
     with serving(app, [], looked) as ports:
         assert (ports, threading.active_count()) == ((), before)
 
 
-def test_a_port_that_is_taken_is_named(app: App) -> None:
+def test_taken_health_port_is_named(app: App) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_named(app: App) -> None:
         (b"GET /health HTTP/1.0\r\n\r\n", b"421"),
     ],
 )
-def test_what_is_too_long_or_not_http_is_refused(
+def test_request_that_is_too_long_or_not_http_is_refused(
     app: App, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
     monkeypatch.setattr(web, "LONGEST_HEAD", 1_000)
@@ -97,7 +97,7 @@ def test_what_is_too_long_or_not_http_is_refused(
         assert get(port, "/health")[0] == 200
 
 
-def test_a_connection_that_asks_too_slowly_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "ASKING_S", 0)
     monkeypatch.setattr(web, "SWEEP_S", 0)
     with serving(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
@@ -109,7 +109,7 @@ def test_a_connection_that_asks_too_slowly_is_closed(app: App, monkeypatch: pyte
         assert sent < 1_000
 
 
-def test_everyone_is_answered_while_hundreds_of_connections_hang_half_open(app: App) -> None:
+def test_requests_are_answered_while_hundreds_of_connections_hang(app: App) -> None:
     with serving(app, [0, 0], looked) as (port, _), ExitStack() as half_open:
         for _ in range(400):
             hanging = half_open.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_S))
@@ -117,7 +117,7 @@ def test_everyone_is_answered_while_hundreds_of_connections_hang_half_open(app: 
         assert [get(port, path)[0] for path in ("/healthz", "/readyz", "/health")] == [503, 200, 200]
 
 
-def test_the_process_answers_for_itself_while_everything_else_hangs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_healthz_answers_while_everything_else_hangs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_pages, "PATIENCE_S", 0.05)
     go_on, hangs = threading.Event(), threading.Event()
 
@@ -140,7 +140,7 @@ def test_the_process_answers_for_itself_while_everything_else_hangs(app: App, mo
         assert get(port, "/readyz")[0] == 200
 
 
-def test_a_bug_in_an_answer_is_an_error_and_not_an_ok(app: App) -> None:
+def test_bug_in_an_answer_is_an_error_status(app: App) -> None:
     def broken() -> Looked:
         raise ZeroDivisionError
 

@@ -62,7 +62,7 @@ def scores(app: App) -> Report:
     return score.run(app, by="test")
 
 
-def test_exits_run_at_once_while_a_strategy_takes_its_time(trader: Bot) -> None:
+def test_exits_run_while_a_strategy_is_asked(trader: Bot) -> None:
     ran = []
 
     def exits() -> None:
@@ -78,7 +78,7 @@ def test_exits_run_at_once_while_a_strategy_takes_its_time(trader: Bot) -> None:
     assert [row.symbol for row in report.data.rows] == ["AAPL"]
 
 
-def test_a_score_holds_no_lock_while_strategies_are_asked(trader: Bot) -> None:
+def test_score_holds_no_lock_while_strategies_are_asked(trader: Bot) -> None:
     held = []
     with asking(trader, During(lambda: held.append(lock.holder(trader.folder)))) as app:
         assert [row.symbol for row in scores(app).data.rows] == ["AAPL"]
@@ -86,7 +86,7 @@ def test_a_score_holds_no_lock_while_strategies_are_asked(trader: Bot) -> None:
     assert held == [None]
 
 
-def test_an_answer_that_comes_too_late_is_refused_on_what_is_read_then(trader: Bot) -> None:
+def test_late_answer_of_a_strategy_is_refused(trader: Bot) -> None:
     with asking(trader, During(lambda: trader.says("exchange", "tick", "61s"))) as app:
         (row,) = entries(app, force_slot=True).data.rows
     (age,) = [decision for decision in row.decisions if decision.gate == "candidate_fresh"]
@@ -94,7 +94,7 @@ def test_an_answer_that_comes_too_late_is_refused_on_what_is_read_then(trader: B
     assert not [line for line in log(trader.url) if line["event"] == "order_accepted"]
 
 
-def test_nobody_is_asked_if_the_slot_is_taken_or_the_session_is_closed(trader: Bot) -> None:
+def test_strategies_are_not_asked_if_the_slot_is_taken_or_the_session_closed(trader: Bot) -> None:
     strategy = During()
     with asking(trader, strategy) as app:
         assert entries(app).data.orders == 1
@@ -108,7 +108,7 @@ def test_nobody_is_asked_if_the_slot_is_taken_or_the_session_is_closed(trader: B
         assert strategy.asked == 3
 
 
-def test_a_pass_that_was_cut_short_is_resumed_and_asks_again(trader: Bot) -> None:
+def test_cut_short_pass_is_resumed_and_asks_again(trader: Bot) -> None:
     class CutError(BaseException):
         """Stands for a kill."""
 
@@ -122,7 +122,7 @@ def test_a_pass_that_was_cut_short_is_resumed_and_asks_again(trader: Bot) -> Non
     assert strategy.asked == 2
 
 
-def test_a_bug_in_a_strategy_halts_the_bot_and_uses_up_the_slot(trader: Bot) -> None:
+def test_strategy_bug_halts_the_bot_and_uses_the_slot(trader: Bot) -> None:
     def bug() -> None:
         raise ZeroDivisionError
 
@@ -135,7 +135,7 @@ def test_a_bug_in_a_strategy_halts_the_bot_and_uses_up_the_slot(trader: Bot) -> 
         assert [claim.job for claim in app.ledger.slot_claims(last.session)].count(Job.TRADE_ONCE) == 1
 
 
-def test_facts_that_cannot_be_read_end_the_pass_with_their_reason(trader: Bot) -> None:
+def test_unreadable_facts_end_the_pass_with_their_reason(trader: Bot) -> None:
     def busy() -> None:
         raise TemporaryError("the facts are in use")
 
@@ -147,7 +147,7 @@ def test_facts_that_cannot_be_read_end_the_pass_with_their_reason(trader: Bot) -
     assert last.job_decision.observed == "the facts are in use"
 
 
-def test_a_strategy_that_is_missing_uses_up_no_slot(trader: Bot) -> None:
+def test_missing_strategy_uses_no_slot(trader: Bot) -> None:
     file = trader.folder / "tradebot.yaml"
     file.write_text(file.read_text().replace("strategies: {", "strategies: {absent: {}, "))
     with opened(Options(str(trader.folder)), os.environ) as app:
@@ -164,7 +164,7 @@ if self.asked == 3:
 return [Open("AAPL", Side.BUY, self.asked / 10)]"""
 
 
-def test_a_plug_in_answers_pass_after_pass_in_one_process_and_ends_with_its_bot(
+def test_plug_in_process_serves_all_passes_and_ends_with_the_bot(
     trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, {"counting": COUNTING}, "counted")
@@ -185,7 +185,7 @@ def test_a_plug_in_answers_pass_after_pass_in_one_process_and_ends_with_its_bot(
     assert descendants() == before
 
 
-def test_damaged_books_halt_the_bot_before_anyone_is_asked(trader: Bot) -> None:
+def test_damaged_books_halt_the_bot_before_strategies_are_asked(trader: Bot) -> None:
     (trader.folder / "ledger.db").write_bytes(b"damaged")
     strategy = During()
     with asking(trader, strategy) as app, pytest.raises(DamagedBooksError, match="moved to"):
@@ -195,7 +195,7 @@ def test_damaged_books_halt_the_bot_before_anyone_is_asked(trader: Bot) -> None:
     assert (trader.folder / "quarantine").exists()
 
 
-def test_a_calendar_that_does_not_reach_today_is_stored_before_anyone_is_asked(new_bot: Bot) -> None:
+def test_calendar_is_extended_before_strategies_are_asked(new_bot: Bot) -> None:
     new_bot.says("exchange", "tick", "33m")
     strategy = During()
     with asking(new_bot, strategy) as app:

@@ -38,19 +38,19 @@ def shell(bot: Bot, line: str, **environ: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("line", ["$T status > /dev/full", "$T status --json > /dev/full", "$T --help > /dev/full"])
-def test_an_output_that_takes_no_more_is_one_sentence(bot: Bot, line: str) -> None:
+def test_full_output_is_reported_in_one_sentence(bot: Bot, line: str) -> None:
     done = shell(bot, line)
     assert (done.returncode, done.stderr.count("error:"), "Traceback" in done.stderr) == (1, 1, False)
     assert "the output can't be written: No space left on device" in done.stderr
 
 
-def test_errors_that_nobody_can_read_leave_their_exit_code(bot: Bot) -> None:
+def test_error_with_closed_stderr_keeps_its_exit_code(bot: Bot) -> None:
     assert shell(bot, "$T status --nonsense > /dev/full 2> /dev/full").returncode == 2
     assert shell(bot, "$T status --nonsense >&- 2>&-").returncode == 2
 
 
 @pytest.mark.parametrize(("verb", "code"), [("halt --flatten", 2), ("unhalt", 2), ("status", 0)])
-def test_closed_streams_are_no_fault_of_ours(copy: Bot, verb: str, code: int) -> None:
+def test_closed_streams_are_not_reported_as_a_bug(copy: Bot, verb: str, code: int) -> None:
     copy.says("halt")
     done = shell(copy, f"$T {verb} <&-")
     assert (done.returncode, "fault" in done.stderr, "Traceback" in done.stderr) == (code, False, False)
@@ -58,21 +58,21 @@ def test_closed_streams_are_no_fault_of_ours(copy: Bot, verb: str, code: int) ->
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_an_encoding_that_lacks_a_letter_gets_a_question_mark(bot: Bot, encoding: str) -> None:
+def test_letter_missing_from_the_encoding_becomes_a_question_mark(bot: Bot, encoding: str) -> None:
     done = shell(bot, "$T status", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
     assert "account ?" in done.stdout
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "none"])
-def test_no_width_is_too_odd(bot: Bot, columns: str) -> None:
+def test_any_terminal_width_works(bot: Bot, columns: str) -> None:
     done = run(["status", "--state-dir", str(bot.folder)], COLUMNS=columns)
     assert (done.returncode, done.stderr) == (0, "")
     assert max(len(line) for line in done.stdout.splitlines()) >= 30
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_told_of_with_its_own_code(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> int:
         signal.raise_signal(number)
         return 0
@@ -106,7 +106,7 @@ def raiser(fault: Exception) -> Callable[[], int]:
         ),
     ],
 )
-def test_whatever_is_raised_becomes_a_sentence(
+def test_any_exception_becomes_a_sentence(
     fault: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bounded(raiser(fault), ["status"]) == code
@@ -121,7 +121,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | Non
     return document["mode"], document["account"]
 
 
-def test_an_error_document_says_whose_it_is(
+def test_error_document_names_mode_and_account(
     bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told(capsys, "--state-dir", str(bot.folder)) == ("sandbox", bot.tail())
@@ -131,16 +131,14 @@ def test_an_error_document_says_whose_it_is(
 
 
 @pytest.mark.parametrize("marker", ["", "{}", "[" * 100_000, "\udcff"])
-def test_a_marker_that_tells_nothing_does_not_hide_the_error(
-    copy: Bot, marker: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_marker_does_not_hide_the_error(copy: Bot, marker: str, capsys: pytest.CaptureFixture[str]) -> None:
     (copy.folder / "state.id").write_text(marker, errors="surrogateescape")
     assert told(capsys, "--state-dir", str(copy.folder)) == (None, None)
     assert told(capsys, "--state-dir", "\0") == (None, None)
 
 
 @pytest.mark.parametrize("verb", ["halt", "status", "init", "demo"])
-def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -> None:
+def test_forbidden_folder_is_reported_in_one_sentence(copy: Bot, verb: str) -> None:
     copy.folder.chmod(0)
     done = run([verb, "--state-dir", str(copy.folder)], first=drop)
     copy.folder.chmod(0o700)
@@ -150,7 +148,7 @@ def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -
 
 @pytest.mark.parametrize("ended", ["cleanly", "killed"])
 @pytest.mark.parametrize(("verb", "code"), [("status", 0), ("why-no-orders", 10)])
-def test_a_folder_that_is_read_only_can_be_looked_at(copy: Bot, verb: str, code: int, ended: str) -> None:
+def test_read_only_folder_can_be_read(copy: Bot, verb: str, code: int, ended: str) -> None:
     facts = SqliteFacts(copy.folder, JsonlEvents(copy.folder / "system_events.jsonl"), NOW)
     facts.prune(NOW, FACTS_KEPT, DECISIONS_KEPT)
     if ended == "cleanly":

@@ -64,7 +64,7 @@ def keep(app: Any, job: Job) -> int:
     return asked
 
 
-def test_one_pass_a_day_asks_and_exits_never_do(app: Any) -> None:
+def test_calendar_is_asked_once_a_day_and_never_by_exits(app: Any) -> None:
     assert keep(app, Job.EVALUATE_EXITS) == 0
     assert app.ledger.sessions(TODAY.date, TODAY.date) == (TODAY,)
     assert keep(app, Job.FETCH_FLOW) == 0
@@ -73,7 +73,7 @@ def test_one_pass_a_day_asks_and_exits_never_do(app: Any) -> None:
     assert keep(app, Job.TRADE_ONCE) == 2
 
 
-def test_a_calendar_that_does_not_answer_keeps_entries_closed_and_nothing_else(app: Any) -> None:
+def test_unanswered_calendar_closes_only_entries(app: Any) -> None:
     app.reader.away = True
     assert keep(app, Job.RECONCILE) == 1
     assert keep(app, Job.EVALUATE_EXITS) == 1

@@ -84,12 +84,12 @@ def test_entries_by_hand_lack_flow_only_in_a_slot_whose_fetch_did_not_end_well(a
     assert not lacks_flow(app, Job.TRADE_ONCE, at(8))
 
 
-def test_a_line_that_needs_nothing_has_it(app: Any) -> None:
+def test_line_without_needs_has_none_unmet(app: Any) -> None:
     assert unmet(app, slot(app, Job.SCORE, "open+7m")) is None
     assert unmet(app, slot(app, "backup", "close+5m")) is None
 
 
-def test_a_chore_that_needs_a_comparison_waits_for_one_of_its_session(app: Any) -> None:
+def test_chore_that_needs_reconcile_waits_for_its_session(app: Any) -> None:
     chore = slot(app, "audit", "close+10m")
     assert unmet(app, chore) is Need.RECONCILED
     app.ledger.mark_reconciled(ReconcileMark(at(-600), 0, 0))
@@ -98,7 +98,7 @@ def test_a_chore_that_needs_a_comparison_waits_for_one_of_its_session(app: Any) 
     assert unmet(app, chore) is None
 
 
-def test_only_one_chore_runs_at_a_time_and_the_other_leaves_its_slot_free(app: Any) -> None:
+def test_second_chore_waits_and_leaves_its_slot_free(app: Any) -> None:
     chore = slot(app, "audit", "close+10m")
     ended = Ended(0, None, 1, "")
     with (

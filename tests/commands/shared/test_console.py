@@ -17,14 +17,14 @@ def in_table(text: str) -> Table:
 
 
 @pytest.mark.parametrize("whole", WHOLE)
-def test_a_path_or_a_command_is_not_broken_in_a_line_or_a_table(whole: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_path_or_command_is_never_wrapped(whole: str, capsys: pytest.CaptureFixture[str]) -> None:
     for text in (f"{PROSE}: {whole}", in_table(f"{PROSE}: {whole}")):
         Screen(width=40).print(text)
         assert whole in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", [PROSE, in_table(PROSE)], ids=["line", "table"])
-def test_prose_is_broken_at_the_width(text: str | Table, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prose_wraps_at_the_width(text: str | Table, capsys: pytest.CaptureFixture[str]) -> None:
     Screen(width=40).print(text)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 1

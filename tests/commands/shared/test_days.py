@@ -9,7 +9,7 @@ from tradebot.errors import OperatorError
 from tradebot.views.performance.days import EVER, Days
 
 
-def test_days_are_read_as_they_are_written() -> None:
+def test_days_parse_as_written() -> None:
     assert days_of(None, None) == EVER
     assert days_of("2026-11-16", "2026-11-16") == Days(date(2026, 11, 16), date(2026, 11, 16))
 
@@ -27,7 +27,7 @@ def test_days_are_read_as_they_are_written() -> None:
         ),
     ],
 )
-def test_what_cannot_be_a_span_is_refused(first: str | None, last: str | None, message: str, hint: str) -> None:
+def test_bad_span_is_refused(first: str | None, last: str | None, message: str, hint: str) -> None:
     with pytest.raises(OperatorError) as refused:
         days_of(first, last)
     assert (str(refused.value), refused.value.hint) == (message, hint)

@@ -15,7 +15,7 @@ VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 
 
 @given(VALUES, st.integers(1, 80))
-def test_a_line_is_lowest_and_highest_where_its_values_are(values: list[Decimal], width: int) -> None:
+def test_sparkline_is_lowest_and_highest_where_its_values_are(values: list[Decimal], width: int) -> None:
     shown, line = thinned(values, width), sparkline(values, width)
     assert len(line) == len(shown) == min(width, len(values))
     assert shown[-1] == values[-1]
@@ -25,18 +25,18 @@ def test_a_line_is_lowest_and_highest_where_its_values_are(values: list[Decimal]
         assert sorted(line) == [letter for _, letter in sorted(zip(shown, line, strict=True))]
 
 
-def test_a_line_that_never_moved_is_drawn_in_the_middle_and_nothing_as_nothing() -> None:
+def test_flat_sparkline_is_drawn_in_the_middle_and_an_empty_one_as_nothing() -> None:
     assert (sparkline([Decimal(5)] * 3, 10), sparkline([], 10)) == ("▄▄▄", "")
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000))
-def test_whatever_is_there_has_a_bar_and_none_is_longer_than_the_longest(count: int, more: int) -> None:
+def test_every_count_has_a_bar_no_longer_than_the_longest(count: int, more: int) -> None:
     drawn = bar(count, count + more, 8)
     assert (len(drawn) > 0) == (count > 0)
     assert len(drawn) <= 8 == len(bar(more, more, 8))
 
 
-def test_a_span_of_time_is_told_in_its_two_largest_units() -> None:
+def test_duration_shows_its_two_largest_units() -> None:
     spans = [0, 59, 60, 3599, 3600, 12_000, 86_400, 187_200, -90]
     assert [duration(s) for s in spans] == ["0s", "59s", "1m", "59m", "1h00m", "3h20m", "1d0h", "2d4h", "-1m"]
 
@@ -64,11 +64,11 @@ def test_a_span_of_time_is_told_in_its_two_largest_units() -> None:
         (None, Unit.USD, ""),
     ],
 )
-def test_a_number_bears_its_unit_and_words_stay_as_they_are(value: object, unit: Unit, text: str) -> None:
+def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, unit: Unit, text: str) -> None:
     assert measured(value, unit) == text
 
 
-def test_a_price_is_told_to_the_cent_and_below_a_dollar_to_a_hundredth_of_one() -> None:
+def test_price_shows_cents_or_hundredths_of_a_cent_below_a_dollar() -> None:
     prices = [Decimal("187.2567"), Decimal("0.5"), Decimal(0), None]
     assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.00", ""]
 
@@ -83,14 +83,12 @@ def test_a_price_is_told_to_the_cent_and_below_a_dollar_to_a_hundredth_of_one() 
         ("0", "+0.00 USD"),
     ],
 )
-def test_a_gain_is_green_a_loss_red_and_what_rounds_to_nothing_has_neither_sign_nor_color(
-    amount: str, text: str
-) -> None:
+def test_gain_is_green_loss_red_and_zero_plain(amount: str, text: str) -> None:
     assert gain(Decimal(amount), " USD") == text
     assert tinted(Decimal(amount), "") == ""
 
 
-def test_a_noun_is_in_the_number_of_its_count() -> None:
+def test_counted_noun_agrees_with_its_number() -> None:
     assert [counted(n, "position") for n in (0, 1, 1204)] == ["0 positions", "1 position", "1,204 positions"]
     assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
     kinds = ["strategies", "passes", "files of the folder", "list of open orders", "of 2 answers", "slots and claims"]

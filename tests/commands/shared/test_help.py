@@ -12,12 +12,12 @@ from tests.bot import typed
 KNOWN: dict[str, Any] = dict(leaves(program()))
 
 
-def test_every_verb_stands_under_one_purpose() -> None:
+def test_help_lists_every_verb_under_one_purpose() -> None:
     listed = [verb for verbs in PURPOSES.values() for verb in verbs]
     assert sorted(listed) == sorted(KNOWN)
 
 
-def test_the_programs_help_gives_each_verb_one_line_of_80_columns(
+def test_program_help_gives_each_verb_one_line_of_80_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -28,7 +28,7 @@ def test_the_programs_help_gives_each_verb_one_line_of_80_columns(
     assert [line for line in listed if line.endswith("...")] == []
 
 
-def test_on_a_narrow_terminal_what_does_not_fit_moves_under_its_line(
+def test_program_help_wraps_under_its_line_on_a_narrow_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")

@@ -32,7 +32,7 @@ from tradebot.__main__ import main
         ("Run tradebot status. Wait.", "Run tradebot status --state-dir odd; Wait."),
     ],
 )
-def test_a_command_in_a_text_names_the_folder_once(text: str, typed: str) -> None:
+def test_command_in_a_text_names_the_folder_once(text: str, typed: str) -> None:
     hints.aim(["status", "--state-dir=first", "--state-dir", "odd"])
     assert hints.aimed(text) == typed
     assert hints.aimed(hints.aimed(text)) == typed
@@ -47,7 +47,7 @@ def test_the_default_folder_is_not_named_and_one_with_spaces_is_quoted(monkeypat
     assert hints.aimed("tradebot halt") == "tradebot halt --state-dir 'my bots/a'"
 
 
-def test_words_of_a_person_stay_as_they_were_said() -> None:
+def test_quoted_words_of_a_person_are_unchanged() -> None:
     hints.aim(["status", "--state-dir", "odd"])
     said = {"why": "see tradebot status", "rows": [{"fix": "tradebot status"}], "count": 3}
     assert hints.aimed_all(said) == {
@@ -57,7 +57,7 @@ def test_words_of_a_person_stay_as_they_were_said() -> None:
     }
 
 
-def test_the_verbs_that_are_known_here_are_those_of_the_command_line() -> None:
+def test_hints_know_every_verb_of_the_command_line() -> None:
     takes: dict[str, bool] = {}
 
     def look(command: object, name: str) -> None:
@@ -72,7 +72,7 @@ def test_the_verbs_that_are_known_here_are_those_of_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("verb", ["why-no-orders", "status", "trade-once", "halt", "doctor --offline"])
-def test_text_and_document_propose_the_same_commands(verb: str, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_screen_and_document_propose_the_same_commands(verb: str, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*verb.split(), "--state-dir", str(bot.folder)]
     main(words)
     shown = capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_text_and_document_propose_the_same_commands(verb: str, bot: Bot, capsys
     assert "tradebot status\n" not in shown
 
 
-def test_an_error_proposes_what_works_on_the_same_bot(bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_hint_works_on_the_same_bot(bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--state-dir", str(bot.folder)]
     main(["halt", *place])
     assert main(["unhalt", *place]) == 2
@@ -93,7 +93,7 @@ def test_an_error_proposes_what_works_on_the_same_bot(bot: Bot, capsys: pytest.C
     assert main(hint[1:]) == 0
 
 
-def test_the_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started = tmp_path / "bin" / "tradebot"
     started.parent.mkdir()
     started.touch(mode=0o755)

@@ -36,7 +36,7 @@ def read(bot: Bot) -> History:
         return read_history(app)
 
 
-def test_a_bot_that_never_traded_has_its_opening_cash_and_nothing_else(shared_trader: Bot) -> None:
+def test_history_of_a_new_bot_is_its_opening_cash(shared_trader: Bot) -> None:
     past = read(shared_trader)
     assert (past.mode, past.account, past.opening_cash) == ("sandbox", shared_trader.tail(), Decimal(100_000))
     assert (past.fills, past.cash, past.ends, dict(past.sent), past.kept, past.marks) == ((), (), (), {}, {}, {})
@@ -45,7 +45,7 @@ def test_a_bot_that_never_traded_has_its_opening_cash_and_nothing_else(shared_tr
     assert past.at >= past.opened_at
 
 
-def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trader: Bot) -> None:
+def test_history_has_trades_with_their_orders(shared_trader: Bot) -> None:
     bot = shared_trader
     assert bot.json("trade-once")["orders"] >= 1
     assert bot.says("exchange", "tick", "5m").code == 0
@@ -97,7 +97,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
         ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water are not"),
     ],
 )
-def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:
+def test_history_names_a_damaged_money_row(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", change)
     with pytest.raises(DamagedBooksError, match=problem):
@@ -106,7 +106,7 @@ def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot
 
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("change", ["UPDATE trade_notes SET note = 'not mine'", "UPDATE trade_notes SET tags = '['"])
-def test_a_note_that_somebody_else_changed_is_refused_by_name(copy: Bot, change: str) -> None:
+def test_history_names_a_changed_note(copy: Bot, change: str) -> None:
     with closing(SqliteLedger.open(copy.folder)) as books:
         books.note_trade(TradeNote(("flow", "AAPL", NOW), ("kept",), "mine", "ann", NOW))
     edit(copy.folder / "ledger.db", change)
@@ -114,7 +114,7 @@ def test_a_note_that_somebody_else_changed_is_refused_by_name(copy: Bot, change:
         read(copy)
 
 
-def test_books_that_were_made_again_from_their_journal_tell_the_same_past(shared_trader: Bot, tmp_path: Path) -> None:
+def test_history_is_the_same_after_a_rebuild(shared_trader: Bot, tmp_path: Path) -> None:
     whole = Bot(tmp_path / "state", shared_trader._capture)
     shutil.copytree(shared_trader.folder, whole.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
     trade = next(iter(read(whole).kept))
@@ -134,7 +134,7 @@ def test_books_that_were_made_again_from_their_journal_tell_the_same_past(shared
     assert after.kept == {key: replace(kept, best=None, worst=None) for key, kept in before.kept.items()}
 
 
-def test_what_was_adopted_or_given_back_or_held_over_the_new_year_is_told_whole(copy: Bot) -> None:
+def test_history_includes_adopted_returned_and_carried_positions(copy: Bot) -> None:
     december, january = datetime(2026, 12, 31, 15, tzinfo=UTC), datetime(2027, 1, 4, 15, tzinfo=UTC)
     bought = Fill("b", "v1", "AAPL", Side.BUY, Decimal(10), Decimal(20), december)
     theirs = Fill("f", "v2", "MSFT", Side.BUY, Decimal(3), Decimal(50), december)
@@ -161,14 +161,14 @@ def test_what_was_adopted_or_given_back_or_held_over_the_new_year_is_told_whole(
 
 
 @pytest.mark.usefixtures("large")
-def test_an_order_that_cannot_be_read_is_refused_by_name(copy: Bot, shared_trader: Bot) -> None:
+def test_history_names_an_unreadable_order(copy: Bot, shared_trader: Bot) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")
     with pytest.raises(DamagedBooksError, match="row 1 of orders is not as it was written"):
         read(copy)
 
 
-def test_a_price_from_before_a_split_is_not_one_of_the_new_shares(shared_trader: Bot, tmp_path: Path) -> None:
+def test_history_ignores_prices_from_before_a_split(shared_trader: Bot, tmp_path: Path) -> None:
     bot = Bot(tmp_path / "state", shared_trader._capture)
     shutil.copytree(shared_trader.folder, bot.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
     before = read(bot)

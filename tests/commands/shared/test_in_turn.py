@@ -19,7 +19,7 @@ def app(tmp_path: Path) -> Any:
     return SimpleNamespace(turns=Turns(tmp_path), pass_lock=lambda verb, **_: nullcontext())
 
 
-def test_it_ends_at_its_next_request_and_is_not_begun_again(app: Any) -> None:
+def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
     sent = list[str]()
 
     def work() -> None:
@@ -36,6 +36,6 @@ def test_it_ends_at_its_next_request_and_is_not_begun_again(app: Any) -> None:
     assert sent == ["first"]
 
 
-def test_a_pass_that_gives_way_to_nobody_goes_on(app: Any) -> None:
+def test_pass_without_waiting_exits_continues(app: Any) -> None:
     app.turns.ends = lambda: True
     app.turns.give_way()

@@ -42,7 +42,7 @@ def missed(app: Any, job: str) -> list[tuple[str, Reason]]:
     return [(claim.slot, claim.missed) for claim in claims if claim.job == job and claim.missed]
 
 
-def test_what_is_over_has_a_row_with_its_reason_and_what_may_still_begin_has_none(app: Any) -> None:
+def test_missed_slots_have_a_row_with_their_reason(app: Any) -> None:
     app.ledger.claim_slot(Job.FETCH_FLOW, SESSION.date, "open+2m", "cron", at(2))
     for _ in range(2):
         account_for_missed(app, "cron", at(14))
@@ -61,5 +61,5 @@ def test_serve_accounts_for_itself_and_in_the_sandbox_nobody_can_be_late(app: An
     assert entry_grace_s(app) is None
 
 
-def test_entries_by_cron_may_be_as_late_as_those_of_serve(app: Any) -> None:
+def test_entries_by_cron_have_the_same_grace_as_serve(app: Any) -> None:
     assert entry_grace_s(app) == app.settings.serve.grace_s

@@ -24,7 +24,7 @@ def test_symbols_left_out_for_the_same_reason_are_one_entry() -> None:
     assert len(lines) == 3
 
 
-def test_slots_are_one_entry_for_each_reason_and_strategy() -> None:
+def test_waiting_slots_are_grouped_by_reason_and_strategy() -> None:
     missed = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, 420, 300)
     refusals = [StrategyRefusal("momentum", missed, slot=slot) for slot in ("open+5m", "open+10m")]
     lines = shown(*refusals, StrategyRefusal("other", missed, slot="open+5m"))

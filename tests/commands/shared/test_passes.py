@@ -25,7 +25,7 @@ def claimed(app: App, job: Job) -> Call:
     return call
 
 
-def test_a_pass_that_cannot_begin_claims_nothing(new_bot: Bot, tmp_path: Path) -> None:
+def test_pass_that_cannot_begin_claims_no_slot(new_bot: Bot, tmp_path: Path) -> None:
     second_session(new_bot)
     settings = (new_bot.folder / "tradebot.yaml").read_text()
     away = tmp_path / "away.yaml"
@@ -37,7 +37,7 @@ def test_a_pass_that_cannot_begin_claims_nothing(new_bot: Bot, tmp_path: Path) -
     assert new_bot.json("trade-once")["reason"] == "SLOT_TAKEN"
 
 
-def test_a_killed_pass_goes_on_in_its_slot_and_is_no_sign_of_health(new_bot: Bot) -> None:
+def test_killed_pass_resumes_in_its_slot_and_proves_no_health(new_bot: Bot) -> None:
     second_session(new_bot)
     with opened(Options(str(new_bot.folder)), {}) as app:
         now = app.now()
@@ -52,7 +52,7 @@ def test_a_killed_pass_goes_on_in_its_slot_and_is_no_sign_of_health(new_bot: Bot
     assert new_bot.json("evaluate-exits")["reason"] == "SLOT_TAKEN"
 
 
-def test_a_comparison_has_no_record_to_go_on_from_and_gets_a_slot_of_its_own(new_bot: Bot) -> None:
+def test_reconcile_after_a_kill_gets_an_extra_slot(new_bot: Bot) -> None:
     second_session(new_bot)
     with opened(Options(str(new_bot.folder)), {}) as app:
         first = claimed(app, Job.RECONCILE)

@@ -11,12 +11,12 @@ def ask(given: str | None, *, by_hand: bool) -> None:
     confirm("1234", given, what="Ending the halt", command="tradebot unhalt", by_hand=by_hand)
 
 
-def test_the_right_word_on_the_command_line_serves_made_up_money() -> None:
+def test_confirm_option_is_enough_without_real_money() -> None:
     ask("1234", by_hand=False)
 
 
 @pytest.mark.parametrize("given", ["", "123", "1234 ", "yes"])
-def test_any_other_word_is_refused(given: str) -> None:
+def test_wrong_confirmation_is_refused(given: str) -> None:
     with pytest.raises(OperatorError) as refused:
         ask(given, by_hand=False)
     assert refused.value.code is ExitCode.REFUSED
@@ -29,7 +29,7 @@ def test_real_money_needs_a_terminal_whatever_the_command_line_says(given: str |
     assert refused.value.code is ExitCode.USAGE
 
 
-def test_foreign_text_loses_its_control_characters() -> None:
+def test_foreign_text_is_stripped_of_control_characters() -> None:
     assert clean("a\x1b[31mb\r\n\x00c\u202e") == "a [31mb   c "
 
 

@@ -233,7 +233,7 @@ def of(verb: str, printed: list[Printed]) -> list[Printed]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_a_verb_prints_is_what_its_schema_says(verb: str, schema: Any, printed: list[Printed]) -> None:
+def test_documents_match_their_schema(verb: str, schema: Any, printed: list[Printed]) -> None:
     meta.validate(schema)
     validator, found = Draft202012Validator(schema), of(verb, printed)
     assert {each.document["schema"] for each in found} - {"tradebot.error/1"}
@@ -242,9 +242,7 @@ def test_what_a_verb_prints_is_what_its_schema_says(verb: str, schema: Any, prin
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_document_with_one_field_missing_odd_or_too_many_is_none(
-    verb: str, schema: Any, printed: list[Printed]
-) -> None:
+def test_schema_refuses_a_missing_odd_or_extra_field(verb: str, schema: Any, printed: list[Printed]) -> None:
     validator = Draft202012Validator(schema)
     records = {frozenset(each["properties"]) for each in schema["$defs"].values() if "properties" in each}
     newest = {shape_of(document): document for _, document in of(verb, printed)}
@@ -300,7 +298,7 @@ def at(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
-def test_every_kind_of_document_was_seen(printed: list[Printed]) -> None:
+def test_schema_tests_see_every_kind_of_document(printed: list[Printed]) -> None:
     seen = {each.document["schema"] for each in printed}
     assert seen == {f"tradebot.{name}/{VERSIONS.get(name, 1)}" for name in [*DATA, "error"]}
     assert set(DATA) == {verb.replace(" ", "-") for verb in VERBS} | {
@@ -310,7 +308,7 @@ def test_every_kind_of_document_was_seen(printed: list[Printed]) -> None:
     assert refused >= {"fetch-flow", "trade-once", "evaluate-exits"}
 
 
-def test_help_tells_of_it_and_it_needs_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
+def test_schema_option_is_in_help_and_needs_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adopt", "--help"]) == 0
     assert "--schema" in capsys.readouterr().out
     assert main(["--debug", "halt", "--schema"]) == 0

@@ -42,7 +42,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_wrong_command_line_is_answered_in_our_words(
+def test_wrong_command_line_is_explained_with_a_hint(
     line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["tradebot"])
@@ -54,7 +54,7 @@ def test_a_wrong_command_line_is_answered_in_our_words(
     assert following.startswith(f"  next: {hint}")
 
 
-def test_a_near_miss_never_proposes_a_verb_that_acts(
+def test_misspelled_verb_never_suggests_one_that_acts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["tradebot"])

@@ -39,7 +39,7 @@ def form(name: str) -> str:
     return f"{name} {version} {hashlib.sha256(found.encode()).hexdigest()[:12]}"
 
 
-def test_a_documents_fields_change_only_with_its_version() -> None:
+def test_document_fields_change_only_with_the_version() -> None:
     kept = {line.split()[0]: line for line in KEPT.read_text().splitlines()}
     changed = [line for line in map(form, DATA) if kept.get(line.split()[0]) != line]
     assert not changed, "\n".join([ADVICE, *changed])

@@ -70,7 +70,7 @@ def test_the_slot_of_a_pass_outside_the_timetable_is_named_in_the_readers_time()
         show_utc(False)
 
 
-def test_an_override_shows_which_causes_were_accepted_and_as_of_when() -> None:
+def test_note_of_an_override_names_the_accepted_causes_and_time() -> None:
     at = datetime(2026, 11, 16, 16, 2, tzinfo=UTC)
     accepted = Override(frozenset({Reason.DRAWDOWN_REACHED, Reason.DAILY_LOSS_HALT}), at)
     state = TradingStateRecord(TradingState.ACTIVE, "ada", "override: seen", at, override=accepted)

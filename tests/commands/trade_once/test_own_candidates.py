@@ -31,7 +31,7 @@ def accepted(bot: Bot) -> Counter[str]:
     return Counter(event["symbol"] for event in log(bot.url) if event["event"] == "order_accepted")
 
 
-def test_good_lines_are_sent_and_bad_ones_counted_with_their_reasons(bot: Bot, tmp_path: Path) -> None:
+def test_candidates_file_sends_good_lines_and_counts_bad_ones(bot: Bot, tmp_path: Path) -> None:
     second_session(bot)
     found = bot.json("trade-once", "--candidates", file_of(tmp_path, *LINES))
     read = found["submitted"]
@@ -47,14 +47,14 @@ def test_good_lines_are_sent_and_bad_ones_counted_with_their_reasons(bot: Bot, t
     assert accepted(bot) == {"AAPL": 1, "MSFT": 1}
 
 
-def test_the_bad_lines_are_kept_as_an_event(bot: Bot) -> None:
+def test_bad_candidate_lines_are_kept_as_an_event(bot: Bot) -> None:
     events = [json.loads(line) for line in (bot.folder / "system_events.jsonl").read_text().splitlines()]
     (event,) = [event for event in events if event["subsystem"] == "candidates"]
     assert (event["event_type"], event["details"]["bad"]) == ("lines_refused", "2")
     assert "5: score_missing (score is required)" in event["details"]["first"]
 
 
-def test_the_same_file_runs_once_in_a_slot_and_another_one_beside_it(bot: Bot, tmp_path: Path) -> None:
+def test_candidates_file_runs_once_in_a_slot_beside_another(bot: Bot, tmp_path: Path) -> None:
     again = bot.json("trade-once", "--candidates", file_of(tmp_path, *LINES))
     assert again["reason"] == "SLOT_TAKEN"
     other = bot.json("trade-once", "--candidates", file_of(tmp_path, LINES[0], LINES[2]))
@@ -63,7 +63,7 @@ def test_the_same_file_runs_once_in_a_slot_and_another_one_beside_it(bot: Bot, t
     assert bot.json("trade-once")["submitted"] is None
 
 
-def test_what_was_sent_becomes_the_bots_own_and_is_closed_by_its_exits(bot: Bot) -> None:
+def test_position_from_own_candidates_is_closed_by_exits(bot: Bot) -> None:
     bot.says("exchange", "tick", "5m")
     assert bot.says("reconcile").code == 0
     held = {row["symbol"]: row["strategy"] for row in bot.json("status")["positions"]}
@@ -72,7 +72,7 @@ def test_what_was_sent_becomes_the_bots_own_and_is_closed_by_its_exits(bot: Bot)
     assert {"AAPL", "MSFT"} <= looked_at
 
 
-def test_standard_input_is_read_and_a_dry_run_leaves_nothing(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_from_stdin_in_a_dry_run_leave_nothing(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     line = json.dumps({"symbol": "NVDA", "side": "buy", "score": 0.9, "at": "2026-11-17T14:00:00Z"})
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
     before = bot.json("status")["looked_at"]
@@ -81,7 +81,7 @@ def test_standard_input_is_read_and_a_dry_run_leaves_nothing(bot: Bot, monkeypat
     assert bot.json("status")["looked_at"] == before
 
 
-def test_a_person_sees_what_was_read_without_control_characters(bot: Bot, tmp_path: Path) -> None:
+def test_screen_shows_candidates_without_control_characters(bot: Bot, tmp_path: Path) -> None:
     shown = bot.says("trade-once", "--dry-run", "--candidates", file_of(tmp_path, *LINES)).out
     assert "candidates.jsonl = 3 candidates + 1 duplicate + 2 bad lines" in shown.replace("\n", " ")
     assert "line 5: score_missing: score is required" in shown
@@ -96,17 +96,17 @@ def test_a_person_sees_what_was_read_without_control_characters(bot: Bot, tmp_pa
         ((LINES[0] | {"strategy": "flow"},), "reserved_strategy (strategy flow already trades here on its own)"),
     ],
 )
-def test_nothing_is_traded_where_nothing_can_be_read(bot: Bot, tmp_path: Path, lines: Any, words: str) -> None:
+def test_unreadable_candidates_trade_nothing(bot: Bot, tmp_path: Path, lines: Any, words: str) -> None:
     said = bot.says("trade-once", "--candidates", file_of(tmp_path, *lines))
     assert said.code == 2
     assert words in said.err
 
 
-def test_a_missing_file_is_named(bot: Bot, tmp_path: Path) -> None:
+def test_missing_candidates_file_is_named(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("trade-once", "--candidates", str(tmp_path / "none.jsonl"))
     assert (said.code, "can't be read: No such file or directory" in said.err) == (2, True)
 
 
-def test_what_fails_while_it_is_read_is_told_of_the_input(bot: Bot) -> None:
+def test_failure_while_reading_candidates_names_the_input(bot: Bot) -> None:
     said = bot.says("trade-once", "--candidates", "/proc/self/mem")
     assert (said.code, "/proc/self/mem can't be read: Input/output error" in said.err) == (2, True)

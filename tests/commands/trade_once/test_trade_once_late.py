@@ -6,9 +6,7 @@ from commands.shared import missed
 from tests.bot import Bot
 
 
-def test_a_late_entry_is_refused_and_its_slot_is_written_as_missed(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("fetch-flow").code == 0
     assert trader.says("exchange", "tick", "4m").code == 0

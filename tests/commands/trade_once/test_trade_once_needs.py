@@ -4,7 +4,7 @@ from tests.accepting import accept
 from tests.bot import Bot
 
 
-def test_entries_that_need_flow_are_refused_until_it_was_fetched_and_use_no_slot(trader: Bot) -> None:
+def test_entries_that_need_flow_are_refused_before_the_fetch_without_using_the_slot(trader: Bot) -> None:
     with (trader.folder / "tradebot.yaml").open("a") as file:
         file.write("timetable: {trade-once: {when: every 5m from open+2m until close-15m, needs: [flow]}}\n")
     accept(trader.folder)

@@ -62,7 +62,7 @@ def shown(report: Report) -> str:
     return " ".join(screen.export_text().split())
 
 
-def test_a_strategy_is_asked_in_its_slot_once_whatever_passes_follow(trader: Bot) -> None:
+def test_strategy_with_own_times_is_asked_once_per_slot(trader: Bot) -> None:
     strategy = Clocked()
     assert entries(trader, strategy).orders == 2
     assert (strategy.asked, accepted(trader)) == (["open+25m"], ["AAPL", "MSFT"])
@@ -80,9 +80,7 @@ def test_a_strategy_is_asked_in_its_slot_once_whatever_passes_follow(trader: Bot
     assert strategy.asked == ["open+25m", "open+45m"]
 
 
-def test_a_killed_pass_leaves_its_slot_to_the_next_one_which_sends_what_is_left(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     class KilledError(BaseException):
         """Stands for a kill."""
 
@@ -106,7 +104,7 @@ def test_a_killed_pass_leaves_its_slot_to_the_next_one_which_sends_what_is_left(
     assert entries(trader, strategy, force_slot=True).candidates == 0
 
 
-def test_the_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
+def test_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
     strategy = Clocked()
     with asking(trader, strategy) as app:
         before = schedule.run(app, 1, None)
@@ -125,7 +123,7 @@ def test_the_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
     assert trader.json("schedule")["strategies"] == []
 
 
-def test_the_schedule_of_a_month_loads_the_calendar_that_it_needs(trader: Bot) -> None:
+def test_schedule_of_monthly_times_loads_enough_calendar(trader: Bot) -> None:
     strategy = Clocked()
     strategy.times = "first session of month at open+5m for 3 sessions"
     with asking(trader, strategy) as app:

@@ -40,7 +40,7 @@ def shown(reason: Reason, *cycles: CycleRecord) -> list[str]:
 EQUAL = [waits(symbol, 1080.0) for symbol in ("NVDA", "AAPL", "MSFT", "AMD")]
 
 
-def test_equal_rows_are_one_line_and_only_passes_with_such_a_candidate_count() -> None:
+def test_equal_refusals_are_one_line_counting_their_passes() -> None:
     assert shown(Reason.COOLDOWN, cycle(NOW, *EQUAL), cycle(LATER, waits("KO", 1799.0)), cycle(LATER))[2:] == [
         "5 candidates were refused for this reason, in 2 of 3 passes",
         "symbol           time ET           gate         observed   limit    off by",
@@ -49,7 +49,7 @@ def test_equal_rows_are_one_line_and_only_passes_with_such_a_candidate_count() -
     ]
 
 
-def test_up_to_three_symbols_of_a_line_are_all_named() -> None:
+def test_line_of_refusals_names_up_to_three_symbols() -> None:
     assert shown(Reason.COOLDOWN, cycle(NOW, *EQUAL[:3]))[4].startswith("AAPL, MSFT, NVDA  ")
 
 
@@ -60,7 +60,7 @@ def test_a_document_has_exact_numbers_where_a_screen_rounds_them() -> None:
     assert [(each["observed"], each["limit"]) for each in (row, miss)] == 2 * [("1234.56789", 1800)]
 
 
-def test_the_remedy_is_that_of_the_nearest_candidate() -> None:
+def test_remedy_is_that_of_the_nearest_candidate() -> None:
     without = [waits(symbol, 0, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL) for symbol in ("AAPL", "MSFT")]
     one = waits("AMD", 1, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL)
     assert of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without)]).remedy == FROM_NOTHING
@@ -68,12 +68,12 @@ def test_the_remedy_is_that_of_the_nearest_candidate() -> None:
 
 
 @pytest.mark.parametrize("name", ["score", "Score", " SCORE "])
-def test_a_gate_may_be_named_that_gave_one_reason(name: str) -> None:
+def test_reason_option_accepts_a_gate_with_one_reason(name: str) -> None:
     low = waits("AAPL", 0.1, Gate.SCORE, Reason.SCORE_BELOW_MIN)
     assert of_reason.reason_of(name, [cycle(NOW, low, *EQUAL)]) is Reason.SCORE_BELOW_MIN
 
 
-def test_a_gate_that_gave_several_reasons_names_them_all_and_one_that_gave_none_says_so() -> None:
+def test_reason_option_lists_the_reasons_of_a_gate_with_several_or_none() -> None:
     stale = waits("AAPL", 901.0, Gate.FLOW_FRESH, Reason.FLOW_STALE)
     ahead = waits("MSFT", -6.0, Gate.FLOW_FRESH, Reason.FLOW_FROM_FUTURE)
     with pytest.raises(OperatorError, match="gate flow_fresh gave more than one reason in the 1 pass") as several:

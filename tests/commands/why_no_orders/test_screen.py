@@ -18,7 +18,7 @@ SHOWN = [
 
 
 @pytest.mark.parametrize(("score", "coverage", "line"), SHOWN)
-def test_a_want_without_a_score_is_told_without_one(score: float | None, coverage: float | None, line: str) -> None:
+def test_candidate_without_a_score_is_shown_without_one(score: float | None, coverage: float | None, line: str) -> None:
     seen = (NOW, "open+22m", 1, "buy", score, coverage, Decimal("233.59"), (), (), "OPPOSITE_SIDE")
     way = SymbolWhy("AAPL", "momentum", {}, *seen, "Another strategy holds it.", "Set strategies.NAME.x", None, None)
     console = Console(file=io.StringIO(), width=160)

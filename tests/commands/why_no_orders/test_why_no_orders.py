@@ -27,7 +27,7 @@ def traded(bot: Bot) -> Bot:
     return bot
 
 
-def test_without_a_pass_the_verdict_is_unknown(bot: Bot) -> None:
+def test_why_no_orders_without_a_pass_is_unknown(bot: Bot) -> None:
     assert bot.shown("why-no-orders") == (
         "UNKNOWN  Nothing is on record: trade-once hasn't run.\nNext: tradebot trade-once"
     )
@@ -35,7 +35,7 @@ def test_without_a_pass_the_verdict_is_unknown(bot: Bot) -> None:
     assert not (bot.folder / "facts.db").exists(), "looking made a file"
 
 
-def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
+def test_why_no_orders_in_a_closed_session_is_idle(bot: Bot) -> None:
     bot.says("trade-once")
     assert bot.shown("why-no-orders") == (
         "IDLE BY DESIGN  Each pass ended at MARKET_CLOSED: The session is closed.\n"
@@ -48,7 +48,7 @@ def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
     )
 
 
-def test_a_symbol_is_told_that_the_pass_was_refused_as_a_whole(bot: Bot) -> None:
+def test_symbol_of_a_refused_pass_says_so(bot: Bot) -> None:
     way = bot.json("why-no-orders", "AAPL")
     assert (way["reason"], way["sentence"]) == (
         "MARKET_CLOSED",
@@ -56,7 +56,7 @@ def test_a_symbol_is_told_that_the_pass_was_refused_as_a_whole(bot: Bot) -> None
     )
 
 
-def test_a_pass_with_orders_is_no_finding_and_its_funnel_adds_up(traded: Bot) -> None:
+def test_pass_with_orders_is_no_finding_and_its_funnel_adds_up(traded: Bot) -> None:
     said = traded.says("why-no-orders", "--json")
     seen = said.data["explanation"]["funnel"]
     assert (said.code, said.data["explanation"]["verdict"]) == (0, "traded")
@@ -64,7 +64,7 @@ def test_a_pass_with_orders_is_no_finding_and_its_funnel_adds_up(traded: Bot) ->
     assert all(row["meaning"] == REASONS[Reason(row["reason"])].meaning for row in seen["reasons"])
 
 
-def test_a_symbol_is_shown_its_way_through_every_gate_in_the_order_of_asking(traded: Bot) -> None:
+def test_symbol_shows_every_gate_in_order(traded: Bot) -> None:
     way = traded.json("why-no-orders", "aapl")
     asked = [Gate(decision["gate"]) for decision in way["decisions"]]
     assert asked == [gate for gate in Gate if gate in asked]
@@ -78,14 +78,14 @@ def test_a_symbol_is_shown_its_way_through_every_gate_in_the_order_of_asking(tra
     assert re.search(r"\nsession \(clocks apart\) +PASS +0 s +60 s\n", shown)
 
 
-def test_a_span_holds_every_pass_of_it(traded: Bot) -> None:
+def test_span_covers_all_its_passes(traded: Bot) -> None:
     every = traded.json("why-no-orders", "--last", "50")["explanation"]["funnel"]["passes"]
     session = traded.json("why-no-orders", "--since", "session")["explanation"]["funnel"]["passes"]
     hour = traded.json("why-no-orders", "--since", "1h")["explanation"]["funnel"]["passes"]
     assert (every, session, hour) == (2, 1, 1)
 
 
-def test_an_unknown_symbol_is_an_error_that_names_the_nearest(traded: Bot) -> None:
+def test_unknown_symbol_is_refused_with_the_nearest(traded: Bot) -> None:
     said = traded.says("why-no-orders", "APL")
     assert said.code == 2
     assert said.err == (
@@ -100,7 +100,7 @@ def test_a_span_that_cannot_be_read_is_a_usage_error(traded: Bot, span: str) -> 
     assert traded.says("why-no-orders", *span.split()).code == 2
 
 
-def test_a_halt_that_came_later_is_mentioned_and_one_that_ended_too(traded: Bot) -> None:
+def test_later_halt_and_an_ended_one_are_mentioned(traded: Bot) -> None:
     traded.says("halt", "--reason", "red \x1b[31m[red]ink")
     assert "Since then: Trading is halted now" in traded.shown("why-no-orders")
     assert "\x1b" not in traded.says("why-no-orders").out + traded.says("status").out
@@ -112,7 +112,7 @@ def test_a_halt_that_came_later_is_mentioned_and_one_that_ended_too(traded: Bot)
     assert "Since then: That halt has ended" in traded.shown("why-no-orders")
 
 
-def test_it_answers_without_an_exchange_and_loads_nothing_heavy(traded: Bot, tmp_path: Path) -> None:
+def test_why_no_orders_needs_no_exchange_and_imports_nothing_heavy(traded: Bot, tmp_path: Path) -> None:
     shutil.copytree(traded.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("exchange"))
     code = (
         "import sys; from tradebot.__main__ import main; main();"
@@ -131,7 +131,7 @@ def test_a_reader_who_went_away_is_no_error(traded: Bot) -> None:
     assert (first.startswith("AAPL"), code in ("0", "10"), done.stderr) == (True, True, "")
 
 
-def test_damaged_facts_lose_the_explanation_and_nothing_else(traded: Bot) -> None:
+def test_damaged_facts_lose_only_the_explanation(traded: Bot) -> None:
     (traded.folder / "facts.db").write_bytes(b"no facts" * 100)
     for name in ("facts.db-wal", "facts.db-shm"):
         (traded.folder / name).unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def test_damaged_facts_lose_the_explanation_and_nothing_else(traded: Bot) -> Non
     assert traded.says("status").code == 0
 
 
-def test_what_to_type_never_repeats_a_code_that_is_none(traded: Bot) -> None:
+def test_remedy_does_not_repeat_an_unknown_reason(traded: Bot) -> None:
     said = traded.says("why-no-orders", "AAPL", "--reason", "SPREDD_WIDE")
     assert (said.code, "SPREDD_WIDE" in said.err.partition("next:")[2]) == (2, False)
     said = traded.says("why-no-orders", "AAPL", "--reason", "halted")
