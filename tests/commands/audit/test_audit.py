@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ def item(data: Any, name: str) -> Any:
 
 def findings(data: Any) -> dict[str, str]:
     return {row["subject"]: row["next"] for row in data["findings"]}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the books and switches of a state folder; what SQLite keeps beside an open file comes and goes."""
-    names = ("ledger.db", "journal.jsonl", "facts.db", "ARMED", "HALT", "system_events.jsonl", "state.id")
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
 
 
 def test_audit_of_a_new_bot_calls_nothing_ok_without_evidence(bot: Bot) -> None:
@@ -78,14 +71,6 @@ def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> No
     found = item(bot.json("audit"), "ledger against broker")
     assert found["state"] == "OK"
     assert sent == 0 or "to apply in the next pass" in found["found"]
-
-
-def test_audit_changes_nothing_online_or_offline(bot: Bot) -> None:
-    bot.says("reconcile")
-    before = contents(bot.folder)
-    bot.says("audit")
-    bot.says("audit", "--offline", "--since", "2h")
-    assert contents(bot.folder) == before
 
 
 def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> None:

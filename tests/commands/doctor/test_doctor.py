@@ -29,6 +29,12 @@ NOT_NEEDED_OFFLINE = ("alpaca", "requests", "pandas", "exchange_calendars", "uvi
 Hurt = Callable[[Path], object]
 
 
+def told(bot: Bot, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Return the exit code and the rows by subject, without asking anybody unless other arguments say so."""
+    said = bot.says("doctor", *(arguments or ("--offline",)), "--json")
+    return said.code, {row["subject"]: row for row in said.data["judgments"]}
+
+
 def rows(bot: Bot, *arguments: str) -> dict[str, dict[str, Any]]:
     return {row["subject"]: row for row in bot.json("doctor", *arguments)["judgments"]}
 
@@ -151,15 +157,6 @@ def test_doctor_order_twice_at_one_moment_makes_two_orders(bot: Bot) -> None:
     assert [row["state"] for row in bot.json("doctor", "--order")["judgments"][-2:]] == ["OK", "OK"]
 
 
-def test_doctor_changes_no_file(bot: Bot) -> None:
-    def kept() -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in bot.folder.iterdir() if path.is_file()}
-
-    before = kept()
-    assert bot.says("doctor").code == 0
-    assert kept() == before
-
-
 def test_doctor_names_other_processes_on_the_folder(bot: Bot) -> None:
     with lock.hold_all(bot.folder, "a test"):
         found = rows(bot, "--offline")["second instance"]
@@ -183,24 +180,10 @@ def test_doctor_refuses_order_with_offline(bot: Bot) -> None:
     assert bot.says("doctor", "--offline", "--order").code == 2
 
 
-def no_ledger(folder: Path) -> None:
-    (folder / "ledger.db").unlink()
-
-
 def other_ledger(folder: Path) -> None:
     with sqlite3.connect(folder / "ledger.db") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-
-
-def broken_chain(folder: Path) -> None:
-    path = folder / "journal.jsonl"
-    path.write_text(path.read_text().replace('"cash"', '"Cash"', 1))
-
-
-def short_journal(folder: Path) -> None:
-    path = folder / "journal.jsonl"
-    path.write_text(path.read_text().splitlines(keepends=True)[0])
 
 
 def dangling(folder: Path) -> None:
@@ -213,72 +196,54 @@ def replaced_by_folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize(
-    ("name", "hurt", "says"),
-    [
-        ("state", lambda folder: (folder / "state.id").write_text("{"), "is damaged"),
-        ("state", no_ledger, "the books are lost, not new"),
-        ("ledger", other_ledger, "was written by another version"),
-        ("journal", broken_chain, "is broken at record 2"),
-        ("journal", short_journal, "ends before record"),
-        ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
-        ("halts", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
-        ("config", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
-        ("config", dangling, "a link that leads nowhere"),
-        ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
-        ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
-        ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
-        (
-            "plans",
-            lambda folder: ((folder / "plans").rename(folder / ".p"), (folder / "plans").touch()),
-            "not a folder",
-        ),
-    ],
-)
-def test_doctor_fails_what_is_damaged_with_a_fix_and_leaves_it_alone(
-    copy: Bot, name: str, hurt: Hurt, says: str
+def entered(folder: Path) -> None:
+    folder.chmod(0o711)
+    (folder / "ledger.db").chmod(0o620)
+
+
+def no_plans(folder: Path) -> None:
+    (folder / "plans").rename(folder / ".p")
+    (folder / "plans").touch()
+
+
+DAMAGE: list[tuple[str, str, str, Hurt]] = [
+    ("state", "FAILED", "is damaged", lambda folder: (folder / "state.id").write_text("{")),
+    ("state", "FAILED", "the books are lost, not new", lambda folder: (folder / "ledger.db").unlink()),
+    ("ledger", "FAILED", "was written by another version", other_ledger),
+    ("config", "FAILED", "did you mean limits", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}")),
+    ("config", "FAILED", "a link that leads nowhere", dangling),
+    ("permissions", "FAILED", "change ledger.db", entered),
+    ("strategies", "FAILED", "gone is", lambda at: (at / "tradebot.yaml").write_text("strategies: {gone: {}}")),
+    ("events", "FAILED", "is not a file", lambda folder: replaced_by_folder(folder / "system_events.jsonl")),
+    ("plans", "FAILED", "not a folder", no_plans),
+    ("permissions", "DEGRADED", "other users can read", lambda folder: folder.chmod(0o755)),
+    ("halts", "DEGRADED", "REDUCE_ONLY", lambda folder: (folder / "HALT").touch()),
+    ("config", "DEGRADED", "without a sector", lambda at: (at / "tradebot.yaml").write_text("universe: [ZZZ]")),
+    ("events", "DEGRADED", "1 of 1 line can't be", lambda at: (at / "system_events.jsonl").write_text("torn\n")),
+]
+"""What `health` doesn't judge, or not by these faults; its own tests ask every judging verb about the books."""
+
+
+@pytest.mark.parametrize(("name", "state", "says", "hurt"), DAMAGE)
+def test_doctor_finds_damage_with_a_fix_and_leaves_it_alone(
+    copy: Bot, name: str, state: str, says: str, hurt: Hurt
 ) -> None:
     hurt(copy.folder)
-    said = copy.says("doctor", "--offline", "--json")
-    found = {row["subject"]: row for row in said.data["judgments"]}
-    assert (said.code, found[name]["state"]) == (10, "FAILED")
+    code, found = told(copy)
+    assert (code, found[name]["state"]) == (10 if state == "FAILED" else 0, state)
     assert says in found[name]["found"]
     assert found[name]["next"]
-    failed = [row for row in said.data["judgments"] if row["state"] == "FAILED"]
-    assert name in [row["subject"] for row in failed]
     # What nobody can read without the ledger has failed with it.
-    assert {row["found"] for row in failed} == {found[name]["found"]}
+    assert {row["found"] for row in found.values() if row["state"] == "FAILED"} <= {found[name]["found"]}
     assert list(copy.folder.glob("*.damaged*")) == []
 
 
 def test_folder_writable_by_others_fails_state_and_permissions(copy: Bot) -> None:
     copy.folder.chmod(0o777)
-    said = copy.says("doctor", "--offline", "--json")
-    failed = {row["subject"]: (row["found"], row["next"]) for row in said.data["judgments"] if row["state"] == "FAILED"}
-    assert (said.code, set(failed)) == (10, {"state", "permissions"})
-    assert failed["state"][1].startswith(f"chmod go-w {copy.folder}")
-    assert "other users can change" in failed["permissions"][0]
-
-
-@pytest.mark.parametrize(
-    ("name", "hurt", "says"),
-    [
-        ("permissions", lambda folder: folder.chmod(0o755), "other users can read"),
-        ("halts", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
-        ("config", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "without a sector"),
-        (
-            "events",
-            lambda folder: (folder / "system_events.jsonl").write_text("torn\n"),
-            "1 of 1 line can't be read as an event",
-        ),
-    ],
-)
-def test_doctor_warns_without_failing(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
-    hurt(copy.folder)
-    said = copy.says("doctor", "--offline", "--json")
-    found = {row["subject"]: row for row in said.data["judgments"]}
-    assert (said.code, found[name]["state"]) == (0, "DEGRADED")
-    assert says in found[name]["found"]
+    code, found = told(copy)
+    assert (code, {name for name, row in found.items() if row["state"] == "FAILED"}) == (10, {"state", "permissions"})
+    assert found["state"]["next"].startswith(f"chmod go-w {copy.folder}")
+    assert "other users can change" in found["permissions"]["found"]
 
 
 def test_strategy_that_raises_fails_online_and_is_only_looked_up_offline(
@@ -310,10 +275,8 @@ def test_matching_paper_keys_are_named_but_never_shown(paper: Bot) -> None:
 def test_missing_flow_key_fails_and_no_made_up_flow_replaces_it(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("UW_API_KEY", "ALPACA_KEY"):
         monkeypatch.delenv(name)
-    said = paper.says("doctor", "--json")
-    found = {row["subject"]: row for row in said.data["judgments"]}
-    assert said.code == 10
-    assert (found["flow key"]["state"], found["keys"]["state"]) == ("FAILED", "FAILED")
+    code, found = told(paper, "--json")
+    assert (code, found["flow key"]["state"], found["keys"]["state"]) == (10, "FAILED", "FAILED")
     assert "NOT CONFIGURED" in found["flow key"]["found"]
     assert "the bot never uses made-up flow instead" in found["flow key"]["next"]
     # Without keys nobody is asked.
@@ -367,14 +330,10 @@ def test_doctor_order_is_refused_with_real_money_or_in_shadow(
 def test_doctor_order_is_not_placed_while_halted(bot: Bot) -> None:
     bot.says("halt", "--reason", "test")
     before = log(bot.url)
-    said = bot.says("doctor", "--order", "--json")
-    found = {row["subject"]: row for row in said.data["judgments"]}
-    assert said.code == 10
-    assert (found["halts"]["state"], found["order"]["state"], found["cancel"]["state"]) == (
-        "DEGRADED",
-        "FAILED",
-        "SKIPPED",
-    )
+    code, found = told(bot, "--order")
+    assert (code, [found[name]["state"] for name in ("halts", "order", "cancel")]) == (
+        10, ["DEGRADED", "FAILED", "SKIPPED"]
+    )  # fmt: skip
     assert "HALTED" in found["order"]["found"]
     assert log(bot.url) == before
 
@@ -383,9 +342,7 @@ def test_doctor_without_a_state_checks_the_machine_and_proposes_init(
     bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = bot.says("doctor", "--state-dir", "nothing", "--json")
-    rows = {row["subject"]: row for row in said.data["judgments"]}
-    assert (said.code, rows["state"]["state"]) == (10, "FAILED")
-    assert rows["state"]["next"].startswith("tradebot init --state-dir nothing")
-    assert len(rows) > 3
+    code, found = told(bot, "--state-dir", "nothing")
+    assert (code, found["state"]["state"], len(found) > 3) == (10, "FAILED", True)
+    assert found["state"]["next"].startswith("tradebot init --state-dir nothing")
     assert not (tmp_path / "nothing").exists()
