@@ -31,6 +31,22 @@ HEADERS = [
 SUBSYSTEMS = frozenset(kind.subsystem for kind in EventKind)
 
 
+def _metrics(looked: Looked, accept: str) -> Answer:
+    from commands.serve.web_metrics import metrics
+
+    return metrics(looked, accept)
+
+
+LOOKED: Mapping[str, Callable[[Looked, str], Answer]] = {
+    "/readyz": lambda looked, accept: readyz(looked),
+    "/health": lambda looked, accept: health(looked),
+    "/metrics": _metrics,
+}
+"""The pages that are answered by a look at everything."""
+PROCESS, EVENTS = "/healthz", "/system-events"
+PAGES = (PROCESS, *LOOKED, EVENTS)
+
+
 class AskedWronglyError(ValueError):
     """A question that isn't understood; its text says why."""
 
@@ -46,13 +62,6 @@ class Pages:
         self._process = process
         self._look = look
         self._one_at_a_time = threading.Lock()
-        self._routes: Mapping[str, Callable[[str, str], Answer]] = {
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/health": self._health,
-            "/metrics": self._metrics,
-            "/system-events": self._system_events,
-        }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
@@ -71,31 +80,18 @@ class Pages:
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered")
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a question has no body")
-        route = self._routes.get(str(environ.get("PATH_INFO", "")))
-        if route is None:
-            return _refusal(HTTPStatus.NOT_FOUND, f"ask for one of {', '.join(self._routes)}")
+        path, query = str(environ.get("PATH_INFO", "")), str(environ.get("QUERY_STRING", ""))
+        if path not in PAGES:
+            return _refusal(HTTPStatus.NOT_FOUND, f"ask for one of {', '.join(PAGES)}")
         try:
-            return route(str(environ.get("QUERY_STRING", "")), str(environ.get("HTTP_ACCEPT", "")))
+            if path == EVENTS:
+                return self._system_events(query)
+            _parameters(query, ())
+            if path == PROCESS:
+                return healthz(self._process(), datetime.now(UTC))
+            return self._looked(lambda looked: LOOKED[path](looked, str(environ.get("HTTP_ACCEPT", ""))))
         except AskedWronglyError as wrong:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
-
-    def _healthz(self, query: str, accept: str) -> Answer:
-        _parameters(query, ())
-        return healthz(self._process(), datetime.now(UTC))
-
-    def _readyz(self, query: str, accept: str) -> Answer:
-        _parameters(query, ())
-        return self._looked(readyz)
-
-    def _health(self, query: str, accept: str) -> Answer:
-        _parameters(query, ())
-        return self._looked(health)
-
-    def _metrics(self, query: str, accept: str) -> Answer:
-        from commands.serve.web_metrics import metrics
-
-        _parameters(query, ())
-        return self._looked(lambda looked: metrics(looked, accept))
 
     def _looked(self, answer: Callable[[Looked], Answer]) -> Answer:
         """Look at everything and answer; say that it is unknown if that takes too long."""
@@ -106,7 +102,7 @@ class Pages:
         finally:
             self._one_at_a_time.release()
 
-    def _system_events(self, query: str, accept: str) -> Answer:
+    def _system_events(self, query: str) -> Answer:
         """Return the last events, those of a subsystem, of a severity and about a symbol if that is asked."""
         wanted = _parameters(query, ("subsystem", "severity", "symbol", "last"))
         wanted["severity"] = wanted.get("severity", "").upper()

@@ -42,13 +42,8 @@ def show(console: "Console", data: "Why") -> None:
     answer = data.explanation
     style = VERDICT_STYLE[answer.verdict]
     console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
-    console.print(f"Next: {answer.remedy}", markup=False)
-    if answer.then:
-        console.print(f"Then: {answer.then}", markup=False)
-    if data.now:
-        console.print(f"Since then: {data.now}", markup=False)
-    if data.left_out and data.left_out != answer.sentence:
-        console.print(f"Left out: {data.left_out}", markup=False)
+    left_out = data.left_out if data.left_out != answer.sentence else None
+    _advice(console, {"Next": answer.remedy, "Then": answer.then, "Since then": data.now, "Left out": left_out})
     if data.last_at and data.first_at:
         span = f"the pass at {when(data.last_at)}, slot {slot_for_reader(data.last_slot or '', data.last_at)}"
         if answer.funnel.passes > 1:
@@ -60,6 +55,13 @@ def show(console: "Console", data: "Why") -> None:
     _missed(console, data)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
+
+
+def _advice(console: "Console", lines: Mapping[str, str | None]) -> None:
+    """Print what to do and what has changed, a line for each that there is."""
+    for heading, said in lines.items():
+        if said:
+            console.print(f"{heading}: {said}", markup=False)
 
 
 def _missed(console: "Console", data: "Why") -> None:
@@ -109,13 +111,9 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     """Print one symbol's score and every gate's answer."""
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
-    console.print(f"Next: {way.remedy.replace('NAME', way.strategy or 'NAME')}", markup=False)
-    if way.then:
-        console.print(f"Then: {way.then}", markup=False)
-    if way.now:
-        console.print(f"Since then: {way.now}", markup=False)
-    if way.left_out and way.left_out != way.sentence:
-        console.print(f"Left out: {way.left_out}", markup=False)
+    remedy = way.remedy.replace("NAME", way.strategy or "NAME")
+    left_out = way.left_out if way.left_out != way.sentence else None
+    _advice(console, {"Next": remedy, "Then": way.then, "Since then": way.now, "Left out": left_out})
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)
