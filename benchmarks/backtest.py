@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from importlib.metadata import EntryPoint
@@ -29,6 +29,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.app.settings import Settings, load, shipped
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.app.backtest.assembly import Assembled

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -31,6 +30,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.signals.kinds import kind_of, market_tide
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -38,6 +37,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.outlook import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.values import replace
 
 RUNS = sized(7, 1)
 BOUNDS_MS: dict[int, int | None] = sized({5: None, 50: None, 500: 100}, {2: None})
@@ -50,7 +50,7 @@ class Reading(PriceRule):
 
     reason = Reason.STOP_LOSS
     column = "reads"
-    reads: ClassVar[frozenset[str]] = frozenset(Outlook.__dataclass_fields__)
+    reads: ClassVar[frozenset[str]] = frozenset(Outlook.__struct_fields__)
 
     def measure(self, held: Held, price: Decimal) -> Measure:
         """Keep the position."""

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +33,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World

@@ -61,7 +61,6 @@ def cpu_s(pid: int) -> float:
 
 def measure_cycle(size: int) -> Measured:
     """Score a universe and run a pass of entries over it, recording both on the disk; return seconds."""
-    from dataclasses import replace
     from datetime import timedelta
 
     from benchmarks import cycle
@@ -70,6 +69,7 @@ def measure_cycle(size: int) -> Measured:
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.desk.scoring import score
     from tradebot.model.record import CycleRecord, Job
+    from tradebot.model.values import replace
     from tradebot.ports.world import Call
 
     class Recorded(cycle.LoadedFacts):

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.world import Call, World
 

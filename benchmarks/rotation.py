@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
 from benchmarks.support.sizes import sized
+from tradebot.model.values import replace
 from tradebot.strategies.rotation import RotationStrategy
 from tradebot.timetable.moving import SESSIONS_OF_MONTH, in_session_of_month
 from tradebot.timetable.own_clock import parse

@@ -3,12 +3,12 @@
 Nothing here can send an order, because no OrderPort is ever created.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.completing import strangers
 from commands.shared.drawing import usd
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tradebot.reconciliation.reconcile import Reconciled
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """A position that was marked as known or taken over: signed shares, and the broker's average price in USD.
 
     `findings` counts what still differs between books and broker. `closes` names the exit rule that the broker's last

@@ -1,10 +1,10 @@
 """`tradebot backup`: make a verified copy of the ledger and the journal. Each session gets one when it ends."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import Report, on_bot
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 BY_HAND = "by-hand"
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """One verified copy: the last record of its journal, how many intents and fills it holds, its size in bytes."""
 
     name: str
@@ -31,16 +30,14 @@ class Copy:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Damaged:
+class Damaged(Struct, frozen=True):
     """A backup that can't be restored, and why."""
 
     name: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Backups:
+class Backups(Struct, frozen=True):
     """The backup just made (None if only a list was requested), and the names of all backups, newest first.
 
     `damaged` lists the backups that can no longer be restored.

@@ -4,11 +4,11 @@ Typer writes and installs the scripts. This verb explains how, and prints a scri
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.hints import invoked_as
 from commands.shared.plain import clean
@@ -28,8 +28,7 @@ SHELLS = {
 """The supported shells, each with the command that loads its completion script into a running shell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """A shell's script, and the commands that load it into this shell and into every new one.
 
     `always` must be typed in that shell, because Typer installs for the one in which it runs.

@@ -2,10 +2,10 @@
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean, document, say
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
@@ -22,8 +22,7 @@ POLL_S = 0.25
 STYLE = {"INFO": "default", "WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(Struct, frozen=True):
     """The last events, oldest first; `unreadable` counts lines that can't be parsed."""
 
     events: "tuple[SystemEvent, ...]"

@@ -1,12 +1,12 @@
 """`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't asked."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
@@ -30,8 +30,7 @@ SHOWN = 1_000
 """How many fills a screen shows; the JSON document has them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class FillRow:
+class FillRow(Struct, frozen=True):
     """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is its origin.
 
     `slippage` is None if no order of the bot made the fill.
@@ -49,8 +48,7 @@ class FillRow:
     slippage: "FillSlippage | None"
 
 
-@dataclass(frozen=True, slots=True)
-class Fills:
+class Fills(Struct, frozen=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
     `slippage` is that of all these fills together, against each midpoint.

@@ -1,17 +1,18 @@
 """`tradebot journal verify`: check the journal's hash chain and report where it breaks."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.surface import Report, on_bot, opened_as_found
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +24,7 @@ app = typer.Typer(help="Verify the journal of money records.", no_args_is_help=T
 SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """A place where the chain breaks: the line (from 1), its byte offset, and what is wrong there."""
 
     line: int
@@ -32,8 +32,7 @@ class Broken:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """A journal that was read completely: its complete lines, and how many of them are intact (`whole`).
 
     `torn_bytes` is the length of an incomplete last line, which a crash leaves behind and which isn't damage. `ledger`

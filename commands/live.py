@@ -1,16 +1,17 @@
 """`tradebot live`: show what blocks orders, and allow trading with real money for a while."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean, confirm
 from commands.shared.surface import Report, acts, caller, on_bot
 from commands.shared.times import MINUTE, when
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +36,7 @@ AHEAD = timedelta(days=45)
 """How far ahead the calendar is read and stored; MOST_SESSIONS fit in easily."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """One condition for sending orders: its state and evidence; unless it is open, also the reason and the fix."""
 
     name: str
@@ -46,8 +46,7 @@ class Condition:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class LiveStatus:
+class LiveStatus(Struct, frozen=True):
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
     `as_of` is the broker's time, or this machine's if the broker didn't answer.
@@ -60,8 +59,7 @@ class LiveStatus:
     trading_state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Armed:
+class Armed(Struct, frozen=True):
     """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the broker's."""
 
     sessions: int

@@ -1,12 +1,12 @@
 """`tradebot orders`: show orders that may still fill, or all orders with --all. The broker isn't asked."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.drawing import acts_at, usd
 from commands.shared.plain import clean
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yellow"}
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(Struct, frozen=True):
     """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
     `status` is what the broker last reported, or the state of our own record if it has reported nothing. `note` is the
@@ -47,8 +46,7 @@ class OrderRow:
     stop_price: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(Struct, frozen=True):
     """The orders shown, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
 
     orders: tuple[OrderRow, ...]

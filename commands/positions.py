@@ -1,11 +1,11 @@
 """`tradebot positions`: show positions and how far each exit rule is from closing them. The broker isn't asked."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import Struct
 
 from commands.shared.drawing import duration, time_left, usd, way_there
 from commands.shared.plain import clean
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from tradebot.views.protection import Protection
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
+class Positions(Struct, frozen=True):
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
     `notes` are warnings that a person should read with them. `trades` says for each position of the bot what was bought

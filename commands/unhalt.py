@@ -4,11 +4,11 @@ An override, which needs a reason, ends the halt without that comparison (if the
 Nothing else changes: every gate still checks reconciliation, permission and limits.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 NO_REASON = "no reason given"
 
 
-@dataclass(frozen=True, slots=True)
-class Unhalted:
+class Unhalted(Struct, frozen=True):
     """The halt that was in force, with this machine's time; `cleared` is False if nothing was halted.
 
     `overridden` is True if the books weren't compared before it ended. `aside` lists folders found at the path of the

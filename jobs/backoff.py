@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -18,8 +19,7 @@ TOLD_AFTER = 2
 """How many failures in a row are told as one event; a single one is a job that failed."""
 
 
-@dataclass(slots=True)
-class Away:
+class Away(Struct):
     """Something that doesn't answer: since when, how often and when last it was asked in vain, and when again."""
 
     since: datetime

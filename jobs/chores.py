@@ -1,15 +1,17 @@
 """Run a chore: claim its slot, run its verb as a process of its own, and claim the slot's end."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from jobs.claims import claim_extra
 from jobs.station import Done
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.model.event import EventKind
+from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger
 from tradebot.timetable.lines import Line
 from tradebot.timetable.slots import Slot
@@ -27,8 +29,7 @@ class Running(Protocol):
         """Run the program with these words and return how that ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chores:
+class Chores(Struct, frozen=True):
     """Runs the slots of chores, each once, whoever comes first."""
 
     ledger: Ledger

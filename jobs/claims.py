@@ -6,9 +6,10 @@ don't trade, so they may run again in an extra slot.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
+
+from msgspec import Struct
 
 from jobs.duty import ENTRIES
 from tradebot.model.bar import Session
@@ -26,8 +27,7 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 """Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The refusal of a slot, with the reason; `missed` is the slot that is written down as missed by this."""
 
     decision: Decision

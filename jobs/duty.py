@@ -1,8 +1,9 @@
 """Find out what is due now: slots that have begun and that nobody has claimed yet, and slots that nobody will run."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct
 
 from jobs.planned import Planned
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -24,8 +25,7 @@ DAY = timedelta(days=1)
 Claims = Mapping[tuple[str, date, str], SlotClaim]
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
+class Missed(Struct, frozen=True):
     """A slot that nobody ran, and why."""
 
     slot: Slot
@@ -37,8 +37,7 @@ class Missed:
         return self.slot.key
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """What is due: the slots to run, in the order of the chain, and the slots that nobody will run any more."""
 
     run: tuple[Slot, ...]

@@ -1,10 +1,11 @@
 """What a runner works with, and the lines in which it tells what happened."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from tradebot.errors import ExitCode
 from tradebot.model.record import CycleRecord, Job
@@ -23,16 +24,14 @@ class Kind(StrEnum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """How a verb ended, in one sentence."""
 
     said: str
     exit_code: ExitCode
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One thing that happened, at trading time; `took_s` is in real seconds."""
 
     at: datetime
@@ -57,8 +56,7 @@ class CalendarKeeper(Protocol):
         """Ask it, and return what it said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Station:
+class Station(Struct, frozen=True):
     """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
 
     `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a

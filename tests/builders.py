@@ -1,7 +1,6 @@
 """Values for the tests of the core: a builder gives something ordinary, a test changes what it is about."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -24,6 +23,7 @@ from tradebot.model.position import Kept, Lot, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.scoring import Known

@@ -1,7 +1,6 @@
 """The stories on fakes: what is promised, what is sent, what is recorded, and what no one may do."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -23,6 +22,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel
 

@@ -1,7 +1,6 @@
 """Fakes of the world outside: a venue that fills when told, a flow source that answers from a table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrdersTold, OrderType, Outcome, Reply
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Want
 

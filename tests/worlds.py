@@ -1,7 +1,7 @@
 """A world of fakes for the stories: one account, one venue, books that are open and just reconciled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,11 +19,11 @@ from tradebot.model.flow import Intake
 from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 
 NAMES = ("AAPL", "MSFT", "JPM", "XOM")
 WITH_UNKNOWN = (*NAMES, "ZZZZ")
-"""A universe with a symbol that nothing is known of."""
 
 
 @dataclass

@@ -4,7 +4,6 @@ A pass looks first (`desk.look`), so each of these gets the desk that it acts on
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from tradebot.desk.concluding import conclude, refuse
 from tradebot.desk.own_slots import finish_judged
@@ -14,6 +13,7 @@ from tradebot.desk.watching import watch
 from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.values import replace
 from tradebot.orders.changes import taken_back
 from tradebot.orders.displacing import make_room
 from tradebot.orders.entering import account_of, trade

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
@@ -22,6 +23,7 @@ from tradebot.exchange.market.fill import CLOSE
 from tradebot.exchange.market.rates import rates_of, read_rates
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
 PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"
@@ -29,8 +31,7 @@ SHIPPED = "profiles/rotation.yaml"
 CASH = Decimal(100_000)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assumptions:
+class Assumptions(Struct, frozen=True, kw_only=True):
     """What a run takes for granted. Costs are in basis points of the price, or of the value traded.
 
     `margin_spread` is what a loan costs above the funds rate, as an annual fraction; without it, borrowing is free and
@@ -59,8 +60,7 @@ class Assumptions:
         )
 
 
-@dataclass(frozen=True)
-class Played:
+class Played(Struct, frozen=True):
     """What a run did: the account's value after each session, what it held then, its orders, and what it paid.
 
     `traded_usd` is the value of all fills, and `booked_usd` what was booked besides, by kind of activity. `halted` is
@@ -76,8 +76,7 @@ class Played:
     missed: int
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(Struct, frozen=True):
     """The folder with daily prices and the funds rate."""
 
     folder: Path

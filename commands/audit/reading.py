@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.apply_activities import position_ratios, unbooked
 from tradebot.reconciliation.catch_up import read_view

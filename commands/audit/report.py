@@ -1,18 +1,19 @@
 """The report of `tradebot audit`."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from commands.shared.plain import clean
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.judging.judgment import Judgment
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
+class Audited(Struct, frozen=True):
     """One audit at trading time `as_of`, starting at `since`; `findings` are what to fix, most urgent first.
 
     `states` counts the judgments by state. `since` is None if the books couldn't be read.

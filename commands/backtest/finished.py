@@ -1,7 +1,9 @@
 """A backtest that has ended or was stopped: what it was made from, and what is kept of it."""
 
-from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
 
 from commands.shared.surface import jsonable
 
@@ -20,8 +22,7 @@ SCHEMA = 1
 """The version of result.json."""
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
 
     name: str
@@ -49,7 +50,7 @@ def document_of(finished: Finished) -> dict[str, Any]:
 
     return {
         "schema": SCHEMA,
-        "identity": plain(asdict(finished.identity)),
+        "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
         "complete": finished.run.is_complete,
         "assumptions": jsonable(finished.assumptions),
         "result": jsonable(result_of(finished.run)),

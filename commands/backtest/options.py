@@ -1,11 +1,12 @@
 """What the options of `tradebot backtest` ask for: settings, a market, and how it is played."""
 
 import os
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 from commands.shared.plain import clean
@@ -25,8 +26,7 @@ OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate
 """What `--cost` may name besides the settings under sandbox.costs."""
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """The options as they were typed; None and empty come from the configuration."""
 
     state_dir: str | None = None
@@ -54,8 +54,7 @@ class Wish:
     past_flow: str | None = None
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A plan, its market, and the layers of configuration that it comes from."""
 
     plan: "Plan"

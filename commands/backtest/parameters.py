@@ -1,17 +1,16 @@
 """The options of `tradebot backtest` that no other verb has."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.completing import profiles
 
 MOST_CUTS = 100_000
 
 
-@dataclass(frozen=True)
-class How:
+class How(Struct, frozen=True):
     """What happens to a run besides being played: its name, and what to do about an earlier one.
 
     `cuts` is at how many moments to look for look-ahead, 0 for all; None not to look.

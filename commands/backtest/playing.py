@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,9 @@
 """The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.backtest.finished import result_of
 
@@ -25,8 +26,7 @@ SENT = "SENT"
 """How an entry ended that was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+class Played(Struct, frozen=True):
     """What was played: so many bars (minute bars, or daily ones from a daily file) of which symbols, by whom.
 
     `configuration` says where the settings come from, and `data` which files the market was made from.
@@ -39,8 +39,7 @@ class Played:
     data: "tuple[DataFile, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Struct, frozen=True):
     """How many sessions this process played, for how long, and how many of the due passes ran.
 
     The other passes would have changed nothing.
@@ -52,8 +51,7 @@ class Speed:
     passes_ran: int
 
 
-@dataclass(frozen=True, slots=True)
-class BacktestData:
+class BacktestData(Struct, frozen=True):
     """One backtest. `differences` counts what books and exchange disagreed about in the end.
 
     `ended` counts entry candidates by what refused them, the most frequent first; those of SENT led to orders. Nothing

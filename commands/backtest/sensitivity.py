@@ -1,8 +1,9 @@
 """Play a finished backtest again with one thing changed each time, and keep what is done when someone stops it."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.backtest import playing
 from commands.backtest.finished import Finished
@@ -10,6 +11,7 @@ from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from tradebot.views.performance.report_rows import Sensitivity
 
 
-@dataclass(frozen=True)
-class Varied:
+class Varied(Struct, frozen=True):
     """A backtest beside its variants, and in sentences which of them weren't played; no table without any."""
 
     table: "Sensitivity | None"

@@ -1,11 +1,11 @@
 """`tradebot bars check`: find stored bars that can't be right, and bars that are missing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.bars.shared import bar_time, now_of, sessions_between, spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
@@ -40,8 +40,7 @@ REMEDIES: "Mapping[str, str]" = {
 """What to do about each flaw."""
 
 
-@dataclass(frozen=True, slots=True)
-class BarsChecked:
+class BarsChecked(Struct, frozen=True):
     """The findings at trading time `now`, most urgent first, and what was looked at to get them."""
 
     now: datetime

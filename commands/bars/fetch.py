@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, opened
@@ -27,8 +27,7 @@ SHOWN = 10
 """How many symbols of a row a screen names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What to fetch: the bars of a timeframe that start from `first` on and have ended by `until`."""
 
     symbols: tuple[str, ...]
@@ -37,8 +36,7 @@ class Wanted:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedRow:
+class FetchedRow(Struct, frozen=True):
     """What one request was about, in words of the store, and how many of its bars are new.
 
     `strategy` names whose need it was; None if it was asked for on the command line.
@@ -50,8 +48,7 @@ class FetchedRow:
     new: int
 
 
-@dataclass(frozen=True, slots=True)
-class BarsFetched:
+class BarsFetched(Struct, frozen=True):
     """What was fetched by trading time `now`; `stored` counts all bars in the store."""
 
     now: datetime

@@ -1,13 +1,13 @@
 """`tradebot bars import`: read bars from CSV and Parquet files into the bot's store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.bars.shared import bar_time, now_of, sessions_between, timeframe_of, timeframes, zones
 from commands.shared.plain import clean
@@ -31,8 +31,7 @@ SHOWN, KEPT = 20, 1_000
 """How many bad rows a screen shows, and how many a document has; all are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolRead:
+class SymbolRead(Struct, frozen=True):
     """The good bars of one symbol; `new` are those that the store didn't have like this."""
 
     symbol: str
@@ -42,8 +41,7 @@ class SymbolRead:
     new: int
 
 
-@dataclass(frozen=True, slots=True)
-class BarsImported:
+class BarsImported(Struct, frozen=True):
     """What was in the files and what became of it.
 
     `bad` counts the skipped rows by reason; `bad_rows` are the first 1,000 of them. If `refused` says that the times

@@ -1,10 +1,10 @@
 """`tradebot bars list`: show which bars are stored, where they came from, and how much room they take."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import Struct
 
 from commands.bars.shared import bar_time, spans_of, stored_bytes
 from commands.shared.surface import Report, on_bot
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-@dataclass(frozen=True, slots=True)
-class SpanRow:
+class SpanRow(Struct, frozen=True):
     """The bars of one symbol and timeframe from one source; `first` and `last` are starts of bars."""
 
     symbol: str
@@ -29,8 +28,7 @@ class SpanRow:
     bars: int
 
 
-@dataclass(frozen=True, slots=True)
-class BarsStored:
+class BarsStored(Struct, frozen=True):
     """What is stored, and how many bytes all of it takes on the disk."""
 
     spans: tuple[SpanRow, ...]

@@ -1,14 +1,16 @@
 """The data of `tradebot compare`: runs side by side, after what is different about them."""
 
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import opened
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +37,7 @@ PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"
 """Where files are doesn't matter; what is in them is compared as `data.NAME`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed."""
 
     folder: str
@@ -47,8 +48,7 @@ class Run:
     closed_trades: int
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting that isn't the same in all runs: its dotted name, and its value in each, as text; None if it has none.
 
     It is one of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
@@ -58,16 +58,14 @@ class Setting:
     values: tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One figure of each run."""
 
     name: str
     figures: "tuple[Figure, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Runs side by side: what differs about them first, then their figures; `cautions` say what not to conclude."""
 
     runs: tuple[Run, ...]
@@ -76,8 +74,7 @@ class Comparison:
     cautions: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """What was read of one folder; the account is labeled with the run's letter and the folder's name."""
 
     run: Run

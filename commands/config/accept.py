@@ -1,10 +1,10 @@
 """`tradebot config accept`: approve the configuration in force, so that it no longer closes entries."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from tradebot.model.baseline import Baseline, Difference
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The accepted configuration's fingerprint; `accepted` is False if nothing differed.
 
     `before` is the fingerprint that it replaced, None if nothing had been accepted yet. `at` is this machine's time.

@@ -1,14 +1,14 @@
 """Configuration values, and the result of checking a configuration."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from tradebot.model.baseline import Difference
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
 
     key: str
@@ -17,8 +17,7 @@ class Value:
     difference: "Difference | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """The requested values; `state_dir` is None if no bot was found and the shipped layers are shown."""
 
     state_dir: str | None
@@ -26,8 +25,7 @@ class Shown:
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A value that differs from the one shipped for the mode."""
 
     key: str
@@ -36,8 +34,7 @@ class Change:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are

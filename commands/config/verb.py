@@ -4,11 +4,11 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from commands.config import accept as config_accept
 from commands.config.report import Change, Checked, Shown, Value
@@ -17,6 +17,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted, in_yaml
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +128,7 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         items = [(key, item) for key, item in value if key in value.model_fields_set]
     if items is None:
         # Values with their own syntax are shown as they are written in the file.
-        yield name, str(value) if is_dataclass(value) else value
+        yield name, str(value) if isinstance(value, Struct) else value
         return
     for key, item in items:
         yield from _leaves(item, f"{name}.{key}" if name else str(key))

@@ -1,8 +1,11 @@
 """What the trades of a demo earned, and what the profit came from."""
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +17,7 @@ if TYPE_CHECKING:
     from tradebot.views.performance.trade_row import TradeRow
 
 
-@dataclass(frozen=True, slots=True)
-class DemoTrade:
+class DemoTrade(Struct, frozen=True):
     """A closed trade: what it made after fees in USD, why it was closed, and which part of the score spoke for it."""
 
     symbol: str
@@ -25,8 +27,7 @@ class DemoTrade:
     component: str
 
 
-@dataclass(frozen=True, slots=True)
-class Earned:
+class Earned(Struct, frozen=True):
     """The closed trades with the best and the worst of them, and all profit by exit reason and by entry component."""
 
     closed: int

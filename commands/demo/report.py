@@ -1,9 +1,10 @@
 """Report the result of one played session, and whether the books agree with the exchange."""
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 CENT = Decimal("0.01")
 
 
-@dataclass(frozen=True, slots=True)
-class FlowTotals:
+class FlowTotals(Struct, frozen=True):
     """What was fetched over the session."""
 
     answers: int
@@ -29,8 +29,7 @@ class FlowTotals:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenPosition:
+class OpenPosition(Struct, frozen=True):
     """One position at the end, marked at the last price; prices and value in USD."""
 
     strategy: str
@@ -41,8 +40,7 @@ class OpenPosition:
     unrealized: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class DemoData:
+class DemoData(Struct, frozen=True):
     """One played session. `differences` is empty if ledger and exchange agree to the cent.
 
     `earned` is None if they don't: then nobody knows what the trades earned.

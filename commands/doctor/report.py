@@ -1,8 +1,8 @@
 """The report of `tradebot doctor`, and its screen."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from rich.markup import escape
 
 from commands.shared.judged import counts, table
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """The judgments, and how many have each state; `asked` is True if broker and flow source were contacted."""
 
     state_dir: str

@@ -31,8 +31,6 @@ def run(
     With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
     also says what exits ignore or handle differently than configured, which takes another look at the books.
     """
-    from dataclasses import replace
-
     from commands.shared.not_run import refused_report
     from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
@@ -40,6 +38,7 @@ def run(
     from tradebot.cycle import evaluate_exits
     from tradebot.desk.look import for_exits
     from tradebot.model.record import CandidateRecord, Job
+    from tradebot.model.values import replace
 
     ended = dict[str, CandidateRecord]()
 

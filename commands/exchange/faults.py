@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.completing import fault_actions, fault_names
@@ -26,8 +26,7 @@ STDIN = "-"
 _LONGEST = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ArmedRule:
+class ArmedRule(Struct, frozen=True):
     """One armed rule: `when` and `what` as written, how many requests it matched, and how many it fired on.
 
     A spent rule can't fire again.
@@ -42,16 +41,14 @@ class ArmedRule:
     spent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyScript:
+class ReadyScript(Struct, frozen=True):
     """A ready-made fault script and a one-sentence summary of it."""
 
     name: str
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
+class Faults(Struct, frozen=True):
     """What was done, which rules changed, and the rules now armed (null if no exchange was asked).
 
     `script` is the text to show: a script, or a description of a fault.

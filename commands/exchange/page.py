@@ -1,10 +1,10 @@
 """`tradebot exchange page`: print or open the address of the embedded exchange's web page."""
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.surface import Json, Report, StateDir, finish
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """The page's address, and whether a browser opened it (null if none was requested)."""
 
     url: str

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.place import exchange_of
 from commands.shared.completing import accounts as account_names
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 MAIN = "main"
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """An account as it was before its reset, in USD; the exchange's log keeps its full history."""
 
     account_number: str
@@ -35,8 +34,7 @@ class Gone:
     orders: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """The account after its reset: a new number, the same key and secret, and its cash in USD."""
 
     name: str

@@ -3,13 +3,13 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER
@@ -52,8 +52,7 @@ FILLS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """An account of the exchange: its key, its secret, and its cash in USD."""
 
     name: str
@@ -63,8 +62,7 @@ class Opened:
     cash: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
@@ -95,8 +93,7 @@ class Serving:
     tick: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """How to serve the exchange; `settings` is None to use the existing market as it is.
 
     `every_symbol` plays all symbols that a recorded file holds.

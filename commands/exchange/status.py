@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.place import ANOTHER, exchange_of
 from commands.shared.surface import Json, Report, StateDir, finish
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRow:
+class AccountRow(Struct, frozen=True):
     """One account: its key (also its secret), its balances in USD, and how many positions and orders it has."""
 
     name: str
@@ -33,8 +32,7 @@ class AccountRow:
     orders: int
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(Struct, frozen=True):
     """The exchange's clock and pace: `step` if it stands still, `real`, or a multiple such as `60x`."""
 
     now: datetime
@@ -46,8 +44,7 @@ class Time:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MarketRow:
+class MarketRow(Struct, frozen=True):
     """The market the exchange plays: source, symbols, first day, number of sessions, and the fill model."""
 
     source: str
@@ -59,8 +56,7 @@ class MarketRow:
     corporate_actions: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeStatus:
+class ExchangeStatus(Struct, frozen=True):
     """The exchange in a folder; the address, time and log are None if no process serves it."""
 
     folder: str

@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completing import steps
@@ -29,8 +29,7 @@ MOMENTS = frozenset({"open", "close", "next_open"})
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(Struct, frozen=True):
     """How far the clock moved; `session` is None on a day without one, `finished` means the market has ended."""
 
     start: datetime

@@ -1,8 +1,9 @@
 """`tradebot fetch-flow --plan`: what a session of fetching takes and what has to give way, without a call."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode
@@ -22,8 +23,7 @@ LATEST = 100
 """How many of the last fetches are looked through for one that was told a count."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedKind:
+class PlannedKind(Struct, frozen=True):
     """What is planned for one kind of facts: `calls` for each fetch, and how many that makes in a session.
 
     `configured_s` is its interval as configured and `every_s` the planned one, None if it is left out. `oldest_s` is
@@ -43,8 +43,7 @@ class PlannedKind:
     outcome: "Outcome"
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """The plan of a full session; `symbols` is how many alerts are fetched for.
 
     The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is what

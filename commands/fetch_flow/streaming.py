@@ -1,11 +1,12 @@
 """`tradebot fetch-flow --stream`: get alerts as they come, and count what came."""
 
 import time
-from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from commands.shared.durations import seconds_in
 from commands.shared.plain import clean
@@ -32,8 +33,7 @@ LOOK_S = 0.5
 """Real seconds between two looks at what came."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowStreamed:
+class FlowStreamed(Struct, frozen=True):
     """What came over the stream from `at` to `until`.
 
     `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that

@@ -1,10 +1,10 @@
 """`tradebot fetch-flow`: fetch flow from the endpoints that are due, keep the valid rows, and count the others."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.fetch_flow import streaming
 from commands.shared.plain import clean
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Call, Progress
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointCount:
+class EndpointCount(Struct, frozen=True):
     """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
 
     `newest` is the time of the newest row kept, or its trading date if rows cover a whole day and have no exact time.
@@ -58,8 +57,7 @@ class EndpointCount:
     differences: "tuple[Drift, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FlowFetched:
+class FlowFetched(Struct, frozen=True):
     """One pass of fetching; `new` counts facts that were not stored before.
 
     `later` counts the calls that were due, but only fit the next slot; `left_out` are the kinds of facts that the

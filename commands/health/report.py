@@ -1,9 +1,9 @@
 """The data of `tradebot health`, and its screen: how each part of the bot is, and a sentence about all of them."""
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from rich.markup import escape
 
 from commands.shared.drawing import colored
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """The worst state of any part, a sentence about all of them, and a judgment about each."""
 
     state_dir: str

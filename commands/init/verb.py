@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from msgspec import Struct
 
 from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
@@ -36,8 +36,7 @@ PROFILES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """The new bot; times are trading time, cash in USD.
 
     `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, began as a copy of.
@@ -188,8 +187,7 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
     return list(sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags))
 
 
-@dataclass(frozen=True, slots=True)
-class _Books:
+class _Books(Struct, frozen=True):
     number: str
     cash: Decimal
     at: datetime

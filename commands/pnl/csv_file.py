@@ -1,11 +1,9 @@
 """`pnl --csv`: the rows with exact decimals."""
 
-from dataclasses import fields
-
 from commands.shared.files import cell, csv_text
 from tradebot.views.performance.pnl import Pnl, Row
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = Row.__struct_fields__
 
 
 def written(found: Pnl) -> str:

@@ -1,9 +1,10 @@
 """Profit and loss of an account, read from its own records, with what its figures rest on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.views.performance.pnl import Cut, Pnl
 
@@ -40,8 +41,7 @@ OF_CUT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ProfitAndLoss:
+class ProfitAndLoss(Struct, frozen=True):
     """The profit that was asked for, as of the last recorded moment, and what its figures rest on.
 
     If `strategy` or `symbol` is named, only their part of the profit is in it. `fills` counts all fills in the books.

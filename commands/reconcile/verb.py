@@ -3,12 +3,12 @@
 Nothing here can send an order, because no OrderPort is ever created.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.completing import plans
 from commands.shared.plain import clean
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from tradebot.reconciliation.reconcile import Reconciled
 
 
-@dataclass(frozen=True, slots=True)
-class FindingRow:
+class FindingRow(Struct, frozen=True):
     """One reported difference. If a plan can settle it (`applicable`), `writes` is what the plan would write.
 
     `evidence` is what the broker's activities or the exit rules say about it.
@@ -46,16 +45,14 @@ class FindingRow:
     writes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unstopped:
+class Unstopped(Struct, frozen=True):
     """One of our positions that no exit rule closes at a fixed loss, as the configuration has it."""
 
     symbol: str
     strategy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
 
     `applied` names the plan that was applied to the books first.

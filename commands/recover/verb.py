@@ -6,16 +6,17 @@ Nothing here can send an order, because no OrderPort is ever created.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import AccountTail, Report, caller, confirm_for, console, jsonable, on_bot, opened_as_found
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +29,7 @@ SHOWN = 40
 """How many unproven facts a screen shows; the rebuild's file lists them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtRow:
+class DoubtRow(Struct, frozen=True):
     """A fact that couldn't be proven: its kind, where it is, and why."""
 
     what: str
@@ -37,8 +37,7 @@ class DoubtRow:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Struct, frozen=True):
     """The books after a rebuild. `why` is what was wrong with the old ones, None if they were intact and are kept.
 
     `name` is the rebuild that waits to be accepted, None if there is none. `quarantine` is where the old books are now.

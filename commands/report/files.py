@@ -1,14 +1,15 @@
 """`--plot` and `--html`: the picture and the page that some verbs write beside what they show."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.surface import Report
 from tradebot.errors import OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +24,7 @@ MOST_CURVES = 6
 """So many curves are told apart by their colors."""
 
 
-@dataclass(frozen=True)
-class Files:
+class Files(Struct, frozen=True):
     """The files that are to be written; None for those that aren't."""
 
     picture: Path | None

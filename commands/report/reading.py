@@ -1,11 +1,11 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.errors import TradebotError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,14 +1,16 @@
 """`tradebot schedule check`: find what can't work in the timetable, beyond what the configuration refuses at load."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ DAYS = 365
 """How far ahead slots are looked at: every half day, holiday and change of the clocks comes once a year."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What can't work about a line, and how to fix it."""
 
     line: str
@@ -34,8 +35,7 @@ class Problem:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleChecked:
+class ScheduleChecked(Struct, frozen=True):
     """What can't work, after looking at so many lines and their slots in so many sessions to come.
 
     `calendar` is the judgment about how far the stored calendar reaches, as `health` shows it.

@@ -1,8 +1,9 @@
 """`tradebot schedule run CHORE`: run a chore whose slot is due, unless somebody has."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
@@ -19,8 +20,7 @@ DAYS = 8
 """How many days are searched for who ran the last slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChoreRun:
+class ChoreRun(Struct, frozen=True):
     """How a chore ended, or why it wasn't run; `slot` is None if none is due."""
 
     chore: str

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.errors import OperatorError
 from tradebot.model.reasons import Reason
@@ -25,8 +26,7 @@ BEHIND = timedelta(days=41)
 """How far back sessions are needed to know which one of its month a session is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why nobody ran it."""
 
     job: str
@@ -35,8 +35,7 @@ class Planned:
     missed: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """Jobs and chores that start at the same time, in the order in which they run; `session` is their day."""
 
     at: datetime
@@ -46,8 +45,7 @@ class Moment:
     has_session: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class OwnSchedule:
+class OwnSchedule(Struct, frozen=True):
     """A strategy with its own times: the slot that is due, if it isn't done yet, and the next one.
 
     `unusable` says what is wrong with its times; then it is never asked.
@@ -60,8 +58,7 @@ class OwnSchedule:
     unusable: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """What is due from `since` (trading time) on; `timetable` is the configuration behind it.
 
     `strategies` are those with their own times. The others are asked in every pass of entries. `notes` explain half
@@ -141,8 +138,7 @@ def _slots(app: "App", day: date, session: "Session | None", sessions: "Sequence
     return sorted(found, key=lambda slot: slot.start)
 
 
-@dataclass(frozen=True, slots=True)
-class _Calendar:
+class _Calendar(Struct, frozen=True):
     """The stored calendar if it covers the first `least` of what is asked for; the full one takes a second to load."""
 
     app: "App"

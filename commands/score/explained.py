@@ -5,10 +5,11 @@ its contribution is value x weight / the sum of all weights, and the score is th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -34,8 +35,7 @@ STEPS: Mapping[str, float] = {
 """How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedInput:
+class ExplainedInput(Struct, frozen=True):
     """One input of a component, in `unit`; `row` is the id of the stored row that it was read from, if it was one.
 
     `age_s` is its age at the time of the explanation. `step` more of it would change the score by `score_change`; both
@@ -52,8 +52,7 @@ class ExplainedInput:
     score_change: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedComponent:
+class ExplainedComponent(Struct, frozen=True):
     """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
 
     `inferred` says what of it the source doesn't define.
@@ -69,8 +68,7 @@ class ExplainedComponent:
     inputs: tuple[ExplainedInput, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedContract:
+class ExplainedContract(Struct, frozen=True):
     """An option contract behind the score, with what it costs to trade: the spread as a fraction, and one in USD.
 
     `alerts` are the ids of the stored alerts about it, newest first.
@@ -90,8 +88,7 @@ class ExplainedContract:
     alerts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedScore:
+class ExplainedScore(Struct, frozen=True):
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
     `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
@@ -108,8 +105,7 @@ class ExplainedScore:
     decisions: "tuple[Decision, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched."""
 
     symbol: str

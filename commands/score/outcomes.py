@@ -1,9 +1,10 @@
 """`score --outcomes`: what followed the recorded candidates, and whether their scores predicted it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from tradebot.errors import OperatorError, word
 
@@ -20,8 +21,7 @@ A_WEEK = timedelta(days=7)
 Found = TypeVar("Found", "Judged", "Refused")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
+class Outcomes(Struct, frozen=True):
     """What followed the candidates recorded between `since` and `at`, by strategy, in `sessions` with any of them.
 
     Returns are fractions, net of the `benchmark` over the same span, or gross if it is None because it has no bars.
@@ -79,8 +79,7 @@ def measured(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedTrades:
+class RefusedTrades(Struct, frozen=True):
     """What one strategy's refused trades would have made, and that in a sentence."""
 
     strategy: str

@@ -1,9 +1,10 @@
 """`score --from SESSION --parity`: compare the last scores that a session recorded with the same ones, scored again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.score.past import day_of
 from commands.shared.surface import Report
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 Scores = Mapping[tuple[str, str], float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A score that isn't the recorded one; None if only the other pass has the symbol."""
 
     strategy: str
@@ -31,8 +31,7 @@ class Difference:
     again: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
+class Parity(Struct, frozen=True):
     """How the last recorded scores of a session compare with those that the kept replies give now.
 
     `why_not` says why nothing was compared. `left_out` are strategies that can't be asked about the past.

@@ -1,8 +1,9 @@
 """`score --from SESSION`: score a past session again from the replies that were kept, recording nothing."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.surface import Report
 from commands.shared.times import moment
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredAgain:
+class ScoredAgain(Struct, frozen=True):
     """The scores of a past time by today's configuration, from `replies` kept replies, of which some were unreadable.
 
     `complete` is False if facts of earlier days count that aren't kept any more. `left_out` are strategies that read

@@ -14,10 +14,11 @@ which the exchange tells in a header that only the sandbox's wiring reads (`App.
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.fetch_flow import verb as fetch_flow
@@ -36,6 +37,7 @@ from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.time.pace import RealTime
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.lines import Lane
 from tradebot.timetable.slots import Slot
@@ -45,8 +47,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(Struct, frozen=True):
     """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls.
 
     `ends` says whether the passes at work should send no further order, and `backoff` is what they find out about the

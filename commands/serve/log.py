@@ -7,10 +7,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from jobs.runner import Kind
 from tradebot.adapters.state.json_lines import RotatedLines
@@ -40,8 +41,7 @@ SAID_BY_LINES = frozenset({
 MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """Writes a line for everything that `serve` says and for each event of its passes.
 
     `timestamp` is this machine's clock; `trading_time` is the broker's or the embedded exchange's.

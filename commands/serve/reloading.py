@@ -1,9 +1,10 @@
 """Read the configuration again while `serve` runs: take over a valid one, and keep what there is if it isn't."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.errors import TradebotError, one_line
@@ -24,8 +25,7 @@ MOST = 20
 """How many changed settings are named."""
 
 
-@dataclass(slots=True)
-class Reloading:
+class Reloading(Struct):
     """Reads the configuration when that is asked for; `taken` is what the lanes should go on with, None otherwise."""
 
     load: "Callable[[], Loaded]"

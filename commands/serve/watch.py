@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot import __version__
 from tradebot.adapters.state import resources
@@ -47,8 +48,7 @@ LOCK_STEP = "lock-step"
 MB = 1_000_000
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """A lane's last progress, for how long it has made none, and whether that was told.
 
     `held_s` is how long one pass has kept the others waiting, whether or not it makes progress.

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
@@ -23,8 +25,7 @@ PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FE
 """The parts whose passes trading needs: none may let two of its slots begin without finishing one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """One condition of trading now, whether it holds, and by what."""
 
     name: str
@@ -32,8 +33,7 @@ class Condition:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """Everything that was looked at for one answer."""
 
     evidence: Evidence
@@ -113,7 +113,7 @@ def _figures(looked: Looked) -> Mapping[str, Any]:
     figures, past = looked.figures, looked.evidence.parts.get("strategies")
     models = past.strategies if isinstance(past, Past) else None
     if isinstance(figures, Unread):
-        return {**dict.fromkeys(field.name for field in fields(Figures)), "last_error": figures.why, "models": models}
+        return {**dict.fromkeys(Figures.__struct_fields__), "last_error": figures.why, "models": models}
     return {**asdict(figures), "models": models}
 
 

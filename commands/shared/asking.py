@@ -5,9 +5,10 @@ are judged on the snapshot taken under the lock, and expire after `limits.max_ca
 the pass under the lock, so that its slot is used up and its record says why.
 """
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.errors import DamagedBooksError
 from tradebot.model.record import Job
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import World
 
 
-@dataclass
-class Asked:
+class Asked(Struct):
     """What the strategies answered, if they were asked; used as a context around the asking.
 
     An error there is kept, and raised when the answer is needed: inside the pass, which records why it ended and

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from commands.shared.plain import note, say
 from commands.shared.surface import Report, jsonable
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,9 +1,10 @@
 """Halt the bot if a bug ends a pass."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.errors import TradebotError
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-@dataclass(frozen=True, slots=True)
-class HaltOnFault:
+class HaltOnFault(Struct, frozen=True):
     """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
 
     Errors raised on purpose, errors of the system and signals don't count as bugs.

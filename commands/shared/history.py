@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.records import last_passes
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts

@@ -1,12 +1,12 @@
 """Work under the pass lock that gives way to exits and goes on after them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.errors import ExitCode, GaveWay, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

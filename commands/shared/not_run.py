@@ -1,8 +1,9 @@
 """Why a pass of the timetable did not run, and what would change that."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.drawing import measured
 from commands.shared.plain import clean
@@ -21,8 +22,7 @@ AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 
 
-@dataclass(frozen=True, slots=True)
-class NotRun:
+class NotRun(Struct, frozen=True):
     """A pass that did not run, and why."""
 
     reason: Reason

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.calendar import keep_calendar
 from commands.shared.drawing import measured, signed, usd
@@ -23,6 +24,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.units import Unit
+from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
@@ -205,8 +207,7 @@ def _failure(failed: TradebotError) -> Decision:
     return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRow:
+class CandidateRow(Struct, frozen=True):
     """The result for one candidate; quantity in shares, price in USD."""
 
     symbol: str
@@ -225,8 +226,7 @@ class CandidateRow:
     components: "tuple[Component, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class PassData:
+class PassData(Struct, frozen=True):
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
     `notes` are warnings about exits. `waiting` are the strategies that weren't asked, because they weren't due.

@@ -1,9 +1,10 @@
 """Read the data for views from the bot's own records, never from the broker."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts

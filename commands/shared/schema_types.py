@@ -9,13 +9,14 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from msgspec import Struct
 
 Schema = dict[str, Any]
 
@@ -88,7 +89,7 @@ class Definitions:
     def _definition(self, kind: type) -> Schema:
         if issubclass(kind, Enum):
             return {"enum": [member.value for member in kind]}
-        if is_dataclass(kind) or is_typeddict(kind):
+        if issubclass(kind, Struct) or is_typeddict(kind):
             return closed(**{field: self.of(hint) for field, hint in _hints(kind).items()})
         raise TypeError(f"{kind!r} has no JSON form")
 

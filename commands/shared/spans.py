@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
@@ -10,8 +11,7 @@ from tradebot.errors import OperatorError
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A choice of passes: the last few, or those within `since_s` seconds or the session of the last one."""
 
     last: int = 1

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -17,10 +16,12 @@ from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from msgspec import Struct
 
 from commands.shared.hints import QUOTED, aimed_all
 from commands.shared.plain import NARROWEST, caller, confirm, document, note, print_error, say, say_parts
 from tradebot.errors import DamagedMarkerError, ExitCode
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,7 @@ WIDTH = 100
 """The number of columns if neither a terminal nor COLUMNS gives one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The result of a verb: the same data as text for people and as JSON for programs."""
 
     verb: str
@@ -81,8 +81,8 @@ def jsonable(value: object) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Struct):
+        return {name: jsonable(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, Mapping):
         return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -137,7 +137,7 @@ def _json_parts(report: Report) -> "Iterator[str]":
 
 
 def _fields(data: Any) -> "Iterator[tuple[str, Any]]":
-    return ((field.name, getattr(data, field.name)) for field in (fields(data) if is_dataclass(data) else ()))
+    return ((name, getattr(data, name)) for name in (data.__struct_fields__ if isinstance(data, Struct) else ()))
 
 
 @contextmanager

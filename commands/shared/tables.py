@@ -1,9 +1,9 @@
 """Tables that fit any width: a column that doesn't fit moves under its row, and no word or number is broken."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from rich.text import Text
 
 from commands.shared.wrapping import longest_word, wrapped
@@ -18,8 +18,7 @@ LONGEST_NUMBER = 24
 """A cell in a column of numbers that is longer than this contains words, and moves under its row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: numbers are right-aligned, sentences may take several lines, and other texts stay on one line.
 
     A cell that moves under its row is shown after its label; a sentence needs none. A column that `stays` moves last.
@@ -47,8 +46,7 @@ def sentence(name: str, label: str = "") -> Column:
     return Column(name, label, is_sentence=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """The columns that are shown side by side, by index, with their widths; the others move under their row."""
 
     widths: dict[int, int]

@@ -1,8 +1,9 @@
 """What a strategy needs and when it is asked, as documents and screens show it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.model.text import counted
 
@@ -13,8 +14,7 @@ EVERY_PASS = "every pass of entries"
 """When a strategy without times of its own is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsRow:
+class NeedsRow(Struct, frozen=True):
     """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and its equity."""
 
     facts: tuple[str, ...]

@@ -6,7 +6,6 @@ Nothing is sent or recorded, and no slot is used.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,7 @@ from commands.strategy.tried import Cost, Tried, WantRow
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import WantKind
 from tradebot.model.decision import Decision, first_failure
+from tradebot.model.values import replace
 from tradebot.model.wants import Close, Open, Reduce, Target
 
 if TYPE_CHECKING:

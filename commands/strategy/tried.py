@@ -1,9 +1,10 @@
 """What `tradebot strategy test` reports."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.strategy.needs import NeedsRow
 from tradebot.model.candidate import Component, WantKind
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import StrategyRefusal
 
 
-@dataclass(frozen=True, slots=True)
-class WantRow:
+class WantRow(Struct, frozen=True):
     """One want; quantity in shares, weight as a share of the allotment, `why` in the strategy's own words.
 
     `declined` is the strategy's own decision against it, or None if the want goes on to the gates.
@@ -37,8 +37,7 @@ class WantRow:
     targets: tuple[ScaleOutLevel, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What the answers took in seconds: the first one with its start, and the median of `again` later ones."""
 
     first_s: float
@@ -47,8 +46,7 @@ class Cost:
     limit_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """A strategy's answer at one moment. `refusal` is set if the bot would refuse the whole answer.
 
     `data` is "recorded" if it saw what a bot has stored, or "generated" from `seed`. `left_out` are symbols whose needs

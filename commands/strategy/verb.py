@@ -4,12 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
@@ -17,6 +17,7 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from commands.strategy.package import Kind
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -45,8 +46,7 @@ DOORS = {
 """What a plug-in can do if a protection is missing, by the name of that protection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A new package: its folder, its files, and the next commands."""
 
     name: str
@@ -55,8 +55,7 @@ class Written:
     next: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyRow:
+class StrategyRow(Struct, frozen=True):
     """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
 
     `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
@@ -74,8 +73,7 @@ class StrategyRow:
     times: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Strategies:
+class Strategies(Struct, frozen=True):
     """What is installed or configured, by name."""
 
     rows: tuple[StrategyRow, ...]

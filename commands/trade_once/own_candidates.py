@@ -1,15 +1,18 @@
 """`trade-once --candidates`: read candidates from a file and submit them as a strategy would."""
 
 import sys
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from commands.shared.passes import PassData
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +26,7 @@ SHOWN = 10
 """How many bad lines a screen shows; the JSON document has all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinesRead:
+class LinesRead(Struct, frozen=True):
     """The lines that were read: lines = candidates + duplicates + bad lines."""
 
     origin: str
@@ -34,8 +36,7 @@ class LinesRead:
     bad: "tuple[BadLine, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class EntriesData(PassData):
+class EntriesData(PassData, frozen=True):
     """One pass of entries; `submitted` is None if the strategies proposed the candidates."""
 
     submitted: LinesRead | None
@@ -95,8 +96,7 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
     if submission is not None:
         counts = (submission.lines, len(submission.candidates), submission.duplicates)
         read_in = LinesRead(origin or "", *counts, submission.bad)
-    kept = {field.name: getattr(data, field.name) for field in fields(data)}
-    return EntriesData(**kept, submitted=read_in)
+    return EntriesData(**asdict(data), submitted=read_in)
 
 
 def render_read(console: "Console", found: LinesRead) -> None:

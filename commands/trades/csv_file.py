@@ -1,7 +1,6 @@
 """`trades --csv`: every column of trades or lots, with exact decimals and times in UTC."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from commands.shared.files import cell, csv_text
@@ -13,15 +12,15 @@ if TYPE_CHECKING:
     from tradebot.views.slippage import TotalSlippage
 
 MIDPOINTS = ("decision", "send", "arrival")
-EXCURSION = tuple(field.name for field in fields(Excursion))
+EXCURSION = Excursion.__struct_fields__
 SPREAD = {
     **{name: tuple(f"{name}_{part}" for part in EXCURSION) for name in ("best", "worst")},
     "slippage": tuple(f"slippage_{at}_{part}" for at in MIDPOINTS for part in ("usd", "bps", "fills", "of_fills")),
 }
 """The fields of a trade that take several columns."""
-TRADE_COLUMNS = tuple(column for field in fields(TradeRow) for column in SPREAD.get(field.name, (field.name,)))
-LOT_COLUMNS = tuple(field.name for field in fields(LotRow))
-PLAIN = tuple(field.name for field in fields(TradeRow) if field.name not in {*SPREAD, "reasons", "components"})
+TRADE_COLUMNS = tuple(column for name in TradeRow.__struct_fields__ for column in SPREAD.get(name, (name,)))
+LOT_COLUMNS = LotRow.__struct_fields__
+PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREAD, "reasons", "components"})
 """The fields of a trade whose values are written as they are."""
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import Report, caller
@@ -25,8 +26,7 @@ NAMED = 5
 EXAMPLE = 'tradebot trades note AAPL "bought the open" --tag swing'
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """What stands with a trade from now on: its id, symbol and opening time, and its tags and note."""
 
     id: str

@@ -1,9 +1,10 @@
 """The trades of an account, read from its own records."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.views.performance.choosing import TradeTotals
 from tradebot.views.performance.trade_row import LotRow, TradeRow
@@ -27,8 +28,7 @@ EXCURSIONS = (
 OPEN = "What is held is valued at the price that the last pass saw."
 
 
-@dataclass(frozen=True, slots=True)
-class Trades:
+class Trades(Struct, frozen=True):
     """The chosen trades in the order in which they were opened, and their lots in the order of their exits.
 
     `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled

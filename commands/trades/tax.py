@@ -1,10 +1,11 @@
 """`tradebot trades --tax YEAR`: the sales of a year as the US tax office asks for them, and what they rest on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.files import csv_text
 from commands.shared.plain import clean
@@ -43,8 +44,7 @@ NOT_COVERED = (
 NO_ADVICE = "This is not tax advice."
 
 
-@dataclass(frozen=True, slots=True)
-class Tax:
+class Tax(Struct, frozen=True):
     """The lots sold in a year, in USD to the cent; the totals by term add these rows.
 
     `method` is the setting tax.method. `from_date` and `until` are the days on which the books began and end. `notes`

@@ -1,7 +1,6 @@
 """`tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from commands.trades.report import Trades

@@ -1,9 +1,10 @@
 """`tradebot why-no-orders --reason CODE`: show which candidates ended with one reason, closest to passing first."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.drawing import measured, off_by
 from commands.shared.plain import clean, did_you_mean
@@ -25,8 +26,7 @@ NAMED = 3
 """How many symbols a line names; of more, it names the first and counts the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRow:
+class EndedRow(Struct, frozen=True):
     """One such candidate; `distance` is how far it was from passing, as a fraction of the limit."""
 
     symbol: str
@@ -37,8 +37,7 @@ class EndedRow:
     distance: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """All candidates of some passes that ended with one reason, closest to passing first."""
 
     reason: str

@@ -101,10 +101,9 @@ def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
     """Return the answer with a remedy that helps now, for an ended market or a halt with a known cause."""
-    from dataclasses import replace
-
     from commands.shared.not_run import remedy_of
     from tradebot.model.reasons import REASONS, Reason
+    from tradebot.model.values import replace
 
     if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:
         more, remedy = _why_halted(app, last.at)
@@ -193,8 +192,7 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 
 def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = None) -> "SymbolWhy":
     """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
-    from dataclasses import replace
-
+    from tradebot.model.values import replace
     from tradebot.views.explain import way_of, why_no_orders
     from tradebot.views.why_no_orders import PLAY_AGAIN, seen, unseen, was_halted
 

@@ -1,6 +1,5 @@
 """Sample words for the tests of the stores."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForc
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.kinds.greek_exposure import GreekExposure
 from tradebot.signals.kinds.iv_rank import IvRank

@@ -1,6 +1,5 @@
 """Whatever is looser than what was accepted closes entries and is named; what is tighter closes nothing."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.limits import Frozen, Tighter
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 AT = datetime(2026, 11, 17, 15, tzinfo=UTC)
 MINE = "limits: {max_order_notional_usd: 500}\nshadow: true\n"

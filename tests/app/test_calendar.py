@@ -1,7 +1,6 @@
 """Sessions come from the ledger, which has the broker's, and from the venue where the ledger may lack some."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
+from tradebot.model.values import replace
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
 
 FIRST = date(2026, 1, 1)

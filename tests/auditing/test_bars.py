@@ -1,7 +1,6 @@
 """The check of stored bars: nothing is found in sound bars, and each flaw is found where it was put."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
 from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
+from tradebot.model.values import replace
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 SESSIONS = weekdays(10)

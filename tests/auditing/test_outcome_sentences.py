@@ -1,11 +1,10 @@
 """What measured outcomes mean, in sentences that a person understands."""
 
-from dataclasses import replace
-
 import pytest
 
 from tradebot.auditing.outcome_sentences import verdict, what_refusals_did
 from tradebot.auditing.outcomes import Measured, Refusals
+from tradebot.model.values import replace
 
 KNOWN = Measured("1 hour", 90, 30, 0.002, 0.001, 0.003, 0.001, is_found=True, needed=40)
 REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)

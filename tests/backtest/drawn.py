@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import Struct, field
 
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
@@ -39,6 +39,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import Job, SessionEnd
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.timetable.job_times import parse
@@ -65,8 +66,7 @@ FILLS = (
 )
 
 
-@dataclass(frozen=True)
-class Whims:
+class Whims(Struct, frozen=True):
     """A strategy that trades without a reason: what it wants depends on its number, the symbol and the time alone."""
 
     number: int
@@ -96,8 +96,7 @@ class Whims:
         return Close(symbol, "enough")
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """What is drawn for one backtest."""
 
     seed: int
@@ -209,8 +208,7 @@ def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
     return Driver(made.world, made.advance, made.ahead, Terms(timetable, every_pass=every_pass))
 
 
-@dataclass(frozen=True)
-class Played:
+class Played(Struct, frozen=True):
     """What may not depend on which passes were left out."""
 
     intents: object

@@ -1,7 +1,6 @@
 """A backtest of a day is the bot on that day: `demo` and `serve`, over HTTP, do the same to the cent."""
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from tests.backtest.drawn import Whims
 from tests.backtest.three_ways import Day, Way
 from tests.tiers import drawn, in_campaigns
 from tradebot.exchange.market.fill import MODELS
+from tradebot.model.values import replace
 
 CONFIGURATION = """
 universe: [AAPL, MSFT]

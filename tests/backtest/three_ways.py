@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
 import pytest
+from msgspec import Struct
 
 from tests.bot import log, typed
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -28,6 +28,7 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import rfc3339
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy
 
@@ -47,8 +48,7 @@ TOLD = (
 )
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """What one way of playing a day leaves: the judge's log, the books, every decision, and the account's equity."""
 
     log: object
@@ -62,8 +62,7 @@ class Way:
     flow: object
 
 
-@dataclass(frozen=True)
-class Day:
+class Day(Struct, frozen=True):
     """A day to play: a configuration, the options of `init` and `demo` that say which market, and who trades.
 
     Without strategies of its own it is traded by those that are configured, with the flow that they need.

@@ -1,7 +1,6 @@
 """A pass believes neither the venue's lists nor its own books where the two contradict each other."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -26,6 +25,7 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import may_fill
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile

@@ -1,7 +1,6 @@
 """What a strategy may answer: a single bad want discredits the whole answer, with a sentence that says what is bad."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import repeat
 from math import inf, nan
@@ -18,6 +17,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 

@@ -1,7 +1,6 @@
 """Gaps in the protection at the broker: told when they begin, and with their length when they end."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.values import replace
 from tradebot.model.wants import Close
 
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"

@@ -1,7 +1,6 @@
 """What a fetch asks: what is due in its phase, core kinds first, and no more than fits before the next slot."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from tests.worlds import NAMES, Scene
 from tradebot.desk.due import Agenda, agenda, everything
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.kind import AnyKind, Phase
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals.kinds import kind_of
 

@@ -1,7 +1,6 @@
 """Fetching: what is due is asked, a failing endpoint costs only itself, a source that is down is left."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from tests.builders import DAY, LIMITS, NOW
@@ -15,6 +14,7 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.limits import OwnRules
 from tradebot.model.needs import Needs
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.strategy import Strategy

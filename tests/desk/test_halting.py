@@ -1,6 +1,5 @@
 """The bot halts itself: once, with its evidence, before the next order; and each such halt can be ended without one."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 MANY = tuple(f"N{number}" for number in range(40))

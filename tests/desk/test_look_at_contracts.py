@@ -1,6 +1,5 @@
 """Which strategies a broken core signal concerns, judged by the newest replies alone."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from tradebot.desk.look import CURRENT, worst_core_drifts
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 GONE = ContractFinding(Breach.GONE, "price", 8, "{}")
 NEW = ContractFinding(Breach.NEW, "mood", 10, "'good'")

@@ -1,7 +1,6 @@
 """Each event that a person should hear about comes once for each occurrence, with its numbers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import Job
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 PROTECTING = exit_rules(protection=Protection.VENUE)

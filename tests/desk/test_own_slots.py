@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec import Struct
 
 from tests.builders import DAY, NOW, SESSION
 from tests.venues import FixedStrategy, opening
@@ -24,6 +24,7 @@ from tradebot.model.series import Series
 from tradebot.model.slot import StrategySlot
 from tradebot.model.submitted import Submitted
 from tradebot.model.trading import SlotClaim, TradingState
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Target
 from tradebot.ports.strategy import Strategy
@@ -241,8 +242,7 @@ def test_a_slot_that_ends_before_it_is_done_is_recorded_as_unfinished(monkeypatc
     assert told(entries(scene, strategy))[-1] == ("open+25m", Reason.SLOT_UNFINISHED, 600, 600)
 
 
-@dataclass
-class Targeting:
+class Targeting(Struct):
     """A strategy with times of its own that wants so many shares of AAPL."""
 
     shares: int

@@ -1,13 +1,13 @@
 """What the core makes of strategies' answers: one that errs loses its own pass, whole, and no other's."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from math import nan
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.builders import NOW, SECTORS
 from tests.venues import FixedStrategy, opening
@@ -21,6 +21,7 @@ from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import Strategy
@@ -31,8 +32,7 @@ GOOD = opening(wanted("AAPL"))
 TIMEOUT = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", 10.0)
 
 
-@dataclass
-class Answering:
+class Answering(Struct):
     """A strategy that answers what it was given, or what a callable makes of its view."""
 
     answer: Any

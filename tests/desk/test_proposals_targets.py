@@ -1,6 +1,5 @@
 """A target becomes the change that reaches it: sells before buys, and the strategy's own shares alone count."""
 
-from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 
 import pytest
@@ -19,6 +18,7 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.values import replace
 from tradebot.model.wants import Target
 from tradebot.ports.world import World
 

@@ -1,7 +1,6 @@
 """One wrong read closes nothing: what jumped, or would close a position, is asked for once more."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate
 
@@ -21,6 +20,7 @@ from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 D = Decimal
 TRUE = D(1)

@@ -1,6 +1,5 @@
 """The desk is one reading of everything, and its book counts at its worst what may still happen."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -21,6 +20,7 @@ from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, unreported_fill
+from tradebot.model.values import replace
 from tradebot.timetable.sessions import last_session, session_of
 
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))

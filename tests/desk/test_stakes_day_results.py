@@ -1,6 +1,5 @@
 """What a strategy earned in a session: exactly what its fills and its prices say."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from tests.builders import DAY, NOW, books, fill, quote
 from tradebot.desk.stakes import day_results
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
+from tradebot.model.values import replace
 
 YESTERDAY = NOW - timedelta(days=1)
 fills = st.lists(

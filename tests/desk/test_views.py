@@ -1,7 +1,6 @@
 """What a strategy sees: the kinds of facts that it needs, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from tradebot.desk.views import Sights
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
 from tradebot.model.needs import Needs
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.world import World

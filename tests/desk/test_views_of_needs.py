@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series
+from tradebot.model.values import replace
 from tradebot.model.wants import Target
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World

@@ -1,7 +1,6 @@
 """A pass keeps the best and the worst price of each position, for longs and shorts alike, in one write."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -16,6 +15,7 @@ from tradebot.desk.watching import watch
 from tradebot.model.candidate import Side
 from tradebot.model.position import Key, Marks
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 
 PRICES = st.lists(st.integers(9_850, 10_150).map(lambda cents: Decimal(cents) / 100), min_size=1, max_size=8)
 

@@ -1,7 +1,6 @@
 """What is known about held symbols is what the stores say, and nothing that no exit rule reads is looked up."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -30,12 +29,13 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.outlook import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals import events, regime
 from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.signals.kinds.options_volume import OptionsVolume
 
-EVERYTHING = frozenset(Outlook.__dataclass_fields__)
+EVERYTHING = frozenset(Outlook.__struct_fields__)
 WINDOW = FlowWindow(timedelta(minutes=30), {"min_premium": 50_000, "max_dte": 45}, 0.5, 5)
 YESTERDAY = DAY - timedelta(days=3)
 """The trading day before a Monday."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from tests.exchange.worlds import SYMBOLS, World, open_world
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.process import create
+from tradebot.model.values import replace
 
 THREE_DAYS = MarketSpec(symbols=SYMBOLS, sessions=3, start=date(2025, 3, 3))
 EX_DATE = "2025-03-04"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ from tradebot.exchange.market.sessions import calendar_from_rows
 from tradebot.exchange.market.spec import MarketError, MarketSpec, fill_spec
 from tradebot.exchange.process import create
 from tradebot.exchange.state import read_market
+from tradebot.model.values import replace
 
 PARTS = st.decimals(0, 1, places=6)
 RATE = PARTS | st.just(FUNDS)

@@ -1,7 +1,6 @@
 """The market-data streams, through real sockets: their protocol, their error codes, and what they tell of a minute."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tests.exchange.served import Client, Served, served
 from tests.exchange.worlds import SPEC
 from tradebot.exchange.process import create
 from tradebot.exchange.streams import market_data
+from tradebot.model.values import replace
 
 CONNECTED = [{"T": "success", "msg": "connected"}]
 AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]

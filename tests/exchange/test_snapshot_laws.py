@@ -1,7 +1,6 @@
 """A start from a snapshot and the lines behind it ends where a start from all lines ends, whatever was done before."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.file import Snapshot, identity_of, write
 from tradebot.exchange.snapshot.state import taken
 from tradebot.exchange.state import SNAPSHOT_FILE
+from tradebot.model.values import replace
 
 FILLS = {"next-bar": NEXT_BAR, "paper": PAPER, "slow": NEXT_BAR._replace(latency_s=40)}
 

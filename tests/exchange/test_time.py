@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.fill import PAPER
 from tradebot.exchange.process import create
 from tradebot.exchange.times import DAY, MINUTE, SECOND, parse_time
+from tradebot.model.values import replace
 
 START = parse_time("2025-03-03T14:00:00Z")
 OPEN = parse_time("2025-03-03T14:30:00Z")

@@ -1,12 +1,12 @@
 """One exit rule, asked about a position of which something besides the price is known."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from tests.builders import NOW, SESSION, held
 from tradebot.exits.held import Held
 from tradebot.exits.kind import ExitRule, Measure, Moment
 from tradebot.model.outlook import Outlook
+from tradebot.model.values import replace
 
 
 def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> Held:

@@ -1,6 +1,5 @@
 """The levels that rest at the venue: where the rules act, tightening only, and never for more shares than are held."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +11,7 @@ from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, levels, parse
 from tradebot.exits.rules import met
 from tradebot.model.position import Kept
+from tradebot.model.values import replace
 
 D = Decimal
 LEVELS = [{"fraction": 0.02, "share": 0.3}, {"fraction": 0.05, "share": 0.3}, {"fraction": 0.10, "share": 0.4}]

@@ -1,6 +1,5 @@
 """When a position is closed: each rule at its edge, longs and shorts as mirrors of each other."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,6 +17,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 ACTIVE = TradingState.ACTIVE
 prices = st.decimals(50, 150, places=2)

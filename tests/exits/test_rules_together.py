@@ -1,6 +1,5 @@
 """All rules of a list together: no order changes the outcome, and a rule that can't tell hides no other rule's exit."""
 
-from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 D, ACTIVE = Decimal, TradingState.ACTIVE
 EVERY = parse(
@@ -166,7 +166,7 @@ def test_a_rule_can_tell_exactly_if_it_has_what_it_says_it_needs(rule: ExitRule)
     answers = {what: rule.judge(*given) for what, given in WITHOUT.items()}
     assert {what for what, answer in answers.items() if answer == Absent(what)} == set(rule.needs)
     assert all(isinstance(answer, Measure) for what, answer in answers.items() if what not in rule.needs)
-    assert rule.reads <= {field.name for field in fields(Outlook)}
+    assert rule.reads <= set(Outlook.__struct_fields__)
 
 
 def test_every_input_is_needed_by_a_rule() -> None:

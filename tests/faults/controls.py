@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -37,6 +36,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
+from tradebot.model.values import replace
 from tradebot.orders import entering, protecting, sending, working_orders
 from tradebot.orders.changes import cancel_order
 from tradebot.orders.sending import closing_side

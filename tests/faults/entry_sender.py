@@ -11,7 +11,6 @@ import random
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 
@@ -24,6 +23,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World

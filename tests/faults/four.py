@@ -7,8 +7,8 @@ times: what a process of their own adds is shown by `tests/adapters/plugins`. Th
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+
+from msgspec.structs import asdict
 
 from commands.fetch_flow import verb as fetch_flow
 from commands.trade_once import verb as trade_once
@@ -50,7 +50,6 @@ STOPPED = {"FLOW", "SWEEPS"}
 UNIVERSE = "universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]\n"
 
 
-@dataclass
 class FourBot(Bot):
     """A bot with the four strategies, in its own process."""
 
@@ -139,8 +138,8 @@ def four(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
 
 def bot_of(stage: Stage, name: str) -> Bot:
     """Return a bot with the four strategies on the stage."""
-    made: Any = stage.bot(name, UNIVERSE + CONFIGURATION)
-    return FourBot(**{field: getattr(made, field) for field in made.__dataclass_fields__})
+    made = stage.bot(name, UNIVERSE + CONFIGURATION)
+    return FourBot(**asdict(made))
 
 
 def warm(stage: Stage) -> None:

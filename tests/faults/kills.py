@@ -10,7 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 REFERENCE = "spared"
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from tradebot.model.baseline import Baseline
 from tradebot.model.limits import Protection
 from tradebot.model.needs import Needs
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.world import Rules

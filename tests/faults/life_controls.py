@@ -1,7 +1,6 @@
 """Bots that are broken on purpose, one for each promise that lives are judged by; the judge has to see every one."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
+from tradebot.model.values import replace
 from tradebot.orders import protecting
 
 

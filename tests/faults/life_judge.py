@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -16,6 +15,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import SessionEnd
+from tradebot.model.values import replace
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades

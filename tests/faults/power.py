@@ -19,7 +19,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +40,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 RECORDING, ANEW = ".calls", "made anew"
 AT_ONCE, CHANCES, FEW = 8, 40, 8

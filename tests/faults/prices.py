@@ -8,7 +8,6 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -21,6 +20,7 @@ from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 TROUBLES: Mapping[str, str] = {
     "reply-lost": "reply_lost",

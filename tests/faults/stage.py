@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
+from msgspec import Struct
 
 from tests.accepting import accept
 from tests.faults.controls import CONTROLS
@@ -55,8 +55,7 @@ Verb = Callable[[App], int]
 """Runs on a bot and returns an exit code of the command line."""
 
 
-@dataclass
-class Bot:
+class Bot(Struct):
     """One bot: its folder, and its account at the exchange with the key that opens it.
 
     `control` names what is broken in it on purpose, `runs_as` the user whose bot it is, None for the user of the tests.
@@ -97,8 +96,7 @@ class Fatal(NamedTuple):
     kind: signal.Signals = signal.SIGKILL
 
 
-@dataclass(frozen=True)
-class End:
+class End(Struct, frozen=True):
     """How one run of a verb ended: its exit code or DIED, and the points that it reached, the last one fatal."""
 
     code: int

@@ -5,7 +5,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from tests.faults import judge
@@ -13,6 +12,7 @@ from tests.faults.kills import FIRST, Tally, entries, reconciled
 from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
 from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 TWIN = "twin"
 NEVER_STOPPED = "never-stopped"

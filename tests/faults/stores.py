@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -40,6 +40,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingState
+from tradebot.model.values import replace
 
 Write = Callable[[Path], None]
 ROUNDS = 2

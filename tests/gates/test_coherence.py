@@ -1,6 +1,5 @@
 """A configuration that loads cannot halt itself by what its own limits allow; a refused one says how it would."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -32,6 +31,7 @@ from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 SYMBOLS = tuple(f"S{number}" for number in range(60))
 SECTORS = {symbol: f"sector {number % 12}" for number, symbol in enumerate(SYMBOLS)}

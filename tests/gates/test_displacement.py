@@ -1,7 +1,6 @@
 """Displacement closes the weakest position that may give way, or says of the nearest ones why they may not."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -21,6 +20,7 @@ from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600, "cooldown_s": 7200})
 FULL = Decision(Gate.OPEN_POSITIONS, Verdict.FAIL, Reason.MAX_OPEN_POSITIONS, 6, 5)

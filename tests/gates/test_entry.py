@@ -1,7 +1,6 @@
 """Every gate, once passing and once refusing with its numbers; and the order in which all are asked."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -38,6 +37,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.units import Unit
+from tradebot.model.values import replace
 
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.EXIT, Gate.SEND,

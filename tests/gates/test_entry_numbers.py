@@ -1,6 +1,5 @@
 """What a passing gate shows: the same numbers as a refusing one, so that a yes can be questioned as well as a no."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -17,6 +16,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.units import Unit
+from tradebot.model.values import replace
 
 ENTERED = (Entered("flow", "MSFT", Side.BUY, ago(600)), Entered("flow", "AAPL", Side.BUY, ago(90)))
 SHOWN = {

@@ -1,6 +1,5 @@
 """What halts the bot, each rule at its edge, and what a person has accepted."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,6 +21,7 @@ from tradebot.gates.halts import (
 from tradebot.model.desk import Desk, HaltEvidence
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 ROUND = Decimal(CASH)
 HALTS = SHIPPED.model_copy(update={"min_equity_usd": Decimal(70_000)})

@@ -1,6 +1,5 @@
 """The limits that may be off: each refuses with its numbers, passes at its edge, and isn't asked while it is off."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -37,6 +36,7 @@ from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.units import Unit
+from tradebot.model.values import replace
 
 ALL = LIMITS.model_copy(update=OPTIONS)
 """The shipped limits with none of them off."""

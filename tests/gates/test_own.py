@@ -1,6 +1,5 @@
 """A strategy's own limits: only ever tighter than the account's, and judged by the same predicates."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -31,6 +30,7 @@ from tradebot.model.limits import (
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 ALL = LIMITS.model_copy(update=OPTIONS)

@@ -1,7 +1,6 @@
 """Permission: of all that file, environment and ledger can say, exactly what is documented lets orders out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -15,6 +14,7 @@ from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.model.values import replace
 
 NUMBER = "912345678"
 UNTIL = datetime(2026, 11, 17, 21, tzinfo=UTC)

@@ -1,6 +1,5 @@
 """Permission is one explained state: every door, open and shut, with its name, its reason and its evidence."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from tests.builders import NOW, SESSION
@@ -8,6 +7,7 @@ from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
 from tradebot.gates.permission import PermissionInputs, arming_of, doors
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it isn't on any known network file system")
 GATE = Reason.ORDER_GATE_CLOSED

@@ -1,6 +1,5 @@
 """The prices of passive entries: inside the spread, ever closer to the other side, and never past the collar."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from tradebot.model.decision import Verdict
 from tradebot.model.execution import MARKETABLE, Execution, Style
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 AAPL = Instrument("AAPL")
 CENT, OFFSET = Decimal("0.01"), Decimal("0.002")

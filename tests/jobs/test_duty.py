@@ -1,7 +1,6 @@
 """Who is due now: one claim for each slot whoever comes, late entries missed, everything else run once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.timetable import lines
 from tradebot.timetable.job_times import JobTimes, parse
 from tradebot.timetable.slots import slots

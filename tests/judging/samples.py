@@ -1,6 +1,5 @@
 """Evidence of a bot of which every part is well, in the middle of a session."""
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 from tradebot.timetable.slots import Slot
 
 EVERY_S = {

@@ -1,7 +1,6 @@
 """The audit: every state from its evidence, nothing looked at is not ok, and what to do first."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -48,6 +47,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.text import span
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 
 POLL = {"flow_alerts": 240, "market_tide": 240}

@@ -1,6 +1,5 @@
 """Fills that the broker reports take a position only to states that can follow; anything else is a leap."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import State
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 
 BOUGHT, SOLD = fill(1), fill(2, side=Side.SELL)
 ANOTHER = fill(3, side=Side.SELL)

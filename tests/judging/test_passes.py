@@ -1,6 +1,5 @@
 """What counts as a finished pass, and what passes and claims are evidence of."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +11,7 @@ from tradebot.judging.passes import calendar_differs, came, is_finished, last_ru
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.trading import SlotClaim, as_missed
+from tradebot.model.values import replace
 from tradebot.timetable.lines import parse
 
 

@@ -1,7 +1,6 @@
 """The health of signals: judged by what was seen, and never better than that."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.model.candidate import Component
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 
 OPEN = Moment(NOW, SESSION.open, SESSION)

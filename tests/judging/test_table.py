@@ -1,7 +1,6 @@
 """The truth table of health: each part that freezes, fails or is missing leaves OK within its budget, and no other."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +19,7 @@ from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Gap, Job, StrategyRefusal
 from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord, as_missed
+from tradebot.model.values import replace
 
 ALL_OK = dict.fromkeys(TABLE, State.OK)
 

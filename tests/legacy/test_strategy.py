@@ -1,7 +1,6 @@
 """Our facts scored as the earlier bot would have: its faults show there, and not in the default."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from math import exp
 
@@ -19,6 +18,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals.formula import evaluate

@@ -1,12 +1,12 @@
 """Ids of orders are a promise between versions too: the next one must find under its id what this one has sent."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentKey
+from tradebot.model.values import replace
 
 KEY = IntentKey("PA0000001", "momentum", date(2026, 11, 16), "open+5m", "AAPL", Side.BUY, Purpose.OPEN)
 IDS = {

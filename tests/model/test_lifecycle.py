@@ -1,7 +1,6 @@
 """The life of a position: the same records give the same state, and no state follows that can't."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -20,6 +19,7 @@ from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
+from tradebot.model.values import replace
 
 STOP, TARGET = Decimal(95), Decimal(110)
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}

@@ -1,7 +1,6 @@
 """Positions and cash are folds over fills: exact, first in first out, and nothing is made or lost."""
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from tests.builders import CASH, ago, fill
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
+from tradebot.model.values import replace
 from tradebot.views.explain import profit
 
 

@@ -1,6 +1,5 @@
 """Trades: one for each position from its first fill to its last, with the profit that the fills add up to."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -16,6 +15,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
+from tradebot.model.values import replace
 from tradebot.views.performance.lots import trades
 
 D = Decimal

@@ -1,6 +1,5 @@
 """What a strategy wants to close goes the way of every exit: its own shares only, and never twice."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +12,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.model.wants import Close, Reduce, Target, Want
 from tradebot.ports.world import World
 

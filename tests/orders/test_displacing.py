@@ -1,6 +1,5 @@
 """A better candidate gets room only after a position has really been closed, once, whatever happens in between."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.limits import ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.slot import StrategySlot
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})

@@ -1,6 +1,5 @@
 """What rests at the venue: a pair for each filled increment, tightened and never loosened, gone with its position."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -20,6 +19,7 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Repl
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.reconciliation.read_books import read_books
 
 

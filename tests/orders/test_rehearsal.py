@@ -1,7 +1,6 @@
 """The rehearsal on fakes: one order that cannot fill, cancelled again, through the road of all orders."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission, TradingState
+from tradebot.model.values import replace
 from tradebot.orders.rehearsal import LOOKS, Rehearsal, far_below, rehearse
 
 T = TypeVar("T")

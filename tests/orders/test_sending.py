@@ -1,6 +1,5 @@
 """What the last step says of an order: each end with its reason and its numbers, at its edge in time, and on record."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +17,7 @@ from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, 
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.orders.sending import LAST_MOMENT, QUICK_S, cancel_intent, closing_side, send, send_again, submit_intent
 from tradebot.ports.world import World
 

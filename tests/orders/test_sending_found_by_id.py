@@ -1,6 +1,5 @@
 """An order found under our id is ours where it is what we asked for, and another's where any part of it differs."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +12,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderType
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.orders.sending import replace_intent, send
 
 

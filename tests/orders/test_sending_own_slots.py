@@ -1,6 +1,5 @@
 """What identifies an order of a strategy's own slot: the slot, whatever pass sends it."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 from tests.builders import DAY, desk, quote
@@ -8,6 +7,7 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.orders.sending import MOST_LEGS, submit_intent, wanted_key
 from tradebot.ports.world import Call
 

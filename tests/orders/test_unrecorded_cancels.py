@@ -1,6 +1,5 @@
 """Entries that are ended without a promise: ours alone, each by its id, and nothing that closes or protects."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentKey, Mark, Operation, is_marked, mark_of
 from tradebot.model.order import Order, OrderStatus, Reply
+from tradebot.model.values import replace
 from tradebot.orders.unrecorded_cancels import Ended, end_entries
 
 NUMBER = "TEST00001"

@@ -1,7 +1,6 @@
 """Working orders in a pass of exits: priced anew in their place, ended where that cannot be, and repeated when lost."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState
+from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN
 from tradebot.orders.working_orders import entries_ended
 

@@ -1,6 +1,5 @@
 """A passive entry moves from its own side of the spread toward the other, one replace at a time, and never twice."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -17,6 +16,7 @@ from tradebot.model.order import Order, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 

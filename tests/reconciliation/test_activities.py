@@ -1,6 +1,5 @@
 """What the broker's activities write into the books: money is conserved, and what they do not prove waits."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +19,7 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill, Position
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile

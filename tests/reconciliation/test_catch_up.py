@@ -1,7 +1,6 @@
 """Catching up applies what the venue has done, each thing once; it gives up what can no longer arrive."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
 from tradebot.reconciliation.new_fills import FILL_OVERLAP
 from tradebot.reconciliation.read_books import read_books

@@ -1,6 +1,5 @@
 """What the broker does not tell whole is no difference that a plan may settle: no books are made of half the facts."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,6 +21,7 @@ from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
 from tradebot.reconciliation.plans import plan_of
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile

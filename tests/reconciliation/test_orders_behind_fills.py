@@ -1,6 +1,5 @@
 """Who orders under our mark without a promise is noticed though his order has ended, and nobody else is."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +17,7 @@ from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.reconciliation.orders_behind_fills import ASKED_SINGLY
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile

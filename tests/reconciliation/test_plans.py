@@ -1,6 +1,5 @@
 """A plan is of one view of the broker: whatever moves in it makes another one, and the order of rows does not."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +11,7 @@ from tradebot.gates.sizing import SHORT_MARKUP, entry_size
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
+from tradebot.model.values import replace
 from tradebot.orders.sending import send
 from tradebot.reconciliation.plans import fingerprint
 

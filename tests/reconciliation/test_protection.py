@@ -1,6 +1,5 @@
 """Positions that nobody protects are found, and exits are not judged by prices of other shares."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -21,6 +20,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

@@ -1,7 +1,6 @@
 """Orders under our mark that the books do not know are ours from before, unless the books were at work meanwhile."""
 
 from copy import deepcopy
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -25,6 +24,7 @@ from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import ReconcileMark, TradingState
+from tradebot.model.values import replace
 from tradebot.reconciliation.adoption import acknowledge, manage
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 

@@ -1,6 +1,5 @@
 """Closing by hand: our orders on the symbol end first, then what is ours is closed, and nothing else is touched."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState
+from tradebot.model.values import replace
 
 AT = NOW - timedelta(minutes=5)
 BY_HAND = call(Job.EVALUATE_EXITS, "flatten 15:00:00Z")

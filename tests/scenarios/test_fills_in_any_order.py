@@ -1,7 +1,6 @@
 """The same fills, in whatever order and batches they arrive, give the same positions, cash and trades."""
 
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
+from tradebot.model.values import replace
 from tradebot.views.performance.lots import trades
 
 FILLS = st.lists(

@@ -3,11 +3,11 @@
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from tests.builders import DAY, NOW, SESSION, quote
 from tests.worlds import Scene, call, trade_once
@@ -20,6 +20,7 @@ from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.timetable import job_times
 
@@ -62,8 +63,7 @@ limits:
 """
 
 
-@dataclass
-class Closes:
+class Closes(Struct):
     """Daily bars whose price changes once, on the newest day."""
 
     returns: Mapping[str, float]

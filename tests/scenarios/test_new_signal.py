@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.inputs import Input
 from tradebot.model.kind import Phase
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals import components, kinds
 from tradebot.strategies.flow import FlowStrategy

@@ -1,6 +1,5 @@
 """An order that a person put in the place of one of ours: an entry ends like any of ours, an exit keeps its price."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import reconcile
 
 

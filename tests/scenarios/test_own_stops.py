@@ -1,6 +1,5 @@
 """A position that was opened with a stop and a target of its own is closed by them, whatever happened in between."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 STOP, TARGET = Decimal("0.01"), Decimal("0.5")

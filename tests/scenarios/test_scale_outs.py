@@ -1,6 +1,5 @@
 """A position that is closed in parts: each level once, whoever acts, the bot or an order that rests at the venue."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +12,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 SOURCES = [("0.02", "0.3"), ("0.05", "0.3"), ("0.10", "0.4")]

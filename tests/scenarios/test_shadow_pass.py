@@ -1,6 +1,5 @@
 """In shadow everything is decided and recorded, and nothing is sent: no entry, no exit, no cancel."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -8,6 +7,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 

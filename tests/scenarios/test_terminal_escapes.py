@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from contextlib import closing, redirect_stderr
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +28,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 MARK = "HoStIlE"
 HOSTILE = (

@@ -1,9 +1,9 @@
 """Ages: a fact older than its kind's limit says nothing about now."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tests.builders import DAY, NOW, ago
+from tradebot.model.values import replace
 from tradebot.signals.ages import still_counts
 from tradebot.signals.kinds.iv_rank import KIND
 

@@ -1,6 +1,5 @@
 """Alerts: which ones count, and what they add up to."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -13,6 +12,7 @@ from tests.builders import DAY, NOW, ago, alert, fetched_facts
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.signals.alerts import counting, flow, flow_now, recent_alerts
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
 

@@ -1,6 +1,5 @@
 """Clusters: each alert with a direction is in exactly one, and none is longer than the window."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from tests.builders import alert
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.instrument import Right
+from tradebot.model.values import replace
 from tradebot.signals.cluster import sizes
 
 WINDOW = timedelta(seconds=600)

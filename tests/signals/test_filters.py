@@ -1,6 +1,5 @@
 """Filters by the source's own parameter names, over stored alerts."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import product
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import DAY, alert
 from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
+from tradebot.model.values import replace
 from tradebot.signals.filters import chosen, filters_on
 from tradebot.strategies.filter_settings import FilterSettings
 

@@ -1,12 +1,12 @@
 """Components: value, inputs and explanation follow from one declaration."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 
 from tests.builders import known
 from tradebot.model.inputs import Input
+from tradebot.model.values import replace
 from tradebot.signals.scoring import Known, ScoreComponent, Shown
 
 

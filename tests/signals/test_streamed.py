@@ -1,7 +1,6 @@
 """A row of the websocket becomes the fact that the same alert's row of the REST API becomes."""
 
 import json
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from tradebot.adapters.wire.http import decode
 from tradebot.exchange.flow.streamed import streamed
 from tradebot.model.flow import FlowAlert, FlowPage, Quota
 from tradebot.model.instrument import Right
+from tradebot.model.values import replace
 from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 from tradebot.signals.streamed import about_symbol, as_polled

@@ -1,7 +1,6 @@
 """The flow strategy: one want per symbol, with its components, its side and its own decision."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals.kinds.dark_pool import KIND as PRINTS

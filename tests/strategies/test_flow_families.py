@@ -1,7 +1,6 @@
 """An entry needs independent kinds of data that agree: one input, however strong, is no entry."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -15,6 +14,7 @@ from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.strategies.flow import agreeing

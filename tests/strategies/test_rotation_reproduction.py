@@ -3,18 +3,19 @@
 import csv
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from benchmarks.rotation import STALE
 from benchmarks.support.rotation_runs import Data, play
 from tests.builders import NOW
 from tests.strategies.rotation_oracle import SECTORS, Outcome, Terms, run
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target
 from tradebot.strategies.rotation import RotationStrategy
@@ -26,8 +27,7 @@ SYMBOLS = (*SECTORS, "TLT", "SPY")
 FIRST, LAST = "2020-01-02", "2024-12-30"
 
 
-@dataclass(frozen=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """Adjusted opens and closes, the funds rate, and the folder that all of it is from."""
 
     folder: Path

@@ -1,6 +1,5 @@
 """Candidates from outside go through all gates and the same road, under their own source and name."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -13,6 +12,7 @@ from tradebot.model.decision import Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.submitted import Submitted
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.strategies.submitted import strategies_of
 

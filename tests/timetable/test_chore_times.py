@@ -1,13 +1,13 @@
 """The times of chores: all that jobs and strategies can say, and times outside the session, on whole and half days."""
 
 import re
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from tests.timetable.test_job_times import HALF_DAY
 from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.model.values import replace
 from tradebot.timetable.chore_times import least_gap_s, parse
 from tradebot.timetable.job_times import WHOLE_DAY
 

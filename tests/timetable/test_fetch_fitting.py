@@ -1,12 +1,12 @@
 """What is given up when a session doesn't fit the source's limits: the least important first, no more than needed."""
 
-from dataclasses import replace
 from math import inf
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.model.kind import Phase, Scope
+from tradebot.model.values import replace
 from tradebot.timetable.fetch_course import ONCE_S, Need, renewals, slots_of
 from tradebot.timetable.fetch_fitting import Fitting, Intervals
 from tradebot.timetable.job_times import parse

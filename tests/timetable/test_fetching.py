@@ -1,11 +1,10 @@
 """The plan of a session's fetches: its figures, what it says of alerts, and what is left of it later in the day."""
 
-from dataclasses import replace
-
 import pytest
 
 from tradebot.model.flow import Allowance
 from tradebot.model.kind import Scope
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 from tradebot.timetable.fetch_course import ONCE_S, Need
 from tradebot.timetable.fetching import FetchPlan, Outcome, fetching_problems, needs_of

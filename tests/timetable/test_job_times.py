@@ -1,12 +1,12 @@
 """Due times are read strictly, written back as they were, and follow the session's open and close."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tradebot.model.values import replace
 from tradebot.timetable.job_times import WHOLE_DAY, JobTimes, longest_wait_s, parse
 
 HALF_DAY = replace(WHOLE_DAY, close=WHOLE_DAY.open + timedelta(minutes=210))

@@ -1,6 +1,5 @@
 """The broker's calendar is asked each morning, and again when its clock contradicts what is stored."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.builders import ACCOUNT, NOW, SESSION, venue_clock
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
+from tradebot.model.values import replace
 from tradebot.timetable.sessions import (
     AGAIN,
     Asked,

@@ -1,6 +1,5 @@
 """Slots stand at offsets from the open or close, on whole and on half days alike, and jobs run in the chain's order."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from tests.builders import SESSION
 from tradebot.app.settings import load
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.slots import CHAIN, due_at, next_slot, slot_at, slots
 

@@ -1,6 +1,5 @@
 """What a backtest earned, worked out by hand."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
 from tradebot.views.backtest_result import BacktestResult, Fall, backtest_result, what_it_cannot_know
 
 

@@ -1,6 +1,5 @@
 """Folds over what was recorded: every candidate ends at one reason, and the verdict follows from them."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +12,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.model.slot import Waiting
 from tradebot.model.text import counted, plain
+from tradebot.model.values import replace
 from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders
 from tradebot.views.explain import Verdict as Why
 

@@ -1,6 +1,5 @@
 """The figures that monitoring asks for, and what they don't count."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.views.figures import fetch_latency_ms, healings, last_error, success_rate
 
 

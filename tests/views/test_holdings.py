@@ -1,7 +1,6 @@
 """The exit rule that acts first: passed or overdue where it is, in the documents as on the screens."""
 
 import io
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.lists import parse
 from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.values import replace
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding
 from tradebot.views.protection import protection_of

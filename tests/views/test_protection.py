@@ -1,7 +1,6 @@
 """What protects a position: stops at the broker, and for the rest a rule of the bot, with the reason."""
 
 import io
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -18,6 +17,7 @@ from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Lot, Position
 from tradebot.model.record import Gap
+from tradebot.model.values import replace
 from tradebot.reconciliation.gaps import EXITING
 from tradebot.views.holdings import Holding, holdings
 from tradebot.views.protection import Protection, Uncovered, protection_of

@@ -1,7 +1,5 @@
 """What moved between two passes: the largest change first, with what each component gave."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.views.score_diff import Given, moved
 
 

@@ -1,6 +1,5 @@
 """Slippage: a cost is positive on either side, and totals are the sums of the fills they name."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from tradebot.model.filled import Asked, FilledOrder
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.slippage import Made, by_fill, slippage, slippage_of, summed, totals
 
 PRICES = st.decimals(1, 1000, places=2)

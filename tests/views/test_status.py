@@ -1,6 +1,5 @@
 """The values of `tradebot status`: what a pass did, what a comparison found, and which orders still work."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,6 +11,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
 from tradebot.model.trading import ReconcileMark
+from tradebot.model.values import replace
 from tradebot.views.status import last_pass, last_reconcile, open_order
 
 BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED))

@@ -1,10 +1,11 @@
 """A bot whose verbs only note what they did, with the real duty, runner, claims and chores, in a mortal body."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from jobs.backoff import Backoff
 from jobs.chores import Chores
@@ -49,8 +50,7 @@ class Act(NamedTuple):
     kills: int
 
 
-@dataclass
-class Outside:
+class Outside(Struct):
     """What no kill erases: the books, what was recorded, and what was done; and what will happen to the processes.
 
     A process is killed before the write of a number in `kills`, or after it if the number is negative. At the claims

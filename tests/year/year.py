@@ -3,10 +3,11 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
+
+from msgspec import Struct, field
 
 from tests.builders import ACCOUNT, CASH
 from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
@@ -16,6 +17,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
 CRON = "cron"
@@ -48,8 +50,7 @@ JUMPS_M = (3.0, 20.0, 100.0, 400.0, 1600.0)
 """By how many minutes clocks jump, forward or backward."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One trouble: when it begins, and when it ends. A changed session becomes known when it begins.
 
     A wrong clock jumps `ahead` then, which may be backward, and jumps back at the end.
@@ -61,8 +62,7 @@ class Event:
     ahead: timedelta = timedelta(0)
 
 
-@dataclass
-class Year:
+class Year(Struct):
     """What is to happen, and what came of it."""
 
     sessions: Sequence[Session]

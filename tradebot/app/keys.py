@@ -1,8 +1,9 @@
 """Load keys and permission gates from the environment or an owner-only .env file."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.text.redaction import learn
@@ -18,8 +19,7 @@ KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
 """The names that are secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(Struct, frozen=True):
     """Keys from the environment or .env; they are never printed."""
 
     alpaca_key: str | None

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
@@ -16,8 +17,7 @@ CONFIG = "TRADEBOT_CONFIG"
 USER_FILE = "tradebot.yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The options of every verb: where the state is, and which file overrides the configuration."""
 
     state_dir: str | None = None

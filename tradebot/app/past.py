@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.stand_ins import NoEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import NEW_YORK
+from tradebot.model.values import replace
 from tradebot.ports.world import Progress, World
 from tradebot.signals.kinds import kind_names, kind_of
 from tradebot.signals.normalize import normalize
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """A world with the facts as they were known at `at`, made of so many replies; it records nothing.
 
     `unreadable` replies had no rows that could be read. `complete` is False if facts of earlier days count that no

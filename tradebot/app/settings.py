@@ -7,10 +7,10 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec import Struct
 from pydantic import (
     ValidationError,
     ValidationInfo,
@@ -58,8 +58,7 @@ class Settings(Sections):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """The settings, the source of each value by its dotted name, and the mode that the user's own file names."""
 
     settings: Settings

@@ -8,8 +8,9 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from tradebot.adapters.text.yaml_loader import load_yaml_value
 from tradebot.errors import ConfigurationError
@@ -25,8 +26,7 @@ NOT_STOCKS = frozenset({"Index"})
 Row = Mapping[str, object]
 
 
-@dataclass(slots=True)
-class Universe:
+class Universe(Struct):
     """The symbols of a universe in their order, and what is said of them; `left_out` can't be bought at all."""
 
     symbols: list[str] = field(default_factory=list)

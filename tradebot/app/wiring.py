@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from tradebot.app.settings import Loaded, Settings
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders

@@ -1,10 +1,11 @@
 """What can be wrong with stored bars, and what a check of them looks at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from tradebot.model.series import DAY
 
@@ -61,8 +62,7 @@ class KnownSplit(NamedTuple):
     ratio: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """The raw bars of one symbol, oldest first, with the splits on record; `timeframe` is 1Min or 1Day."""
 
     symbol: str
@@ -75,8 +75,7 @@ class Stored:
         return self.timeframe == DAY
 
 
-@dataclass(frozen=True, slots=True)
-class BarFinding:
+class BarFinding(Struct, frozen=True):
     """One finding: where it begins and ends, how many bars or sessions it is about, and the numbers behind it.
 
     `observed` and `expected` are in the unit of the flaw: prices for bad prices, ratios for splits, hours for a zone,

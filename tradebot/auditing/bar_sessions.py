@@ -2,11 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from tradebot.auditing.bar_findings import Stored, StoredBar
 from tradebot.model.bar import Session
@@ -60,8 +61,7 @@ def _at(day: date, clock: time) -> int:
     return int(datetime.combine(day, clock, NEW_YORK).timestamp())
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(Struct, frozen=True):
     """The bars of one session, extended hours included, and how many there are.
 
     `missing` are the starts of the regular minutes without a bar.

@@ -2,21 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from tradebot.auditing import bar_gaps, bar_prices, bar_times
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored
 from tradebot.auditing.bar_sessions import LIQUID_SHARE, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
+from tradebot.model.values import replace
 
 _ORDER = {flaw: place for place, flaw in enumerate(Flaw)}
 MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
 """Flaws of all bars of a symbol; the times of its bars say nothing else until these are fixed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookedAt:
+class LookedAt(Struct, frozen=True):
     """What was looked at of one symbol, and how it turned out.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
@@ -34,8 +35,7 @@ class LookedAt:
     findings: int
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """The findings, most urgent first, and what was looked at to get them."""
 
     looked_at: tuple[LookedAt, ...]
@@ -82,8 +82,7 @@ def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
     return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
+class _Series(Struct, frozen=True):
     """One symbol's bars, judged; `liquid` are its sessions if it is a liquid symbol with believable times."""
 
     looked_at: LookedAt

@@ -5,9 +5,10 @@ overlap with those of the next sessions. Both would make plain intervals far too
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import atan, ceil, cos, pi, sin, sqrt
 from statistics import NormalDist, fmean, variance
+
+from msgspec import Struct
 
 LEVEL = 0.05
 """The share of false finds that is accepted: in one of 20 tables without any effect, some row looks like one."""
@@ -16,8 +17,7 @@ _FEWEST = 8
 _LEAST_DEGREES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A mean of one number for each session, in the unit of the numbers.
 
     `low` and `high` bound its 95% interval, and `p` is how often chance alone leads this far from zero; they are None

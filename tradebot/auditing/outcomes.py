@@ -11,13 +11,15 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import isnan, nan
+
+from msgspec import Struct
 
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
 from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate
 from tradebot.model.candidate import Side
 from tradebot.model.record import Judged, Refused
+from tradebot.model.values import replace
 
 WORTH_SEEING = 0.001
 """The effect that the number of needed sessions is about: a return of 0.1%, the order of a round trip's costs."""
@@ -28,8 +30,7 @@ SENT = "sent"
 """The row of candidates that no gate refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What followed a group of candidates until one horizon: a mean of session means, as a fraction.
 
     `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
@@ -48,8 +49,7 @@ class Measured:
     needed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRow:
+class OutcomeRow(Struct, frozen=True):
     """What followed one group: a component, a gate, or the scores from `lowest` to `highest`."""
 
     name: str
@@ -58,8 +58,7 @@ class OutcomeRow:
     highest: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(Struct, frozen=True):
     """What the trades that were refused, and not sent later in their session, would have made until the close.
 
     `usd` is the sum with `stake_usd` in each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
@@ -74,8 +73,7 @@ class Refusals:
     stake_usd: int = STAKE_USD
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyOutcomes:
+class StrategyOutcomes(Struct, frozen=True):
     """What followed one strategy's candidates.
 
     `score` is what following the score would have returned, long above zero and short below, each candidate in

@@ -6,9 +6,10 @@ time of the last comparison, and how the account stood at the end of each sessio
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
@@ -31,8 +32,7 @@ WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """How sessions are played: when jobs are due, in whose name slots are claimed, and whether no pass is left out.
 
     `scored` says that the universe is scored even if nothing reads the scores. `before_asking` is called before
@@ -46,16 +46,14 @@ class Terms:
     before_asking: Callable[[], None] = lambda: None
 
 
-@dataclass
-class Count:
+class Count(Struct):
     """How many passes were due, and how many of them ran: the others would have changed nothing."""
 
     due: int = 0
     ran: int = 0
 
 
-@dataclass
-class _Day:
+class _Day(Struct, dict=True):
     """One session while it is played: what was made up for, and the last passes that saw the account and its prices."""
 
     session: Session

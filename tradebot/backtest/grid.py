@@ -2,9 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -16,8 +17,7 @@ LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose passes look at the account's equity and at the prices of its positions."""
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Struct, frozen=True, dict=True):
     """When something is due after the open, in order, and which jobs that is, with the names of their slots.
 
     The jobs of one moment are in the order of the chain.

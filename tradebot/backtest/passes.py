@@ -4,7 +4,6 @@ A bug in a pass ends the backtest, where a bot would halt itself.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from tradebot.cycle import evaluate_exits, trade_once
@@ -15,6 +14,7 @@ from tradebot.desk.proposals import Proposals, propose
 from tradebot.desk.scoring import score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile

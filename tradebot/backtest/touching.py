@@ -4,12 +4,13 @@ Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every co
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from heapq import merge
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.backtest.ahead import Ahead, Shown
 
@@ -39,8 +40,7 @@ class Rest(NamedTuple):
     above: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(Struct, frozen=True):
     """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
 
     `shares` and `last`, the prices now, are by symbol. In each later session, `later_low` returns the value above which

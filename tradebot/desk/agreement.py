@@ -9,9 +9,10 @@ exits. A position counts at the venue's value, or at its quantity times the pric
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.desk.notable import tell_caught_up
 from tradebot.errors import TradebotError
@@ -21,6 +22,7 @@ from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
 from tradebot.reconciliation.account import require_account
@@ -32,8 +34,7 @@ from tradebot.reconciliation.new_fills import new_fills
 from tradebot.reconciliation.read_books import read_books
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What the venue and the books say together; `books` were read once the venue's facts were in them.
 
     `view.orders` holds every order that either of them says may still fill. `orders` is the same without those that the

@@ -1,10 +1,11 @@
 """Check a strategy's answer before it is used: one bad want discredits the whole answer."""
 
 from collections.abc import Callable, Iterable, Sized
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice, pairwise
 from typing import TypeGuard
+
+from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -74,8 +75,7 @@ def is_own_refusal(answer: object) -> TypeGuard[Decision]:
 Rule = tuple[str, Callable[[], bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class _WantCheck:
+class _WantCheck(Struct, frozen=True):
     """The checks on every want of one strategy. Types come first, because a strategy may return anything."""
 
     universe: frozenset[str]

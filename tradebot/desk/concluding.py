@@ -5,7 +5,6 @@ The record of each pass of exits has the gaps that it left, so that the next one
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.slot import Waiting
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, began, gaps
 from tradebot.reconciliation.read_books import read_books

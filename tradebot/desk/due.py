@@ -2,10 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from math import inf
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS
@@ -26,8 +27,7 @@ MORNING = timedelta(hours=1)
 _SESSIONS_BACK = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
-class Agenda:
+class Agenda(Struct, frozen=True):
     """What a fetch asks, in order. `waiting` counts what isn't due, and `later` what is, but only fits the next slot.
 
     `left_out` are the kinds that the plan has no calls for.
@@ -49,8 +49,7 @@ def agenda(world: World, session: date, now: datetime, requests: Sequence[Reques
     return _Look(world, session, now, tuple(requests)).agenda()
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(Struct, frozen=True, dict=True):
     """One look at what was fetched before."""
 
     world: World

@@ -1,8 +1,9 @@
 """Fetch flow one call at a time, so that a failing endpoint affects nothing but itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
 
 from tradebot.desk.due import agenda, everything
 from tradebot.desk.watching import kinds_read
@@ -26,8 +27,7 @@ If the next endpoint's first call fails too, the source counts as down, and all 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A call that returned no data, with the source's message; `lasting` if no other call would fare better now.
 
     `answered` tells that the source works and refused only this call, and `not_in_plan` that it refuses the endpoint.
@@ -41,8 +41,7 @@ class Failure:
     not_in_plan: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't made.
 
     `later` counts those of the skipped ones that wait for the next slot, because no more fitted into this one.
@@ -62,8 +61,7 @@ class Fetched:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Which calls to make: only these endpoints and these symbols; an empty set means all of them.
 
     A market-wide endpoint has no symbol, so naming symbols alone excludes it.

@@ -3,7 +3,6 @@
 This is the same halt that `tradebot halt` sets, so the same rules apply to it.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -27,6 +26,7 @@ from tradebot.model.desk import Book, Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
+from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 

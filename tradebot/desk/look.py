@@ -1,7 +1,6 @@
 """Look before a pass acts: take the desk, halt if it shows a cause, and note what arrived at the venue."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.desk.halting import halt_if_needed
@@ -12,6 +11,7 @@ from tradebot.model.contract import Drift
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.order import Order
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_of

@@ -9,10 +9,11 @@ session is the first of its month, nothing is due.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -22,6 +23,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.model.slot import StrategySlot, Waiting
 from tradebot.model.trading import SlotClaim
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
@@ -50,8 +52,7 @@ class Plan(NamedTuple):
     refused: tuple[StrategyRefusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OwnSlots:
+class OwnSlots(Struct, frozen=True):
     """What strategies' own clocks mean for one pass; its names are those of a plan.
 
     `asked` are the slots that were answered, whose candidates are to be judged.
@@ -112,8 +113,7 @@ def _missed(stands: Standing, claims: "Claims", since: datetime) -> Iterator[Str
         yield slot
 
 
-@dataclass
-class Claims:
+class Claims(Struct):
     """The claims of strategies' slots, read once for each session."""
 
     ledger: Ledger

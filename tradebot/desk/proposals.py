@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from tradebot.desk.answers import OWN_SOURCE, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
@@ -19,6 +20,7 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.slot import StrategySlot
+from tradebot.model.values import replace
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import is_outside
 
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
     from tradebot.timetable.job_times import JobTimes
 
 
-@dataclass(frozen=True, slots=True)
-class Proposals:
+class Proposals(Struct, frozen=True):
     """The candidates of all strategies, strongest first, and what was refused: whole answers, or single symbols.
 
     `own` is what the strategies' own clocks mean for this pass. `reads` are the kinds of flow facts that each of them

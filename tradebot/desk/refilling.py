@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
 
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, Intake, Quota
 from tradebot.model.kind import AnyKind, Row, Scope
+from tradebot.model.values import replace
 from tradebot.ports.flow import FlowSource
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize, source_ticker
@@ -23,8 +25,7 @@ _PATH = "/api/option-trades/flow-alerts"
 _OVERLAP = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Refilled:
+class Refilled(Struct, frozen=True):
     """What the REST API has of some symbols since a time: a page for each symbol, even one without alerts.
 
     `intakes` are the same pages, read. `about` is what the rows say about their symbols.

@@ -1,10 +1,9 @@
 """Score the universe without trading. It needs no desk, so it imports nothing of what makes one."""
 
-from dataclasses import replace
-
 from tradebot.desk.proposals import propose
 from tradebot.model.bar import VenueClock
 from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 
 

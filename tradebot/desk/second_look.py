@@ -4,7 +4,6 @@ Both are asked for together, once, so an exit is delayed by one request at most 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import World

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill

@@ -8,8 +8,9 @@ stream that is connected and brings nothing.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
 
 from tradebot.desk.refilling import Refilled, page_of, refill
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
@@ -33,8 +34,7 @@ OVERLAP = timedelta(minutes=5)
 _NO_QUOTA = Quota(None, None, None)
 
 
-@dataclass(slots=True)
-class Followed:
+class Followed(Struct):
     """What came of following a stream so far.
 
     `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
@@ -53,8 +53,7 @@ class Followed:
     missed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(Struct, frozen=True):
     """What a follower works with.
 
     The REST API is asked at least every `check_s` seconds. `alone` is held meanwhile, and raises if another fetch is

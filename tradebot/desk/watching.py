@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -22,6 +21,7 @@ from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept, Key, Marks, Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals import events, regime
 from tradebot.signals.alerts import counting, flow_now, recent_alerts

@@ -1,16 +1,16 @@
 """A position as exit rules see it. A gain is positive on either side."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
 from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept, Position
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True, dict=True):
     """A position with the best price since it was opened: the highest for a long, the lowest for a short.
 
     `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.

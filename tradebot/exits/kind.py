@@ -5,11 +5,12 @@ Each kind is a class called `RULE` in its own file in `kinds`. The file's name i
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held
 from tradebot.exits.why import Part, measured
@@ -37,8 +38,7 @@ class Input(StrEnum):
     MOVEMENT = "movement since the entry"
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The moment at which a position is judged.
 
     `now` is None if we don't know the time, because the clocks disagree. `price` is the price in USD at which the
@@ -70,8 +70,7 @@ class Absent(NamedTuple):
     what: Input
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
 
     `ahead` says that the price gets there by moving in the position's favor. A rule without a level has neither.

@@ -2,13 +2,13 @@
 
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
@@ -182,8 +182,7 @@ ExitList = Annotated[Listed, PlainValidator(_checked)]
 """A setting that holds a list of exit rules, as it is written in the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Struct, frozen=True):
     """Where a position is to be closed, in USD per share, not rounded.
 
     `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the

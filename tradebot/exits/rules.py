@@ -1,10 +1,11 @@
 """Decide when to close a position: ask all of its exit rules, and let the strongest answer count."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held, exit_price
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment, PriceRule
@@ -14,10 +15,10 @@ from tradebot.model.bar import Quote, Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class ExitCall:
+class ExitCall(Struct, frozen=True):
     """What the exit rules say of a position.
 
     `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
@@ -40,8 +41,7 @@ class _Fired(NamedTuple):
     measure: Measure
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
+class _Answers(Struct, frozen=True):
     """What all rules say at one price: those that fired, the strongest first, and those that can't tell."""
 
     fired: tuple[_Fired, ...]

@@ -6,9 +6,10 @@ brackets: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_b
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.units import Unit
 
@@ -34,8 +35,7 @@ _SHOWN = {
 """How an amount is shown, by its unit: its mark, what it is multiplied by, and what it is rounded to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What one rule says: its name in lower case, a symbol in capitals if it names one, and the amount.
 
     Raises ValueError if that couldn't be written and read back.

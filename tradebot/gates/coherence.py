@@ -1,15 +1,15 @@
 """How limits have to fit together. Limits that could trip or block each other don't load."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+
+from msgspec import Struct
 
 from tradebot.model.limits import COUNTS, SIZES, ExitRules, HaltRules, Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Trader:
+class Trader(Struct, frozen=True):
     """What a strategy in use may lose: its share of the account's equity, its limits in force, and its stop.
 
     `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit

@@ -9,10 +9,11 @@ it would get around.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held, exit_price
 from tradebot.gates.common import answer, still_held, unresolved_for_exit, working_for_exit
@@ -25,13 +26,13 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
 """The gates that fail for want of room only: closing a position is enough for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incumbent:
+class Incumbent(Struct, frozen=True):
     """A position that would have to give way.
 
     `gain` is what it would have gained if it were closed now, as a fraction of its entry price, and `advantage` how far
@@ -51,8 +52,7 @@ class Incumbent:
         return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
 
 
-@dataclass(frozen=True, slots=True)
-class Displacement:
+class Displacement(Struct, frozen=True):
     """Whether a candidate displaces a position: the `weakest` one that may give way, or None with the refusals."""
 
     weakest: Incumbent | None

@@ -1,9 +1,10 @@
 """The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
@@ -33,8 +34,7 @@ NOT_USED = "not used"
 """What a gate observes about a candidate that has no use for it: flow that wasn't read, or a target's score."""
 
 
-@dataclass(frozen=True)
-class AccountAsk:
+class AccountAsk(Struct, frozen=True, dict=True):
     """What a gate may look at if it judges the account, whatever the candidate."""
 
     desk: Desk
@@ -63,8 +63,7 @@ class AccountAsk:
         return asked
 
 
-@dataclass(frozen=True)
-class StrategyAsk:
+class StrategyAsk(Struct, frozen=True, dict=True):
     """What a gate may look at if it judges one strategy: its own book, and the limits in force for it."""
 
     account: AccountAsk
@@ -77,8 +76,7 @@ class StrategyAsk:
         return tuple(gate(self) for gate in _OF_STRATEGY.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
 
     strategy: StrategyAsk

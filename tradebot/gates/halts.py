@@ -6,7 +6,6 @@ entries closed.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt
@@ -16,6 +15,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
+from tradebot.model.values import replace
 
 BY_ITSELF = "tradebot"
 """The author on record of a halt that the bot set by itself."""

@@ -8,7 +8,6 @@ an empty book.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.gates import book as limits_of
@@ -19,6 +18,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 
 def decisions(ask: Ask) -> Iterator[Decision]:

@@ -5,8 +5,9 @@ Nothing here does I/O: the contents of file, environment and ledger are passed i
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Difference
@@ -37,8 +38,7 @@ SPELLINGS: Mapping[str, bool] = {
 """The values an order gate may have, in upper or lower case. Any other value closes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionInputs:
+class PermissionInputs(Struct, frozen=True):
     """The inputs of permission: the modes of the folder and of the file, the account, the environment, the arming.
 
     `environment` holds the variables in NAMES that are set, including empty ones. `unread` says why the environment
@@ -63,8 +63,7 @@ class PermissionInputs:
     min_free_mb: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(Struct, frozen=True):
     """One condition for sending anything at all; `found` is the evidence, which never includes a secret."""
 
     name: str

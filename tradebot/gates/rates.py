@@ -3,7 +3,6 @@ one more, and as a monitor, on the entries as they are. Only entries are limited
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.gates.common import answer
@@ -12,6 +11,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Book
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 

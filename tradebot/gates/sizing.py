@@ -1,8 +1,9 @@
 """Compute an entry's quantity and limit price, exactly, with rounding that can never exceed a limit."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+from msgspec import Struct
 
 from tradebot.exits.lists import Exits, worst_stop
 from tradebot.gates.common import answer
@@ -19,8 +20,7 @@ SUB_DOLLAR_TICK = Decimal("0.0001")
 SHORT_MARKUP = Decimal("1.03")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`

@@ -5,9 +5,10 @@ time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
@@ -16,16 +17,14 @@ from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
 from tradebot.timetable.slots import Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """Why a part couldn't be looked at, and what to do about it."""
 
     why: str
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(Struct, frozen=True):
     """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
 
     `was_last` is True if a `serve` did.
@@ -38,8 +37,7 @@ class Serve:
     was_last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
 
     `without_sector` are symbols that aren't bought, because they have no sector.
@@ -50,8 +48,7 @@ class Config:
     without_sector: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """Trading time: `session` is open now or was open last, and what happened from `since` on counts."""
 
     now: datetime
@@ -69,8 +66,7 @@ class Moment:
         return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
@@ -89,8 +85,7 @@ class Past:
     chores: Collection[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """How many passes read prices and when the last did, and which positions it had no price for."""
 
     passes: int
@@ -99,8 +94,7 @@ class Prices:
     without: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(Struct, frozen=True):
     """How many records of the books were looked through, and the orders whose outcome is unknown."""
 
     records: int
@@ -109,16 +103,14 @@ class Orders:
     oldest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """A ledger that is as it was written: its pages, and the last record of the journal that it knows."""
 
     pages: int
     sealed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """The stored sessions from today on, the last that the broker has too, and how its calendar differs today."""
 
     sessions: int
@@ -126,8 +118,7 @@ class Calendar:
     differs: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(Struct, frozen=True):
     """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
 
     `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
@@ -142,8 +133,7 @@ class Disk:
     fatal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What is stored of one kind that only a person deletes, its size, and how to make it smaller."""
 
     name: str
@@ -151,16 +141,14 @@ class Kept:
     shrink: str
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(Struct, frozen=True):
     """What only a person deletes, the largest first, and how large all of it may be before that is told."""
 
     stores: tuple[Kept, ...]
     tell_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Backups:
+class Backups(Struct, frozen=True):
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
     `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
@@ -177,8 +165,7 @@ class Backups:
     coming: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChoreRun:
+class ChoreRun(Struct, frozen=True):
     """The last run of a chore: when it began, whether it did its work, and how it ended."""
 
     chore: str
@@ -187,8 +174,7 @@ class ChoreRun:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chores:
+class Chores(Struct, frozen=True):
     """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
 
     `coming` is when the next one is due.
@@ -200,16 +186,14 @@ class Chores:
     coming: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """When the stream was last seen connected or lost, and whether it is lost."""
 
     at: datetime
     lost: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Halts:
+class Halts(Struct, frozen=True):
     """The trading state in force and why, and why the bot would be halted even without it."""
 
     state: TradingStateRecord
@@ -217,8 +201,7 @@ class Halts:
     hidden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """How many replies of the flow source were checked, the last time, and what has changed in too many rows."""
 
     replies: int
@@ -226,8 +209,7 @@ class Signals:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Budgets:
+class Budgets(Struct, frozen=True):
     """How late each part may be, in seconds; `skew_s` is how far two clocks may be apart."""
 
     slot_s: Mapping[Job, int]
@@ -238,8 +220,7 @@ class Budgets:
     skew_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
     `past` is what was recorded of the last session. `due` has, by job, the starts of the slots that were due so far, in

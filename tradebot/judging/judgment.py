@@ -1,9 +1,10 @@
 """A judgment about one subject, with the evidence for it. Every verb that says how the bot is prints these."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class State(StrEnum):
@@ -26,8 +27,7 @@ class State(StrEnum):
         return self in (State.DEGRADED, State.UNKNOWN, State.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgment:
+class Judgment(Struct, frozen=True):
     """How one subject is, and by what evidence.
 
     `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`

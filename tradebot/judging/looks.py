@@ -1,13 +1,13 @@
 """How one look at something becomes a judgment, for what an audit looks at besides the bot's own records."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment, State
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What was looked at: `count` of `what`; `at` is the trading time of the newest, if it has one."""
 
     what: str

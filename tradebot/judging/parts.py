@@ -5,9 +5,10 @@ read just now.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from tradebot.judging.evidence import (
     Backups,
@@ -39,8 +40,7 @@ RESTART = "tradebot events, then restart it"
 OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED, State.UNKNOWN, State.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The state of a part by what was found in it, how much was looked at, how fresh it is, and what to do.
 
     `until` is when the first evidence has to be there, if it is NOT_DUE.

@@ -4,11 +4,12 @@ A signal is a kind of facts that strategies in use need, or a component of a sco
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment
 from tradebot.model.contract import CheckedReply, Drift, NullCounts
@@ -31,8 +32,7 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
 
     state: Health
@@ -40,8 +40,7 @@ class Verdict:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KindEvidence:
+class KindEvidence(Struct, frozen=True):
     """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
 
     `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
@@ -64,8 +63,7 @@ class KindEvidence:
     more_nulls: tuple[Drift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DriftRow:
+class DriftRow(Struct, frozen=True):
     """A difference from what the source documents, with an example; `broken` if it is in too many rows to go on."""
 
     what: str
@@ -73,8 +71,7 @@ class DriftRow:
     broken: bool
 
 
-@dataclass(frozen=True, slots=True)
-class KindHealth:
+class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that nothing was there to measure.
 
     `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
@@ -100,8 +97,7 @@ class KindHealth:
     drifts: tuple[DriftRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentHealth:
+class ComponentHealth(Struct, frozen=True):
     """The health of one component of a strategy's score: `used` of `symbols` had a value in the last scores."""
 
     strategy: str
@@ -115,8 +111,7 @@ class ComponentHealth:
     reads: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """The health of all signals at trading time `as_of`; `scored_at` is when the last scores were made."""
 
     as_of: datetime

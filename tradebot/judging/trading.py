@@ -1,9 +1,10 @@
 """What an audit looks at besides the bot's own records: the broker's replies, and what was read of one span of time."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment, Unread
 from tradebot.judging.leaps import Leap
@@ -23,8 +24,7 @@ from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
 
     cycles: Sequence[CycleRecord]
@@ -32,8 +32,7 @@ class Passes:
     ends: Mapping[Reason, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The money rows compared with the journal: how many rows aren't in it, and how many records are ahead."""
 
     records: int
@@ -42,8 +41,7 @@ class Rows:
     ahead: int
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
 
     `totals` and `findings` are of these books, and `proven` are the activities among the facts.
@@ -66,8 +64,7 @@ class Broker:
     leaps: tuple[Leap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Struct, frozen=True):
     """Events a person should see: how often each happened, and how many lines were read and how many are no events."""
 
     lines: int
@@ -76,8 +73,7 @@ class Watched:
     errors: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trading:
+class Trading(Struct, frozen=True):
     """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
 
     `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.

@@ -6,8 +6,9 @@ docs/STRATEGY.md compares it with the signed score. The formulas are its scorer'
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log10
+
+from msgspec import Struct
 
 from tradebot.signals.formula import sign
 
@@ -42,8 +43,7 @@ MOST_TOXICITY, LEAST_FRESHNESS = 0.90, 0.30
 _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", "market_tide", "calendar"})
 
 
-@dataclass(frozen=True, slots=True)
-class LegacyInputs:
+class LegacyInputs(Struct, frozen=True):
     """What the earlier score read; a record that is absent is as given here.
 
     Directions are +1, -1 or 0. Premiums and values are in USD, fails in shares, short interest in percent of the float.
@@ -95,8 +95,7 @@ class LegacyInputs:
     squeeze_high_flag: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LegacyScore:
+class LegacyScore(Struct, frozen=True):
     """The score before rounding (0 to 8), its rows, and what followed from it.
 
     `sizing_overlay` is a fraction of the quantity. The gate compares the score rounded to three decimals.

@@ -1,7 +1,8 @@
 """The broker's view of the account at one moment."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
@@ -10,8 +11,7 @@ OPTION_MULTIPLIER = 100
 """Shares per standard US option contract; used when a position comes without a market value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """Account figures in USD; `blocked` lists the blocks that the venue has set."""
 
     number: str
@@ -28,16 +28,14 @@ class Account:
         return self.number[-4:]
 
 
-@dataclass(frozen=True, slots=True)
-class EquityPeak:
+class EquityPeak(Struct, frozen=True):
     """The highest equity that counts, and a jump that counts only if it is seen again (zero if none), USD."""
 
     highest: Decimal
     seen_once: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerPosition:
+class BrokerPosition(Struct, frozen=True):
     """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them."""
 
     symbol: str
@@ -66,8 +64,7 @@ two readings). If it is more than a quarter, one of the readings is wrong.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(Struct, frozen=True):
     """The sum of cash and positions in USD; `at_cost` is the part in positions that have no market value."""
 
     total: Decimal
@@ -78,8 +75,7 @@ class Worth:
         return abs(equity - self.total) <= UNEXPLAINED * max(equity, self.total) + self.at_cost
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerView:
+class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different

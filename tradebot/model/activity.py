@@ -1,16 +1,17 @@
 """What changes an account without an order, as the broker reports it, and what the books record for it."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import Struct
+
 from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.values import replace
 
 SPLIT, RENAME, MERGER, OPTION_TRADE = "SPLIT", "NC", "MA", "OPTRD"
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """One row of the broker's activities that isn't a fill: the broker's own kind, signed shares, signed USD.
 
     `price` is USD per share, if the broker gave one. A row that isn't `executed` was corrected or canceled.
@@ -35,8 +36,7 @@ class Activity:
         return " ".join([*filter(None, parts), f"of {self.at:%Y-%m-%d}"])
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
     `kind` is the broker's own name for it, and `sub_kind` its finer one, or empty. `at` is when it happened at the
@@ -52,8 +52,7 @@ class Entry:
     sub_kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Restated:
+class Restated(Struct, frozen=True):
     """A position whose best and worst price are converted, as in a split: from `old` shares to `new` shares.
 
     `to_symbol` is the position's symbol from now on, usually unchanged.
@@ -72,8 +71,7 @@ class Restated:
         return replace(kept, best=best, worst=worst)
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """Everything that a group of activities writes, once and atomically.
 
     `acknowledged` are positions that aren't ours, by symbol.

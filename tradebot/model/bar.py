@@ -1,12 +1,12 @@
 """Prices: bars stamped at their start, and quotes that carry their feed."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+
+class Bar(Struct, frozen=True):
     """One bar; `start` is aware UTC, prices are in USD, volume is in shares."""
 
     symbol: str
@@ -18,8 +18,7 @@ class Bar:
     volume: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 
     The sizes are what the feed shows at the two prices, in shares; None if it shows none.
@@ -45,8 +44,7 @@ class Quote:
         return (now - self.at).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One trading session of the calendar: its New York date, and its open and close in aware UTC."""
 
     date: date
@@ -58,8 +56,7 @@ class Session:
         return self.open <= now < self.close
 
 
-@dataclass(frozen=True, slots=True)
-class VenueClock:
+class VenueClock(Struct, frozen=True):
     """The venue's time, and what the venue says about its session."""
 
     now: datetime
@@ -72,8 +69,7 @@ class VenueClock:
         return None if other is None else (self.now - other).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class ClockReading:
+class ClockReading(Struct, frozen=True):
     """The venue's clock, a second one read right after it, and the stopwatch read right before, in seconds.
 
     `second` is None if that clock is unavailable. Only differences of stopwatches mean anything.

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+
+class Baseline(Struct, frozen=True):
     """Every setting at the time a person approved it, nested as in the configuration and ready for JSON."""
 
     values: Mapping[str, Any]
@@ -23,8 +23,7 @@ class Baseline:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One setting that differs from its approved value, with the source of its current value.
 
     None means there is no value on that side: `known` is False if nobody ever approved one, and `given` is False if

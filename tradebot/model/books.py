@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
@@ -16,6 +17,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
+from tradebot.model.values import replace
 
 
 class Standing(NamedTuple):
@@ -31,8 +33,7 @@ class Standing(NamedTuple):
     peak: EquityPeak | None
 
 
-@dataclass(frozen=True)
-class Books:
+class Books(Struct, frozen=True, dict=True):
     """What the ledger holds at the venue's time `at`, read once.
 
     `calendar` has the stored sessions around that moment. `with_others` are the fills that aren't ours, and those that

@@ -1,9 +1,10 @@
 """A candidate: a proposed change to a position, with the score behind it."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
@@ -46,8 +47,7 @@ class WantKind(StrEnum):
     CLOSE = "close"
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""
 
     name: str
@@ -56,8 +56,7 @@ class Component:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A change proposed by a strategy or an exit rule.
 
     The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what

@@ -1,9 +1,10 @@
 """What moved an account's cash besides fills: fees, dividends, interest, deposits, and what a person accepted."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.origin import Origin
 
@@ -21,8 +22,7 @@ class CashKind(StrEnum):
     ADJUSTMENT = "adjustment"
 
 
-@dataclass(frozen=True, slots=True)
-class CashMovement:
+class CashMovement(Struct, frozen=True):
     """A movement of cash that no fill explains: signed USD, and `at` is when it happened at the broker.
 
     `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.

@@ -1,13 +1,12 @@
 """How a chore's process ended."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 STOPPED = "stopped"
 """Why a chore was ended that was stopped together with `serve`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a chore's process ended: its exit code, why it was ended if it was, real seconds, and its last output."""
 
     code: int

@@ -1,10 +1,11 @@
 """How the rows of a reply differ from the fields that their source documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Breach(StrEnum):
@@ -26,8 +27,7 @@ class Breach(StrEnum):
         return self is not Breach.NEW
 
 
-@dataclass(frozen=True, slots=True)
-class ContractFinding:
+class ContractFinding(Struct, frozen=True):
     """One difference: in how many rows it was found, and an example. `field` is empty if it is about whole rows."""
 
     breach: Breach
@@ -36,8 +36,7 @@ class ContractFinding:
     example: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedReply:
+class CheckedReply(Struct, frozen=True):
     """What a reply's check found: of `rows` received rows, the findings and, by field, how many values were null."""
 
     endpoint: str
@@ -48,16 +47,14 @@ class CheckedReply:
     nulls: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NullCounts:
+class NullCounts(Struct, frozen=True):
     """How many rows came, and how many values of each field were null in them; fields without a null are left out."""
 
     rows: int
     nulls: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """One difference in all current replies of a kind of facts: `rows` of `of` rows have it."""
 
     kind: str

@@ -4,9 +4,10 @@ Strategies, gates, exits and jobs all return decisions. So `why-no-orders` sums 
 second time.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.units import Unit
@@ -106,8 +107,7 @@ class Gate(StrEnum):
     SEND = "send"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """One answer; `observed` and `limit` are in the reason's unit, or in the gate's if the reason has none.
 
     `age_s` is in seconds.

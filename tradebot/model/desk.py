@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
@@ -19,10 +20,10 @@ from tradebot.model.position import Key, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
+from tradebot.model.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """One promised entry. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
@@ -54,8 +55,7 @@ class Span(NamedTuple):
         return Span(self.lowest, self.highest + usd) if side is Side.BUY else Span(self.lowest - usd, self.highest)
 
 
-@dataclass(frozen=True, slots=True)
-class Stake:
+class Stake(Struct, frozen=True):
     """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
 
     `held` is True for a position, False for an order that may still fill.
@@ -75,8 +75,7 @@ class Stake:
         return Span(span.lowest + signed, span.highest + signed)
 
 
-@dataclass(frozen=True, slots=True)
-class PositionDifference:
+class PositionDifference(Struct, frozen=True):
     """A position on which the books and the broker differ with no pending fill to explain it; signed shares."""
 
     symbol: str
@@ -84,8 +83,7 @@ class PositionDifference:
     broker: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class HaltEvidence:
+class HaltEvidence(Struct, frozen=True):
     """Observations that may halt the bot.
 
     `refused` are the times at which the venue rejected orders. `unanswered` are the times at which we promised orders
@@ -101,8 +99,7 @@ class HaltEvidence:
     forgotten: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Book:
+class Book(Struct, frozen=True, dict=True):
     """The account in USD, assuming the worst case for everything that may still happen to it.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
@@ -214,8 +211,7 @@ class Book:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
     `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as

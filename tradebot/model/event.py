@@ -1,9 +1,10 @@
 """Operational events, for the people and machines that monitor the bot. Each kind is listed once, in `EventKind`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
+
+from msgspec import Struct, field
 
 
 class Severity(StrEnum):
@@ -15,8 +16,7 @@ class Severity(StrEnum):
     CRITICAL = "CRITICAL"
 
 
-@dataclass(frozen=True, slots=True)
-class SystemEvent:
+class SystemEvent(Struct, frozen=True):
     """One thing that happened to the bot itself, as it is written and read; programs make one with `EventKind.at`."""
 
     timestamp: datetime

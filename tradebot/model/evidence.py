@@ -1,8 +1,9 @@
 """What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date."""
 
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class VariantKind(StrEnum):
@@ -14,8 +15,7 @@ class VariantKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """The result of a backtest that was played again with one thing changed; `name` says what, such as "costs x2".
 
     `total_return` and `max_drawdown` are fractions, the latter zero or below. `cagr` is a fraction per year and
@@ -32,8 +32,7 @@ class Variant:
     sharpe: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trials:
+class Trials(Struct, frozen=True):
     """How many different settings of a strategy were played, this one included.
 
     `sharpes` are their Sharpe ratios per year, as far as they are known.
@@ -43,16 +42,14 @@ class Trials:
     sharpes: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DatedRate:
+class DatedRate(Struct, frozen=True):
     """What money costs from a day on, as a fraction per year: 0.05 is five percent."""
 
     day: date
     yearly: float
 
 
-@dataclass(frozen=True, slots=True)
-class DayPrice:
+class DayPrice(Struct, frozen=True):
     """The open and the close of a session in USD, adjusted for splits and dividends."""
 
     day: date
@@ -60,16 +57,14 @@ class DayPrice:
     close: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """How many candidates of a backtest ended for a reason."""
 
     reason: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
+class Unrecorded(Struct, frozen=True):
     """What the records of a backtest lack: with a `recorder` of none all candidates, otherwise those not sent.
 
     `refused` counts the candidates that weren't sent, the most frequent reason first; with none, nobody counted.
@@ -79,8 +74,7 @@ class Unrecorded:
     refused: tuple[Refused, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What is known about a backtest besides its books.
 
     `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.

@@ -1,9 +1,10 @@
 """How an entry is sent: at once past the best price of the other side, or patiently from its own side."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Style(StrEnum):
@@ -25,8 +26,7 @@ class LastStep(StrEnum):
     CANCEL = "cancel"
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """How a strategy's entries are sent; the rest is about passive ones.
 
     The first price and each of the `steps` after it have `patience_s` seconds to fill. Whatever the style, an entry may
@@ -48,8 +48,7 @@ class Execution:
 MARKETABLE = Execution()
 
 
-@dataclass(frozen=True, slots=True)
-class Approach:
+class Approach(Struct, frozen=True):
     """What stays the same while a passive entry moves from price to price.
 
     `collar` is the price past which it never goes: the limit that a marketable entry would have had when it was

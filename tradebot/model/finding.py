@@ -1,10 +1,11 @@
 """The ways in which the books and the broker can differ, and the plan that would make them agree."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class FindingKind(StrEnum):
@@ -150,8 +151,7 @@ TERMS: Mapping[FindingKind, Terms] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
 
     `evidence` is what the broker's activities or the exit rules say about it.
@@ -184,8 +184,7 @@ class Finding:
         return bool(self.writes)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What accepting would write: adjustments of the books, based on one view of the broker."""
 
     id: str

@@ -1,11 +1,13 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
@@ -30,30 +32,7 @@ class Direction(StrEnum):
         return 1 if self is Direction.BULLISH else -1
 
 
-class _Derived:
-    """What is computed from an alert: once, when it is first read, because many components read it."""
-
-    __slots__ = ("net_usd", "sign", "usd")
-    sign: int
-    """+1 for bought calls and sold puts, -1 for the reverse, 0 if the sides tie."""
-    usd: float
-    """The premium in USD."""
-    net_usd: float
-    """The ask-side minus bid-side premium in USD, signed so that positive is bullish."""
-
-    def __getattr__(self, name: str) -> float:
-        alert: Any = self
-        compute = _COMPUTED.get(name)
-        if compute is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = compute(alert)
-        # The alert is frozen, and what is derived from it never changes.
-        object.__setattr__(self, name, value)
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class FlowAlert(_Derived):
+class FlowAlert(Struct, frozen=True, dict=True):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 
     `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
@@ -99,20 +78,27 @@ class FlowAlert(_Derived):
         net = self.ask_premium - self.bid_premium
         return net if self.right is Right.CALL else -net
 
+    # Many components read these of one alert, so each is computed once.
+    @cached_property
+    def sign(self) -> int:
+        """Return +1 for bought calls and sold puts, -1 for the reverse, 0 if the sides tie."""
+        ask, bid = self.ask_premium, self.bid_premium
+        if ask == bid:
+            return 0
+        return 1 if (ask > bid) == (self.right is Right.CALL) else -1
 
-def _sign(alert: FlowAlert) -> int:
-    ask, bid = alert.ask_premium, alert.bid_premium
-    if ask == bid:
-        return 0
-    return 1 if (ask > bid) == (alert.right is Right.CALL) else -1
+    @cached_property
+    def usd(self) -> float:
+        """Return the premium in USD."""
+        return float(self.premium)
+
+    @cached_property
+    def net_usd(self) -> float:
+        """Return the net premium in USD."""
+        return float(self.net_premium)
 
 
 _DIRECTIONS = {direction.sign: direction for direction in Direction}
-_COMPUTED: Mapping[str, Callable[[FlowAlert], float]] = {
-    "sign": _sign,
-    "usd": lambda alert: float(alert.premium),
-    "net_usd": lambda alert: float(alert.net_premium),
-}
 
 
 Filters = Mapping[str, Any]
@@ -131,16 +117,14 @@ class FlowWindow(NamedTuple):
     min_sessions: int
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
+class RejectedRow(Struct, frozen=True):
     """A row that was counted and dropped, with the reason and a short excerpt."""
 
     reason: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """How many calls the source says we've used, and our allowance; None if it didn't say."""
 
     used_today: int | None
@@ -148,8 +132,7 @@ class Quota:
     left_this_minute: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """How many calls the source's plan allows in a minute and in a day, and the share of the day that we plan to leave.
 
     The day begins at 20:00 in New York.
@@ -178,8 +161,7 @@ class Allowance:
         return int(self.per_day * (1 - self.reserve_fraction))
 
 
-@dataclass(frozen=True, slots=True)
-class FlowPage:
+class FlowPage(Struct, frozen=True):
     """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
 
     `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so. `status`
@@ -192,11 +174,10 @@ class FlowPage:
     quota: Quota
     told_at: datetime | None = None
     status: int = 200
-    body: bytes = field(default=b"", repr=False, compare=False)
+    body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(Struct, frozen=True):
     """One normalized reply: what was received, what was kept, and what was dropped and why.
 
     `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field. They

@@ -1,12 +1,12 @@
 """The inputs of a score's components, for people who ask how a score came about."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Input:
+
+class Input(Struct, frozen=True):
     """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither.
 
     The `name` of an input of a formula is an identifier, such as net_usd. `row` is the id of the stored row that it was
@@ -20,8 +20,7 @@ class Input:
     row: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentInputs:
+class ComponentInputs(Struct, frozen=True):
     """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
 
     `inferred` says what of it the source doesn't define.

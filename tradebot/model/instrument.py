@@ -1,9 +1,10 @@
 """Instruments, and the one function that turns a quantity and a price into money."""
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class AssetClass(StrEnum):
@@ -26,8 +27,7 @@ class Right(StrEnum):
     PUT = "put"
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(Struct, frozen=True):
     """One tradable thing at one venue; prices are per unit in `currency`."""
 
     symbol: str

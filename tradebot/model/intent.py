@@ -6,12 +6,13 @@ at the broker.
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.execution import Approach
@@ -84,8 +85,7 @@ class IntentState(StrEnum):
         return self in (IntentState.SENT, IntentState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class IntentKey:
+class IntentKey(Struct, frozen=True):
     """What identifies an intent. Time, host, price and quantity are never part of it.
 
     A cancel or a replace names its `target` order. A replace inherits that order's key, and `generation` counts the
@@ -124,8 +124,7 @@ class IntentKey:
         return f"{ID_PREFIX}{self.session:%y%m%d}.{'.'.join(readable)}.{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
     A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
@@ -215,8 +214,7 @@ class Intent:
         return self.operation is not Operation.CANCEL
 
 
-@dataclass(frozen=True, slots=True)
-class IntentRecord:
+class IntentRecord(Struct, frozen=True):
     """An intent as stored in the ledger, with its current state."""
 
     intent: Intent

@@ -1,12 +1,13 @@
 """What makes a kind of flow fact: how it is requested, read, dated, kept and summed up for decisions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 NEW_YORK = ZoneInfo("America/New_York")
 Row = Mapping[str, object]
@@ -52,8 +53,7 @@ class Fact(Protocol):
         """Return what tells this fact from others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One GET to the flow source: its path, and its parameters by the source's own names."""
 
     path: str
@@ -78,8 +78,7 @@ L = TypeVar("L")
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind(Generic[F, L, C]):
+class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     """A kind of flow fact. `F` is a fact as stored, `L` what decisions keep of it, `C` what they see of all of them.
 
     `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`

@@ -6,10 +6,11 @@ what is known, each thing once, and the state follows from the collection. It's 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
@@ -63,8 +64,7 @@ def may_follow(state: State, before: State) -> bool:
     return state is before or state in NEXT[before]
 
 
-@dataclass(frozen=True, slots=True)
-class RestingPrice:
+class RestingPrice(Struct, frozen=True):
     """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD.
 
     A stop that can't trigger, such as a suspended one, is left out.
@@ -75,8 +75,7 @@ class RestingPrice:
     is_stop: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """The orders of one strategy in one symbol that may still change its position, or that we don't know the end of.
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
@@ -117,8 +116,7 @@ Event = IntentRecord | Order | OwnedFill
 """What the ledger records about a position: a promise or its outcome, a report of an order, a fill or adjustment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """What is known, each thing once: intents by client order id, orders by the venue's id, fills by activity id."""
 
     intents: Mapping[str, IntentRecord] = field(default_factory=dict)

@@ -6,12 +6,12 @@ limits are the outer wall. A strategy may have limits of its own, which count on
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
@@ -310,8 +310,7 @@ class HaltRules(Frozen):
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnRules:
+class OwnRules(Struct, frozen=True):
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its

@@ -1,10 +1,9 @@
 """What a strategy needs to know before it can answer. What nobody needs isn't fetched."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class BarNeed:
+class BarNeed(Struct, frozen=True):
     """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
 
     Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
@@ -19,8 +18,7 @@ class BarNeed:
     max_age_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """Everything a strategy reads besides the time and its universe.
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`

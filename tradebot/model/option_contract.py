@@ -1,15 +1,15 @@
 """The option contracts behind a proposed entry, as they were when it was proposed."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 SHARES = 100
 """How many shares of the underlying a contract is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class OptionContract:
+class OptionContract(Struct, frozen=True):
     """An option contract that alerts in the direction of an entry were about.
 
     `symbol` is its OCC symbol, `net_premium` the sum of those alerts' ask-side minus bid-side premium in USD, positive

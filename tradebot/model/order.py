@@ -1,14 +1,16 @@
 """Orders and fills as the venue reports them, and the venue's replies to our requests."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
+from tradebot.model.values import replace
 
 
 class OrderType(StrEnum):
@@ -116,8 +118,7 @@ _CAN_TRIGGER = frozenset(
 _ARRIVING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
     `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
@@ -220,8 +221,7 @@ class OrdersTold(NamedTuple):
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction."""
 
     activity_id: str
@@ -246,8 +246,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The venue's reply to one write request, with the venue's own error `code` and `message`.
 
     `legs` are the orders that came with the order, such as the stop of a pair.

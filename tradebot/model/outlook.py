@@ -1,12 +1,12 @@
 """What is known about a held symbol besides its price, for exit rules that ask why it was bought."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+
+class Outlook(Struct, frozen=True):
     """What is known about a held symbol at one moment; None and empty mean that nothing is known.
 
     `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each pass

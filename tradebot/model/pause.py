@@ -1,15 +1,15 @@
 """A time in which nothing looked for due slots although time went on."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.model.text import counted
 
 MINUTE_S = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """When it began and ended, and how many seconds of it the machine slept, by two clocks: one of them slept too."""
 
     began: datetime

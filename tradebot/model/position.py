@@ -7,14 +7,16 @@ them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.values import replace
 
 ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")
 FOREIGN = ""
@@ -25,8 +27,7 @@ Key = tuple[str, str, datetime]
 """What names an open position: its strategy, its symbol, and when it was opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+class Lot(Struct, frozen=True):
     """An open piece of a position: signed quantity, entry price, entry time."""
 
     quantity: Decimal
@@ -34,8 +35,7 @@ class Lot:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
@@ -93,8 +93,7 @@ class Position:
         return self.entered_at
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(Struct, frozen=True):
     """A position that was opened and closed again.
 
     `profit` is in USD, below zero for a loss, before the broker's fees; `cost` is what all its shares were bought or
@@ -109,8 +108,7 @@ class RoundTrip:
     opened_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """The best and the worst price of a position since it was opened, in USD.
 
     The worst is None if only an earlier version has looked at the position.
@@ -120,8 +118,7 @@ class Marks:
     worst: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What the ledger keeps of an open position besides its fills.
 
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
@@ -145,8 +142,7 @@ ADOPTED = "adopted"
 """The strategy name of adopted positions. Their lots are managed, and their profit is reported separately."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedFill:
+class OwnedFill(Struct, frozen=True):
     """A fill with the strategy that it belongs to, where it comes from, and what it is about."""
 
     strategy: str

@@ -1,7 +1,8 @@
 """The names of all reasons and their causes. Their meanings are in the table in `reasons`."""
 
-from dataclasses import dataclass
 from enum import StrEnum, auto
+
+from msgspec import Struct
 
 from tradebot.model.units import Unit
 
@@ -209,8 +210,7 @@ class Reason(StrEnum):
     LEFT_TO_BROKER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class ReasonRow:
+class ReasonRow(Struct, frozen=True):
     """One reason: its cause, what it means, and what to do about it.
 
     `units` are the units of `observed` and `limit` if they differ from the gate's.

@@ -1,16 +1,18 @@
 """What we record about each pass, and what was known when it ran."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct, field
+
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
 from tradebot.model.slot import Waiting
+from tradebot.model.values import replace
 
 
 class Job(StrEnum):
@@ -23,8 +25,7 @@ class Job(StrEnum):
     RECONCILE = "reconcile"
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolFacts:
+class SymbolFacts(Struct, frozen=True):
     """What was known about one symbol at one time, summed up by kind; a kind of which nothing is known is absent.
 
     It holds only what decisions read, because there are thousands of symbols. `received`, `foreign` and `rejected`
@@ -59,8 +60,7 @@ class SymbolFacts:
         return replace(self, known={name: value for name, value in self.known.items() if name in kinds})
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateRecord:
+class CandidateRecord(Struct, frozen=True):
     """What happened to one candidate: every decision, in the order the gates were asked, and the order it led to.
 
     `reference_price` (USD) is the price it was, or would have been, sent at. It lets us measure the prediction.
@@ -111,8 +111,7 @@ class Refused(NamedTuple):
     side: Side
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyRefusal:
+class StrategyRefusal(Struct, frozen=True):
     """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw.
 
     With a `slot` of its own clock, the strategy wasn't refused; the slot was missed, or not done in time.
@@ -124,16 +123,14 @@ class StrategyRefusal:
     slot: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """The price at which a position could have been closed during a pass, in USD per share."""
 
     symbol: str
     price: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnd:
+class SessionEnd(Struct, frozen=True):
     """The account as the last pass of a session saw it: equity in USD, and the price of each position, USD per share.
 
     Either may be of an earlier pass of the session if the last one didn't read it; `equity_at` and `marked_at` say so.
@@ -146,8 +143,7 @@ class SessionEnd:
     marked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
 
     `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", or the state of the last stop.
@@ -160,8 +156,7 @@ class Gap:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CycleRecord:
+class CycleRecord(Struct, frozen=True):
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.

@@ -1,14 +1,14 @@
 """Stops that rested at the broker to protect positions."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 
 
-@dataclass(frozen=True, slots=True)
-class RestedStop:
+class RestedStop(Struct, frozen=True):
     """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
 
     `side` is the stop's own: a long position is protected by a sell.

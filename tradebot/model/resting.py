@@ -6,9 +6,10 @@ The stop of a pair has an id of the venue's, so it belongs to whoever sent its l
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
+
+from msgspec import Struct
 
 from tradebot.model.books import Books
 from tradebot.model.intent import IntentRecord
@@ -19,8 +20,7 @@ Whose = tuple[str, str]
 """A strategy and a symbol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
+class Resting(Struct, frozen=True):
     """What protects some shares of a position: the halves of a pair that may still fill, or a plain stop.
 
     `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and once

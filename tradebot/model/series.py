@@ -1,9 +1,10 @@
 """A series of closed bars of one symbol, as plain arrays; a pandas frame is made only if someone asks for one."""
 
 from array import array
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,7 @@ def width_of(timeframe: str) -> timedelta | None:
     return WIDTHS[timeframe]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Closed bars, oldest first. Prices are in USD per share and floats, because they are for signals only.
 
     `starts` are the bars' starts in seconds since 1970 UTC; a daily bar starts at midnight in New York. `volume` is in

@@ -1,12 +1,12 @@
 """What `serve` says about itself while it runs, for `status` and the health of the bot."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+
+class Serving(Struct, frozen=True):
     """One note of a running `serve`. All times are this machine's clock, in UTC.
 
     `lanes` says when each lane last finished looking for work, and `at` when the note was written. `started_ticks` and

@@ -1,10 +1,9 @@
 """What a stream of flow alerts brought."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """What came over a stream since the last look, oldest first, each row as it came.
 
     `joined` counts how often the channel was joined so far: between two joins, rows may have been missed. `up` says

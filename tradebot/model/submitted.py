@@ -1,13 +1,13 @@
 """Candidates from outside the bot: submitted by a person, an alert or another program."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(Struct, frozen=True):
     """One submitted entry: a score in -1..1 whose sign matches the side, coverage 0..1 or None.
 
     `at` is the signal's own time, if any. `source` says where it came from, `strategy` who would own its lots.
@@ -22,8 +22,7 @@ class Submitted:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(Struct, frozen=True):
     """A line (counted from 1) that isn't a valid candidate, with the reason and an excerpt."""
 
     line: int
@@ -31,8 +30,7 @@ class BadLine:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """The content of a candidates file: lines = candidates + duplicates + bad lines; `digest` identifies it."""
 
     lines: int

@@ -1,10 +1,11 @@
 """Totals: what the fills of an account add up to. Each fill is added once, so that no pass has to read them all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, RoundTrip, add, round_trip
@@ -14,8 +15,7 @@ MOST_TRIPS = 500
 """For how long round trips are kept after they ended, and how many of them: the newest."""
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(Struct, frozen=True, dict=True):
     """What an account's fills add up to, oldest first.
 
     `positions` are by strategy and symbol, in the order in which each was first held; closed positions stay, with their

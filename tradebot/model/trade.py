@@ -5,22 +5,23 @@ fees, because the broker charges most fees to the account for a whole day; `view
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.candidate import Component, Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
+from tradebot.model.values import replace
 
 _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
 """Origins whose fills belong together if they are about the same thing: several fills restate one position."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Struct, frozen=True):
     """One position from when it was opened until it is closed; `closed_at` is None while shares are held.
 
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,

@@ -1,13 +1,13 @@
 """What a person wrote about a trade."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.model.position import Key
 
 
-@dataclass(frozen=True, slots=True)
-class TradeNote:
+class TradeNote(Struct, frozen=True):
     """The tags and the note of one trade as last written; a trade is named by strategy, symbol and opening time."""
 
     trade: Key

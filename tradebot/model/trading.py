@@ -1,9 +1,10 @@
 """Permission and trading state: whether anything may be sent, and how much risk the bot may take."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.reasons import Reason
 
@@ -32,16 +33,14 @@ class TradingState(StrEnum):
     FLATTEN = "FLATTEN"
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """The causes of halts that a person accepted when ending them, and when, in trading time."""
 
     causes: frozenset[Reason]
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TradingStateRecord:
+class TradingStateRecord(Struct, frozen=True):
     """The state in force, and who set it, why and when; `at` is None if nobody wrote it (lost or unreadable).
 
     `causes` are the reasons for which the bot halted itself. They are empty for a halt by anyone else, and if they are
@@ -66,8 +65,7 @@ def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) 
     return tuple(one for one in own_halts(halts) if one != halt)
 
 
-@dataclass(frozen=True, slots=True)
-class Arming:
+class Arming(Struct, frozen=True):
     """Live trading, armed by a person at a terminal; entries are open until the last session closes (venue time)."""
 
     sessions: int
@@ -78,8 +76,7 @@ class Arming:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """Whether anything may be sent to the broker. Each closed door has its reason and what was found there.
 
     The doors in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
@@ -104,8 +101,7 @@ class Permission:
         return (*closed, (Reason.LIVE_ARMING_EXPIRED, ended))
 
 
-@dataclass(frozen=True, slots=True)
-class SlotClaim:
+class SlotClaim(Struct, frozen=True):
     """Who holds a slot; `won` is True if this claim took it. A slot that nobody ran is held too, as missed."""
 
     job: str
@@ -130,8 +126,7 @@ def as_missed(by: str, reason: Reason) -> str:
     return f"{by}{AS_MISSED}: {reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileMark:
+class ReconcileMark(Struct, frozen=True):
     """The last reconcile: when it ran, how many findings it left, and how many of those block entries."""
 
     at: datetime

@@ -1,10 +1,11 @@
 """What a strategy sees when it is asked: one moment, and only what it declared that it needs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
 from tradebot.model.position import Position
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyView:
+class StrategyView(Struct, frozen=True):
     """What is known at trading time `now`. A strategy sees only what it needs; everything else is empty.
 
     `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole

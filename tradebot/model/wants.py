@@ -6,8 +6,9 @@ from long to short closes first. `Reduce` and `Close` become exits of the strate
 and they go out while the bot is halted.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision
@@ -15,8 +16,7 @@ from tradebot.model.option_contract import OptionContract
 from tradebot.model.scale_out import ScaleOutLevel
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """Open a position in a symbol that the strategy doesn't hold.
 
     `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
@@ -41,8 +41,7 @@ class Open:
     contracts: tuple[OptionContract, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Hold this much of a symbol, and keep working toward it until the strategy's slot is over.
 
     Give either `weight`, a share of the strategy's allotment (1 is all of it, negative is short), or `quantity` in
@@ -57,8 +56,7 @@ class Target:
     decisions: tuple[Decision, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reduce:
+class Reduce(Struct, frozen=True):
     """Close a part of a position that the strategy holds; `quantity` is unsigned, rounded down to whole shares."""
 
     symbol: str
@@ -66,8 +64,7 @@ class Reduce:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """Close a position that the strategy holds, for a reason in the strategy's own words."""
 
     symbol: str

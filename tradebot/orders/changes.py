@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
+from tradebot.model.values import replace
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 

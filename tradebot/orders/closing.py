@@ -5,7 +5,6 @@ another strategy only if the two would trade with each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.exits.rules import ExitCall
@@ -30,6 +29,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting
+from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, EXITS, exit_is_refused, exit_through, release
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import (

@@ -5,7 +5,6 @@ order never goes out before there is room, and a pass that is killed in between 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
@@ -18,6 +17,7 @@ from tradebot.model.intent import Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.values import replace
 from tradebot.orders.closing import Records, afterwards, close
 from tradebot.orders.sending import EXIT_LOOKUP
 from tradebot.ports.world import Call, World

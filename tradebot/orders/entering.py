@@ -1,7 +1,6 @@
 """Trade what strategies want, one candidate after another: each sees the account as the earlier ones leave it."""
 
 from collections import defaultdict
-from dataclasses import replace
 
 from tradebot.desk.halting import after_send
 from tradebot.gates.decide import decide
@@ -14,6 +13,7 @@ from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Operation
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.values import replace
 from tradebot.orders.closing import NEVER_FILLS, Records, afterwards, close_as_wanted
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.ports.world import Call, World

@@ -1,7 +1,6 @@
 """Leave positions: because an exit rule says so, or because a person closes them by hand."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
@@ -18,6 +17,7 @@ from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
+from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.closing import Records, close, close_one_by_one
 from tradebot.orders.protecting import protectable

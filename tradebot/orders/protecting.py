@@ -13,7 +13,6 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -32,6 +31,7 @@ from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
+from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.ports.world import Call, World

@@ -1,9 +1,10 @@
 """Rehearse the whole order path: send one order that cannot fill, then cancel it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
 
 from tradebot.desk.snapshot import take
 from tradebot.gates.common import permission_to_enter, session_open, trading_state
@@ -25,8 +26,7 @@ FAR = Decimal("0.1")
 LOOKS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True):
     """How far a rehearsal went: `sent` and `cancelled` are our decisions, `working` and `ended` the venue's replies.
 
     Steps that were not reached are None. If `sent` did not pass, there was no order to cancel.

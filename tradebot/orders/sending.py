@@ -13,7 +13,6 @@ the same pass, and if it was rejected (`refused_late`), the next way out is take
 """
 
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -28,6 +27,7 @@ from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, 
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 

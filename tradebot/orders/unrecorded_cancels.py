@@ -6,8 +6,9 @@ pass reads the order's state from the venue anyway. Exits, protection and other 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
@@ -18,8 +19,7 @@ from tradebot.ports.broker import BrokerReader, OrderPort
 from tradebot.ports.stores import Ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How many of our entries the venue has canceled or is canceling, and what went wrong with the others."""
 
     cancelled: int

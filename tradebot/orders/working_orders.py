@@ -15,7 +15,6 @@ rows of the books show to be ours (`entries_ended`).
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -35,6 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.orders.changes import cancel_order, change_of, reducing, send_change
 from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
 from tradebot.orders.sending import (

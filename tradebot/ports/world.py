@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from tradebot.exits.lists import Exits, in_force, of_account
 from tradebot.model.execution import MARKETABLE, Execution
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True, dict=True):
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
@@ -90,8 +90,7 @@ class Rules:
         return OwnRules(self.universe, self.limits, execution=self.execution, displacement=self.displacement)
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """The ports that a pass works with.
 
     `stopwatch` returns seconds that keep counting while the machine sleeps. `second_clock` is compared with the venue's
@@ -148,8 +147,7 @@ class World:
         return cycle
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One run of a job: the slot it fills, and who started it."""
 
     job: Job

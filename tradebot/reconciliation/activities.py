@@ -9,11 +9,12 @@ and without the split. Activities are asked for only if one of our positions dif
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from itertools import groupby
+
+from msgspec import Struct
 
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import (
@@ -29,6 +30,7 @@ from tradebot.model.activity import (
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 
 CASH_ONLY = frozenset(
     [
@@ -64,8 +66,7 @@ NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class BooksBefore:
+class BooksBefore(Struct, frozen=True):
     """What the books hold before a booking: the fills of its symbols, oldest first, and others' known positions."""
 
     fills: tuple[OwnedFill, ...]
@@ -88,8 +89,7 @@ class BooksBefore:
         return [position for position in Totals.of(fills).positions.values() if position.quantity]
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(Struct, frozen=True):
     """The result of booking activities: the bookings they prove, in order, and the activities that prove nothing."""
 
     proven: tuple[Booking, ...]
@@ -100,10 +100,7 @@ Broker = Mapping[str, BrokerPosition]
 
 
 def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity]) -> Booked:
-    """Return what the activities write into the books, in the order they happened.
-
-    One activity may supply what another one lacked, so the rest is tried again until nothing more is proven.
-    """
+    """Return what the activities write into the books, by time; the rest is tried again until no more is proven."""
     proven, waiting, before = list[Booking](), list(_groups(activities)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()

@@ -1,9 +1,10 @@
 """Take over positions that the bot did not open, because a person named them. Nothing here can send an order."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
@@ -17,8 +18,7 @@ from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignPart:
+class ForeignPart(Struct, frozen=True):
     """A broker position beyond the bot's own: signed quantity and the broker's average price in USD.
 
     `unexplained` is the part that no known fill explains because it is older than the books.

@@ -1,9 +1,10 @@
 """Apply the broker's activities to the ledger: like fills, whatever they prove applies automatically."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerView
@@ -18,8 +19,7 @@ LISTED_LATE = timedelta(days=31)
 """How long after it happened an activity may first be listed, or wait for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedActivities:
+class AppliedActivities(Struct, frozen=True):
     """How many bookings were written, and which activities wait for a person."""
 
     bookings: int

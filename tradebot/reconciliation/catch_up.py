@@ -1,9 +1,10 @@
 """Catch up: write into the ledger what the venue has done to our orders, before anyone makes a decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
@@ -22,6 +23,7 @@ from tradebot.model.intent import (
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.missing_fills import WATCHED
@@ -49,8 +51,7 @@ class MovedStop(NamedTuple):
     now: Order
 
 
-@dataclass(frozen=True, slots=True)
-class CaughtUp:
+class CaughtUp(Struct, frozen=True):
     """What catching up changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders

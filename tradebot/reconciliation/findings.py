@@ -1,8 +1,9 @@
 """Compare the ledger's view with the broker's, as findings and what accepting each would write. Sends nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
@@ -30,8 +31,7 @@ CHANGES_A_POSITION = frozenset(
 """Kinds that a plan settles by writing the broker's quantity into the books."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownOrders:
+class UnknownOrders(Struct, frozen=True):
     """Orders with our mark that these books never promised.
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
@@ -47,8 +47,7 @@ class UnknownOrders:
     protecting: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerView:
+class LedgerView(Struct, frozen=True):
     """The books after the venue's facts were applied, with what follows from them.
 
     `booked` are the activities behind foreign fills by their ids. `missing` are our orders that have filled more than

@@ -1,9 +1,10 @@
 """Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
@@ -26,8 +27,7 @@ from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, REFUSED, gaps
 from tradebot.timetable.sessions import session_date, session_of
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
 
     `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.

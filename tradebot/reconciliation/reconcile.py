@@ -5,11 +5,12 @@ It only gets readers and the ledger. There is no way to send an order from here.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
@@ -21,6 +22,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
@@ -35,8 +37,7 @@ from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, tak
 from tradebot.timetable.sessions import session_date
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(Struct, frozen=True):
     """One comparison: what was applied, what differs, and the plan that would settle it.
 
     `bookings` counts what the broker's activities proved; `doubtful` are activities that prove nothing by themselves.

@@ -6,9 +6,7 @@ from operator import attrgetter
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.option_contract import OptionContract
-from tradebot.model.quick import maker
 
-_option_contract = maker(OptionContract)
 MOST = 5
 """How many contracts of an entry are kept, those with the most premium."""
 
@@ -26,7 +24,7 @@ def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[Optio
 def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
     newest_first = sorted(alerts, key=attrgetter("at", "id"), reverse=True)
     newest = newest_first[0]
-    return _option_contract(
+    return OptionContract(
         symbol=symbol or f"{newest.right.value} {newest.strike:f} {newest.expiry.isoformat()}",
         net_premium=sum(alert.net_premium for alert in alerts),  # type: ignore[arg-type]
         at=newest.at,

@@ -1,10 +1,11 @@
 """What makes a component of the flow score, and what it is computed from."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import Input
@@ -49,8 +50,7 @@ class Shown(NamedTuple):
     row: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoreComponent:
+class ScoreComponent(Struct, frozen=True, eq=False):
     """A component of the flow score, declared once: its value, its explanation and its documentation follow from this.
 
     `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`

@@ -10,7 +10,6 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
 from tradebot.model.option_contract import OptionContract
-from tradebot.model.quick import maker
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
@@ -20,8 +19,6 @@ from tradebot.signals.behind import contracts_behind
 from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies.flow_settings import FlowSettings
-
-_component, _decision, _open = maker(Component), maker(Decision), maker(Open)
 
 
 class FlowStrategy:
@@ -89,7 +86,7 @@ class FlowStrategy:
     def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
-        return _open(
+        return Open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
@@ -110,7 +107,7 @@ class FlowStrategy:
         size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         enough = size >= settings.min_cluster
         verdict, reason = (Verdict.PASS, None) if enough else (Verdict.FAIL, Reason.CLUSTER_TOO_SMALL)
-        return _decision(Gate.STRATEGY, verdict, reason, size, settings.min_cluster)
+        return Decision(Gate.STRATEGY, verdict, reason, size, settings.min_cluster)
 
     def _refusal(self, score: float) -> Decision | None:
         """Return the decision against a score without a direction, or with one that isn't traded."""
@@ -156,5 +153,5 @@ def agreeing(
 def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
     name, value, source = component.name, component.valuer(), component.source
     if component.market_wide:
-        return [_component(name, value(market), weight, source(market))] * len(known)
-    return [_component(name, value(each), weight, source(each)) for each in known]
+        return [Component(name, value(market), weight, source(market))] * len(known)
+    return [Component(name, value(each), weight, source(each)) for each in known]

@@ -4,9 +4,9 @@ The bot would keep to such a limit, and hold something else than the rule says w
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from tradebot.model.limits import Limits, Number, OwnLimits, given_limits
@@ -17,8 +17,7 @@ CAPS = ("max_symbol_fraction", "max_sector_fraction", "max_gross_fraction", "max
 """Limits on exposure as fractions of equity. All of it may be in a single fund, so the rule has to fit into each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Struct, frozen=True):
     """A rotation in use: its section's name, its settings, its share of the account's equity, and limits of its own."""
 
     name: str

@@ -8,10 +8,11 @@ The times of cron are New York's and come on every day that they name; all other
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.timetable import cron, job_times
@@ -34,8 +35,7 @@ EXPECTED = (
 _USUAL_DAYS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """A time outside the session: so many seconds before its open, or after its close."""
 
     before_open: bool
@@ -51,8 +51,7 @@ class Beside:
         return f"{'open-' if self.before_open else 'close+'}{self.offset_s // MINUTE_S}m"
 
 
-@dataclass(frozen=True, slots=True)
-class PreMarket:
+class PreMarket(Struct, frozen=True):
     """A time of day in New York before the open of a session."""
 
     at: time
@@ -66,8 +65,7 @@ class PreMarket:
         return f"pre-market {self.at:%H:%M}"
 
 
-@dataclass(frozen=True, slots=True)
-class ChorePart:
+class ChorePart(Struct, frozen=True):
     """A time, or a series of times, in some sessions or in all of them if `days` is None."""
 
     days: Days | None
@@ -90,8 +88,7 @@ class ChorePart:
             yield (f"{self.days.text} {name}" if self.days else name), start
 
 
-@dataclass(frozen=True, slots=True)
-class ChoreTimes:
+class ChoreTimes(Struct, frozen=True):
     """All times of a chore, with the text they were parsed from."""
 
     text: str

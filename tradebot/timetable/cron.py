@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from tradebot.model.kind import NEW_YORK
 
@@ -23,8 +24,7 @@ _LEAP_YEARS = timedelta(days=8 * 366)
 """The longest time between two 29ths of February."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(Struct, frozen=True):
     """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, in New York's time.
 
     As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.

@@ -1,9 +1,10 @@
 """Play one session of fetching on paper: which calls each fetch makes, and how old replies get meanwhile."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Phase, Scope
 from tradebot.timetable.job_times import WHOLE_DAY, JobTimes
@@ -12,8 +13,7 @@ ONCE_S = 86_400
 """An interval that no session is long enough to repeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """A kind of facts to fetch: how many calls that takes, how often it should be done, and how old replies may get.
 
     `max_age_s` is None for replies that never get too old.
@@ -51,8 +51,7 @@ class Batch(NamedTuple):
     calls: int
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Struct, frozen=True):
     """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
 
     `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never

@@ -6,9 +6,10 @@ that isn't enough, they are left out in the same order. Whatever then fits again
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import inf
+
+from msgspec import Struct
 
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, course, renewals
@@ -20,8 +21,7 @@ Intervals = dict[str, int | None]
 """The planned interval of each kind in seconds; None for a kind that is left out."""
 
 
-@dataclass(frozen=True)
-class Fitting:
+class Fitting(Struct, frozen=True, dict=True):
     """The kinds to fit into a session's slots, in the order of fetching.
 
     `per_minute` and `day` are None for a source without limits. `asked_s` says when the stalest reply of each kind came

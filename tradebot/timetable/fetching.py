@@ -6,9 +6,10 @@ planned again. A configuration with which not even alerts stay fresh doesn't loa
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+
+from msgspec import Struct
 
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
@@ -26,8 +27,7 @@ class Outcome(StrEnum):
     TOO_OLD = "gets too old"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What is planned for one kind of facts.
 
     `interval_s` is None if it is left out, `oldest_s` how old its oldest reply gets before it is renewed (None if it
@@ -51,8 +51,7 @@ class Line:
         return Outcome.LESS_OFTEN if self.interval_s > self.need.interval_s else Outcome.AS_CONFIGURED
 
 
-@dataclass(frozen=True, slots=True)
-class FetchPlan:
+class FetchPlan(Struct, frozen=True):
     """The plan for one full session, or for the rest of one; its lines are in the order of fetching.
 
     `allowance` is None for a source without a limit, and `day` how many calls the timetable may make.

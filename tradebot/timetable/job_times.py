@@ -5,10 +5,11 @@ They are offsets from the session's open and close, so they shift on half days.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 
@@ -25,8 +26,7 @@ WHOLE_DAY = Session(_OPEN.date(), _OPEN, _OPEN + timedelta(minutes=390))
 """A session of the usual length. Times, and how they fit together, are checked against it at load."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """A moment of any session: seconds after its open, or seconds before its close."""
 
     after_open: bool
@@ -43,8 +43,7 @@ class Edge:
         return f"{name}{sign}{self.offset_s // MINUTE_S}m" if self.offset_s or self.after_open else name
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A series of due times from `start` to before `end`, or just the one at `start` if `every_s` is None."""
 
     start: Edge
@@ -52,8 +51,7 @@ class Part:
     every_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """One due time in one session; `name` is stable, and the job may start any time before `end`."""
 
     name: str
@@ -61,8 +59,7 @@ class Due:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class JobTimes:
+class JobTimes(Struct, frozen=True):
     """All due times of a job, with the text they were parsed from."""
 
     text: str

@@ -6,10 +6,11 @@ own in the upkeep lane, and is ended after its time limit.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -66,8 +67,7 @@ class Lane(StrEnum):
     UPKEEP = "upkeep"
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(Struct, frozen=True):
     """What becomes of a slot that nothing ran at its time: it may begin for so long, or only within the grace.
 
     `text` is how the configuration says it: skip, once until 2h, or always (until the next slot begins).
@@ -80,8 +80,7 @@ class Late:
 SKIP, UNTIL_NEXT = Late("skip", None), Late("always", ALWAYS)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of the timetable. `limit_s` is None for a pass inside `serve`, which nothing ends."""
 
     job: str

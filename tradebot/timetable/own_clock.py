@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tradebot.model.bar import Session
 from tradebot.model.slot import StrategySlot
+from tradebot.model.values import replace
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
 from tradebot.timetable.sessions import CALENDAR_KNOWN
@@ -39,8 +41,7 @@ _EXPECTED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(Struct, frozen=True):
     """The first, the last or the `number`th session of every week or month.
 
     If a week or a month has fewer sessions than `number`, it is its last one.
@@ -81,8 +82,7 @@ class Days:
         return (day.year, day.month) if self.monthly else day.isocalendar()[:2]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPart:
+class OwnPart(Struct, frozen=True):
     """Times in some sessions, or in all of them if `days` is None.
 
     A slot is due for `lasting`, or until the close of so many `sessions`. If both are None, a slot of a series is due
@@ -95,8 +95,7 @@ class OwnPart:
     sessions: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTimes:
+class OwnTimes(Struct, frozen=True):
     """All times of a strategy, with the text they were parsed from."""
 
     text: str
@@ -112,8 +111,7 @@ class OwnTimes:
         return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a strategy's own clock stands at a moment.
 
     `current` is the slot that is due, and `next` the one after this moment; either is None if there is none in the
@@ -127,8 +125,7 @@ class Standing:
     known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A slot, the place of its session among those looked at, and whether it is known that the session has it."""
 
     slot: StrategySlot

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.kind import NEW_YORK
@@ -58,8 +59,7 @@ DAY = timedelta(days=1)
 FAR = timedelta(days=400)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """When the broker's calendar was asked, and its last day if it ended before the stored one did."""
 
     at: datetime

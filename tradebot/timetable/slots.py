@@ -1,9 +1,10 @@
 """The slots of each job: offsets from the session's open or close, so that they shift on half days."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -15,8 +16,7 @@ FETCHING = (Job.FETCH_FLOW, Job.SCORE)
 """The jobs of the fetching lane: they ask for facts and use them, and send nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """One due time of a job or a chore; it may run any time before `end`.
 
     The name of a job's slot is its offset from the open or close. `session` is the day of a chore without sessions.

@@ -1,10 +1,11 @@
 """What a backtest earned, and what ended it: a fold over its books."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
+
+from msgspec import Struct
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import OwnedFill
@@ -22,8 +23,7 @@ FEW_YEARS = 10
 """In fewer years there are hardly several kinds of market."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fall:
+class Fall(Struct, frozen=True):
     """The deepest fall of equity at the ends of sessions, as a fraction below zero, and when it was made up for."""
 
     depth: float
@@ -32,8 +32,7 @@ class Fall:
     recovered: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class HaltSeen:
+class HaltSeen(Struct, frozen=True):
     """A halt that the bot set itself, in trading time, with its causes."""
 
     at: datetime
@@ -42,8 +41,7 @@ class HaltSeen:
     causes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BacktestResult:
+class BacktestResult(Struct, frozen=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
     `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the

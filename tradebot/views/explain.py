@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
@@ -14,10 +15,10 @@ from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.text import counted, noun, plain
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class NearMiss:
+class NearMiss(Struct, frozen=True):
     """The candidate that came closest to passing the gate it failed.
 
     `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
@@ -31,8 +32,7 @@ class NearMiss:
     distance: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReasonCount:
+class ReasonCount(Struct, frozen=True):
     """How many candidates ended with one reason, with its meaning, its remedy and the nearest miss."""
 
     reason: Reason
@@ -43,8 +43,7 @@ class ReasonCount:
     nearest: NearMiss | None
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyFunnel:
+class StrategyFunnel(Struct, frozen=True):
     """One strategy's part of a funnel, most frequent reason first: candidates = orders + sum of reasons."""
 
     strategy: str
@@ -53,8 +52,7 @@ class StrategyFunnel:
     reasons: Mapping[Reason, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Funnel:
+class Funnel(Struct, frozen=True):
     """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
 
     The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
@@ -87,8 +85,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The answer to `why-no-orders`: a verdict, a sentence with the deciding reason, and what would change it."""
 
     verdict: Verdict
@@ -282,8 +279,7 @@ def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
     return next(row for row in reasons if row.cause is majority)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """One symbol's path through one pass: every gate's decision, and where it ended."""
 
     at: datetime
@@ -314,8 +310,7 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Profit:
+class Profit(Struct, frozen=True):
     """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks."""
 
     opening_cash: Decimal

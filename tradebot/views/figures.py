@@ -1,7 +1,8 @@
 """Counts and rates that monitoring asks for, besides the findings."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tradebot.model.event import HEALINGS, Severity, SystemEvent
 from tradebot.model.flow import Intake
@@ -11,8 +12,7 @@ from tradebot.model.record import CycleRecord, Job
 BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
 
     `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took

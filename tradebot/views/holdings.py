@@ -1,9 +1,10 @@
 """The positions held, and where their exit rules act, at the prices that recorded passes saw."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.kind import distance
@@ -16,8 +17,7 @@ from tradebot.views.protection import Protection, protection_of
 FOREIGN_OWNER = "foreign"
 
 
-@dataclass(frozen=True, slots=True)
-class StopRow:
+class StopRow(Struct, frozen=True):
     """One exit rule of a position: the price in USD or the time at which it acts (or arms, if it isn't armed yet).
 
     `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; below zero means
@@ -33,8 +33,7 @@ class StopRow:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
     manage.
 
@@ -62,8 +61,7 @@ class Holding:
     protection: Protection | None
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(Struct, frozen=True):
     """A recorded price in USD, and the trading time of the pass that recorded it."""
 
     price: Decimal

@@ -1,15 +1,15 @@
 """The slots that nobody ran, with the reasons, as the ledger's claims tell."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import SlotClaim
 
 
-@dataclass(frozen=True, slots=True)
-class MissedSlots:
+class MissedSlots(Struct, frozen=True):
     """Slots of one job in one session that nobody ran for the same reason: how many, and the first and the last."""
 
     session: date

@@ -1,9 +1,10 @@
 """What closes a position at a loss: the stops that rest at the broker, and a rule of the bot for everything else."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.exits.held import Held
 from tradebot.exits.lists import Exits
@@ -25,8 +26,7 @@ class Uncovered(StrEnum):
     NOT_PLACED = "not_placed"
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(Struct, frozen=True):
     """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,

@@ -1,9 +1,10 @@
 """What recorded passes say about the flow quota, and about equity over a session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.record import CycleRecord
 from tradebot.views.plots import thinned
@@ -11,8 +12,7 @@ from tradebot.views.plots import thinned
 PLOTTED = 60
 
 
-@dataclass(frozen=True, slots=True)
-class FlowQuota:
+class FlowQuota(Struct, frozen=True):
     """The flow source's last report of our calls; None for whatever it didn't report."""
 
     at: datetime
@@ -21,8 +21,7 @@ class FlowQuota:
     left_today: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Equity:
+class Equity(Struct, frozen=True):
     """The account's equity in USD over the passes of the last session; `plot` holds at most sixty of them."""
 
     session: date

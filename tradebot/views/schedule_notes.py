@@ -1,9 +1,10 @@
 """Explain the days of a schedule: half days, holidays, and the nights in which New York's clocks change."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.kind import NEW_YORK
@@ -17,8 +18,7 @@ SATURDAY = 5
 WHOLE = WHOLE_DAY.close - WHOLE_DAY.open
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What is unusual about a day, in one sentence."""
 
     day: date

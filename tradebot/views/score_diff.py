@@ -1,15 +1,15 @@
 """What moved between two recorded passes, by symbol and by component of the score."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
 
-@dataclass(frozen=True, slots=True)
-class PassHead:
+class PassHead(Struct, frozen=True):
     """One of the two passes."""
 
     id: str
@@ -17,8 +17,7 @@ class PassHead:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What a component gave to a score: contribution = value x weight / sum of all weights; None if it was absent."""
 
     value: float | None
@@ -26,8 +25,7 @@ class Given:
     contribution: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class MovedComponent:
+class MovedComponent(Struct, frozen=True):
     """One part of a score in both passes; None in a pass whose score doesn't have it.
 
     `change` is of the contribution, where an absent one counts as zero.
@@ -39,8 +37,7 @@ class MovedComponent:
     change: float
 
 
-@dataclass(frozen=True, slots=True)
-class MovedCandidate:
+class MovedCandidate(Struct, frozen=True):
     """A symbol's score, side and result in both passes; None in a pass that didn't look at it.
 
     The result is a reason, or "candidate" or "sent" if nothing refused it. Components are in the order of their size.
@@ -65,8 +62,7 @@ class MovedCandidate:
         return before != after or any(part.before != part.after for part in self.components)
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """What differs between two passes, the largest change of a score first."""
 
     before: PassHead

@@ -4,9 +4,10 @@ No midpoint costs a request: a pass that had no quote leaves the one on arrival 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.intent import IntentRecord
@@ -17,8 +18,7 @@ IN_FULL = 10_000
 """How many basis points a whole is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slippage:
+class Slippage(Struct, frozen=True):
     """The slippage of one fill, or of several together, against one midpoint.
 
     A cost is positive for either side. `usd` is for all shares, `value_usd` is their value at the midpoint, and `bps`
@@ -30,8 +30,7 @@ class Slippage:
     bps: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class FillSlippage:
+class FillSlippage(Struct, frozen=True):
     """The slippage of one fill against each midpoint; None if that midpoint isn't known.
 
     `send_quote_age_s` is how old the quote was that the order was sent at.
@@ -43,8 +42,7 @@ class FillSlippage:
     send_quote_age_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TotalSlippage:
+class TotalSlippage(Struct, frozen=True):
     """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
 
     `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint

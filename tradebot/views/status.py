@@ -1,9 +1,10 @@
 """What the bot holds, may do and did last, as values that a screen, a page or a notice can show."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
 from tradebot.model.decision import Gate
@@ -18,8 +19,7 @@ from tradebot.views.performance.day import DayProfit
 from tradebot.views.records import Equity, FlowQuota
 
 
-@dataclass(frozen=True, slots=True)
-class LastPass:
+class LastPass(Struct, frozen=True):
     """The last recorded pass of a job; `slot` is None if the records don't name it."""
 
     job: str
@@ -55,8 +55,7 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOrder:
+class OpenOrder(Struct, frozen=True):
     """A working order, or one with an unknown outcome; quantity in shares still open, prices in USD."""
 
     symbol: str
@@ -95,8 +94,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LookedAt:
+class LookedAt(Struct, frozen=True):
     """How many records the status is based on."""
 
     fills: int
@@ -105,8 +103,7 @@ class LookedAt:
     passes: int
 
 
-@dataclass(frozen=True, slots=True)
-class NextSlot:
+class NextSlot(Struct, frozen=True):
     """The next due time of a job by the timetable and the stored calendar."""
 
     job: str
@@ -115,8 +112,7 @@ class NextSlot:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
     With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`

@@ -1,11 +1,11 @@
 """What is stored in a state folder, for how long, and how large it has become."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Store:
+
+class Store(Struct, frozen=True):
     """One store: its files, what they hold, how long that is kept, their size in bytes, and how old they are.
 
     `oldest` is when the file that hasn't been written for the longest time was last written, None if there is no file:
@@ -22,8 +22,7 @@ class Store:
     oldest: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(Struct, frozen=True):
     """All stores of a state folder, and the size of everything in it, in bytes."""
 
     state_dir: str

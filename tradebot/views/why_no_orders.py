@@ -1,9 +1,10 @@
 """Why the bot did or didn't trade, and one symbol's way through every gate, as values to show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
@@ -11,6 +12,7 @@ from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
+from tradebot.model.values import replace
 from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of
 from tradebot.views.missed import MissedSlots
 
@@ -19,8 +21,7 @@ NOTHING = "none"
 PLAY_AGAIN = "play the backtest again with --recorder full"
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
@@ -38,8 +39,7 @@ class Why:
     missed: tuple[MissedSlots, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolWhy:
+class SymbolWhy(Struct, frozen=True):
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and

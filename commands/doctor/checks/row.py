@@ -1,7 +1,8 @@
 """One row of `doctor` about something that only it looks at, and how an error becomes one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
@@ -9,8 +10,7 @@ from tradebot.judging.judgment import Judgment, State
 RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """How something is by `count` things of a kind, the newest `age_s` seconds old; a finding has a fix."""
 
     state: State

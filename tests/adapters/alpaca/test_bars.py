@@ -1,6 +1,5 @@
 """Bars and corporate actions through the SDK's client against a scripted server: pages, refusals, bad rows."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from tradebot.adapters.bars.source import CorporateAction, DelayedError
 from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import TemporaryError
+from tradebot.model.values import replace
 
 FIRST, LAST = datetime(2026, 11, 20, 15, 30, tzinfo=UTC), datetime(2026, 11, 20, 15, 35, tzinfo=UTC)
 NO_RECENT = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus, OrderType, Outcome
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 
 DAY = date(2026, 11, 20)

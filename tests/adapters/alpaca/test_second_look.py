@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import force_setattr
 
 from tests.adapters.alpaca.samples import snapshot_row, venue
 from tests.adapters.wire.scripted import Scripted, Wire
@@ -16,7 +17,7 @@ from tradebot.model.trading import Mode
 def real(wire: Wire) -> AlpacaVenue:
     """Return a venue in real time at the scripted server."""
     made = venue(wire)
-    object.__setattr__(made, "mode", Mode.PAPER)
+    force_setattr(made, "mode", Mode.PAPER)
     return made
 
 

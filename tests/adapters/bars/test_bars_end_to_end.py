@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from tradebot.exchange.process import create, ensure, stop
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 FIRST, EVENTFUL, HALF = date(2026, 11, 17), date(2026, 11, 25), date(2026, 11, 27)

@@ -5,7 +5,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +39,7 @@ from tradebot.model.event import Severity
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Judged, Mark, Refused
+from tradebot.model.values import replace
 from tradebot.signals.kinds import iv_rank, market_tide
 
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +31,7 @@ from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
+from tradebot.model.values import replace
 from tradebot.ports.stores import Facts
 from tradebot.signals.kinds import iv_rank, market_tide
 from tradebot.signals.kinds.dark_pool import KIND

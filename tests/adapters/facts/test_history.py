@@ -1,7 +1,6 @@
 """Each session's end is the last pass that saw the account, and it outlives the other passes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+from tradebot.model.values import replace
 
 EVER = date.min, date.max
 

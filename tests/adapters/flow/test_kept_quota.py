@@ -222,7 +222,7 @@ def test_real_processes_share_one_count(file: Path) -> None:
     )
     kept = {"tokens": 6, "at_s": time.monotonic(), "used": 3, "renews_at": EVENING.isoformat(), "limit": None}
     file.write_text(json.dumps(kept | {"held_until": None}))
-    command = [sys.executable, "-S", "-c", take, str(file)]
+    command = [sys.executable, "-c", take, str(file)]
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     waited = [child.communicate()[0].strip() for child in running]
     assert "True" in waited

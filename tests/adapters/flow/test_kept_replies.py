@@ -6,7 +6,6 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from multiprocessing import get_context
@@ -22,6 +21,7 @@ from tradebot.adapters.flow.kept_replies import KeptReplies
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
+from tradebot.model.values import replace
 
 NO_QUOTA = Quota(None, None, None)
 KINDS = ("dark_pool", "flow_alerts", "market_tide")
@@ -59,9 +59,10 @@ def test_replies_are_read_as_they_came_and_in_order(replies: list[tuple[str, str
     with tempfile.TemporaryDirectory() as folder, closing(KeptReplies(Path(folder), MemoryEvents(), 2)) as kept:
         for number, one in enumerate(pages):
             kept.keep(one, DAY, minutes(number))
-        assert seen(kept) == pages
-        half = len(pages) // 2
-        assert seen(kept, minutes(half)) == pages[: half + 1]
+        read = [replace(one, body=b"") for one in pages]
+        assert seen(kept) == read
+        half = len(read) // 2
+        assert seen(kept, minutes(half)) == read[: half + 1]
 
 
 def test_only_the_asked_kinds_and_sessions_are_read(kept: KeptReplies) -> None:

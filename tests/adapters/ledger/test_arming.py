@@ -1,7 +1,6 @@
 """Armings of real money: appended, journaled before they hold, the last one in force."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import JOURNAL
 from tradebot.model.trading import Arming
+from tradebot.model.values import replace
 
 ARMING = Arming(2, DAY, DAY + timedelta(days=1), NOW + timedelta(days=1, hours=3), "ann/1", NOW)
 

@@ -1,7 +1,6 @@
 """Accepted configurations: appended, journaled before they hold, the last one in force."""
 
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import JOURNAL
 from tradebot.errors import OperatorError
 from tradebot.model.baseline import Baseline
+from tradebot.model.values import replace
 
 BASELINE = Baseline({"shadow": False, "universe": ["AAPL"], "limits": {"min_score": 0.2}}, "ann/1", NOW)
 

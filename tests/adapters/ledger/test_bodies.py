@@ -1,6 +1,5 @@
 """Fills from the texts of their rows."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.values import replace
 
 BOUGHT = Fill("a-1", "v-1", "AAPL", Side.BUY, Decimal("0.125"), Decimal("101.5"), NOW)
 FILLS = [

@@ -1,7 +1,6 @@
 """What a halt asks of the ledger before it loads anything else."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.adapters.samples import ACCOUNT, NOW, make_intent, make_order
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.values import replace
 
 LEG = replace(make_order(), venue_id="leg", client_order_id="the venue's name", parent=make_order().venue_id)
 

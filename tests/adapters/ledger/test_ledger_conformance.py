@@ -1,7 +1,6 @@
 """What every ledger does, whatever it is made of."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +34,7 @@ from tradebot.model.position import Kept, Marks, unreported_fill
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
 

@@ -4,7 +4,6 @@ import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tradebot.adapters.ledger.table import Kind
 from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS
 from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.errors import DamagedBooksError
+from tradebot.model.values import replace
 
 FEW, MANY = 150, 600
 VERDICTS = (PASSED,) * 34

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +30,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import Marks
 from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import Arming, ReconcileMark
+from tradebot.model.values import replace
 
 FLIPS = 3 * settings().max_examples
 """How many single bits are flipped, each in whole books: more of them in the long campaign."""

@@ -4,7 +4,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +25,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Marks, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.reconciliation.read_books import read_books
 

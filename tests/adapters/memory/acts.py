@@ -1,7 +1,6 @@
 """Whatever can be written to a ledger, drawn at random, and all that can be asked of it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.order import Fill, OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Marks, OwnedFill
 from tradebot.model.trading import ReconcileMark
+from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
 Act = Callable[[Ledger], object]

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from tradebot.adapters.state import switch
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 
 
 def written(acts: list[Act]) -> MemoryLedger:

@@ -1,7 +1,6 @@
 """However little is kept of each pass, the core reads back the same, and the report has each session's end."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from tradebot.adapters.memory.recorder import Level, Recorder
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark
+from tradebot.model.values import replace
 
 JOBS = (Job.TRADE_ONCE, Job.EVALUATE_EXITS, Job.SCORE)
 CUT = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)

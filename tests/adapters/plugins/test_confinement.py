@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin
 from tradebot.adapters.plugins.reach import Reach, reach_of
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 CANARY = "".join(("cana", "ry-of-a-shell"))
 WAYS = {

@@ -1,13 +1,12 @@
 """What a plug-in declares is checked before anything is fetched for it."""
 
-from dataclasses import replace
-
 import pytest
 
 from tradebot.adapters.plugins.declaration import require_valid
 from tradebot.adapters.plugins.messages import Declared
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.series import MOST_BARS
+from tradebot.model.values import replace
 
 DAILY = BarNeed("1Day", 127)
 VALID = Declared.of(Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78, symbols=("SPY",)))), "every 5m")

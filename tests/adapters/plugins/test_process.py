@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin
 from tradebot.model.decision import Decision
 from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 

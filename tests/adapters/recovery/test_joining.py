@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from contextlib import closing, suppress
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.trading import Arming
+from tradebot.model.values import replace
 
 OWED = ("account", "opening", "verdicts", "fills", "cash", "notes", "acknowledged", "approved", "intents")
 """What comes back whatever was lost of either."""

@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Kept, Marks, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tests.adapters.samples import NOW, minutes
 from tradebot.adapters.state.events import KEPT, JsonlEvents, Tail, last_events, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.values import replace
 
 
 def make_event(number: int = 0) -> SystemEvent:

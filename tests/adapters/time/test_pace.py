@@ -1,7 +1,6 @@
 """Trading time: a real venue's follows our corrected clock, the embedded exchange's is driven from slot to slot."""
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from tradebot.adapters.time import stopwatch
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.errors import TemporaryError
+from tradebot.model.values import replace
 
 NEXT = SESSION.open + timedelta(days=1)
 

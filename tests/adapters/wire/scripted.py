@@ -6,13 +6,13 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True)
-class Asked:
+
+class Asked(Struct, frozen=True):
     """One request as it arrived."""
 
     method: str
@@ -22,8 +22,7 @@ class Asked:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Scripted:
+class Scripted(Struct, frozen=True):
     """One answer; `fault` says how the transport spoils it: hang, reset, truncate or trickle."""
 
     status: int = 200

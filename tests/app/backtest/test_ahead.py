@@ -1,6 +1,5 @@
 """What an engine is going to show, over nights too, against what it shows when the time has come."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -13,6 +12,7 @@ from tests.backtest.drawn import COSTLESS, COSTLY, LENT, SYMBOLS, Drawn, Whims, 
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.model.limits import Protection
+from tradebot.model.values import replace
 
 DAYS = Drawn(
     seed=3,

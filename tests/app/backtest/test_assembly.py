@@ -1,7 +1,6 @@
 """An assembled bot: a new sandbox bot's books, rules and strategies, on an engine with the same numbers."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,7 @@ from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call
 

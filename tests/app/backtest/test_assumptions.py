@@ -1,6 +1,5 @@
 """Every assumption is named with its value, and what is optimistic about it."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -10,6 +9,7 @@ from tradebot.app.settings import load
 from tradebot.exchange.market.costs import Costs
 from tradebot.exchange.market.fill import OPTIMISM, SPECS
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.values import replace
 
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
 DAILY = replace(SPEC, source="daily", path="days.csv")

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -18,6 +17,7 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.record import Job, SessionEnd
+from tradebot.model.values import replace
 
 DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
 HEADER = packed.__globals__["_HEADER"]

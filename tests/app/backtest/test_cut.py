@@ -1,6 +1,5 @@
 """A market that is cut off has nothing of later, and everything of before."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tradebot.app.backtest.cut import cut
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import MINUTE
+from tradebot.model.values import replace
 
 MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=date(2025, 3, 3), corporate_actions=True))
 

@@ -18,6 +18,7 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import rfc3339, to_datetime
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.signals.kinds import in_order, kind_names
 
@@ -40,7 +41,7 @@ def test_every_kind_of_facts_comes_as_over_the_api(
             about = ("Energy",) if kind.scope.name == "SECTOR" else ABOUT[kind.market_wide]
             for symbol in about:
                 straight, over = (source.fetch(kind, symbol, date(2025, 3, 3)) for source in (flow, road.flow))
-                assert repr(straight) == repr(over), kind.name
+                assert repr(straight) == repr(replace(over, body=b"")), kind.name
                 pages += bool(straight.rows)
     assert flow.calls_left() is None
     assert pages > 20 or minutes < 0

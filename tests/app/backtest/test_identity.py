@@ -1,6 +1,5 @@
 """The identity of a run: all that its result depends on, and nothing else."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +10,7 @@ from tradebot.app.backtest.identity import identity_of
 from tradebot.app.backtest.run import Plan
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
 
 from tests.backtest.playing import TRADER
 from tradebot.app.backtest import assembly
@@ -21,6 +21,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.spec import DayPrices, MarketSpec
 from tradebot.exchange.times import from_datetime
 from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target, Want
 from tradebot.ports.strategy import Strategy
@@ -45,8 +46,7 @@ def market() -> OpenedMarket:
     return open_market_in_memory(SPEC)
 
 
-@dataclass
-class Trader:
+class Trader(Struct):
     """Holds AAPL if `rises` says that its price will rise."""
 
     rises: Callable[[StrategyView], bool]

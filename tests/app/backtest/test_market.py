@@ -1,7 +1,6 @@
 """A market in memory: the bars, names and actions of the same market in an exchange's folder."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.exchange.worlds import World
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.values import replace
 
 GENERATED = MarketSpec(symbols=("AAPL", "NFLX"), sessions=3, start=date(2026, 11, 24), seed=22, corporate_actions=True)
 RECORDED = MarketSpec(source="csv", path="bars.csv", bar_stamp="start", start=date(2025, 3, 3), sessions=2)

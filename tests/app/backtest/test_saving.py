@@ -1,7 +1,6 @@
 """A finished backtest is saved as an ordinary state folder: its books say what the run's own say."""
 
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +30,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, Mark
 from tradebot.model.trading import Override, ReconcileMark, TradingState
+from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings
 

@@ -1,10 +1,11 @@
 """The variants of a backtest: what is doubled, who trades later, and what can't be played."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan
@@ -15,6 +16,7 @@ from tradebot.exchange.market.fill import CLOSE, NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.evidence import VariantKind
 from tradebot.model.needs import NOTHING, Needs
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.timetable.moving import SESSIONS_OF_MONTH
@@ -24,8 +26,7 @@ FREE = replace(SPEC, fill=CLOSE._replace(quotes="last"))
 MONTHLY = "first session of month at open+5m for 3 sessions"
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(Struct, frozen=True):
     """A strategy with these times of its own."""
 
     name: str

@@ -1,7 +1,6 @@
 """The engine as a broker: whatever is read or answered is what arrives over the exchange's API."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -27,6 +26,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader, Market
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")

@@ -1,7 +1,7 @@
 """The doctor's rows one by one, on a scripted venue and flow source: what fails, what warns, and with which fix."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from tradebot.judging.judgment import Judgment, State
 from tradebot.model.bar import Session
 from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 from tradebot.strategies.flow import FlowStrategy
 
 NUMBER = "SBX123456789"

@@ -1,10 +1,10 @@
 """Reports of made-up accounts."""
 
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
 from tests.views.performance.played import known, past, rotated, sessions, spy
+from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, RefusalsWorth, Report
 from tradebot.views.performance.reporting import Material, account_report

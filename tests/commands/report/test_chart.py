@@ -1,13 +1,13 @@
 """The picture of the curve in a page: few points, gaps that stay gaps, and names that stay as they are."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from commands.report.chart import NARROW, POINTS_PER_INCH, WIDE, curve
 from tests.commands.report.made import account, new_account
+from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport
 
 FEW, LONG = 3, 300

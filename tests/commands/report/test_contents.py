@@ -1,10 +1,10 @@
 """What the screen and the page of a report have in common."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from commands.report.contents import assumed, beside, leveled, outer, part, parts, ranked
 from tests.commands.report.made import account, new_account, report, without_exposure
+from tradebot.model.values import replace
 from tradebot.views.performance.report import Block
 
 

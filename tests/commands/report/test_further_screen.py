@@ -1,7 +1,5 @@
 """The screen of what only longer accounts and backtests have to say."""
 
-from dataclasses import replace
-
 import pytest
 
 from commands.report.contents import band_words, costs_words
@@ -9,6 +7,7 @@ from commands.report.further_screen import drag_of, short
 from commands.report.screen import render
 from commands.shared.surface import console
 from tests.commands.report.made import account, long_backtest, report, without_exposure
+from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport
 from tradebot.views.performance.report_rows import Cost
 

@@ -1,7 +1,6 @@
 """The page of a report: it needs no other file, says what the document says, and says what it can't."""
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
 from tradebot.model.text import counted_kind
+from tradebot.model.values import replace
 from tradebot.views.performance.report import Block, Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")

@@ -1,12 +1,12 @@
 """What the page says in sentences follows from the figures."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from commands.report.page_words import belief, headline, lede, span
 from tests.commands.report.made import account, new_account
+from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Figure
 
 

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
+from tradebot.model.values import replace
 
 LONG_S = 60
 STREAMED = """

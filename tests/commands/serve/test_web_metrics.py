@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
@@ -14,6 +13,7 @@ from tests.commands.serve.test_web_pages import looked
 from tests.judging.samples import cycle, past
 from tradebot.judging.evidence import Unread
 from tradebot.judging.table import TABLE
+from tradebot.model.values import replace
 
 OPEN = "application/openmetrics-text; version=1.0.0"
 PARSERS = {OPEN: openmetrics.text_string_to_metric_families, "": text_string_to_metric_families}

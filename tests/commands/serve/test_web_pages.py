@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
+from tradebot.model.values import replace
 from tradebot.views.figures import Figures
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))

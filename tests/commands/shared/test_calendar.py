@@ -1,7 +1,6 @@
 """Who asks the broker's calendar, and what happens if it doesn't answer."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from tradebot.app import calendar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.timetable.sessions import AGAIN
 
 TODAY, TOMORROW = exchange_sessions(date(2026, 11, 16), date(2026, 11, 17))

@@ -2,7 +2,6 @@
 
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -26,6 +25,7 @@ from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
 from tradebot.model.trade_note import TradeNote
+from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades

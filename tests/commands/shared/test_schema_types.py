@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from msgspec import Struct
 
 from commands.shared.schema_types import Definitions
 from commands.shared.surface import jsonable
@@ -31,15 +31,13 @@ class Colour(StrEnum):
     GREEN = "green"
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(Struct, frozen=True):
     """What is inherited."""
 
     amount: Decimal
 
 
-@dataclass(frozen=True)
-class Everything(Base):
+class Everything(Base, frozen=True):
     """A field of each kind,
     and itself."""
 

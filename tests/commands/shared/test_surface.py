@@ -1,24 +1,22 @@
 """A document with a long list is written in parts, and says what it says in one."""
 
 import json
-from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
+from msgspec import Struct
 
 from commands.shared import surface
 from commands.shared.surface import Report, finish
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     number: int
     price: Decimal
     hint: str
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(Struct, frozen=True):
     before: str
     rows: tuple[Row, ...]
     others: tuple[int, ...]

@@ -1,7 +1,6 @@
 """Plain text of errors at a narrow terminal: wrapped between words, and never inside a command."""
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +12,7 @@ from commands.shared.words import wrapped_plain
 from tradebot.errors import OperatorError
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 UNBROKEN = (
     "tradebot restore --state-dir 'my bot' 20261121T070105Z-by-hand",

@@ -1,7 +1,6 @@
 """`tradebot status --stores`: every file belongs to a store, which says how long it is kept."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -14,6 +13,7 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.test_migration import upgrade
 from tests.bot import Bot, second_session
 from tradebot.adapters.state import state_folder
+from tradebot.model.values import replace
 
 
 def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 WELL = "return list(self.well(view))"
 MODULE = """
-from dataclasses import replace
+from tradebot.model.values import replace
 from tradebot.ports import BarNeed, Needs, Open, Side
 
 class Base:

@@ -19,7 +19,7 @@ BAD = {
     "hanging": "import time\ntime.sleep(600)",
     "nan": "return [replace(found, score=float('nan')) for found in self.well(view)]",
     "million": "return [next(self.well(view))] * 1_000_000",
-    "changing": "view.facts.clear()\nobject.__setattr__(view, 'universe', ())\nreturn []",
+    "changing": "view.facts.clear()\nimport msgspec\nmsgspec.structs.force_setattr(view, 'universe', ())\nreturn []",
 }
 YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
 

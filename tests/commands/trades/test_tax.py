@@ -3,7 +3,6 @@
 import csv
 import io
 from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
+from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 
 WASHED = past(

@@ -1,6 +1,5 @@
 """The day ends so long before the session's close, half days included."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.builders import SESSION, held
 from tradebot.exits.kind import Measure, Moment
 from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.model.values import replace
 
 
 @pytest.mark.parametrize(("before", "closes"), [(601, False), (600, True), (1, True)])

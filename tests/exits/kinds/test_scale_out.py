@@ -1,6 +1,5 @@
 """Each level of a scale-out closes its share of the original quantity once, in whole shares, the last one the rest."""
 
-from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.lists import in_force, parse
 from tradebot.model.position import Kept, Lot
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.values import replace
 
 D = Decimal
 SOURCES = [("0.02", "0.3"), ("0.05", "0.3"), ("0.10", "0.4")]

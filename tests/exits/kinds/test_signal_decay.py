@@ -1,7 +1,5 @@
 """A signal has faded once its score dropped by several times its noise and stayed there; jitter closes nothing."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +10,7 @@ from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.lists import parse
 from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept
+from tradebot.model.values import replace
 
 RULE = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min_hold_s=600)
 """With noise of 0.1, an entry score of 0.6 has faded at 0.4 and recovered above 0.5."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgenc
 from tradebot.exits.lists import parse
 from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept
+from tradebot.model.values import replace
 
 D = Decimal
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "data" / "flow" / "golden_exits.json"

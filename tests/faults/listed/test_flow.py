@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from tradebot.desk.fetching import Fetched, fetch_all
 from tradebot.errors import ExitCode
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
+from tradebot.model.values import replace
 from tradebot.signals.kinds import flow_alerts
 
 BAD_SYMBOL = "AAPL"

@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = [

@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 LEDGER, JOURNAL = "ledger.db", "journal.jsonl"
 HALF_WRITTEN = """

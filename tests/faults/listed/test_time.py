@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -34,6 +33,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
+from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import AGAIN
 from tradebot.timetable.slots import slot_at, slots

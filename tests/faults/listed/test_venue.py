@@ -1,7 +1,6 @@
 """Faults 67 to 88: what the venue may answer. What is new harms nothing; what money depends on is exact or refused."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -38,6 +37,7 @@ from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.builders import NOW, alert
 from tests.signals.source_rows import JUNK, world
 from tradebot.model.flow import FlowPage, Intake, Quota
 from tradebot.model.kind import AnyKind
+from tradebot.model.values import replace
 from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 

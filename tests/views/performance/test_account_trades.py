@@ -1,7 +1,6 @@
 """An account's trades: what only moves shares between owners is none, and splits and new names only restate them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -20,6 +19,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 from tradebot.reconciliation.adoption import acknowledge
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.reconciliation.reconcile import apply_plan, reconcile

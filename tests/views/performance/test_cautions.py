@@ -1,10 +1,10 @@
 """What no figure shows is said in sentences, and only of an account that is long enough."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tests.commands.report.made import account
+from tradebot.model.values import replace
 from tradebot.views.performance.cautions import BEST, cautions
 from tradebot.views.performance.report import CurvePoint
 from tradebot.views.performance.return_figures import A_YEAR

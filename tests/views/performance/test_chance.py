@@ -1,10 +1,9 @@
 """Figures with bootstrap intervals: those of the report, and of sessions in which everything is known."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.views.performance.played import past, sessions, spy
+from tradebot.model.values import replace
 from tradebot.views.performance.bootstrap import Resampling
 from tradebot.views.performance.chance import chance
 from tradebot.views.performance.curve import Benchmark, Rates, frame

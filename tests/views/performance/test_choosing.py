@@ -1,6 +1,5 @@
 """Which trades are shown, and what they add up to."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from tests.builders import NOW, ago, fill
 from tests.views.performance.test_trades import past, sent
 from tradebot.model.candidate import Side
+from tradebot.model.values import replace
 from tradebot.views.performance.choosing import Choice, chosen, chosen_lots, totals_of
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.market_time import MarketTime

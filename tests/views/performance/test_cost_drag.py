@@ -1,6 +1,5 @@
 """What trading cost: each kind from the books, and by how much it slowed the account."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,6 +8,7 @@ import pytest
 from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
+from tradebot.model.values import replace
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import traded_usd
 from tradebot.views.performance.cost_drag import Charge, Kind, cost_kinds, costs_of, paid_usd

@@ -1,6 +1,5 @@
 """The curve beside a benchmark and cash: each begins at 1, and a day without a price is no return of zero."""
 
-from dataclasses import replace
 from datetime import timedelta
 from math import prod
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import DatedRate
+from tradebot.model.values import replace
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
 from tradebot.views.performance.returns import Path, path
 

@@ -1,6 +1,5 @@
 """The profit of the last day is the same from the few records that it takes as from all of them."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.views.performance.day import DayProfit, begun, day_profit
 from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.performance.fees import Allotted, Moments, allotted, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import AnyLot

@@ -1,12 +1,11 @@
 """Each further part of a report is there only if there is something to say."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.commands.report.made import account, long_backtest, new_account
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
+from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Block, Further
 from tradebot.views.performance.reporting import Material, account_report
 
@@ -20,7 +19,7 @@ def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
 
 def test_a_long_backtest_has_every_part() -> None:
     found = long_backtest()
-    assert all(getattr(found.further, name) for name in Further.__dataclass_fields__)
+    assert all(getattr(found.further, name) for name in Further.__struct_fields__)
     assert found.assumptions.keys() >= PARTS
     assert found.further.sensitivity is not None
     assert found.further.sensitivity.played.trades == sum(1 for trade in found.trades if trade.closed_at)

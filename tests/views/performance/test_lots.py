@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of, trades
 
 D = Decimal

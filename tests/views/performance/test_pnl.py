@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.values import replace
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History

@@ -1,7 +1,5 @@
 """Why shares were closed: what was recorded with the order, what rested at the broker, or what happened without one."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.builders import fill
@@ -11,6 +9,7 @@ from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
+from tradebot.model.values import replace
 from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.reasons import exit_reason, rule_of, why_closed
 

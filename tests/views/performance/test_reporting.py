@@ -1,17 +1,18 @@
 """A whole report: its laws, and what it says when it knows next to nothing."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from math import isfinite
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from tests.views.performance.played import CASH, past, sessions, spy
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
+from tradebot.model.values import replace
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, Block
@@ -28,9 +29,9 @@ def numbers(value: object) -> Iterator[float]:
     """Yield each float of a report."""
     if isinstance(value, float):
         yield value
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from numbers(getattr(value, field.name))
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from numbers(getattr(value, name))
     elif isinstance(value, tuple):
         for each in value:
             yield from numbers(each)

@@ -1,6 +1,5 @@
 """Returns of an account: by session, without transfers, and with every session that nobody saw."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from tests.builders import fill
 from tradebot.model.bar import Session
 from tradebot.model.origin import Origin
 from tradebot.model.record import SessionEnd
+from tradebot.model.values import replace
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.returns import Path, Transfer, path

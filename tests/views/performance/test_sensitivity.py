@@ -1,11 +1,10 @@
 """A backtest beside its variants: hand-worked results, and the band over days of rebalancing."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.views.performance.played import past, sessions
 from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.values import replace
 from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
 from tradebot.views.performance.returns import path
 from tradebot.views.performance.sensitivity import FEWEST, played_as, sensitivity, variant_of

@@ -1,6 +1,5 @@
 """The rows of a tax year: to the cent, by trade date, with sums that add the rows and say what isn't known."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.tax import Term, decimal, sales_of, tax_year
 from tradebot.views.performance.tax_lots import Method

@@ -1,6 +1,5 @@
 """Tax lots: which shares a sale closes by each method, and when they were held for more than one year."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from tests.model.test_trade import histories
 from tests.views.performance.taxed import past, rows, traded
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.tax import sales_of

@@ -1,12 +1,12 @@
 """Figures of trades: none from too few, and their counts always."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.builders import NOW
+from tradebot.model.values import replace
 from tradebot.views.performance.report import Figure, TradeRow
 from tradebot.views.performance.trade_figures import A_SAMPLE, OF_EACH, trade_figures
 

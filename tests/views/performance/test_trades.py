@@ -1,7 +1,6 @@
 """Round trips: each has its exits, fees, risk and slippage, and together they are what the account realized."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,6 +21,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
+from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.market_time import MarketTime

@@ -1,7 +1,6 @@
 """Wash sales, worked by hand: the figures of each case were computed on paper from the rules that it names."""
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -13,6 +12,7 @@ from tests.builders import fill
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.tax import sales_of
 from tradebot.views.performance.tax_lots import Method

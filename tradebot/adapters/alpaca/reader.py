@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -32,6 +31,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.values import replace
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 _SNAPSHOT_CHUNK = 100

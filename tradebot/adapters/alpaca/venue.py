@@ -1,7 +1,9 @@
 """Check that key, address and mode belong together, before any request is sent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import cached_property
+
+from msgspec import Struct
 
 from tradebot.adapters.wire.budget import TokenBucket
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
@@ -53,8 +55,7 @@ def _other_mode_hint(mode: Mode) -> str:
     return f"create a bot for that mode: tradebot init --mode {mode} --state-dir NEW"
 
 
-@dataclass(frozen=True, slots=True)
-class AlpacaVenue:
+class AlpacaVenue(Struct, frozen=True, dict=True):
     """One account at one address; creating it raises OperatorError if its parts don't belong together.
 
     `before_read` is called before each read of the reader, each try and each page, and may raise.
@@ -63,21 +64,26 @@ class AlpacaVenue:
 
     base_url: str
     data_url: str
-    key: str = field(repr=False)
-    secret: str = field(repr=False)
+    key: str
+    secret: str
     feed: str
     mode: Mode
-    before_read: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
-    heard: Callable[[Answer], None] = field(default=lambda answer: None, repr=False, compare=False)
-    budget: TokenBucket | None = field(init=False, repr=False, compare=False)
+    before_read: Callable[[], None] = lambda: None
+    heard: Callable[[Answer], None] = lambda answer: None
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a request."""
         check_credentials(self.mode, self.key, self.base_url)
         check_secret("ALPACA_SECRET", self.secret)
         self._check_data()
-        bucket = None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
-        object.__setattr__(self, "budget", bucket)
+
+    def __repr__(self) -> str:
+        return f"AlpacaVenue({self.base_url!r}, {self.data_url!r}, feed={self.feed!r}, mode={self.mode!r})"
+
+    @cached_property
+    def budget(self) -> TokenBucket | None:
+        """Return how many requests are still allowed, which everything that asks this venue shares."""
+        return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
 
     def _check_data(self) -> None:
         sandbox = self.mode is Mode.SANDBOX

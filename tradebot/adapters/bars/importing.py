@@ -4,11 +4,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 from tradebot.adapters.bars.store import DAYS, RawBar
 from tradebot.adapters.bars.tables import EXPECTED, Fields, rows_of
@@ -28,8 +29,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?
 _NEW_YORK = ZoneInfo("America/New_York")
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """What the owner of the files declares about them.
 
     `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` is the one of times
@@ -42,8 +42,7 @@ class How:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Struct, frozen=True):
     """A row that was skipped: its CSV line or Parquet row, the symbol and time if they could be read, and why."""
 
     file: str
@@ -53,8 +52,7 @@ class BadRow:
     reason: str
 
 
-@dataclass(slots=True)
-class Read:
+class Read(Struct):
     """What some files hold: the good bars of each symbol by start, where each was read, and the bad rows.
 
     A place is the file's number, times 2^40, plus the row.

@@ -5,11 +5,12 @@ It is only a cache: a damaged file is moved aside, and what is needed is fetched
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
@@ -76,8 +77,7 @@ class PriceStep(NamedTuple):
     volume: float
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The stored bars of one symbol and timeframe from one source: the first start, the last, and how many."""
 
     symbol: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from tradebot.adapters.facts.schema import FILE
@@ -11,6 +10,7 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, time_text
 from tradebot.adapters.text.codec import pack
 from tradebot.model.record import CycleRecord
+from tradebot.model.values import replace
 
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> int:

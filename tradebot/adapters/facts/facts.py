@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +34,7 @@ from tradebot.model.record import (
     SessionEnd,
     SymbolFacts,
 )
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
 

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.contract import ContractFinding
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_names, kind_of
 
 REPLIES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected, found, nulls

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import unpack
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kinds
 from tradebot.signals.known import SessionFacts
 

@@ -3,12 +3,12 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.adapters.text.canonical import time_text
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 
 UNHEARD = """SELECT asked.value ->> 0, asked.value ->> 1 FROM json_each(?1) AS asked WHERE NOT EXISTS (

@@ -8,11 +8,12 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import rows_of
@@ -44,8 +45,7 @@ TABLES = (
 FILE = CacheDatabase("replies", 0x54425231, 2, with_sums(TABLES), upgrades={1: sums_added(TABLES)})
 
 
-@dataclass(frozen=True, slots=True)
-class KeptSession:
+class KeptSession(Struct, frozen=True):
     """What is kept of one session: how many replies, and when the first and the last of them came."""
 
     session: date
@@ -54,8 +54,7 @@ class KeptSession:
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class KeptReply:
+class KeptReply(Struct, frozen=True):
     """One reply, as it came at `at`; `page` reads its rows."""
 
     at: datetime

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
 import certifi
+from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -36,8 +36,7 @@ _SILENT = logging.Logger("tradebot.flow.stream", logging.CRITICAL + 1)
 """The library logs handshakes, and with them the token; this logger passes nothing on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long the stream waits, in seconds: for a connection and for the answer to a join, between pings and for their
     answers, and before it connects again. That wait doubles up to the longest one, until a connection lasted as long.
     """

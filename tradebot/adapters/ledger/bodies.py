@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.values import replace
 
 T = TypeVar("T")
 CACHED_VALUES = 5_000

@@ -6,9 +6,10 @@ A journal grows for years, so only one line at a time is kept in memory.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
@@ -44,8 +45,7 @@ class Break(NamedTuple):
     problem: str
 
 
-@dataclass(slots=True)
-class JournalContent:
+class JournalContent(Struct):
     """What a journal holds: its complete lines, counted, and how many bytes of an incomplete one follow.
 
     `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -18,6 +17,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.values import replace
 
 NOTHING = Kept()
 OLDEST_FIRST = attrgetter("fill.at")

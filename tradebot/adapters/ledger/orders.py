@@ -5,7 +5,6 @@ because the venue can be asked again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Outcome, Reply, lineages
+from tradebot.model.values import replace
 
 STATE_AFTER = {
     Outcome.ACCEPTED: IntentState.ACKED,

@@ -6,15 +6,15 @@ The stores are written once. Their rows are either in a file (`FileTable`) or, f
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True)
-class Index(Generic[Row]):
+class Index(Struct, Generic[Row], frozen=True):
     """A way to find rows: by the value that `of` returns; a row for which it returns None isn't found.
 
     `column` is the column or expression that holds this value in a file, and `named` the file's index to use. An index
@@ -29,8 +29,7 @@ class Index(Generic[Row]):
     sorted: bool = False
 
 
-@dataclass(frozen=True)
-class Kind(Generic[Row]):
+class Kind(Struct, Generic[Row], frozen=True):
     """What the rows of a table are.
 
     `key` are the columns that name a row, and `key_of` returns their values. `fixed` are the other columns of a new

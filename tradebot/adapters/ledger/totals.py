@@ -8,11 +8,12 @@ again. A checkpoint is never needed: one that is missing, or isn't as it was wri
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.adapters.ledger.bodies import owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
@@ -60,8 +61,7 @@ NONE = Checkpoint("", "", Totals())
 """The checkpoint before every fill."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Totals as a checkpoint stores them; prices and times are canonical text."""
 
     positions: tuple[Position, ...]

@@ -7,7 +7,6 @@ for the report.
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from tradebot.adapters.memory.scores import KnownScores
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd
+from tradebot.model.values import replace
 
 T = TypeVar("T")
 SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})

@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
+from msgspec import Struct
+
 from tradebot.adapters.plugins import kernel, landlock, namespaces, system_call_filter
 from tradebot.adapters.plugins.reach import Reach
+from tradebot.model.values import replace
 
 ROUNDS = 400
 """How often we look for processes that were left running and kill them, five milliseconds apart."""
@@ -45,8 +47,7 @@ LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
 """Which mechanisms provide each protection, where they work. A named socket is a file, so a private root is needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Protections:
+class Protections(Struct, frozen=True):
     """What keeps a plug-in in check, by what it might reach for; an empty tuple means nothing does.
 
     `files`: reading or changing our files. `names`: seeing that they exist, their sizes and times. `processes`: other
@@ -66,8 +67,7 @@ class Protections:
         return bool(self.files and self.processes and self.network)
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(Struct, frozen=True):
     """The mechanisms that work here for one plug-in, what it may reach, and an empty folder to build its root in."""
 
     means: frozenset[Means]

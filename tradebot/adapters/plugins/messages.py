@@ -1,12 +1,14 @@
 """What the bot and a plug-in's process tell each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.model.decision import Decision
 from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 
@@ -21,16 +23,14 @@ CLEAN, LEFT = b".", b"!"
 """What precedes each reply: whether processes that the plug-in started are still running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What one answer may cost in seconds of real time, and the process in bytes of address space."""
 
     timeout_s: float
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """What a plug-in's keeper is told first. The paths in `private` are out of the plug-in's reach."""
 
     name: str
@@ -40,8 +40,7 @@ class Start:
     private: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """What a plug-in says of itself: what it needs, and when it wants to be asked."""
 
     facts: tuple[str, ...]
@@ -62,8 +61,7 @@ class Declared:
         return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity)
 
 
-@dataclass(frozen=True, slots=True)
-class Wants:
+class Wants(Struct, frozen=True):
     """What a plug-in wants, by kind, or `declined`: why it can't tell."""
 
     opens: tuple[Open, ...] = ()
@@ -88,8 +86,7 @@ class Wants:
         return (*self.opens, *self.targets, *self.reduces, *self.closes)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One of these: what protects us, what the plug-in declares, what it wants, or why there is no answer."""
 
     protections: Protections | None = None

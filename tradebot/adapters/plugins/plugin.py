@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from tradebot.adapters.plugins.confinement import Protections
@@ -34,8 +34,7 @@ T = TypeVar("T")
 OUR_PACKAGE = "tradebot"
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a plug-in runs in: its limits, its environment, and the files that are kept from it."""
 
     bounds: Bounds
@@ -113,8 +112,7 @@ def _strategy(name: str, point: EntryPoint, settings: Mapping[str, object], surr
     return strategy if strategy.name == name else Renamed(strategy, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(Struct, frozen=True):
     """A built-in strategy that a section uses under another name, which its orders and lots carry."""
 
     strategy: Strategy

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from msgspec import Struct
 
 from tradebot.adapters.state.state_folder import MARKER
 
@@ -19,8 +20,7 @@ NOWHERE = "/dev/null"
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """Trees and files to read, folders whose names may be listed, and the plug-in's own folder."""
 
     read: tuple[Path, ...]

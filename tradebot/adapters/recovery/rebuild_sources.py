@@ -5,9 +5,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.journal import Record
@@ -62,8 +63,7 @@ class Compared(NamedTuple):
     lasting: bool
 
 
-@dataclass(slots=True)
-class Sources:
+class Sources(Struct):
     """What new books are made of; a place is a folder, or None if nothing intact was found.
 
     `reading` belongs to the journal. `known_hashes` are the journal ends and ledger seals that appear in one of this

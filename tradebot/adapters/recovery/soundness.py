@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.file import LedgerFile
@@ -61,8 +62,7 @@ def hold(
                 used.keep_custody()
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspicion:
+class _Suspicion(Struct, frozen=True):
     """Look again at the books if the block ends with damaged ones, or with what looks like a bug of ours.
 
     What was written isn't what is read on damaged books, so anything may fail there. If they are sound, the error

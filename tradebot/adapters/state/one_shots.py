@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tradebot.errors import ExitCode
 from tradebot.model.chore import STOPPED, Ended
@@ -28,8 +29,7 @@ KEPT = 1500
 """How many characters of a chore's output are kept, its last ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneShots:
+class OneShots(Struct, frozen=True):
     """Runs verbs of this installation on one state folder, each in a process of its own."""
 
     folder: Path

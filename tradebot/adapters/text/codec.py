@@ -8,7 +8,6 @@ with six decimals and ends in Z, so stored times sort as text. A Decimal inside 
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +16,9 @@ from math import isfinite
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from msgspec import StructMeta
+from msgspec.structs import fields
 
 from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
 
@@ -69,7 +71,7 @@ def _unchanged(value: Any) -> Any:
 def _encoder(kind: Any, packed: bool) -> Step:
     """Return a function that turns a value of type `kind` into JSON-ready form; built once per type."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
+    if isinstance(kind, StructMeta):
         return _dataclass_encoder(kind, packed)
     if kind in _ENCODERS:
         return _ENCODERS[kind]
@@ -85,8 +87,7 @@ def _encoder(kind: Any, packed: bool) -> Step:
 
 
 def _dataclass_encoder(kind: Any, packed: bool) -> Step:
-    hints = get_type_hints(kind)
-    names = tuple(field.name for field in fields(kind))
+    hints, names = get_type_hints(kind), kind.__struct_fields__
     # An absent value is skipped below, so its step needn't look for one.
     steps = tuple(_encoder(_present(hints[name]), packed) for name in names)
     read = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
@@ -158,7 +159,7 @@ _ENCODERS: dict[Any, Step] = {
 def _decoder(kind: Any, packed: bool) -> Step:
     """Return a function that turns JSON-ready form back into a value of type `kind`; built once per type."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
+    if isinstance(kind, StructMeta):
         return _list_decoder(kind) if packed else _object_decoder(kind)
     if kind in _DECODERS:
         return _DECODERS[kind]
@@ -175,13 +176,13 @@ def _decoder(kind: Any, packed: bool) -> Step:
 
 def _steps(kind: Any, packed: bool) -> dict[str, Step]:
     hints = get_type_hints(kind)
-    return {field.name: _decoder(hints[field.name], packed) for field in fields(kind)}
+    return {name: _decoder(hints[name], packed) for name in kind.__struct_fields__}
 
 
 def _object_decoder(kind: Any) -> Step:
     steps = _steps(kind, False)
     # Records written before a field was added lack it; its default then means that nothing was recorded.
-    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    needed = {field.name for field in fields(kind) if field.required}
 
     def from_object(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -201,7 +202,7 @@ def _object_decoder(kind: Any) -> Step:
 def _list_decoder(kind: Any) -> Step:
     steps = tuple(_steps(kind, True).values())
     # Records written before a field was added are shorter; its default then means that nothing was recorded.
-    least = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(kind))
+    least = sum(field.required for field in fields(kind))
 
     def from_list(value: Any) -> Any:
         if not isinstance(value, list) or not least <= len(value) <= len(steps):

@@ -1,8 +1,9 @@
 """Read and move the embedded exchange's time, which stands still until it is ticked."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
+
+from msgspec import Struct
 
 from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.adapters.wire.http import (
@@ -24,8 +25,7 @@ _STEP_S = 1.0
 _TICK_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStatus:
+class EngineStatus(Struct, frozen=True):
     """The embedded exchange's status; `session` is None on days without a session."""
 
     now: datetime

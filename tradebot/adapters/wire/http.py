@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -12,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import certifi
 import urllib3
+from msgspec import Struct, field
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from tradebot.adapters.faults.failpoint import around
@@ -65,8 +65,7 @@ class RetryableError(TemporaryError):
     """A temporary failure that may go away if we try again at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """Limits of one request: seconds to connect, between two pieces of the body, and in total; bytes of the body.
 
     The total is checked after each piece, so the last piece may still come `read_s` later.
@@ -78,8 +77,7 @@ class Bounds:
     body_bytes: int = 16_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often a read is tried and how long to wait in between; no try begins more than `total_s` after the first."""
 
     attempts: int = 3
@@ -105,8 +103,7 @@ def _retrying(policy: RetryPolicy) -> Retrying:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A complete answer: header names ignore case, and the body is decompressed."""
 
     status: int

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from tradebot.adapters.wire.http import printable
 
@@ -37,8 +38,7 @@ class RowError(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """One way in which the venue's answers differ from what we know: a field, a value, or a refused row."""
 
     kind: str
@@ -49,8 +49,7 @@ class Drift:
 OnDrift = Callable[[Drift], None]
 
 
-@dataclass(slots=True)
-class DriftTally:
+class DriftTally(Struct):
     """Counts differences; calls `on_drift` when it sees a new kind."""
 
     on_drift: OnDrift | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -30,6 +31,7 @@ from tradebot.exchange.market.action_sources import beside
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
+from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
 from tradebot.signals.rereading import Rereading
 
@@ -57,8 +59,7 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 """The events that a study of years would hold a million of; its recorder counts them as it is told to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assembled:
+class Assembled(Struct, frozen=True):
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
     `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.exchange.market.costs import NO_COSTS
 from tradebot.exchange.market.fill import OPTIMISM
@@ -24,8 +25,7 @@ _POSTED: Mapping[Posted, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Assumption:
+class Assumption(Struct, frozen=True):
     """One assumption: a short name for programs, its value, and what to think of it, perhaps nothing.
 
     With `is_loud`, the result can't be taken for what trading would have earned.

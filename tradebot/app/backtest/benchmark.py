@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,7 @@ from tradebot.exchange.market.costs import NO_COSTS
 from tradebot.model.evidence import DayPrice
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import DAY
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.app.backtest.run import Run

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import installed, package_of
@@ -27,8 +28,7 @@ _OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve"})
 _PATHS = ("path", "uw_folder")
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
+class DataFile(Struct, frozen=True):
     """A file that the market is made from: its name, its size in bytes, and the SHA-256 of its content."""
 
     name: str
@@ -36,8 +36,7 @@ class DataFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Everything that a run's result depends on; equal identities have equal results, byte for byte.
 
     `versions` are those of this program and of each strategy's package. `trial` is the fingerprint of the settings

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.cut import cut
@@ -33,8 +34,7 @@ Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 """Yields the strategies anew, so that nothing they remember is left from another run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(Struct, frozen=True):
     """The first thing that differs, and when it was decided or happened, in trading time.
 
     `strategy` is who decided it. `known` says it as it was with the whole market, and `unknown` as it was in the market
@@ -49,8 +49,7 @@ class Peek:
     cut_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What a check for look-ahead found.
 
     The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of

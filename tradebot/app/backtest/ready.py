@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """Bars that a strategy needs and doesn't have in the first session.
 
     `since` is the first session in which it has them, None if it never does. Without a `symbol`, none of its symbols

@@ -7,11 +7,12 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state import lock, state_folder
@@ -26,6 +27,7 @@ from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.costs import FUNDS
 from tradebot.model.evidence import DatedRate, Evidence, Refused, Trials, Unrecorded
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,8 +44,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 _BY = "backtest"
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """One set of settings that a strategy was tried with: the run's name, how long it was, and its Sharpe ratio.
 
     The ratio is annualized with the root of 252; None if the run's equity didn't move. `digest` tells trials apart.
@@ -183,7 +184,7 @@ class Results:
         new = [trial for trial in trials if trial not in known]
         if not new:
             return
-        lines = "".join(json_text({name: getattr(one, name) for name in Trial.__slots__}) + "\n" for one in new)
+        lines = "".join(json_text({name: getattr(one, name) for name in Trial.__struct_fields__}) + "\n" for one in new)
         descriptor = open_plain(self.folder / TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(lines)
@@ -225,7 +226,7 @@ def read_result(folder: Path) -> Mapping[str, Any] | None:
 def _trial(line: str) -> Trial | None:
     try:
         fields = json.loads(line)
-        return Trial(**{name: fields[name] for name in Trial.__slots__})
+        return Trial(**{name: fields[name] for name in Trial.__struct_fields__})
     except (ValueError, KeyError, TypeError):
         return None
 

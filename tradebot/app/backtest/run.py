@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is played: the bot's settings, the market, and how much is recorded.
 
     `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
@@ -42,8 +42,7 @@ class Plan:
     past_flow: PastFlow | None = None
 
 
-@dataclass
-class Run:
+class Run(Struct):
     """A backtest while it is played: its market, the bot, what plays it, and each session's end so far.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after

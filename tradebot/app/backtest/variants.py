@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import begin
 from tradebot.exchange.market.costs import FUNDS
 from tradebot.exchange.market.spec import MarketError
 from tradebot.model.evidence import VariantKind
+from tradebot.model.values import replace
 from tradebot.timetable.moving import SESSIONS_OF_MONTH, a_session_later, in_session_of_month, session_of_month
 from tradebot.timetable.own_clock import parse
 from tradebot.views.performance.lots import trades
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from tradebot.timetable.own_clock import OwnTimes
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A way to play a backtest again. Equal plans lead to equal results, and needn't be played twice."""
 
     kind: VariantKind
@@ -38,8 +39,7 @@ class Change:
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """The ways to play a backtest again, and in sentences why others are left out.
 
     `played` is the plan of the backtest itself, which records as little as those of its variants.

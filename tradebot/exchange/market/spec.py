@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from tradebot.exchange.market.costs import NO_COSTS, Costs, costs_fields, read_costs, wrong_cost
 from tradebot.exchange.market.fill import MODELS, NEXT_BAR, SPECS, FillSpec, Quotes
@@ -51,8 +53,7 @@ class MarketError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, kw_only=True)
-class MarketSpec:
+class MarketSpec(Struct, frozen=True, kw_only=True):
     """Where the bars come from, for which sessions, and how well the flow predicts them.
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
@@ -96,7 +97,7 @@ class MarketSpec:
         left_out = set() if self.costs != NO_COSTS else {"costs"}
         # Other markets keep the identity that they had before there were markets of daily bars.
         left_out |= set() if self.source == "daily" else set(_DAILY)
-        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
+        fields = asdict(self) | exact | {"costs": costs_fields(self.costs)}
         return {name: value for name, value in fields.items() if name not in left_out}
 
     def to_json(self) -> str:
@@ -116,7 +117,7 @@ class MarketSpec:
 
 
 def _typed(fields: dict[str, Any]) -> dict[str, Any]:
-    unknown = set(fields) - set(MarketSpec.__dataclass_fields__)
+    unknown = set(fields) - set(MarketSpec.__struct_fields__)
     if unknown:
         raise MarketError(f"unknown market fields: {', '.join(sorted(unknown))}", _MADE_BY_HAND)
     try:

@@ -1,9 +1,9 @@
 """Close a position, or a part of it, once everything that speaks against it adds up."""
 
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR
 from typing import Annotated
 
+from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.exits.held import Held
@@ -15,8 +15,7 @@ MOST = 10.0
 """The highest urgency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Against:
+class Against(Struct, frozen=True):
     """What speaks against a position. Percentages are of the entry price, and hours count nights.
 
     `score_kept` is the score now as a share of the entry's; `flow_reversed` says that options flow now points against

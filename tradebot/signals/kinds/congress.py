@@ -3,11 +3,12 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
@@ -17,8 +18,7 @@ _LARGEST_USD = Decimal("1e12")
 _SIGNS = {"buy": 1, "purchase": 1, "sell": -1, "sale": -1}
 
 
-@dataclass(frozen=True, slots=True)
-class CongressTrade:
+class CongressTrade(Struct, frozen=True):
     """One reported trade: +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
 
     `ticker` is the source's spelling. `filed` is when the public could know of the trade, up to 45 days after it.

@@ -1,11 +1,12 @@
 """Off-exchange trades."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import mul
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.flow import Direction
 from tradebot.model.kind import Kind, Phase, Row, documented
@@ -14,8 +15,7 @@ from tradebot.signals import rows
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
 
 
-@dataclass(frozen=True, slots=True)
-class DarkPoolPrint:
+class DarkPoolPrint(Struct, frozen=True):
     """One off-exchange trade; premium is price x size in USD."""
 
     id: str

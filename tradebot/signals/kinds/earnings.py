@@ -1,9 +1,10 @@
 """When a company reports its earnings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
@@ -12,8 +13,7 @@ UNKNOWN = "unknown"
 WHEN = ("premarket", "postmarket", UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class EarningsReport:
+class EarningsReport(Struct, frozen=True):
     """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
     `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.

@@ -1,9 +1,10 @@
 """Economic reports and speeches that are due."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
@@ -11,8 +12,7 @@ from tradebot.signals import rows
 SPEECH = "fed-speaker"
 
 
-@dataclass(frozen=True, slots=True)
-class EconomicEvent:
+class EconomicEvent(Struct, frozen=True):
     """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
 
     `listed` is the New York date on which the source listed it.

@@ -1,11 +1,12 @@
 """Money that flows into and out of funds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
@@ -14,8 +15,7 @@ REACH = timedelta(days=60)
 """How far back we ask."""
 
 
-@dataclass(frozen=True, slots=True)
-class EtfFlow:
+class EtfFlow(Struct, frozen=True):
     """The value of a fund's created less its redeemed shares on one date, in USD."""
 
     id: str

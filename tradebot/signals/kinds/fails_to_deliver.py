@@ -1,11 +1,12 @@
 """Shares that sellers failed to deliver."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
@@ -16,8 +17,7 @@ DAYS = 5
 """How many of the last dates are averaged: as many in a row as put a security on Regulation SHO's threshold list."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailsToDeliver:
+class FailsToDeliver(Struct, frozen=True):
     """The balance of one symbol's undelivered shares on one settlement date. It is a total, not the day's new fails."""
 
     id: str

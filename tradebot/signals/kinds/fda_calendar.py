@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
@@ -13,8 +14,7 @@ REACH = timedelta(days=90)
 """How far ahead we ask."""
 
 
-@dataclass(frozen=True, slots=True)
-class FdaEvent:
+class FdaEvent(Struct, frozen=True):
     """An event of a company (the source's spelling of its ticker) that is due between two dates.
 
     `listed` is the New York date on which the source listed it.

@@ -12,14 +12,12 @@ from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, Columns, Kind, Phase, Row, documented
-from tradebot.model.quick import maker
 from tradebot.signals import columns, rows
 
 LARGE = 3
 """How many times the median premium of a session's single-leg alerts a large alert has."""
 _OPEN = time(9, 30)
 _AT = attrgetter("at")
-_alert = maker(FlowAlert)
 
 
 class LargeAlerts(NamedTuple):
@@ -62,7 +60,7 @@ def _since_open(session: date) -> str:
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise rows.BadRowError("ticker is missing")
-    return _alert(
+    return FlowAlert(
         id=rows.text(row, "id"),
         symbol=symbol,
         at=rows.past_time(row, "created_at", at),
@@ -96,7 +94,7 @@ def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]
     """Return an alert of each row; the columns are those of its fields, in their order."""
     columns.text(found, "ticker")
     return map(
-        _alert,
+        FlowAlert,
         columns.text(found, "id"),
         repeat(symbol),
         columns.past_time(found, "created_at", at),

@@ -1,18 +1,18 @@
 """Dealers' gamma at the end of each session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class GreekExposure:
+class GreekExposure(Struct, frozen=True):
     """Dealer gamma of one symbol at the end of one session; the source reports put gamma as negative."""
 
     id: str

@@ -1,10 +1,11 @@
 """What a company's insiders bought and sold, by day."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
@@ -14,8 +15,7 @@ LOOKBACK_DAYS = 182
 _SIDES = {"buy": True, "sell": False}
 
 
-@dataclass(frozen=True, slots=True)
-class InsiderDay:
+class InsiderDay(Struct, frozen=True):
     """All purchases, or all sales, by insiders of one company on one day; premium in USD."""
 
     id: str

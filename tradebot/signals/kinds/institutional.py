@@ -1,18 +1,18 @@
 """Changes in what institutions hold, as they are filed each quarter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class InstitutionalHolding:
+class InstitutionalHolding(Struct, frozen=True):
     """By how many shares one institution changed its holding of a symbol in a quarter.
 
     `filed` is when the public could know of it, up to 45 days after the quarter.

@@ -1,16 +1,16 @@
 """Implied volatility within its past year."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class IvRank:
+class IvRank(Struct, frozen=True):
     """Implied volatility ranked within its past year: `rank` is 0 to 100, `volatility` a fraction."""
 
     id: str

@@ -1,17 +1,17 @@
 """How many of the large stocks rise and how many fall."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Phase, Row, Scope
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class StockMove:
+class StockMove(Struct, frozen=True):
     """Whether one stock (the source's spelling of its ticker) is above (+1) or below (-1) its previous close."""
 
     id: str

@@ -1,16 +1,16 @@
 """Net option premium of the whole market."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class TideTick:
+class TideTick(Struct, frozen=True):
     """Market-wide net option premium in USD, cumulative over the session and signed."""
 
     id: str

@@ -1,8 +1,7 @@
 """Volatility of the whole market, measured by the fund that tracks the S&P 500."""
 
-from dataclasses import replace
-
 from tradebot.model.kind import Scope
+from tradebot.model.values import replace
 from tradebot.signals.kinds import realized_volatility
 
 MARKET = "SPY"

@@ -1,17 +1,17 @@
 """The price at which the options of each expiry would cost their writers least."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class MaxPain:
+class MaxPain(Struct, frozen=True):
     """The max pain of one expiry in USD per share, as listed on a New York date."""
 
     id: str

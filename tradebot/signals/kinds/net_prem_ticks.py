@@ -1,18 +1,18 @@
 """Premium and volume of all option trades of a symbol, by the minute and by the side of the quote."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.kind import Kind, Phase, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class NetPremTick:
+class NetPremTick(Struct, frozen=True):
     """One minute of a symbol's option trades: what was traded in it, not since the open.
 
     Net premium is that of the ask side less that of the bid side, in USD. Sides are in contracts.

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Kind, Row, documented
@@ -13,8 +14,7 @@ from tradebot.signals import rows
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
-@dataclass(frozen=True, slots=True)
-class OiChange:
+class OiChange(Struct, frozen=True):
     """Overnight change in the open interest of one option symbol, in contracts."""
 
     id: str

@@ -1,11 +1,12 @@
 """The premium of all option trades of each session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from statistics import median
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
@@ -15,8 +16,7 @@ SESSIONS = 20
 _DONE = time(16, 15)
 
 
-@dataclass(frozen=True, slots=True)
-class OptionsVolume:
+class OptionsVolume(Struct, frozen=True):
     """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades."""
 
     id: str

@@ -1,17 +1,17 @@
 """How much a price moved over the last month, and how much options expect it to move over the next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class RealizedVolatility:
+class RealizedVolatility(Struct, frozen=True):
     """Volatilities as fractions a year: `implied` on `day`, and `realized` over the month that ended on `measured`.
 
     The source shifts realized volatility back by 30 days, so that it stands beside what was implied for that month.

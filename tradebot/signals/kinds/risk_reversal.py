@@ -1,11 +1,12 @@
 """How much dearer puts are than calls, equally far from the money, by session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from statistics import fmean, median
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
@@ -14,8 +15,7 @@ from tradebot.signals.expiries import monthly_after
 _DELTA = 25
 
 
-@dataclass(frozen=True, slots=True)
-class RiskReversal:
+class RiskReversal(Struct, frozen=True):
     """Implied volatility of puts less that of calls, both with a delta of 0.25, in one session.
 
     A row doesn't say which expiry it is about. It is the monthly one that was asked for on that day.

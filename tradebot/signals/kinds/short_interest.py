@@ -1,10 +1,11 @@
 """Shares sold short, as reported twice a month."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
@@ -13,8 +14,7 @@ PUBLISHED_AFTER = timedelta(days=11)
 """How long after its date short interest is published, at least: two business days to report it, seven to publish."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShortInterest:
+class ShortInterest(Struct, frozen=True):
     """The short interest of one symbol on one settlement date.
 
     `interest` is a fraction of the float, which is `float_shares`. `days_to_cover` is short interest over the average

@@ -1,19 +1,19 @@
 """Dealers' gamma at the price of each minute."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.kind import Kind, Phase, Row
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class SpotExposure:
+class SpotExposure(Struct, frozen=True):
     """What dealers have to trade, in USD, if the price moves by one percent, by open interest.
 
     It is positive if dealers are long gamma, and so trade against the move. The source assumes that dealers bought all

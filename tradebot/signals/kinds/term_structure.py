@@ -1,12 +1,13 @@
 """Implied volatility by expiry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
@@ -14,8 +15,7 @@ from tradebot.signals import rows
 NEAR_DAYS, FAR_DAYS = 30, 90
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiryVolatility:
+class ExpiryVolatility(Struct, frozen=True):
     """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
 
     id: str

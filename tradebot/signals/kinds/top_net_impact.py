@@ -1,18 +1,18 @@
 """The symbols that move the market's net option premium most."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.model.kind import Kind, Phase, Scope, documented
 from tradebot.signals import rows
 
 
-@dataclass(frozen=True, slots=True)
-class NetImpact:
+class NetImpact(Struct, frozen=True):
     """The session's net option premium of one ticker (the source's spelling) in USD, when the source told us."""
 
     id: str

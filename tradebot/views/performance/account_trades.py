@@ -3,10 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+
+from msgspec import Struct
 
 from tradebot.model.activity import SPLIT
 from tradebot.model.candidate import Side
@@ -15,6 +16,7 @@ from tradebot.model.kind import NEW_YORK
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.trade import divided, together
+from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 
 OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
@@ -23,8 +25,7 @@ _MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
 _STOCK_DIVIDEND = "DIV"
 
 
-@dataclass(frozen=True, slots=True)
-class AccountTrade:
+class AccountTrade(Struct, frozen=True):
     """Shares that came into the account or left it, under today's symbol and in today's shares.
 
     `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person
@@ -54,8 +55,7 @@ class AccountTrade:
         return self.order_id or self.fill_id
 
 
-@dataclass(frozen=True, slots=True)
-class AccountTrades:
+class AccountTrades(Struct, frozen=True):
     """An account's trades in the order of time, and what isn't among them.
 
     `held_before` are today's signed shares by symbol that came into the account without a trade in the books, because
@@ -67,22 +67,19 @@ class AccountTrades:
     other_kinds: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Split:
+class _Split(Struct, frozen=True):
     symbol: str
     ratio: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class _Moved:
+class _Moved(Struct, frozen=True):
     """Shares that came without a trade, or left the books and not the account."""
 
     symbol: str
     quantity: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class _Traded:
+class _Traded(Struct, frozen=True):
     owned: OwnedFill
     symbol: str
     price: Decimal | None

@@ -9,9 +9,10 @@ returns, this keeps the dependence between sessions that lie within a block.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import log1p
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from tradebot.views.performance.statistics import CONFIDENCE
 
@@ -47,8 +48,7 @@ class Blocks(NamedTuple):
     rows: Places
 
 
-@dataclass(frozen=True, slots=True)
-class Resampling:
+class Resampling(Struct, frozen=True):
     """How returns are resampled, and the share of the resamples that lies within an interval."""
 
     resamples: int = RESAMPLES
@@ -60,8 +60,7 @@ class Resampling:
 DEFAULT = Resampling()
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Returns of an account, oldest first, with what they are compared with in the same sessions.
 
     `cash` are the returns of cash. `others` are the returns of benchmarks by name.
@@ -129,8 +128,7 @@ def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
     return ends[ends < whole]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
+class _Sums(Struct, frozen=True):
     """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
 
     count: int

@@ -1,9 +1,10 @@
 """Which trades and lots are shown, and what they add up to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.trade import Trade
 from tradebot.views.performance.days import EVER, Days, day_of
@@ -13,8 +14,7 @@ from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What trades must be to be chosen; None leaves it open. `reason` is a whole reason, or the name of one rule in it.
 
     A trade belongs to the day of its last exit, or to all days from its entry on while shares are held.
@@ -36,8 +36,7 @@ class Choice:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TradeTotals:
+class TradeTotals(Struct, frozen=True):
     """What trades add up to, in USD. A trade is won if its net profit is above zero, and lost if it is below.
 
     `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`

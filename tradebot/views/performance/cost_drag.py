@@ -1,11 +1,12 @@
 """What trading cost by kind, and how much faster the account would have grown without it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.views.performance import statistics
@@ -28,8 +29,7 @@ class Charge(NamedTuple):
     usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of cost with its charges, oldest first."""
 
     name: str

@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 MONTHS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
+class Benchmark(Struct, frozen=True):
     """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends."""
 
     symbol: str

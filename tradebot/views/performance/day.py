@@ -1,9 +1,10 @@
 """The profit of one day so far, from as few records as that takes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.cash import CashMovement
 from tradebot.model.position import FOREIGN, OwnedFill
@@ -16,8 +17,7 @@ from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl
 
 
-@dataclass(frozen=True, slots=True)
-class DayProfit:
+class DayProfit(Struct, frozen=True):
     """What the bot's positions and the account's cash made on a day in New York, in signed USD; transfers apart.
 
     `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest and what else moved

@@ -3,9 +3,10 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from tradebot.model.candidate import Side
 from tradebot.model.position import Key
@@ -16,8 +17,7 @@ from tradebot.views.performance.lots import Owner, Step
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
+class Gain(Struct, frozen=True):
     """What an open position had gained since it was opened, in USD before fees, by the prices known then."""
 
     owner: Owner
@@ -26,8 +26,7 @@ class Gain:
     usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class DayEnd:
+class DayEnd(Struct, frozen=True):
     """The account at the end of one day in New York.
 
     `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
@@ -83,8 +82,7 @@ def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
         yield movement.at, movement.amount_usd
 
 
-@dataclass(slots=True)
-class _Account:
+class _Account(Struct):
     """What the account holds while its days pass; `marked` is each position's last price, and of which day it is."""
 
     cash: Decimal

@@ -1,7 +1,8 @@
 """A span of days in New York, both ends included."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
+
+from msgspec import Struct
 
 from tradebot.model.kind import NEW_YORK
 
@@ -15,8 +16,7 @@ def day_of(at: datetime) -> date:
     return at.date() if at.tzinfo is UTC and at.hour >= BEHIND_UTC_H else at.astimezone(NEW_YORK).date()
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(Struct, frozen=True):
     """Days from `first` through `last`, as New York's date; None for a span without that end."""
 
     first: date | None = None

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
@@ -29,8 +30,7 @@ _Part = tuple[AnyLot, Decimal]
 """A lot, and its value in USD by which it takes part in a fee."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeeShare:
+class FeeShare(Struct, frozen=True):
     """What one fee took from one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
@@ -38,8 +38,7 @@ class FeeShare:
     usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Allotted:
+class Allotted(Struct, frozen=True):
     """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
 
     `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.

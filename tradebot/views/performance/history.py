@@ -1,10 +1,11 @@
 """An account's past: everything that performance is computed from, read once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.filled import Sent
@@ -14,6 +15,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
+from tradebot.model.values import replace
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.fees import Allotted, allotted, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
@@ -22,8 +24,7 @@ NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
 
 
-@dataclass(frozen=True)
-class History:
+class History(Struct, frozen=True, dict=True):
     """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
 
     `fills` are in the order of the books, oldest first, and so are `cash` and `ends`. `sent` is by the venue's order

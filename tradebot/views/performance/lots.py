@@ -1,10 +1,11 @@
 """Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
@@ -158,8 +159,7 @@ def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
     return tuple(trip.trade for trip in lots_of(fills).trips)
 
 
-@dataclass(slots=True)
-class _Going:
+class _Going(Struct):
     """The position that is held: its closed pieces, and what its fills add up to so far, unsigned.
 
     `entered` and `left` are in today's shares.

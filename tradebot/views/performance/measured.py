@@ -1,8 +1,9 @@
 """An account's way through a span, with what its figures are measured by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.views.performance.activity import Exposure, Held, exposure_of, held_pieces
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """A path, the pieces of positions that were held along it, and its frame beside a benchmark and cash.
 
     `exposed` is None if it isn't known, and `rows` if the path has no step. `rates` have the average exposure as the

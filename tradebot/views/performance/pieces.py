@@ -1,11 +1,12 @@
 """Profit in its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all profit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
@@ -60,8 +61,7 @@ class Piece(NamedTuple):
     ended: bool = False
 
 
-@dataclass(frozen=True)
-class Breakdown:
+class Breakdown(Struct, frozen=True):
     """All profit of an account in pieces, and the account at the end of each day."""
 
     history: History

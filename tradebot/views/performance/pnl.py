@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
@@ -43,8 +44,7 @@ IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
 """Cuts whose rows are spans of days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A part of the profit, in signed USD, by what it is made of.
 
     `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
@@ -64,8 +64,7 @@ class Row:
     unpriced: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """The last equity that the broker reported, and what the books say of the same moment, in USD.
 
     The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
@@ -82,8 +81,7 @@ class Compared:
     left_out: Mapping[str, Decimal]
 
 
-@dataclass(frozen=True, slots=True)
-class Pnl:
+class Pnl(Struct, frozen=True):
     """Profit and loss of some days, by rows that add up to `total`.
 
     `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
@@ -102,8 +100,7 @@ class Pnl:
     compared: Compared | None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Which pieces of the profit are asked for: days, and one strategy or one symbol if they are named."""
 
     days: Days = EVER

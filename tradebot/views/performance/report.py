@@ -1,10 +1,11 @@
 """What a report of performance says: figures with their intervals, the curve, months, drawdowns, trades."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.views.performance.report_rows import Cost, Sensitivity, YearFigures
 
@@ -39,8 +40,7 @@ class Unit(StrEnum):
     SECONDS = "seconds"
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One number of the report, or why there is none.
 
     `name` is for programs and `label` for people. The value comes from so many `observations` of a kind (`of`: returns,
@@ -65,8 +65,7 @@ class Figure:
         return max(self.needed - self.observations, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
+class CurvePoint(Struct, frozen=True):
     """The account at the end of a session, or at the start of its books (`is_start`), with what to compare it with.
 
     `transfers_usd` were moved in (positive) or out since the point before. The indexes begin at 1 and show growth
@@ -87,8 +86,7 @@ class CurvePoint:
     cash: float
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A figure of the account beside that of the benchmark; `of` is the figure's name."""
 
     of: str
@@ -98,8 +96,7 @@ class Comparison:
     cash: Figure
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(Struct, frozen=True):
     """The return of one month as a fraction, from so many session returns; None if it has none."""
 
     year: int
@@ -109,8 +106,7 @@ class Month:
     benchmark: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Year:
+class Year(Struct, frozen=True):
     """The return of one year as a fraction, and of its months, January first; None for a month without a return."""
 
     year: int
@@ -119,8 +115,7 @@ class Year:
     months: tuple[Month, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """What trading cost, by kind. `before` and `after` are CAGR without and with all of them, None below a year."""
 
     rows: tuple[Cost, ...]
@@ -129,8 +124,7 @@ class Costs:
     after: Figure
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(Struct, frozen=True):
     """Figures with intervals from so many resamples of the session returns, in blocks of `mean_block` on average.
 
     `level` is the share of the resamples within an interval, and `seed` that of the draw.
@@ -143,8 +137,7 @@ class Chance:
     figures: tuple[Figure, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """What is left of the Sharpe ratio if this strategy is the best of so many trials.
 
     The Sharpe ratios of `known` trials are known. `best_by_chance` is the ratio per year to expect of the best trial
@@ -157,8 +150,7 @@ class Selected:
     deflated: Figure
 
 
-@dataclass(frozen=True, slots=True)
-class Drawdown:
+class Drawdown(Struct, frozen=True):
     """A fall from a highest equity to a lowest, without transfers; `depth` is a fraction below zero.
 
     `from_session` is the session of the peak. `recovered` is the first session at or above the peak again, or None if
@@ -172,8 +164,7 @@ class Drawdown:
     sessions: int
 
 
-@dataclass(frozen=True, slots=True)
-class Earned:
+class Earned(Struct, frozen=True):
     """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
 
     `profit_usd` is the change of its value without transfers. It is realized + open + fees + dividends + interest +
@@ -193,8 +184,7 @@ class Earned:
     other_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class CutRow:
+class CutRow(Struct, frozen=True):
     """What one strategy, symbol or reason contributed, in USD; `trades` counts the round trips that ended."""
 
     name: str
@@ -208,8 +198,7 @@ class CutRow:
     total_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """The whole profit, divided by strategy, symbol, exit reason …; the rows add up to `total_usd`.
 
     `by` is the word of `tradebot pnl --by`, and `label` is for people.
@@ -221,8 +210,7 @@ class Cut:
     total_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalsWorth:
+class RefusalsWorth(Struct, frozen=True):
     """What the trades that one strategy's gates refused would have made until the close, net of the benchmark.
 
     `sentence` says it in words. The USD are with `stake_usd` in each trade; the interval is 95%, and None if there are
@@ -240,8 +228,7 @@ class RefusalsWorth:
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
-@dataclass(slots=True)
-class TradeRow:
+class TradeRow(Struct):
     """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
 
     `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
@@ -267,8 +254,7 @@ class TradeRow:
     entry_score: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Further:
+class Further(Struct, frozen=True):
     """What only longer accounts and backtests have to say; each part is empty or None if there is nothing.
 
     `rolling` are figures of all spans of a year, and `cautions` say in sentences what no figure shows, such as how few
@@ -284,8 +270,7 @@ class Further:
     cautions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountReport:
+class AccountReport(Struct, frozen=True):
     """The performance of one account's books.
 
     `label` tells accounts of one report apart. `missing` are sessions of the span whose end nobody saw; the next return
@@ -318,8 +303,7 @@ class AccountReport:
     assumptions: Mapping[Block, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A report of one account, or of two side by side, with what was asked for.
 
     With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; the rest is the whole account's.

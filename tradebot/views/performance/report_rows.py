@@ -1,10 +1,9 @@
 """Rows of a report's tables about years, costs, and backtests that were played again."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class YearFigures:
+class YearFigures(Struct, frozen=True):
     """One calendar year of the account, as far as the span reaches into it; fractions, and USD.
 
     Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if it isn't
@@ -24,8 +23,7 @@ class YearFigures:
     costs_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What one kind of cost took, in USD, and as basis points of what was bought and sold.
 
     `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
@@ -40,8 +38,7 @@ class Cost:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class VariantRow:
+class VariantRow(Struct, frozen=True):
     """A backtest that was played again with one thing changed; `cagr_change` is against the backtest as played."""
 
     kind: str
@@ -55,8 +52,7 @@ class VariantRow:
     sharpe: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
 
     days: int
@@ -68,8 +64,7 @@ class Band:
     below_played: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
+class Sensitivity(Struct, frozen=True):
     """The backtest as it was played, its variants, and the band over days of rebalancing if there are enough."""
 
     played: VariantRow

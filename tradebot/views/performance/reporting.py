@@ -1,8 +1,9 @@
 """Report an account's performance: put figures, curve, trades and assumptions together from its past."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import chain
+
+from msgspec import Struct, field
 
 from tradebot.model.bar import Session
 from tradebot.model.cash import CashKind
@@ -32,8 +33,7 @@ DEEPEST = 5
 """How many drawdowns a report lists."""
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(Struct, frozen=True):
     """What a report of one account is made from, besides its past.
 
     `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction

@@ -1,8 +1,9 @@
 """Figures of returns: each with its interval, or with how many returns it would take."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.views.performance import statistics
@@ -24,8 +25,7 @@ NO_LOSS = "no session lost"
 Value = Interval | float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Returns:
+class Returns(Struct, frozen=True):
     """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
 
     `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known.

@@ -1,11 +1,12 @@
 """Returns of an account, session by session, without what its owner moved in or out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.kind import NEW_YORK
@@ -42,8 +43,7 @@ class Step(NamedTuple):
     value: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """An account's steps through a span, oldest first.
 
     `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
@@ -74,8 +74,7 @@ class Path:
         return len(self.sessions) / SESSIONS_PER_YEAR
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """An amount in USD that the owner moved into the account (positive) or out of it."""
 
     at: datetime

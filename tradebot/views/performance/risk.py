@@ -2,10 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.position import to_nine_places
@@ -23,16 +24,14 @@ class RiskFrom(StrEnum):
     ENTRY = "stop asked for at entry"
 
 
-@dataclass(frozen=True, slots=True)
-class Risk:
+class Risk(Struct, frozen=True):
     """What a trade would have lost at its first stop, in USD before fees: its distance times all shares entered."""
 
     usd: Decimal
     source: RiskFrom
 
 
-@dataclass(frozen=True, slots=True)
-class Excursion:
+class Excursion(Struct, frozen=True):
     """How far a trade went: a price in USD, the gain there as a fraction of the entry price, in USD, and in risks.
 
     `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
@@ -44,8 +43,7 @@ class Excursion:
     r: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """One fill that opened shares of a trade, as it happened: unsigned shares, and USD per share."""
 
     at: datetime

@@ -1,17 +1,19 @@
 """What an account's sales of one year are to the US tax office: a row for each lot sold, as on Form 8949."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from fractions import Fraction
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.origin import Origin
 from tradebot.model.position import NINE_PLACES
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
 from tradebot.views.performance.cash import Fee, fee_of
 from tradebot.views.performance.fees import allotted, moments
@@ -35,8 +37,7 @@ class Term(StrEnum):
     NOT_KNOWN = "not known"
 
 
-@dataclass(frozen=True, slots=True)
-class TaxRow:
+class TaxRow(Struct, frozen=True):
     """A lot that was sold, in USD to the cent; None is not known. Shares and symbol are those of the day of the sale.
 
     `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
@@ -67,8 +68,7 @@ class TaxRow:
     replaced_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TermTotal:
+class TermTotal(Struct, frozen=True):
     """The sums of the rows of one term whose gain is known, and how many others there are."""
 
     term: Term
@@ -80,8 +80,7 @@ class TermTotal:
     gain_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class TaxYear:
+class TaxYear(Struct, frozen=True):
     """The sales of a year by trade date in New York, the short-term ones first, with what has to be known about them.
 
     `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses

@@ -4,12 +4,14 @@ Source: Treasury Regulation 1.1012-1(c), the earliest lot unless other shares ar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 
+from msgspec import Struct
+
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade
 
 _ONE_DAY = timedelta(days=1)
@@ -26,8 +28,7 @@ class Method(StrEnum):
     HIFO = "hifo"
 
 
-@dataclass(frozen=True)
-class TaxLot:
+class TaxLot(Struct, frozen=True, dict=True):
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
     `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so

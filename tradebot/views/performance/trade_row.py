@@ -1,9 +1,10 @@
 """Trades and lots as people and programs read them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.position import Key
@@ -38,8 +39,7 @@ class Source(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True)
-class LotRow:
+class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
     The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
@@ -68,8 +68,7 @@ class LotRow:
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
-@dataclass(slots=True)
-class TradeRow:
+class TradeRow(Struct):
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 
     `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
@@ -118,8 +117,7 @@ class TradeRow:
         return self.strategy, self.symbol, self.opened_at
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
 
     trades: tuple[TradeRow, ...]

@@ -1,7 +1,6 @@
 """Round trips and lots from an account's past: what each was, why it ended, what it risked and what it earned."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,6 +9,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, to_nine_places
 from tradebot.model.trade import Trade
 from tradebot.model.trade_note import TradeNote
+from tradebot.model.values import replace
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import AnyLot, ClosedLot, OpenLot, Trip
 from tradebot.views.performance.market_time import MarketTime

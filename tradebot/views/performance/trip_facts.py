@@ -3,12 +3,12 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.reasons import why_closed

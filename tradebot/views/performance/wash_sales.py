@@ -10,12 +10,14 @@ close a short sale, replace nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 
+from msgspec import Struct, field
+
+from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade
 from tradebot.views.performance.tax_lots import Method, TaxLot, take
 
@@ -23,8 +25,7 @@ WINDOW = timedelta(days=30)
 _ZERO = Fraction(0)
 
 
-@dataclass
-class Sale:
+class Sale(Struct, dict=True):
     """A piece of a lot and the trade that closed it; shares are today's, and money is exact USD.
 
     `fee_usd` is the closing trade's fee per share. `washed` is how many of its shares, unsigned,
@@ -82,8 +83,7 @@ class Sale:
         return self.is_loss and self.washed < self.shares
 
 
-@dataclass
-class _Symbol:
+class _Symbol(Struct):
     """What the account holds of a symbol, oldest first, and all sales so far, in the order of time."""
 
     method: Method
@@ -171,8 +171,7 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     return [carried, lot.part(rest)] if rest else [carried]
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(Struct, frozen=True):
     """All sales of an account, in the order in which they were closed, and the lots that are still held."""
 
     sales: tuple[Sale, ...]

@@ -1,6 +1,5 @@
 """What disk, backups, the stream and claims are evidence of."""
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from tradebot.judging.evidence import Backups, Disk, Serve, Stream, Unread
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode, SlotClaim, as_missed
+from tradebot.model.values import replace
 
 AFTER = SESSION.close
 
