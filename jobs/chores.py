@@ -12,7 +12,7 @@ from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.model.event import EventKind
 from tradebot.model.values import replace
-from tradebot.ports.stores import Events, Ledger
+from tradebot.ports.stores import Events, Ledger, Slots
 from tradebot.timetable.lines import Line
 from tradebot.timetable.slots import Slot
 
@@ -77,7 +77,7 @@ class Chores(Struct, frozen=True):
         return Done(f"{command}: {outcome}", code)
 
 
-def unfinished(ledger: Ledger, slot: Slot) -> bool:
+def unfinished(ledger: Slots, slot: Slot) -> bool:
     """Return True if a chore's claimed slot has no end: it is still running, or was cut short."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
     claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in (ENDED, FAILED))

@@ -17,7 +17,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim, as_missed
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Slots
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session, session_of
@@ -93,7 +93,7 @@ def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, by: str) -
     return call if won else _extra(ledger, call, now)
 
 
-def _claimed(ledger: Ledger, call: Call) -> SlotClaim | None:
+def _claimed(ledger: Slots, call: Call) -> SlotClaim | None:
     claims = ledger.slot_claims(call.session)
     return next((claim for claim in claims if (claim.job, claim.slot) == (call.job, call.slot)), None)
 
@@ -107,7 +107,7 @@ def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
     return Call(call.job, call.session, claim_extra(ledger, (call.job, call.session, call.slot), call.by, now), call.by)
 
 
-def claim_extra(ledger: Ledger, taken: tuple[str, date, str], by: str, now: datetime) -> str:
+def claim_extra(ledger: Slots, taken: tuple[str, date, str], by: str, now: datetime) -> str:
     """Claim the first free extra slot next to a taken one, by job, session and name; return its name."""
     job, session, slot = taken
     used = {claim.slot for claim in ledger.slot_claims(session) if claim.job == job}

@@ -61,7 +61,6 @@ EXCEPTIONS = {
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
-    "tradebot/adapters/ledger/sums.py": "our own statements that make tables",
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",
     "tradebot/adapters/ledger/journal_reading.py": "the lines of the journal's file",
     "tradebot/adapters/recovery/rebuild_sources.py:words_of": "a field of a record's JSON, too long to be parsed",

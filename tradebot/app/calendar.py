@@ -25,7 +25,7 @@ from tradebot.timetable.sessions import (
 
 if TYPE_CHECKING:
     from tradebot.model.bar import Session, VenueClock
-    from tradebot.ports.stores import Calendar, Events, Ledger
+    from tradebot.ports.stores import Calendar, Events, Ledger, Slots
 
 BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=120)
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     text: str
 
 
-def ensure(ledger: Ledger, now: datetime, ahead: timedelta) -> None:
+def ensure(ledger: Slots, now: datetime, ahead: timedelta) -> None:
     """Store the sessions around `now` that aren't stored, unless the ledger's calendar already reaches `ahead`."""
     reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
     if ledger.sessions(behind, behind + WEEK) and ledger.sessions(reach, reach + WEEK):

@@ -27,7 +27,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
 from tradebot.model.values import replace
-from tradebot.ports.stores import Events, Ledger
+from tradebot.ports.stores import Events, Ledger, Money, States
 from tradebot.ports.world import World
 
 
@@ -115,7 +115,7 @@ def _halt_for_causes(world: World, desk: Desk) -> Desk:
     return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now, reasons))
 
 
-def _halt(ledger: Ledger, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
+def _halt(ledger: States, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
     # Emit the event first: if the history can't be written, the event may be the only record of the cause.
     events.emit(EventKind.HALTED_ITSELF.at(at, {"why": why}))
     ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)
@@ -135,7 +135,7 @@ def remember(ledger: Ledger, standing: Standing, book: Book) -> None:
         remember_explained(ledger, standing, book.equity)
 
 
-def remember_explained(ledger: Ledger, standing: Standing, equity: Decimal) -> None:
+def remember_explained(ledger: Money, standing: Standing, equity: Decimal) -> None:
     """Do so with an equity in USD that cash and positions explain."""
     if standing.opening_cash is None:
         return

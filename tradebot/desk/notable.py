@@ -19,7 +19,7 @@ from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.ports.stores import Events, Ledger
+from tradebot.ports.stores import Events, Ledger, Orders
 from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
 from tradebot.reconciliation.new_fills import orders_and_intents
@@ -49,7 +49,7 @@ def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: dateti
     _tell_moved(events, ledger, caught.moved, now)
 
 
-def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
+def _tell_unfilled(events: Events, ledger: Orders, unfilled: Sequence[Order], now: datetime) -> None:
     """Emit what it means that orders have ended with shares left to fill; a replaced one goes on as another."""
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:

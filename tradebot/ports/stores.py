@@ -33,24 +33,8 @@ class Calendar(Protocol):
         """Return the stored sessions from `start` through `end`."""
 
 
-class Ledger(Calendar, Protocol):
-    """The money records of one broker account. Each write is durable before its method returns."""
-
-    @property
-    def account_number(self) -> str:
-        """Return the number of the account that these books belong to."""
-
-    def opening_cash(self) -> Decimal:
-        """Return the account's cash in USD when the books were opened."""
-
-    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
-        """Write the opening balance, once."""
-
-    def books_opened_at(self) -> datetime | None:
-        """Return when the opening balance was written, or None before the first reconcile."""
-
-    def standing(self) -> Standing:
-        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
+class Orders(Protocol):
+    """What we promised to send, and what the venue said of it."""
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
@@ -103,6 +87,22 @@ class Ledger(Calendar, Protocol):
         haven't been told about may have replaced known ones; chains without any are left out.
         """
 
+
+class Money(Protocol):
+    """The records from which positions and cash are computed."""
+
+    def opening_cash(self) -> Decimal:
+        """Return the account's cash in USD when the books were opened."""
+
+    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
+        """Write the opening balance, once."""
+
+    def books_opened_at(self) -> datetime | None:
+        """Return when the opening balance was written, or None before the first reconcile."""
+
+    def standing(self) -> Standing:
+        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
+
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append the fills whose activity ids are new; return how many there were."""
 
@@ -139,63 +139,11 @@ class Ledger(Calendar, Protocol):
         Its time is the broker's if that is known, otherwise when it was booked.
         """
 
-    def note_trade(self, note: TradeNote) -> None:
-        """Write the tags and the note of a trade, which replace those written before."""
-
-    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
-        """Write what `change` makes of what stands with a trade by now, and return it; nobody can write in between."""
-
-    def trade_notes(self) -> Mapping[Key, TradeNote]:
-        """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
-
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
         """Return the activities that are booked, all or those of these ids, by their ids."""
-
-    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
-        """Claim one slot of the timetable; the first claim wins and is permanent."""
-
-    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
-        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
-
-    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
-        """Return the claimed slots of one session, in the order they were claimed."""
-
-    def trading_state(self) -> TradingStateRecord:
-        """Return the state in force; a lost, damaged or contradictory record means REDUCE_ONLY."""
-
-    def set_trading_state(
-        self,
-        state: TradingState,
-        who: str,
-        why: str,
-        at: datetime,
-        *,
-        causes: Collection[Reason] = (),
-        override: Override | None = None,
-        over: TradingStateRecord | None = None,
-    ) -> None:
-        """Write a new state, with the causes if the bot halted itself, or those a person accepts by ending a halt.
-
-        If `over` is given and isn't the state in force anymore, raise OperatorError.
-        """
-
-    def halts(self) -> Sequence[TradingStateRecord]:
-        """Return the states recorded since entries were last open, oldest first; empty if they are open now."""
-
-    def armed(self) -> bool:
-        """Return True if `init` armed this state folder and nothing has disarmed it since."""
-
-    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
-        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
-
-    def mark_reconciled(self, mark: ReconcileMark) -> None:
-        """Write the result of a reconcile."""
-
-    def last_reconcile(self) -> ReconcileMark | None:
-        """Return the last reconcile, or None if there was none."""
 
     def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
         """Return what is kept of these open positions besides their fills; those of which nothing is are left out.
@@ -223,6 +171,78 @@ class Ledger(Calendar, Protocol):
 
     def acknowledged_since(self) -> Mapping[str, datetime]:
         """Return when each acknowledged position was first acknowledged, even if its quantity has changed since."""
+
+
+class Slots(Calendar, Protocol):
+    """What one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        """Claim one slot of the timetable; the first claim wins and is permanent."""
+
+    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
+        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
+
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        """Return the claimed slots of one session, in the order they were claimed."""
+
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
+
+    def mark_reconciled(self, mark: ReconcileMark) -> None:
+        """Write the result of a reconcile."""
+
+    def last_reconcile(self) -> ReconcileMark | None:
+        """Return the last reconcile, or None if there was none."""
+
+
+class States(Protocol):
+    """Whether the bot may open positions, who decided it, and since when."""
+
+    def trading_state(self) -> TradingStateRecord:
+        """Return the state in force; a lost, damaged or contradictory record means REDUCE_ONLY."""
+
+    def set_trading_state(
+        self,
+        state: TradingState,
+        who: str,
+        why: str,
+        at: datetime,
+        *,
+        causes: Collection[Reason] = (),
+        override: Override | None = None,
+        over: TradingStateRecord | None = None,
+    ) -> None:
+        """Write a new state, with the causes if the bot halted itself, or those a person accepts by ending a halt.
+
+        If `over` is given and isn't the state in force anymore, raise OperatorError.
+        """
+
+    def halts(self) -> Sequence[TradingStateRecord]:
+        """Return the states recorded since entries were last open, oldest first; empty if they are open now."""
+
+    def armed(self) -> bool:
+        """Return True if `init` armed this state folder and nothing has disarmed it since."""
+
+
+class Notes(Protocol):
+    """What people wrote about trades."""
+
+    def note_trade(self, note: TradeNote) -> None:
+        """Write the tags and the note of a trade, which replace those written before."""
+
+    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
+        """Write what `change` makes of what stands with a trade by now, and return it; nobody can write in between."""
+
+    def trade_notes(self) -> Mapping[Key, TradeNote]:
+        """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
+
+
+class Ledger(Orders, Money, Slots, States, Notes, Protocol):
+    """The money records of one broker account. Each write is durable before its method returns."""
+
+    @property
+    def account_number(self) -> str:
+        """Return the number of the account that these books belong to."""
 
 
 class Facts(Protocol):

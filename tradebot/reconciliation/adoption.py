@@ -13,7 +13,7 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader, Undisturbed
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
@@ -92,7 +92,7 @@ def manage(
         return found, reconcile(reader, ledger)
 
 
-def foreign_part(current: Reconciled, ledger: Ledger, symbol: str) -> ForeignPart:
+def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:
     """Return the foreign part of a symbol; OperatorError if there is none or if books and broker differ on it."""
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)

@@ -12,7 +12,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.books import Books
 from tradebot.model.position import OwnedFill
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.activities import Booked, BooksBefore, book_all, cash_only
 
 LISTED_LATE = timedelta(days=31)
@@ -36,7 +36,7 @@ def apply_activities(
 
 
 def unbooked(
-    reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, pending: Sequence[OwnedFill] = ()
+    reader: BrokerReader, ledger: Money, books: Books, view: BrokerView, pending: Sequence[OwnedFill] = ()
 ) -> Booked:
     """Return what the activities would write after the `pending` fills, without writing anything."""
     opened, mark = books.standing.opened_at, books.standing.reconciled

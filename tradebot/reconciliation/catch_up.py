@@ -25,7 +25,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Orders
 from tradebot.reconciliation.missing_fills import WATCHED
 from tradebot.reconciliation.new_fills import (
     OrdersBehind,
@@ -68,7 +68,7 @@ class CaughtUp(Struct, frozen=True):
     moved: tuple[MovedStop, ...] = ()
 
 
-def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
+def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
     An order that has ended is not open, and no order changes its symbol, side or id.
@@ -118,7 +118,7 @@ def catch_up(
     return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved)
 
 
-def _apply(ledger: Ledger, news: Collection[Order], now: datetime) -> int:
+def _apply(ledger: Orders, news: Collection[Order], now: datetime) -> int:
     """Write news of orders; return how many changed. What the venue rejects late is refused, though it was accepted."""
     late = {order.client_order_id: reply for order in news if (reply := outcome_of(order)).code == REFUSED_LATE}
     refused = ledger.promised(late) if late else {}
@@ -215,7 +215,7 @@ def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
     return target.replaced_by in known
 
 
-def _watch(reader: BrokerReader, ledger: Ledger, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
+def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
     """Take back an abandoned order that has arrived after all, so that its fills count as ours; True if one has."""
     written = False
     for record in unsettled:

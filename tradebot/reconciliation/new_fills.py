@@ -9,7 +9,7 @@ from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Money, Orders
 from tradebot.reconciliation.missing_fills import WATCHED
 
 FILL_OVERLAP = WATCHED
@@ -63,14 +63,14 @@ class OrdersBehind(NamedTuple):
         return next((r.intent.key.strategy for r in made if r and r.intent.makes_order), FOREIGN)
 
 
-def orders_and_intents(ledger: Ledger, venue_ids: Collection[str]) -> OrdersBehind:
+def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrdersBehind:
     """Return what the books know about these orders."""
     chains = ledger.order_chains(venue_ids) if venue_ids else {}
     names = {order.client_order_id for chain in chains.values() for order in chain}
     return OrdersBehind(chains, ledger.promised(names) if names else {})
 
 
-def known_orders(ledger: Ledger, venue_ids: Collection[str]) -> Mapping[str, Order]:
+def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:
     """Return those of these orders that the books know, by venue id."""
     return OrdersBehind(ledger.order_chains(venue_ids) if venue_ids else {}, {}).known
 
@@ -85,7 +85,7 @@ def owned_fills(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFi
     return (OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in fills)
 
 
-def _fills_since(ledger: Ledger, now: datetime) -> datetime | None:
+def _fills_since(ledger: Money, now: datetime) -> datetime | None:
     # Count only fills the venue reported: a fill written by a person or an activity doesn't show what it has listed.
     last, opened = ledger.last_reported_fill(now), ledger.books_opened_at()
     return opened if last is None or opened is None else max(opened, last - FILL_OVERLAP)

@@ -24,7 +24,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader, Undisturbed
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.apply_activities import apply_activities
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view
@@ -139,7 +139,7 @@ def _require_steady(view: BrokerView) -> None:
         )
 
 
-def _mark(ledger: Ledger, found: Reconciled) -> Reconciled:
+def _mark(ledger: Slots, found: Reconciled) -> Reconciled:
     blocking = sum(finding.blocking for finding in found.findings)
     ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
     return found
@@ -163,7 +163,7 @@ def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]
     return not ledger.known_fills({fill.activity_id for fill in reader.fills(ledger.books_opened_at())})
 
 
-def ledger_view(ledger: Ledger, books: Books, positions: Sequence[BrokerPosition]) -> LedgerView:
+def ledger_view(ledger: Money, books: Books, positions: Sequence[BrokerPosition]) -> LedgerView:
     """Return the books with what follows from them for a comparison with these positions."""
     activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
     return LedgerView(
@@ -264,12 +264,12 @@ def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetim
         ledger.acknowledge(symbol, left, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
 
 
-def _quantity_in_books(ledger: Ledger, symbol: str) -> Decimal:
+def _quantity_in_books(ledger: Money, symbol: str) -> Decimal:
     """Return what the books hold of a symbol now, signed, whoever owns it."""
     return ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
 
 
-def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
+def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
     """Restate every owner's shares by the broker's quantity over ours; a remainder from rounding is adjusted later."""
     assert finding.ours is not None
     assert finding.broker is not None
@@ -289,7 +289,7 @@ def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Rec
     ledger.book(booking, current.at)
 
 
-def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
+def _close_doubts(ledger: Money, plan: Plan, current: Reconciled) -> None:
     """Note the activities that a person settled with the plan, so they don't count as new ones."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
@@ -318,11 +318,11 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     ledger.apply_fills(fills, accepted.at)
 
 
-def _acknowledge(ledger: Ledger, symbol: str, quantity: Decimal, accepted: _Accepted) -> None:
+def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accepted) -> None:
     ledger.acknowledge(symbol, quantity, accepted.why, accepted.at, origin=Origin.PLAN, about=accepted.plan)
 
 
-def _against(ledger: Ledger, symbol: str) -> bool:
+def _against(ledger: Money, symbol: str) -> bool:
     """Return True if other people's shares of a symbol are on the opposite side of ours."""
     totals, none = ledger.totals(), Decimal(0)
     others = totals.foreign_quantities(ledger.acknowledged()).get(symbol, none)

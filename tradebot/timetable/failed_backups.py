@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import date
 
-    from tradebot.ports.stores import Ledger
+    from tradebot.ports.stores import Slots
 
 FAILED = "backup failed"
 FIRST, MOST = timedelta(minutes=10), timedelta(hours=4)
@@ -33,7 +33,7 @@ class FailedBackup(NamedTuple):
         return self.at <= now < self.again_at
 
 
-def failed_backup(ledger: Ledger, session: date) -> FailedBackup | None:
+def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
     """Return how the last try of a session's backup failed; None if none has."""
     tries = [claim for claim in ledger.slot_claims(session) if claim.job == FAILED]
     if not tries:
@@ -43,6 +43,6 @@ def failed_backup(ledger: Ledger, session: date) -> FailedBackup | None:
     return FailedBackup(last.at, last.by, last.at + wait)
 
 
-def note_failed(ledger: Ledger, session: date, why: str, now: datetime) -> None:
+def note_failed(ledger: Slots, session: date, why: str, now: datetime) -> None:
     """Note that a session's backup failed just now."""
     ledger.claim_slot(FAILED, session, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", why, now)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.kind import NEW_YORK
-from tradebot.ports.stores import Calendar, Ledger
+from tradebot.ports.stores import Calendar, Ledger, Slots
 
 if TYPE_CHECKING:
     from tradebot.ports.stores import Calendar
@@ -66,7 +66,7 @@ class Asked(Struct, frozen=True):
     ends: date | None = None
 
 
-def last_asked(ledger: Ledger, now: datetime, within: timedelta = DAY) -> Asked | None:
+def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Asked | None:
     """Return when the calendar was asked last, looking back to the day `within` before; None if it wasn't."""
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
@@ -78,7 +78,7 @@ def last_asked(ledger: Ledger, now: datetime, within: timedelta = DAY) -> Asked 
     return None
 
 
-def note_asked(ledger: Ledger, asked: Asked, by: str) -> None:
+def note_asked(ledger: Slots, asked: Asked, by: str) -> None:
     """Claim that the calendar was asked."""
     day, moment = asked.at.date(), f"{asked.at:%H:%M:%S.%f}Z"
     ledger.claim_slot(ASKED, day, moment, by, asked.at)
@@ -119,14 +119,14 @@ def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
     return ahead is not None and clock.next_open != ahead.open
 
 
-def difference(ledger: Ledger, day: date) -> str:
+def difference(ledger: Slots, day: date) -> str:
     """Return how the broker's calendar and exchange_calendars differ on a day, with both hours; empty if they don't."""
     said = [(claim.at, claim.by) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
     _, text = max(said, default=(day, AGREE))
     return "" if text == AGREE else text
 
 
-def note_difference(ledger: Ledger, day: date, text: str, now: datetime) -> None:
+def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
     """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
     ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text or AGREE, now)
 

@@ -313,31 +313,6 @@ def test_a_checkpoint_that_is_missing_or_was_changed_is_made_again_and_nothing_e
     is_made_again(books, before)
 
 
-def rows_and_their_count(books: SqliteLedger) -> tuple[int, int]:
-    """Return how many rows there are and how many the ledger counts, as schema 5 first did: with each checkpoint."""
-    tables = books.file.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'book' AND ? <> ''")
-    rows = sum(books.file.row(f"SELECT count(*) FROM {name} WHERE ? <> ''")[0] for (name,) in tables)  # noqa: S608 - our own names
-    (counted,) = books.file.row("SELECT rows FROM book WHERE account = ?")
-    return rows, counted
-
-
-def test_a_version_that_counts_each_checkpoint_takes_these_books_as_they_are(books: SqliteLedger) -> None:
-    for _ in range(3):
-        rows, counted = rows_and_their_count(books)
-        assert rows == counted
-        edited(books, "DELETE FROM checkpoints")
-        books.keep_totals()
-
-
-def test_a_checkpoint_of_a_version_that_counted_each_may_be_lost_once_it_was_replaced(books: SqliteLedger) -> None:
-    with books.file.write():
-        books.file.execute("UPDATE fill_seals SET schema = 1", ())
-    before = whole(books)
-    is_made_again(books, before)
-    edited(books, "DELETE FROM checkpoints")
-    is_made_again(books, before)
-
-
 @pytest.mark.parametrize("lose", ["DELETE FROM high_water", "DELETE FROM slots WHERE slot = 'open+5m'"])
 @pytest.mark.parametrize("also", [True, False])
 def test_another_lost_row_is_found_with_a_checkpoint_and_without_one(

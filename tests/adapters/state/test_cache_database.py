@@ -1,19 +1,13 @@
 """A file of an earlier version is upgraded in place, once, and loses nothing."""
 
 import os
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import NOW, make_alert, make_cycle, make_intake
-from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.schema import FILE, TABLES
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
-from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import OperatorError
 
 OLD = CacheDatabase("notes", 77, 1, ("CREATE TABLE notes (text TEXT)",))
@@ -100,27 +94,3 @@ def test_a_file_that_can_only_be_read_needs_a_person(path: Path, monkeypatch: py
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
     with pytest.raises(OperatorError, match="read-only"):
         NEW.open(path)
-
-
-@pytest.mark.parametrize("version", FILE.upgrades)
-def test_facts_of_earlier_versions_are_upgraded_in_place(tmp_path: Path, version: int) -> None:
-    later = {statement for known, added in FILE.upgrades.items() if known >= version for statement in added}
-    first = FILE._replace(version=version, tables=tuple(table for table in TABLES if table not in later))
-    database, _ = first.start_over(tmp_path / "facts.db")
-    with closing(database):
-        kept = "flow_alerts", "AAPL", time_text(NOW), 3
-        database.execute(
-            "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
-            " VALUES (?, ?, ?, ?, 0, 0, '[]')",
-            kept,
-        )
-    events = MemoryEvents()
-    store = SqliteFacts(tmp_path, events, NOW)
-    assert [intake.received for intake in store.intakes(NOW)] == [3]
-    store.store(make_intake("flow_alerts", make_alert("1")))
-    store.record(make_cycle("c1"))
-    store.close()
-    assert events.emitted == []
-    assert [each.name for each in tmp_path.glob("facts.db.damaged*")] == []
-    with closing(sqlite3.connect(tmp_path / "facts.db")) as again:
-        assert again.execute("PRAGMA user_version").fetchone() == (FILE.version,)

@@ -4,25 +4,11 @@ from contextlib import closing
 from pathlib import Path
 
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
-from tradebot.adapters.state.row_sums import sums_added, with_sums
+from tradebot.adapters.state.row_sums import with_sums
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
-APPLICATION_ID = 0x54424631
-VERSION = 4
-CHECKED = (
-    # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
-    """CREATE TABLE checks (
-        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
-    )""",
-    "CREATE INDEX checks_with_findings ON checks (intake) WHERE found != '[]'",
-)
-ENDS = (
-    # Only passes that read the account are in these, so that the last one of each session is found at once.
-    """CREATE INDEX cycles_with_equity ON cycles (body ->> '$[2]', at) WHERE body ->> '$[9]' IS NOT NULL""",
-    """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
-        WHERE json_array_length(body, '$[10]') > 0""",
-)
+APPLICATION_ID = 0x54424632
 TABLES = (
     """CREATE TABLE facts (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, symbol TEXT NOT NULL,
@@ -48,12 +34,17 @@ TABLES = (
         PRIMARY KEY (cycle, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
-    *CHECKED,
-    *ENDS,
+    # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
+    """CREATE TABLE checks (
+        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
+    )""",
+    "CREATE INDEX checks_with_findings ON checks (intake) WHERE found != '[]'",
+    # Only passes that read the account are in these, so that the last one of each session is found at once.
+    """CREATE INDEX cycles_with_equity ON cycles (body ->> '$[2]', at) WHERE body ->> '$[9]' IS NOT NULL""",
+    """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
+        WHERE json_array_length(body, '$[10]') > 0""",
 )
-FILE = CacheDatabase(
-    "facts", APPLICATION_ID, VERSION, with_sums(TABLES), upgrades={1: CHECKED, 2: ENDS, 3: sums_added(TABLES)}
-)
+FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES))
 
 
 def check(path: Path, *, pages: bool) -> None:

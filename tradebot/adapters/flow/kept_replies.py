@@ -18,7 +18,7 @@ from msgspec import Struct
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError
-from tradebot.adapters.state.row_sums import sums_added, with_sums
+from tradebot.adapters.state.row_sums import with_sums
 from tradebot.adapters.state.state_folder import REPLIES
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.wire.http import Answer
@@ -42,7 +42,7 @@ TABLES = (
     "CREATE INDEX replies_by_body ON replies (body)",
 )
 """A body that came more than once, such as an empty one, is kept once."""
-FILE = CacheDatabase("replies", 0x54425231, 2, with_sums(TABLES), upgrades={1: sums_added(TABLES)})
+FILE = CacheDatabase("replies", 0x54425232, 1, with_sums(TABLES))
 
 
 class KeptSession(Struct, frozen=True):

@@ -158,7 +158,7 @@ class Money(Foreign):
                 kept, row = self._opened_for.get(one) or self._read_opened_for(one), self.tables.marks.get(*one)
                 if row:
                     kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
-                if kept is not NOTHING:
+                if kept != NOTHING:
                     found[one] = kept
         return found
 
@@ -185,7 +185,7 @@ class Money(Foreign):
         It is the first intent of the order that filled, before anything replaced it.
         """
         filled = list(dict.fromkeys(f.venue_order_id for f in self._opened(*held, set()) if f.venue_order_id))
-        orders, behind, known, kept = self.tables.orders, list(filled), 0, NOTHING
+        orders, behind, known, kept = self.tables.orders, list(filled), 0, None
         for venue_id in behind:
             row = orders.get(venue_id)
             known += row is not None and venue_id in filled
@@ -194,9 +194,9 @@ class Money(Foreign):
                 kept = _kept_of(record.record.intent)
             before = (row.order.venue_id for row in orders.among("replaced_by", [venue_id]).values())
             behind.extend(name for name in before if name not in behind)
-        if kept is not NOTHING and known == len(filled) and not self.tables.books.is_writing:
+        if kept and known == len(filled) and not self.tables.books.is_writing:
             self._opened_for[held] = kept
-        return kept
+        return kept or NOTHING
 
     def _opened(self, strategy: str, symbol: str, at: datetime, seen: set[str]) -> Iterator[Fill]:
         """Yield the fills that opened a position, those under the symbols that it had before a rename too.
@@ -216,14 +216,13 @@ class Money(Foreign):
 
 
 def _kept_of(intent: Intent) -> Kept:
-    kept = Kept(
+    return Kept(
         stop_loss_fraction=intent.stop_loss_fraction,
         profit_target_fraction=intent.profit_target_fraction,
         entry_score=intent.score,
         components=intent.components,
         targets=intent.targets,
     )
-    return kept if kept != NOTHING else NOTHING
 
 
 def _is_reported(row: FillRow) -> bool:

@@ -8,31 +8,22 @@ A checkpoint has a sum like any other row, but it can be made again, so only who
 """
 
 import hashlib
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 
-SUM = "row_sum"
+from tradebot.adapters.state.row_sums import SUM, columns_of, key_of, named
+
 SUM_BYTES = 16
 COMBINED = "combined_sum"
 SEALED = "fills"
 SEALED_IN = "fill_seals"
 """The table whose row counts all fills and combines their sums, in whatever order they were written."""
 COUNTED_IN = "book"
-"""The table whose single row counts the rows of all other tables, in its column `rows`."""
+"""The table whose single row counts the rows of all other tables but `REMADE`, in its column `rows`."""
 REMADE = "checkpoints"
 """The table whose single row can be made again at any time: it is no damage if that row is missing or was changed."""
-ALWAYS_COUNTED = 2
-"""The version of the row in `fill_seals` since which `rows` counts one checkpoint, whether there is one or not."""
-CHECKPOINTS_COUNTED = f"""coalesce((SELECT 1 FROM {SEALED_IN} WHERE schema >= {ALWAYS_COUNTED}),
-    (SELECT count(*) FROM {REMADE}))"""  # noqa: S608 - our own names
-"""The expression for how many checkpoints `rows` counts, 0 or 1."""
 UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: S608 - our own name
 """Take rows that were deleted on purpose out of the count."""
-_NAME = re.compile(r"CREATE TABLE (\w+) \(")
-_COLUMN = re.compile(r"(?:\(|,)\s*(\w+) (?:TEXT|INTEGER)")
-_KEY = re.compile(r"PRIMARY KEY \(([^)]*)\)")
 
 
 def install(database: sqlite3.Connection) -> None:
@@ -59,17 +50,17 @@ def _bits(one: str) -> int:
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
     """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
-    named = {name[1]: statement for statement in tables if (name := _NAME.match(statement))}
-    for table, statement in named.items():
-        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in named)
+    found = dict(named(tables))
+    for table, statement in found.items():
+        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in found)
 
 
 def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
-    columns = _columns(statement)
-    same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
+    columns = columns_of(statement)
+    same = " AND ".join(f"{name} = NEW.{name}" for name in key_of(statement) or ["account"])
     new = call(table, columns, "NEW.")
     write = f"UPDATE {table} SET {SUM} = {new} WHERE {same};"  # noqa: S608 - our own names
-    counted = "" if table == COUNTED_IN else f" UPDATE {COUNTED_IN} SET rows = rows + 1;"  # noqa: S608
+    counted = "" if table in (COUNTED_IN, REMADE) else f" UPDATE {COUNTED_IN} SET rows = rows + 1;"  # noqa: S608
     seal = f" UPDATE {SEALED_IN} SET sum = {COMBINED}(sum, " if sealed else ""  # noqa: S608
     added = f"{seal}{new}), fills = fills + 1;" if sealed else ""
     changed = f"{seal}OLD.{SUM}, {new});" if sealed else ""
@@ -85,7 +76,7 @@ def as_written(table: str, tables: Iterable[str]) -> str:
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
     """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
     summed = _summed(tables)
-    counted = _checkpoints_counted(database) if REMADE in summed else 0
+    counted = 0
     for table, columns in summed.items():
         if table == REMADE:
             continue
@@ -114,11 +105,6 @@ def _unsealed(database: sqlite3.Connection) -> Iterator[str]:
         yield f"its {SEALED} are not those that were written"
 
 
-def _checkpoints_counted(database: sqlite3.Connection) -> int:
-    ((counted,),) = database.execute(f"SELECT {CHECKPOINTS_COUNTED}")
-    return int(counted)
-
-
 def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
     query = f"SELECT total({SUM} IS NOT {call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - our own names
     ((wrong, rows),) = database.execute(query)
@@ -126,19 +112,7 @@ def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...])
 
 
 def _summed(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    named = ((_NAME.match(statement), statement) for statement in tables)
-    return {name[1]: _columns(statement) for name, statement in named if name}
-
-
-@cache
-def _columns(statement: str) -> tuple[str, ...]:
-    return tuple(name for name in _COLUMN.findall(statement) if name != SUM)
-
-
-def _key(statement: str) -> list[str]:
-    """Return the columns of the primary key: those of the final clause, or else `account`."""
-    found = _KEY.search(statement)
-    return found[1].split(", ") if found else ["account"]
+    return {name: columns_of(statement) for name, statement in named(tables)}
 
 
 def call(table: str, columns: Iterable[str], row: str) -> str:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tradebot.adapters.ledger.bodies import owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
-from tradebot.adapters.ledger.sums import ALWAYS_COUNTED, CHECKPOINTS_COUNTED, as_written, combined
+from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
@@ -39,11 +39,8 @@ LATER = f"""SELECT {as_written("fills", TABLES)}, row_sum, body, origin, about F
     WHERE account = ? AND at > ? AND at <= ? ORDER BY at, sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 CHECKPOINT = f"SELECT at, sum, body FROM checkpoints WHERE account = ? AND {as_written('checkpoints', TABLES)}"  # noqa: S608 - as above
-UNCOUNT = f"UPDATE book SET rows = rows - {CHECKPOINTS_COUNTED} WHERE account = ?"  # noqa: S608 - as above
 DROP = "DELETE FROM checkpoints"
 WRITE = "INSERT INTO checkpoints (account, at, fills, sum, body) VALUES (?, ?, ?, ?, ?)"
-COUNT_ALWAYS = f"UPDATE fill_seals SET schema = {ALWAYS_COUNTED} WHERE account = ?"  # noqa: S608 - as above
-COUNTED_ALWAYS = f"SELECT schema >= {ALWAYS_COUNTED} FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 COUNT_LATER = "SELECT count(*) FROM fills INDEXED BY fills_by_time WHERE account = ? AND at > ?"
 NEWEST_KEPT = """SELECT at FROM fills INDEXED BY fills_by_time
     WHERE account = ? ORDER BY at DESC LIMIT 1 OFFSET ?"""
@@ -93,29 +90,20 @@ class FillTotals:
             return self._found().totals
 
     def keep_totals(self) -> None:
-        """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit.
-
-        One that an earlier version wrote is replaced too, because that version took a missing one for damage.
-        """
+        """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
         with self._file.reading():
             kept, (fills, _) = self._checkpoint(), self._sealed()
             ((later,),) = self._file.rows(COUNT_LATER, (kept.at,))
             most = 2 * self.left_out
             fits = later <= most and kept.totals.count + later == fills
-            if fills <= most or (fits and self._file.row(COUNTED_ALWAYS) == (1,)):
+            if fills <= most or fits:
                 return
             ((until,),) = self._file.rows(NEWEST_KEPT, (self.left_out,))
             made = self._until(until)
         with self._file.write():
-            self._write(made)
-
-    def _write(self, made: Checkpoint) -> None:
-        """Replace the checkpoint; from then on, the ledger counts one, so that it may go missing again."""
-        account = self._file.account_number
-        self._file.execute(UNCOUNT, (account,))
-        self._file.execute(DROP, ())
-        self._file.execute(WRITE, (account, made.at, made.totals.count, made.sum, _written(made.totals)))
-        self._file.execute(COUNT_ALWAYS, (account,))
+            values = made.at, made.totals.count, made.sum, _written(made.totals)
+            self._file.execute(DROP, ())
+            self._file.execute(WRITE, (self._file.account_number, *values))
 
     def _found(self) -> Checkpoint:
         """Return what all fills add up to."""

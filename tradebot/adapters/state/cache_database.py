@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain
 from tradebot.adapters.state.row_sums import BadRows
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
@@ -193,13 +194,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return flocked(descriptor, fcntl.LOCK_EX)
     except OSError:
         # Some network drives lock no folders; a file that is created twice there is only moved aside once too often.
         return True
-    return True
 
 
 def _move_aside(path: Path) -> Path | None:

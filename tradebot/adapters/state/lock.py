@@ -11,12 +11,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.flocks import flocked, flocked_within
 from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write
 from tradebot.errors import ExitCode, TradebotError
@@ -97,26 +98,7 @@ def exit_waits(folder: Path) -> bool:
 
 def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
     """Return a descriptor of the locked marker, or None if someone else holds it for `wait_s`."""
-    descriptor = open_plain(folder / MARKER, os.O_RDONLY)
-    deadline = time.monotonic() + wait_s
-    try:
-        while not _flocked(descriptor, kind):
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(POLL_S)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _flocked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return flocked_within(open_plain(folder / MARKER, os.O_RDONLY), kind, wait_s, POLL_S)
 
 
 @contextmanager
@@ -138,12 +120,9 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(folder / name)
+        return None if flocked(descriptor, fcntl.LOCK_SH) else _holder(folder / name)
     finally:
         os.close(descriptor)
-    return None
 
 
 def earlier_holder(folder: Path, wait_s: float) -> str | None:
@@ -187,13 +166,10 @@ def _try(path: Path) -> int | None:
         descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise cannot_write(path.parent, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with suppress(FileNotFoundError):
         # If someone replaced the file between opening and locking, this lock protects nothing.
-        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+        if flocked(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_ino == path.stat().st_ino:
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
     os.close(descriptor)
     return None
 

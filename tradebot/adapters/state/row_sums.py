@@ -9,6 +9,7 @@ name that shows the sound rows only, so no query can read another one. Statement
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
+from functools import cache
 from zlib import crc32
 
 SUM, SOUND = "row_sum", "is_sound"
@@ -21,18 +22,8 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
     """Return the statements that create a database with sums, given those that create it without."""
-    # Where SQLite itself writes a column that is added to a table, so that both ways lead to the same text.
     made = [_LAST_COLUMN.sub(f", {SUM} INTEGER", one, count=1) if _NAME.match(one) else one for one in statements]
     return *made, *_triggers(made)
-
-
-def sums_added(statements: Iterable[str]) -> tuple[str, ...]:
-    """Return the statements that give a database without sums its sums, given those that create it without."""
-    made = list[str]()
-    for table, statement in _tables(statements):
-        summed = _call(table, _columns(statement), "")
-        made += [f"ALTER TABLE {table} ADD COLUMN {SUM} INTEGER", f"UPDATE {table} SET {SUM} = {summed}"]  # noqa: S608 - our own names
-    return *made, *_triggers(statements)
 
 
 class BadRows:
@@ -40,7 +31,7 @@ class BadRows:
 
     def __init__(self, database: sqlite3.Connection, statements: Iterable[str]) -> None:
         self._database = database
-        self._tables = {table: text for table, text in _tables(statements) if SUM in text}
+        self._tables = {table: text for table, text in named(statements) if SUM in text}
         self._found = dict[str, set[tuple[object, ...]]]()
         database.create_function(SUM, 1, crc32, deterministic=True)
         database.create_function(SOUND, -1, self._is_sound)
@@ -48,7 +39,7 @@ class BadRows:
     def hide(self) -> None:
         """Hide the tables of the connection behind views of their sound rows."""
         for table, statement in self._tables.items():
-            names, columns = _key(statement), _columns(statement)
+            names, columns = _row_key(statement), columns_of(statement)
             shown = ", ".join(dict.fromkeys((*names, *columns)))
             sound = f"{SOUND}({SUM}, {_content(table, columns, '')}, '{table}', {', '.join(names)})"
             view = f"CREATE TEMP VIEW {table} AS SELECT {shown} FROM main.{table} WHERE {sound}"  # noqa: S608 - our own names
@@ -69,7 +60,7 @@ class BadRows:
         """Delete the rows that were found so far, inside a transaction; return how many there were."""
         found, self._found = self._found, {}
         for table, keys in found.items():
-            same = " AND ".join(f"{name} IS ?" for name in _key(self._tables[table]))
+            same = " AND ".join(f"{name} IS ?" for name in _row_key(self._tables[table]))
             self._database.executemany(f"DELETE FROM main.{table} WHERE {same}", keys)  # noqa: S608 - our own names
         return sum(map(len, found.values()))
 
@@ -81,26 +72,34 @@ class BadRows:
         return False
 
 
-def _tables(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
+def named(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the tables that statements create, each with its statement."""
     for statement in statements:
         if name := _NAME.match(statement):
             yield name[1], statement
 
 
 def _triggers(statements: Iterable[str]) -> Iterator[str]:
-    for table, statement in _tables(statements):
-        same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
-        write = f"UPDATE {table} SET {SUM} = {_call(table, _columns(statement), 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
+    for table, statement in named(statements):
+        same = " AND ".join(f"{name} = NEW.{name}" for name in _row_key(statement))
+        write = f"UPDATE {table} SET {SUM} = {_call(table, columns_of(statement), 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
         yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write} END"
 
 
-def _columns(statement: str) -> tuple[str, ...]:
+@cache
+def columns_of(statement: str) -> tuple[str, ...]:
+    """Return the columns of a table except its sum."""
     return tuple(name for name in _COLUMN.findall(statement) if name != SUM)
 
 
-def _key(statement: str) -> list[str]:
+def key_of(statement: str) -> list[str]:
+    """Return the columns in the final PRIMARY KEY clause of a table; empty if it has none."""
     found = _KEY.search(statement)
-    return found[1].split(", ") if found else ["rowid"]
+    return found[1].split(", ") if found else []
+
+
+def _row_key(statement: str) -> list[str]:
+    return key_of(statement) or ["rowid"]
 
 
 def _call(table: str, columns: Iterable[str], row: str) -> str:

@@ -11,7 +11,6 @@ being sent; it only counts while the lock is held. `halt` imports this module, s
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.flocks import flocked_within
 from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.adapters.state.state_folder import SENDING, cannot_write
 from tradebot.errors import ExitCode, TradebotError
@@ -82,26 +82,8 @@ def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
 
 def _lock_folder(folder: Path, kind: int, wait_s: float) -> int | None:
     """Return a descriptor of the locked folder, or None if another process holds the lock for `wait_s`."""
-    deadline = time.monotonic() + wait_s
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        while not _locked(descriptor, kind):
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(POLL_S)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _locked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return flocked_within(descriptor, kind, wait_s, POLL_S)
 
 
 def _write_note(folder: Path, intent: "Intent") -> None:
