@@ -102,18 +102,8 @@ def second() -> list[Change]:
 
 @pytest.mark.campaign
 def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
-    ran(
-        copy,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:schemathesis",
-        f"--basetemp={copy / 'kept'}",
-        *HOLDING,
-    )
+    flags = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", f"--basetemp={copy / 'kept'}")
+    ran(copy, "-m", "pytest", *flags, *HOLDING)
     limits, reasons = ((copy / "docs" / "internals" / name).read_text() for name in ("LIMITS.md", "REASONS.md"))
     for name in ("after_open", "well_open"):
         assert f"| Refuse entries in the first minutes of a session | limits.min_{name}_s | `{name}` |" in limits

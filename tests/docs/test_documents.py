@@ -70,6 +70,7 @@ def there(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return demo
 
 
+@pytest.mark.campaign
 def test_the_commands_of_the_guides_run(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", README + OFFLINE, flags=re.MULTILINE)
     assert len(commands) >= 12

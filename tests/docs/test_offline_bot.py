@@ -18,6 +18,9 @@ PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
 PRINTED = "http://127.0.0.1:8787"
 
 
+pytestmark = pytest.mark.campaign
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with served(tmp_path_factory.mktemp("lab"), "--symbols", "AAPL,MSFT") as lab:

@@ -43,6 +43,8 @@ RUN = re.compile(rb"[A-Za-z0-9+/_=-]{20,}")
 NOT_OURS = 99
 LONGEST_S = 30
 """How long a fork may live before it counts as hanging."""
+FEW_PASSES = "timetable: {score: at open+30m, trade-once: at open+30m}\n"
+"""A backtest starts the plug-in anew in each pass that asks it, because it fails each time."""
 PLUGIN = """
 import os, pathlib
 from tradebot.ports import Needs
@@ -193,7 +195,7 @@ def lived(place: Path) -> Iterator[Life]:
             real_folder(sandbox, life.folder)
             tail = json.loads((life.folder / "state.id").read_text())["account_number"][-4:]
             plugged = f"strategies: {{canary: {{keys: {place / ENV_FILE}}}, "
-            (life.folder / "tradebot.yaml").write_text(SETTINGS.replace("strategies: {", plugged))
+            (life.folder / "tradebot.yaml").write_text(SETTINGS.replace("strategies: {", plugged) + FEW_PASSES)
             accept(life.folder)
             stack.enter_context(environment(dict(spoken(tail))))
             stack.enter_context(life.bent())

@@ -11,13 +11,13 @@ import pytest
 
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
-from tests.tiers import drawn, sized
+from tests.tiers import drawn, in_campaigns, sized
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROLLED = 3
 """The seed with which what is broken on purpose is played too; some of it is hard to see with others."""
 SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 2)]
-BOTS = sized(3, 12)
+BOTS = sized(1, 12)
 """One bot is about seventy kills; the stores alone see many times as many."""
 STOPPED = sized(24, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
@@ -28,10 +28,8 @@ CAUGHT = {
     "kills": (
         "retry-on-post",
         "gate-after-the-post",
-        "unknown-is-rejected",
         "reconcile-that-flattens",
-        "believe-the-orders",
-        "believe-the-positions",
+        *sized((), ("unknown-is-rejected", "believe-the-orders", "believe-the-positions")),
     ),
     "prices": ("cancel-and-send-anew",),
 }
@@ -68,7 +66,7 @@ def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_
     record_property("bots stopped in the middle of a pass", found["stops"]["hits"])
     assert found["kills"]["hits"] >= 50 * BOTS
     missed = {point for point in every_point() if point.startswith(ROAD)} - set(found["kills"]["hit"])
-    assert missed == set()
+    assert not missed or not in_campaigns()
     if seed == CONTROLLED:
         assert any("had no exit" in problem for problem in found["prices"]["problems"])
         # Each has opened, left, and asked for another price.

@@ -15,14 +15,13 @@ from tests.faults import judge, pairs, verdicts
 from tests.faults.lies import LIES
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
-from tests.tiers import drawn, sized
+from tests.tiers import drawn, in_campaigns, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT = sized(1, 13) * ROUND
+COUNT = sized(50, 13 * ROUND)
+"""A campaign plays whole rounds, in which each trouble comes."""
 FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT), 2)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
-SELDOM = sized({"positions denied", "EROFS"}, set[str]())
-"""Troubles that not every round meets, or that no pass of a single round survives."""
 NOT_SURVIVED = {KILL, "no equity"}
 """Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
 CAUGHT = {
@@ -76,10 +75,11 @@ def test_no_schedule_breaks_a_promise_each_trouble_is_met_and_survived_and_each_
     record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))
     told = sum(count for name, _, count in found["pairs"] if name in LIES)
     record_property("lying reads that befell a pass in a schedule", told)
-    ends = ends_of(found)
-    assert set(EVERY) - set(ends) <= SELDOM, "never met"
-    assert {name for name in set(ends) - NOT_SURVIVED - SELDOM if not ends[name] & WENT_ON} == set()
-    assert {name for name in {*READ_AGAIN, *AT_THE_DISK} & set(ends) if not ends[name] & GAVE_UP} == set()
+    if in_campaigns():
+        ends = ends_of(found)
+        assert set(EVERY) - set(ends) == set(), "never met"
+        assert {name for name in set(ends) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
+        assert {name for name in {*READ_AGAIN, *AT_THE_DISK} & set(ends) if not ends[name] & GAVE_UP} == set()
     assert {name for name, problems in found["caught"].items() if problems} == set(broken)
     problems = [problem for some in found["caught"].values() for problem in some]
     assert [problem for problem in problems if not problem.endswith("--count 1 --tell]")] == []

@@ -11,6 +11,7 @@ import pytest
 
 from tests.accepting import accept
 from tests.bot import Bot, log, made
+from tests.tiers import sized
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import CycleRecord, Job
@@ -21,7 +22,7 @@ timetable:
    fetch-flow: every 1h from open+2m until close, score: at open+2m, evaluate-exits: every 15m from open+2m until close,
    trade-once: every 1h from open+2m until close-15m, reconcile: every 1h from open+1m until close}
 """
-PROCESSES = 20
+PROCESSES = sized(3, 20)
 """How many of the one-shots are processes of their own."""
 FLAGS = ("--symbols", "AAPL,MSFT", "--start", "2026-11-25", "--sessions", "1")
 
@@ -39,6 +40,7 @@ def twins(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         yield Bot(served, capsys), Bot(shots, capsys)
 
 
+@pytest.mark.sampled
 def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_logs(twins: tuple[Bot, Bot]) -> None:
     served, shots = twins
     process = served.process("serve", "--speed", "1000000", "--json")
