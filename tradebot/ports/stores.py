@@ -252,7 +252,7 @@ class Facts(Protocol):
         """Store one reply's facts and counts; return how many facts were new."""
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known about each symbol at `now`."""
+        """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""

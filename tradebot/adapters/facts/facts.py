@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
-from tradebot.adapters.facts.history import KnownScores
-from tradebot.adapters.facts.known_facts import KnownFacts, answered
+from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
+from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.faults.failpoint import around
@@ -36,17 +36,10 @@ from tradebot.model.record import (
 )
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
-from tradebot.signals.sectors import SOURCE_SECTORS
 
 if TYPE_CHECKING:
     from tradebot.ports.stores import Events
 
-SAME_PASS = timedelta(days=1)
-"""How long after its first record a pass may be recorded again."""
-RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
-NO_SYMBOL = ""
-MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
-"""What facts belong to that are about no symbol: the whole market, or a sector."""
 ALL = -1
 
 
@@ -83,7 +76,6 @@ class SqliteFacts:
         self._database.close()
 
     def store(self, intake: Intake) -> int:
-        """Store one answer's facts and counts; return how many facts were new or changed."""
         with self._write():
             reply = self._database.execute(
                 "INSERT INTO main.intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
@@ -108,37 +100,26 @@ class SqliteFacts:
         return len(rows)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
         known = self._known_of(symbols, session, now)
         with self._guard(*UNFIT):
             answers = self._last_alert_answers(symbols, now)
         return {symbol: answered(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
         with self._guard(*UNFIT):
             answers = self._last_alert_answers(symbols, now)
         return {symbol: answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        """Return what was known about the whole market at `now`, by kind."""
-        known = self._known_of(MARKET_WIDE, session, now)
-        found = dict(known[NO_SYMBOL].known)
-        for sector in SOURCE_SECTORS.values():
-            for kind, value in known[sector].known.items():
-                by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
-                by_sector[sector] = value
-        return found
+        return market_of(self._known_of(MARKET_WIDE, session, now))
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
-        """Return when an endpoint was last fetched successfully."""
         ((at,),) = self._rows(
             "SELECT max(at) FROM intakes WHERE endpoint = ? AND symbol = ?", (endpoint, symbol or NO_SYMBOL)
         )
         return parse_time(at) if at else None
 
     def record(self, cycle: CycleRecord) -> None:
-        """Store one pass of a job with all its candidates and decisions, replacing any pass with the same id."""
         head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
         with self._write():
             self._database.execute(
@@ -157,7 +138,6 @@ class SqliteFacts:
             )
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Return True if the last record of this pass says it didn't get to its end, or if there is no record."""
         found = self._rows(
             "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1",
@@ -168,7 +148,6 @@ class SqliteFacts:
         return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        """Return passes, oldest first: those since a time, or the last few as recorded, whatever their clocks said."""
         heads = self._rows(history.LATELY, (job, last)) if last is not None and since is None else []
         if not heads or len(heads) < (last or 0):
             span = (job, time_text(since) if since else None, ALL if last is None else last)
@@ -206,7 +185,6 @@ class SqliteFacts:
             return max(history.times(self._database, history.LAST_TIMES, Job), default=None)
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
         with self._guard(*UNFIT):
             return history.passes(self._database, history.PASSES, since)
 
@@ -241,7 +219,6 @@ class SqliteFacts:
             )
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
-        """Return the counts of answers fetched since a time, without their facts."""
         found = self._rows(
             "SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected FROM intakes"
             " WHERE at >= ? ORDER BY at, sequence",
@@ -253,7 +230,6 @@ class SqliteFacts:
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot."""
         symbols = {symbol for _, symbol in held}
         if self._scores is None or not self._scores.symbols >= symbols:
             self._scores = KnownScores(symbols)
@@ -262,7 +238,6 @@ class SqliteFacts:
         return self._scores.of(set(held))
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        """Return the prices, by symbol, of the last pass of exits within a span of time that saw any."""
         with self._guard(*UNFIT):
             return history.marks(self._database, since, until)
 
@@ -272,12 +247,10 @@ class SqliteFacts:
             return history.session_ends(self._database, since, until)
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
-        """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
         with self._guard(*UNFIT):
             return history.stored(self._database, kind, spans, now)
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
         with self._guard(*UNFIT):
             return checked.suspicious(self._database, since, now)
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
@@ -19,6 +19,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd
 from tradebot.signals.kinds import kind_of
 
+SAME_PASS = timedelta(days=1)
+"""How long after its first record a pass may be recorded again."""
+RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 MOST_SLOTS = 120
 """How many slots are looked at for scores: a session and a half of them, if there is one every five minutes."""
 SLOTS = """SELECT max(sequence), at FROM cycles
@@ -156,7 +159,7 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     heads = database.execute(HEADS, (asked,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
     return [
-        _session_end(date.fromisoformat(day), passes[seen], passes.get(marked))
+        session_end(date.fromisoformat(day), passes[seen], passes.get(marked))
         for day, seen, marked in days
         if seen in passes
     ]
@@ -177,7 +180,8 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     )
 
 
-def _session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+def session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+    """Return the account as two passes of a session saw it: the last that read its equity, and the last with prices."""
     return SessionEnd(
         session=session,
         equity=seen.equity,

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,11 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kinds
 from tradebot.signals.known import SessionFacts
+from tradebot.signals.sectors import SOURCE_SECTORS
 
+NO_SYMBOL = ""
+MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
+"""What facts belong to that are about no symbol: the whole market, or a sector."""
 # All facts of one answer became known at the same time and are read one after the other, so each is parsed only once.
 _known_at = lru_cache(maxsize=16)(parse_time)
 
@@ -66,3 +70,13 @@ def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
         foreign=foreign,
         rejected=rejected,
     )
+
+
+def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
+    """Return what is known about the whole market, by kind; of a kind about sectors, by sector."""
+    found = dict(known[NO_SYMBOL].known)
+    for sector in SOURCE_SECTORS.values():
+        for kind, value in known[sector].known.items():
+            by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
+            by_sector[sector] = value
+    return found

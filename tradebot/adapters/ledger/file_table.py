@@ -25,7 +25,6 @@ class FileTable(Generic[Row]):
         self._named = " AND ".join(("account = ?", *(f"{column} = ?" for column in kind.key)))
 
     def add(self, row: Row) -> bool:
-        """Append a row; return False and change nothing if there is one with its key."""
         kind = self._kind
         key = dict(zip(kind.key, map(stored, kind.key_of(row)), strict=True))
         values = {**key, **kind.fixed(row), **kind.changing(row)}
@@ -39,7 +38,6 @@ class FileTable(Generic[Row]):
         return bool(self._file.execute(statement, (self._file.account_number, *values.values())))
 
     def put(self, row: Row) -> None:
-        """Write a row, in the place of the one with its key if there is one."""
         values, key = self._kind.changing(row), map(stored, self._kind.key_of(row))
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         # A row that stays as it is isn't written again.
@@ -52,11 +50,9 @@ class FileTable(Generic[Row]):
             self.add(row)
 
     def drop(self, *key: Any) -> None:
-        """Delete the row with this key, if there is one."""
         self._file.delete(self._kind.name, "".join(f" AND {column} = ?" for column in self._kind.key), key)
 
     def get(self, *key: Any) -> Row | None:
-        """Return the row with this key."""
         found = self._file.rows(
             f"SELECT {self._kind.columns} FROM {self._kind.name} WHERE {self._named}",  # noqa: S608 - our own names
             tuple(map(stored, key)),
@@ -65,7 +61,6 @@ class FileTable(Generic[Row]):
         return row
 
     def known(self, keys: Collection[str]) -> frozenset[str]:
-        """Return which of these are keys of rows; the key must be a single column."""
         (column,) = self._kind.key
         query = (
             f"SELECT {column} FROM {self._kind.name} WHERE account = ?"  # noqa: S608 - our own names
@@ -74,27 +69,22 @@ class FileTable(Generic[Row]):
         return frozenset(name for (name,) in self._file.rows(query, (json_text(list(keys)),)))
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
-        """Return the rows with one of these values."""
         by = self._kind.indexes[index]
         if by.condition:
             return self._found(index, by.condition, ())
         return self._found(index, f"{by.column} {IN_LIST}", (_list(values),))
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
-        """Return the rows with values from `first` through `last` (None: through the greatest)."""
         until = GREATEST if last is None else stored(last)
         return self._found(index, f"{self._kind.indexes[index].column} BETWEEN ? AND ?", (stored(first), until))
 
     def after(self, number: int) -> dict[int, Row]:
-        """Return the rows with higher numbers."""
         return self._found("", "sequence > ?", (number,))
 
     def numbered(self, number: int) -> Row | None:
-        """Return the row with a number."""
         return self._found("", "sequence = ?", (number,)).get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that suits, or the one with the greatest value up to `until`."""
         by = self._kind.indexes[index].column if index else "sequence"
         where, values = (f"{by} <= ?", (stored(until),)) if index else ("TRUE", ())
         rows = self._file.streamed(self._select(index, where, f"{by} DESC"), values)

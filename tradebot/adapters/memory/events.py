@@ -13,6 +13,5 @@ class MemoryEvents:
         self._besides = frozenset((kind.subsystem, kind.event_type) for kind in besides)
 
     def emit(self, event: SystemEvent) -> None:
-        """Append one event."""
         if (event.subsystem, event.event_type) not in self._besides:
             self.emitted.append(event)

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.model.contract import CheckedReply
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
@@ -14,9 +15,7 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.known import SessionFacts
-from tradebot.signals.sectors import SOURCE_SECTORS
 
-NO_SYMBOL = ""
 Asked = tuple[str, str | None]
 """What a reply is about: a kind, and a symbol unless the kind is about the whole market."""
 
@@ -46,7 +45,6 @@ class FlowFacts:
         self._of_session = SessionFacts(date.min)
 
     def store(self, intake: Intake) -> int:
-        """Store one reply's facts and counts; return how many facts were new."""
         counts = _without_facts(intake)
         _put(self._intakes, counts)
         _put(self._of[intake.endpoint, intake.symbol], counts)
@@ -60,27 +58,15 @@ class FlowFacts:
         return len(new)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known about each symbol at `now`."""
         return {symbol: self._answered(self._known_of(symbol, session, now), now) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
         return {symbol: self._answered(SymbolFacts(symbol), now) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
-        found = dict(self._known_of(NO_SYMBOL, session, now).known)
-        for sector in SOURCE_SECTORS.values():
-            for kind, value in self._known_of(sector, session, now).known.items():
-                by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
-                by_sector[sector] = value
-        return found
+        return market_of({owner: self._known_of(owner, session, now) for owner in MARKET_WIDE})
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found.
-
-        If no reply in the span has a finding, none is returned.
-        """
         place = bisect_right(self._with_findings, now)
         if not place or self._with_findings[place - 1] < since:
             return ()
@@ -95,12 +81,10 @@ class FlowFacts:
         )
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
-        """Return when an endpoint last answered, or None if it never did."""
         replies = self._of.get((endpoint, symbol))
         return replies[-1].at if replies else None
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
-        """Return facts of a kind by symbol, each for a span of days (both included), as they were known at `now`."""
         found = {}
         for symbol, (first, last) in spans.items():
             days = self._rows.get((kind, symbol), {})
@@ -111,7 +95,6 @@ class FlowFacts:
         return found
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
-        """Return the counts of the replies fetched since a time, without their facts."""
         return tuple(self._intakes[bisect_left(self._intakes, since, key=_at) :])
 
     def _until(self, now: datetime) -> int:

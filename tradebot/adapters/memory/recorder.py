@@ -7,11 +7,12 @@ for the report.
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, session_end
 from tradebot.adapters.memory.scores import KnownScores
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd
@@ -19,9 +20,6 @@ from tradebot.model.values import replace
 
 T = TypeVar("T")
 SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})
-RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
-SAME_PASS = timedelta(days=1)
-"""How far from its record the others of a pass's session lie at most."""
 KEPT_SESSIONS = 3
 """How many sessions' passes are kept to be read back, if not all are."""
 KEPT_SLOTS = 3
@@ -85,7 +83,6 @@ class Recorder:
         self._recent: list[date] = []
 
     def record(self, cycle: CycleRecord) -> None:
-        """Keep one pass of a job, replacing any record with the same id."""
         self._forget_same(cycle)
         head = replace(cycle, candidates=()) if cycle.candidates else cycle
         one = _Pass(cycle, head)
@@ -104,30 +101,25 @@ class Recorder:
             self._begin(cycle)
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Return True if the stored record of this pass says it was cut short, or if there is no record."""
         known = self._known.get((cycle.job, cycle.id))
         end = known.cycle.job_decision if known else None
         return known is None or (end is not None and end.reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        """Return recorded passes of a job, oldest first: those since a time, or the `last` few."""
         found = self._jobs.get(job, [])
         first = bisect_left(found, since, key=_at) if since else 0
         first = first if last is None else max(first, len(found) - last)
         return tuple(one.cycle for one in found[first:])
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
         return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot."""
         return self._scores.of(held, since, now)
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""
         place = bisect_right(self._marked, until, key=_time)
         last = self._marked[place - 1] if place else None
         return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
@@ -135,7 +127,7 @@ class Recorder:
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
         """Return the account as each session's passes saw it last, between two sessions, both included."""
         found = ((day, *end) for day, end in sorted(self._ends.items()) if since <= day <= until)
-        return tuple(_session_end(day, seen, marked) for day, seen, marked in found if seen)
+        return tuple(session_end(day, seen, marked) for day, seen, marked in found if seen)
 
     def ended_for(self) -> Mapping[date, Mapping[Reason | None, int]]:
         """Return by session how many entry candidates ended for each reason; None counts those that were sent."""
@@ -240,13 +232,3 @@ def _remove(found: list[T], one: T, time: Callable[[T], datetime]) -> None:
     """Remove one object, not an equal one, from a list that is sorted by time."""
     first = bisect_left(found, time(one), key=time)
     del found[next(place for place in range(first, len(found)) if found[place] is one)]
-
-
-def _session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
-    return SessionEnd(
-        session=session,
-        equity=seen.equity,
-        equity_at=seen.at,
-        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
-        marked_at=marked.at if marked else None,
-    )

@@ -5,10 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from tradebot.adapters.facts.history import MOST_SLOTS
 from tradebot.model.record import CycleRecord, Scored
 
-MOST_SLOTS = 120
-"""How many slots are looked at: a session and a half of them, if there is one every five minutes."""
 KEPT = timedelta(days=10)
 """For how long scores are kept: longer than any pass looks back."""
 

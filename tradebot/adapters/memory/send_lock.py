@@ -14,7 +14,6 @@ class MemorySendLock:
 
     @contextmanager
     def hold(self, intent: Intent) -> Iterator[None]:
-        """Hold the lock while one order is promised and sent."""
         assert not self.held, "one order at a time"
         self.held = True
         try:

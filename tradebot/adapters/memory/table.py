@@ -25,7 +25,6 @@ class MemoryTable(Generic[Row]):
         """The number of the row that was added last."""
 
     def add(self, row: Row) -> bool:
-        """Append a row; return False and change nothing if there is one with its key."""
         key = self._key_of(row)
         if key in self._numbers:
             return False
@@ -52,7 +51,6 @@ class MemoryTable(Generic[Row]):
             self._put(number, self._key_of(row), row)
 
     def put(self, row: Row) -> None:
-        """Write a row, in the place of the one with its key if there is one."""
         number = self._numbers.get(self._key_of(row))
         if number is None:
             self.add(row)
@@ -62,7 +60,6 @@ class MemoryTable(Generic[Row]):
             index.change(number, before, row)
 
     def drop(self, *key: Any) -> None:
-        """Delete the row with this key, if there is one."""
         number = self._numbers.pop(key, None)
         if number is not None:
             row = self._rows.pop(number)
@@ -70,36 +67,29 @@ class MemoryTable(Generic[Row]):
                 index.remove(number, row)
 
     def get(self, *key: Any) -> Row | None:
-        """Return the row with this key."""
         number = self._numbers.get(key)
         return None if number is None else self._rows[number]
 
     def known(self, keys: Collection[str]) -> frozenset[str]:
-        """Return which of these are keys of rows; the key must be a single column."""
         return frozenset([key for key in keys if (key,) in self._numbers])
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
-        """Return the rows with one of these values."""
         found, rows = self._indexes[index], self._rows
         return {number: rows[number] for value in values for number in found.numbers(value)}
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
-        """Return the rows with values from `first` through `last` (None: through the greatest)."""
         rows = self._rows
         return {number: rows[number] for number in self._sorted(index).span(first, last)}
 
     def after(self, number: int) -> dict[int, Row]:
-        """Return the rows with higher numbers."""
         if number == self.newest:
             return {}
         return {one: self._rows[one] for one in range(number + 1, self.newest + 1) if one in self._rows}
 
     def numbered(self, number: int) -> Row | None:
-        """Return the row with a number."""
         return self._rows.get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that suits, or the one with the greatest value up to `until`."""
         numbers = self._sorted(index).backward(until) if index else reversed(self._rows)
         return next((row for number in numbers if suits(row := self._rows[number])), None)
 
