@@ -5,7 +5,7 @@ A pass looks first (`desk.look`), so each of these gets the desk that it acts on
 
 from collections.abc import Callable, Mapping
 
-from tradebot.desk.concluding import conclude, refuse
+from tradebot.desk.concluding import conclude, conclude_exits, refuse
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, sells_first
 from tradebot.desk.snapshot import take
@@ -62,7 +62,7 @@ def evaluate_exits(
     exits = close_by_rules(world, call, desk, watched)
     changes = end_or_reprice(world, call, desk, symbols_to_close(exits), ended)
     stops = protect(world, call, desk, kept_of(watched, exits))
-    return conclude(world, call, desk, (*exits, *ended.values(), *changes, *stops))
+    return conclude_exits(world, call, desk, (*exits, *ended.values(), *changes, *stops))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -81,7 +81,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     cancels = tuple(taken_back(world, desk, record, (order,), desk.orders) for order, record in asked)
     at_work = keep_exits(world, call, desk, named)
     closes = close_by_hand(world, call, at_work, [position for position in desk.positions if named(position.symbol)])
-    return conclude(world, call, desk, (*cancels, *at_work.records, *closes))
+    return conclude_exits(world, call, desk, (*cancels, *at_work.records, *closes))
 
 
 def _as_if_canceled(desk: Desk, named: Callable[[str], bool]) -> Desk:

@@ -34,6 +34,7 @@ from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
+from tradebot.model.record import EXITING
 from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
 from tradebot.model.values import replace
@@ -45,7 +46,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection
 from tradebot.reconciliation import reconcile as reconcile_story
-from tradebot.reconciliation.gaps import EXITING, gaps
+from tradebot.reconciliation.gaps import gaps
 from tradebot.reconciliation.orders_behind_fills import OrdersBehindFills
 
 

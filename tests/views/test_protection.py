@@ -16,9 +16,8 @@ from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Lot, Position
-from tradebot.model.record import Gap
+from tradebot.model.record import EXITING, Gap
 from tradebot.model.values import replace
-from tradebot.reconciliation.gaps import EXITING
 from tradebot.views.holdings import Holding, holdings
 from tradebot.views.protection import Protection, Uncovered, protection_of
 

@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.notable import tell
+from tradebot.desk.notable import gap_began, tell
 from tradebot.exits.held import exit_price
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
+from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.slot import Waiting
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, began, gaps
+from tradebot.reconciliation.gaps import gaps
 from tradebot.reconciliation.read_books import read_books
 
 LOOKED_BACK = 3
@@ -38,12 +38,20 @@ def conclude(
     refused_strategies: tuple[StrategyRefusal, ...] = (),
     waiting: tuple[Waiting, ...] = (),
 ) -> CycleRecord:
-    """Tell what a person should hear about the pass, then record it."""
+    """Tell what a person should hear about a pass of entries, then record it with the gaps that it opened."""
     cycle = replace(
         _cycle(world, call, desk), candidates=records, refused_strategies=refused_strategies, waiting=waiting
     )
     tell(world, desk, cycle)
-    return world.record(with_gaps(world, desk, cycle))
+    opened = () if world.dry_run else tuple(_opened(desk, cycle).values())
+    return world.record(replace(cycle, gaps=opened) if opened else cycle)
+
+
+def conclude_exits(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
+    """Tell what a person should hear about a pass of exits, then record it with the gaps that it leaves."""
+    cycle = replace(_cycle(world, call, desk), candidates=records)
+    tell(world, desk, cycle)
+    return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))
 
 
 def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
@@ -67,14 +75,8 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
-    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended.
-
-    A pass of entries is left as it is, but for the gaps that it has opened and told itself.
-    """
-    opened = _opened(desk, cycle)
-    if world.dry_run or cycle.job is not Job.EVALUATE_EXITS:
-        return replace(cycle, gaps=tuple(opened.values())) if opened and not world.dry_run else cycle
-    known, met = _before(world, desk, cycle), _found(world, desk.books, desk.resting)
+    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
+    opened, known, met = _opened(desk, cycle), _before(world, desk, cycle), _found(world, desk.books, desk.resting)
     books, left = desk.books, met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now)
@@ -84,7 +86,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, desk.now)]
     for gap in (*passing, *(gap for whose, gap in left.items() if whose not in on)):
-        world.events.emit(began(gap, desk.now))
+        world.events.emit(gap_began(gap, desk.now))
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
     for gap in (*passing, *(gap for whose, gap in told.items() if whose not in on)):
         world.events.emit(_ended(gap, books, at))

@@ -18,7 +18,7 @@ from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger, Orders
 from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
@@ -251,3 +251,9 @@ def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, s
     score = "" if candidate.score is None else f"{candidate.score:.3f}"
     told = {"strategy": candidate.strategy, "cause": cause, "order": order or "", "score": score}
     return {name: text for name, text in told.items() if text}
+
+
+def gap_began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:
+    """Return the event that tells that a gap began; `cause` is why an exit had to take the stop's place."""
+    details = {"strategy": gap.strategy, "why": gap.why, "shares": f"{gap.shares:f}", "since": gap.since.isoformat()}
+    return EventKind.PROTECTION_GAP.at(now, {**details, **({"cause": cause} if cause else {})}, gap.symbol)

@@ -1,20 +1,131 @@
-"""Ask every gate about an entry: those that are always asked, and those of limits that are set.
+"""Ask every gate about an entry: those that are always asked, and those of limits that may be off, if they are set.
 
 Gates follow from what a strategy needs: those of flow are asked only of strategies that read flow, and a target needs
 no score.
+
+A limit on a book is asked of the book as the entry would leave it, by the predicate that monitors the book as it is.
+
+No new entry can clear one of these limits by itself: time, a closed position or a person does. Concentration is the
+Herfindahl index of shares of equity, with cash as the rest; shares of what is held would refuse the first position of
+an empty book.
 """
 
+from collections.abc import Iterator
+from decimal import Decimal
 from operator import attrgetter
 
-from tradebot.gates import entry, options
-from tradebot.model.decision import Decision
+from tradebot.gates import book as limits_of
+from tradebot.gates import entry
+from tradebot.gates.entry import Ask
+from tradebot.gates.own import own
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Book, Entered
+from tradebot.model.limits import Limits
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 _PLACE = attrgetter("gate.place")
 
 
-def decide(ask: entry.Ask) -> tuple[Decision, ...]:
+def decide(ask: Ask) -> tuple[Decision, ...]:
     """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
-    answers = [*ask.candidate.decisions, *entry.decisions(ask), *options.decisions(ask)]
+    answers = [*ask.candidate.decisions, *entry.decisions(ask), *_optional(ask)]
     answers.sort(key=_PLACE)
     return tuple(answers)
+
+
+def _optional(ask: Ask) -> Iterator[Decision]:
+    """Yield the decision of each limit that is set, for the account and for the candidate's strategy."""
+    account, symbol, now = ask.account.limits, ask.candidate.symbol, ask.desk.now
+    own_book, own_limits = ask.strategy.book, ask.limits
+    answers = (
+        *_on_book(ask, ask.book, account),
+        *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
+        _risk(ask),
+        _own_daily_loss(ask),
+        limits_of.max_drawdown(ask.book, account),
+        limits_of.equity_floor(ask.book, account) or limits_of.equity_floor_halt(ask.book, ask.account.halts),
+        limits_of.loss_streak(ask.book, account, now),
+        (streak := limits_of.loss_streak(own_book, own_limits, now)) and own(streak),
+        _loss_cooldown(ask),
+        limits_of.wash_sale(ask.book, account, symbol, now),
+    )
+    yield from (decision for decision in answers if decision)
+
+
+def _on_book(ask: Ask, book: Book, limits: Limits) -> Iterator[Decision | None]:
+    """Yield the decisions about a book with the entry in it."""
+    whole = (
+        (limits.max_net_fraction, Gate.NET_NOTIONAL, limits_of.net_notional),
+        (limits.max_beta_fraction, Gate.BETA_NOTIONAL, limits_of.beta_notional),
+        (limits.max_concentration, Gate.CONCENTRATION, limits_of.concentration),
+    )
+    # Most bots set none of these, and a book takes a while to copy.
+    if all(limit is None for limit in (limits.max_theme_fraction, *(row[0] for row in whole))):
+        return
+    after = _after(ask, book)
+    yield _theme(ask, after, limits)
+    for limit, gate, predicate in whole:
+        if limit is not None:
+            yield predicate(after, limits) if after else _unpriced(gate, limit)
+
+
+def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
+    limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
+    if limit is None:
+        return None
+    if symbol not in ask.book.themes:
+        return Decision(Gate.THEME_NOTIONAL, Verdict.UNKNOWN, Reason.THEME_UNKNOWN, None, limit)
+    if after is None:
+        return _unpriced(Gate.THEME_NOTIONAL, limit)
+    return limits_of.theme_notional(after, limits, limits_of.theme_of(after, symbol))
+
+
+def _after(ask: Ask, book: Book) -> Book | None:
+    """Return the book with the entry in it, at its worst; None if it has no price."""
+    if ask.size is None:
+        return None
+    candidate = ask.candidate
+    entered = Entered(candidate.strategy, candidate.symbol, candidate.side, ask.desk.now)
+    return book.with_entry(entered, ask.size.notional_usd, ask.sector or "")
+
+
+def _risk(ask: Ask) -> Decision | None:
+    """Compare what the entry would lose at its stop with its limit, as a share of the strategy's equity."""
+    limit = ask.limits.max_risk_fraction
+    if limit is None:
+        return None
+    if ask.size is None:
+        return _unpriced(Gate.RISK, limit)
+    if ask.size.risk_usd is None:
+        return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
+    return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
+
+
+def _own_daily_loss(ask: Ask) -> Decision | None:
+    """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
+    limit, gate = ask.limits.max_daily_loss_fraction, Gate.OWN_DAILY_LOSS
+    if limit >= ask.account.limits.max_daily_loss_fraction:
+        return None
+    result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
+    if result is None:
+        return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+    # The highest equity is the account's, so it says nothing about what the strategy's day began with.
+    lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
+    found = limits_of.daily_loss(lost, ask.limits)
+    reason = Reason.OWN_DAILY_LOSS_REACHED if found.reason is Reason.DAILY_LOSS_REACHED else found.reason
+    return replace(found, gate=gate, reason=reason)
+
+
+def _loss_cooldown(ask: Ask) -> Decision | None:
+    """Refuse a symbol for a while after any strategy's loss in it, and after its own for as long as that wants."""
+    symbol, now = ask.candidate.symbol, ask.desk.now
+    any_loss = limits_of.loss_cooldown(ask.book, ask.account.limits, symbol, now)
+    if any_loss and not any_loss.passed:
+        return any_loss
+    return limits_of.loss_cooldown(ask.strategy.book, ask.limits, symbol, now)
+
+
+def _unpriced(gate: Gate, limit: Decimal) -> Decision:
+    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)

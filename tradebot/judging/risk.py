@@ -7,8 +7,9 @@ from decimal import Decimal
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import evaluate, is_blind
-from tradebot.gates import outcomes, rates
+from tradebot.gates import book as limits_of
 from tradebot.gates import own as own_limits
+from tradebot.gates import rates
 from tradebot.gates.book import monitors
 from tradebot.judging.books import nothing, silent
 from tradebot.judging.judgment import Judgment, State
@@ -148,7 +149,7 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules = evidence.rules
     on_book, on_entries = monitors(broker.book, rules.limits, rules.halts), rates.monitors(broker.book, rules.limits)
-    on_losses = outcomes.monitors(broker.book, rules.limits, evidence.moment.now)
+    on_losses = limits_of.loss_monitors(broker.book, rules.limits, evidence.moment.now)
     for subject, decision in (*on_book, *on_entries, *on_losses, *_of_strategies(broker.book, rules, evidence)):
         answers[decision.gate].append((subject, decision))
     # Rate limits have an answer only once something was entered, so they come after the fixed ones.

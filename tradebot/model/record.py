@@ -143,6 +143,10 @@ class SessionEnd(Struct, frozen=True):
     marked_at: datetime | None
 
 
+EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
+"""Why no stop rests: an exit has taken its place, the venue refused it, or it was never sent. Else a stop's state."""
+
+
 class Gap(Struct, frozen=True):
     """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
 

@@ -7,6 +7,7 @@ another strategy only if the two would trade with each other.
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
+from tradebot.desk.notable import gap_began
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import compose
 from tradebot.gates.common import (
@@ -27,7 +28,7 @@ from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, 
 from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, Gap
+from tradebot.model.record import EXITING, CandidateRecord, Gap
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, EXITS, exit_is_refused, exit_through, release
@@ -43,7 +44,6 @@ from tradebot.orders.sending import (
     wanted_key,
 )
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.gaps import EXITING, began
 
 Records = tuple[CandidateRecord, ...]
 
@@ -269,7 +269,7 @@ def _close_in_its_place(
     yield released.record
     if released.record.terminal is None and pair.can_trigger:
         gap = Gap(candidate.strategy, candidate.symbol, pair.quantity, desk.now, EXITING)
-        world.events.emit(began(gap, desk.now, cause))
+        world.events.emit(gap_began(gap, desk.now, cause))
     if released.left is None:
         yield _waits(candidate, decisions)
     if not released.left:

@@ -13,18 +13,14 @@ from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, levels
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import can_trigger
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
-from tradebot.model.record import Gap
+from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Gap
 from tradebot.model.resting import Resting, Whose
-
-EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
-"""Why no stop rests: an exit has taken its place, the venue refused it, or it was never sent. Else a stop's state."""
 
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})
 """States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
@@ -51,12 +47,6 @@ def gaps(
         bare = _whole(position) - sum((_protected(books, pair) for pair in rests), Decimal(0))
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
             yield _gap(books, position, bare)
-
-
-def began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:
-    """Return the event that tells that a gap began; `cause` is why an exit had to take the stop's place."""
-    details = {"strategy": gap.strategy, "why": gap.why, "shares": f"{gap.shares:f}", "since": gap.since.isoformat()}
-    return EventKind.PROTECTION_GAP.at(now, {**details, **({"cause": cause} if cause else {})}, gap.symbol)
 
 
 def _whole(position: Position) -> Decimal:

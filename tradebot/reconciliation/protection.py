@@ -17,13 +17,13 @@ from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.intent import is_marked
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Position
-from tradebot.model.record import Job
+from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Job
 from tradebot.model.resting import resting_among
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.apply_activities import position_ratios
 from tradebot.reconciliation.catch_up import may_fill
-from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, REFUSED, gaps
+from tradebot.reconciliation.gaps import gaps
 from tradebot.timetable.sessions import session_date, session_of
 
 

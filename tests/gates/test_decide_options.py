@@ -25,7 +25,6 @@ from tests.builders import (
 )
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
-from tradebot.gates import outcomes
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import entry_size, stop_distance
@@ -214,9 +213,9 @@ def test_a_stake_that_is_held_counts_either_way_and_an_order_only_on_its_side(si
 @pytest.mark.parametrize("profits", [(), (5, -1, -1, -1), (-1, -1, -1, -1), (-1, -1, -1, -1, 0)])
 def test_a_streak_is_the_same_to_the_gate_and_to_the_monitor(profits: tuple[int, ...]) -> None:
     asked = on(after(*profits), *STREAK)
-    ((subject, streak),) = outcomes.monitors(asked.book, asked.limits, NOW)
+    ((subject, streak),) = limits_of.loss_monitors(asked.book, asked.limits, NOW)
     assert (subject, streak) == ("", said(asked)[Gate.LOSS_STREAK])
-    assert list(outcomes.monitors(asked.book, LIMITS, NOW)) == []
+    assert list(limits_of.loss_monitors(asked.book, LIMITS, NOW)) == []
 
 
 def test_a_symbol_of_no_theme_counts_by_itself() -> None:
