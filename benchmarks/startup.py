@@ -48,14 +48,15 @@ def cases(quick: Path, trading: Path) -> list[Case]:
     return [
         Case(PASS, (sys.executable, "-c", "pass")),
         Case(SDK, (sys.executable, "-c", "import alpaca.trading.client")),
-        Case("--help", (program, "--help"), bound=11),
-        *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=11) for verb in VERBS),
-        Case("halt", tradebot(quick, "halt"), bound=5),
-        Case("status", tradebot(trading, "status"), bound=32),
+        Case("--help", (program, "--help"), bound=10),
+        *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=10) for verb in VERBS),
+        Case("halt", tradebot(quick, "halt"), bound=4),
+        Case("status", tradebot(trading, "status"), bound=28),
+        Case("positions", tradebot(trading, "positions"), bound=24),
         Case("doctor --offline", tradebot(trading, "doctor", "--offline"), bound=32),
         *(
             Case(verb, tradebot(trading, *verb.split()), bound=32)
-            for verb in ("positions", "orders", "fills", "events", "config show")
+            for verb in ("orders", "fills", "events", "config show")
         ),
         Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=32),
         *(Case(verb, tradebot(trading, verb), bound=40) for verb in ("score", "trades")),

@@ -130,7 +130,7 @@ def test_the_lock_is_not_handed_on_to_a_program_that_is_started_meanwhile(tmp_pa
 
 
 def test_looking_loads_nothing_but_the_cheap_part_of_the_standard_library() -> None:
-    code = f"{LOOK}print(*({{'sqlite3', 'dataclasses', 'requests', 'typer', 'tradebot.model'}} & sys.modules.keys()))"
+    code = f"{LOOK}print(*({{'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
 

@@ -219,7 +219,7 @@ def test_a_halt_that_changed_nothing_says_so(tmp_path: Path) -> None:
 def test_the_switch_needs_nothing_but_the_cheap_part_of_the_standard_library() -> None:
     code = (
         "import sys; import tradebot.adapters.state.switch; "
-        "heavy = {'sqlite3', 'dataclasses', 'requests', 'typer', 'tradebot.model'}; "
+        "heavy = {'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model'}; "
         "print(*(heavy & sys.modules.keys()))"
     )
     command = [sys.executable, "-c", code]

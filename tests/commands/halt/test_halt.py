@@ -24,7 +24,7 @@ from tests.privileges import drop
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 
-HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
+HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "msgspec")
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
 """Every write to a file fails after this, as on a full disk."""
 

@@ -7,14 +7,12 @@ The stores are written once. Their rows are either in a file (`FileTable`) or, f
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
-
-from msgspec import Struct, field
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Row = TypeVar("Row")
 
 
-class Index(Struct, Generic[Row], frozen=True):
+class Index(NamedTuple, Generic[Row]):
     """A way to find rows: by the value that `of` returns; a row for which it returns None isn't found.
 
     `column` is the column or expression that holds this value in a file, and `named` the file's index to use. An index
@@ -29,7 +27,7 @@ class Index(Struct, Generic[Row], frozen=True):
     sorted: bool = False
 
 
-class Kind(Struct, Generic[Row], frozen=True):
+class Kind(NamedTuple, Generic[Row]):
     """What the rows of a table are.
 
     `key` are the columns that name a row, and `key_of` returns their values. `fixed` are the other columns of a new
@@ -44,7 +42,7 @@ class Kind(Struct, Generic[Row], frozen=True):
     of_row: Callable[..., Any]
     changing: Callable[[Row], Mapping[str, Any]]
     fixed: Callable[[Row], Mapping[str, Any]] = lambda row: {}
-    indexes: Mapping[str, Index[Row]] = field(default_factory=dict)
+    indexes: Mapping[str, Index[Row]] = {}
     order: str = "sequence"
 
     @property
