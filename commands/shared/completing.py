@@ -5,20 +5,27 @@ A completion that finds nothing offers nothing; it never prints an error into a 
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from tradebot.errors import TradebotError
 
-if TYPE_CHECKING:
-    pass
-
 NEWEST = 50
 """How many of the newest plans are searched for symbols."""
+
+
+def _one_of(*words: str) -> Callable[[str], list[str]]:
+    return lambda incomplete: _matching(words, incomplete)
+
+
+fault_actions = _one_of("list", "add", "clear", "show", "ready")
+steps = _one_of("5m", "1h", "open", "close", "next_open")
+paces = _one_of("step", "real", "60x")
+fills = _one_of("paper", "next-bar", "next-open", "close")
+data_plans = _one_of("free", "paid")
 
 
 def symbols(context: typer.Context, incomplete: str) -> list[str]:
@@ -51,11 +58,6 @@ def schedule_words(context: typer.Context, incomplete: str) -> list[str]:
     return _matching([name for name, line in lines.items() if isinstance(line, dict) and "verb" in line], incomplete)
 
 
-def fault_actions(incomplete: str) -> list[str]:
-    """Return the actions on faults."""
-    return _matching(("list", "add", "clear", "show", "ready"), incomplete)
-
-
 def fault_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of ready-made fault scripts, and of faults if one is to be shown; nothing for other actions."""
     action = context.params.get("action")
@@ -69,26 +71,6 @@ def fault_names(context: typer.Context, incomplete: str) -> list[str]:
 def reset_account(context: typer.Context, incomplete: str) -> list[str]:
     """Return the name of the account to reset, which confirms the reset."""
     return _matching([context.params.get("account") or "main"], incomplete)
-
-
-def steps(incomplete: str) -> list[str]:
-    """Return the steps by which time can be moved."""
-    return _matching(("5m", "1h", "open", "close", "next_open"), incomplete)
-
-
-def paces(incomplete: str) -> list[str]:
-    """Return the ways in which the embedded exchange's time can pass."""
-    return _matching(("step", "real", "60x"), incomplete)
-
-
-def fills(incomplete: str) -> list[str]:
-    """Return the fill models of the embedded exchange."""
-    return _matching(("paper", "next-bar", "next-open", "close"), incomplete)
-
-
-def data_plans(incomplete: str) -> list[str]:
-    """Return the subscriptions to market data."""
-    return _matching(("free", "paid"), incomplete)
 
 
 def profiles(incomplete: str) -> list[str]:
@@ -239,5 +221,4 @@ def _findings(path: Path) -> list[tuple[str, str]]:
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the finished backtests in the bot's folder."""
     home = _folder(context) / "backtests"
-    names = [path.name for path in home.iterdir() if (path / "result.json").exists()] if home.is_dir() else []
-    return _matching(sorted(names), incomplete)
+    return _matching((path.parent.name for path in home.glob("*/result.json")), incomplete)

@@ -1,4 +1,4 @@
-"""Convert frozen dataclasses to JSON-ready values and back, driven by their types.
+"""Convert Structs to JSON-ready values and back, driven by their types.
 
 Text is canonical, so equal values have equal text: a Decimal has no exponent and no trailing zeros, and a time is UTC
 with six decimals and ends in Z, so stored times sort as text. A Decimal inside a union of scalars is tagged
@@ -13,42 +13,41 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache, lru_cache
 from math import isfinite
-from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import StructMeta
-from msgspec.structs import fields
+from msgspec.structs import astuple, fields
 
 from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
 SHORT = 16
-SCALARS = frozenset({Decimal, float, int, str})
+SCALARS = frozenset({Decimal, float, int, str, NoneType})
 
 
 def encode(value: object) -> Any:
-    """Return a dataclass as an object with its fields by name."""
+    """Return a Struct as an object with its fields by name."""
     kind: Any = type(value)
     return _encoder(kind, False)(value)
 
 
 def decode(kind: type[T], value: object) -> T:
-    """Return the dataclass of type `kind`; raise CodecError naming a missing, unknown or ill-typed field."""
+    """Return the Struct of type `kind`; raise CodecError naming a missing, unknown or ill-typed field."""
     untyped: Any = kind
     result: T = _decoded(_decoder(untyped, False), value, kind.__name__)
     return result
 
 
 def pack(value: object) -> Any:
-    """Return a dataclass as a list of its fields in order, which takes half the space when there are many."""
+    """Return a Struct as a list of its fields in order, which takes half the space when there are many."""
     kind: Any = type(value)
     return _encoder(kind, True)(value)
 
 
 def unpack(kind: type[T], value: object) -> T:
-    """Return the dataclass of type `kind` from a list made by `pack`."""
+    """Return the Struct of type `kind` from a list made by `pack`."""
     untyped: Any = kind
     result: T = _decoded(_decoder(untyped, True), value, kind.__name__)
     return result
@@ -72,13 +71,14 @@ def _encoder(kind: Any, packed: bool) -> Step:
     """Return a function that turns a value of type `kind` into JSON-ready form; built once per type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, StructMeta):
-        return _dataclass_encoder(kind, packed)
+        return _struct_encoder(kind, packed)
     if kind in _ENCODERS:
         return _ENCODERS[kind]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return _unchanged
     if origin in (UnionType, Union):
-        return _union_encoder(arguments, packed)
+        present = _present(kind)
+        return _scalar_encoder(kind) if present is kind else _optional(_encoder(present, packed))
     if origin is tuple and arguments[1:] == (...,):
         return _tuple_encoder(_encoder(arguments[0], packed))
     if origin in (dict, Mapping) and arguments[0] is str:
@@ -86,16 +86,14 @@ def _encoder(kind: Any, packed: bool) -> Step:
     raise TypeError(f"the codec does not know {kind}")
 
 
-def _dataclass_encoder(kind: Any, packed: bool) -> Step:
+def _struct_encoder(kind: Any, packed: bool) -> Step:
     hints, names = get_type_hints(kind), kind.__struct_fields__
     # An absent value is skipped below, so its step needn't look for one.
     steps = tuple(_encoder(_present(hints[name]), packed) for name in names)
-    read = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
-
     changing = tuple((place, step) for place, step in enumerate(steps) if step is not _unchanged)
 
     def as_list(value: Any) -> list[Any]:
-        items = list(read(value))
+        items = list(astuple(value))
         for place, step in changing:
             item = items[place]
             if item is not None:
@@ -117,12 +115,9 @@ def _present(hint: Any) -> Any:
     return present[0] if get_origin(hint) in (UnionType, Union) and len(present) == 1 else hint
 
 
-def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
-    present = [member for member in members if member is not NoneType]
-    if len(present) == 1:
-        return _optional(_encoder(present[0], packed))
-    if not SCALARS.issuperset(present):
-        raise TypeError(f"the codec does not know a union of {members}")
+def _scalar_encoder(kind: Any) -> Step:
+    if not SCALARS.issuperset(get_args(kind)):
+        raise TypeError(f"the codec does not know {kind}")
     return _encode_scalar
 
 
@@ -166,7 +161,8 @@ def _decoder(kind: Any, packed: bool) -> Step:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return _enum_decoder(kind)
     if origin in (UnionType, Union):
-        return _union_decoder(arguments, packed)
+        present = _present(kind)
+        return _scalar_decoder(arguments) if present is kind else _optional(_decoder(present, packed))
     if origin is tuple and arguments[1:] == (...,):
         return _tuple_decoder(_decoder(arguments[0], packed))
     if origin in (dict, Mapping) and arguments[0] is str:
@@ -212,10 +208,7 @@ def _list_decoder(kind: Any) -> Step:
     return from_list
 
 
-def _union_decoder(members: tuple[Any, ...], packed: bool) -> Step:
-    present = [member for member in members if member is not NoneType]
-    if len(present) == 1:
-        return _optional(_decoder(present[0], packed))
+def _scalar_decoder(members: tuple[Any, ...]) -> Step:
     allowed = tuple(member for member in members if member is not Decimal)
 
     def from_scalar(value: Any) -> Any:
@@ -291,7 +284,7 @@ _DECODERS: dict[Any, Step] = {
 
 
 def unpack_all(kind: type[T], texts: Sequence[str]) -> list[T]:
-    """Return one dataclass per packed JSON text, parsing them all at once."""
+    """Return one Struct per packed JSON text, parsing them all at once."""
     untyped: Any = kind
     step = _decoder(untyped, True)
     return [_decoded(step, row, kind.__name__) for row in json.loads(f"[{','.join(texts)}]")]
