@@ -56,7 +56,7 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
         how.name
         or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
     )
-    # What is in the way is told without waiting, and looked at again once nobody else plays a run of this name.
+    # A name that is taken is refused without waiting, and again once nobody else plays a run of this name.
     results.refuse_taken(name, force=how.force, resume=how.resume)
     with results.alone(name):
         results.refuse_taken(name, force=how.force, resume=how.resume)

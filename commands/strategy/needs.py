@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tradebot.model.needs import BarNeed, Needs
 
 EVERY_PASS = "every pass of entries"
-"""When a strategy without times of its own is asked."""
+"""When a strategy that sets no times is asked."""
 
 
 class NeedsRow(Struct, frozen=True):

@@ -1,6 +1,5 @@
 """An entry needs independent kinds of data that agree: one input, however strong, is no entry."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import alert
-from tests.strategies.test_flow import NO_TIDE, SETTINGS, full, proposed, tide, with_alerts, without
+from tests.strategies.test_flow import full, proposed, tide, with_alerts
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
@@ -64,16 +63,6 @@ def test_components_of_one_family_count_once_and_by_what_they_say_together() -> 
     assert among((part("flow", 1.0), part("clusters", -1.0)), 0.1, 0.02) == frozenset()
 
 
-def test_what_follows_flow_is_absent_where_flow_is_absent_or_neutral() -> None:
-    follows = ("greek_exposure", "iv_rank")
-    unmeasured, balanced = without("options_volume"), with_alerts(alert(1, bid_premium=Decimal(400_000)))
-    for facts in (unmeasured, balanced):
-        values = {one.name: one.value for one in proposed(facts, tide()).components}
-        assert [values[name] for name in follows] == [None, None]
-        assert values["dark_pool"] == 1
-    assert proposed(balanced, tide()).coverage == pytest.approx(0.82)
-
-
 usd = st.integers(1, 3_000_000).map(Decimal)
 rows = st.lists(st.builds(lambda n, right, ask, bid: alert(n, right, ask_premium=ask, bid_premium=bid),
     st.integers(1, 29), st.sampled_from(Right), usd, usd), max_size=5)  # fmt: skip
@@ -95,24 +84,3 @@ def test_one_more_bullish_alert_never_lowers_a_score(some: list[FlowAlert], sign
     weights = {"flow": 0.4, "dark_pool": 0.3, "market_tide": 0.3}
     before, after = (proposed(each, tide(), weights=weights).score for each in (facts, bullish))
     assert after >= before - 1e-12
-
-
-@settings(max_examples=60)
-@given(rows, st.booleans(), st.booleans())
-def test_swapping_calls_and_puts_or_ask_and_bid_mirrors_flow_and_both_change_nothing(
-    some: list[FlowAlert], calls: bool, sides: bool
-) -> None:
-    def turned(row: FlowAlert) -> FlowAlert:
-        right = {Right.CALL: Right.PUT, Right.PUT: Right.CALL}[row.right] if calls else row.right
-        ask, bid = (row.bid_premium, row.ask_premium) if sides else (row.ask_premium, row.bid_premium)
-        return replace(row, right=right, ask_premium=ask, bid_premium=bid)
-
-    sign = -1 if calls != sides else 1
-    weights: Mapping[str, float] = {"flow": 1.0}
-    before = proposed(with_alerts(*some), NO_TIDE, weights=weights, min_families=1)
-    after = proposed(with_alerts(*map(turned, some)), NO_TIDE, weights=weights, min_families=1)
-    assert after.score == sign * before.score
-
-
-def test_the_settings_of_these_tests_have_followers() -> None:
-    assert {"greek_exposure", "iv_rank"} <= SETTINGS["weights"].keys()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from tradebot.model.text import counted
 CHANCE = 0.01
 """A run of missing minutes is a hole if chance makes less than this many such runs in all sessions looked at."""
 FEED_SYMBOLS, FEED_SHARE = 3, 0.2
-"""A minute was lost by the source if so many liquid symbols lack it, and this share of them."""
+"""A minute was lost by the source if at least this many liquid symbols, and this share of them, lack it."""
 
 
 def minute_gaps(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:

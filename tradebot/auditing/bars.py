@@ -45,7 +45,7 @@ class Checked(Struct, frozen=True):
 def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -> Checked:
     """Check the bars of some symbols against the exchange's sessions, which must reach from the first bar to the last.
 
-    Bars that aren't complete at `now` are findings too. One symbol's bars are looked at after the other's; what is
+    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; what is
     kept of them is what tells whether the source lost a minute of many symbols.
     """
     hours = hours_of(sessions)

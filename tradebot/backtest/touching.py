@@ -67,7 +67,7 @@ def in_us(at: datetime) -> int:
 
 
 def moment(at_us: int) -> datetime:
-    """Return the time so many microseconds after 1970 began."""
+    """Return a time from microseconds since 1970."""
     return EPOCH + timedelta(microseconds=at_us)
 
 

@@ -14,7 +14,7 @@ MINUTE_S = 60
 LATE_S = 900
 """A minute that is missing is asked for again until it is this old: trades may be reported late."""
 DAY_GROWS = timedelta(hours=4, minutes=15)
-"""For so long after a session's close its daily bar still gains volume from trading after hours."""
+"""How long after a session's close its daily bar still gains volume from trading after hours."""
 REACHES = (1, 2, 4)
 """How much farther back to look for the bars of symbols that don't trade all the time."""
 _MARGIN = timedelta(days=10)

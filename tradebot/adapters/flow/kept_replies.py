@@ -88,7 +88,7 @@ class KeptReplies:
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
         """Keep a reply about a session that came at `at`; if that fails, write an event, one until it succeeds again.
 
-        Rows that have no reply of their own, such as those of a stream, are kept in the form of one.
+        Rows that didn't come in a reply, such as those of a stream, are kept in the form of one.
         """
         if not self._sessions:
             return

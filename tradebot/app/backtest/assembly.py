@@ -90,7 +90,7 @@ class Assembled(Struct, frozen=True):
 
 @contextmanager
 def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
-    """Yield the configured strategies; plug-ins run in a process of their own until the end of the block.
+    """Yield the configured strategies; each plug-in runs in a separate process until the end of the block.
 
     `folder` is kept from plug-ins, as a bot's folder is, and so are the files that the market is made from, which hold
     the future. Raises OperatorError if a strategy isn't installed.

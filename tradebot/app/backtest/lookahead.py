@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MARKET = "the market"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
-"""Yields the strategies anew, so that nothing they remember is left from another run."""
+"""Yields newly made strategies, which remember nothing from another run."""
 
 
 class Peek(Struct, frozen=True):

@@ -29,7 +29,7 @@ _watching: list[OpenedFiles] = []
 class OpenedFiles:
     """The files that watched strategies open within the block, each with the strategy's name.
 
-    It knows of those that Python opens. A plug-in runs in a process of its own, where files are out of its reach.
+    It knows of those that Python opens. A plug-in runs in a separate process, where files are out of its reach.
     """
 
     def __init__(self) -> None:

@@ -236,7 +236,7 @@ def _is_run(place: Path) -> bool:
 
 
 def _configuration(run: Run) -> str:
-    """Return the settings of a run as a configuration file of its own, complete but for what is null."""
+    """Return the settings of a run as a complete configuration file, without those that are null."""
     import yaml
 
     from tradebot.app.baseline import effective

@@ -25,7 +25,7 @@ _NEVER = 2**62
 
 
 class Steps:
-    """A symbol's price steps. They are put together anew only when another of its actions comes into force."""
+    """A symbol's price steps. They are computed again only when another of its actions comes into force."""
 
     def __init__(self, market: Market, symbol: str, days: Callable[[], Line]) -> None:
         self._actions = sorted(market.actions.of(symbol), key=_in_force_us)

@@ -199,7 +199,7 @@ class EngineVenue:
         parent: str | None,
         known: Mapping[tuple[str, str | None], tuple[tuple[object, ...], Order]],
     ) -> Order:
-        """Return an order, translated anew only if something about it has changed."""
+        """Return an order, translated again only if something about it has changed."""
         stamp = (
             order.status,
             order.updated_us,
