@@ -154,7 +154,6 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
 
 
 def _cost(option: str) -> tuple[str, str, object]:
-    """Return the section, the name and the value of one `--cost NAME=VALUE`."""
     from tradebot.app.sections import CostSettings
 
     name, equals, text = option.partition("=")

@@ -109,7 +109,6 @@ def data_of(
 
 
 def _ended(run: "Run") -> dict[str, int]:
-    """Return how many entry candidates ended for each reason, over all sessions."""
     counts: Counter[str] = Counter()
     for of_session in run.made.facts.ended_for().values():
         counts.update({str(reason or SENT): count for reason, count in of_session.items()})

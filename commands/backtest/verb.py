@@ -59,7 +59,6 @@ def run(wish: Wish, how: "How") -> Report:
 
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":
-    """Play the run again in markets that are cut off."""
     from commands.backtest.playing import loaded
     from commands.shared.surface import progress_bar
     from tradebot.app.backtest.lookahead import check
@@ -132,7 +131,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _drawn(report: Report, files: Files) -> Report:
-    """Write the pictures of a run that are asked for, and name them in its report."""
     from commands.report.verb import run as account
     from commands.report.verb import with_files
     from tradebot.views.performance.pnl import Choice

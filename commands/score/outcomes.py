@@ -157,7 +157,6 @@ class _Measuring:
         return SessionReturns(self._sessions[place:], minutes, self._closes, until, self.benchmark)
 
     def _learn(self, symbols: Sequence[str]) -> None:
-        """Read the daily closes of symbols since the first session."""
         from tradebot.auditing.forward_returns import closes_of
         from tradebot.model.series import DAY
 

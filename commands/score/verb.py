@@ -70,7 +70,6 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
-    """Break one symbol's score down, and draw it if a file is named."""
     from commands.score.explained import explained
     from commands.score.explained_screen import render
     from commands.shared.pictures import checked
@@ -85,7 +84,6 @@ def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
 
 
 def _outcomes(app: "App", since: str | None) -> Report:
-    """Measure what followed the recorded candidates."""
     from commands.score.outcomes import day_of, measured
     from commands.score.outcomes_screen import render
 

@@ -250,7 +250,6 @@ class Driver:
             self._saw(day, place, self._passes.enter(call, proposed))
 
     def _saw(self, day: _Day, place: int, cycle: CycleRecord) -> None:
-        """Remember a pass that saw the account, and look ahead from there."""
         day.seen, day.seen_place = cycle, place
         day.marked = cycle if cycle.marks else day.marked
         self._look_ahead(day, day.at(place))

@@ -158,3 +158,8 @@ def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[Known], Any
         return facts if facts is not None and still_counts(kind, moment(facts), known.now) else None
 
     return look
+
+
+def count_of(look: Callable[[Known], Any], field: str, words: str) -> Callable[[Known], str]:
+    """Return what says of how many facts a value was computed, such as "5 earlier sessions"; 0 if nothing is known."""
+    return lambda known: f"{0 if (found := look(known)) is None else getattr(found, field)} {words}"

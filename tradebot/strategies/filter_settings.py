@@ -56,7 +56,6 @@ class FilterSettings(Frozen):
 
     @model_validator(mode="after")
     def _leave_something(self) -> "FilterSettings":
-        """Refuse filters that no alert can pass."""
         for name in BOUNDED:
             least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if None not in (least, most) and least > most:

@@ -151,7 +151,6 @@ class KeptQuota:
         return self._allowance.per_day if level.limit is None else min(self._allowance.per_day, level.limit)
 
     def _await_release(self) -> None:
-        """Wait if the source asked us to."""
         until = self._level(self._monotonic()).held_until
         if until is None:
             return

@@ -204,7 +204,6 @@ class Results:
 
 
 def _unrecorded(run: Run) -> Unrecorded | None:
-    """Return what a run's recorder left out of its records."""
     if run.plan.level is Level.FULL:
         return None
     counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())

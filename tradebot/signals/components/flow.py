@@ -38,7 +38,6 @@ def _premium(known: Known) -> Premium:
 
 
 def _alerts(known: Known) -> Iterator[Input]:
-    """Yield each alert's signed premium, newest first."""
     for alert in sorted(known.alerts, key=lambda alert: (alert.at, alert.id), reverse=True):
         name = f"{alert.right.value} {alert.strike:f} {alert.expiry.isoformat()}"
         yield Input(name, alert.net_premium, USD, alert.at, alert.id)

@@ -1,14 +1,9 @@
 """How dealers' gamma affects the direction of the flow."""
 
 from tradebot.signals.kinds import flow_alerts, greek_exposure, options_volume
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, recent
+from tradebot.signals.scoring import ScoreComponent, Shown, count_of, recent
 
 _GAMMA = recent(greek_exposure.KIND)
-
-
-def _source(known: Known) -> str:
-    gamma = _GAMMA(known)
-    return f"{gamma.sessions if gamma else 0} earlier sessions"
 
 
 COMPONENT = ScoreComponent(
@@ -21,7 +16,7 @@ COMPONENT = ScoreComponent(
     shows={"gex": Shown("gamma", "date", "date"), "scale": Shown("gamma"), "sessions": Shown("earlier sessions")},
     formula="-flow * clamp(gex / (2 * scale), -1, 1)",
     absent="no direction of the flow, or no exposure of the last days and earlier ones to measure it against",
-    source=_source,
+    source=count_of(_GAMMA, "sessions", "earlier sessions"),
     after="tradebot: the gamma of the last session, measured against that of the sessions before it",
     inferred="that dealers are on the other side of all open options, as the source assumes",
 )

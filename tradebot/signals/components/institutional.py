@@ -1,20 +1,16 @@
 """What institutions bought and sold by their last filings."""
 
 from tradebot.signals.kinds import institutional
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, latest
+from tradebot.signals.scoring import ScoreComponent, Shown, count_of, latest
 
-
-def _source(known: Known) -> str:
-    filings = institutional.KIND.of(known.facts.known)
-    return f"{filings.holders if filings else 0} institutions"
-
+_FILINGS = latest(institutional.KIND)
 
 COMPONENT = ScoreComponent(
     name="institutional",
     family="institutions",
     reads=(institutional.KIND,),
     sign="bullish if more shares were bought than sold",
-    looks_at=latest(institutional.KIND),
+    looks_at=_FILINGS,
     shows={
         "bought": Shown("shares", "filed"),
         "sold": Shown("shares", "filed"),
@@ -22,6 +18,6 @@ COMPONENT = ScoreComponent(
     },
     formula="(bought - sold) / (bought + sold) if bought + sold else 0",
     absent="no filing of the last 100 days",
-    source=_source,
+    source=count_of(_FILINGS, "holders", "institutions"),
     after="tradebot: net over gross changes of the last filings",
 )

@@ -1,14 +1,9 @@
 """The overnight change in open interest."""
 
 from tradebot.signals.kinds import oi_change
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, recent
+from tradebot.signals.scoring import ScoreComponent, Shown, count_of, recent
 
 _CHANGES = recent(oi_change.KIND)
-
-
-def _source(known: Known) -> str:
-    changes = _CHANGES(known)
-    return f"{changes.symbols if changes else 0} contracts"
 
 
 COMPONENT = ScoreComponent(
@@ -20,7 +15,7 @@ COMPONENT = ScoreComponent(
     shows={"net": Shown("contracts", "date"), "gross": Shown("contracts", "date"), "symbols": Shown("option symbols")},
     formula="net / gross if gross else 0",
     absent="no change in open interest of the last days",
-    source=_source,
+    source=count_of(_CHANGES, "symbols", "contracts"),
     after="the sum over the contracts whose open interest changed most, by the right in their OCC symbols",
     evidence="Fodor, Krieger & Doran 2011: growing call open interest precedes higher returns, put the reverse",
     inferred="that opened calls were bought: open interest doesn't say which side opened it",

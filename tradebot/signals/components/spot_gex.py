@@ -1,15 +1,12 @@
 """How dealers' gamma at the price of this minute affects the direction of the flow."""
 
 from tradebot.signals.kinds import flow_alerts, options_volume, spot_gex
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, latest
+from tradebot.signals.scoring import ScoreComponent, Shown, count_of, latest
 
 UNIT = "USD per percent"
 
 
-def _source(known: Known) -> str:
-    gamma = spot_gex.KIND.of(known.facts.known)
-    return f"{gamma.minutes if gamma else 0} minutes"
-
+_GAMMA = latest(spot_gex.KIND)
 
 COMPONENT = ScoreComponent(
     name="spot_gex",
@@ -17,11 +14,11 @@ COMPONENT = ScoreComponent(
     follows="flow",
     reads=(spot_gex.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="bullish if dealers are short gamma and the flow is bullish, or long gamma and the flow is bearish",
-    looks_at=latest(spot_gex.KIND),
+    looks_at=_GAMMA,
     shows={"gamma": Shown(UNIT, "at", "at"), "scale": Shown(UNIT, "at"), "minutes": Shown("minutes")},
     formula="flow * -clamp(gamma / (2 * scale), -1, 1)",
     absent="no flow, or no exposure of this session",
-    source=_source,
+    source=count_of(_GAMMA, "minutes", "minutes"),
     after="tradebot: the gamma of the last minute, measured against that of the session so far",
     evidence="Baltussen, Da, Lammers & Martens 2021: moves go on if dealers are short gamma, and turn if they are long",
     inferred="the side of dealers: the source assumes that they bought all calls and sold all puts",

@@ -40,7 +40,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> InstitutionalHolding:
 
 
 def _condense(changes: Sequence[tuple[date, int]]) -> InstitutionalFacts:
-    """Return what was bought and sold by all filings that still count."""
     bought, sold = (fsum(max(0, sign * change) for _, change in changes) for sign in (1, -1))
     return InstitutionalFacts(bought, sold, len(changes), max(filed for filed, _ in changes))
 

@@ -34,7 +34,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> MaxPain:
 
 
 def _condense(levels: Sequence[tuple[date, PainAt]]) -> tuple[PainAt, ...]:
-    """Return the newest list, the next expiry first."""
     newest = max(listed for listed, _ in levels)
     return tuple(sorted(level for listed, level in levels if listed == newest))
 

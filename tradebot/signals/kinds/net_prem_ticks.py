@@ -69,7 +69,6 @@ def lean_tick(tick: NetPremTick) -> LeanTick:
 
 
 def _condense(ticks: Sequence[LeanTick]) -> NetPremFacts:
-    """Return the sums over the session so far."""
     return NetPremFacts(
         max(tick.at for tick in ticks),
         len(ticks),

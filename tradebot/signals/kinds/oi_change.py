@@ -61,7 +61,6 @@ def signed_oi_change(change: OiChange) -> SignedOiChange:
 
 
 def _condense(changes: Sequence[SignedOiChange]) -> OiFacts:
-    """Return the sums over the last date's changes."""
     newest = max(change.date for change in changes)
     contracts = [change.contracts for change in changes if change.date == newest]
     return OiFacts(sum(contracts), sum(map(abs, contracts)), len(contracts), newest)

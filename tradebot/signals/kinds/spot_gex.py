@@ -41,7 +41,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> SpotExposure:
 
 
 def _condense(exposures: Sequence[tuple[datetime, float]]) -> SpotGexFacts:
-    """Return the last minute's gamma, and the scale of the session."""
     in_order = sorted(exposures)
     return SpotGexFacts(*in_order[-1], fmean(abs(gamma) for _, gamma in in_order), len(exposures))
 

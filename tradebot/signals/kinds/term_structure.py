@@ -50,7 +50,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
 
 
 def _condense(points: Sequence[TermPoint]) -> TermFacts:
-    """Return the last date's volatilities at the two horizons."""
     newest = max(point.date for point in points)
     curve = sorted((point.days, point.volatility) for point in points if point.date == newest)
     return TermFacts(_at(curve, NEAR_DAYS), _at(curve, FAR_DAYS), len(curve), newest)
