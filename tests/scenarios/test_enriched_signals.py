@@ -10,21 +10,21 @@ import yaml
 
 from tests.accepting import accept
 from tests.bot import Bot, made
-from tests.signals.enriched import GOOD
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
+from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of
 
 SYMBOLS = ("AAPL", "NVDA", "SPY")
+KINDS = {kind.name for name in COMPONENTS for kind in component_of(name).reads}
 EXITS = [{"stop_loss": {"fraction": 0.02}}, {"event_ahead": {"before_s": 86_400}}]
 
 
 @pytest.fixture(scope="module")
 def enriched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a bot of two stocks and a fund that weighs every enriched component, half an hour into a session."""
     with made(tmp_path_factory.mktemp("cli") / "state", "--symbols", ",".join(SYMBOLS)) as folder:
         path = folder / "tradebot.yaml"
         settings = yaml.safe_load(path.read_text())
@@ -41,8 +41,8 @@ def test_all_of_it_is_fetched_as_documented(enriched: Path, capsys: pytest.Captu
     fetched = bot.json("fetch-flow")
     assert (fetched["failures"], fetched["left_out"]) == ([], [])
     counts = {found["endpoint"]: found for found in fetched["endpoints"]}
-    assert counts.keys() >= GOOD.keys()
-    for name in GOOD:
+    assert counts.keys() >= KINDS
+    for name in KINDS:
         assert (name, counts[name]["rejected"], counts[name]["foreign"]) == (name, {}, 0)
         if kind_of(name).market_wide:
             assert counts[name]["calls"] == 1
@@ -51,7 +51,7 @@ def test_all_of_it_is_fetched_as_documented(enriched: Path, capsys: pytest.Captu
     with closing(SqliteFacts(enriched, MemoryEvents(), at := datetime.fromisoformat(fetched["at"]))) as facts:
         assert (enriched / FACTS).exists()
         replies = facts.checked_replies(at - timedelta(hours=1), at + timedelta(hours=1))
-    assert {reply.endpoint for reply in replies} >= GOOD.keys()
+    assert {reply.endpoint for reply in replies} >= KINDS
     assert [(reply.endpoint, reply.findings) for reply in replies if reply.findings] == []
 
 
