@@ -63,13 +63,13 @@ def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_
     assert facts.last_pass() == minutes(1)
 
 
-def test_what_was_read_of_a_session_is_read_again_once_it_was_let_go(facts: SqliteFacts) -> None:
+def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:
     before = facts.load(["AAPL"], DAY, NOW)
     facts.forget()
     assert facts.load(["AAPL"], DAY, NOW) == before
 
 
-def test_facts_outlive_the_process(facts: SqliteFacts, tmp_path: Path) -> None:
+def test_facts_are_read_by_a_later_process(facts: SqliteFacts, tmp_path: Path) -> None:
     facts.record(make_cycle("c1"))
     facts.close()
     events = MemoryEvents()
@@ -119,7 +119,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_moved_aside_and_begun_anew(facts: SqliteFacts, tmp_path: Path, damage: str) -> None:
+def test_damaged_file_is_moved_aside_and_replaced_by_an_empty_one(
+    facts: SqliteFacts, tmp_path: Path, damage: str
+) -> None:
     facts.close()
     path, events = tmp_path / "facts.db", MemoryEvents()
     for number in (1, 2):
@@ -133,9 +135,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(facts: SqliteFacts, tmp_pa
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_row_whose_content_changed_by_itself_is_absent_is_told_once_and_is_replaced(
-    tmp_path: Path, number: int
-) -> None:
+def test_damaged_row_counts_as_absent_is_reported_once_and_is_replaced(tmp_path: Path, number: int) -> None:
     table, change = (
         ("facts", "body = replace(body, '50000', '50001')"),
         ("intakes", "received = received + 1"),
@@ -206,7 +206,7 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
     assert not facts.intakes(NOW)
 
 
-def test_a_look_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
+def test_check_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
     facts_schema.check(tmp_path / "facts.db", pages=True)
     facts.close()
     (tmp_path / "facts.db").write_text("no database" * 99)
@@ -215,7 +215,7 @@ def test_a_look_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
 
 
-def test_a_look_finds_a_damaged_page_that_its_own_question_would_not_read(facts: SqliteFacts, tmp_path: Path) -> None:
+def test_check_of_pages_finds_damage_that_no_query_reads(facts: SqliteFacts, tmp_path: Path) -> None:
     facts.close()
     path = tmp_path / "facts.db"
     database = sqlite3.connect(path)

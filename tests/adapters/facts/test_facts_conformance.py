@@ -71,7 +71,7 @@ def test_an_alert_keeps_its_first_form(facts: Facts) -> None:
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == (make_alert("1"),)
 
 
-def test_the_last_alert_answer_lends_its_counts(facts: Facts) -> None:
+def test_counts_are_those_of_the_last_reply_with_alerts(facts: Facts) -> None:
     facts.store(make_intake("flow_alerts", make_alert("1"), foreign=4))
     facts.store(make_intake("flow_alerts", make_alert("2"), foreign=1, at=minutes(5)))
     facts.store(make_intake("dark_pool", make_print("1"), foreign=9, at=minutes(6)))
@@ -121,7 +121,7 @@ LIMIT_S = market_tide.KIND.max_age_s or 0
 
 
 @pytest.mark.parametrize(("age_s", "known"), [(LIMIT_S, True), (LIMIT_S + 1, False)])
-def test_a_kind_that_was_last_heard_of_too_long_ago_is_absent(facts: Facts, age_s: int, known: bool) -> None:
+def test_kind_without_a_recent_reply_is_absent(facts: Facts, age_s: int, known: bool) -> None:
     later = NOW + timedelta(seconds=age_s)
     facts.store(make_intake("market_tide", make_tick("1", minutes(-4)), symbol=None))
     facts.store(make_intake("net_prem_ticks"))
@@ -147,7 +147,7 @@ def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
     assert facts.last_fetch("market_tide", None) == NOW
 
 
-def test_what_is_about_sectors_is_known_of_the_market_by_sector(facts: Facts) -> None:
+def test_market_has_facts_about_sectors_by_sector(facts: Facts) -> None:
     technology, energy = make_tick("1", minutes(-4)), make_tick("2", minutes(-3))
     facts.store(make_intake("sector_tide", technology, symbol="Technology"))
     facts.store(make_intake("sector_tide", energy, make_tick("3", minutes(-9)), symbol="Energy"))
@@ -268,7 +268,7 @@ def test_intakes_are_counted_without_their_facts(facts: Facts) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5)), max_size=15), st.integers(0, 60))
-def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[tuple[int, int]], moment: int) -> None:
+def test_later_facts_change_nothing_known_at_an_earlier_moment(learnt: list[tuple[int, int]], moment: int) -> None:
     """Both stores agree, and neither looks ahead, whichever facts come at whichever time."""
     with tempfile.TemporaryDirectory() as folder:
         real, short = SqliteFacts(Path(folder), MemoryEvents(), NOW), MemoryFacts()

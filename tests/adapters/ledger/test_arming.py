@@ -23,11 +23,11 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
     books.close()
 
 
-def test_new_books_are_not_armed(ledger: SqliteLedger) -> None:
+def test_live_trading_is_not_armed_in_new_books(ledger: SqliteLedger) -> None:
     assert ledger.armings.last() is None
 
 
-def test_the_last_arming_holds_and_the_journal_has_each(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_last_arming_counts_and_the_journal_has_each_of_them(ledger: SqliteLedger, tmp_path: Path) -> None:
     later = replace(ARMING, sessions=1, last=DAY, until=NOW + timedelta(hours=3), at=NOW + timedelta(minutes=1))
     ledger.armings.append(ARMING)
     assert ledger.armings.last() == ARMING
@@ -38,7 +38,7 @@ def test_the_last_arming_holds_and_the_journal_has_each(ledger: SqliteLedger, tm
     ledger.file.check_whole()
 
 
-def test_an_arming_outlives_the_process_and_can_be_read_without_writing(ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_arming_is_read_by_a_later_process_that_cannot_write(ledger: SqliteLedger, tmp_path: Path) -> None:
     ledger.armings.append(ARMING)
     reader = SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)
     assert reader.armings.last() == ARMING

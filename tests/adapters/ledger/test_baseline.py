@@ -16,7 +16,7 @@ from tradebot.model.values import replace
 BASELINE = Baseline({"shadow": False, "universe": ["AAPL"], "limits": {"min_score": 0.2}}, "ann/1", NOW)
 
 
-def test_the_last_accepted_configuration_holds_and_the_journal_has_each(tmp_path: Path) -> None:
+def test_last_accepted_configuration_counts_and_the_journal_has_each_of_them(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         assert books.baselines.last() is None
         later = replace(BASELINE, values={"shadow": True}, at=minutes(1))
@@ -30,7 +30,7 @@ def test_the_last_accepted_configuration_holds_and_the_journal_has_each(tmp_path
     assert BASELINE.fingerprint != later.fingerprint
 
 
-def test_a_clock_that_was_set_back_leaves_the_last_one_the_latest(tmp_path: Path) -> None:
+def test_newest_configuration_stays_the_last_when_the_clock_was_set_back(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.baselines.approve(BASELINE)
         books.baselines.approve(replace(BASELINE, values={"shadow": True}, at=minutes(-60)))
@@ -39,7 +39,7 @@ def test_a_clock_that_was_set_back_leaves_the_last_one_the_latest(tmp_path: Path
     assert (found.values, found.at) == ({"shadow": True}, NOW)
 
 
-def test_a_configuration_that_no_record_can_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_configuration_too_large_for_a_record_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         with pytest.raises(OperatorError, match="more than the 240000"):
             books.baselines.approve(replace(BASELINE, values={"universe": ["AAPL"] * 40_000}))

@@ -23,7 +23,7 @@ FILLS = [
 
 
 @pytest.mark.parametrize("owned", FILLS)
-def test_a_proven_text_says_what_the_codec_reads(owned: OwnedFill) -> None:
+def test_proven_fill_equals_what_the_codec_reads(owned: OwnedFill) -> None:
     text = json_text(encode(owned))
     assert proven_fill(text, owned.origin, owned.about) == owned_fill(text, owned.origin, owned.about) == owned
     # The columns count: the texts of earlier versions say nothing of an origin.
@@ -36,7 +36,7 @@ def test_a_text_that_is_no_fill_is_refused(change: tuple[str, str]) -> None:
         proven_fill(json_text(encode(FILLS[0])).replace(*change), Origin.VENUE, "")
 
 
-def test_a_text_is_parsed_once_until_what_was_parsed_is_let_go() -> None:
+def test_stored_text_is_parsed_once_until_the_cache_is_emptied() -> None:
     text = json_text(encode(FILLS[0]))
     kept = stored(OwnedFill, text)
     assert stored(OwnedFill, text) is kept

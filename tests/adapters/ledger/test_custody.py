@@ -58,7 +58,7 @@ def write(path: Path, slot: str) -> None:
         assert books.promise(make_intent(slot), (PASSED,))
 
 
-def test_books_that_were_read_through_are_believed_until_something_else_writes(folder: Path, reads: list[str]) -> None:
+def test_checked_books_are_trusted_until_another_program_writes(folder: Path, reads: list[str]) -> None:
     check(folder)
     write(folder, "open+90m")
     check(folder)
@@ -93,7 +93,7 @@ def test_damage_is_found_at_once_even_if_it_keeps_size_and_time(
         check(folder)
 
 
-def test_an_older_copy_put_back_is_read_through(folder: Path, reads: list[str]) -> None:
+def test_older_copy_that_was_put_back_is_checked_again(folder: Path, reads: list[str]) -> None:
     shutil.copy2(folder / "ledger.db", folder / "copy")
     write(folder, "open+90m")
     (folder / "copy").rename(folder / "ledger.db")
@@ -101,7 +101,7 @@ def test_an_older_copy_put_back_is_read_through(folder: Path, reads: list[str]) 
     assert reads == ["pages"]
 
 
-def test_a_copied_folder_is_read_through(folder: Path, reads: list[str]) -> None:
+def test_copied_folder_is_checked_again(folder: Path, reads: list[str]) -> None:
     shutil.copytree(folder, folder.with_name("copied"))
     check(folder.with_name("copied"))
     assert reads == ["pages"]
@@ -117,7 +117,7 @@ def test_a_copied_folder_is_read_through(folder: Path, reads: list[str]) -> None
         lambda note: [],
     ],
 )
-def test_a_note_of_another_day_or_start_or_one_that_may_be_late_or_is_damaged_is_not_believed(
+def test_note_is_ignored_when_it_is_damaged_too_late_or_of_another_day_or_boot(
     folder: Path, reads: list[str], spoil: Callable[[dict[str, object]], object]
 ) -> None:
     note = json.loads((folder / NOTE).read_text())
@@ -127,7 +127,7 @@ def test_a_note_of_another_day_or_start_or_one_that_may_be_late_or_is_damaged_is
     assert reads == ["pages"], "the second time, the new note is believed"
 
 
-def test_without_a_name_for_this_start_of_the_machine_every_process_reads(
+def test_every_process_checks_the_books_when_the_boot_has_no_id(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(custody, "BOOT", folder / "missing")
@@ -136,7 +136,7 @@ def test_without_a_name_for_this_start_of_the_machine_every_process_reads(
     assert reads == ["pages"] * 2
 
 
-def test_open_books_are_read_through_again_on_the_next_day(
+def test_open_books_are_checked_again_on_the_next_day(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(SqliteLedger.open(folder)) as books:
@@ -147,14 +147,16 @@ def test_open_books_are_read_through_again_on_the_next_day(
     assert reads == ["pages"]
 
 
-def test_what_may_add_risk_again_is_read_through_whatever_the_note_says(folder: Path, reads: list[str]) -> None:
+def test_books_are_checked_before_risk_is_added_whatever_the_note_says(folder: Path, reads: list[str]) -> None:
     with closing(SqliteLedger.open(folder)) as books:
         books.file.check_whole()
         books.file.check_whole()
     assert reads == ["pages"]
 
 
-def test_a_commit_that_failed_ends_the_trust(folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_commit_ends_the_trust_in_the_books(
+    folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(point: str) -> None:
         if point == "ledger_file.commit.before":
             raise OSError
@@ -177,7 +179,7 @@ def test_books_changed_between_two_checks_of_an_open_ledger_are_read_through(fol
             books.file.check()
 
 
-def test_a_note_is_kept_only_once_it_can_be_believed(folder: Path) -> None:
+def test_note_is_written_only_when_its_time_proves_it(folder: Path) -> None:
     write(folder, "open+90m")
     note = json.loads((folder / NOTE).read_text())
     changed = max(note["ledger"][-1], note["journal"][-1])

@@ -40,7 +40,7 @@ def signalling(number: signal.Signals) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(("number", "code"), ENDS)
-def test_a_signal_in_the_function_that_sqlite_calls_is_told_with_its_code_and_the_write_is_whole(
+def test_signal_during_a_write_ends_the_process_with_its_code_after_the_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
     SqliteLedger.create(tmp_path, "TEST00001", NOW).close()
@@ -60,7 +60,7 @@ def test_a_signal_in_the_function_that_sqlite_calls_is_told_with_its_code_and_th
         assert len(books.intents()) == 1
 
 
-def test_what_goes_wrong_meanwhile_does_not_hide_the_signal() -> None:
+def test_signal_is_raised_even_if_the_held_block_fails() -> None:
     def work() -> None:
         with held():
             interrupt(KeyboardInterrupt())
@@ -71,7 +71,7 @@ def test_what_goes_wrong_meanwhile_does_not_hide_the_signal() -> None:
     assert isinstance(ended.value.__context__, DamagedBooksError)
 
 
-def test_the_signal_waits_for_the_outermost_of_what_is_held_and_comes_once() -> None:
+def test_signal_is_raised_once_at_the_end_of_the_outermost_held_block() -> None:
     seen: list[str] = []
 
     def work() -> None:
@@ -87,6 +87,6 @@ def test_the_signal_waits_for_the_outermost_of_what_is_held_and_comes_once() -> 
     assert seen == ["inside", "again"]
 
 
-def test_outside_of_it_a_signal_ends_the_work_at_once() -> None:
+def test_signal_is_raised_at_once_outside_a_held_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt(KeyboardInterrupt())

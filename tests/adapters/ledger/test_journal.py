@@ -123,7 +123,7 @@ def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
     assert verify(path).sequence == 8
 
 
-def test_a_record_that_found_no_room_leaves_no_half_behind(chain: Journal, path: Path) -> None:
+def test_full_disk_leaves_no_partial_record_in_the_journal(chain: Journal, path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path; from tests.adapters.samples import NOW\n"
         "from tradebot.adapters.ledger.journal import Journal; from tests.adapters.ledger.chain_end import verify\n"
@@ -139,7 +139,7 @@ def test_a_record_that_found_no_room_leaves_no_half_behind(chain: Journal, path:
     assert path.read_bytes() == before
 
 
-def test_a_journal_is_never_begun_over_another(chain: Journal, path: Path) -> None:
+def test_existing_journal_is_never_overwritten(chain: Journal, path: Path) -> None:
     with pytest.raises(FileExistsError):
         Journal.create(path, {}, NOW)
 
@@ -166,9 +166,7 @@ def in_pieces(path: Path, record: int) -> bytes:
 
 
 @pytest.mark.parametrize("sealed", [1, 2, 3])
-def test_what_was_never_synced_and_is_in_pieces_is_set_aside_with_all_that_follows(
-    chain: Journal, path: Path, sealed: int
-) -> None:
+def test_unsynced_fragments_are_moved_aside_with_all_that_follows(chain: Journal, path: Path, sealed: int) -> None:
     pieces = in_pieces(path, 4)
     assert [record.head.sequence for record in journal.records(path, sealed)] == [1, 2, 3]
     opened = Journal.open(path, place(path, sealed))
@@ -178,9 +176,7 @@ def test_what_was_never_synced_and_is_in_pieces_is_set_aside_with_all_that_follo
     assert verify(path).sequence == 4
 
 
-def test_a_record_that_the_ledger_knows_to_be_durable_is_damage_where_it_is_in_pieces(
-    chain: Journal, path: Path
-) -> None:
+def test_fragment_of_a_sealed_record_is_damage(chain: Journal, path: Path) -> None:
     sealed = place(path, 4)
     in_pieces(path, 4)
     before = path.read_bytes()
@@ -191,7 +187,7 @@ def test_a_record_that_the_ledger_knows_to_be_durable_is_damage_where_it_is_in_p
     assert path.read_bytes() == before
 
 
-def test_pieces_are_damage_where_a_later_line_tells_of_a_newer_ledger(chain: Journal, path: Path) -> None:
+def test_fragments_are_damage_when_a_later_line_shows_a_newer_seal(chain: Journal, path: Path) -> None:
     chain.set_seal(place(path, 5))
     chain.append("fill", {"number": 5}, NOW)
     in_pieces(path, 4)
@@ -264,7 +260,7 @@ def test_a_journal_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(
         verify(path)
 
 
-def test_what_a_failed_sync_may_have_lost_is_taken_back(chain: Journal, path: Path) -> None:
+def test_failed_sync_removes_the_records_that_it_may_have_lost(chain: Journal, path: Path) -> None:
     chain.sync()
     before = path.read_bytes()
     chain.append("settled", {}, NOW)

@@ -75,7 +75,7 @@ def kinds(folder: Path) -> list[str]:
     return [json.loads(line)["kind"] for line in (folder / "journal.jsonl").read_text().splitlines()]
 
 
-def test_a_promise_outlives_the_process_that_made_it(folder: Path) -> None:
+def test_promise_is_read_by_a_later_process(folder: Path) -> None:
     process = start("books.promise(make_intent(), (PASSED,)); os.kill(os.getpid(), signal.SIGKILL)", folder)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -224,7 +224,7 @@ def test_a_damaged_ledger_is_refused_and_left_as_it_is(folder: Path, damage: str
     assert (path.read_bytes() if path.exists() else None) == before
 
 
-def test_the_books_of_another_account_stay_shut(folder: Path) -> None:
+def test_books_of_another_account_are_not_opened(folder: Path) -> None:
     SqliteLedger.open(folder, ACCOUNT).close()
     with pytest.raises(OperatorError, match="0042, not to"):
         SqliteLedger.open(folder, "SBX000000043")
@@ -299,7 +299,7 @@ def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> No
         assert not list(folder.glob("journal.torn-*"))
 
 
-def test_a_ledger_held_by_a_reader_asks_for_patience(folder: Path, books: SqliteLedger) -> None:
+def test_write_fails_for_now_while_a_reader_holds_the_ledger(folder: Path, books: SqliteLedger) -> None:
     books.file.database.execute("PRAGMA busy_timeout = 10")
     reader = sqlite3.connect(folder / "ledger.db", isolation_level=None)
     reader.execute("BEGIN")
@@ -320,7 +320,7 @@ def test_a_ledger_held_by_a_reader_asks_for_patience(folder: Path, books: Sqlite
     ],
     ids=["missing", "empty", "changed", "behind the ledger"],
 )
-def test_without_its_journal_a_ledger_promises_nothing(folder: Path, harm: Callable[[Path], object]) -> None:
+def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Callable[[Path], object]) -> None:
     books = SqliteLedger.open(folder)
     books.promise(make_intent("before"), ())
     books.close()
@@ -357,7 +357,7 @@ def test_a_trading_state_that_cannot_be_read_only_reduces(folder: Path, books: S
     assert books.trading_state().state is TradingState.REDUCE_ONLY
 
 
-def test_risk_opens_again_only_over_a_whole_journal(folder: Path, books: SqliteLedger) -> None:
+def test_halt_is_ended_only_if_the_whole_journal_is_sound(folder: Path, books: SqliteLedger) -> None:
     books.promise(make_intent(), ())
     books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
     path = folder / "journal.jsonl"
@@ -415,7 +415,7 @@ def test_a_read_that_the_database_breaks_off_is_an_error_for_a_person_and_no_bug
         read(books)
 
 
-def test_fills_are_told_from_a_time_on_in_the_order_of_the_books(books: SqliteLedger) -> None:
+def test_fills_since_a_time_come_oldest_first(books: SqliteLedger) -> None:
     fills = [make_fill("a1", minutes(5)), make_fill("a2", minutes(1)), make_fill("a3", minutes(5)), make_fill("a4")]
     books.apply_fills(fills, NOW)
     assert [owned.fill.activity_id for owned in books.fills_since(minutes(1))] == ["a2", "a1", "a3"]

@@ -64,7 +64,7 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
     assert ledger.opening_cash() == Decimal("100000.01")
 
 
-def test_orders_of_late_are_told_without_older_ones(ledger: Ledger) -> None:
+def test_recently_written_orders_are_returned_without_older_ones(ledger: Ledger) -> None:
     replaced = replace(make_order("v1", OrderStatus.REPLACED), replaced_by="v2")
     ledger.apply_orders([replaced, make_order("v2"), make_order("v3", OrderStatus.FILLED)], NOW)
     ledger.apply_orders([make_order("v2", at=minutes(9)), make_order("v4")], minutes(9))
@@ -73,7 +73,7 @@ def test_orders_of_late_are_told_without_older_ones(ledger: Ledger) -> None:
     assert [order.venue_id for order in ledger.orders(working=True)] == ["v2", "v4"]
 
 
-def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
+def test_intents_since_a_session_are_returned_in_the_order_promised(ledger: Ledger) -> None:
     days = [DAY + timedelta(days=number) for number in range(3)]
     for day in days:
         ledger.promise(make_intent(session=day), ())
@@ -94,7 +94,7 @@ def test_an_intent_belongs_to_the_session_in_which_it_is_sent(ledger: Ledger) ->
     assert ledger.intents(session=DAY) == ()
 
 
-def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
+def test_order_chain_lists_the_orders_that_each_order_replaced(ledger: Ledger) -> None:
     intent = make_intent()
     ledger.promise(intent, ())
     ours = replace(make_order("v1", OrderStatus.REPLACED), client_order_id=intent.client_order_id, replaced_by="v2")
@@ -109,14 +109,14 @@ def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
     assert ledger.order_chains(()) == {}
 
 
-def test_a_chain_that_was_told_before_changes_with_its_orders(ledger: Ledger) -> None:
+def test_order_chain_changes_when_one_of_its_orders_does(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order("v1"), replaced_by="v2"), make_order("v2")], NOW)
     assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.NEW, OrderStatus.NEW]
     ledger.apply_orders([make_order("v2", OrderStatus.FILLED, minutes(1))], minutes(1))
     assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.FILLED, OrderStatus.NEW]
 
 
-def test_an_order_that_ended_long_ago_is_told_only_if_it_was_never_promised(ledger: Ledger) -> None:
+def test_recent_orders_include_an_old_ended_one_only_if_it_was_never_promised(ledger: Ledger) -> None:
     intent = make_intent()
     ours = replace(make_order("v1", OrderStatus.FILLED), client_order_id=intent.client_order_id)
     leg = replace(make_order("v2", OrderStatus.CANCELED), parent="v1")
@@ -171,7 +171,7 @@ def test_an_accepted_reply_brings_its_order(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED])
-def test_an_unknown_answer_never_takes_back_a_known_one(ledger: Ledger, outcome: Outcome) -> None:
+def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: Outcome) -> None:
     ledger.promise(make_intent(), ())
     ledger.settle(make_intent().client_order_id, Reply(outcome), NOW)
     known = ledger.intents()
@@ -217,7 +217,7 @@ def test_an_abandoned_intent_that_arrives_late_is_acknowledged(ledger: Ledger) -
     assert record.state is IntentState.ACKED
 
 
-def test_orders_take_the_latest_word_and_never_return_from_their_end(ledger: Ledger) -> None:
+def test_latest_report_of_an_order_wins_and_an_ended_order_stays_ended(ledger: Ledger) -> None:
     assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 2
     assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 0
     filled = make_order("v1", OrderStatus.FILLED, minutes(2))
@@ -251,7 +251,7 @@ def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
     assert ledger.cash_adjustments() == Decimal("-29.92")
 
 
-def test_a_movement_of_cash_has_the_time_of_the_broker_or_else_that_of_its_booking(ledger: Ledger) -> None:
+def test_cash_movement_has_the_time_of_the_broker_or_else_of_its_booking(ledger: Ledger) -> None:
     assert ledger.cash_movements() == ()
     ledger.adjust_cash(Decimal(1), "by ann", minutes(1), origin=Origin.PLAN, about="plan-1")
     told, untold = (
@@ -268,7 +268,7 @@ def test_a_movement_of_cash_has_the_time_of_the_broker_or_else_that_of_its_booki
     assert ledger.booked() == {"1": told, "2": untold}
 
 
-def test_what_was_written_last_about_a_trade_counts(ledger: Ledger) -> None:
+def test_last_note_about_a_trade_replaces_earlier_ones(ledger: Ledger) -> None:
     assert ledger.trade_notes() == {}
     trade = ("flow", "AAPL", NOW)
     first = TradeNote(trade, ("late", "sweep, …"), "a note\nof two lines", "ann", minutes(2))
@@ -286,7 +286,7 @@ def test_what_was_written_last_about_a_trade_counts(ledger: Ledger) -> None:
     assert ledger.trade_notes()[trade] == again
 
 
-def test_a_change_starts_from_what_stands_with_the_trade_by_now(ledger: Ledger) -> None:
+def test_change_of_a_note_starts_from_the_note_in_the_books(ledger: Ledger) -> None:
     trade = ("flow", "AAPL", NOW)
     seen = list[TradeNote | None]()
 
@@ -314,7 +314,7 @@ def booking(fill: str = "activity:2026::1:0") -> Booking:
     )
 
 
-def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) -> None:
+def test_booking_is_written_whole_and_once(ledger: Ledger) -> None:
     ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal(120), None)})
     ledger.adjust_cash(Decimal(1), "a fee", NOW, origin=Origin.PLAN)
     assert ledger.booked() == {}
@@ -327,7 +327,7 @@ def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) ->
     assert best_price(ledger, "flow", "PEAR", NOW) == 60
 
 
-def test_what_cannot_be_written_whole_is_not_written_at_all(tmp_path: Path) -> None:
+def test_booking_that_fails_halfway_writes_nothing(tmp_path: Path) -> None:
     books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
     with pytest.raises(AttributeError):
         books.book(replace(booking(), fills=(make_fill(), None)), NOW)  # type: ignore[arg-type]
@@ -336,7 +336,7 @@ def test_what_cannot_be_written_whole_is_not_written_at_all(tmp_path: Path) -> N
     books.close()
 
 
-def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:
+def test_first_claim_of_a_slot_wins_and_stays(ledger: Ledger) -> None:
     won = ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
     lost = ledger.claim_slot("trade-once", DAY, "open+5m", "cron", minutes(1))
     assert won == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, True)
@@ -344,7 +344,7 @@ def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:
     assert ledger.claim_slot("score", DAY, "open+5m", "cron", NOW).won
 
 
-def test_the_claims_of_a_session_are_told_in_their_order_with_who_holds_them(ledger: Ledger) -> None:
+def test_claims_of_a_session_come_in_the_order_claimed_with_their_holders(ledger: Ledger) -> None:
     ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
     ledger.claim_slot("score", DAY, "open+5m", "cron", minutes(1))
     ledger.claim_slot("score", DAY + timedelta(days=1), "open+5m", "cron", minutes(2))
@@ -369,7 +369,7 @@ def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
 
 
-def test_a_halt_over_everything_closed_keeps_its_state_and_takes_the_newest_reason(ledger: Ledger) -> None:
+def test_reduce_only_over_flatten_stays_flatten_with_the_newest_reason(ledger: Ledger) -> None:
     ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
     record = ledger.trading_state()
@@ -379,7 +379,7 @@ def test_a_halt_over_everything_closed_keeps_its_state_and_takes_the_newest_reas
     assert ledger.trading_state().state is TradingState.REDUCE_ONLY
 
 
-def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> None:
+def test_newer_halt_than_the_one_shown_is_not_ended(ledger: Ledger) -> None:
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
     shown = ledger.trading_state()
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
@@ -388,7 +388,7 @@ def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> 
     assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
 
 
-def test_each_halt_since_entries_were_open_is_told_and_none_from_before(ledger: Ledger) -> None:
+def test_halts_are_those_since_entries_were_last_open(ledger: Ledger) -> None:
     assert ledger.halts() == ()
     for minute, state in enumerate(("REDUCE_ONLY", "ACTIVE", "REDUCE_ONLY", "FLATTEN"), 1):
         ledger.set_trading_state(TradingState(state), "me", f"at {minute}", minutes(minute))
@@ -433,7 +433,7 @@ def test_the_best_and_the_worst_price_are_stored_together_and_restated_together(
     assert ledger.kept([apple, cola]) == {**kept, apple: halves}
 
 
-def test_marks_are_told_as_they_are_with_what_the_position_was_opened_for(ledger: Ledger) -> None:
+def test_kept_has_the_marks_and_what_the_position_was_opened_for(ledger: Ledger) -> None:
     intent = replace(make_intent(), stop_loss_fraction=Decimal("0.05"))
     ledger.promise(intent, ())
     ledger.apply_orders([replace(make_order("v1"), client_order_id=intent.client_order_id)], NOW)
@@ -461,7 +461,7 @@ def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
     assert ledger.acknowledged() == {"JPM": Decimal("1.5")}
 
 
-def test_an_acknowledged_position_is_so_since_it_was_first_noted(ledger: Ledger) -> None:
+def test_acknowledged_since_is_the_time_of_the_first_note(ledger: Ledger) -> None:
     ledger.acknowledge("XOM", Decimal(5), "mine", NOW, origin=Origin.PLAN)
     ledger.acknowledge("JPM", Decimal(1), "mine", NOW, origin=Origin.PLAN)
     ledger.acknowledge("XOM", Decimal(10), "split", minutes(1), origin=Origin.PLAN)
@@ -470,7 +470,7 @@ def test_an_acknowledged_position_is_so_since_it_was_first_noted(ledger: Ledger)
     assert ledger.acknowledged_since() == {"XOM": NOW, "JPM": minutes(3)}
 
 
-def test_the_last_acknowledged_order_is_the_last_promised_of_them_whatever_was_settled_last(ledger: Ledger) -> None:
+def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger: Ledger) -> None:
     assert ledger.last_acknowledged() is None
     first, second, refused, silent, ending = (make_intent(f"open+{n}m") for n in (30, 35, 40, 45, 50))
     ending = replace(ending, operation=Operation.CANCEL, target_venue_id="v-1")
@@ -533,7 +533,7 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
 
 
 @pytest.mark.parametrize("hand", [False, True])
-def test_how_a_position_asked_to_be_closed_is_known_by_what_filled_first(ledger: Ledger, hand: bool) -> None:
+def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledger, hand: bool) -> None:
     bought_with_own_exits(ledger, hand=hand)
     again = replace(make_intent("open+10m"), stop_loss_fraction=Decimal("0.5"))
     ledger.promise(again, ())
@@ -545,13 +545,13 @@ def test_how_a_position_asked_to_be_closed_is_known_by_what_filled_first(ledger:
     assert ledger.kept([HELD]) == {HELD: replace(ASKED, best=Decimal(190))}
 
 
-def test_a_position_of_another_owner_symbol_or_time_is_not_closed_by_it(ledger: Ledger) -> None:
+def test_exit_is_not_shared_with_another_strategy_symbol_or_time(ledger: Ledger) -> None:
     bought_with_own_exits(ledger)
     others = [("other", "AAPL", NOW), ("flow", "MSFT", NOW), ("flow", "AAPL", minutes(1)), ("adopted", "AAPL", NOW)]
     assert ledger.kept(others) == {}
 
 
-def test_an_order_that_closes_says_nothing_of_how_a_position_is_to_be_closed(ledger: Ledger) -> None:
+def test_closing_order_sets_no_exit_for_a_position(ledger: Ledger) -> None:
     intent = replace(make_intent(), purpose=Purpose.CLOSE, stop_loss_fraction=STOP)
     ledger.promise(intent, ())
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
@@ -572,7 +572,7 @@ def renamed(old: str, new: str, number: int) -> Booking:
     return Booking((Entry(name, "NC", Decimal(0), f"NC {old} to {new}"),), fills, restated=restated)
 
 
-def test_under_a_new_name_a_position_is_closed_as_it_asked_to_be(ledger: Ledger) -> None:
+def test_renamed_position_keeps_the_exit_of_its_entry(ledger: Ledger) -> None:
     bought_with_own_exits(ledger)
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
     ledger.book(renamed("AAPL", "PEAR", 1), minutes(9))

@@ -105,7 +105,7 @@ def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list
     assert len(parsed) == 6
 
 
-def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
+def test_fills_of_a_rolled_back_write_are_not_remembered(tmp_path: Path) -> None:
     with closing(SqliteLedger.open(books(tmp_path / "state", 2))) as ledger:
         with suppress(KeyboardInterrupt), ledger.file.write():
             ledger.apply_fill(FillRow(make_fill("never"), NOW))
@@ -115,7 +115,7 @@ def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
         assert [owned.fill.activity_id for owned in ledger.fills()] == ["a0", "a1", "another"]
 
 
-def test_a_session_s_intents_and_unresolved_ones_are_found_by_their_index(sizes: tuple[Path, Path]) -> None:
+def test_rows_are_found_by_the_index_that_their_kind_names(sizes: tuple[Path, Path]) -> None:
     with closing(SqliteLedger.open(sizes[0], read_only=True)) as ledger:
         kinds: tuple[Kind[Any], ...] = INTENTS, ORDERS, FILLS
         for kind in kinds:
@@ -149,7 +149,7 @@ def test_whole_books_are_read_through_once_until_another_writes(
     assert read == ["pages"] * 2
 
 
-def test_a_file_that_was_put_in_the_place_of_read_books_is_not_taken_for_them(tmp_path: Path) -> None:
+def test_replaced_file_is_not_mistaken_for_the_checked_books(tmp_path: Path) -> None:
     folder = books(tmp_path / "state", 2)
     with closing(SqliteLedger.open(folder)) as ledger:
         ledger.file.check()

@@ -49,7 +49,7 @@ def check(path: Path) -> None:
         books.close()
 
 
-def test_books_that_nobody_touched_are_whole(ledger: Path) -> None:
+def test_untouched_books_pass_their_check(ledger: Path) -> None:
     check(ledger)
 
 
@@ -86,7 +86,7 @@ def test_every_flipped_bit_of_a_written_text_is_found(ledger: Path) -> None:
     assert missed == []
 
 
-def test_text_that_a_bit_made_unreadable_is_damage_and_not_a_fault_of_ours(ledger: Path) -> None:
+def test_text_made_invalid_by_a_flipped_bit_is_reported_as_damage(ledger: Path) -> None:
     whole = ledger.read_bytes()
     ledger.write_bytes(whole.replace(b"187.25", b"\xb187.25"))
     books = SqliteLedger.open(ledger.parent, read_only=True)
@@ -118,7 +118,7 @@ def test_a_row_edited_removed_or_added_by_hand_is_found(ledger: Path, statement:
         check(ledger)
 
 
-def test_another_program_cannot_edit_a_row_without_stilling_the_triggers(ledger: Path) -> None:
+def test_another_program_cannot_edit_a_row_unless_it_drops_the_triggers(ledger: Path) -> None:
     database = sqlite3.connect(ledger)
     with pytest.raises(sqlite3.OperationalError, match="row_sum"):
         database.execute("UPDATE fills SET activity_id = 'a9' WHERE activity_id = 'a1'")

@@ -36,7 +36,7 @@ def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
 
 
-def test_whole_books_hold_in_the_ledger_what_the_journal_says(books: SqliteLedger) -> None:
+def test_sound_ledger_matches_its_journal(books: SqliteLedger) -> None:
     assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=0, ahead=0)
 
 
@@ -53,12 +53,12 @@ def test_one_number_changed_in_the_ledger_is_found(tmp_path: Path, books: Sqlite
     assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=1, ahead=1)
 
 
-def test_a_record_whose_commit_never_came_is_counted_as_ahead(tmp_path: Path, books: SqliteLedger) -> None:
+def test_journal_record_without_a_commit_is_counted_as_ahead(tmp_path: Path, books: SqliteLedger) -> None:
     change(tmp_path, "DELETE FROM fills WHERE activity_id = 'a2'")
     assert books.tallies.compare_journal() == Compared(records=6, rows=4, missing=0, ahead=1)
 
 
-def test_a_journal_that_lost_its_end_is_damage(tmp_path: Path, books: SqliteLedger) -> None:
+def test_journal_cut_short_is_reported_as_damage(tmp_path: Path, books: SqliteLedger) -> None:
     lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
     with pytest.raises(OperatorError, match="ends before record 6"):

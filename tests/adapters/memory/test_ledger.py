@@ -32,7 +32,7 @@ def written(acts: list[Act]) -> MemoryLedger:
 
 @settings(max_examples=settings().max_examples // 3)
 @given(many_acts())
-def test_both_ledgers_answer_alike_whatever_was_written(acts: list[Act]) -> None:
+def test_ledger_in_memory_answers_like_the_one_in_a_file(acts: list[Act]) -> None:
     memory = MemoryLedger(ACCOUNT)
     memory.open_books(Decimal(100_000), NOW)
     with TemporaryDirectory() as folder:
@@ -48,7 +48,7 @@ def test_both_ledgers_answer_alike_whatever_was_written(acts: list[Act]) -> None
 
 @settings(max_examples=settings().max_examples // 2)
 @given(many_acts(), st.integers(0, 24))
-def test_what_was_asked_before_a_write_changes_no_answer_after_it(acts: list[Act], middle: int) -> None:
+def test_answers_after_a_write_do_not_depend_on_earlier_questions(acts: list[Act], middle: int) -> None:
     asked = written(acts[:middle])
     read_all(asked)
     for act in acts[middle:]:
@@ -58,7 +58,7 @@ def test_what_was_asked_before_a_write_changes_no_answer_after_it(acts: list[Act
 
 @settings(max_examples=settings().max_examples // 5)
 @given(many_acts(), many_acts())
-def test_a_copy_goes_on_by_itself(acts: list[Act], more: list[Act]) -> None:
+def test_copied_ledger_and_its_original_change_independently(acts: list[Act], more: list[Act]) -> None:
     ledger = written(acts)
     before = read_all(ledger)
     one = copy.deepcopy(ledger)
