@@ -178,7 +178,7 @@ def rebuild(bot: Bot) -> None:
     wanted, names = (MOST_S, MOST_MB), sorted(path.name for path in (bot.folder / "backups").glob("*by-hand*"))
     bot.type("restore", names[-1], "--confirm", TAIL, code=10, name="restore", bounds=wanted)
     shutil.rmtree(bot.folder / "quarantine")
-    bot.type("recover", name="recover, whole books", bounds=wanted)
+    bot.type("recover", code=10, name="recover, whole books", bounds=wanted)
     (bot.folder / "ledger.db").unlink()
     bot.type("recover", name="recover, ledger lost", bounds=wanted)
     shutil.rmtree(bot.folder / "quarantine")

@@ -58,7 +58,7 @@ def played(seed: int) -> Any:
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_is_doubled_or_lost(
+def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     found = played(seed)
@@ -76,7 +76,7 @@ def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", drawn("four", [0], range(1, 21), 1))
-def test_four_strategies_that_are_killed_together_double_and_lose_nothing(
+def test_four_strategies_killed_together_double_and_lose_nothing(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     command = [sys.executable, "-m", "tests.faults.play", f"four={BOTS}", "--seed", str(seed)]
@@ -88,5 +88,5 @@ def test_four_strategies_that_are_killed_together_double_and_lose_nothing(
     assert found["hits"] >= 50 * BOTS
 
 
-def test_what_no_campaign_passes_is_named_and_exists() -> None:
+def test_failpoints_off_the_road_exist() -> None:
     assert {f"{name}.before" for name in OFF_THE_ROAD} <= every_point()

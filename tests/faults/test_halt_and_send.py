@@ -24,7 +24,7 @@ from tradebot.adapters.state import send_lock, switch
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples
-"""50 in the sample, 500 in the campaigns."""
+"""50 in the sample, 200 in the campaigns."""
 TYPED = ROUNDS // 10
 STUCK = max(3, ROUNDS // 15)
 DAWDLE_S, LONG_DAWDLE_S = 0.008, 0.1
@@ -119,16 +119,16 @@ def late_entries(folder: Path, lock: str, rounds: int, dawdle_s: float) -> Itera
 
 
 @pytest.mark.parametrize(("rounds", "dawdle_s"), [(3 * ROUNDS // 5, DAWDLE_S), (ROUNDS // 15, LONG_DAWDLE_S)])
-def test_no_entry_begins_after_a_halt_has_returned(folder: Path, rounds: int, dawdle_s: float) -> None:
+def test_no_entry_begins_after_halt_returns(folder: Path, rounds: int, dawdle_s: float) -> None:
     late = list(late_entries(folder, LOCKED, rounds, dawdle_s))
     assert (sum(late), len(late) > rounds / 2) == (0, True)
 
 
-def test_the_same_judge_finds_the_entries_of_a_sender_without_the_lock(folder: Path) -> None:
+def test_judge_finds_late_entries_of_a_sender_without_the_lock(folder: Path) -> None:
     assert any(late_entries(folder, UNLOCKED, 40, LONG_DAWDLE_S))
 
 
-def test_no_entry_begins_after_a_halt_typed_at_the_command_line_has_returned(folder: Path) -> None:
+def test_no_entry_begins_after_a_typed_halt_returns(folder: Path) -> None:
     judge, moments, clean = Judge(folder), chance(TYPED), 0
     with sending(folder) as process:
         for _ in range(TYPED):
@@ -157,7 +157,7 @@ def stopped_with_an_order(folder: Path, process: "subprocess.Popen[bytes]") -> N
         time.sleep(0.003)
 
 
-def test_a_sender_stopped_at_a_random_moment_sends_the_one_order_that_was_named_and_no_other(folder: Path) -> None:
+def test_stopped_sender_sends_only_the_order_that_halt_named(folder: Path) -> None:
     judge, moments, rounds, named = Judge(folder), chance(STUCK), count(1), 0
     with sending(folder) as process:
         # Rounds without an order in flight are judged too, and followed by others until one has shown both.
@@ -174,7 +174,7 @@ def test_a_sender_stopped_at_a_random_moment_sends_the_one_order_that_was_named_
             assert judge.entries_since(mark) <= (in_flight is not None)
 
 
-def test_a_sender_that_is_stuck_does_not_keep_a_halt_waiting_and_its_order_is_named(folder: Path) -> None:
+def test_halt_returns_and_names_the_order_when_a_sender_is_stuck(folder: Path) -> None:
     judge = Judge(folder)
     with sending(folder) as process:
         set_going(folder, judge, process)
@@ -193,7 +193,7 @@ def test_a_sender_that_is_stuck_does_not_keep_a_halt_waiting_and_its_order_is_na
         assert judge.entries_since(mark) == 0
 
 
-def test_a_killed_sender_leaves_no_order_in_flight(folder: Path) -> None:
+def test_killed_sender_leaves_no_order_in_flight(folder: Path) -> None:
     judge = Judge(folder)
     with sending(folder) as process:
         set_going(folder, judge, process)
@@ -204,7 +204,7 @@ def test_a_killed_sender_leaves_no_order_in_flight(folder: Path) -> None:
         assert halt(folder) is None
 
 
-def test_a_halt_file_made_by_hand_lets_no_entry_begin_once_the_lock_was_free(folder: Path) -> None:
+def test_hand_made_halt_file_stops_entries_once_the_lock_is_free(folder: Path) -> None:
     judge = Judge(folder)
     with sending(folder) as process:
         set_going(folder, judge, process)

@@ -49,11 +49,11 @@ def told(prices: Sequence[str]) -> Account:
     return accounts(lines(*prices))["one"]
 
 
-def test_an_exit_that_was_sent_again_may_have_one_price_more(found: Any) -> None:
+def test_exit_sent_again_may_have_one_extra_price(found: Any) -> None:
     assert found(["242.80", "234.49", "234.19", "233.32"], "234.49") == []
     assert len(found(["242.80", "234.49", "234.19", "233.32"])) == 2
 
 
-def test_an_exit_that_was_sent_again_at_another_price_differs(found: Any) -> None:
+def test_exit_sent_again_at_another_price_is_a_difference(found: Any) -> None:
     assert len(found(["242.80", "234.50", "233.32"], "234.50")) == 1
     assert len(found(["242.80", "234.49"], "234.49")) == 1

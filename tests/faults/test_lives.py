@@ -12,7 +12,7 @@ from tests.faults.life_controls import CONTROLS
 from tests.tiers import drawn, in_campaigns, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-LIVES = sized(4, 200)
+LIVES = sized(4, 100)
 SEEDS = [0, *drawn("lives", [], range(1, 100), 1)]
 QUICKLY_SEEN = ("stops-move-away", "exits-for-more")
 """Broken bots that are seen in their first lives; the campaigns play all of them."""
@@ -20,7 +20,7 @@ QUICKLY_SEEN = ("stops-move-away", "exits-for-more")
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_life_breaks_a_promise_and_each_broken_bot_is_seen(
+def test_lives_keep_every_promise_and_each_broken_bot_is_caught(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     controls = () if seed else sized(QUICKLY_SEEN, tuple(CONTROLS))

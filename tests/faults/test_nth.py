@@ -28,7 +28,7 @@ VERBS = [(" ".join(line.words), flags) for line in LINES for flags in ((), ("--l
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("flags", [(), *drawn("each call", [], EACH, 1)])
-def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
+def test_pass_ends_clearly_and_recovers_whichever_call_fails(
     flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
     days = DAYS * 5 if flags else DAYS
@@ -45,7 +45,7 @@ def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS, 8))
-def test_no_call_of_a_verb_can_fail_without_a_clear_end_and_a_recovery(
+def test_verb_ends_clearly_and_recovers_whichever_call_fails(
     line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
     command = [sys.executable, "-m", "tests.faults.nth_verbs", "--only", line, *flags]

@@ -47,7 +47,7 @@ ASKED = asked("POST", "/v2/orders", client_order_id="tb1.PROTE.p", symbol="AAPL"
         ([*PROTECTED, asked("PATCH", "/v2/orders/stop", stop_price="89")], "move from 90 to 89"),
     ],
 )
-def test_the_judge_sees_what_no_pair_may_do(lines: list[Line], said: str) -> None:
+def test_judge_of_pairs_reports_what_no_pair_may_do(lines: list[Line], said: str) -> None:
     assert [said in problem for problem in pairs.broken(lines)] == [True]
 
 
@@ -59,7 +59,7 @@ def test_the_judge_sees_what_no_pair_may_do(lines: list[Line], said: str) -> Non
         [*PROTECTED, *({**line, "status": "canceled"} for line in PAIR), PLAIN],
     ],
 )
-def test_the_judge_has_nothing_against_tightening_and_leaving(lines: list[Line]) -> None:
+def test_judge_of_pairs_accepts_tightening_and_leaving(lines: list[Line]) -> None:
     assert list(pairs.broken(lines)) == []
 
 
@@ -74,5 +74,7 @@ def test_the_judge_has_nothing_against_tightening_and_leaving(lines: list[Line])
         ([*PROTECTED, OUT], False, False),
     ],
 )
-def test_shares_are_bare_without_a_working_stop_or_an_exit(lines: list[Line], bare: bool, bare_if_flat: bool) -> None:
+def test_shares_are_unprotected_without_a_working_stop_or_exit(
+    lines: list[Line], bare: bool, bare_if_flat: bool
+) -> None:
     assert (bool(list(pairs.bare(lines))), bool(list(pairs.bare(lines, flat=True)))) == (bare, bare_if_flat)

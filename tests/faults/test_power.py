@@ -49,7 +49,7 @@ def held(problems: list[str], *controls: str) -> list[str]:
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
+def test_day_ends_the_same_after_a_power_loss_anywhere(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     found = lost("days", "--seed", str(seed), "--count", str(BOTS), *controlled(*SEEN_IN_DAYS))
@@ -61,7 +61,7 @@ def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
-def test_books_and_latches_are_whole_after_each_of_many_losses(
+def test_books_and_latches_are_whole_after_each_power_loss(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     found = lost("folders", "--seed", str(seed), "--count", str(FOLDERS), *controlled(*SEEN_IN_FOLDERS))
@@ -71,7 +71,7 @@ def test_books_and_latches_are_whole_after_each_of_many_losses(
     assert found["unsafe"] > found["losses"], "hardly anything was at stake"
 
 
-def test_a_checkpoint_that_is_believed_without_its_seal_is_caught_after_a_loss(
+def test_judge_catches_an_unsealed_checkpoint_after_a_power_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FillTotals, "_found", without_the_seal)
@@ -117,14 +117,14 @@ def ends(tmp_path: Path, name: str, *, synced: bool, named: bool) -> Counter[str
     return found
 
 
-def test_on_the_model_a_file_is_there_only_as_far_as_it_was_synced(tmp_path: Path) -> None:
+def test_disk_model_keeps_of_a_file_only_what_was_synced(tmp_path: Path) -> None:
     assert set(ends(tmp_path, "both", synced=True, named=True)) == {"whole"}
     assert set(ends(tmp_path, "file", synced=True, named=False)) == {"whole", "gone"}
     assert set(ends(tmp_path, "name", synced=False, named=True)) == {"whole", "empty", "in pieces"}
     assert set(ends(tmp_path, "none", synced=False, named=False)) == {"whole", "gone", "empty", "in pieces"}
 
 
-def test_on_the_model_a_rename_is_there_wholly_or_not_at_all(tmp_path: Path) -> None:
+def test_disk_model_keeps_a_rename_wholly_or_not_at_all(tmp_path: Path) -> None:
     found = set()
     for seed in range(60):
         root = tmp_path / str(seed)
@@ -138,7 +138,7 @@ def test_on_the_model_a_rename_is_there_wholly_or_not_at_all(tmp_path: Path) -> 
     assert found == {b"old", b"new"}
 
 
-def test_the_model_says_where_it_is_wrong(tmp_path: Path) -> None:
+def test_disk_model_names_files_that_differ_from_it(tmp_path: Path) -> None:
     model = Model(tmp_path)
     (tmp_path / "unseen").write_bytes(b"x")
     assert list(model.disk.unlike()) == [str(tmp_path / "unseen")]

@@ -22,7 +22,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     resource.setrlimit(resource.RLIMIT_CORE, (min(before[0], before[1]), before[1]))
 
 
-def test_no_file_that_a_full_life_left_holds_a_key(life: Life, record_property: Callable[[str, object], None]) -> None:
+def test_files_left_by_a_full_life_hold_no_key(life: Life, record_property: Callable[[str, object], None]) -> None:
     assert left_in(life.place) == []
     record_property("command lines whose leavings were searched for keys", sum(map(len, life.ends.values())))
 
@@ -34,12 +34,12 @@ def test_no_process_was_started_with_a_key_in_its_arguments_or_its_environment(l
     assert [path for path in told if found_in(path.read_bytes())] == []
 
 
-def test_every_key_went_over_the_wire_so_that_there_was_something_to_leave(life: Life) -> None:
+def test_life_sent_every_key_over_the_wire(life: Life) -> None:
     assert {name for method, name in life.sent if method == "GET"} == set(CANARIES)
     assert {name for method, name in life.sent if method == "POST"} == {"the key", "the secret"}
 
 
-def test_the_life_was_hard_enough(life: Life) -> None:
+def test_life_covered_every_verb_kill_and_failure(life: Life) -> None:
     said = (life.place / "said").read_text()
     verbs = {verb.split()[0] for verb in ON_A_STATE}
     assert verbs - set(life.ends) == set()
@@ -67,7 +67,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_key_that_was_left_would_be_found(form: str, tmp_path: Path) -> None:
+def test_search_finds_a_key_in_every_form(form: str, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "dump.bin").write_bytes(b"\0\xff" + FORMS[form].encode() + b"\n")
     assert left_in(tmp_path) == ["the secret in deep/dump.bin"]

@@ -24,7 +24,7 @@ STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "j
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
+def test_stores_lose_nothing_done_when_killed_between_any_two_effects(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     command = [sys.executable, "-m", "tests.faults.stores", "--seed", str(seed), "--folders", str(FOLDERS)]
@@ -40,9 +40,7 @@ def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
         assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, "cache_database.create"}
 
 
-def test_a_checkpoint_that_is_believed_without_its_seal_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_judge_catches_a_checkpoint_believed_without_its_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A fill comes late in each round, so whoever believes the checkpoint misses it.
     monkeypatch.setattr(FillTotals, "_found", without_the_seal)
     found = stores.campaign(tmp_path, 1, range(1))

@@ -29,7 +29,7 @@ SEED = 2026
 
 
 @pytest.mark.sampled
-def test_in_a_quiet_year_every_slot_of_every_session_is_run_once() -> None:
+def test_quiet_year_runs_every_slot_once() -> None:
     year = Player(drawn(SEED, FIRST, LAST)).play()
     judge(year)
     counts = table(year)
@@ -44,7 +44,7 @@ def test_in_a_quiet_year_every_slot_of_every_session_is_run_once() -> None:
 
 
 @pytest.mark.sampled
-def test_in_a_year_of_troubles_no_slot_is_acted_on_twice_or_silently_missed() -> None:
+def test_troubled_year_repeats_no_slot_and_misses_none_silently() -> None:
     year = Player(drawn(SEED, FIRST, LAST, kills=sized(50, 150), troubles=sized(50, 150))).play()
     judge(year)
     counts = table(year)
@@ -53,7 +53,7 @@ def test_in_a_year_of_troubles_no_slot_is_acted_on_twice_or_silently_missed() ->
     assert {str(Reason.ASLEEP), str(Reason.NOT_RUNNING), str(Reason.PASS_FAILED)} <= counts.keys()
 
 
-def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
+def test_two_daemons_and_cron_act_on_each_slot_once() -> None:
     first, last = date(2026, 3, 2), date(2026, 3, 20)
     year = Player(drawn(SEED, first, last, kills=20, races=60, troubles=5, second_daemon=True, cron=True)).play()
     judge(year)
@@ -85,7 +85,7 @@ def around_the_clock(first: date, last: date) -> Sequence[Session]:
     cron=st.booleans(),
 )
 @example(seed=1490, first=date(2026, 2, 1), lanes=False, second=True, cron=True)
-def test_whatever_happens_in_a_week_each_slot_is_accounted_for(
+def test_week_accounts_for_every_slot_whatever_happens(
     seed: int, first: date, lanes: bool, second: bool, cron: bool
 ) -> None:
     judge(
@@ -99,7 +99,7 @@ def test_whatever_happens_in_a_week_each_slot_is_accounted_for(
 
 
 @pytest.mark.sampled
-def test_after_each_kill_the_end_is_the_same() -> None:
+def test_half_day_ends_the_same_after_any_kill() -> None:
     """Kill `serve` before or after each write of a half day: only an entry that had begun stays without its order."""
     quiet = _half_day(kills=())
     for number in range(1, quiet.outside.writes + 1, sized(3, 1)):
@@ -134,7 +134,7 @@ def _claimed(year: Year) -> set[tuple[Key, Reason | None]]:
     }
 
 
-def test_the_real_books_do_the_same_as_those_in_memory(tmp_path: Path) -> None:
+def test_sqlite_books_do_the_same_as_memory_books(tmp_path: Path) -> None:
     first, last = date(2026, 3, 5), date(2026, 3, 10)
     tables = []
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
@@ -152,7 +152,7 @@ class ForgetfulBooks(MemoryLedger):
         return [SlotClaim(*key, by, at, won=False) for key in slots]
 
 
-def test_books_that_forget_what_nobody_ran_are_found_out() -> None:
+def test_judge_catches_books_that_forget_missed_slots() -> None:
     year = drawn(5, date(2026, 3, 2), date(2026, 3, 13), troubles=6, ledger=ForgetfulBooks(ACCOUNT))
     with pytest.raises(AssertionError, match="silently missed"):
         judge(Player(year).play())
@@ -162,7 +162,7 @@ def test_books_that_forget_what_nobody_ran_are_found_out() -> None:
     ("forge", "what"),
     [(lambda act: act, "acted on 2 times"), (lambda act: act._replace(kills=1), "acted on 2 times")],
 )
-def test_an_act_too_many_is_found_out(forge: Callable[[Act], Act], what: str) -> None:
+def test_judge_catches_a_repeated_act(forge: Callable[[Act], Act], what: str) -> None:
     year = _half_day(kills=())
     entry = next(act for act in year.outside.acts if act.key[0] == Job.TRADE_ONCE)
     year.outside.acts.append(forge(entry))
@@ -170,7 +170,7 @@ def test_an_act_too_many_is_found_out(forge: Callable[[Act], Act], what: str) ->
         judge(year)
 
 
-def test_an_entry_that_comes_late_or_outside_its_session_is_found_out() -> None:
+def test_judge_catches_an_entry_late_or_outside_its_session() -> None:
     for late, what in ((2 * MINUTE, "late"), (-1 * MINUTE, "early"), (8 * 60 * MINUTE, "late")):
         year = _half_day(kills=())
         acts = year.outside.acts

@@ -46,7 +46,7 @@ class Ran(NamedTuple):
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("name", NAMES)
-def test_no_order_comes_outside_its_session_and_each_slot_is_run_once(
+def test_serve_orders_only_within_sessions_and_runs_each_slot_once(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "14400")
