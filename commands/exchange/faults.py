@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.completing import fault_actions, fault_names
@@ -77,14 +77,11 @@ def run(path: Path, action: str, name: str | None) -> Report:
 
 def _looked_up(action: str, name: str | None) -> Faults:
     """Answer from the scripts that ship with tradebot, without a running exchange."""
-    script = None if name is None else _shown(name)
-    return Faults(action, (), None, _ready() if name is None else (), script)
-
-
-def _ready() -> tuple[ReadyScript, ...]:
     from tradebot.app import sandbox
 
-    return tuple(ReadyScript(*row) for row in sandbox.ready_faults())
+    if name is not None:
+        return Faults(action, (), None, (), _shown(name))
+    return Faults(action, (), None, tuple(ReadyScript(*row) for row in sandbox.ready_faults()), None)
 
 
 def _shown(name: str) -> str:
@@ -107,18 +104,12 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
         sandbox.start(folder)
     changed: tuple[str, ...] = ()
     if action == "add":
-        changed = _added(folder, script)
+        reply = sandbox.ask(folder, "POST", PATH, {"script": script})
+        changed = tuple(row["name"] for row in reply["armed"])
     elif action == "clear":
         changed = _cleared(folder, name)
     rows = sandbox.ask(folder, "GET", PATH)["faults"]
-    return Faults(action, changed, tuple(_armed(row) for row in rows), (), None)
-
-
-def _added(folder: Path, script: str) -> tuple[str, ...]:
-    from tradebot.app import sandbox
-
-    reply = sandbox.ask(folder, "POST", PATH, {"script": script})
-    return tuple(row["name"] for row in reply["armed"])
+    return Faults(action, changed, tuple(convert(row, ArmedRule) for row in rows), (), None)
 
 
 def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
@@ -149,10 +140,6 @@ def script_of(name: str) -> str:
         why = getattr(bad, "strerror", None) or "not UTF-8 text"
         hint = "give a file, - for standard input, or a name listed by: tradebot exchange faults ready"
         raise OperatorError(f"{clean(name)[:80]}: {why}, and no ready-made script has that name", hint) from bad
-
-
-def _armed(row: Mapping[str, Any]) -> ArmedRule:
-    return ArmedRule(**{**row, "armed_at": datetime.fromisoformat(row["armed_at"])})
 
 
 def _render(out: "Console", data: Faults) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of
 from commands.shared.completing import accounts as account_names
@@ -50,12 +50,12 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
 
     _refuse_books(path, name)
     folder = exchange_of(path)
-    before = _gone(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name))
+    before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), Gone)
     note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
     confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
     body = {"account": name} | ({} if cash is None else {"cash": cash})
     reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
-    data = Reset(name, reply["account_number"], reply["key"], Decimal(reply["cash"]), _gone(reply["gone"]))
+    data = convert(reply, Reset)
     return Report("exchange-reset", data, lambda out: _render(out, data), mode="sandbox")
 
 
@@ -77,17 +77,6 @@ def _account_named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any
             return row
     names = ", ".join(row["name"] for row in rows)
     raise OperatorError(f"no account is called {clean(name)[:40]!r}; accounts: {names}", "tradebot exchange status")
-
-
-def _gone(row: Mapping[str, Any]) -> Gone:
-    return Gone(
-        account_number=row["account_number"],
-        equity=Decimal(row["equity"]),
-        cash=Decimal(row["cash"]),
-        positions=row["positions"],
-        open_orders=row["open_orders"],
-        orders=row["orders"],
-    )
 
 
 def _described(gone: Gone) -> str:

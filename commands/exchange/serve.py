@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER
@@ -167,7 +167,7 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Ser
         key=SANDBOX_KEY,
         secret=SANDBOX_KEY,
         flow_key=SANDBOX_KEY,
-        accounts=tuple(_opened(row) for row in status["accounts"]),
+        accounts=tuple(convert(row, Opened) for row in status["accounts"]),
         is_open=status["is_open"],
         pace=status["pace"],
         fill=model,
@@ -181,10 +181,6 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Ser
         tick=None if status["finished"] else f"tradebot exchange tick {step} {option(path)}",
         **times,
     )
-
-
-def _opened(row: Mapping[str, Any]) -> Opened:
-    return Opened(row["name"], row["account_number"], row["key"], row["secret"], Decimal(row["cash"]))
 
 
 def _render(out: "Console", data: Serving) -> None:

@@ -1,14 +1,13 @@
 """`tradebot exchange status`: show where the embedded exchange answers and what state it is in."""
 
 import os
-from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, exchange_of
 from commands.shared.surface import Json, Report, StateDir, finish
@@ -73,47 +72,17 @@ def run(path: Path) -> Report:
     from tradebot.app import sandbox
 
     folder = exchange_of(path)
-    market = _market(sandbox.market_settings(folder))
+    settings = sandbox.market_settings(folder)
+    market = convert({**settings, "fill": settings["fill"]["model"]}, MarketRow)
     url = sandbox.running(folder)
     if url is None:
         data = ExchangeStatus(str(folder), None, market, None, (), (), None)
     else:
         reply = sandbox.ask(folder, "GET", "/exchange/v1/status")
-        accounts = tuple(_account(row) for row in reply["accounts"])
+        accounts = tuple(convert(row, AccountRow) for row in reply["accounts"])
         armed = tuple(reply.get("faults", ()))
-        data = ExchangeStatus(str(folder), url, market, _time(reply), accounts, armed, reply["log_lines"])
+        data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, armed, reply["log_lines"])
     return Report("exchange-status", data, lambda out: _render(out, data), mode="sandbox")
-
-
-def _market(reply: Mapping[str, Any]) -> MarketRow:
-    return MarketRow(
-        source=reply["source"],
-        symbols=tuple(reply["symbols"]),
-        start=date.fromisoformat(reply["start"]),
-        sessions=reply["sessions"],
-        seed=reply["seed"],
-        fill=reply["fill"]["model"],
-        corporate_actions=reply["corporate_actions"],
-    )
-
-
-def _time(reply: Mapping[str, Any]) -> Time:
-    now, opens, closes = (datetime.fromisoformat(reply[name]) for name in ("now", "next_open", "next_close"))
-    session = date.fromisoformat(reply["session"])
-    return Time(now, reply["pace"], session, reply["is_open"], opens, closes, reply["finished"])
-
-
-def _account(row: Mapping[str, Any]) -> AccountRow:
-    return AccountRow(
-        name=row["name"],
-        account_number=row["account_number"],
-        key=row["key"],
-        equity=Decimal(row["equity"]),
-        cash=Decimal(row["cash"]),
-        positions=row["positions"],
-        open_orders=row["open_orders"],
-        orders=row["orders"],
-    )
 
 
 def _render(out: "Console", data: ExchangeStatus) -> None:
