@@ -24,10 +24,6 @@ def issue(state_dir: Path) -> str:
     return token
 
 
-def withdraw(state_dir: Path) -> None:
-    (state_dir / TOKEN_FILE).unlink(missing_ok=True)
-
-
 def headers(state_dir: Path) -> dict[str, str]:
     """Return the headers for a control request; none if there is no readable token."""
     try:
@@ -36,8 +32,3 @@ def headers(state_dir: Path) -> dict[str, str]:
         return {}
     # A file that someone tampered with must not be able to inject a header into the request.
     return {TOKEN_HEADER: token} if token.isalnum() else {}
-
-
-def fits(shown: bytes, token: str) -> bool:
-    """Compare a request's token with ours in constant time."""
-    return secrets.compare_digest(shown, token.encode("ascii"))

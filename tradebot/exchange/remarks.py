@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tradebot.exchange.flow.captured import Capture, read_folder
 from tradebot.exchange.market.daily_file import is_parquet
 from tradebot.exchange.market.recorded import reasons
-from tradebot.exchange.market.sessions import calendar_from_rows
-from tradebot.exchange.state import CAPTURES_FOLDER, StoredMarket, read_market
+from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
+from tradebot.exchange.state import CAPTURES_FOLDER, read_market
 from tradebot.exchange.times import MINUTE, rfc3339
 
 _DAYS_LISTED = 3
@@ -49,7 +49,8 @@ def remarks(state_dir: Path) -> Remarks:
     begins = stored.sessions[stored.first]["date"]
     if begins == _session_of(captures):
         sentences.append(f"the market begins on {begins}, the session in the captured flow")
-    return Remarks((*sentences, *_shown(stored, captures)), _complete_at(stored, captures))
+    calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
+    return Remarks((*sentences, *_shown(calendar, captures)), _complete_at(calendar, captures))
 
 
 def captured_session(folder: Path) -> date | None:
@@ -63,9 +64,8 @@ def _session_of(captures: Mapping[str, Capture]) -> str | None:
     return min(days, default=None)
 
 
-def _shown(stored: StoredMarket, captures: Mapping[str, Capture]) -> list[str]:
+def _shown(calendar: Calendar, captures: Mapping[str, Capture]) -> list[str]:
     """Count the captured rows whose day is a session of the market, and those whose day isn't."""
-    calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
     first, last = calendar.market[0].date, calendar.market[-1].date
     days = Counter(day for capture in captures.values() if capture.of_the_day for day in capture.days)
     inside = Counter({day: count for day, count in days.items() if day in calendar.index_of})
@@ -89,8 +89,7 @@ def _listed(days: Counter[str]) -> str:
     return f": {listed}{more}" if listed else ""
 
 
-def _complete_at(stored: StoredMarket, captures: Mapping[str, Capture]) -> str | None:
-    calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
+def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | None:
     closes = {session.date: session.close_us for session in calendar.market}
     late = [
         one.at_us

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, find
-from tradebot.exchange.control_token import issue, withdraw
+from tradebot.exchange.control_token import TOKEN_FILE, issue
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
@@ -196,7 +196,10 @@ def serve(
     with _held(state_dir):
         exchange = open_exchange(state_dir)
         if terms.pace.name == REAL and exchange.log.count == 1:
-            _meet_the_wall(exchange, int(time.time() * SECOND))
+            wall_us = int(time.time() * SECOND)
+            # A new market that is open to the machine's time begins there.
+            if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
+                exchange.run(tick_to(wall_us))
         if exchange.log.torn_bytes:
             sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
         feed = flow_source(exchange, state_dir)
@@ -216,12 +219,6 @@ def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:
     if spec.uw_folder is not None:
         return CapturedFlow(state_dir / CAPTURES_FOLDER)
     return DerivedFlow(exchange.market, spec.seed, spec.edge)
-
-
-def _meet_the_wall(exchange: Exchange, wall_us: int) -> None:
-    """Set a new real-time exchange to the machine's time, if its market is open to that time."""
-    if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
-        exchange.run(tick_to(wall_us))
 
 
 def _open_accounts(exchange: Exchange, accounts: tuple[tuple[str, Decimal | None], ...]) -> None:
@@ -376,5 +373,5 @@ def _held(state_dir: Path) -> Iterator[None]:
             raise HeldError(state_dir) from error
         # The port file of a dead holder names a port that may belong to someone else by now.
         (state_dir / PORT_FILE).unlink(missing_ok=True)
-        withdraw(state_dir)
+        (state_dir / TOKEN_FILE).unlink(missing_ok=True)
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.floor import Floor
@@ -19,9 +21,14 @@ def enter(floor: Floor, account: Account, entry: Activity) -> None:
     floor.emit(Event(floor.now_us, "activity", _described(account, entry), account.number))
 
 
+@lru_cache(maxsize=1)
+def id_stamp(now_us: int) -> str:
+    """Return what the ids of activities begin with: a time to the millisecond."""
+    return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
+
+
 def activity_id(floor: Floor, account: Account) -> str:
-    stamp = to_datetime(floor.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
-    return f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
+    return f"{id_stamp(floor.now_us)}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 
 
 def _described(account: Account, entry: Activity) -> dict[str, str | None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
-from functools import lru_cache
 from operator import attrgetter
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.charges import charge_commission
+from tradebot.exchange.engine.entries import id_stamp
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.engine.stops import first_stop
@@ -18,7 +18,7 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.times import MINUTE, at_new_york, new_york, to_datetime
+from tradebot.exchange.times import MINUTE, at_new_york, new_york
 
 _LONGEST_GTC = timedelta(days=90)
 _AGED_AT = (16, 15)
@@ -212,7 +212,7 @@ def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str,
     account = floor.accounts[order.account]
     complete = order.status == "filled"
     made = Fill(
-        id=f"{_stamp(floor.now_us)}::{identity}",
+        id=f"{id_stamp(floor.now_us)}::{identity}",
         at_us=floor.now_us,
         order=order,
         qty=qty,
@@ -225,11 +225,6 @@ def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str,
     )
     account.activities.append(made)
     floor.tell_execution(made, account)
-
-
-@lru_cache(maxsize=1)
-def _stamp(now_us: int) -> str:
-    return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
 
 
 def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from tradebot.exchange.control_token import TOKEN_FILE, TOKEN_HEADER, fits
+from tradebot.exchange.control_token import TOKEN_FILE, TOKEN_HEADER
 from tradebot.exchange.faces.web import CONNECTION
 
 FOREIGN = "only the user who runs this exchange can control it"
@@ -32,7 +33,8 @@ def objection(scope: Scope, token: str | None) -> str | None:
     if owner is not None:
         return None if owner in (_ROOT, os.geteuid()) else FOREIGN
     tokens = [value for name, value in scope["headers"] if name == _HEADER]
-    return None if token is not None and len(tokens) == 1 and fits(tokens[0], token) else UNTOLD
+    fits = token is not None and len(tokens) == 1 and secrets.compare_digest(tokens[0], token.encode("ascii"))
+    return None if fits else UNTOLD
 
 
 def _owner_of(scope: Scope) -> int | None:

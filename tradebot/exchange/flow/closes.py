@@ -22,7 +22,7 @@ class Closes:
     def __init__(self, market: Market) -> None:
         self._market = market
         self._known = lru_cache(maxsize=_CLOSES_A_SYMBOL * (8 + len(market.symbols)))(self._close)
-        self._realized = lru_cache(maxsize=4 * _CLOSES_A_SYMBOL + len(market.symbols))(self._volatility)
+        self.realized = lru_cache(maxsize=4 * _CLOSES_A_SYMBOL + len(market.symbols))(self._volatility)
 
     def usd(self, symbol: str, place: int) -> float:
         """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
@@ -37,18 +37,15 @@ class Closes:
         split = self._market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
 
-    def realized(self, symbol: str, place: int) -> float:
-        """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
-
-        These are simple returns; the service doesn't say whether it takes their logarithms.
-        """
-        return self._realized(symbol, place)
-
     def _close(self, symbol: str, place: int) -> float:
         units = self._market.close_of(symbol, place - self._market.calendar.first)
         return profile(symbol).level if units is None else units / UNITS
 
     def _volatility(self, symbol: str, place: int) -> float:
+        """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
+
+        These are simple returns; the service doesn't say whether it takes their logarithms.
+        """
         returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
         mean = fsum(returns) / _RETURNS
         return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.alerts import Flow, Planned
-from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.flow.rows import row
 from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
@@ -93,7 +93,9 @@ class Volumes:
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
-        return Answered([self._row(symbol, place, now_us) for place in range(newest, oldest - 1, -1)])
+        places = [(place, self._market.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
+        fields = (({"date": one.date, **self.fields(symbol, place, now_us)}, one.open_us) for place, one in places)
+        return Answered([row(opens_us, each) for each, opens_us in fields])
 
     def newest(self, now_us: int) -> int:
         """Return the place of the last session that has opened, among all sessions of the calendar."""
@@ -160,10 +162,6 @@ class Volumes:
                 Shares(_shares([w + w * e for w, e in pairs]), _shares([w - w * e for w, e in pairs]), _shares(weights))
             )
         return made[0], made[1]
-
-    def _row(self, symbol: str, place: int, now_us: int) -> Row:
-        session = self._market.calendar.all[place]
-        return row(session.open_us, {"date": session.date, **self.fields(symbol, place, now_us)})
 
     def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
         """Return a session's trading as the daily series and the screener show it."""
