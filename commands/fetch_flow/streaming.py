@@ -8,8 +8,8 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from commands.shared.durations import seconds_in
 from commands.shared.plain import clean
+from commands.shared.spans import seconds_in
 from commands.shared.surface import Report
 from commands.shared.times import CLOCK, stamp, zone
 from tradebot.errors import ExitCode, OperatorError

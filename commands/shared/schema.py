@@ -44,7 +44,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
     ),
-    "status": ("tradebot.views.status:Status", "tradebot.views.stores:Stores"),
+    "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),
     "signals": ("tradebot.judging.signals:Signals",),

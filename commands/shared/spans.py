@@ -1,4 +1,4 @@
-"""Parse the options that choose recorded passes."""
+"""Parse durations, and the options that choose recorded passes."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +9,12 @@ from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds_in(text: str) -> int | None:
+    """Return the seconds in a duration such as 90s, 5m or 2h; None if the text is none, or no time at all."""
+    found = re.fullmatch(r"(\d{1,7})([smh])", text, re.ASCII)
+    return int(found[1]) * UNITS[found[2]] or None if found else None
 
 
 class Span(Struct, frozen=True):

@@ -9,15 +9,16 @@ from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
-from tradebot.views.records import equity, quota
 from tradebot.views.status import (
     LastPass,
     LookedAt,
     NextSlot,
     Status,
+    equity,
     last_pass,
     last_reconcile,
     open_order,
+    quota,
     unresolved_order,
 )
 

@@ -6,17 +6,43 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
+
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
 from tradebot.judging.evidence import Kept
-from tradebot.views.stores import Store, Stores
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MB = 1_000_000
 ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in place"
+
+
+class Store(Struct, frozen=True):
+    """One store: its files, what they hold, how long that is kept, their size in bytes, and how old they are.
+
+    `oldest` is when the file that hasn't been written for the longest time was last written, None if there is no file:
+    of a store with one file that grows, that is its last change. `money` is True for records of money, which are never
+    deleted.
+    """
+
+    name: str
+    holds: str
+    kept: str
+    money: bool
+    files: int
+    bytes: int
+    oldest: datetime | None
+
+
+class Stores(Struct, frozen=True):
+    """All stores of a state folder, and the size of everything in it, in bytes."""
+
+    state_dir: str
+    stores: tuple[Store, ...]
+    bytes: int
 
 
 class Retention(NamedTuple):

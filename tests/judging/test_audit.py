@@ -25,9 +25,8 @@ from tests.builders import (
 from tests.judging.samples import at
 from tradebot.judging.audit import FINISHED, audit
 from tradebot.judging.evidence import Moment, Unread
-from tradebot.judging.judgment import Judgment, State, ranked
+from tradebot.judging.judgment import Judgment, Look, State, looked, ranked
 from tradebot.judging.leaps import Leap
-from tradebot.judging.looks import Look, looked
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.table import TABLE
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched

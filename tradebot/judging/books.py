@@ -3,8 +3,7 @@
 from datetime import timedelta
 
 from tradebot.judging.evidence import Unread
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import Look, looked, skipped
+from tradebot.judging.judgment import Judgment, Look, State, looked, skipped
 from tradebot.judging.table import RECONCILE, RECOVER
 from tradebot.judging.trading import Broker, Trading
 from tradebot.model.candidate import Purpose

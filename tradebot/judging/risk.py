@@ -12,8 +12,7 @@ from tradebot.gates import own as own_limits
 from tradebot.gates import rates
 from tradebot.gates.book import monitors
 from tradebot.judging.books import nothing, silent
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import Look, looked
+from tradebot.judging.judgment import Judgment, Look, State, looked
 from tradebot.judging.trading import Broker, Trading
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from tradebot.judging.books import silent
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import Look, looked, skipped
+from tradebot.judging.judgment import Judgment, Look, State, looked, skipped
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.trading import Broker, Trading
 from tradebot.model.flow import FLOW_ALERTS

@@ -8,8 +8,8 @@ import pytest
 
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.app.accepted import accepted_instead
 from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
+from tradebot.app.loading import accepted_instead
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
 from tradebot.exits.lists import parse, written
