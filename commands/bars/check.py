@@ -8,7 +8,7 @@ import typer
 from msgspec import Struct
 
 from commands.bars.shared import bar_time, now_of, sessions_between, spans_of, symbols_of, timeframe_of, timeframes
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
+from commands.shared.surface import Report, on_bot, progress_bar
 from commands.shared.times import zone
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
@@ -140,24 +140,21 @@ def _findings(console: "Console", data: BarsChecked) -> None:
 def register(app: typer.Typer) -> None:
     from commands.shared.completing import symbols as watched
 
-    @app.command("check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
+    @on_bot(app, "check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
     def check(
+        bot: "App",
         symbols: Annotated[
             list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
         ] = None,
         timeframe: Annotated[
             str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)
         ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Find stored bars that can't be right, and missing ones.
 
         Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
         finds any, or if there was nothing to look at.
         """
         chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
-        with opened(state_dir, config) as bot, progress_bar("checking series") as progress:
-            report = run(bot, chosen, only, progress)
-        finish(report, as_json)
+        with progress_bar("checking series") as progress:
+            return run(bot, chosen, only, progress)

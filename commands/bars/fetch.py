@@ -10,7 +10,7 @@ import typer
 from msgspec import Struct
 
 from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
-from commands.shared.surface import Config, Json, Report, StateDir, console, finish, opened
+from commands.shared.surface import Report, console, on_bot
 from commands.shared.times import when
 from tradebot.errors import OperatorError, TemporaryError, word
 from tradebot.model.text import counted
@@ -178,12 +178,14 @@ def _progress() -> "Iterator[Callable[[int], None]]":
 def register(app: typer.Typer) -> None:
     from commands.shared.completing import symbols as watched
 
-    @app.command(
+    @on_bot(
+        app,
         "fetch",
         epilog="tradebot bars fetch  # what the strategies in use need\n"
         "tradebot bars fetch AAPL MSFT --timeframe 1Min --from 2026-11-02 --to 2026-11-13",
     )
     def fetch(
+        bot: "App",
         symbols: Annotated[
             list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)
         ] = None,
@@ -192,16 +194,11 @@ def register(app: typer.Typer) -> None:
         ] = None,
         start: Annotated[str | None, typer.Option("--from", help="First date, such as 2026-11-02.")] = None,
         end: Annotated[str | None, typer.Option("--to", help="Last date [now].")] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Fetch bars into the bot's store.
 
         Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
         is interrupted, or the source stops answering, the bars that came before are kept.
         """
-        with opened(state_dir, config) as bot, _progress() as heard:
-            wanted = _wanted(bot, symbols or (), timeframe, _day(start), _day(end))
-            report = run(bot, wanted, heard)
-        finish(report, as_json)
+        with _progress() as heard:
+            return run(bot, _wanted(bot, symbols or (), timeframe, _day(start), _day(end)), heard)

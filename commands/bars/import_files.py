@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from commands.bars.shared import bar_time, now_of, sessions_between, timeframe_of, timeframes, zones
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
+from commands.shared.surface import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
@@ -191,12 +191,14 @@ def stamps(incomplete: str) -> list[str]:
 
 
 def register(app: typer.Typer) -> None:
-    @app.command(
+    @on_bot(
+        app,
         "import",
         epilog="tradebot bars import daily.csv --timeframe 1Day\n"
         "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone America/New_York --dry-run",
     )
     def _import(
+        bot: "App",
         files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
         timeframe: Annotated[
             str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
@@ -209,16 +211,12 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Import bars from CSV or Parquet files.
 
         The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
         rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
         """
         how = _how(timeframe, stamp, zone)
-        with opened(state_dir, config) as bot, progress_bar("storing bars") as progress:
-            report = run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)
-        finish(report, as_json)
+        with progress_bar("storing bars") as progress:
+            return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)

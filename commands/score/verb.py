@@ -8,7 +8,7 @@ import typer
 
 from commands.score.screen import show
 from commands.shared.completing import symbols
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened, progress_bar
+from commands.shared.surface import Report, caller, on_bot, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -113,13 +113,15 @@ def _refuse_combinations(
 
 
 def register(app: typer.Typer) -> None:
-    @app.command(
+    @on_bot(
+        app,
         "score",
         epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
         "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
         "tradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
     )
     def score(
+        bot: "App",
         explain: Explain = None,
         plot: Plot = None,
         outcomes: Outcomes = False,
@@ -128,35 +130,23 @@ def register(app: typer.Typer) -> None:
         session: From = None,
         at: At = None,
         parity: Parity = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Score every symbol without trading.
 
         With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
         and its components predicted it, and what the refusals cost or saved.
         """
         _refuse_combinations((explain, outcomes, diff, session), plot, since, at, parity=parity)
-        with opened(state_dir, config) as bot:
-            if outcomes:
-                report = _outcomes(bot, since)
-            elif diff:
-                from commands.score.diff import run as run_diff
+        if outcomes:
+            return _outcomes(bot, since)
+        if diff:
+            from commands.score.diff import run as run_diff
 
-                report = run_diff(bot, *diff)
-            elif session and parity:
-                from commands.score.parity import run as run_parity
+            return run_diff(bot, *diff)
+        if session:
+            from commands.score.parity import run as run_parity
+            from commands.score.past import run as run_past
 
-                with progress_bar("reading the kept replies") as progress:
-                    report = run_parity(bot, session, progress)
-            elif session:
-                from commands.score.past import run as run_past
-
-                with progress_bar("reading the kept replies") as progress:
-                    report = run_past(bot, session, at, progress)
-            elif explain:
-                report = _explain(bot, explain, plot)
-            else:
-                report = run(bot, by=caller())
-        finish(report, as_json)
+            with progress_bar("reading the kept replies") as progress:
+                return run_parity(bot, session, progress) if parity else run_past(bot, session, at, progress)
+        return _explain(bot, explain, plot) if explain else run(bot, by=caller())
