@@ -1,10 +1,13 @@
 """One exit rule, asked about a position of which something besides the price is known."""
 
 from decimal import Decimal
+from typing import Any
 
 from tests.builders import NOW, SESSION, held
 from tradebot.exits.held import Held
 from tradebot.exits.kind import ExitRule, Measure, Moment
+from tradebot.exits.rules import judge
+from tradebot.model.decision import Decision
 from tradebot.model.outlook import Outlook
 from tradebot.model.values import replace
 
@@ -19,3 +22,8 @@ def closes(rule: ExitRule, of: Held, price: str = "100") -> bool:
     answer = rule.judge(of, Moment(NOW, Decimal(price), SESSION))
     assert isinstance(answer, Measure), answer
     return answer.closes
+
+
+def evaluate(*given: Any, **named: Any) -> Decision:
+    """Return the decision of all rules, without what they close."""
+    return judge(*given, **named).decision

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import LISTED, NOW, ago, quote
+from tests.exits.asked import evaluate
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Stop, distance
-from tradebot.exits.rules import evaluate
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason

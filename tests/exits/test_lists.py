@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import EXITS, LISTED, NOW, ago, quote
+from tests.exits.asked import evaluate
 from tradebot.exits.held import Held
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.exits.lists import Exits, in_force, kinds, parse, worst_stop, written
-from tradebot.exits.rules import evaluate
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import REASONS, Cause, Reason

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import EXITS, LIMITS, LISTED, NOW, ago, quote
+from tests.exits.asked import evaluate
 from tradebot.exits.held import Held, best_price, exit_price
 from tradebot.exits.lists import of_account
-from tradebot.exits.rules import evaluate
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict

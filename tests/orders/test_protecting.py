@@ -65,13 +65,19 @@ def test_a_pair_rests_at_the_rules_prices_on_either_side(side: Side, target: str
     assert protecting(found) == [pair], "what is protected needs nothing more"
 
 
-def test_each_filled_increment_gets_a_pair_of_its_own() -> None:
-    found = scene()
+def filled_in_two_increments(found: Scene) -> Intent:
+    """Return an entry that filled in two passes, each of which protected its part."""
     entry = entered(found, filled="8")
     exits(found)
     found.venue.fill(entry.client_order_id, "100")
     found.later(60)
     exits(found, "open+32m")
+    return entry
+
+
+def test_each_filled_increment_gets_a_pair_of_its_own() -> None:
+    found = scene()
+    entry = filled_in_two_increments(found)
     assert [pair.quantity for pair in protecting(found)] == [Decimal(8), entry.quantity - 8]
 
 
@@ -222,11 +228,7 @@ def test_a_pair_that_is_rejected_after_its_pass_is_followed_by_a_plain_stop() ->
 
 def test_each_pair_of_a_position_that_is_canceled_for_an_exit_gets_one() -> None:
     found = scene()
-    entry = entered(found, filled="8")
-    exits(found)
-    found.venue.fill(entry.client_order_id, "100")
-    found.later(60)
-    exits(found, "open+32m")
+    entry = filled_in_two_increments(found)
     found.later(20_000)
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     found.venue.refuses_only_replaces = True
@@ -370,11 +372,7 @@ def test_flatten_typed_again_keeps_the_stop_and_reprices_the_exit_only_if_the_qu
 
 def test_flatten_typed_again_closes_the_shares_that_no_exit_is_at_work_for() -> None:
     found = scene()
-    entry = entered(found, filled="8")
-    exits(found)
-    found.venue.fill(entry.client_order_id, "100")
-    found.later(60)
-    exits(found, "open+32m")
+    entry = filled_in_two_increments(found)
     flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
     rejected_late(found, next(intent for intent in found.venue.replaced if intent.quantity == 8))
     found.later(60)

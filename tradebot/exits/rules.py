@@ -96,20 +96,6 @@ def judge(
     return ExitCall(_holding(held, quote, now, rules, unknown, blind=blind), unknown=unknown)
 
 
-def evaluate(
-    held: Held,
-    quote: Quote | None,
-    now: datetime,
-    rules: Exits,
-    state: TradingState,
-    ratio: Decimal = Decimal(1),
-    clocks: Decision | None = None,
-    session: Session | None = None,
-) -> Decision:
-    """Return only the decision of `judge`: PASS with the reason to close, FAIL with HOLD, or UNKNOWN."""
-    return judge(held, quote, now, rules, state, ratio, clocks, session).decision
-
-
 def is_blind(decision: Decision) -> bool:
     """Return True if a price or the time is missing, so that stops can't be judged.
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
-from tradebot.exits.rules import evaluate, is_blind
+from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import own as own_limits
 from tradebot.gates import rates
@@ -110,7 +110,7 @@ def _exit(position: Position, broker: Broker, evidence: Trading) -> Decision:
     ratio = broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
     rules, state = _rules(position, evidence), evidence.state.state
-    return evaluate(Held(position, best), quote, evidence.moment.now, rules, state, ratio)
+    return judge(Held(position, best), quote, evidence.moment.now, rules, state, ratio).decision
 
 
 def _rules(position: Position, evidence: Trading) -> Exits:

@@ -113,7 +113,7 @@ def close(
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
     """Send the orders that close or reduces a position because its strategy wants that, if the exit gates pass."""
     whose = (candidate.strategy, candidate.symbol)
-    position = next((p for p in desk.positions if (p.strategy, p.symbol) == whose), None)
+    position = desk.position(whose)
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
@@ -367,7 +367,7 @@ def _lost_exit(desk: Desk, position: Position) -> Intent | None:
         # A change of an exit that works already is resent where working orders are looked after.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
-        same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
+        same = (intent.key.strategy, intent.key.symbol) == position.whose
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
             return intent if _is_still_there(desk, position, intent) else None
@@ -381,5 +381,5 @@ def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
     """
     if lost.operation is Operation.SUBMIT:
         return closable(desk, position.symbol, position.quantity) >= lost.quantity
-    pairs = desk.resting.get((position.strategy, position.symbol), ())
+    pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)

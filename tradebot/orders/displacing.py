@@ -67,7 +67,7 @@ def _lost(desk: Desk, strategy: str) -> Position | None:
         old = abs(desk.now - intent.at) >= EXIT_LOOKUP and intent.operation is Operation.SUBMIT
         if intent.displaced_by and old and intent.key.strategy == strategy:
             whose = (strategy, intent.instrument.symbol)
-            return next((held for held in desk.positions if (held.strategy, held.symbol) == whose), None)
+            return desk.position(whose)
     return None
 
 

@@ -106,7 +106,7 @@ def _protect_one(
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
-    side, kind = closing_side(position.quantity), class_to_try(desk.books, (position.strategy, position.symbol))
+    side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
     stop, rests, taken = on_tick(levels.stop or Decimal(0), side), list[Resting](), _being_closed(desk, position)
     for pair in pairs:
         free = None
@@ -135,7 +135,7 @@ def _asked(position: Position, side: Side, at: datetime, shares: Decimal) -> Can
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
     """Return a request to protect this position whose outcome isn't known."""
-    whose = (position.strategy, position.symbol)
+    whose = position.whose
     unknown = (record.intent for record in desk.books.unresolved if record.intent.protects)
     return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
 

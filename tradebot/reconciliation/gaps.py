@@ -43,7 +43,7 @@ def gaps(
     if exits.protection is Protection.BOT:
         return
     for position in books.totals.own_positions():
-        rests = resting.get((position.strategy, position.symbol), ())
+        rests = resting.get(position.whose, ())
         bare = _whole(position) - sum((_protected(books, pair) for pair in rests), Decimal(0))
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
             yield _gap(books, position, bare)
@@ -140,4 +140,4 @@ def _never_rested(books: Books, position: Position) -> str:
 
 
 def _is_of(record: IntentRecord, position: Position) -> bool:
-    return (record.intent.key.strategy, record.intent.key.symbol) == (position.strategy, position.symbol)
+    return (record.intent.key.strategy, record.intent.key.symbol) == position.whose

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
-from tradebot.exits.rules import evaluate, is_blind
+from tradebot.exits.rules import is_blind, judge
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -55,7 +55,7 @@ def unprotected(
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
-        decision = evaluate(_held(books, position), quote, clock.now, rules, state, ratio)
+        decision = judge(_held(books, position), quote, clock.now, rules, state, ratio).decision
         if position.symbol not in busy and ((decision.passed and missed) or is_blind(decision)):
             held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             yield Finding(
