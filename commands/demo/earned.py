@@ -41,7 +41,7 @@ class Earned(Struct, frozen=True):
 def earned(app: "App", session: "date", marks: "Mapping[str, Decimal]") -> Earned:
     """Return what the trades of a demo's session earned, with what is held at these prices in USD."""
     from commands.shared.history import read_history
-    from tradebot.views.performance.market_time import MarketTime
+    from tradebot.views.performance.days import MarketTime
     from tradebot.views.performance.pieces import breakdown
     from tradebot.views.performance.pnl import Cut, pnl
     from tradebot.views.performance.trade_row import Status

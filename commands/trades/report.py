@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.views.performance.choosing import TradeTotals
-from tradebot.views.performance.trade_row import LotRow, TradeRow
+from tradebot.views.performance.trade_row import LotRow, TradeRow, TradeTotals
 from tradebot.views.slippage import TotalSlippage
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.views.performance.choosing import Choice
-    from tradebot.views.performance.market_time import MarketTime
-    from tradebot.views.performance.trade_row import Rows
+    from tradebot.views.performance.days import MarketTime
+    from tradebot.views.performance.trade_row import Choice, Rows
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
@@ -58,7 +56,7 @@ def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[datetime | None, Row
 
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
-    from tradebot.views.performance.choosing import chosen, chosen_lots, totals_of
+    from tradebot.views.performance.trade_row import chosen, chosen_lots, totals_of
 
     at, rows = all_rows(app, by_lot=by_lot)
     trades = chosen(rows.trades, choice)
@@ -90,7 +88,7 @@ def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
 
 
 def _market(app: "App", times: list[datetime]) -> "MarketTime":
-    from tradebot.views.performance.market_time import LONGEST_GAP, MarketTime
+    from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 
     if not times:
         return MarketTime(())

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from commands.shared.tables import Column, Table
     from commands.trades.report import Trades
-    from tradebot.views.performance.choosing import TradeTotals
     from tradebot.views.performance.risk import Excursion
-    from tradebot.views.performance.trade_row import LotRow, TradeRow
+    from tradebot.views.performance.trade_row import LotRow, TradeRow, TradeTotals
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""

@@ -15,7 +15,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from commands.trades.report import Trades
     from tradebot.app.wiring import App
-    from tradebot.views.performance.choosing import Choice
+    from tradebot.views.performance.trade_row import Choice
 
 Words = Annotated[
     list[str] | None,
@@ -146,7 +146,7 @@ def register(app: typer.Typer) -> None:
         With --tax, it matches all shares of the account, and carries the losses of wash sales.
         Reads the bot's own books; the broker isn't asked.
         """
-        from tradebot.views.performance.choosing import Choice
+        from tradebot.views.performance.trade_row import Choice
 
         if words:
             _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))

@@ -12,7 +12,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.statistics import falls, sharpe
 

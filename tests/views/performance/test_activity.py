@@ -1,15 +1,16 @@
-"""How much an account was invested: by cost, and only while the exchange was open."""
+"""How much an account was invested and traded, beside which rates: by hand, and along a path."""
 
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.views.performance.played import past, sessions
-from tradebot.views.performance.activity import average_equity, exposure, traded_usd
+from tests.views.performance.played import past, rotated, sessions, spy
+from tradebot.views.performance.activity import average_equity, exposure, measure, traded_usd
+from tradebot.views.performance.curve import Rates
+from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Lots
-from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path, path
 
 
@@ -55,3 +56,20 @@ def test_what_was_traded_counts_both_sides_within_the_span() -> None:
     assert early.start is not None
     assert early.start.at < first - timedelta(hours=1)
     assert traded_usd((), early) == Decimal(0)
+
+
+def test_the_benchmark_is_leveled_as_the_account_is() -> None:
+    history, days = rotated(1, 60), sessions(60)
+    way = path(history, [], days)
+    found = measure(history, way, days, spy(2, 60), Rates(0.0, 0.3, (), 0.0))
+    assert found.exposed is not None
+    assert found.exposed == exposure(history.lots, way, found.market)
+    assert found.rates.leverage == found.exposed.gross == pytest.approx(1.25, abs=0.03)
+    assert found.rows is not None
+    assert list(found.rows["leveled"])[1:] == pytest.approx(list(found.rows["benchmark"] * found.rates.leverage)[1:])
+
+
+def test_without_a_session_there_is_no_frame() -> None:
+    history = rotated(1, 3)
+    found = measure(history, Path(None, (), (), ()), (), spy(2, 3), Rates(0.0, 0.3))
+    assert (found.rows, found.exposed, found.held, found.rates.leverage) == (None, None, (), None)

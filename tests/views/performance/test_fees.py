@@ -1,10 +1,11 @@
-"""Fees: each is shared among the sales of its day by value, and what no sale explains stays with the account."""
+"""Cash by what it is to the owner, and fees by the fills and sales that they were charged for."""
 
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +13,12 @@ from tests.builders import NOW, fill
 from tests.model.test_trade import histories
 from tests.views.performance.taxed import commission, past
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
+from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
-from tradebot.views.performance.fees import Allotted, Moments, allotted, moments
+from tradebot.reconciliation.activities import CASH_ONLY
+from tradebot.views.performance.fees import Allotted, Moments, allotted, cash_kind, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import AnyLot
 from tradebot.views.performance.lots import lots_of as folded
@@ -160,3 +162,42 @@ def test_fills_of_one_moment_share_a_commission_by_their_values() -> None:
 def test_what_borrowing_stock_cost_is_for_no_sale() -> None:
     borrowed = replace(fee("-4"), sub_kind="BRW")
     assert past(two_sold(), borrowed).fees.left == (borrowed,)
+
+
+def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> CashMovement:
+    return CashMovement(NOW, Decimal(amount), kind, origin, "about", f"{kind} words")
+
+
+@pytest.mark.parametrize(
+    ("kind", "means"),
+    [
+        ("FEE", CashKind.FEE),
+        ("CFEE", CashKind.FEE),
+        ("PTC", CashKind.FEE),
+        ("PTR", CashKind.FEE),
+        ("DIV", CashKind.DIVIDEND),
+        ("DIVNRA", CashKind.DIVIDEND),
+        ("CGD", CashKind.DIVIDEND),
+        ("INT", CashKind.INTEREST),
+        ("INTTW", CashKind.INTEREST),
+        ("CSD", CashKind.TRANSFER),
+        ("CSW", CashKind.TRANSFER),
+        ("JNLC", CashKind.TRANSFER),
+        ("ACATS", CashKind.TRANSFER),
+        ("TRANS", CashKind.TRANSFER),
+        ("MA", CashKind.ADJUSTMENT),
+        ("SPLIT", CashKind.ADJUSTMENT),
+        ("a kind of tomorrow", CashKind.ADJUSTMENT),
+    ],
+)
+def test_each_kind_of_the_broker_means_one_thing(kind: str, means: CashKind) -> None:
+    assert cash_kind(movement(kind)) is means
+
+
+def test_every_kind_that_moves_only_cash_is_known() -> None:
+    assert {kind for kind in CASH_ONLY if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == set()
+
+
+def test_what_an_adoption_puts_back_is_no_profit_and_what_a_plan_accepts_is_something_else() -> None:
+    assert cash_kind(movement("", origin=Origin.ADOPTION)) is CashKind.TRANSFER
+    assert cash_kind(movement("", origin=Origin.PLAN)) is CashKind.ADJUSTMENT

@@ -1,4 +1,7 @@
-"""Each further part of a report is there only if there is something to say."""
+"""What only longer accounts and backtests say, what that assumes, and what no figure shows."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -6,8 +9,12 @@ from tests.commands.report.made import account, long_backtest, new_account
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 from tradebot.model.values import replace
-from tradebot.views.performance.report import AccountReport, Block, Further
+from tradebot.views.performance.chance import selected
+from tradebot.views.performance.further import BEST, cautions, further_assumptions
+from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Further
 from tradebot.views.performance.reporting import Material, account_report
+from tradebot.views.performance.return_figures import A_YEAR, Returns
+from tradebot.views.performance.statistics import total_return
 
 NOTHING = Further((), (), None, None, None, None, ())
 PARTS = {Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY}
@@ -68,3 +75,110 @@ def test_a_part_of_the_account_does_not_change_what_is_the_whole_account_s() -> 
         for name in (None, "other")
     )
     assert replace(part.further, cautions=()) == replace(whole.further, cautions=())
+
+
+RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("sharpes", "words"),
+    [
+        ((), "spread as by chance, because none of them is known"),
+        ((0.5,), "spread as by chance, because only 1 of them is known"),
+        ((0.5, 0.6), "spread as by chance, because only 2 of them are known"),
+        ((0.5, 0.6, 0.7), "spread as they did"),
+    ],
+)
+def test_how_the_trials_spread_is_said(sharpes: tuple[float, ...], words: str) -> None:
+    of = Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ())
+    found = further_assumptions(of)
+    assert found.keys() == {Block.CHANCE}
+    (only,) = found[Block.CHANCE]
+    assert words in only
+    assert "the best of 7 independent trials" in only
+
+
+def test_one_trial_is_no_selection() -> None:
+    (only,) = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(1)), None, ()))[Block.CHANCE]
+    assert only.startswith("No other setting was counted as tried")
+
+
+def test_without_trials_nothing_is_said_of_them() -> None:
+    of = long_backtest().further
+    assert len(further_assumptions(of)[Block.CHANCE]) == 2
+    (only,) = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
+    assert "stationary bootstrap" in only
+
+
+FIRST = date(2020, 1, 2)
+
+
+def curve(benchmark: list[float]) -> list[CurvePoint]:
+    return [
+        CurvePoint(
+            FIRST + timedelta(place),
+            datetime(2020, 1, 2, tzinfo=UTC),
+            False,
+            Decimal(1),
+            Decimal(0),
+            1.0,
+            0.0,
+            value,
+            None,
+            1.0,
+        )
+        for place, value in enumerate(benchmark)
+    ]
+
+
+def said(returns: list[float], index: list[float], benchmark: str | None = "SPY") -> list[str]:
+    return list(cautions(returns, curve(index), (), benchmark))
+
+
+def test_less_than_a_year_says_nothing() -> None:
+    assert said([0.01] * (A_YEAR - 1), [1.0]) == []
+    assert len(said([0.01] * A_YEAR, [1.0])) == 3
+
+
+def test_an_account_that_never_moved_has_no_best_sessions() -> None:
+    assert len(said([0.0] * A_YEAR, [1.0])) == 2
+
+
+def test_few_trades_are_counted() -> None:
+    assert said([0.0] * A_YEAR, [])[0] == (
+        "This rests on 0 closed trades. That is few: one more or one less could change it."
+    )
+    (first, *_) = account(3).trades
+    many = [first] * 99
+    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), many, None))
+    assert "one stretch of history" in next(cautions([0.0] * A_YEAR, (), [*many, first], None))
+    still = replace(first, closed_at=None)
+    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), [*many, still], None))
+
+
+def test_the_benchmarks_falls_are_counted_from_their_peaks() -> None:
+    for index, words in (
+        ([1.0, 0.81, 1.0], "SPY never fell by 20% in them, so nothing here shows what happens if it does."),
+        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in them."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in them."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in them."),
+    ):
+        assert words in said([0.0] * A_YEAR, index)[1]
+    for unknown in (said([0.0] * A_YEAR, [1.0]), said([0.0] * A_YEAR, [1.0, 0.5], None)):
+        assert unknown[1] == (
+            "These 1.0 years are one stretch of history. Rates, volatility and trends of other times may suit the "
+            "strategy less."
+        )
+
+
+def test_ten_years_are_more_than_one_stretch() -> None:
+    assert not any("stretch" in sentence for sentence in said([0.0] * 10 * A_YEAR, [1.0]))
+
+
+def test_the_result_is_also_shown_without_its_best_sessions() -> None:
+    returns = [0.05] * BEST + [-0.001] * (A_YEAR - BEST)
+    rest = total_return([-0.001] * (A_YEAR - BEST))
+    assert said(returns, [])[-1] == (
+        f"Without its 10 best of 252 sessions, the return would have been {rest:+.1%} instead of "
+        f"{total_return(returns):+.1%}."
+    )

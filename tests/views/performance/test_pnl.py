@@ -16,10 +16,9 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.days import Days, day_of
+from tradebot.views.performance.days import Days, MarketTime, day_of
+from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import History
-from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.pieces import Breakdown, breakdown
 from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_component, pnl
 from tradebot.views.performance.trades import rows_of

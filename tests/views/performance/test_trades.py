@@ -15,20 +15,21 @@ from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.filled import Sent
+from tradebot.model.filled import Asked, FilledOrder, Sent
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, Kept, OwnedFill
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
 from tradebot.model.values import replace
+from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
-from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.reporting import report_trades
 from tradebot.views.performance.risk import Excursion, RiskFrom
-from tradebot.views.performance.trade_row import Source, Status, TradeRow
-from tradebot.views.performance.trades import rows_of
-from tradebot.views.performance.trip_facts import PLACES
+from tradebot.views.performance.trade_row import Choice, Source, Status, TradeRow, chosen
+from tradebot.views.performance.trades import PLACES, rows_of
+from tradebot.views.slippage import summed
 
 D = Decimal
 MARKET = MarketTime([SESSION])
@@ -198,3 +199,30 @@ def test_each_lot_has_its_own_reason_and_time() -> None:
         ("MSFT", "", None, 1791, D(-100)),
     ]
     assert rows.trades[0].reasons == ("scale_out", "stop_loss")
+
+
+SAME = ("id", "side", "closed_at", "entry_price", "exit_price", "gross_usd", "fees_usd", "net_usd", "reasons")
+
+
+@given(histories(), st.sampled_from([None, "flow"]), st.sampled_from([None, "AAPL"]))
+def test_its_rows_and_its_slippage_are_those_of_trades(
+    fills: list[OwnedFill], strategy: str | None, symbol: str | None
+) -> None:
+    sent = {
+        each.fill.venue_order_id: Sent(
+            FilledOrder(each.fill.activity_id, None, each.fill.price - 1),
+            (Asked(each.fill.activity_id, each.fill.at, "flatten", False, None, each.fill.price + 1, each.fill.at),),
+        )
+        for each in fills
+    }
+    history, choice = past(fills, cash=(fee("-0.07"),), sent=sent), Choice(strategy=strategy, symbol=symbol)
+    rows, found = chosen(rows_of(history, MARKET).trades, choice), report_trades(history, choice)
+    assert [[getattr(row, name) for name in SAME] for row in found.rows] == [
+        [getattr(row, name) for name in SAME] for row in rows
+    ]
+    assert found.slippage == tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))
+
+
+def test_what_others_trade_is_no_trade_of_a_report() -> None:
+    theirs = [OwnedFill(FOREIGN, fill(n, side=side).fill) for n, side in enumerate((Side.BUY, Side.SELL))]
+    assert report_trades(past(theirs), Choice()) == ((), ())

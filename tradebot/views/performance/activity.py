@@ -1,16 +1,25 @@
-"""How much an account was invested and traded, and what that cost."""
+"""How much an account was invested and traded, what that cost, and its way beside a benchmark and cash."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
+
+from tradebot.model.bar import Session
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.history import NOT_OURS
+from tradebot.views.performance.curve import Benchmark, Rates, frame
+from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Lots
-from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.returns import Path
+from tradebot.views.slippage import TotalSlippage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ZERO = Decimal(0)
 
@@ -90,3 +99,63 @@ def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
     start, end = path.start.at, path.steps[-1].after.at
     executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
     return sum([fill.quantity * fill.price for fill in executed], _ZERO)
+
+
+SEEN, FILLS = "sessions", "fills of the bot's orders"
+NO_TIME = "no equity is known, or no session in which it could be invested"
+
+
+def activity_figures(
+    path: Path,
+    exposed: Exposure | None,
+    traded_usd: Decimal,
+    fees_usd: Decimal | None,
+    costs: Sequence[TotalSlippage],
+) -> tuple[Figure, ...]:
+    """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
+    average, seen = average_equity(path), len(path.steps)
+    turned = float(traded_usd) / 2 / average if average else None
+
+    def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
+        note = NO_TIME if value is None and seen else ""
+        return Figure(name, label, unit, value, seen, 1, SEEN, note=note)
+
+    return (
+        figure("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
+        figure("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
+        figure("turnover", "Turnover", Unit.RATIO, turned),
+        figure("traded", "Bought and sold", Unit.USD, float(traded_usd) if seen else None),
+        figure("fees", "Fees", Unit.USD, float(fees_usd) if seen and fees_usd is not None else None),
+        *(_slippage(each) for each in costs),
+    )
+
+
+def _slippage(of: TotalSlippage) -> Figure:
+    value = float(of.total.usd) if of.total else None
+    note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
+    label = f"Slippage at {of.against}"
+    return Figure(f"slippage_{of.against}", label, Unit.USD, value, of.known, 1, FILLS, note=note if of.of else "")
+
+
+class Measured(Struct, frozen=True):
+    """A path, the pieces of positions that were held along it, and its frame beside a benchmark and cash.
+
+    `exposed` is None if it isn't known, and `rows` if the path has no step. `rates` have the average exposure as the
+    leverage of the leveled benchmark.
+    """
+
+    way: Path
+    market: MarketTime
+    held: tuple[Held, ...]
+    exposed: Exposure | None
+    rates: Rates
+    rows: "pd.DataFrame | None"
+
+
+def measure(history: History, way: Path, sessions: Sequence[Session], benchmark: Benchmark, rates: Rates) -> Measured:
+    """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
+    market = MarketTime(sessions)
+    held = tuple(held_pieces(history.lots, way.steps[-1].after.at, market)) if way.steps else ()
+    exposed = exposure_of(held, way, market)
+    leveled = rates._replace(leverage=exposed.gross if exposed else None)
+    return Measured(way, market, held, exposed, leveled, frame(way, benchmark, leveled) if way.steps else None)

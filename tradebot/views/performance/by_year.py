@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Held, average_equity, exposure_of, traded_usd
+from tradebot.views.performance.activity import Held, Measured, average_equity, exposure_of, traded_usd
 from tradebot.views.performance.cost_drag import Kind, paid_usd
-from tradebot.views.performance.measured import Measured
 from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.report_rows import YearFigures
 from tradebot.views.performance.return_figures import A_MONTH, A_YEAR, RETURNS

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.views.performance import statistics
-from tradebot.views.performance.cash import Fee, cash_kind, fee_of
+from tradebot.views.performance.fees import Fee, cash_kind, fee_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import Costs, Figure, Unit
 from tradebot.views.performance.report_rows import Cost

@@ -1,9 +1,13 @@
-"""A span of days in New York, both ends included."""
+"""Spans of days in New York, both ends included, and how much of a span of time the market was open."""
 
-from datetime import UTC, date, datetime
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 from msgspec import Struct
 
+from tradebot.model.bar import Session
 from tradebot.model.kind import NEW_YORK
 
 BEHIND_UTC_H = 5
@@ -39,3 +43,35 @@ class Days(Struct, frozen=True):
 
 EVER = Days()
 """All days."""
+
+
+LONGEST_GAP = timedelta(days=7)
+"""The longest time from one opening to the next, as in September 2001. After a longer one, a session isn't known."""
+
+
+class MarketTime:
+    """The hours in which the market was open, from the calendar's sessions, oldest first."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
+        self._opens = [session.open for session in sessions]
+        self._before_s = [0.0]
+        for session in sessions:
+            self._before_s.append(self._before_s[-1] + (session.close - session.open).total_seconds())
+
+    def between_s(self, start: datetime, end: datetime) -> float | None:
+        """Return for how many seconds the market was open between two moments; None if a session isn't known."""
+        first, last = bisect_right(self._opens, start), bisect_right(self._opens, end)
+        if first == last and first and end - self._opens[first - 1] <= LONGEST_GAP:
+            return self._until_s(end, last) - self._until_s(start, first)
+        times = [*self._opens[max(first - 1, 0) : last], end]
+        if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
+            return None
+        return self._until_s(end, last) - self._until_s(start, first)
+
+    def _until_s(self, at: datetime, place: int) -> float:
+        """Return for how many seconds the market was open until then, when `place` sessions had begun."""
+        if not place:
+            return 0.0
+        session = self._sessions[place - 1]
+        return self._before_s[place - 1] + (min(at, session.close) - session.open).total_seconds()

@@ -1,16 +1,17 @@
-"""Give the account's fees to the fills and the sales that they were charged for."""
+"""Movements of cash by what they are to the owner, and fees by the fills and sales that they were charged for."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
+from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.origin import Origin
 from tradebot.model.position import NINE_PLACES
-from tradebot.views.performance.cash import Fee, fee_of
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.lots import AnyLot, ClosedLot
 
@@ -140,3 +141,47 @@ def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
         up_to = fee.amount_usd if place == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
         yield FeeShare(fee, lot, up_to - given)
         given = up_to
+
+
+class Fee(StrEnum):
+    """What a fee is for."""
+
+    COMMISSION = "commission"
+    BORROW = "borrow"
+    OTHER = "other"
+
+
+_KINDS = {
+    CashKind.FEE: ("FEE", "CFEE", "PTC", "PTR"),
+    CashKind.DIVIDEND: (
+        *("DIV", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX"),
+        "CGD",
+    ),
+    CashKind.INTEREST: ("INT", "INTNRA", "INTTW"),
+    CashKind.TRANSFER: ("ACATC", "ACATS", "CSD", "CSW", "FOPT", "JNL", "JNLC", "JNLS", "TRANS"),
+}
+"""Alpaca's `ActivityType`s, from its Trading API's OpenAPI document. What was withheld from a dividend, or charged for
+it, makes the dividend smaller. A pass-through charge is a fee, and a rebate of one gives a fee back. Shares that came
+in without a trade are transfers too: the books buy them at their price with cash that this movement puts back."""
+_FEES = {"COM": Fee.COMMISSION, "NRC": Fee.COMMISSION, "BRW": Fee.BORROW}
+"""Alpaca's `ActivitySubType`s of the type FEE, as above, and BRW for stock borrow fees. Alpaca documents none for
+these, so only the embedded exchange uses it."""
+_KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
+
+
+def cash_kind(movement: CashMovement) -> CashKind:
+    """Return what a movement is to the account's owner, by the broker's kind and by where it comes from.
+
+    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The cash
+    that makes up for it is no profit, so it counts as a transfer.
+    """
+    if movement.origin is Origin.ADOPTION:
+        return CashKind.TRANSFER
+    return _KIND_OF.get(movement.kind, CashKind.ADJUSTMENT)
+
+
+def fee_of(movement: CashMovement) -> Fee | None:
+    """Return what a fee is for; None if the movement is no fee. A fee of a sub-type that says neither is OTHER."""
+    if cash_kind(movement) is not CashKind.FEE:
+        return None
+    return _FEES.get(movement.sub_kind, Fee.OTHER)

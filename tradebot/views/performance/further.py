@@ -1,19 +1,19 @@
-"""What only longer accounts and backtests have to say: years, costs, chance, selection and sensitivity."""
+"""What only longer accounts and backtests have to say: years, costs, chance, selection, sensitivity, and cautions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.evidence import Evidence
+from tradebot.model.text import counted, counted_kind, noun
+from tradebot.views.performance import statistics
+from tradebot.views.performance.activity import Measured
 from tradebot.views.performance.by_year import rolling_figures, year_figures
-from tradebot.views.performance.cautions import cautions
-from tradebot.views.performance.chance import chance
+from tradebot.views.performance.chance import KNOWN, chance, selected
 from tradebot.views.performance.cost_drag import cost_kinds, costs_of
-from tradebot.views.performance.deflated import selected
 from tradebot.views.performance.history import History
-from tradebot.views.performance.measured import Measured
-from tradebot.views.performance.report import CurvePoint, Further, TradeRow
-from tradebot.views.performance.return_figures import Returns
+from tradebot.views.performance.report import Block, CurvePoint, Further, Selected, TradeRow
+from tradebot.views.performance.return_figures import A_YEAR, Returns
 from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 
@@ -54,3 +54,111 @@ def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
     """Return what the benchmark is called, alone and at the account's average exposure; empty if it isn't known."""
     exposed = measured.exposed
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
+
+
+def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
+    """Return the assumptions of the parts that are there."""
+    there = {
+        Block.YEARS: of.by_year,
+        Block.ROLLING: of.rolling,
+        Block.COSTS: of.costs,
+        Block.CHANCE: of.chance or of.selected,
+        Block.SENSITIVITY: of.sensitivity,
+    }
+    every: Mapping[Block, tuple[str, ...]] = {
+        Block.YEARS: (
+            "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
+            "paid, and what fills cost against the midpoint on arrival.",
+        ),
+        Block.ROLLING: (
+            "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
+            "the years do.",
+        ),
+        Block.COSTS: (
+            "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
+            "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
+            "when the order arrived, a gain negative.",
+        ),
+        Block.CHANCE: tuple(_of_chance(of)),
+        Block.SENSITIVITY: (
+            "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
+            "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
+        ),
+    }
+    return {block: texts for block, texts in every.items() if there[block]}
+
+
+def _of_chance(of: Further) -> Iterator[str]:
+    if of.chance:
+        yield (
+            "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
+            "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same "
+            "sessions; what never happened in them is in no interval."
+        )
+    if of.selected:
+        yield _of_selection(of.selected)
+
+
+def _of_selection(of: Selected) -> str:
+    if of.trials == 1:
+        return (
+            "No other setting was counted as tried, so the deflated ratio is the PSR. Trials that nobody counted make "
+            "it too high."
+        )
+    few = (
+        noun(of.known, f"only {of.known} of them is", f"only {of.known} of them are") if of.known else "none of them is"
+    )
+    spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
+    return (
+        f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
+        f"ratios spread {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+    )
+
+
+A_FALL = 0.20
+"""How far the benchmark falls from a peak, by its closes, in what is commonly called a bear market."""
+BEST = 10
+"""Without how many of the best sessions the result is shown."""
+FEW_TRADES = 100
+YEARS_OF_REGIMES = 10
+"""Below so many years, the span has hardly seen more than one kind of market."""
+
+
+def cautions(
+    returns: Sequence[float], curve: Sequence[CurvePoint], trades: Sequence[TradeRow], benchmark: str | None
+) -> Iterator[str]:
+    """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
+    if len(returns) < A_YEAR:
+        return
+    closed = sum(1 for trade in trades if trade.closed_at)
+    if closed < FEW_TRADES:
+        yield (
+            f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
+        )
+    years = len(returns) / A_YEAR
+    if years < YEARS_OF_REGIMES:
+        yield (
+            f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "
+            "trends of other times may suit the strategy less."
+        )
+    if any(returns):
+        yield _without_best(returns)
+
+
+def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
+    index = [point.benchmark for point in curve if point.benchmark is not None]
+    if not benchmark or len(index) < 2:
+        return ""
+    count = sum(fall.depth <= -A_FALL for fall in statistics.falls(index))
+    if not count:
+        return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
+    often = {1: "once", 2: "twice"}.get(count, f"{count} times")
+    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in them. "
+
+
+def _without_best(returns: Sequence[float]) -> str:
+    left = statistics.total_return(sorted(returns)[:-BEST])
+    return (
+        f"Without its {BEST} best of {counted(len(returns), 'session')}, the return would have been {left:+.1%} "
+        f"instead of {statistics.total_return(returns):+.1%}."
+    )

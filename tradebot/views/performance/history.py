@@ -16,8 +16,7 @@ from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
 from tradebot.model.values import replace
-from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.fees import Allotted, allotted, moments
+from tradebot.views.performance.fees import Allotted, allotted, cash_kind, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"

@@ -11,10 +11,9 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
-from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.fees import Allotted
+from tradebot.views.performance.fees import Allotted, cash_kind
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, Lots
 

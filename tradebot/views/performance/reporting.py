@@ -1,7 +1,8 @@
-"""Report an account's performance: put figures, curve, trades and assumptions together from its past."""
+"""Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -9,25 +10,25 @@ from tradebot.model.bar import Session
 from tradebot.model.cash import CashKind
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.origin import Origin
+from tradebot.model.position import to_nine_places
 from tradebot.views.performance import pnl
-from tradebot.views.performance.activity import traded_usd
-from tradebot.views.performance.activity_figures import activity_figures
+from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
-from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.choosing import Choice
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
-from tradebot.views.performance.further import FurtherTerms, further
-from tradebot.views.performance.further_assumptions import further_assumptions
-from tradebot.views.performance.history import History
-from tradebot.views.performance.measured import measure
+from tradebot.views.performance.fees import cash_kind
+from tradebot.views.performance.further import FurtherTerms, further, further_assumptions
+from tradebot.views.performance.history import NOT_OURS, History
+from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
-from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned, what_differs
-from tradebot.views.performance.report_trades import report_trades
+from tradebot.views.performance.report import AccountReport, Block, Cut, CutRow, Earned, RefusalsWorth, TradeRow
 from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
 from tradebot.views.performance.returns import Path, Transfer, path
+from tradebot.views.performance.risk import in_risks
 from tradebot.views.performance.trade_figures import trade_figures
+from tradebot.views.performance.trade_row import Choice, side_of
+from tradebot.views.performance.trades import TripFacts
+from tradebot.views.slippage import TotalSlippage, totals
 
 DEEPEST = 5
 """How many drawdowns a report lists."""
@@ -119,3 +120,102 @@ def _unseen(way: Path) -> tuple[str, ...]:
     if way.steps:
         return ()
     return ("No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve",)
+
+
+CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
+PROFIT = "Profit is from the books: cash, and positions at the last prices that passes saw."
+LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
+
+
+def earned(profit: pnl.Profit) -> Earned:
+    """Return the profit that is asked for, and the account's value around it."""
+    row, (before, after) = profit.total, profit.values_usd
+    return Earned(
+        start_usd=before,
+        end_usd=after,
+        transfers_usd=profit.transfers_usd,
+        profit_usd=row.total_usd,
+        realized_usd=row.realized_usd,
+        open_usd=row.open_usd,
+        fees_usd=row.fees_usd,
+        dividends_usd=row.dividends_usd,
+        interest_usd=row.interest_usd,
+        other_usd=row.other_usd,
+    )
+
+
+def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:
+    """Return the profit that is asked for, divided in several ways."""
+    total = profit.total.total_usd
+    return tuple(Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS)
+
+
+def _row(row: pnl.Row) -> CutRow:
+    return CutRow(
+        name=row.name,
+        trades=row.trades_closed,
+        realized_usd=row.realized_usd,
+        open_usd=row.open_usd,
+        fees_usd=row.fees_usd,
+        dividends_usd=row.dividends_usd,
+        interest_usd=row.interest_usd,
+        other_usd=row.other_usd,
+        total_usd=row.total_usd,
+    )
+
+
+def what_differs(profit: pnl.Profit) -> Iterator[str]:
+    """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
+    compared, unpriced = profit.compared, profit.total.unpriced
+    if compared is None:
+        if unpriced:
+            unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
+            yield f"{unseen}; the books count the last one before or what was paid."
+        return
+    if compared.difference_usd:
+        side = "above" if compared.difference_usd > 0 else "below"
+        amount = f"{abs(compared.difference_usd):,.2f} USD {side}"
+        yield f"At {compared.at:%Y-%m-%d %H:%M}Z the broker's equity, at its own prices, was {amount} the books' value."
+    if compared.unpriced:
+        yield f"No price was seen for {', '.join(compared.unpriced)}; the books count what was paid."
+    if compared.left_out:
+        yield f"The books don't value {', '.join(compared.left_out)}, which the bot doesn't manage."
+
+
+class ReportTrades(NamedTuple):
+    """The chosen trades, and the slippage of all their fills together against each midpoint; none without trades."""
+
+    rows: tuple[TradeRow, ...]
+    slippage: tuple[TotalSlippage, ...]
+
+
+def report_trades(history: History, choice: Choice) -> ReportTrades:
+    """Return what a report says of an account's trades."""
+    trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade)]
+    facts = TripFacts(history)
+    made = [one for trip in trips for one in facts.made(trip)]
+    return ReportTrades(tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ())
+
+
+def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
+    trade, fees = trip.trade, facts.fees_usd(trip)
+    gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
+    cost, r = trade.closed_quantity * price, in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
+    return TradeRow(
+        id=facts.name(trip),
+        strategy=trade.strategy,
+        symbol=trade.symbol,
+        side=side_of(trade.side),
+        opened_at=trade.opened_at,
+        closed_at=trade.closed_at,
+        quantity=trade.quantity,
+        entry_price=price,
+        exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
+        gross_usd=gross,
+        fees_usd=fees,
+        net_usd=gross + fees,
+        fraction=float(gross / cost) if cost else None,
+        r=None if r is None else float(r),
+        reasons=facts.reasons(trip),
+        entry_score=facts.kept(trip).entry_score,
+    )

@@ -15,8 +15,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import NINE_PLACES
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
-from tradebot.views.performance.cash import Fee, fee_of
-from tradebot.views.performance.fees import allotted, moments
+from tradebot.views.performance.fees import Fee, allotted, fee_of, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import OpenLot
 from tradebot.views.performance.tax_lots import Method, TaxLot, is_long_term

@@ -10,9 +10,8 @@ from tests.builders import NOW, ago, fill
 from tests.views.performance.test_trades import past, sent
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
-from tradebot.views.performance.choosing import Choice, chosen, chosen_lots, totals_of
-from tradebot.views.performance.days import Days
-from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.days import Days, MarketTime
+from tradebot.views.performance.trade_row import Choice, chosen, chosen_lots, totals_of
 from tradebot.views.performance.trades import rows_of
 
 D = Decimal
