@@ -18,7 +18,7 @@ from tradebot.model.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.shared.spans import Span
+    from commands.shared.days import Span
     from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
     from tradebot.views.slippage import FillSlippage, Made, TotalSlippage
@@ -171,7 +171,7 @@ def register(app: typer.Typer) -> None:
         when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
         books; the broker isn't asked.
         """
-        from commands.shared.spans import span_of
+        from commands.shared.days import span_of
 
         span = span_of(None, since) if since else None
         return run(bot, span, symbol.upper() if symbol else None)

@@ -214,7 +214,7 @@ def _require_other_conditions(app: "App") -> None:
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
     """Check the books for damage, write the arming durably, and emit an event."""
-    from commands.shared.clocks import require
+    from commands.shared.calendar import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import EventKind
 

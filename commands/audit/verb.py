@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
     ) -> Report:
         """Audit jobs, data, books and limits, and say what to fix."""
-        from commands.shared.spans import span_of
+        from commands.shared.days import span_of
 
         span = span_of(None, since)
         return run(bot, since_s=span.since_s, offline=offline)

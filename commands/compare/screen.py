@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commands.compare.report import letters
-from commands.report.numbers import basis_of, interval_of, value_of
+from commands.report.contents import basis_of, interval_of, value_of
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
 from tradebot.model.text import counted

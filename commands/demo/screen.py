@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.demo.earned import Earned
-    from commands.demo.report import DemoData
+    from commands.demo.report import DemoData, Earned
     from tradebot.views.explain import ReasonCount
     from tradebot.views.performance.pnl import Row
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completing import steps
+from commands.shared.days import seconds_in
 from commands.shared.plain import clean
-from commands.shared.spans import seconds_in
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import CLOCK, stamp, when, zone
 from tradebot.errors import OperatorError

@@ -8,8 +8,8 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from commands.shared.days import seconds_in
 from commands.shared.plain import clean
-from commands.shared.spans import seconds_in
 from commands.shared.surface import Report
 from commands.shared.times import CLOCK, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
@@ -94,7 +94,7 @@ def _seconds(lasting: str | None) -> float:
 
 def _prepare(app: "App") -> None:
     """Check that the clocks agree, because stored alerts keep their date, and know the session's hours."""
-    from commands.shared.clocks import require
+    from commands.shared.calendar import require
     from commands.shared.passes import both_clocks
     from tradebot.model.record import Job
 

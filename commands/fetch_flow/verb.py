@@ -113,7 +113,7 @@ def run(
 
 
 def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
-    from commands.shared.clocks import require
+    from commands.shared.calendar import require
     from commands.shared.passes import begin, both_clocks
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job

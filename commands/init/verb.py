@@ -59,7 +59,7 @@ def run(
 ) -> Report:
     """Check everything, including a real broker, before writing anything."""
     from commands.init.own_file import to_copy
-    from commands.shared.clocks import require
+    from commands.shared.calendar import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
     from tradebot.app.loading import Options, user_file

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.report.contents import leveled_line, longest
-from commands.report.page_words import curve_words
+from commands.report.contents import curve_words, leveled_line, longest
 from commands.shared.drawing import signed
 from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.plain import clean

@@ -1,17 +1,17 @@
-"""What the screen and the page of a report say alike: which figures stand together, and what they are called."""
+"""What the screen and the page of a report say alike: figures that stand together, numbers, and whole sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.report.numbers import percent
+from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
-from tradebot.model.text import counted
+from tradebot.model.text import counted, counted_kind
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow
+    from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
     from tradebot.views.performance.report_rows import Sensitivity, VariantRow
 
 T = TypeVar("T")
@@ -152,3 +152,168 @@ def ranked(account: "AccountReport") -> "list[TradeRow]":
 def outer(rows: Sequence[T], each: int) -> Sequence[T]:
     """Return so many of the first and of the last rows; all of them if there are no more."""
     return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
+
+
+DOT = "·"
+
+
+def value_of(figure: "Figure") -> str:
+    """Return a figure's value with its unit, or a dot."""
+    from tradebot.views.performance.report import Unit
+
+    if figure.value is None:
+        return DOT
+    text = number(figure.value, figure.unit, figure.name)
+    return f"{text} USD" if figure.unit is Unit.USD else text
+
+
+def number(value: float, unit: "Unit", name: str = "") -> str:
+    """Return a number of a figure in its unit."""
+    from tradebot.views.performance.report import Unit
+
+    if unit is Unit.SESSIONS:
+        return f"{value:,.0f}"
+    if unit is Unit.SECONDS:
+        return duration(value)
+    if unit is Unit.USD:
+        return f"{value:,.2f}"
+    if unit is Unit.RATIO:
+        return f"{round(value, 2) + 0.0:.2f}"
+    if name in UNSIGNED:
+        return f"{round(value, 3) + 0.0:.1%}"
+    return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
+
+
+UNSIGNED = frozenset(
+    {
+        *("volatility", "psr", "win_rate", "exposure", "max_drawdown", "deflated_sharpe"),
+        *("rolling_losing", "rolling_behind"),
+    }
+)
+"""Figures that only have one sign, so that a plus would say nothing."""
+
+
+def interval_of(figure: "Figure") -> str:
+    """Return a figure's 95% interval, or nothing."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return " to ".join(number(end, figure.unit, figure.name) for end in (figure.low, figure.high))
+
+
+def basis_of(figure: "Figure") -> str:
+    """Return what a figure comes from, or what it lacks, or why it has no value."""
+    from tradebot.model.text import counted_kind
+
+    if figure.lacks:
+        return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
+    if figure.value is None:
+        return figure.note
+    return f"{counted_kind(figure.observations, figure.of)}{f'; {figure.note}' if figure.note else ''}"
+
+
+def percent(value: float | None, places: int = 2) -> str:
+    """Return a fraction in percent with its sign, or a dot."""
+    return DOT if value is None else f"{signed(100 * value, places)}%"
+
+
+def span(account: "AccountReport") -> str:
+    """Return the first and the last session of an account that has some."""
+    if account.from_session == account.to_session:
+        return str(account.from_session)
+    return f"{account.from_session} to {account.to_session}"
+
+
+def headline(account: "AccountReport", name: str, yet: str) -> str:
+    """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
+    if not is_recorded(account):
+        return f"{name} has no records {yet}"
+    profit = account.earned.profit_usd
+    if not round(profit, 2):
+        return f"{name} earned nothing"
+    return f"{name} {'earned' if profit > 0 else 'lost'} {abs(profit):,.2f} USD"
+
+
+def lede(account: "AccountReport") -> str:
+    """Return the return of the whole account beside those of the benchmark and of cash."""
+    total = next((each for each in account.comparisons if each.of == "total_return"), None)
+    if total is None or not total.account.value is not None:
+        return ""
+    others = list(_others(account))
+    beside = f" Meanwhile, {_and(others)}." if others else ""
+    moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
+    return f"The account's return was {value_of(total.account)}{moved}.{beside}"
+
+
+def _others(account: "AccountReport") -> Iterator[str]:
+    total = next(each for each in account.comparisons if each.of == "total_return")
+    if total.benchmark.value is not None:
+        yield f"{account.benchmark} returned {value_of(total.benchmark)}"
+    if total.benchmark_leveled.value is not None and (name := leveled(account)):
+        exposure = next(each.value for each in account.activity if each.name == "exposure")
+        rest = "borrowed" if exposure is not None and exposure > 1 else "in cash"
+        yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
+    if total.cash.value:
+        yield f"cash {value_of(total.cash)}"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def belief(account: "AccountReport") -> list[str]:
+    """Return in sentences how far the returns could be chance, or what it takes to tell."""
+    figures = {figure.name: figure for figure in account.returns}
+    sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
+    if sharpe.lacks:
+        return [
+            f"It is too early to tell skill from luck. There are {counted_kind(sharpe.observations, sharpe.of)}; "
+            f"a Sharpe ratio takes {sharpe.needed:,}."
+        ]
+    return [*_sharpe(sharpe), *_track(psr, track)]
+
+
+def _sharpe(sharpe: "Figure") -> Iterator[str]:
+    if sharpe.value is None:
+        yield f"There is no Sharpe ratio: {sharpe.note}."
+        return
+    interval = interval_of(sharpe)
+    within = f", and its 95% interval is {interval}" if interval else ""
+    verdict = ""
+    if sharpe.low is not None and sharpe.high is not None:
+        spans = sharpe.low <= 0 <= sharpe.high
+        verdict = " Zero is within it, so all of this could be luck." if spans else " Zero is not within it."
+    yield f"The Sharpe ratio is {value_of(sharpe)}{within}.{verdict}"
+
+
+def _track(psr: "Figure", track: "Figure") -> Iterator[str]:
+    if psr.value is not None:
+        yield f"The chance that the true ratio is above 0 is {value_of(psr)}, if the future is like the past."
+    if track.value is None:
+        if track.note:
+            yield f"{track.note[0].upper()}{track.note[1:]}."
+        return
+    needed = counted(round(track.value), "session")
+    enough = "that is enough" if track.observations >= track.value else "that is not enough yet"
+    yield (
+        f"To be 95% sure of that takes {needed} like these. There are {counted_kind(track.observations, track.of)}; "
+        f"{enough}."
+    )
+
+
+def drawdown_words(account: "AccountReport") -> str:
+    """Return the deepest drawdown with its dates; empty if there is none."""
+    if not account.drawdowns:
+        return ""
+    fall = account.drawdowns[0]
+    return f"The deepest drawdown was {percent(fall.depth)}, from {fall.from_session} to {fall.trough}."
+
+
+def curve_words(accounts: "Sequence[AccountReport]") -> str:
+    """Return what the picture of the curves shows, for those who can't see it."""
+    return " ".join(_grown(each, alone=len(accounts) == 1) for each in accounts if len(each.curve) > 1)
+
+
+def _grown(account: "AccountReport", *, alone: bool) -> str:
+    growth = account.curve[-1].index - 1
+    name, verb = "the account" if alone else account.label, "grew" if growth >= 0 else "shrank"
+    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}"

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from commands.report.contents import (
+    DOT,
     assumed,
     band_words,
+    basis_of,
     chance_figures,
     chance_words,
     costs_words,
+    interval_of,
     leveled,
+    percent,
+    value_of,
     variants_of,
 )
-from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
 from commands.shared.drawing import signed
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from commands.report import contents, numbers
+from commands.report import contents
 from commands.report.chart import curve
+from commands.report.contents import belief, headline, lede
 from commands.report.further_screen import drag_of
-from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
@@ -74,11 +74,11 @@ def _readable(value: object) -> object:
 def _filters() -> Mapping[str, Any]:
     return {
         "usd": _usd,
-        "percent": lambda value: typeset(numbers.percent(value)),
+        "percent": lambda value: typeset(contents.percent(value)),
         "bare_percent": lambda value: typeset(signed(100 * value, 1)),
-        "value_of": lambda figure: typeset(numbers.value_of(figure)),
-        "interval_of": lambda figure: typeset(numbers.interval_of(figure)),
-        "basis_of": numbers.basis_of,
+        "value_of": lambda figure: typeset(contents.value_of(figure)),
+        "interval_of": lambda figure: typeset(contents.interval_of(figure)),
+        "basis_of": contents.basis_of,
         "typeset": typeset,
         "typeset_words": lambda text: re.sub(r"(?<![\w-])-(?=\d)", "−", text),
         "share": lambda down: f"{100 * float(down):.2f}%",

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 from commands.report.contents import (
     MONTHS,
     PARTS,
+    basis_of,
     beside,
     figures_of,
+    interval_of,
     is_recorded,
     leveled,
     leveled_line,
     outer,
     part,
     parts,
+    percent,
     ranked,
+    value_of,
     yet,
 )
 from commands.report.further_screen import (
@@ -26,7 +30,6 @@ from commands.report.further_screen import (
     render_years,
     short,
 )
-from commands.report.numbers import basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp

@@ -34,7 +34,7 @@ def run(app: "App", name: str, by: str, config: str | None, *, again: bool = Fal
     With `again`, it is run for its last slot, whatever became of that.
     It raises TradebotError if the chore failed, or if another process is running a chore.
     """
-    from commands.shared.chores import run_chore
+    from commands.shared.missed import run_chore
     from tradebot.adapters.state.one_shots import OneShots
 
     line, now = _line(app, name), app.now()

@@ -26,7 +26,7 @@ from commands.reconcile import verb as reconcile
 from commands.score import verb as score
 from commands.serve.screen import done
 from commands.shared.calendar import CalendarKeeper
-from commands.shared.chores import run_chore, unmet
+from commands.shared.missed import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
 from jobs.backoff import Backoff

@@ -1,16 +1,20 @@
-"""Keep the stored calendar as the broker has it: ask each morning, after a sleep, and if the clock contradicts it."""
+"""Keep the stored calendar as the broker has it, and check that two clocks agree before a date is recorded."""
 
 from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.station import Done
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, TemporaryError, TradebotError
+from tradebot.gates.common import clocks_agree
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 
 if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
     from tradebot.model.bar import VenueClock
+    from tradebot.model.decision import Decision
 
 ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
 """The passes that ask if nobody has. Exits go by the broker's clock, and never wait for its calendar."""
@@ -69,3 +73,21 @@ class CalendarKeeper:
         said = _ask(self._app, self._app.reader.clock(), self._by)
         self._woke = False
         return Done(said, ExitCode.DONE)
+
+
+def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
+    """Raise TemporaryError if the broker's clock and a second one disagree."""
+    agreement = clocks_agree(clock.ahead_s(second), settings.limits)
+    if not agreement.passed:
+        raise disagreement(agreement)
+
+
+def disagreement(decision: "Decision") -> TemporaryError:
+    """Return the error that says how far the clocks are apart."""
+    ahead_s = float(str(decision.observed))
+    which = "ahead of" if ahead_s > 0 else "behind"
+    return TemporaryError(
+        f"{Reason.CLOCKS_DISAGREE}: the broker's clock is {abs(ahead_s):,.0f} s {which} the second one; "
+        f"at most {decision.limit} s is allowed",
+        REASONS[Reason.CLOCKS_DISAGREE].remedy,
+    )

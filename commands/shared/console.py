@@ -14,9 +14,8 @@ from rich.text import Text
 
 from commands.shared.hints import aimed
 from commands.shared.plain import clean_lines
-from commands.shared.tables import Table
+from commands.shared.tables import Table, hanging
 from commands.shared.times import for_reader
-from commands.shared.wrapping import hanging
 from tradebot.adapters.text.redaction import hide
 
 

@@ -13,8 +13,7 @@ from commands.shared.calendar import keep_calendar
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.missed import account_for_missed, lacks_flow
-from commands.shared.not_asked import not_due, render_refusals
-from commands.shared.not_run import NotRun, not_run, with_evidence
+from commands.shared.not_run import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.plain import clean
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.candidate import Purpose
@@ -122,7 +121,7 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 
     Its orders carry the later of the two dates, so that they aren't given up as belonging to an earlier day.
     """
-    from commands.shared.clocks import disagreement
+    from commands.shared.calendar import disagreement
     from tradebot.timetable.sessions import last_session
 
     second = app.second_time() or clock.now

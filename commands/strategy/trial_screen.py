@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed
-from commands.shared.not_asked import remedy_for
+from commands.shared.not_run import remedy_for
 from commands.shared.plain import clean
 from commands.shared.times import when
 from commands.strategy.needs import EVERY_PASS, in_words

@@ -265,7 +265,7 @@ def guarded(protections: "Protections") -> str:
 
 
 def remedy(row: StrategyRow) -> str:
-    from commands.shared.not_asked import remedy_for
+    from commands.shared.not_run import remedy_for
     from tradebot.model.reasons import Reason
 
     if row.state == MISSING:

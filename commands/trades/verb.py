@@ -63,8 +63,7 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
     """
     from commands.shared.files import to_csv
     from commands.shared.history import read_history
-    from commands.trades.tax import NO_ADVICE, taxed, written
-    from commands.trades.tax_screen import render, summary
+    from commands.trades.tax import NO_ADVICE, render, summary, taxed, written
     from tradebot.model.text import counted
 
     if year < OLDEST_YEAR:

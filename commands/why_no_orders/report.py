@@ -4,16 +4,15 @@ from collections.abc import Sequence, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from commands.shared.days import UNITS, Span
 from commands.shared.plain import clean, did_you_mean
-from commands.shared.spans import UNITS, Span
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.record import CycleRecord
     from tradebot.views.explain import Explanation, Way
-    from tradebot.views.missed import MissedSlots
-    from tradebot.views.why_no_orders import SymbolWhy, Why
+    from tradebot.views.why_no_orders import MissedSlots, SymbolWhy, Why
 
 
 JOB = "trade-once"
@@ -93,7 +92,7 @@ def left_out_of(app: "App") -> str | None:
 
 def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
     """Return the slots that nobody ran in these sessions."""
-    from tradebot.views.missed import missed_slots
+    from tradebot.views.why_no_orders import missed_slots
 
     claims = app.ledger_view.slot_claims
     return missed_slots(claim for session in sorted(sessions) for claim in claims(session))

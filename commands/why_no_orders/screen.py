@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from commands.shared.drawing import bar, measured, off_by, signed, usd
-from commands.shared.not_asked import not_due
+from commands.shared.not_run import not_due
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import reasons, strategies, symbols
-from commands.shared.spans import Span, span_of
+from commands.shared.days import Span, span_of
 from commands.shared.surface import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 

@@ -1,7 +1,7 @@
-"""Why the bot did or didn't trade, and one symbol's way through every gate, as values to show."""
+"""Why the bot did or didn't trade, one symbol's way through every gate, and slots nobody ran, as values to show."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
 from msgspec import Struct
@@ -12,9 +12,37 @@ from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
+from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of
-from tradebot.views.missed import MissedSlots
+
+
+class MissedSlots(Struct, frozen=True):
+    """Slots of one job in one session that nobody ran for the same reason: how many, and the first and the last."""
+
+    session: date
+    job: str
+    reason: Reason
+    count: int
+    first: str
+    last: str
+    meaning: str
+
+
+def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
+    """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
+
+    A strategy's own slots aren't among them: its passes tell of these.
+    """
+    together: dict[tuple[date, str, Reason], list[str]] = {}
+    for claim in claims:
+        if claim.missed is not None and " " not in claim.job:
+            together.setdefault((claim.session, claim.job, claim.missed), []).append(claim.slot)
+    return tuple(
+        MissedSlots(session, job, reason, len(slots), slots[0], slots[-1], REASONS[reason].meaning)
+        for (session, job, reason), slots in together.items()
+    )
+
 
 NOTHING = "none"
 """The recorder that keeps no candidates."""

@@ -54,7 +54,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
 
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
-    from commands.shared.clocks import require
+    from commands.shared.calendar import require
     from commands.shared.in_turn import in_turn
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job

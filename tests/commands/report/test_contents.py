@@ -1,11 +1,13 @@
-"""What the screen and the page of a report have in common."""
+"""What the screen and the page of a report say alike, and the page's whole sentences."""
 
 from decimal import Decimal
 
-from commands.report.contents import assumed, beside, leveled, outer, part, parts, ranked
+import pytest
+
+from commands.report.contents import assumed, belief, beside, headline, lede, leveled, outer, part, parts, ranked, span
 from tests.commands.report.made import account, new_account, report, without_exposure
 from tradebot.model.values import replace
-from tradebot.views.performance.report import Block
+from tradebot.views.performance.report import AccountReport, Block, Figure
 
 
 def test_all_rows_are_shown_if_there_are_few_and_else_both_ends() -> None:
@@ -53,3 +55,90 @@ def test_closed_trades_come_from_the_best_to_the_worst() -> None:
     held = replace(of.trades[0], closed_at=None, net_usd=Decimal(10**6))
     found = ranked(replace(of, trades=(held, *of.trades[1:])))
     assert found == sorted(of.trades[1:], key=lambda trade: -trade.net_usd)
+
+
+def with_figures(**values: tuple[float | None, float | None, float | None, str]) -> AccountReport:
+    """Return an account with these values, bounds and notes of its returns."""
+
+    def changed(figure: Figure) -> Figure:
+        if figure.name not in values:
+            return figure
+        value, low, high, note = values[figure.name]
+        return replace(figure, value=value, low=low, high=high, note=note)
+
+    return replace(account(300), returns=tuple(map(changed, account(300).returns)))
+
+
+@pytest.mark.parametrize(
+    ("profit", "sentence"),
+    [
+        ("1234.565", "The account earned 1,234.56 USD"),
+        ("-0.01", "The account lost 0.01 USD"),
+        ("0", "The account earned nothing"),
+        ("-0.004", "The account earned nothing"),
+    ],
+)
+def test_what_was_earned(profit: str, sentence: str) -> None:
+    of = account(3)
+    assert (
+        headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account", "yet") == sentence
+    )
+
+
+def test_the_return_stands_beside_what_else_could_have_been_done() -> None:
+    assert lede(account(300)) == (
+        "The account's return was +33.68%. Meanwhile, SPY returned -1.91%, SPY at 4% with the rest in cash +4.55% and "
+        "cash +4.78%."
+    )
+    of = account(300)
+    moved = replace(of, earned=replace(of.earned, transfers_usd=Decimal(5)))
+    assert "was +33.68%, without what was moved in or out." in lede(moved)
+    assert lede(new_account()) == ""
+    assert span(account(1)) == "2025-01-06"
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentences"),
+    [
+        (
+            {
+                "sharpe": (0.58, -0.4, 1.56, ""),
+                "psr": (0.88, None, None, ""),
+                "min_track_record": (811.6, None, None, ""),
+            },
+            [
+                "The Sharpe ratio is 0.58, and its 95% interval is -0.40 to 1.56. Zero is within it, so all of this "
+                "could be luck.",
+                "The chance that the true ratio is above 0 is 88.0%, if the future is like the past.",
+                "To be 95% sure of that takes 812 sessions like these. There are 300 session returns; that is not "
+                "enough yet.",
+            ],
+        ),
+        (
+            {"sharpe": (2.5, 0.5, 4.5, ""), "psr": (0.99, None, None, ""), "min_track_record": (202, None, None, "")},
+            [
+                "The Sharpe ratio is 2.50, and its 95% interval is 0.50 to 4.50. Zero is not within it.",
+                "The chance that the true ratio is above 0 is 99.0%, if the future is like the past.",
+                "To be 95% sure of that takes 202 sessions like these. There are 300 session returns; that is enough.",
+            ],
+        ),
+        (
+            {
+                "sharpe": (None, None, None, "the returns don't vary"),
+                "psr": (None, None, None, ""),
+                "min_track_record": (None, None, None, "the Sharpe ratio isn't above 0"),
+            },
+            ["There is no Sharpe ratio: the returns don't vary.", "The Sharpe ratio isn't above 0."],
+        ),
+    ],
+)
+def test_how_much_to_believe(
+    figures: dict[str, tuple[float | None, float | None, float | None, str]], sentences: list[str]
+) -> None:
+    assert belief(with_figures(**figures)) == sentences
+
+
+def test_too_few_returns_are_no_evidence() -> None:
+    assert belief(account(3)) == [
+        "It is too early to tell skill from luck. There are 3 session returns; a Sharpe ratio takes 63."
+    ]

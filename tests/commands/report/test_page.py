@@ -11,8 +11,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.report.chart import VARIABLES
-from commands.report.contents import band_words, chance_figures, chance_words, costs_words, is_recorded
-from commands.report.numbers import interval_of, value_of
+from commands.report.contents import (
+    band_words,
+    chance_figures,
+    chance_words,
+    costs_words,
+    interval_of,
+    is_recorded,
+    value_of,
+)
 from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, long_backtest, new_account, report, with_trades

@@ -10,8 +10,7 @@ import pytest
 
 from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
-from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, taxed, written
-from commands.trades.tax_screen import render
+from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
 from tests.bot import Bot
 from tests.builders import fill
 from tests.views.performance.taxed import fee, on, past, traded

@@ -6,7 +6,7 @@ from tests.builders import ACCOUNT, NOW
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import SlotClaim, as_missed
-from tradebot.views.missed import missed_slots
+from tradebot.views.why_no_orders import missed_slots
 
 DAY = date(2026, 11, 16)
 

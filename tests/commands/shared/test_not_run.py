@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from commands.shared.not_asked import render_refusals
+from commands.shared.not_run import render_refusals
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
