@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.days import Since, span_of
 from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.surface import Report, on_bot
@@ -161,9 +162,7 @@ def register(app: typer.Typer) -> None:
     def fills(
         bot: "App",
         symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
-        since: Annotated[
-            str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
-        ] = None,
+        since: Since = None,
     ) -> Report:
         """Show what was bought and sold, and its slippage.
 
@@ -171,7 +170,5 @@ def register(app: typer.Typer) -> None:
         when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
         books; the broker isn't asked.
         """
-        from commands.shared.days import span_of
-
         span = span_of(None, since) if since else None
         return run(bot, span, symbol.upper() if symbol else None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 From = Annotated[
     str | None, typer.Option("--from", metavar="DATE", help="The first day, in New York [the first recorded].")
 ]
+Since = Annotated[str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day, in New York [the last recorded].")]
 
 

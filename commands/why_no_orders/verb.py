@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import reasons, strategies, symbols
-from commands.shared.days import Span, span_of
+from commands.shared.days import Since, Span, span_of
 from commands.shared.surface import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
@@ -55,9 +55,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
         ] = None,
         last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N passes.")] = None,
-        since: Annotated[
-            str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
-        ] = None,
+        since: Since = None,
         reason: Annotated[
             str | None,
             typer.Option(
