@@ -42,7 +42,7 @@ def result(*equities: str) -> BacktestResult:
     return backtest_result(Decimal(1000), ended(*equities), fills, cash, [halt, back])
 
 
-def test_everything_is_summed_from_the_books() -> None:
+def test_backtest_result_adds_up_the_books() -> None:
     found = result("1100", "990", "1210")
     assert (found.first_session, found.last_session, found.sessions) == (date(2025, 3, 3), date(2025, 3, 5), 3)
     assert found.total_return == pytest.approx(0.21)
@@ -57,11 +57,11 @@ def test_everything_is_summed_from_the_books() -> None:
     assert found.yearly_return is None, "three sessions say nothing about a year"
 
 
-def test_a_rise_without_a_fall_has_no_drawdown() -> None:
+def test_backtest_that_only_rises_has_no_drawdown() -> None:
     assert result("1001", "1002").max_drawdown is None
 
 
-def test_a_year_of_sessions_has_a_yearly_return() -> None:
+def test_backtest_of_a_year_has_a_yearly_return() -> None:
     ends = [
         SessionEnd(date.fromordinal(738000 + place), Decimal(1000 + place), at(3), {}, None) for place in range(504)
     ]
@@ -69,7 +69,7 @@ def test_a_year_of_sessions_has_a_yearly_return() -> None:
     assert found.yearly_return == pytest.approx(1.503**0.5 - 1)
 
 
-def test_what_it_cannot_know_is_said_where_it_applies() -> None:
+def test_backtest_cautions_appear_where_they_apply() -> None:
     said = what_it_cannot_know(result("1100"))
     assert said[0].startswith("Only 1 trade closed")
     assert said[1].startswith("Less than a year of one market")

@@ -29,11 +29,11 @@ def record(state: IntentState, operation: Operation = Operation.SUBMIT) -> Inten
         ([record(IntentState.ACKED), record(IntentState.REJECTED, Operation.CANCEL)], 1.0),
     ],
 )
-def test_the_success_rate_is_of_orders_that_were_answered(intents: list[IntentRecord], rate: float | None) -> None:
+def test_success_rate_counts_only_answered_orders(intents: list[IntentRecord], rate: float | None) -> None:
     assert success_rate(intents) == rate
 
 
-def test_a_fetch_takes_from_its_beginning_to_its_last_answer() -> None:
+def test_fetch_latency_ends_at_the_last_answer() -> None:
     fetches = [CycleRecord("a", Job.FETCH_FLOW, DAY, "open+2m", at, "paper") for at in (ago(300), NOW)]
     answer = Intake("flow_alerts", "AAPL", NOW + timedelta(milliseconds=1500), 3, (), 0, 0, ())
     assert fetch_latency_ms(fetches, [replace(answer, at=ago(200)), answer, replace(answer, at=NOW)]) == 1500
@@ -41,7 +41,7 @@ def test_a_fetch_takes_from_its_beginning_to_its_last_answer() -> None:
     assert fetch_latency_ms([replace(fetches[0], job=Job.SCORE)], [answer]) is None
 
 
-def test_the_last_error_is_the_newest_that_is_one() -> None:
+def test_last_error_is_the_newest_event_of_error_severity() -> None:
     events = [
         EventKind.JOB_FAULT.at(ago(60), {"job": "score", "message": "first second", "empty": ""}),
         EventKind.PRICE_JUMPED.at(NOW, {}),
@@ -50,7 +50,7 @@ def test_the_last_error_is_the_newest_that_is_one() -> None:
     assert last_error(events[1:]) is None
 
 
-def test_each_healing_is_an_event_and_no_error_counts_as_one() -> None:
+def test_healings_count_repair_events_but_no_errors() -> None:
     assert healings([kind.at(NOW, {}) for kind in EventKind]) == len(HEALINGS)
     begun = [EventKind.FACTS_BEGUN_ANEW.at(NOW, {"moved_to": place}) for place in ("", "facts.db.damaged")]
     assert healings(begun) == 1

@@ -43,14 +43,14 @@ OVERDUE_S = EXITS.time_exit_s + 14 * 3600 + 27 * 60
         (LOSS * Decimal("0.996"), OVERDUE_S, "TIME_EXIT", "TIME_EXIT due 14h27m ago"),
     ],
 )
-def test_status_tells_the_rule_that_acts_first(price: Decimal, held_for_s: float, rule: str, said: str) -> None:
+def test_status_shows_the_exit_rule_that_acts_first(price: Decimal, held_for_s: float, rule: str, said: str) -> None:
     held = holding(str(price), held_for_s=held_for_s)
     assert held.nearest == rule
     assert status_screen.nearest_rule(held) == said
 
 
 @pytest.mark.parametrize("columns", [50, 80, 100, 160])
-def test_positions_tell_what_is_passed_and_overdue_on_every_screen(columns: int) -> None:
+def test_positions_show_passed_and_overdue_rules_at_every_width(columns: int) -> None:
     held = holding(str(LOSS * Decimal("0.996")), held_for_s=OVERDUE_S)
     console = Console(file=io.StringIO(), width=columns)
     positions.show_own(console, [held])
@@ -78,7 +78,7 @@ def test_positions_name_their_strategy_if_there_are_several() -> None:
 
 
 @pytest.mark.parametrize(("age_s", "price"), [(301, None), (300, Decimal(52))])
-def test_a_price_from_before_its_oldest_lot_does_not_apply_to_a_position(age_s: float, price: Decimal | None) -> None:
+def test_price_older_than_the_oldest_lot_is_ignored_for_a_position(age_s: float, price: Decimal | None) -> None:
     """A split, here five minutes ago, gives a position new lots of the same age."""
     lots = (Lot(Decimal(20), Decimal(50), ago(300)), Lot(Decimal(1), Decimal(51), ago(10)))
     position = Position("flow", "AAPL", lots, Decimal(0), ago(600))
@@ -87,7 +87,7 @@ def test_a_price_from_before_its_oldest_lot_does_not_apply_to_a_position(age_s: 
     assert (held.price, held.opened_at) == (price, ago(600))
 
 
-def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the_nearer_one() -> None:
+def test_own_stop_is_shown_when_it_is_nearer_than_the_rule() -> None:
     opened_at = ago(600)
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
 
@@ -107,7 +107,7 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
     assert (any(stop.own for stop in held.stops), "Set by" in screen) == (False, False)
 
 
-def test_a_scale_out_shows_its_next_level_and_a_rule_without_a_level_nothing() -> None:
+def test_scale_out_shows_its_next_level_and_other_rules_none() -> None:
     levels = [{"fraction": 0.02, "share": 0.3}, {"fraction": 0.05, "share": 0.7}]
     rules = parse([{"scale_out": {"levels": levels}}, {"flow_reversal": {"min_flow": 0.2}}])
     for shares, price in ((10, 102), (7, 105)):

@@ -85,7 +85,7 @@ def two_pairs(first: str, second: str) -> Work:
         ),
     ],
 )
-def test_each_position_says_what_rests_and_which_rule_serves_instead(
+def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
 ) -> None:
     found = protection_of(Held(position, D(100)), work, rules, None, NOW, at_venue=True)
@@ -94,14 +94,14 @@ def test_each_position_says_what_rests_and_which_rule_serves_instead(
     assert positions.protection(found, HEADINGS) == words
 
 
-def test_a_refusal_from_before_the_position_was_opened_says_nothing_about_it() -> None:
+def test_refusal_older_than_the_position_is_ignored() -> None:
     assert REFUSED.refused is not None
     early = replace(REFUSED.refused, intent=replace(REFUSED.refused.intent, at=ago(601)))
     found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True)
     assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
 
 
-def test_every_reason_has_words_of_its_own() -> None:
+def test_every_protection_reason_has_its_own_words() -> None:
     assert set(positions.WHY) == {EXITING, *(why.value for why in Uncovered)}
 
 
@@ -118,7 +118,7 @@ def test_every_reason_has_words_of_its_own() -> None:
         ("suspended", pair("10"), "stop 95.00, target 110.00"),
     ],
 )
-def test_a_gap_says_how_long_it_has_lasted_and_why_while_it_lasts(why: str, work: Work, words: str) -> None:
+def test_open_gap_shows_its_age_and_reason(why: str, work: Work, words: str) -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), why)
     found = protection_of(Held(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
     assert positions.protection(found, HEADINGS) == words
@@ -143,19 +143,19 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
     assert (max(map(len, text.splitlines())) <= columns, "No stop rests" in words) == (True, False)
 
 
-def test_where_nothing_rests_at_the_broker_one_sentence_says_so() -> None:
+def test_one_sentence_says_that_nothing_rests_at_the_broker() -> None:
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text
 
 
-def test_where_nothing_rests_a_gap_is_shown_with_its_age_all_the_same() -> None:
+def test_gap_is_shown_with_its_age_when_nothing_rests() -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
     assert "none at the broker for 3m, an exit has taken its place" in " ".join(text.split())
 
 
-def test_a_stop_that_the_broker_has_taken_but_not_confirmed_is_on_its_way() -> None:
+def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
     plain = replace(PAIR, order_class=OrderClass.SIMPLE)
     stop = order(plain, OrderStatus.PENDING_NEW, stop_price=D(95), limit_price=None)
     work = Records().after((record(plain, IntentState.ACKED), stop)).work({})
@@ -165,18 +165,18 @@ def test_a_stop_that_the_broker_has_taken_but_not_confirmed_is_on_its_way() -> N
     assert "No stop rests" not in text
 
 
-def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:
+def test_foreign_position_is_quarantined_and_unprotected() -> None:
     (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 
-def test_a_fully_protected_position_needs_no_rule() -> None:
+def test_fully_protected_position_names_no_rule() -> None:
     found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
     assert found == Protection(D(10), pair("12").resting, None, None, None)
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_the_rule_that_serves_is_the_one_with_the_nearest_stop(side: int) -> None:
+def test_protecting_rule_is_the_one_with_the_nearest_stop(side: int) -> None:
     for best, rule in ((100, "STOP_LOSS"), (100 + 5 * side, "TRAILING_STOP")):
         found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, None, NOW, at_venue=False)
         assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)

@@ -23,11 +23,11 @@ def said(first: date, last: date, *own: Line) -> list[str]:
     return [note.said for note in notes(first, last, exchange_sessions(first, last), own or SHIPPED)]
 
 
-def test_usual_weeks_and_weekends_need_no_word() -> None:
+def test_ordinary_weeks_and_weekends_have_no_note() -> None:
     assert said(date(2026, 11, 9), date(2026, 11, 22)) == []
 
 
-def test_a_half_day_says_when_it_closes_and_what_does_not_come() -> None:
+def test_half_day_note_says_when_it_closes_and_what_is_skipped() -> None:
     (half,) = said(date(2026, 11, 27), date(2026, 11, 27), line("open+5h"))
     assert half == (
         "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times counted from the close come 3 "
@@ -39,7 +39,7 @@ def test_a_half_day_says_when_it_closes_and_what_does_not_come() -> None:
     ("day", "way", "opens", "before"),
     [(date(2026, 11, 1), "back", "14:30", "13:30"), (date(2027, 3, 14), "forward", "13:30", "14:30")],
 )
-def test_the_clocks_change_with_what_that_means_for_a_session(day: date, way: str, opens: str, before: str) -> None:
+def test_clock_change_note_says_what_it_means_for_a_session(day: date, way: str, opens: str, before: str) -> None:
     (change,) = said(day, day)
     assert change == (
         f"On {day:%a %Y-%m-%d} the clocks in New York go {way} an hour: sessions open at {opens} UTC from then on, "
@@ -47,7 +47,7 @@ def test_the_clocks_change_with_what_that_means_for_a_session(day: date, way: st
     )
 
 
-def test_times_of_cron_in_these_nights_are_explained() -> None:
+def test_cron_times_in_clock_change_nights_are_explained() -> None:
     spring, fall = date(2027, 3, 14), date(2026, 11, 1)
     assert said(spring, spring, line('cron "30 2 * * *"'))[1] == "pnl comes at 03:30 that day: the clocks skip 02:30."
     assert said(fall, fall, line('cron "30 1 * * *"'))[1:] == [
@@ -56,7 +56,7 @@ def test_times_of_cron_in_these_nights_are_explained() -> None:
     assert len(said(fall, fall, line('cron "30 3 * * *"'))) == 1
 
 
-def test_a_day_on_which_the_calendars_differ_names_both_and_what_follows() -> None:
+def test_calendar_difference_names_both_days_and_the_consequence() -> None:
     day = date(2026, 11, 16)
     found = notes(day, day, exchange_sessions(day, day), SHIPPED, {day: "the broker's calendar has more"})
     assert [note.said for note in found] == [

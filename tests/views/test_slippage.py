@@ -40,14 +40,14 @@ def made(of: Fill, decision: Decimal | None, age_s: int | None = None) -> Made:
         (Side.SELL, "100.10", "-1", "-10"),
     ],
 )
-def test_a_cost_is_positive(side: Side, price: str, usd: str, bps: str) -> None:
+def test_slippage_is_positive_when_it_costs(side: Side, price: str, usd: str, bps: str) -> None:
     found = slippage(fill(side, "10", Decimal(price)), Decimal(100))
     assert found is not None
     assert (found.usd, found.value_usd, found.bps) == (Decimal(usd), Decimal(1000), Decimal(bps))
 
 
 @given(PRICES, PRICES)
-def test_what_a_purchase_costs_a_sale_gains(price: Decimal, middle: Decimal) -> None:
+def test_slippage_of_a_sale_has_the_opposite_sign_of_a_purchase(price: Decimal, middle: Decimal) -> None:
     bought, sold = (slippage(fill(side, "7", price), middle) for side in Side)
     assert bought is not None
     assert sold is not None
@@ -55,7 +55,7 @@ def test_what_a_purchase_costs_a_sale_gains(price: Decimal, middle: Decimal) -> 
 
 
 @given(st.lists(st.tuples(st.sampled_from(Side), PRICES, CENTS), min_size=1, max_size=6))
-def test_the_total_is_what_all_fills_cost_of_what_they_were_worth(rows: list[tuple[Side, Decimal, Decimal]]) -> None:
+def test_slippage_total_is_weighted_by_value(rows: list[tuple[Side, Decimal, Decimal]]) -> None:
     found = totals([made(fill(side, "3", middle + cents / 2), middle) for side, middle, cents in rows])
     paid = sum((side.sign * 3 * cents / 2 for side, _, cents in rows), Decimal(0))
     worth = sum((3 * middle for _, middle, _ in rows), Decimal(0))
@@ -64,7 +64,7 @@ def test_the_total_is_what_all_fills_cost_of_what_they_were_worth(rows: list[tup
     assert (total.usd, total.value_usd, total.bps) == (paid, worth, round(paid / worth * 10_000, 2))
 
 
-def test_each_fill_is_compared_with_what_was_known_of_its_own_order() -> None:
+def test_slippage_compares_each_fill_with_its_own_order() -> None:
     intent = replace(
         make_intent(),
         decision_mid=Decimal(99),
@@ -84,7 +84,7 @@ def test_each_fill_is_compared_with_what_was_known_of_its_own_order() -> None:
     assert by_fill((ours,), (order,), {intent.client_order_id: rested}) == {}
 
 
-def test_a_midpoint_that_no_one_knows_counts_as_none() -> None:
+def test_slippage_counts_fills_without_a_midpoint_as_unknown() -> None:
     bought = fill(Side.BUY, "1", Decimal(11))
     decision, send, arrival = totals([made(bought, Decimal(10)), made(bought, None)])
     assert (decision.known, decision.of, decision.total) == (1, 2, slippage(bought, Decimal(10)))
@@ -93,7 +93,7 @@ def test_a_midpoint_that_no_one_knows_counts_as_none() -> None:
 
 
 @given(st.lists(st.tuples(PRICES, PRICES), min_size=1, max_size=5), st.integers(0, 5))
-def test_totals_of_parts_are_the_total_of_all(rows: list[tuple[Decimal, Decimal]], cut: int) -> None:
+def test_slippage_of_parts_sums_to_the_total(rows: list[tuple[Decimal, Decimal]], cut: int) -> None:
     each = [made(fill(Side.BUY, "3", price), middle, 1) for price, middle in rows]
     parts = [totals(part) for part in (each[:cut], each[cut:])]
     assert tuple(summed(list(column)) for column in zip(*parts, strict=True)) == totals(each)

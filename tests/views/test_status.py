@@ -26,22 +26,22 @@ ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbo
         (Job.TRADE_ONCE, "2 looked at, 0 sent"),
     ],
 )
-def test_a_pass_says_what_it_did(job: Job, did: str) -> None:
+def test_last_pass_says_what_it_did(job: Job, did: str) -> None:
     cycle = replace(make_cycle("c", job=job), job_decision=None)
     assert last_pass(cycle, ANSWERS).did == did
 
 
-def test_a_pass_names_the_strategy_that_failed_and_the_reason_for_which_it_was_refused_itself() -> None:
+def test_last_pass_names_a_broken_strategy_or_its_own_refusal() -> None:
     failed = replace(make_cycle("c"), job_decision=None, refused_strategies=(BROKEN,))
     assert last_pass(failed).did == "2 looked at, 0 sent; strategy flow is BROKEN (STRATEGY_FAILED)"
     assert last_pass(make_cycle("c")).did == f"refused: {make_cycle('c').job_decision.reason}"  # type: ignore[union-attr]
 
 
-def test_a_comparison_says_what_it_found() -> None:
+def test_last_reconcile_says_what_it_found() -> None:
     assert last_reconcile(ReconcileMark(NOW, blocking=1, findings=3)).did == "3 findings, 1 blocking"
 
 
-def test_an_order_shows_what_is_still_open_and_that_its_cancel_was_sent() -> None:
+def test_open_order_shows_its_open_quantity_and_a_sent_cancel() -> None:
     order = replace(make_order(status=OrderStatus.PARTIALLY_FILLED), quantity=Decimal(10), filled_quantity=Decimal(4))
     shown = open_order(order, ending=False)
     assert shown.quantity == 6

@@ -11,7 +11,7 @@ from tradebot.views.why_no_orders import missed_slots
 DAY = date(2026, 11, 16)
 
 
-def test_missed_slots_are_counted_by_reason_and_all_others_are_left_out() -> None:
+def test_missed_slots_are_counted_by_reason_without_other_claims() -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.claim_slot("score", DAY, "open+2m", "serve", NOW)
     ledger.miss_slots([("score", DAY, f"open+{n}m") for n in (7, 12)], as_missed("serve", Reason.ASLEEP), NOW)
@@ -25,7 +25,7 @@ def test_missed_slots_are_counted_by_reason_and_all_others_are_left_out() -> Non
     assert missed_slots(ledger.slot_claims(DAY))[0].meaning == REASONS[Reason.ASLEEP].meaning
 
 
-def test_a_row_of_an_earlier_version_was_an_entry_that_came_too_late() -> None:
+def test_old_row_without_reason_reads_as_a_late_entry() -> None:
     claim = SlotClaim("trade-once", DAY, "open+2m", "serve me/1, as missed", NOW, won=False)
     assert claim.missed is Reason.SLOT_MISSED
     assert SlotClaim("trade-once", DAY, "open+2m", "serve me/1", NOW, won=False).missed is None

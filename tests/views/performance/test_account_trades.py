@@ -43,7 +43,7 @@ def brief(trades: Iterable[AccountTrade]) -> list[tuple[object, ...]]:
 
 
 @given(fills=histories())
-def test_without_anything_special_the_trades_are_the_fills(fills: list[OwnedFill]) -> None:
+def test_account_trades_are_the_fills_when_nothing_special_happened(fills: list[OwnedFill]) -> None:
     found = account_trades(past(fills))
     assert [of(t, "fill_id", "quantity", "price", "strategy") for t in found.trades] == [
         (o.fill.activity_id, o.fill.signed_quantity, o.fill.price, o.strategy) for o in fills
@@ -52,7 +52,7 @@ def test_without_anything_special_the_trades_are_the_fills(fills: list[OwnedFill
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_split_restates_what_was_traded_before_it(side: int) -> None:
+def test_split_restates_earlier_account_trades(side: int) -> None:
     scene = holding(str(10 * side))
     sold(scene, "4", "110")
     happens(scene, activity("SPLIT", quantity=str(6 * side)), averages={"AAPL": "50"})
@@ -63,14 +63,14 @@ def test_a_split_restates_what_was_traded_before_it(side: int) -> None:
     assert (*of(row, "shares", "gain_usd"), row.description[:10]) == (4, 40 * side, "4 sh. AAPL")
 
 
-def test_a_split_of_two_owners_is_one_of_the_account() -> None:
+def test_split_of_two_owners_counts_once_for_the_account() -> None:
     scene = holding("10")
     buy(scene, 2, "6", "100", strategy="other")
     happens(scene, activity("SPLIT", quantity="8"), averages={"AAPL": "66.67"})
     assert [each[:2] for each in brief(account_trades(history(scene)).trades)] == [("AAPL", 15), ("AAPL", 9)]
 
 
-def test_the_fraction_that_a_split_leaves_is_sold_for_what_the_broker_paid() -> None:
+def test_fraction_left_by_a_split_is_sold_at_the_brokers_price() -> None:
     scene = holding("5")
     split = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))
     happens(scene, *split, averages={"AAPL": "200"})
@@ -78,7 +78,7 @@ def test_the_fraction_that_a_split_leaves_is_sold_for_what_the_broker_paid() -> 
     assert of(row, "shares", "proceeds_usd", "basis_usd", "gain_usd") == (D("0.5"), 95, 100, -5)
 
 
-def test_a_new_name_carries_shares_and_dates_and_is_no_sale() -> None:
+def test_rename_carries_shares_and_dates_without_a_sale() -> None:
     scene = holding("10")
     buy(scene, 2, "5", "103", strategy="other")
     sold(scene, "6", "110")
@@ -89,19 +89,19 @@ def test_a_new_name_carries_shares_and_dates_and_is_no_sale() -> None:
     assert [of(row, "symbol", "gain_usd") for row in rows(history(scene))] == [("AAPL", 60)]
 
 
-def test_a_buyout_is_a_sale() -> None:
+def test_buyout_counts_as_a_sale() -> None:
     scene = holding("10")
     happens(scene, activity("MA", quantity="-10", net="1300", price="130", sub="CMA"))
     assert [of(row, "proceeds_usd", "gain_usd") for row in rows(history(scene))] == [(1300, 300)]
 
 
-def test_a_fill_that_was_given_back_is_its_owners_and_traded_once() -> None:
+def test_given_back_fill_counts_once_for_its_owner() -> None:
     (bought,) = traded("2026-02-02 buy 10 50 hand")
     found = account_trades(past([bought, *reassign("flow", bought.fill)]))
     assert [of(trade, "fill_id", "strategy", "quantity") for trade in found.trades] == [("fill-1", "flow", 10)]
 
 
-def test_shares_from_before_the_books_that_are_taken_over_have_no_date_and_no_cost() -> None:
+def test_shares_from_before_the_books_have_no_date_and_no_cost() -> None:
     scene = scene_of(before=7)
     take_over(scene)
     found = account_trades(history(scene))
@@ -117,7 +117,7 @@ def test_shares_from_before_the_books_that_are_taken_over_have_no_date_and_no_co
     )
 
 
-def test_what_was_bought_by_hand_and_taken_over_keeps_its_date_and_cost() -> None:
+def test_shares_bought_by_hand_keep_date_and_cost_when_taken_over() -> None:
     scene = scene_of(foreign=7)
     take_over(scene)
     found = account_trades(history(scene))
@@ -135,7 +135,7 @@ def test_shares_that_were_left_alone_stay_in_the_account(before: int, foreign: i
     assert account_trades(history(scene)) == found
 
 
-def test_what_a_plan_adds_or_removes_has_no_price() -> None:
+def test_shares_that_a_plan_changes_have_no_price() -> None:
     scene = holding("10")
     scene.venue.held["AAPL"] = D(4)
     plan = reconcile(FakeReader(scene.venue), scene.ledger).plan
@@ -146,7 +146,7 @@ def test_what_a_plan_adds_or_removes_has_no_price() -> None:
     assert of(row, "shares", "proceeds_usd", "basis_usd", "gain_usd") == (6, None, 600, None)
 
 
-def test_what_a_plan_moves_from_one_owner_to_another_is_no_trade() -> None:
+def test_plan_that_moves_shares_between_owners_is_no_trade() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-02-03 sell 4 55 hand")
     moved = [
         replace(owned, fill=replace(owned.fill, venue_order_id=""), origin=Origin.PLAN, about="plan-1")
@@ -158,19 +158,19 @@ def test_what_a_plan_moves_from_one_owner_to_another_is_no_trade() -> None:
     assert account_trades(past([*fills, *moved])) == account_trades(past(fills))
 
 
-def test_a_split_of_shares_that_are_not_ours_restates_them_too() -> None:
+def test_split_restates_shares_of_others_too() -> None:
     scene = holding("7", strategy=FOREIGN)
     assert happens(scene, activity("SPLIT", quantity="7"), averages={"AAPL": "50"}).bookings == 1
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 14, 50)]
 
 
-def test_shares_that_came_from_another_broker_have_no_known_cost() -> None:
+def test_shares_from_another_broker_have_no_known_cost() -> None:
     scene = holding("7", strategy=FOREIGN)
     happens(scene, activity("JNLS", quantity="5", price="90"))
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 7, 100), ("AAPL", 5, None)]
 
 
-def test_options_and_crypto_are_named_and_left_out() -> None:
+def test_options_and_crypto_are_left_out_by_name() -> None:
     option, coin = "AAPL261120P00150000", "BTC/USD"
     others = [fill(n, symbol, strategy=FOREIGN) for n, symbol in enumerate((option, coin), 2)]
     found = account_trades(past([fill(1), *others], acknowledged={option: D(-1)}))

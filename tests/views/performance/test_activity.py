@@ -18,7 +18,7 @@ def way(history: History, count: int) -> Path:
     return path(history, [], sessions(count))
 
 
-def test_exposure_is_cost_over_open_time() -> None:
+def test_exposure_weighs_cost_by_open_market_time() -> None:
     # Each session of 6.5 hours holds 10,000 USD for 3 hours; the books were opened an hour before the first one.
     history = past(1, 20)
     found = exposure(history.lots, way(history, 20), MarketTime(sessions(20)))
@@ -29,7 +29,7 @@ def test_exposure_is_cost_over_open_time() -> None:
     assert found.net == found.gross
 
 
-def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_from_its_start() -> None:
+def test_exposure_clips_positions_to_the_span() -> None:
     history = past(1, 20)
     held = History("1", "sandbox", history.opened_at, history.opening_cash, history.fills[:1], ends=history.ends)
     found = exposure(held.lots, way(held, 20), MarketTime(sessions(20)))
@@ -39,14 +39,14 @@ def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_fr
     assert found.gross == pytest.approx(10_000 * (20 * 6.5 - 1) / (20 * 6.5) / average)
 
 
-def test_without_a_calendar_or_a_session_it_isn_t_known() -> None:
+def test_exposure_is_unknown_without_calendar_or_session() -> None:
     history = past(1, 20)
     assert exposure(history.lots, way(history, 20), MarketTime(())) is None
     assert exposure(Lots((), (), (), {}), Path(None, (), (), ()), MarketTime(sessions(20))) is None
     assert average_equity(Path(None, (), (), ())) is None
 
 
-def test_what_was_traded_counts_both_sides_within_the_span() -> None:
+def test_turnover_counts_purchases_and_sales_within_the_span() -> None:
     history = past(1, 20)
     first = history.fills[0].fill.at
     bought = sum(owned.fill.quantity * owned.fill.price for owned in history.fills)
@@ -58,7 +58,7 @@ def test_what_was_traded_counts_both_sides_within_the_span() -> None:
     assert traded_usd((), early) == Decimal(0)
 
 
-def test_the_benchmark_is_leveled_as_the_account_is() -> None:
+def test_benchmark_is_leveled_by_the_accounts_exposure() -> None:
     history, days = rotated(1, 60), sessions(60)
     way = path(history, [], days)
     found = measure(history, way, days, spy(2, 60), Rates(0.0, 0.3, (), 0.0))
@@ -69,7 +69,7 @@ def test_the_benchmark_is_leveled_as_the_account_is() -> None:
     assert list(found.rows["leveled"])[1:] == pytest.approx(list(found.rows["benchmark"] * found.rates.leverage)[1:])
 
 
-def test_without_a_session_there_is_no_frame() -> None:
+def test_path_without_a_session_has_no_frame() -> None:
     history = rotated(1, 3)
     found = measure(history, Path(None, (), (), ()), (), spy(2, 3), Rates(0.0, 0.3))
     assert (found.rows, found.exposed, found.held, found.rates.leverage) == (None, None, (), None)

@@ -63,7 +63,7 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
     return {name: Span(*map(float, np.quantile(values, (tail, 1 - tail)))) for name, values in found.items()}
 
 
-def test_figures_are_those_of_a_plain_loop() -> None:
+def test_resampled_figures_equal_those_of_a_plain_loop() -> None:
     of = Series(series(50), series(50, 2, 0.0001, 0.0001), 252, {"SPY": series(50, 3)})
     found, expected = intervals(of, SMALL), plainly(of, SMALL)
     assert found is not None
@@ -73,13 +73,13 @@ def test_figures_are_those_of_a_plain_loop() -> None:
         assert isclose(found[name].high, span.high, rel_tol=1e-9)
 
 
-def test_each_resample_is_as_long_as_the_series() -> None:
+def test_resample_is_as_long_as_the_series() -> None:
     how = Resampling(resamples=1_000, mean_block=5, seed=1)
     rows = [row for blocks in resampled(30, how) for row in rows_of(blocks, 30)]
     assert [len(row) for row in rows] == [30] * 1_000
 
 
-def test_blocks_go_on_as_often_as_their_mean_length_says_and_begin_anywhere() -> None:
+def test_blocks_have_the_given_mean_length_and_start_anywhere() -> None:
     how = Resampling(resamples=2_000, mean_block=21, seed=5)
     rows = [row for blocks in resampled(250, how) for row in rows_of(blocks, 250)]
     steps = [(after - before) % 250 == 1 for row in rows for before, after in pairwise(row)]
@@ -90,7 +90,7 @@ def test_blocks_go_on_as_often_as_their_mean_length_says_and_begin_anywhere() ->
     assert seen.max() < 1.2 * 2_000
 
 
-def test_the_same_seed_draws_the_same_and_another_one_nearly() -> None:
+def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
     of = Series(series(300), [0.0] * 300, 252, {})
     first, again, other = (intervals(of, Resampling(seed=seed)) for seed in (1, 1, 2))
     assert first == again != other
@@ -107,7 +107,7 @@ def test_independent_returns_have_the_interval_of_their_standard_error() -> None
     assert half == pytest.approx(1.96 * stdev(map(log1p, values)) * 252 / sqrt(1_257), rel=0.1)
 
 
-def test_runs_of_gains_and_losses_widen_the_interval() -> None:
+def test_autocorrelated_returns_widen_the_interval() -> None:
     runs = [value for start in range(20) for value in [0.01 if start % 2 else -0.01] * 21]
     mixed = [0.01, -0.01] * 210
     in_runs, in_turn = (intervals(Series(values, [0.0] * 420, 252, {})) for values in (runs, mixed))
@@ -117,7 +117,7 @@ def test_runs_of_gains_and_losses_widen_the_interval() -> None:
     assert in_runs["max_drawdown"].low < in_turn["max_drawdown"].low
 
 
-def test_returns_that_do_not_vary_have_no_width() -> None:
+def test_constant_returns_have_an_interval_without_width() -> None:
     found = intervals(Series([0.001] * 30, [0.001] * 30, 252, {"same": [0.001] * 30}), SMALL)
     assert found is not None
     assert found["cagr"].low == pytest.approx(1.001**252 - 1) == pytest.approx(found["cagr"].high)
@@ -126,14 +126,14 @@ def test_returns_that_do_not_vary_have_no_width() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.1], [], [0.1, -1.0, 0.2]])
-def test_there_is_none_for_one_return_or_after_a_total_loss(values: list[float]) -> None:
+def test_one_return_or_a_total_loss_has_no_interval(values: list[float]) -> None:
     assert intervals(Series(values, [0.0] * len(values), 252, {}), SMALL) is None
 
 
-def test_a_benchmark_that_lost_everything_has_no_excess() -> None:
+def test_benchmark_that_lost_everything_has_no_excess() -> None:
     assert intervals(Series([0.1, 0.2], [0.0] * 2, 252, {"gone": [0.0, -1.0]}), SMALL) is None
 
 
-def test_an_excess_is_the_difference_of_log_growth_per_year() -> None:
+def test_excess_is_the_difference_of_yearly_log_growth() -> None:
     assert yearly_excess([0.10, 0.0], [0.0, 0.0], 1) == pytest.approx(log1p(0.10) / 2)
     assert yearly_excess([0.01] * 252, [0.02] * 252, 252) == pytest.approx(252 * (log1p(0.01) - log1p(0.02)))

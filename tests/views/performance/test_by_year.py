@@ -28,7 +28,7 @@ def measured(count: int = COUNT, benchmark: Benchmark | None = None) -> Measured
 WHOLE = measured()
 
 
-def test_years_multiply_to_the_whole_and_costs_and_sessions_add_up() -> None:
+def test_yearly_returns_compound_to_the_total_and_costs_add_up() -> None:
     found = year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY))
     assert WHOLE.rows is not None
     assert [each.year for each in found] == [2025, 2026, 2027]
@@ -43,7 +43,7 @@ def test_years_multiply_to_the_whole_and_costs_and_sessions_add_up() -> None:
         assert prod(1 + getattr(each, name) for each in found) == pytest.approx(whole)
 
 
-def test_a_year_is_measured_as_an_account_of_that_year() -> None:
+def test_year_is_measured_like_an_account_of_that_year() -> None:
     for year, found in zip((2025, 2026), year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY)), strict=False):
         part = dict(path_by_year(WHOLE.way))[year]
         assert part.start is not None
@@ -57,12 +57,12 @@ def test_a_year_is_measured_as_an_account_of_that_year() -> None:
         assert found.turnover == pytest.approx(12 * 1.25, rel=0.1)
 
 
-def test_a_part_of_a_year_that_is_too_short_has_no_volatility() -> None:
+def test_short_part_of_a_year_has_no_volatility() -> None:
     last = year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY))[-1]
     assert (last.year, last.sessions < 21, last.volatility) == (2027, True, None)
 
 
-def test_spans_of_a_year_are_each_of_them() -> None:
+def test_rolling_figures_cover_every_span_of_a_year() -> None:
     returns = WHOLE.way.returns
     spans = [statistics.total_return(returns[first : first + 252]) for first in range(COUNT - 251)]
     found = {each.name: each.value for each in rolling_figures(WHOLE.way, WHOLE.rows)}
@@ -76,14 +76,14 @@ def test_spans_of_a_year_are_each_of_them() -> None:
     assert found["rolling_behind"] == pytest.approx(behind / len(spans))
 
 
-def test_less_than_two_years_say_how_many_returns_it_takes() -> None:
+def test_rolling_figures_below_two_years_say_how_many_returns_they_need() -> None:
     short, year = measured(251), measured(252)
     assert rolling_figures(short.way, short.rows) == ()
     (only,) = rolling_figures(year.way, year.rows)
     assert (only.value, only.observations, only.needed) == (None, 252, TWO_YEARS)
 
 
-def test_without_a_benchmark_nothing_is_behind_it() -> None:
+def test_rolling_figures_without_a_benchmark_compare_nothing() -> None:
     alone = measured(COUNT, Benchmark("SPY"))
     assert "rolling_behind" not in {each.name for each in rolling_figures(alone.way, alone.rows)}
     found = year_figures(alone, HISTORY.fills, ())

@@ -28,7 +28,7 @@ def found(
     return chance(way, frame(way, benchmark or spy(2, count), RATES), names, HOW)
 
 
-def test_values_are_those_of_the_report_and_lie_within_their_intervals() -> None:
+def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
     of = found(A_YEAR)
     assert of is not None
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
@@ -46,12 +46,12 @@ def test_values_are_those_of_the_report_and_lie_within_their_intervals() -> None
     assert of.figures[-1].label == "Yearly log excess over SPY at 50%"
 
 
-def test_less_than_a_year_has_none() -> None:
+def test_chance_is_missing_below_a_year() -> None:
     assert found(A_YEAR - 1) is None
     assert chance(path(past(1, A_YEAR), [], sessions(A_YEAR)), None, ("", "")) is None
 
 
-def test_what_has_no_name_or_too_few_prices_is_not_compared() -> None:
+def test_chance_skips_benchmarks_without_name_or_prices() -> None:
     alone = found(A_YEAR, names=("", ""))
     assert alone is not None
     assert [each.name for each in alone.figures] == ["cagr", "sharpe", "max_drawdown"]
@@ -60,7 +60,7 @@ def test_what_has_no_name_or_too_few_prices_is_not_compared() -> None:
     assert found(A_YEAR, few) == alone
 
 
-def test_after_a_total_loss_it_says_why_there_is_no_interval() -> None:
+def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
     history = past(1, A_YEAR)
     ends = (*history.ends[:-1], replace(history.ends[-1], equity=history.opening_cash * 0))
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
@@ -70,7 +70,7 @@ def test_after_a_total_loss_it_says_why_there_is_no_interval() -> None:
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown"]
 
 
-def test_returns_that_do_not_vary_have_no_ratio_and_say_so() -> None:
+def test_constant_returns_have_no_ratio_and_say_why() -> None:
     history = past(1, A_YEAR)
     ends = tuple(replace(end, equity=history.opening_cash) for end in history.ends)
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
@@ -88,7 +88,7 @@ def returns(count: int, seed: int = 3) -> Returns:
     return Returns([drawn.gauss(0.001, 0.01) for _ in range(count)], 252, 0.0)
 
 
-def test_it_is_that_of_the_papers_example() -> None:
+def test_deflated_sharpe_matches_the_papers_example() -> None:
     deviation = sqrt(0.5 / 250)
     assert best_by_chance(100, deviation) == pytest.approx(0.1132, abs=5e-5)
     assert deflated_sharpe(PAPER, 100, deviation) == pytest.approx(0.9004, abs=5e-5)
@@ -96,13 +96,13 @@ def test_it_is_that_of_the_papers_example() -> None:
 
 
 @pytest.mark.parametrize("trials", [5, 20, 100])
-def test_the_best_by_chance_is_what_draws_give(trials: int) -> None:
+def test_best_by_chance_matches_random_draws(trials: int) -> None:
     drawn = Random(7)  # noqa: S311 -- replayable on purpose
     best = fmean(max(drawn.gauss(0, 2.0) for _ in range(trials)) for _ in range(2_000))
     assert best_by_chance(trials, 2.0) == pytest.approx(best, rel=0.06)
 
 
-def test_one_trial_is_no_selection_and_more_of_them_explain_more() -> None:
+def test_more_trials_lower_the_deflated_sharpe_and_one_leaves_it() -> None:
     assert best_by_chance(1, 0.1) == 0
     assert deflated_sharpe(PAPER, 1, 0.1) == probabilistic_sharpe(PAPER)
     found = [deflated_sharpe(PAPER, trials, 0.03) for trials in (1, 2, 10, 100, 10_000)]
@@ -110,7 +110,7 @@ def test_one_trial_is_no_selection_and_more_of_them_explain_more() -> None:
     assert found == sorted(found, key=lambda each: each or 0.0, reverse=True)
 
 
-def test_the_spread_is_that_of_the_trials_if_three_are_known() -> None:
+def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
     of = returns(300)
     narrow, wide, unknown = (
         selected(of, Trials(10, sharpes)) for sharpes in ((0.50, 0.51, 0.52), (0.0, 1.0, 2.0), (0.0, 2.0))
@@ -128,19 +128,19 @@ def test_the_spread_is_that_of_the_trials_if_three_are_known() -> None:
     assert narrow.deflated.note == "the best of 10 trials"
 
 
-def test_too_few_returns_say_how_many_it_takes() -> None:
+def test_deflated_sharpe_says_how_many_returns_it_needs() -> None:
     found = selected(returns(A_QUARTER - 1), Trials(4))
     assert found is not None
     for figure in (found.best_by_chance, found.deflated):
         assert (figure.value, figure.observations, figure.needed, figure.lacks) == (None, A_QUARTER - 1, A_QUARTER, 1)
 
 
-def test_returns_that_do_not_vary_have_none() -> None:
+def test_deflated_sharpe_is_missing_for_constant_returns() -> None:
     found = selected(Returns([0.001] * 100, 252, 0.0), Trials(4))
     assert found is not None
     assert (found.deflated.value, found.deflated.note) == (None, "the returns don't vary")
 
 
-def test_without_counted_trials_nothing_is_said() -> None:
+def test_deflated_sharpe_is_missing_without_counted_trials() -> None:
     assert selected(returns(300), None) is None
     assert selected(returns(300), Trials(0)) is None

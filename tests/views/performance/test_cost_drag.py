@@ -31,7 +31,7 @@ def paid(history: History, kind: str, usd: str, sub_kind: str, session: int = 5)
     return replace(history, cash=(*history.cash, movement))
 
 
-def test_each_movement_of_cash_is_its_kind_of_cost() -> None:
+def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
     history = past(1, 10)
     for kind, usd, sub_kind in (
         ("FEE", "-9", "COM"),
@@ -54,7 +54,7 @@ def test_each_movement_of_cash_is_its_kind_of_cost() -> None:
     assert found.total.bps == pytest.approx(20 / traded * 10_000)
 
 
-def test_without_a_cost_there_is_no_table() -> None:
+def test_costs_are_missing_when_nothing_was_paid() -> None:
     assert costs(past(1, 10), 10) is None
     assert (
         costs_of([Kind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))], Path(None, (), (), ()), Decimal(1))
@@ -62,7 +62,7 @@ def test_without_a_cost_there_is_no_table() -> None:
     )
 
 
-def test_a_cost_before_or_after_the_span_does_not_count() -> None:
+def test_costs_outside_the_span_do_not_count() -> None:
     way = path(past(1, 10), [], sessions(10))
     assert way.start is not None
     kind = Kind(
@@ -81,7 +81,7 @@ def test_a_cost_before_or_after_the_span_does_not_count() -> None:
     assert paid_usd([kind], way) == 2
 
 
-def test_drag_is_the_growth_that_a_cost_took() -> None:
+def test_drag_is_the_growth_lost_to_a_cost() -> None:
     # The equity of each session is what it was, and 100 USD more if the fee of that session hadn't been paid.
     history = past(1, YEAR)
     days = sessions(YEAR)
@@ -107,7 +107,7 @@ def test_drag_is_the_growth_that_a_cost_took() -> None:
     assert found.rows[0].drag == found.total.drag == pytest.approx((found.before.value or 0) - (found.after.value or 0))
 
 
-def test_an_account_that_never_pays_grows_as_fast_as_before_its_costs() -> None:
+def test_growth_before_costs_equals_growth_without_paying() -> None:
     # Borrowing and commissions are given back to the equity of each session, with the same shares.
     history, days = rotated(1, YEAR), sessions(YEAR)
     found = costs(history, YEAR)

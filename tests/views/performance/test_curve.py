@@ -19,7 +19,7 @@ def way(count: int = COUNT) -> Path:
     return path(past(1, count), [], sessions(count))
 
 
-def test_the_benchmark_is_bought_at_the_first_open_and_leveled_with_cash() -> None:
+def test_benchmark_starts_at_the_first_open_and_is_leveled_with_cash() -> None:
     prices, rates = spy(2, COUNT), Rates(0.05, 0.25)
     curve = points(way(), frame(way(), prices, rates))
     assert (curve[0].index, curve[0].benchmark, curve[0].benchmark_leveled, curve[0].cash) == (1, 1, 1, 1)
@@ -32,7 +32,7 @@ def test_the_benchmark_is_bought_at_the_first_open_and_leveled_with_cash() -> No
     assert curve[-1].index == pytest.approx(float(curve[-1].equity_usd / curve[0].equity_usd))
 
 
-def test_cash_earns_the_rate_of_each_day_and_borrowing_costs_more() -> None:
+def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     change = DAYS[20]
     rates = Rates(0.99, 1.5, (DatedRate(DAYS[0], 0.01), DatedRate(change, 0.05)), 0.02)
     assert [rates.on(day) for day in (DAYS[0] - timedelta(1), DAYS[19], change, DAYS[-1])] == [0.01, 0.01, 0.05, 0.05]
@@ -50,7 +50,7 @@ def test_cash_earns_the_rate_of_each_day_and_borrowing_costs_more() -> None:
     assert rates.cash(()) == constant.cash(()) == 0
 
 
-def test_a_day_without_a_price_has_its_return_on_the_next_one() -> None:
+def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:
     prices = spy(2, COUNT)
     holed = replace(prices, closes={day: price for day, price in prices.closes.items() if day != DAYS[10]})
     whole, lacking = (points(way(), frame(way(), each, Rates())) for each in (prices, holed))
@@ -71,7 +71,7 @@ def test_without_a_known_exposure_there_is_no_leveled_benchmark() -> None:
     assert curve[-1].benchmark is not None
 
 
-def test_months_multiply_to_their_year_and_years_to_the_whole() -> None:
+def test_months_compound_to_years_and_years_to_the_total() -> None:
     long = way(300)
     curve = points(long, frame(long, spy(2, 300), Rates()))
     found = years(long, frame(long, spy(2, 300), Rates()))

@@ -28,7 +28,7 @@ def of_last_day(past: History) -> DayProfit | None:
 
 @LAW
 @given(pasts())
-def test_few_records_tell_the_same_of_the_last_day_as_all_of_them(past: History) -> None:
+def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None:
     ours = replace(past, fills=tuple(owned for owned in past.fills if owned.strategy != FOREIGN))
     if not ours.fills:
         return
@@ -48,7 +48,7 @@ def test_few_records_tell_the_same_of_the_last_day_as_all_of_them(past: History)
             assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
 
 
-def test_a_day_has_what_was_realized_what_is_open_the_fees_and_the_rest() -> None:
+def test_day_profit_splits_realized_open_fees_and_other() -> None:
     past = history(
         fill(1, "JPM", at=on(0)),
         fill(2, "JPM", Side.SELL, at=on(0, 1)),
@@ -62,19 +62,19 @@ def test_a_day_has_what_was_realized_what_is_open_the_fees_and_the_rest() -> Non
     assert of_last_day(past) == DayProfit(date(2026, 11, 17), *money, 1, ())
 
 
-def test_a_position_without_a_price_is_named() -> None:
+def test_day_profit_names_positions_without_a_price() -> None:
     found = of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),)))
     assert found is not None
     assert found.unpriced == ("AAPL",)
     assert found.open_usd == 0
 
 
-def test_records_that_do_not_make_what_is_held_tell_nothing() -> None:
+def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
     assert day_profit(Totals.of(past.fills), date(2026, 11, 17), past.fills[1:], (), ()) is None
 
 
-def test_a_symbol_that_was_traded_twice_on_the_day_counts_twice() -> None:
+def test_day_profit_counts_both_trades_in_one_symbol() -> None:
     sides, prices = (Side.BUY, Side.SELL, Side.BUY, Side.SELL), ("100", "103", "101", "102")
     made = [
         fill(n, side=side, price=price, at=on(0, n)) for n, (side, price) in enumerate(zip(sides, prices, strict=True))

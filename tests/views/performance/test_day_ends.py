@@ -25,7 +25,7 @@ def seen(scene: Scene, price: str, symbol: str = "AAPL") -> History:
     return history(*scene.ledger.fills(), cash=cash, ends=(end,))
 
 
-def test_a_renamed_position_has_the_price_and_the_dividend_of_its_old_name() -> None:
+def test_renamed_position_uses_price_and_dividend_of_its_old_name() -> None:
     scene = holding("10")
     gone, come = (
         activity("NC", name, str(shares), sub="SNC", number=n)
@@ -42,7 +42,7 @@ def test_a_renamed_position_has_the_price_and_the_dividend_of_its_old_name() -> 
     assert found == {Kind.OPEN: ("flow", "PEAR", D(50)), Kind.DIVIDENDS: ("flow", "PEAR", D(2))}
 
 
-def test_a_new_name_moves_no_cash_to_another_day() -> None:
+def test_rename_moves_no_cash_to_another_day() -> None:
     bought = fill(1, "AAPL", Side.BUY, "10", "100", at=NOW - timedelta(days=2))
     # The books open what was renamed as of its purchase.
     moved = [
@@ -54,14 +54,14 @@ def test_a_new_name_moves_no_cash_to_another_day() -> None:
     assert (end.day, end.value_usd) == (bought.fill.at.date(), past.opening_cash)
 
 
-def test_a_split_changes_no_money() -> None:
+def test_split_changes_no_profit() -> None:
     scene = holding("10")
     assert happens(scene, activity("SPLIT", quantity="10"), averages={"AAPL": "50"}).findings == ()
     found = {piece.kind: piece.usd for piece in breakdown(seen(scene, "52.5")).pieces}
     assert found == {Kind.OPEN: D(50), Kind.DIVIDENDS: D(2)}
 
 
-def test_a_moment_before_a_purchase_has_only_cash() -> None:
+def test_value_before_the_first_purchase_is_cash() -> None:
     past = seen(holding("10"), "105")
     before = value_at(past, ago(301), {})
     assert (before.value_usd, before.held, before.gains) == (past.opening_cash, frozenset(), ())

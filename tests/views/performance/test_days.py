@@ -26,7 +26,7 @@ def test_a_day_begins_at_midnight_in_new_york(at: datetime, inside: bool) -> Non
     assert EVER.has(at)
 
 
-def test_a_span_may_lack_either_end() -> None:
+def test_days_without_first_or_last_are_open_ended() -> None:
     at = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
     assert (Days(MONDAY).has(at), Days(TUESDAY).has(at), Days(None, MONDAY).has(at)) == (True, False, True)
     assert (Days(None, MONDAY).is_after(TUESDAY), Days(None, MONDAY).is_after(MONDAY)) == (True, False)
@@ -59,12 +59,12 @@ MOMENTS = st.integers(0, 11 * 24 * 60).map(lambda minutes: FIRST + timedelta(min
         (FIRST + 4 * DAY, FIRST + 7 * DAY + HOUR, SHORT + 1),
     ],
 )
-def test_only_the_hours_of_sessions_count(start: datetime, end: datetime, hours: float) -> None:
+def test_market_time_counts_only_session_hours(start: datetime, end: datetime, hours: float) -> None:
     assert MARKET.between_s(start, end) == hours * 3600
 
 
 @given(st.lists(MOMENTS, min_size=3, max_size=3).map(sorted))
-def test_two_spans_that_meet_are_one_together(moments: list[datetime]) -> None:
+def test_market_time_of_adjacent_spans_adds_up(moments: list[datetime]) -> None:
     first, second, whole = (MARKET.between_s(moments[a], moments[b]) for a, b in ((0, 1), (1, 2), (0, 2)))
     assert first is not None
     assert second is not None
@@ -72,7 +72,7 @@ def test_two_spans_that_meet_are_one_together(moments: list[datetime]) -> None:
     assert 0 <= whole <= (moments[2] - moments[0]).total_seconds()
 
 
-def test_a_span_with_a_day_that_is_not_known_is_not_known() -> None:
+def test_market_time_is_unknown_when_a_session_is_unknown() -> None:
     known = sessions()
     assert MARKET.between_s(FIRST - HOUR, FIRST + HOUR) is None
     assert MarketTime(()).between_s(FIRST, FIRST) is None

@@ -43,7 +43,7 @@ CHARGED = st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-3, 9)), max_
 
 
 @given(histories(), CHARGED, st.randoms(use_true_random=False))
-def test_the_shares_and_what_is_left_are_the_fees_in_any_order_of_the_lots(
+def test_fee_shares_and_leftovers_sum_to_the_fees_in_any_order(
     fills: list[OwnedFill], charged: list[tuple[int, int]], chance: random.Random
 ) -> None:
     fees, lots = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged], lots_of(fills)
@@ -74,21 +74,21 @@ def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decim
     return {lot.symbol: found.of(lot) for lot in lots}
 
 
-def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
+def test_day_fees_are_shared_by_sale_value_and_purchases_pay_none() -> None:
     lots = lots_of(two_sold())
     found = allotted([fee("-0.08"), fee("-0.01")], lots, {})
     assert shares_by_symbol(found, lots) == {"AAPL": D("-0.0225"), "MSFT": D("-0.0675"), "JPM": D(0)}
     assert found.left == ()
 
 
-def test_thirds_of_a_cent_are_exact_together() -> None:
+def test_fee_shares_in_thirds_of_a_cent_sum_exactly() -> None:
     fills = [fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))]
     lots = lots_of(fills)
     found = shares_by_symbol(allotted([fee("-0.01")], lots, {}), lots)
     assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
 
 
-def test_a_fee_that_was_booked_later_is_for_the_last_sales_before_it() -> None:
+def test_late_fee_belongs_to_the_last_sales_before_it() -> None:
     lots = lots_of(two_sold())
     booked = [fee("-0.04", NOW + timedelta(days=days)) for days in (-1, 1, 4, 5)]
     found = allotted(booked, lots, {})
@@ -97,7 +97,7 @@ def test_a_fee_that_was_booked_later_is_for_the_last_sales_before_it() -> None:
     assert shares_by_symbol(found, lots)["AAPL"] == D("-0.02")
 
 
-def test_days_are_those_of_new_york() -> None:
+def test_fee_days_are_new_york_days() -> None:
     evening = datetime(2026, 11, 17, 1, 0, tzinfo=UTC)
     lots = lots_of(two_sold())
     assert allotted([fee("-0.04", evening)], lots, {}).left == ()
@@ -106,13 +106,13 @@ def test_days_are_those_of_new_york() -> None:
     assert shares_by_symbol(allotted([fee("-0.04", evening)], both, {}), both)["XOM"] == 0
 
 
-def test_what_is_finer_than_nine_places_is_not_lost() -> None:
+def test_fee_remainders_below_nine_places_are_kept() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
     found = allotted([fee("-0.0100000000012")], lots, {})
     assert sum(map(found.of, lots)) == D("-0.0100000000012")
 
 
-def test_equal_pieces_pay_each() -> None:
+def test_equal_pieces_each_pay_their_share() -> None:
     (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
     pieces = (lot, lot._replace())
     found = allotted([fee("-0.04")], pieces, {})
@@ -134,7 +134,7 @@ def of_lots(history: History) -> tuple[Decimal, ...]:
     return tuple(map(history.fees.of, lots))
 
 
-def test_a_commission_belongs_to_its_fill_and_not_to_the_sales_of_its_day() -> None:
+def test_commission_belongs_to_its_fill_not_to_the_days_sales() -> None:
     later = NOW + timedelta(minutes=5)
     bought = fill(4, "JPM", quantity="10", price="500", at=later)
     fills = [*two_sold()[:3], bought, fill(5, "JPM", Side.SELL, "4", "500", at=later + timedelta(minutes=1))]
@@ -143,7 +143,7 @@ def test_a_commission_belongs_to_its_fill_and_not_to_the_sales_of_its_day() -> N
     assert of_lots(history)[1:] == (D("-2.02"), D("-0.03"), D("-3")), "of the four that were sold and the six held"
 
 
-def test_a_fee_of_another_time_or_symbol_is_shared_as_ever() -> None:
+def test_fee_without_a_matching_fill_is_shared_among_sales() -> None:
     bought = two_sold()[3]
     assert of_symbols(past(two_sold(), commission(bought, "-5.00"))) == {"AAPL": 0, "MSFT": 0, "JPM": -5}
     for moved in (
@@ -154,12 +154,12 @@ def test_a_fee_of_another_time_or_symbol_is_shared_as_ever() -> None:
         assert of_symbols(past(two_sold(), moved))["JPM"] == 0
 
 
-def test_fills_of_one_moment_share_a_commission_by_their_values() -> None:
+def test_fills_at_one_moment_share_a_commission_by_value() -> None:
     fills = [fill(1, quantity="10", at=NOW), fill(2, quantity="30", strategy="momentum", at=NOW)]
     assert of_lots(past(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
 
 
-def test_what_borrowing_stock_cost_is_for_no_sale() -> None:
+def test_stock_borrow_fees_belong_to_no_sale() -> None:
     borrowed = replace(fee("-4"), sub_kind="BRW")
     assert past(two_sold(), borrowed).fees.left == (borrowed,)
 
@@ -190,14 +190,14 @@ def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> 
         ("a kind of tomorrow", CashKind.ADJUSTMENT),
     ],
 )
-def test_each_kind_of_the_broker_means_one_thing(kind: str, means: CashKind) -> None:
+def test_each_broker_kind_maps_to_one_cash_kind(kind: str, means: CashKind) -> None:
     assert cash_kind(movement(kind)) is means
 
 
-def test_every_kind_that_moves_only_cash_is_known() -> None:
+def test_every_cash_only_broker_kind_is_known() -> None:
     assert {kind for kind in CASH_ONLY if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == set()
 
 
-def test_what_an_adoption_puts_back_is_no_profit_and_what_a_plan_accepts_is_something_else() -> None:
+def test_adoption_cash_is_a_transfer_and_plan_cash_an_adjustment() -> None:
     assert cash_kind(movement("", origin=Origin.ADOPTION)) is CashKind.TRANSFER
     assert cash_kind(movement("", origin=Origin.PLAN)) is CashKind.ADJUSTMENT

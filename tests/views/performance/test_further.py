@@ -24,7 +24,7 @@ def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
     return account_report(Material("a", past(1, count), sessions(count), spy(2, count), 0.0, evidence=evidence))
 
 
-def test_a_long_backtest_has_every_part() -> None:
+def test_long_backtest_has_every_further_part() -> None:
     found = long_backtest()
     assert all(getattr(found.further, name) for name in Further.__struct_fields__)
     assert found.assumptions.keys() >= PARTS
@@ -35,18 +35,18 @@ def test_a_long_backtest_has_every_part() -> None:
     assert found.further.costs.after.value == found.returns[1].value
 
 
-def test_an_account_without_a_past_has_none() -> None:
+def test_new_account_has_no_further_part() -> None:
     assert new_account().further == NOTHING
     assert PARTS.isdisjoint(new_account().assumptions)
 
 
-def test_a_short_account_has_only_its_year() -> None:
+def test_short_account_has_only_its_year() -> None:
     found = account(3)
     assert replace(found.further, by_year=()) == NOTHING
     assert PARTS & found.assumptions.keys() == {Block.YEARS}
 
 
-def test_short_backtests_say_how_many_sessions_their_selection_takes() -> None:
+def test_short_backtest_says_how_many_sessions_selection_needs() -> None:
     found = reported(3, Evidence(trials=Trials(5)))
     assert found.further.selected is not None
     assert found.further.selected.deflated.lacks == 60
@@ -54,11 +54,11 @@ def test_short_backtests_say_how_many_sessions_their_selection_takes() -> None:
     assert "the best of 5 independent trials" in found.assumptions[Block.CHANCE][0]
 
 
-def test_spans_that_are_too_few_are_named_among_what_is_not_known() -> None:
+def test_too_few_spans_are_listed_as_unknown() -> None:
     assert "There are 252 session returns; it takes 504 for worst span of a year." in reported(252).unknown
 
 
-def test_rates_by_date_are_what_cash_earns() -> None:
+def test_dated_rates_are_what_cash_earns() -> None:
     found, evidence = long_backtest(), known(530)
     assert "from 0.10% to 5.00% per year in this span" in " ".join(found.assumptions[Block.CURVE])
     assert "costs what cash earns and 1.50% a year." in " ".join(found.assumptions[Block.CURVE])
@@ -68,7 +68,7 @@ def test_rates_by_date_are_what_cash_earns() -> None:
     assert found.curve[changed - 1].cash == pytest.approx(1.001 ** ((changed - 1) / 252))
 
 
-def test_a_part_of_the_account_does_not_change_what_is_the_whole_account_s() -> None:
+def test_further_parts_stay_whole_when_a_part_is_chosen() -> None:
     history = rotated(1, 260)
     whole, part = (
         account_report(Material("a", history, sessions(260), spy(2, 260), 0.0, strategy=name))
@@ -89,7 +89,7 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
         ((0.5, 0.6, 0.7), "spread as they did"),
     ],
 )
-def test_how_the_trials_spread_is_said(sharpes: tuple[float, ...], words: str) -> None:
+def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
     of = Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ())
     found = further_assumptions(of)
     assert found.keys() == {Block.CHANCE}
@@ -98,12 +98,12 @@ def test_how_the_trials_spread_is_said(sharpes: tuple[float, ...], words: str) -
     assert "the best of 7 independent trials" in only
 
 
-def test_one_trial_is_no_selection() -> None:
+def test_assumption_says_that_one_trial_is_no_selection() -> None:
     (only,) = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(1)), None, ()))[Block.CHANCE]
     assert only.startswith("No other setting was counted as tried")
 
 
-def test_without_trials_nothing_is_said_of_them() -> None:
+def test_assumption_about_trials_is_missing_without_trials() -> None:
     of = long_backtest().further
     assert len(further_assumptions(of)[Block.CHANCE]) == 2
     (only,) = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
@@ -135,16 +135,16 @@ def said(returns: list[float], index: list[float], benchmark: str | None = "SPY"
     return list(cautions(returns, curve(index), (), benchmark))
 
 
-def test_less_than_a_year_says_nothing() -> None:
+def test_cautions_are_missing_below_a_year() -> None:
     assert said([0.01] * (A_YEAR - 1), [1.0]) == []
     assert len(said([0.01] * A_YEAR, [1.0])) == 3
 
 
-def test_an_account_that_never_moved_has_no_best_sessions() -> None:
+def test_cautions_of_a_flat_account_name_no_best_sessions() -> None:
     assert len(said([0.0] * A_YEAR, [1.0])) == 2
 
 
-def test_few_trades_are_counted() -> None:
+def test_caution_counts_few_trades() -> None:
     assert said([0.0] * A_YEAR, [])[0] == (
         "This rests on 0 closed trades. That is few: one more or one less could change it."
     )
@@ -156,7 +156,7 @@ def test_few_trades_are_counted() -> None:
     assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), [*many, still], None))
 
 
-def test_the_benchmarks_falls_are_counted_from_their_peaks() -> None:
+def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
     for index, words in (
         ([1.0, 0.81, 1.0], "SPY never fell by 20% in them, so nothing here shows what happens if it does."),
         ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in them."),
@@ -171,11 +171,11 @@ def test_the_benchmarks_falls_are_counted_from_their_peaks() -> None:
         )
 
 
-def test_ten_years_are_more_than_one_stretch() -> None:
+def test_caution_about_one_stretch_ends_at_ten_years() -> None:
     assert not any("stretch" in sentence for sentence in said([0.0] * 10 * A_YEAR, [1.0]))
 
 
-def test_the_result_is_also_shown_without_its_best_sessions() -> None:
+def test_caution_shows_the_result_without_its_best_sessions() -> None:
     returns = [0.05] * BEST + [-0.001] * (A_YEAR - BEST)
     rest = total_return([-0.001] * (A_YEAR - BEST))
     assert said(returns, [])[-1] == (

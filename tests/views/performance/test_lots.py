@@ -53,7 +53,7 @@ def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
 
 
 @given(fills=st.one_of(histories(), hurried()))
-def test_the_pieces_of_a_position_add_up_to_its_trade(fills: list[OwnedFill]) -> None:
+def test_lots_add_up_to_their_trade(fills: list[OwnedFill]) -> None:
     adds_up(fills)
     realized = sum((position.realized_pnl for position in Totals.of(fills).positions.values()), D(0))
     assert sum((lot.gross_usd for lot in lots_of(fills).closed), D(0)) == realized
@@ -61,7 +61,7 @@ def test_the_pieces_of_a_position_add_up_to_its_trade(fills: list[OwnedFill]) ->
 
 
 @given(fills=hurried())
-def test_every_share_that_was_traded_is_in_the_pieces_of_its_fill_once(fills: list[OwnedFill]) -> None:
+def test_every_traded_share_is_in_exactly_one_lot(fills: list[OwnedFill]) -> None:
     used = defaultdict[str, Decimal](Decimal)
     for lot in lots_of(fills).closed:
         used[lot.entry_fill] += lot.quantity
@@ -71,7 +71,7 @@ def test_every_share_that_was_traded_is_in_the_pieces_of_its_fill_once(fills: li
     assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
 
 
-def test_the_oldest_shares_are_closed_first() -> None:
+def test_lots_close_first_in_first_out() -> None:
     fills = [
         fill(1, quantity="10", price="100"),
         fill(2, quantity="5", price="103"),
@@ -88,7 +88,7 @@ def test_the_oldest_shares_are_closed_first() -> None:
     assert (left.quantity, left.entry_fill, left.cost_usd, left.trade) == (D(3), "fill-2", D(309), first.trade)
 
 
-def test_a_fill_that_changes_sides_closes_one_position_and_opens_the_next() -> None:
+def test_fill_that_changes_sides_closes_one_trade_and_opens_the_next() -> None:
     fills = [fill(1, side=Side.SELL), fill(2, quantity="15", price="90")]
     (short,), (long,), (first, second), _ = lots_of(fills)
     assert (first[1:], second[1:]) == (([short], ()), ([], [long]))
@@ -98,7 +98,7 @@ def test_a_fill_that_changes_sides_closes_one_position_and_opens_the_next() -> N
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_split_restates_each_piece_and_realizes_nothing(side: int) -> None:
+def test_split_restates_each_lot_and_realizes_nothing(side: int) -> None:
     scene = holding(str(10 * side))
     buy(scene, 2, str(5 * side), "103")
     sold(scene, "4", "110")
@@ -110,7 +110,7 @@ def test_a_split_restates_each_piece_and_realizes_nothing(side: int) -> None:
     assert found == [(D(12), D(50), "fill-1", ago(300)), (D(10), D("51.5"), "fill-2", ago(300))]
 
 
-def test_a_split_that_leaves_fractions_mixes_no_pieces_up() -> None:
+def test_split_with_fractions_keeps_lots_apart() -> None:
     scene = holding("10")
     buy(scene, 2, "5", "103")
     assert happens(scene, activity("SPLIT", quantity="-10"), averages={"AAPL": "303"}).findings == ()
@@ -118,7 +118,7 @@ def test_a_split_that_leaves_fractions_mixes_no_pieces_up() -> None:
     assert found == [(D("3.333333333"), "fill-1"), (D("1.666666667"), "fill-2")]
 
 
-def test_a_fraction_that_a_split_left_is_a_piece_closed_by_the_broker() -> None:
+def test_fraction_left_by_a_split_is_a_lot_closed_by_the_broker() -> None:
     scene = holding("5")
     rows = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))
     happens(scene, *rows, averages={"AAPL": "200"})
@@ -128,7 +128,7 @@ def test_a_fraction_that_a_split_left_is_a_piece_closed_by_the_broker() -> None:
     assert (lot.opened_at, lot.entry_fill, lot.origin, lot.exit_order) == (ago(300), "fill-1", Origin.ACTIVITY, "")
 
 
-def test_a_renamed_piece_is_one_with_the_fill_that_bought_it() -> None:
+def test_renamed_lot_keeps_the_fill_that_bought_it() -> None:
     scene = holding("10")
     buy(scene, 2, "5", "103")
     sold(scene, "6", "110")

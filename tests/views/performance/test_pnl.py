@@ -94,7 +94,7 @@ def worth(past: History, last: date) -> Decimal:
 
 @LAW
 @given(pasts(), st.sampled_from(Cut), st.integers(0, 5), st.integers(0, 9))
-def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
+def test_rows_of_every_cut_sum_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
     known = breakdown(past)
     every_cut_is_the_same_whole(known)
     for days in (Days(), Days(on(lo).date(), on(lo + hi).date())):
@@ -108,7 +108,7 @@ def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History
 
 @LAW
 @given(pasts(), st.data())
-def test_the_total_is_what_cash_and_positions_became_worth(past: History, data: st.DataObject) -> None:
+def test_total_profit_is_the_change_in_cash_and_positions(past: History, data: st.DataObject) -> None:
     marks = {symbol: str(data.draw(st.integers(1, 999))) for symbol in SYMBOLS}
     first, last = sorted(data.draw(st.lists(st.integers(0, 9), min_size=2, max_size=2, unique=True)))
     ends = {e.session: e for e in (*past.ends, end(first, marks), end(last, {**marks, "AAPL": "7"}))}
@@ -132,7 +132,7 @@ def every_cut_is_the_same_whole(known: Breakdown) -> None:
 
 @LAW
 @given(pasts(), st.randoms(use_true_random=False))
-def test_no_order_of_the_fills_of_one_instant_changes_what_was_earned(past: History, chance: random.Random) -> None:
+def test_profit_ignores_the_order_of_simultaneous_fills(past: History, chance: random.Random) -> None:
     days = {day_of(owned.fill.at) for owned in past.fills}
     marks = {symbol: D(50) for symbol in SYMBOLS}
     past = replace(past, ends=tuple(SessionEnd(day, None, None, marks, None) for day in sorted(days)))
@@ -164,7 +164,7 @@ def lines(found: Pnl) -> dict[str, tuple[float, float, float, int]]:
     }
 
 
-def test_what_is_realized_belongs_to_the_day_of_the_exit_and_what_is_open_to_the_day_it_was_gained() -> None:
+def test_realized_profit_is_dated_by_exit_and_open_profit_by_gain() -> None:
     found = pnl(breakdown(one_day()), Cut.DAY)
     assert lines(found) == {"2026-11-16": (40, 30, -0.04, 0), "2026-11-17": (120, -30, 0, 1)}
     assert (found.before_usd, found.after_usd, found.transfers_usd) == (CASH, D("101159.96"), D(1000))
@@ -183,17 +183,17 @@ def test_what_is_realized_belongs_to_the_day_of_the_exit_and_what_is_open_to_the
         (Cut.COMPONENT, {"sweeps": (160, 0, -0.04, 1)}),
     ],
 )
-def test_the_same_profit_by_each_cut(by: Cut, rows: dict[str, tuple[float, float, float, int]]) -> None:
+def test_every_cut_shows_the_same_profit(by: Cut, rows: dict[str, tuple[float, float, float, int]]) -> None:
     assert lines(pnl(breakdown(one_day()), by)) == rows
 
 
-def test_a_gain_without_a_price_falls_into_the_day_on_which_one_is_seen_again() -> None:
+def test_gain_without_a_price_moves_to_the_next_priced_day() -> None:
     ends = (end(0, {"AAPL": "105"}), end(1, {"MSFT": "1"}), end(2, {"AAPL": "108"}))
     found = pnl(breakdown(history(fill(1, at=on(0)), ends=ends)), Cut.DAY)
     assert [(float(row.open_usd), row.unpriced) for row in found.rows] == [(50, ()), (0, ("AAPL",)), (30, ())]
 
 
-def test_shares_bought_since_the_last_price_are_at_cost_and_sold_ones_take_their_gain_along() -> None:
+def test_unpriced_purchases_are_at_cost_and_sales_take_their_gain() -> None:
     past = history(
         fill(1, quantity="10", price="100", at=on(0)),
         fill(2, quantity="10", price="200", at=on(1)),
@@ -205,7 +205,7 @@ def test_shares_bought_since_the_last_price_are_at_cost_and_sold_ones_take_their
     assert found.rows[1].unpriced == found.total.unpriced == ("AAPL",)
 
 
-def test_a_dividend_goes_to_the_only_strategy_that_held_its_symbol_and_else_to_the_account() -> None:
+def test_dividend_goes_to_the_only_holder_or_else_to_the_account() -> None:
     cash = (paid("3", "DIV", on(1), "AAPL"), paid("5", "DIV", on(1), "MSFT"), paid("7", "DIV", on(1)))
     held = fill(1, at=on(0)), fill(2, "MSFT", at=on(0)), fill(3, "MSFT", at=on(0), strategy="momentum")
     known = breakdown(history(*held, cash=cash))
@@ -215,14 +215,14 @@ def test_a_dividend_goes_to_the_only_strategy_that_held_its_symbol_and_else_to_t
     assert by_symbol == {"MSFT": 5, "AAPL": 3, "account": 7}
 
 
-def test_trades_by_hand_are_not_the_bots() -> None:
+def test_trades_by_hand_are_kept_apart_from_the_bots() -> None:
     bought, sold = fill(1, at=on(0)), fill(2, side=Side.SELL, price="103", at=on(0, 1))
     known = breakdown(history(*(replace(owned, strategy=FOREIGN) for owned in (bought, sold))))
     for by in (Cut.STRATEGY, Cut.REASON, Cut.COMPONENT):
         assert lines(pnl(known, by)) == {"not the bot's": (30, 0, 0, 0)}
 
 
-def test_a_fee_of_a_day_on_which_others_sold_too_is_shared_with_them() -> None:
+def test_day_fee_is_shared_with_sales_of_others() -> None:
     theirs = [replace(fill(n, "MSFT", side, at=on(0)), strategy=FOREIGN) for n, side in enumerate(Side)]
     ours = fill(8, at=on(0)), fill(9, side=Side.SELL, price="300", at=on(0))
     past = history(*theirs, *ours, cash=(paid("-0.04", "FEE", on(0, 7)),))
@@ -232,7 +232,7 @@ def test_a_fee_of_a_day_on_which_others_sold_too_is_shared_with_them() -> None:
     assert trade.fees_usd == D("-0.03")
 
 
-def test_one_strategy_or_symbol_is_not_the_change_of_the_account() -> None:
+def test_chosen_part_has_no_change_of_the_account() -> None:
     known = breakdown(one_day())
     found = pnl(known, Cut.DAY, Choice(symbol="MSFT"))
     assert found.rows == ()
@@ -241,12 +241,12 @@ def test_one_strategy_or_symbol_is_not_the_change_of_the_account() -> None:
     assert pnl(known, Cut.DAY, Choice(strategy="flow")).total.total_usd == D("159.96")
 
 
-def test_days_of_which_nothing_is_known_have_no_rows_and_no_value() -> None:
+def test_unknown_days_have_no_rows_and_no_value() -> None:
     found = pnl(breakdown(one_day()), Cut.DAY, Choice(Days(date(2027, 1, 1))))
     assert (found.rows, found.first, found.before_usd, found.after_usd, found.compared) == ((), None, None, None, None)
 
 
-def test_the_books_are_compared_with_the_brokers_last_equity_at_its_time() -> None:
+def test_books_are_compared_with_the_brokers_last_equity() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}))
     found = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), Cut.DAY).compared
     assert found is not None
@@ -264,7 +264,7 @@ def test_the_books_are_compared_with_the_brokers_last_equity_at_its_time() -> No
         ((), Side.BUY, "not known"),
     ],
 )
-def test_the_component_that_spoke_for_the_entry_most_is_named(
+def test_component_with_the_largest_vote_for_the_entry_is_named(
     values: tuple[float | None, ...], side: Side, name: str
 ) -> None:
     components = tuple(Component(one, value, 0.5, "") for one, value in zip("ab", values, strict=False))

@@ -31,18 +31,18 @@ CLOSE = replace(EXIT, why="trail_stop(-1.2%)+signal_decay(0.65)")
         (order(EXIT), [], None),
     ],
 )
-def test_the_nearest_intent_says_why(closed_by: Order, behind: list[Intent], reason: str | None) -> None:
+def test_exit_reason_comes_from_the_nearest_intent(closed_by: Order, behind: list[Intent], reason: str | None) -> None:
     assert exit_reason(closed_by, behind) == reason
 
 
-def test_a_piece_was_closed_for_the_reason_of_its_order() -> None:
+def test_lot_has_the_reason_of_its_order() -> None:
     (lot,) = lots_of([fill(1), fill(2, side=Side.SELL)]).closed
     assert why_closed(lot, {"venue-2": Sent(order(EXIT), (CLOSE,))}) == CLOSE.why
     assert why_closed(lot, {"venue-2": Sent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
 
 
 @pytest.mark.parametrize(("origin", "reason"), [(Origin.PLAN, "accepted_plan"), (Origin.ACTIVITY, "corporate_action")])
-def test_what_no_order_closed_names_what_did(origin: Origin, reason: str) -> None:
+def test_lot_closed_without_an_order_names_its_cause(origin: Origin, reason: str) -> None:
     sale = fill(2, side=Side.SELL)
     gone = replace(sale, fill=replace(sale.fill, venue_order_id=""), origin=origin, about="it")
     (lot,) = lots_of([fill(1), gone]).closed
@@ -60,5 +60,5 @@ def test_what_no_order_closed_names_what_did(origin: Origin, reason: str) -> Non
         ("over ", "over "),
     ],
 )
-def test_a_reason_is_counted_by_its_first_rule(reason: str, rule: str) -> None:
+def test_reason_is_counted_by_its_first_rule(reason: str, rule: str) -> None:
     assert rule_of(reason) == rule

@@ -37,7 +37,7 @@ def numbers(value: object) -> Iterator[float]:
             yield from numbers(each)
 
 
-def test_every_part_says_the_same_profit() -> None:
+def test_every_part_of_the_report_shows_the_same_profit() -> None:
     found = reported(past(1, COUNT))
     made = sum(trade.net_usd for trade in found.trades)
     assert found.earned.profit_usd == made == found.curve[-1].equity_usd - CASH
@@ -53,12 +53,12 @@ def test_every_part_says_the_same_profit() -> None:
 
 @settings(max_examples=10)
 @given(st.integers(1, 999), st.integers(0, 80))
-def test_nothing_is_nan(seed: int, count: int) -> None:
+def test_report_contains_no_nan(seed: int, count: int) -> None:
     history = past(seed, count) if count else History("1", "sandbox", sessions(1)[1].open, CASH)
     assert [each for each in numbers(reported(history, max(count, 1))) if not isfinite(each)] == []
 
 
-def test_a_deposit_changes_the_profit_and_the_returns_of_no_session() -> None:
+def test_deposit_changes_no_profit_and_no_return() -> None:
     plain, at = past(1, COUNT), sessions(COUNT)[10].open
     deposit = CashMovement(at, CASH, "CSD", Origin.ACTIVITY, "", "a deposit")
     # Twice as much is there from then on, so the same profits are half the returns.
@@ -74,7 +74,7 @@ def test_a_deposit_changes_the_profit_and_the_returns_of_no_session() -> None:
     assert "What you move in or out is no return." in " ".join(found.assumptions[Block.CURVE])
 
 
-def test_an_adoption_is_no_transfer_because_the_broker_s_equity_had_the_shares_before() -> None:
+def test_adoption_is_no_transfer_in_returns() -> None:
     moved = [
         CashMovement(sessions(2)[1].open, Decimal(100), kind, origin, "", "")
         for kind, origin in (("CSD", Origin.ACTIVITY), ("", Origin.ADOPTION), ("DIV", Origin.ACTIVITY))
@@ -82,7 +82,7 @@ def test_an_adoption_is_no_transfer_because_the_broker_s_equity_had_the_shares_b
     assert [each.amount_usd for each in transfers(replace(past(1, 2), cash=tuple(moved)))] == [100]
 
 
-def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
+def test_report_of_three_trades_says_what_each_figure_needs() -> None:
     found = reported(past(1, 3), 3)
     assert {each.name for each in found.returns if each.value is not None} == {"total_return", "max_drawdown"}
     assert found.unknown == (
@@ -93,7 +93,7 @@ def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
     )
 
 
-def test_new_books_say_that_no_session_is_known() -> None:
+def test_report_of_new_books_says_that_no_session_is_known() -> None:
     found = reported(History("1", "paper", None, CASH), 1)
     assert (
         found.unknown[0]
@@ -102,7 +102,7 @@ def test_new_books_say_that_no_session_is_known() -> None:
     assert (found.curve, found.years, found.drawdowns, found.trades) == ((), (), (), ())
 
 
-def test_missing_sessions_are_named_and_make_fewer_returns_a_year() -> None:
+def test_missing_sessions_are_named_and_lower_the_returns_per_year() -> None:
     whole = past(1, COUNT)
     found = reported(replace(whole, ends=(*whole.ends[:20], *whole.ends[22:])))
     assert found.missing == (whole.ends[20].session, whole.ends[21].session)

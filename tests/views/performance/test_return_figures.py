@@ -40,7 +40,7 @@ def figures(count: int) -> dict[str, Figure]:
 
 
 @pytest.mark.parametrize(("name", "needed"), NEEDED.items())
-def test_a_figure_needs_its_number_of_returns_and_not_one_less(name: str, needed: int) -> None:
+def test_figure_appears_at_exactly_its_needed_returns(name: str, needed: int) -> None:
     before, there = figures(needed - 1)[name], figures(needed)[name]
     assert (before.value, before.observations, before.needed, before.lacks) == (None, needed - 1, needed, 1)
     assert (before.low, before.high) == (None, None)
@@ -48,7 +48,7 @@ def test_a_figure_needs_its_number_of_returns_and_not_one_less(name: str, needed
     assert there.value is not None or there.note
 
 
-def test_a_year_has_every_figure_and_its_interval() -> None:
+def test_year_of_returns_has_every_figure_with_interval() -> None:
     found = figures(A_YEAR)
     assert found.keys() == NEEDED.keys()
     assert [name for name, each in found.items() if each.value is None and name != "min_track_record"] == []
@@ -62,7 +62,7 @@ def test_a_year_has_every_figure_and_its_interval() -> None:
         assert low < value < high
 
 
-def test_a_loss_says_that_no_number_of_sessions_would_show_a_gain() -> None:
+def test_losing_account_says_that_no_track_record_is_enough() -> None:
     returns = Returns([-0.01, 0.005] * 40, 252, 0.0)
     found = {each.name: each for each in return_figures(returns)}
     assert found["min_track_record"].value is None
@@ -71,7 +71,7 @@ def test_a_loss_says_that_no_number_of_sessions_would_show_a_gain() -> None:
     assert found["sharpe"].value < 0
 
 
-def test_returns_that_don_t_vary_have_no_ratio_and_say_so() -> None:
+def test_constant_returns_have_no_ratio_and_say_so() -> None:
     found = {each.name: each for each in return_figures(Returns([0.001] * 300, 252, 0.0))}
     assert found["sharpe"].note == found["volatility"].note == "the returns don't vary"
     assert found["sortino"].note == "no session lost"
@@ -79,7 +79,7 @@ def test_returns_that_don_t_vary_have_no_ratio_and_say_so() -> None:
     assert found["cagr"].value == pytest.approx(1.001**252 - 1)
 
 
-def test_the_benchmark_and_cash_are_measured_as_the_account_is() -> None:
+def test_benchmark_and_cash_are_measured_like_the_account() -> None:
     way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
     rates = Rates(0.05, 1.0)
     found = {each.of: each for each in comparisons(way, frame(way, prices, rates), rates)}
@@ -92,7 +92,7 @@ def test_the_benchmark_and_cash_are_measured_as_the_account_is() -> None:
     assert found["sharpe"].account.observations == found["sharpe"].benchmark.observations == 100
 
 
-def test_ratios_are_above_what_cash_earned_in_each_session() -> None:
+def test_ratios_subtract_each_sessions_cash_return() -> None:
     way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
     dated = Rates(0.0, 1.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
     rows = frame(way, prices, dated)

@@ -38,7 +38,7 @@ def day(place: int) -> date:
     return (FIRST + timedelta(days=place)).date()
 
 
-def test_the_first_return_is_from_the_opening_of_the_books() -> None:
+def test_first_return_starts_at_the_opening_of_the_books() -> None:
     found = path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
     assert found.returns == pytest.approx((0.1, -0.1))
     assert found.start is not None
@@ -46,7 +46,7 @@ def test_the_first_return_is_from_the_opening_of_the_books() -> None:
     assert (found.sessions, found.missing, found.per_year) == ((day(0), day(1)), (), 252)
 
 
-def test_a_session_that_nobody_saw_is_named_and_the_next_return_covers_it() -> None:
+def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
     found = path(history(end(0, D(1000)), end(1, None), end(3, D(1210))), [], sessions(4))
     assert found.returns == pytest.approx((0.0, 0.21))
     assert found.missing == (day(1), day(2))
@@ -63,20 +63,20 @@ def test_a_span_begins_at_the_end_of_the_session_before_it() -> None:
     assert path(past, [], sessions(4), Days(None, day(-5))) == Path(None, (), (), ())
 
 
-def test_books_opened_after_a_close_don_t_cover_that_session() -> None:
+def test_books_opened_after_a_close_do_not_cover_that_session() -> None:
     past = History("A1", "paper", FIRST + timedelta(hours=7), D(1000), ends=(end(1, D(1010)),))
     assert path(past, [], sessions(2)).sessions == (day(1),)
 
 
 @pytest.mark.parametrize("origin", [Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER])
-def test_the_opening_cash_of_an_account_that_held_shares_is_no_equity(origin: Origin) -> None:
+def test_opening_cash_is_no_equity_when_the_account_held_shares(origin: Origin) -> None:
     past = history(end(0, D(1500)), end(1, D(1650)), fills=(replace(fill(1), origin=origin),))
     assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
     past = history(end(0, D(1500)), end(1, D(1650)), acknowledged={"IBM": D(5)})
     assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
 
 
-def test_nothing_is_earned_on_an_empty_account() -> None:
+def test_empty_account_has_no_return() -> None:
     deposit = Transfer(FIRST + timedelta(hours=1), D(1000))
     found = path(history(end(0, D(1000)), end(1, D(1010)), cash="0"), [deposit], sessions(2))
     assert [step.value for step in found.steps] == [None, pytest.approx(0.01)]
@@ -98,9 +98,7 @@ def played(returns: list[Decimal], flows: list[Decimal], cash: Decimal) -> tuple
 
 
 @given(RETURNS, FLOWS, st.integers(100, 100_000).map(D))
-def test_neither_transfers_nor_the_size_of_the_account_change_a_return(
-    returns: list[Decimal], flows: list[Decimal], size: Decimal
-) -> None:
+def test_returns_ignore_transfers_and_account_size(returns: list[Decimal], flows: list[Decimal], size: Decimal) -> None:
     expected = pytest.approx([float(each) for each in returns], abs=1e-12)
     for cash, moves in ((D(100_000), flows), (size, [D(0)] * len(flows))):
         past, moved = played(returns, moves, cash)

@@ -36,29 +36,29 @@ BOUGHT = Entered(ago(600), D(10), D(100))
 
 
 @pytest.mark.parametrize(("side", "price"), [(Side.BUY, "95"), (Side.SELL, "105")])
-def test_a_trade_risked_the_distance_to_its_first_stop_for_all_its_shares(side: Side, price: str) -> None:
+def test_risk_is_the_distance_to_the_first_stop_for_all_shares(side: Side, price: str) -> None:
     one = trade(side)
     first = Stops([stop(price, side=OPPOSITE[side]), stop("99", 500, side=OPPOSITE[side])]).first_of(one, ["AAPL"])
     assert initial_risk(one, [BOUGHT], first, D("0.5")) == Risk(D(50), RiskFrom.RESTING)
 
 
-def test_without_a_stop_that_rested_the_one_of_the_entry_counts_or_nothing_is_known() -> None:
+def test_risk_falls_back_to_the_entrys_stop_or_is_unknown() -> None:
     assert initial_risk(trade(), [BOUGHT], None, D("0.02")) == Risk(D(20), RiskFrom.ENTRY)
     assert initial_risk(trade(), [BOUGHT], None, None) is None
 
 
 @pytest.mark.parametrize("price", ["100", "103"])
-def test_a_stop_that_could_not_lose_tells_no_risk(price: str) -> None:
+def test_stop_on_the_winning_side_gives_no_risk(price: str) -> None:
     assert initial_risk(trade(), [BOUGHT], stop(price), D("0.02")) is None
 
 
-def test_the_distance_is_measured_from_what_had_been_paid_by_then() -> None:
+def test_risk_uses_the_average_price_paid_when_the_stop_rested() -> None:
     more = Entered(ago(100), D(10), D(110))
     both = trade(quantity="20", entry="105")
     assert initial_risk(both, [BOUGHT, more], stop("95"), None) == Risk(D(105), RiskFrom.RESTING)
 
 
-def test_a_stop_from_before_a_split_is_measured_in_the_shares_of_then() -> None:
+def test_stop_before_a_split_uses_the_shares_of_that_time() -> None:
     halved = trade(quantity="20", entry="50")
     assert initial_risk(halved, [BOUGHT], stop("95"), None, ago(300)) == Risk(D(50), RiskFrom.RESTING)
     assert initial_risk(halved, [BOUGHT], stop("45", 200), None, ago(300)) == Risk(D(100), RiskFrom.RESTING)
@@ -74,25 +74,25 @@ def test_a_stop_from_before_a_split_is_measured_in_the_shares_of_then() -> None:
         RestedStop("other", "AAPL", Side.SELL, ago(500), D(95)),
     ],
 )
-def test_a_stop_of_another_trade_is_not_its_own(other: RestedStop) -> None:
+def test_stop_of_another_trade_is_ignored(other: RestedStop) -> None:
     assert Stops([other]).first_of(trade(), ["AAPL"]) is None
 
 
-def test_a_stop_is_found_under_an_earlier_symbol_and_while_a_trade_is_open() -> None:
+def test_stop_is_found_under_a_former_symbol_of_an_open_trade() -> None:
     earlier, later = stop("95", 590, "PEAR"), stop("97", 580)
     assert Stops([earlier, later]).first_of(trade(), ["AAPL", "PEAR"]) == earlier
     assert Stops([stop("95", -60)]).first_of(trade(closed_at=None), ["AAPL"]) is not None
 
 
 @pytest.mark.parametrize(("side", "fraction", "usd"), [(Side.BUY, "0.03", "30"), (Side.SELL, "-0.03", "-30")])
-def test_an_excursion_is_told_as_fraction_as_money_and_in_risks(side: Side, fraction: str, usd: str) -> None:
+def test_excursion_has_fraction_usd_and_r(side: Side, fraction: str, usd: str) -> None:
     risk = Risk(D(20), RiskFrom.ENTRY)
     assert excursion(trade(side), D(103), risk) == Excursion(D(103), D(fraction), D(usd), D(usd) / 20)
     assert excursion(trade(side), D(103), None) == Excursion(D(103), D(fraction), D(usd), None)
     assert excursion(trade(side), None, risk) is None
 
 
-def test_an_average_price_leaves_no_endless_digits() -> None:
+def test_risk_of_an_average_price_has_limited_digits() -> None:
     third = trade(quantity="3", entry=str(D(301) / 3))
     risk = initial_risk(third, [BOUGHT], None, D("0.01"))
     assert risk == Risk(D("3.01"), RiskFrom.ENTRY)

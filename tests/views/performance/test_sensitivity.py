@@ -16,14 +16,14 @@ def day(number: int, cagr: float | None) -> Variant:
     return Variant(VariantKind.REBALANCE_DAY, f"day {number}", 1257, 60, 0.5, -0.3, cagr)
 
 
-def test_a_result_is_that_of_its_equities() -> None:
+def test_variant_result_comes_from_its_equities() -> None:
     found = variant_of(VariantKind.DELAY, "a day later", [100.0, 110.0, 99.0, 108.9], 2)
     assert (found.sessions, found.trades, found.cagr, found.sharpe) == (3, 2, None, None)
     assert found.total_return == pytest.approx(0.089)
     assert found.max_drawdown == pytest.approx(-0.1)
 
 
-def test_a_year_has_its_growth_and_a_quarter_its_ratio() -> None:
+def test_variant_needs_a_year_for_growth_and_a_quarter_for_its_ratio() -> None:
     equities = [100 * 1.001**number * (1.01 if number % 2 else 1.0) for number in range(A_YEAR + 1)]
     whole, short, quarter = (
         variant_of(VariantKind.COSTS, "x", some, 0) for some in (equities, equities[:-1], equities[: A_QUARTER + 1])
@@ -33,7 +33,7 @@ def test_a_year_has_its_growth_and_a_quarter_its_ratio() -> None:
     assert variant_of(VariantKind.COSTS, "x", equities[:A_QUARTER], 0).sharpe is None
 
 
-def test_the_account_as_it_was_played_is_measured_alike() -> None:
+def test_played_account_is_measured_like_its_variants() -> None:
     history = past(1, A_YEAR)
     way = path(history, [], sessions(A_YEAR))
     equities = [float(step.before.equity_usd) for step in way.steps] + [float(way.steps[-1].after.equity_usd)]
@@ -43,7 +43,7 @@ def test_the_account_as_it_was_played_is_measured_alike() -> None:
         assert getattr(found, name) == pytest.approx(getattr(expected, name))
 
 
-def test_variants_stand_beside_the_backtest_with_what_changed() -> None:
+def test_variants_show_their_change_from_the_backtest() -> None:
     costly = Variant(VariantKind.COSTS, "costs x2", 1257, 60, 0.6, -0.35, 0.10, 0.5)
     found = sensitivity(PLAYED, [costly, day(1, 0.05)])
     assert found is not None
@@ -54,7 +54,7 @@ def test_variants_stand_beside_the_backtest_with_what_changed() -> None:
     assert sensitivity(PLAYED, []) is None
 
 
-def test_the_band_has_quartiles_and_where_the_backtest_stands() -> None:
+def test_band_has_quartiles_and_the_place_of_the_backtest() -> None:
     found = sensitivity(PLAYED, [day(number, number / 100) for number in (5, 1, 4, 2, 3, 30, 40, 12, 13)])
     assert found is not None
     assert found.band is not None
@@ -65,7 +65,7 @@ def test_the_band_has_quartiles_and_where_the_backtest_stands() -> None:
     assert found.band.below_played == 5
 
 
-def test_too_few_days_have_no_band_and_say_how_many_it_takes() -> None:
+def test_too_few_rebalance_days_have_no_band() -> None:
     few = [day(number, 0.1) for number in range(FEWEST - 1)]
     found = sensitivity(PLAYED, [*few, day(9, None)])
     assert found is not None

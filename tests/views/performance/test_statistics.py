@@ -77,7 +77,9 @@ EMPYRICAL = [
 
 
 @pytest.mark.parametrize(("drawn", "expected"), EMPYRICAL, ids=lambda value: str(value)[:20])
-def test_each_agrees_with_empyrical(drawn: tuple[int, int, float, float, bool], expected: dict[str, float]) -> None:
+def test_statistics_agree_with_empyrical(
+    drawn: tuple[int, int, float, float, bool], expected: dict[str, float]
+) -> None:
     seed, count, mean, deviation, fat = drawn
     returns = series(seed, count, mean, deviation, fat=fat)
     found = {
@@ -94,7 +96,7 @@ def test_each_agrees_with_empyrical(drawn: tuple[int, int, float, float, bool], 
     assert values == pytest.approx(expected, abs=1e-9, rel=1e-9)
 
 
-def test_a_case_worked_by_hand() -> None:
+def test_statistics_match_a_case_worked_by_hand() -> None:
     # 100 -> 110 -> 99 -> 99 -> 118.8: the returns have the mean 0.05 and the squared deviations 0.0025, 0.0225, 0.0025
     # and 0.0225, 0.05 in all; the one loss of 0.1 has the mean square 0.0025.
     returns = [0.1, -0.1, 0.0, 0.2]
@@ -113,13 +115,13 @@ def test_a_case_worked_by_hand() -> None:
     assert fall[1:] == (1, 2, 4)
 
 
-def test_the_probabilistic_sharpe_ratio_is_that_of_its_paper() -> None:
+def test_probabilistic_sharpe_matches_its_paper() -> None:
     # The paper's fund: 24 monthly returns with a Sharpe ratio of 0.458, skewness -2.448 and kurtosis 10.164.
     fund = figures.Shape(24, 0.458, 1.0, -2.448, 10.164)
     assert figures.probabilistic_sharpe(fund) == pytest.approx(0.913, abs=5e-4)
 
 
-def test_the_minimum_track_record_is_that_of_its_paper() -> None:
+def test_minimum_track_record_matches_its_paper() -> None:
     # The paper: to be above 1 at 95% with a Sharpe ratio of 2 and normal daily returns takes 2.73 years.
     daily = figures.Shape(1000, 2 / sqrt(252), 1.0, 0.0, 3.0)
     years = figures.minimum_track_record(daily, 1 / sqrt(252))
@@ -128,14 +130,14 @@ def test_the_minimum_track_record_is_that_of_its_paper() -> None:
     assert figures.minimum_track_record(figures.Shape(100, -0.01, 1.0, 0.0, 3.0)) is None
 
 
-def test_with_normal_returns_the_error_of_a_sharpe_ratio_is_that_of_lo() -> None:
+def test_sharpe_error_of_normal_returns_matches_lo() -> None:
     # Lo, table 1: with 60 returns and a Sharpe ratio of 1.50 per return it is 0.188, with 0.50 it is 0.137.
     for ratio, error in ((1.5, 0.188), (0.5, 0.137)):
         found = figures.sharpe_error(figures.Shape(61, ratio, 1.0, 0.0, 3.0))
         assert found == pytest.approx(error, abs=6e-4)
 
 
-def test_a_sharpe_ratio_of_0_58_isn_t_1_71() -> None:
+def test_sharpe_ratio_of_daily_returns_uses_252_returns_per_year() -> None:
     # 1,257 daily returns whose ratio is 0.581 at 252 a year. At 2,190 a year, six a day around the clock, they would
     # have shown the 1.712 that was once claimed for such a series.
     drawn = series(5, 1257, 0.0, 0.0133, fat=True)
@@ -149,7 +151,7 @@ def test_a_sharpe_ratio_of_0_58_isn_t_1_71() -> None:
     assert true.low < 0 < true.high
 
 
-def test_wilson_s_interval_is_that_of_a_worked_example() -> None:
+def test_wilson_interval_matches_a_worked_example() -> None:
     # 10 of 20: 0.5 plus or minus 1.96 / (1 + 3.8415 / 20) * sqrt(0.25 / 20 + 3.8415 / 1600) = 0.2007.
     assert figures.wilson(10, 20) == pytest.approx((0.5, 0.2993, 0.7007), abs=1e-4)
     assert figures.wilson(0, 3).low == 0
@@ -157,7 +159,7 @@ def test_wilson_s_interval_is_that_of_a_worked_example() -> None:
 
 
 @given(RETURNS)
-def test_nothing_is_nan_or_infinite(returns: list[float]) -> None:
+def test_statistics_are_never_nan_or_infinite(returns: list[float]) -> None:
     found = [
         figures.total_return(returns),
         figures.cagr(returns, len(returns) / 252),
@@ -175,7 +177,7 @@ def test_nothing_is_nan_or_infinite(returns: list[float]) -> None:
 
 
 @given(RETURNS)
-def test_a_sharpe_ratio_has_the_sign_of_the_mean(returns: list[float]) -> None:
+def test_sharpe_ratio_has_the_sign_of_the_mean(returns: list[float]) -> None:
     found = figures.sharpe(returns, 252)
     assume(found is not None and abs(fmean(returns)) > 1e-12)
     assert found is not None
@@ -184,7 +186,7 @@ def test_a_sharpe_ratio_has_the_sign_of_the_mean(returns: list[float]) -> None:
 
 
 @given(RETURNS, st.randoms(use_true_random=False))
-def test_the_order_of_returns_changes_the_drawdown_only(returns: list[float], drawn: random.Random) -> None:
+def test_order_of_returns_changes_only_the_drawdown(returns: list[float], drawn: random.Random) -> None:
     mixed = drawn.sample(returns, len(returns))
     assert isclose(figures.total_return(mixed), figures.total_return(returns), abs_tol=1e-9)
     assert figures.sharpe(mixed, 252) == pytest.approx(figures.sharpe(returns, 252))
@@ -192,7 +194,7 @@ def test_the_order_of_returns_changes_the_drawdown_only(returns: list[float], dr
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=60))
-def test_what_only_rises_has_no_drawdown(returns: list[float]) -> None:
+def test_rising_returns_have_no_drawdown(returns: list[float]) -> None:
     assert figures.max_drawdown(returns) == 0
     assert figures.falls(figures.growth(returns)) == []
     assert figures.sortino(returns, 252) is None
@@ -200,7 +202,7 @@ def test_what_only_rises_has_no_drawdown(returns: list[float]) -> None:
 
 
 @given(RETURNS)
-def test_the_deepest_fall_is_the_maximum_drawdown_and_falls_never_overlap(returns: list[float]) -> None:
+def test_deepest_fall_is_the_maximum_drawdown_and_falls_do_not_overlap(returns: list[float]) -> None:
     found = figures.falls(figures.growth(returns))
     assert min((fall.depth for fall in found), default=0) == figures.max_drawdown(returns)
     ordered = sorted(found, key=lambda fall: fall.peak)
@@ -210,7 +212,7 @@ def test_the_deepest_fall_is_the_maximum_drawdown_and_falls_never_overlap(return
         assert before.recovered <= after.peak
 
 
-def test_what_doesn_t_vary_has_no_ratio() -> None:
+def test_constant_returns_have_no_ratio() -> None:
     assert figures.shape([0.01] * 10) is None
     assert figures.sharpe([0.01] * 10, 252) is None
     assert figures.volatility([0.01], 252) is None
