@@ -120,6 +120,31 @@ def made(folder: Path, *flags: str) -> Iterator[Path]:
         process.stop(folder / "exchange")
 
 
+@contextmanager
+def made_beside(folder: Path, **held: str) -> Iterator[Path]:
+    """Make a bot whose account held these shares before its books began, and stop its exchange afterwards."""
+    from tradebot.app import sandbox
+    from tradebot.app.settings import load
+
+    flags = {"mode": "sandbox", "universe": UNIVERSE.split(","), "sandbox": {"sessions": 2}}
+    sandbox.create(folder / "exchange", load(None, {}, flags).settings)
+    try:
+        url = sandbox.start(folder / "exchange")
+        for number, (symbol, quantity) in enumerate(held.items(), 1):
+            order_by_hand(url, symbol, quantity, f"by-hand-{number}")
+        into_session(url)
+        assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2"]) == 0
+        yield folder
+    finally:
+        process.stop(folder / "exchange")
+
+
+def into_session(url: str) -> None:
+    """Let the exchange's time go two minutes into its next session."""
+    for to in ({"to": "open"}, {"seconds": 120}):
+        assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
+
+
 @cache
 def _prepared(flags: tuple[str, ...]) -> Path:
     """Make such a bot once a process, whatever settings the first test that wants one has in its environment."""

@@ -54,6 +54,27 @@ def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bo
     return Bot(copied_books(folder, tmp_path / "state"), capsys)
 
 
+@pytest.fixture(scope="module")
+def booked_folder(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bot with the books that the module's `booked` writes, for tests that only read."""
+    place = copied_books(folder, tmp_path_factory.mktemp("booked") / "state")
+    request.module.booked(place)
+    return place
+
+
+@pytest.fixture
+def reader(booked_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot with the module's books that tests only read."""
+    return Bot(booked_folder, capsys)
+
+
+@pytest.fixture
+def traded(request: pytest.FixtureRequest, copy: Bot) -> Bot:
+    """Return a bot of one test alone with the books that the module's `booked` writes."""
+    request.module.booked(copy.folder)
+    return copy
+
+
 def copied_books(folder: Path, place: Path) -> Path:
     """Copy a bot without its exchange, and return the copy's folder, which is ACTIVE."""
     shutil.copytree(folder, place, ignore=shutil.ignore_patterns("exchange", "HALT"))

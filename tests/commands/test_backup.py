@@ -65,7 +65,7 @@ def block(folder: Path) -> Path:
     return folder / "backups"
 
 
-def test_a_failed_backup_waits_twice_as_long_after_each_failure_in_every_process(app: App, folder: StateFolder) -> None:
+def test_failed_backup_doubles_its_wait_after_each_failure(app: App, folder: StateFolder) -> None:
     way, now, waits = block(folder.path), CLOSE, []
     for number in range(1, 8):
         assert of_ended_session(app, now)
@@ -83,7 +83,7 @@ def test_a_failed_backup_waits_twice_as_long_after_each_failure_in_every_process
     assert [place.name[-18:] for place in backups.places(folder.path)] == [f"session-{DAY}"]
 
 
-def test_health_says_that_the_last_try_failed_and_why_until_there_is_a_backup(app: App, folder: StateFolder) -> None:
+def test_health_reports_a_failed_backup_until_one_succeeds(app: App, folder: StateFolder) -> None:
     def health(now: datetime) -> tuple[State, str]:
         seen = backups_of(app, app.ledger.sessions(DAY, DAY), now, thorough=False)
         assert isinstance(seen, Backups)
@@ -100,9 +100,7 @@ def test_health_says_that_the_last_try_failed_and_why_until_there_is_a_backup(ap
     assert health(now)[0] is State.OK
 
 
-def test_books_that_a_backup_finds_damaged_are_read_through_and_halt_though_a_note_says_they_are_sound(
-    app: App, folder: StateFolder
-) -> None:
+def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, folder: StateFolder) -> None:
     app.ledger.file.check()
     edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
     # What flips on the disk itself changes neither times nor versions, so the note still says what it said.

@@ -23,12 +23,12 @@ def _holds(descriptors: Path, path: Path) -> bool:
     return any(link.exists() and link.resolve() == path.resolve() for link in descriptors.iterdir())
 
 
-def test_without_events_it_says_so(bot: Bot) -> None:
+def test_events_says_when_there_are_none(bot: Bot) -> None:
     (bot.folder / "system_events.jsonl").unlink(missing_ok=True)
     assert bot.shown("events") == "No events are recorded."
 
 
-def test_an_event_is_a_line_with_its_details_and_no_control_characters(bot: Bot) -> None:
+def test_event_is_a_line_without_control_characters(bot: Bot) -> None:
     emit(bot, "fetch_failed", "AAPL", message="503 \x1b[31m[red]ink")
     with (bot.folder / "system_events.jsonl").open("a") as file:
         file.write("torn\n")
@@ -38,13 +38,13 @@ def test_an_event_is_a_line_with_its_details_and_no_control_characters(bot: Bot)
     )
 
 
-def test_only_the_last_ones_asked_for_are_shown(bot: Bot) -> None:
+def test_events_shows_only_the_last_ones(bot: Bot) -> None:
     for number in range(5):
         emit(bot, f"kind_{number}")
     assert [event["event_type"] for event in bot.json("events", "-n", "2")["events"]] == ["kind_3", "kind_4"]
 
 
-def test_refusals_by_gates_hide_nothing_else_until_they_are_asked_for(bot: Bot) -> None:
+def test_events_hides_gate_refusals_unless_asked(bot: Bot) -> None:
     emit(bot, "fetch_failed")
     events = JsonlEvents(bot.folder / "system_events.jsonl")
     for _ in range(30):
@@ -55,14 +55,14 @@ def test_refusals_by_gates_hide_nothing_else_until_they_are_asked_for(bot: Bot) 
     assert (refused["subsystem"], refused["event_type"], refused["details"]["count"]) == ("gate", "blocked", "7")
 
 
-def test_what_a_chore_printed_is_shown_line_by_line(bot: Bot) -> None:
+def test_events_shows_a_chores_output_line_by_line(bot: Bot) -> None:
     emit(bot, "chore_ran", job="audit", output="2 findings\n  1 [red]old\x1b[31m\n")
     assert bot.shown("events", "-n", "1") == (
         "2026-11-16 10:00:00 ET WARN     flow chore_ran  job audit\n    2 findings\n      1 [red]old [31m"
     )
 
 
-def test_following_prints_a_document_for_each_new_event_until_the_reader_goes_away(bot: Bot) -> None:
+def test_events_follow_prints_a_document_for_each_new_event(bot: Bot) -> None:
     command = [str(PROGRAM), "events", "--follow", "--json", "--state-dir", str(bot.folder)]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout is not None
@@ -85,7 +85,7 @@ def test_following_prints_a_document_for_each_new_event_until_the_reader_goes_aw
     running.stderr.close()
 
 
-def test_a_folder_in_the_place_of_the_events_is_an_error_and_not_an_empty_list(copy: Bot) -> None:
+def test_events_refuses_a_folder_at_the_path_of_its_file(copy: Bot) -> None:
     path = copy.folder / "system_events.jsonl"
     path.unlink(missing_ok=True)
     path.mkdir()

@@ -14,7 +14,7 @@ from tradebot.reconciliation.catch_up import reassign
 AT = datetime(2026, 11, 16, 15, tzinfo=UTC)
 
 
-def test_a_fill_that_was_given_back_is_no_trade_of_its_own(copy: Bot) -> None:
+def test_fills_show_a_given_back_fill_without_a_trade(copy: Bot) -> None:
     fill = Fill(
         activity_id="20261116::1",
         venue_order_id="v1",

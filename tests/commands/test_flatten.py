@@ -34,7 +34,7 @@ def held_there(bot: Bot) -> dict[str, Decimal]:
     return {row["symbol"]: Decimal(row["qty"]) for row in rows}
 
 
-def test_nothing_is_sent_without_the_word(traded: Bot) -> None:
+def test_flatten_sends_nothing_without_confirmation(traded: Bot) -> None:
     symbol, quantity = next(iter(own(traded).items()))
     before = len(log(traded.url))
     said = traded.says("flatten", symbol)
@@ -48,12 +48,12 @@ def test_nothing_is_sent_without_the_word(traded: Bot) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "AMZN --all", "ZZZZ --confirm ZZZZ"])
-def test_a_symbol_that_is_not_the_bots_own_or_none_is_a_usage_error(traded: Bot, wrong: str) -> None:
+def test_flatten_refuses_a_symbol_that_is_not_the_bots(traded: Bot, wrong: str) -> None:
     said = traded.says("flatten", *wrong.split())
     assert (said.code, "next: " in said.err) == (2, True)
 
 
-def test_a_dry_run_tells_the_order_and_takes_no_slot(traded: Bot) -> None:
+def test_flatten_dry_run_shows_the_order_and_takes_no_slot(traded: Bot) -> None:
     symbol, quantity = next(iter(own(traded).items()))
     before = len(log(traded.url))
     said = traded.says("flatten", symbol, "--dry-run", "--json")
@@ -63,7 +63,7 @@ def test_a_dry_run_tells_the_order_and_takes_no_slot(traded: Bot) -> None:
     assert len(log(traded.url)) == before
 
 
-def test_one_symbol_is_closed_and_the_timetables_slot_stays_free(traded: Bot) -> None:
+def test_flatten_closes_one_symbol_and_leaves_the_slot_free(traded: Bot) -> None:
     symbol, *others = own(traded)
     said = traded.says("flatten", symbol.lower(), "--confirm", symbol, "--json")
     (row,) = said.data["rows"]
@@ -74,7 +74,7 @@ def test_one_symbol_is_closed_and_the_timetables_slot_stays_free(traded: Bot) ->
     assert list(own(traded)) == others
 
 
-def test_all_closes_what_is_the_bots_own_and_leaves_the_foreign_share(traded: Bot) -> None:
+def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
     said = traded.says("flatten", "--all", "--confirm", "ALL")
     assert said.code == 0
     assert said.out.rstrip().endswith(
@@ -86,7 +86,7 @@ def test_all_closes_what_is_the_bots_own_and_leaves_the_foreign_share(traded: Bo
     assert traded.shown("flatten", "--all") == "The bot has no positions, so there is nothing to close."
 
 
-def test_a_closed_session_leaves_it_undone_and_says_so(traded: Bot) -> None:
+def test_flatten_in_a_closed_session_says_that_it_did_nothing(traded: Bot) -> None:
     assert traded.says("adopt", "NVDA", "--manage", "--confirm", "NVDA").code == 0
     traded.says("exchange", "tick", "close")
     said = traded.says("flatten", "NVDA", "--confirm", "NVDA", "--json")

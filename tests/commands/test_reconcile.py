@@ -9,38 +9,18 @@ import pytest
 
 from commands.reconcile import verb as reconcile
 from tests.adapters.samples import make_cycle
-from tests.bot import UNIVERSE, Bot, made, order_by_hand
+from tests.bot import Bot, made, made_beside, order_by_hand
 from tests.builders import DECISIONS_KEPT
-from tradebot.__main__ import main
-from tradebot.app import sandbox
 from tradebot.app.loading import Options
-from tradebot.app.settings import load
 from tradebot.app.wiring import opened
-from tradebot.exchange import process
 from tradebot.model.record import Job
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield a bot whose account held three shares before its books began: nobody's fill explains them."""
-    path = tmp_path_factory.mktemp("cli") / "state"
-    flags = {"mode": "sandbox", "universe": UNIVERSE.split(","), "sandbox": {"sessions": 2}}
-    sandbox.create(path / "exchange", load(None, {}, flags).settings)
-    try:
-        url = sandbox.start(path / "exchange")
-        order_by_hand(url, "MSFT", "3", "by-hand-1")
-        tick(url)
-        assert main(["init", "--state-dir", str(path), "--symbols", UNIVERSE, "--sessions", "2"]) == 0
+    with made_beside(tmp_path_factory.mktemp("cli") / "state", MSFT="3") as path:
         yield path
-    finally:
-        process.stop(path / "exchange")
-
-
-def tick(url: str) -> None:
-    import requests
-
-    for to in ({"to": "open"}, {"seconds": 120}):
-        assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
 
 
 def test_reconcile_names_a_position_older_than_the_books(bot: Bot) -> None:

@@ -12,7 +12,6 @@ import requests
 
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import KEYS, Bot
-from tests.bot_fixtures import copied_books
 from tests.builders import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry
@@ -47,22 +46,8 @@ def booked(folder: Path) -> None:
         ledger.book(Booking(moved), on(17, 20))
 
 
-@pytest.fixture(scope="module")
-def earner_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bot with these books."""
-    place = copied_books(folder, tmp_path_factory.mktemp("earner") / "state")
-    booked(place)
-    return place
-
-
-@pytest.fixture
-def earner(earner_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    """Return a bot that tests only read."""
-    return Bot(earner_folder, capsys)
-
-
-def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner: Bot) -> None:
-    lines = earner.shown("pnl").splitlines()
+def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot) -> None:
+    lines = reader.shown("pnl").splitlines()
     assert lines[0].startswith("Profit and loss by day, 2026-11-16 to 2026-11-17, from 5 fills")
     assert lines.pop(1) == "Profit +81.26 USD"
     assert [line.split() for line in lines[1:5]] == [
@@ -81,52 +66,52 @@ def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner:
     assert "Deposits and withdrawals are no profit." in said
 
 
-def test_the_rows_of_each_part_are_the_same_whole(earner: Bot) -> None:
+def test_pnl_rows_of_every_cut_sum_to_the_same_total(reader: Bot) -> None:
     for by in Cut:
-        found = earner.json("pnl", "--by", by.value)["pnl"]
+        found = reader.json("pnl", "--by", by.value)["pnl"]
         for part in PARTS:
             rows = sum(D(row[f"{part}_usd"]) for row in found["rows"])
             assert rows == D(found["total"][f"{part}_usd"])
         assert D(found["total"]["total_usd"]) == D("81.26")
 
 
-def test_fees_and_dividends_stand_with_the_strategies_and_symbols_they_are_of(earner: Bot) -> None:
-    rows = {row["name"]: row for row in earner.json("pnl", "--by", "strategy")["pnl"]["rows"]}
+def test_pnl_assigns_fees_and_dividends_to_strategies_and_symbols(reader: Bot) -> None:
+    rows = {row["name"]: row for row in reader.json("pnl", "--by", "strategy")["pnl"]["rows"]}
     # 1,100 USD of AAPL and 2,000 USD of MSFT were sold that day.
     assert D(rows["flow"]["fees_usd"]) == D("-0.11")
     assert D(rows["momentum"]["fees_usd"]) == D("-0.20")
     assert (rows["flow"]["dividends_usd"], rows["account"]["interest_usd"]) == ("1.5", "0.07")
-    only = earner.json("pnl", "--by", "symbol", "--strategy", "momentum")
+    only = reader.json("pnl", "--by", "symbol", "--strategy", "momentum")
     assert [(row["name"], D(row["total_usd"])) for row in only["pnl"]["rows"]] == [("MSFT", D("-20.20"))]
     assert (only["strategy"], only["pnl"]["after_usd"], only["pnl"]["compared"]) == ("momentum", None, None)
 
 
-def test_a_span_of_days_begins_where_the_day_before_ended(earner: Bot) -> None:
-    found = earner.json("pnl", "--from", "2026-11-17", "--to", "2026-11-30")["pnl"]
+def test_a_span_of_days_begins_where_the_day_before_ended(reader: Bot) -> None:
+    found = reader.json("pnl", "--from", "2026-11-17", "--to", "2026-11-30")["pnl"]
     assert (found["before_usd"], found["after_usd"], found["transfers_usd"]) == ("100099.69", "100581.26", "500")
     assert D(found["total"]["total_usd"]) == D("-18.43")
 
 
-def test_a_csv_file_has_the_rows_with_exact_decimals(earner: Bot, tmp_path: Path) -> None:
-    said = earner.says("pnl", "--by", "symbol", "--csv", "-")
+def test_pnl_csv_has_the_rows_with_exact_decimals(reader: Bot, tmp_path: Path) -> None:
+    said = reader.says("pnl", "--by", "symbol", "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(said.out)))
     assert [row["symbol"] for row in rows] == ["AAPL", "NVDA", "MSFT", "account"]
     assert sum(D(row["total_usd"]) for row in rows) == D("81.26")
-    assert earner.says("pnl", "--by", "symbol", "--csv", str(tmp_path / "pnl.csv")).out.startswith("4 rows written to")
+    assert reader.says("pnl", "--by", "symbol", "--csv", str(tmp_path / "pnl.csv")).out.startswith("4 rows written to")
     assert (tmp_path / "pnl.csv").read_text() == said.out
-    refused = earner.says("pnl", "--json", "--csv", "-")
+    refused = reader.says("pnl", "--json", "--csv", "-")
     assert refused.code == 2
     assert "can't both go to stdout" in refused.out + refused.err
 
 
-def test_a_picture_is_drawn_of_days_and_of_names(earner: Bot, tmp_path: Path) -> None:
+def test_pnl_draws_pictures_by_day_and_by_name(reader: Bot, tmp_path: Path) -> None:
     for by in ("day", "symbol"):
         file = tmp_path / f"{by}.svg"
-        assert earner.says("pnl", "--by", by, "--plot", str(file)).code == 0
+        assert reader.says("pnl", "--by", by, "--plot", str(file)).code == 0
         text = file.read_text()
         assert text.startswith("<?xml")
         assert "+81.26 USD" in text
-    assert earner.says("pnl", "--plot", str(tmp_path / "none" / "a.svg")).code == 2
+    assert reader.says("pnl", "--plot", str(tmp_path / "none" / "a.svg")).code == 2
 
 
 @pytest.mark.parametrize(
@@ -137,29 +122,28 @@ def test_a_picture_is_drawn_of_days_and_of_names(earner: Bot, tmp_path: Path) ->
         (("--from", "today"), "--from today is not a date"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_with_the_next_step(copy: Bot, flags: tuple[str, ...], said: str) -> None:
+def test_pnl_refuses_bad_options_with_the_next_step(copy: Bot, flags: tuple[str, ...], said: str) -> None:
     refused = copy.says("pnl", *flags)
     assert (refused.code, said in refused.err, "next: " in refused.err) == (2, True, True)
 
 
-def test_nothing_to_show_is_said_with_what_to_do(earner: Bot) -> None:
-    assert "Nothing was earned or lost there" in earner.shown("pnl", "--symbol", "TSLA")
-    assert earner.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
+def test_pnl_says_what_to_do_when_there_is_nothing_to_show(reader: Bot) -> None:
+    assert "Nothing was earned or lost there" in reader.shown("pnl", "--symbol", "TSLA")
+    assert reader.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
 
 
 @pytest.mark.parametrize("verb", ["pnl", "trades", "report"])
-def test_a_damaged_fill_is_refused_and_its_table_is_named(copy: Bot, verb: str) -> None:
-    booked(copy.folder)
+def test_damaged_fill_is_refused_and_its_table_named(traded: Bot, verb: str) -> None:
     worse = 'UPDATE fills SET body = replace(body, \'"price":"110"\', \'"price":"111"\') WHERE sequence = 2'
-    assert edit(copy.folder / "ledger.db", worse) == 1
-    refused = copy.says(verb)
+    assert edit(traded.folder / "ledger.db", worse) == 1
+    refused = traded.says(verb)
     assert refused.code == 2
     assert "rows of fills are not as they were written" in refused.err
     assert "tradebot recover" in refused.err
     assert refused.out == ""
 
 
-def test_a_day_of_the_embedded_exchange_is_the_change_of_its_account(trader: Bot) -> None:
+def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> None:
     assert trader.json("trade-once")["orders"] >= 1
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("evaluate-exits").code == 0
@@ -189,6 +173,6 @@ def test_a_day_of_the_embedded_exchange_is_the_change_of_its_account(trader: Bot
     assert f"Profit of {day['day']} " in trader.shown("status")
 
 
-def test_lines_fit_a_narrow_screen(earner: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pnl_fits_a_narrow_screen(reader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    assert max(map(len, earner.shown("pnl", "--by", "strategy").splitlines())) <= 60
+    assert max(map(len, reader.shown("pnl", "--by", "strategy").splitlines())) <= 60

@@ -10,30 +10,30 @@ from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Block, Figure
 
 
-def test_all_rows_are_shown_if_there_are_few_and_else_both_ends() -> None:
+def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:
     assert [list(outer(range(count), 2)) for count in (0, 4, 5)] == [[], [0, 1, 2, 3], [0, 1, 3, 4]]
 
 
-def test_what_profit_consists_of_is_its_whole() -> None:
+def test_parts_of_profit_sum_to_the_whole() -> None:
     of = replace(account(3), earned=replace(account(3).earned, fees_usd=Decimal("-0.31")))
     assert [name for name, _ in parts(of, ())] == ["realized", "fees"]
     assert parts(of, ("open",))[1] == ("open", Decimal(0))
     assert sum(amount for _, amount in parts(of, ())) == of.earned.profit_usd - Decimal("0.31")
 
 
-def test_the_part_that_was_asked_for_has_a_name() -> None:
+def test_chosen_part_has_a_name() -> None:
     whole = report(account(3))
     asked = (whole, replace(whole, symbol="AAPL"), replace(whole, strategy="fl\x1bow", symbol="AAPL"))
     assert list(map(part, asked)) == ["", "AAPL", "fl ow in AAPL"]
 
 
-def test_a_benchmark_at_the_accounts_exposure_needs_both() -> None:
+def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:
     assert leveled(account(300)) == "SPY at 4%"
     assert leveled(replace(account(300), benchmark=None)) == ""
     assert leveled(without_exposure(account(300))) == ""
 
 
-def test_accounts_are_side_by_side_also_where_one_has_no_such_figure() -> None:
+def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     rows = dict(beside([account(3), new_account()], Block.TRADES))
     assert set(rows) >= {each.label for each in account(3).trade_figures}
     assert all(len(row) == 2 for row in rows.values())
@@ -42,7 +42,7 @@ def test_accounts_are_side_by_side_also_where_one_has_no_such_figure() -> None:
     assert {row[0] for _, row in beside([alone, account(3)], Block.ACTIVITY)} == {None}
 
 
-def test_a_sentence_that_is_not_said_of_all_accounts_says_whose_it_is() -> None:
+def test_assumption_of_one_account_names_it() -> None:
     both, one = (replace(account(3), label=label) for label in ("both", "one\x1b"))
     one = replace(one, assumptions={Block.CURVE: ("common", "special")})
     both = replace(both, assumptions={Block.CURVE: ("common",)})
@@ -50,7 +50,7 @@ def test_a_sentence_that_is_not_said_of_all_accounts_says_whose_it_is() -> None:
     assert assumed([both, one], Block.MONTHS) == []
 
 
-def test_closed_trades_come_from_the_best_to_the_worst() -> None:
+def test_closed_trades_are_ranked_from_best_to_worst() -> None:
     of = account(3)
     held = replace(of.trades[0], closed_at=None, net_usd=Decimal(10**6))
     found = ranked(replace(of, trades=(held, *of.trades[1:])))
@@ -78,14 +78,14 @@ def with_figures(**values: tuple[float | None, float | None, float | None, str])
         ("-0.004", "The account earned nothing"),
     ],
 )
-def test_what_was_earned(profit: str, sentence: str) -> None:
+def test_headline_says_what_was_earned(profit: str, sentence: str) -> None:
     of = account(3)
     assert (
         headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account", "yet") == sentence
     )
 
 
-def test_the_return_stands_beside_what_else_could_have_been_done() -> None:
+def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
     assert lede(account(300)) == (
         "The account's return was +33.68%. Meanwhile, SPY returned -1.91%, SPY at 4% with the rest in cash +4.55% and "
         "cash +4.78%."
@@ -132,13 +132,13 @@ def test_the_return_stands_beside_what_else_could_have_been_done() -> None:
         ),
     ],
 )
-def test_how_much_to_believe(
+def test_belief_says_how_far_returns_may_be_chance(
     figures: dict[str, tuple[float | None, float | None, float | None, str]], sentences: list[str]
 ) -> None:
     assert belief(with_figures(**figures)) == sentences
 
 
-def test_too_few_returns_are_no_evidence() -> None:
+def test_belief_with_too_few_returns_says_what_is_needed() -> None:
     assert belief(account(3)) == [
         "It is too early to tell skill from luck. There are 3 session returns; a Sharpe ratio takes 63."
     ]

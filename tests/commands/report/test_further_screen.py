@@ -24,7 +24,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
 
 
-def test_a_long_backtest_shows_every_part() -> None:
+def test_screen_of_a_long_backtest_shows_every_part() -> None:
     of, lines = long_backtest(), screen(long_backtest())
     further = of.further
     rows = {line.split("  ")[0]: line.split() for line in lines}
@@ -40,24 +40,24 @@ def test_a_long_backtest_shows_every_part() -> None:
         assert any(sentence in line for line in lines)
 
 
-def test_a_short_account_shows_none_of_it() -> None:
+def test_screen_of_a_short_account_shows_no_further_part() -> None:
     text = "\n".join(screen(account(3)))
     for words in ("Years, %", "Spans of a year", "drag a year", "Chance ", "Played again", "can't show"):
         assert words not in text
 
 
-def test_columns_that_are_not_known_are_left_out() -> None:
+def test_unknown_columns_are_left_out_of_the_years_table() -> None:
     (table,) = (line for line in screen(without_exposure(long_backtest())) if line.startswith("Years, %"))
     assert table.split()[2:5] == ["return", "SPY", "cash"]
     (table,) = (line for line in screen(replace(long_backtest(), benchmark=None)) if line.startswith("Years, %"))
     assert table.split()[2:4] == ["return", "cash"]
 
 
-def test_a_drag_has_no_plus() -> None:
+def test_drag_has_no_plus_sign() -> None:
     assert [drag_of(Cost("x", "X", 1.0, None, drag)) for drag in (0.0266, -0.001, None)] == ["2.66%", "-0.10%", "·"]
 
 
-def test_words_say_what_is_lacking() -> None:
+def test_sensitivity_words_say_what_is_lacking() -> None:
     of = long_backtest().further
     assert of.sensitivity is not None
     assert of.costs is not None

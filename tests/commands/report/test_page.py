@@ -105,7 +105,7 @@ def shown(kind: str) -> Shown:
 
 
 @pytest.mark.parametrize("kind", REPORTS)
-def test_a_page_is_whole_and_needs_nothing_from_elsewhere(kind: str) -> None:
+def test_page_is_valid_and_loads_nothing(kind: str) -> None:
     data, text, parsed = shown(kind)
     levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -122,7 +122,7 @@ def test_a_page_is_whole_and_needs_nothing_from_elsewhere(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", REPORTS)
-def test_each_figure_is_the_documents(kind: str) -> None:
+def test_page_figures_equal_the_documents(kind: str) -> None:
     data, _, parsed = shown(kind)
     document: Any = jsonable(data)
     for place, each in enumerate(document["accounts"]):
@@ -141,7 +141,7 @@ def test_each_figure_is_the_documents(kind: str) -> None:
                 assert f"{row['observations']:,} of {counted_kind(row['needed'], row['of'])}" in parsed.text
 
 
-def test_a_figure_reads_as_on_the_screen() -> None:
+def test_page_figures_read_like_the_screens() -> None:
     figures = shown("a year").parsed.figures
     for figure in account(YEAR).returns:
         assert figures[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
@@ -150,7 +150,7 @@ def test_a_figure_reads_as_on_the_screen() -> None:
     assert float(figures["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
 
 
-def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> None:
+def test_page_shows_months_trades_cuts_and_drawdowns() -> None:
     text, of = shown("a year").parsed.text.replace("−", "-"), account(YEAR)
     for year in of.years:
         known = [month.value for month in year.months if month.value is not None]
@@ -169,7 +169,7 @@ def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> N
         assert all(" ".join(sentence.split()) in text for sentence in block)
 
 
-def test_a_long_backtest_has_years_costs_chance_and_sensitivity() -> None:
+def test_page_of_a_long_backtest_shows_every_further_part() -> None:
     of, text = long_backtest(), shown("a long backtest").parsed.text.replace("−", "-")
     further = of.further
     assert further.costs is not None
@@ -191,7 +191,7 @@ def test_a_long_backtest_has_years_costs_chance_and_sensitivity() -> None:
     assert shown("a long backtest").parsed.has("line", **{"class": "played"})
 
 
-def test_a_short_account_has_none_of_it() -> None:
+def test_page_of_a_short_account_shows_no_further_part() -> None:
     text = shown("three sessions").parsed.text
     for words in (
         "Spans of a year",
@@ -204,14 +204,14 @@ def test_a_short_account_has_none_of_it() -> None:
         assert words not in text
 
 
-def test_a_position_that_is_held_has_no_result_yet() -> None:
+def test_page_shows_no_result_for_a_held_position() -> None:
     of = account(FEW)
     held = replace(of.trades[0], closed_at=None, exit_price=None, net_usd=Decimal(0), fraction=None, reasons=())
     row = page(report(replace(of, trades=(held,)))).split('<table class="stack trades">')[1]
     assert (">held</td>" in row, 'data-label="net USD"></td>' in row) == (True, True)
 
 
-def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
+def test_page_of_a_short_report_says_what_is_unknown() -> None:
     little = shown("three sessions").parsed.text
     assert little.index("It is too early to tell skill from luck. There are 3 session returns") < little.index("Growth")
     assert all(sentence in little for sentence in account(FEW).unknown)
@@ -229,25 +229,25 @@ def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
         assert sentence in nothing
 
 
-def test_two_accounts_stand_side_by_side() -> None:
+def test_page_shows_two_accounts_side_by_side() -> None:
     parsed = shown("two accounts").parsed
     assert all(f"var(--account{place})" in shown("two accounts").text.split("<figure")[1] for place in (0, 1))
     assert "figure state other-state" in parsed.text
     assert parsed.text.count("Best and worst trades") == 2
 
 
-def test_one_accounts_folder_is_nobody_elses_business() -> None:
+def test_page_of_one_account_hides_its_folder() -> None:
     assert "/somewhere/state" not in page(report(account(FEW, 1, "/somewhere/state")))
 
 
-def test_what_was_asked_for_is_told_from_the_whole_account() -> None:
+def test_page_tells_the_chosen_part_from_the_whole_account() -> None:
     text = shown("a strategy").parsed.text
     assert "flow in AAPL earned" in text
     assert "value at the start" not in text
     assert text.count("This is the whole account's, not only that of flow in AAPL.") == 6
 
 
-def test_names_from_elsewhere_are_only_text() -> None:
+def test_page_escapes_foreign_names() -> None:
     evil = "<b onclick='x'>&\x1b[2J</b>"
     of = account(FEW)
     (first, *others) = of.trades
@@ -265,7 +265,7 @@ def test_names_from_elsewhere_are_only_text() -> None:
     assert "\x1b" not in text
 
 
-def test_ten_thousand_trades_fit_and_the_page_says_where_the_others_are() -> None:
+def test_page_lists_the_last_trades_and_says_where_the_others_are() -> None:
     many = with_trades(account(YEAR), 10_000)
     text = page(report(many))
     assert len(text.encode()) < 300_000
@@ -303,13 +303,13 @@ def luminance(color: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
 @pytest.mark.parametrize("color", ["ink", "quiet", "gain", "loss"])
 @pytest.mark.parametrize("behind", ["paper", "card"])
-def test_text_can_be_told_from_what_is_behind_it(theme: str, color: str, behind: str) -> None:
+def test_text_contrasts_with_its_background_in_every_theme(theme: str, color: str, behind: str) -> None:
     colors = themes()[theme]
     dark, light = sorted((luminance(colors[color]), luminance(colors[behind])))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
-def test_a_backtest_says_loudly_what_it_assumes_and_that_it_was_halted() -> None:
+def test_page_of_a_backtest_shows_assumptions_and_halts() -> None:
     halts = [{"at": "2026-11-17T14:31:00Z", "why": "DRAWDOWN_REACHED: 0.103 against 0.1"}]
     assumptions = [{"name": "day_prices", "value": "close", "remark": "it looks ahead", "is_loud": True}]
     parsed = Parsed(page(report(account(FEW)), [{"result": {"halts": 3 * halts}, "assumptions": assumptions}]))

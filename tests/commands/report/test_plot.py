@@ -13,7 +13,7 @@ def places(*values: float) -> dict[Place, float]:
     return {(day, number > 0): value for number, (day, value) in enumerate(zip(days, values, strict=True))}
 
 
-def test_lines_are_drawn_from_the_highest_value_to_the_lowest() -> None:
+def test_terminal_plot_spans_the_highest_to_the_lowest_value() -> None:
     lines = [Line("●", "account", places(1.0, 1.02, 1.01)), Line("-", "SPY", places(1.0, 0.99, 0.98))]
     assert drawn(lines, 33, height=5) == [
         " +2.00% ┤         ●●●●●●●●●",
@@ -26,17 +26,17 @@ def test_lines_are_drawn_from_the_highest_value_to_the_lowest() -> None:
     ]
 
 
-def test_what_doesn_t_move_is_in_the_middle() -> None:
+def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
     assert [row for row in drawn([Line("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
         " +0.00% ┤●●●●●●●●●●●●●●●●●●●●●●●●"
     ]
 
 
-def test_next_to_nothing_has_no_minus() -> None:
+def test_terminal_plot_labels_near_zero_without_a_minus() -> None:
     assert drawn([Line("●", "account", places(1.01, 0.99999))], 40, height=3)[2].startswith(" +0.00% ┤")
 
 
-def test_a_line_that_begins_later_is_drawn_where_it_is_known() -> None:
+def test_terminal_plot_draws_a_late_line_where_it_is_known() -> None:
     whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
     late = dict(list(late.items())[2:])
     rows = drawn([Line("○", "other", late), Line("●", "account", whole)], 60, height=4)

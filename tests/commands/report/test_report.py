@@ -10,7 +10,6 @@ import pytest
 
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot, typed
-from tests.bot_fixtures import copied_books
 from tests.builders import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -44,22 +43,8 @@ def booked(folder: Path) -> None:
             facts.record(each)
 
 
-@pytest.fixture(scope="module")
-def earner_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bot with these books."""
-    place = copied_books(folder, tmp_path_factory.mktemp("earner") / "state")
-    booked(place)
-    return place
-
-
-@pytest.fixture
-def earner(earner_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    """Return a bot that tests only read."""
-    return Bot(earner_folder, capsys)
-
-
-def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earner: Bot) -> None:
-    lines = earner.shown("report").splitlines()
+def test_report_of_three_trades_shows_profit_and_what_is_lacking(reader: Bot) -> None:
+    lines = reader.shown("report").splitlines()
     assert lines[0].startswith("sandbox account …TAIL: 2026-11-16 to 2026-11-18, 3 sessions")
     assert lines[1] == "Profit +90.00 USD: from 100,000.00 to 100,090.00 USD"
     assert lines[2] == "realized +90.00, open +0.00"
@@ -75,8 +60,8 @@ def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earn
     assert "-0.05%  2026-11-16  2026-11-17  not yet           2" in said
 
 
-def test_the_document_has_the_figures_of_the_screen(earner: Bot) -> None:
-    (account,) = earner.json("report")["accounts"]
+def test_report_document_has_the_figures_of_the_screen(reader: Bot) -> None:
+    (account,) = reader.json("report")["accounts"]
     figures = {each["name"]: each for each in (*account["returns"], *account["trade_figures"])}
     assert figures["total_return"]["value"] == pytest.approx(0.0009)
     assert (figures["sharpe"]["value"], figures["sharpe"]["needed"]) == (None, 63)
@@ -84,47 +69,47 @@ def test_the_document_has_the_figures_of_the_screen(earner: Bot) -> None:
     assert [trade["net_usd"] for trade in account["trades"]] == ["100", "-50", "40"]
 
 
-def test_a_span_begins_at_the_end_of_the_session_before_it(earner: Bot) -> None:
-    (account,) = earner.json("report", "--from", "2026-11-17", "--to", "2026-11-17")["accounts"]
+def test_report_span_begins_at_the_end_of_the_session_before(reader: Bot) -> None:
+    (account,) = reader.json("report", "--from", "2026-11-17", "--to", "2026-11-17")["accounts"]
     assert [point["equity_usd"] for point in account["curve"]] == ["100100", "100050"]
     assert account["earned"]["profit_usd"] == "-50"
     assert [trade["net_usd"] for trade in account["trades"]] == ["-50"]
 
 
-def test_a_part_of_the_account_has_its_own_profit_and_trades(earner: Bot) -> None:
-    found = earner.says("report", "--symbol", "msft")
+def test_report_of_a_part_has_its_own_profit_and_trades(reader: Bot) -> None:
+    found = reader.says("report", "--symbol", "msft")
     assert "Profit of MSFT +0.00 USD\n" in found.out
-    (account,) = earner.json("report", "--strategy", "flow")["accounts"]
+    (account,) = reader.json("report", "--strategy", "flow")["accounts"]
     assert (account["earned"]["start_usd"], account["earned"]["profit_usd"]) == (None, "90")
 
 
-def test_two_folders_stand_side_by_side(earner: Bot, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = typed(capsys, "report", str(earner.folder), str(folder))
+def test_report_shows_two_folders_side_by_side(reader: Bot, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, "report", str(reader.folder), str(folder))
     assert said.code == 0
     rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
     assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "return"]
-    assert rows["Returns"][1:] == [str(earner.folder), str(folder)]
-    assert f"● {earner.folder}  ○ {folder}" in said.out
+    assert rows["Returns"][1:] == [str(reader.folder), str(folder)]
+    assert f"● {reader.folder}  ○ {folder}" in said.out
 
 
-def test_folders_have_their_own_configuration(earner: Bot, folder: Path) -> None:
-    said = earner.says("report", str(folder))
+def test_report_refuses_options_beside_folders(reader: Bot, folder: Path) -> None:
+    said = reader.says("report", str(folder))
     assert (said.code, said.err.splitlines()[0]) == (
         2,
         "error: the folders you name are read with their own configuration",
     )
 
 
-def test_the_curve_is_drawn(earner: Bot, tmp_path: Path) -> None:
+def test_report_plot_draws_the_curve(reader: Bot, tmp_path: Path) -> None:
     file = tmp_path / "curve.svg"
-    assert earner.says("report", "--plot", str(file)).code == 0
+    assert reader.says("report", "--plot", str(file)).code == 0
     texts = re.findall(r">([^<>]+)</text>", file.read_text())
     assert {"growth", "drawdown", "Nov 17", "Nov 18"} <= set(texts)
     assert not [text for text in texts if ":" in text]
     assert not [text for text in texts[texts.index("growth") :] if re.fullmatch(r"\+[\d.]+%", text)], "no fall is up"
 
 
-def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
+def test_report_plot_needs_a_known_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
     wrong = copy.says("report", "--plot", "curve.pdf")
     assert (wrong.code, wrong.err.splitlines()[0]) == (2, "error: curve.pdf is neither .svg nor .png")
     empty = copy.says("report", "--plot", str(tmp_path / "curve.svg"))
@@ -134,7 +119,7 @@ def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None
     )
 
 
-def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
+def test_report_of_new_books_says_that_nothing_is_known(copy: Bot) -> None:
     said = copy.says("report")
     assert said.code == 0
     assert "no session yet\nThe account has no records yet\n" in said.out
@@ -142,9 +127,9 @@ def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
     assert "Sharpe ratio " not in said.out
 
 
-def test_days_without_records_have_no_profit_not_even_none(earner: Bot, tmp_path: Path) -> None:
+def test_report_of_days_without_records_has_no_profit(reader: Bot, tmp_path: Path) -> None:
     span = ("--from", "2027-01-01", "--html", str(tmp_path / "page.html"))
-    said = earner.says("report", *span)
+    said = reader.says("report", *span)
     assert "no session in these days\nThe account has no records in these days\n" in said.out
     assert "Profit" not in said.out
     page = (tmp_path / "page.html").read_text()
@@ -152,46 +137,43 @@ def test_days_without_records_have_no_profit_not_even_none(earner: Bot, tmp_path
     assert "profit_usd" not in page
 
 
-def test_what_is_held_without_a_price_is_named(copy: Bot) -> None:
-    booked(copy.folder)
-    with closing(SqliteLedger.open(copy.folder)) as ledger:
+def test_report_names_holdings_without_a_price(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
         ledger.apply_fills([fill(9, symbol="NVDA", quantity="1", price="100", at=on(19, 15))], on(19, 20))
-    (copy.folder / "facts.db").unlink()
-    said = " ".join(copy.says("report").out.split())
+    (traded.folder / "facts.db").unlink()
+    said = " ".join(traded.says("report").out.split())
     assert "No price of 2026-11-19 was seen for NVDA; the books count the last one before or what was paid." in said
 
 
-def test_the_place_of_a_folder_is_not_told(
-    earner: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_report_hides_where_a_folder_is(
+    reader: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(earner.folder.parent)
-    said = typed(capsys, "report", earner.folder.name)
+    monkeypatch.chdir(reader.folder.parent)
+    said = typed(capsys, "report", reader.folder.name)
     assert "SPY isn't shown: no exchange in this folder\n" in said.out
 
 
-def test_what_a_backtest_left_beside_its_books_is_read(copy: Bot) -> None:
-    booked(copy.folder)
-    (copy.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
+def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
+    (traded.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
     variant = Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
     rates = (DatedRate(date(2026, 11, 16), 0.05),)
     prices = tuple(DayPrice(date(2026, 11, day), 100, 100 + day) for day in (16, 17, 18))
-    write_evidence(copy.folder, Evidence(variants=(variant,), cash_rates=rates, benchmark=prices))
-    said = " ".join(copy.says("report").out.split())
+    write_evidence(traded.folder, Evidence(variants=(variant,), cash_rates=rates, benchmark=prices))
+    said = " ".join(traded.says("report").out.split())
     assert "Deflated Sharpe ratio · 3 of 63 session returns" in said
     assert "No other setting was counted as tried" in said
     assert "costs x2 · · +0.01% -1.00% · 3" in said
     assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
     assert "Return +0.09% +18.00%" in said
-    (copy.folder / state_folder.EVIDENCE).write_text("{")
-    damaged = " ".join(copy.says("report").out.split())
+    (traded.folder / state_folder.EVIDENCE).write_text("{")
+    damaged = " ".join(traded.says("report").out.split())
     assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
     assert "Deflated Sharpe ratio" in damaged
 
 
-def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:
-    booked(copy.folder)
-    edit(copy.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
-    said = copy.says("report")
+def test_report_refuses_books_with_a_changed_row(traded: Bot) -> None:
+    edit(traded.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
+    said = traded.says("report")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: The ledger is damaged: ")
     assert "rows of fills are not as they were written" in said.err
@@ -205,21 +187,21 @@ def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None
         (("--html", "-"), "a page can't go to stdout"),
     ],
 )
-def test_what_cannot_be_reported_is_refused(
+def test_report_refuses_what_it_cannot_compare(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     said = typed(capsys, "report", *words)
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
 
 
-def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) -> None:
+def test_report_writes_a_page_beside_the_document(reader: Bot, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    (account,) = earner.json("report", "--html", str(file))["accounts"]
+    (account,) = reader.json("report", "--html", str(file))["accounts"]
     text = file.read_text(encoding="utf-8")
     assert "<h1>The account earned 90.00 USD.</h1>" in text
     assert f'<data value="{account["earned"]["profit_usd"]}"' in text
-    assert str(earner.folder) not in text
+    assert str(reader.folder) not in text
     assert "SPY isn&#39;t shown: no exchange in this folder" in text
-    assert earner.says("report", "--html", str(file)).out.splitlines()[-1] == f"Written: {file}"
-    said = earner.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
+    assert reader.says("report", "--html", str(file)).out.splitlines()[-1] == f"Written: {file}"
+    said = reader.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (said.code, "can't be written: No such file or directory" in said.err) == (2, True)

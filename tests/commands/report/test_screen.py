@@ -7,7 +7,7 @@ from commands.shared.surface import console
 from tests.commands.report.made import account, report, without_exposure
 
 
-def test_comparisons_stand_in_their_columns_also_without_an_exposure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparisons_stay_in_their_columns_without_an_exposure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     of = without_exposure(account(300))
     screen = console()

@@ -53,19 +53,19 @@ def test_a_file_keeps_its_old_text_and_its_mode_until_the_new_one_is_whole(tmp_p
     assert (file.read_text(), file.stat().st_mode & 0o777, link.is_symlink()) == ("new", 0o600, True)
 
 
-def test_a_device_is_written_to_and_not_replaced() -> None:
+def test_device_is_written_to_and_not_replaced() -> None:
     save("text", Path(os.devnull))
     assert not Path(os.devnull).is_file()
 
 
-def test_no_file_of_a_bot_is_written_over(tmp_path: Path) -> None:
+def test_file_of_a_bot_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / MARKER).touch()
     save("mine", tmp_path / "trades.csv")
     with pytest.raises(OperatorError, match="is in a bot's folder"):
         save("mine", tmp_path / "ledger.db")
 
 
-def test_cells_are_quoted_where_they_must_be() -> None:
+def test_csv_cells_are_quoted_where_needed() -> None:
     assert csv_text(("name", "usd"), [("a,b", "1"), ('say "no"', "-2")]) == 'name,usd\n"a,b",1\n"say ""no""",-2\n'
 
 
@@ -79,17 +79,17 @@ def test_cells_are_quoted_where_they_must_be() -> None:
         (0, "0"),
     ],
 )
-def test_a_cell_is_written_as_json_writes_it(value: object, text: str) -> None:
+def test_csv_cells_are_written_like_json_values(value: object, text: str) -> None:
     assert cell(value) == text
 
 
-def test_the_screen_names_the_file_instead_of_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_screen_names_the_csv_file_instead_of_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show(to_csv(REPORT, LONG, tmp_path / "a.csv", "4 lots", below=("gain 3 [USD]",), apart=("only on stderr",)))
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == LONG
     assert capsys.readouterr() == (f"4 lots written to {tmp_path / 'a.csv'}\ngain 3 [USD]\n", "")
 
 
-def test_stdout_has_the_text_as_it_is_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_on_stdout_is_the_text_alone(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit):
         to_csv(REPORT, LONG, Path("-"), "4 lots", below=("only on the screen",), apart=("no advice",))
     assert capsys.readouterr() == (LONG, "no advice\n")

@@ -18,14 +18,14 @@ def draw(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def test_the_same_contents_make_the_same_file(tmp_path: Path) -> None:
+def test_picture_of_the_same_figures_is_the_same_file(tmp_path: Path) -> None:
     first, second = draw(tmp_path / "a.svg"), draw(tmp_path / "b.SVG")
     assert first == second
     assert b">Up<" in first, "texts stay texts"
     assert draw(tmp_path / "a.png").startswith(b"\x89PNG")
 
 
-def test_a_name_without_a_format_is_refused_with_an_example() -> None:
+def test_picture_name_without_a_format_is_refused_with_an_example() -> None:
     assert checked(None, "pnl.svg") is None
     assert checked(Path("a.PNG"), "pnl.svg") == Path("a.PNG")
     with pytest.raises(OperatorError, match=r"a\.pdf is neither \.svg nor \.png") as refused:

@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 
 from tests.bot import Bot
-from tests.commands.trades.test_verb import shared, shared_folder, trade, traded
+from tests.commands.trades.test_verb import booked, trade
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
 
-__all__ = ["shared", "shared_folder", "traded"]
+__all__ = ["booked"]
 
 
-def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
+def test_note_and_tags_are_shown_with_the_trade(traded: Bot) -> None:
     said = traded.says("trades", "note", "nvda", " half was enough ", "--tag", "Swing", "--tag", "#news")
     assert (said.code, said.out.splitlines()) == (
         0,
@@ -33,7 +33,7 @@ def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
     assert traded.says("journal", "verify").code == 0
 
 
-def test_a_note_is_removed_and_its_tags_stay(traded: Bot) -> None:
+def test_note_is_removed_while_its_tags_stay(traded: Bot) -> None:
     traded.json("trades", "note", "NVDA", "half was enough", "--tag", "swing")
     said = traded.says("trades", "note", "NVDA", "--remove")
     which = "trade 4zl6hbd: long NVDA of flow, opened 2026-11-16 10:35 ET, partly closed"
@@ -45,7 +45,7 @@ def test_a_note_is_removed_and_its_tags_stay(traded: Bot) -> None:
     assert traded.says("journal", "verify").code == 0
 
 
-def test_a_symbol_means_its_open_trade_or_else_the_last_one(traded: Bot) -> None:
+def test_symbol_names_its_open_trade_or_else_the_last_one(traded: Bot) -> None:
     with closing(SqliteLedger.open(traded.folder)) as ledger:
         trade(ledger, 160, "AAPL", Side.BUY, 5, "101")
     second = traded.json("trades", "note", "AAPL", "again")["id"]
@@ -56,7 +56,7 @@ def test_a_symbol_means_its_open_trade_or_else_the_last_one(traded: Bot) -> None
     assert traded.json("trades", "note", "XDBZJKF", "the first")["note"] == "the first"
 
 
-def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
+def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
     with closing(SqliteLedger.open(traded.folder)) as ledger:
         opened_at = ledger.books_opened_at()
         assert opened_at is not None
@@ -90,14 +90,14 @@ def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
         (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
     ],
 )
-def test_a_note_that_cannot_be_written_says_why(shared: Bot, words: list[str], message: str, hint: str) -> None:
-    said = shared.says("trades", *words)
+def test_note_that_cannot_be_written_says_why(reader: Bot, words: list[str], message: str, hint: str) -> None:
+    said = reader.says("trades", *words)
     assert said.code == 2
     assert message in said.err
     assert hint in said.err
 
 
-def test_a_person_s_words_are_shown_as_they_were_typed(traded: Bot) -> None:
+def test_note_is_shown_as_it_was_typed(traded: Bot) -> None:
     # A command that is ready to type has no period after it, and a time has the reader's zone.
     words = "[red]not[/red] <b> tradebot status. At 2026-11-16 15:00 UTC"
     assert traded.says("trades", "note", "NVDA", words).out.splitlines()[-1] == f"Note: {words}"

@@ -52,7 +52,7 @@ def lines(history: History, year: int) -> list[str]:
     return written(taxed(history, year, "fifo")).splitlines()[1:]
 
 
-def test_the_file_of_a_wash_sale_over_the_end_of_a_year_is_as_worked_by_hand() -> None:
+def test_tax_file_of_a_wash_sale_across_new_year_matches_a_case_by_hand() -> None:
     assert lines(WASHED, 2025) == [
         "100 sh. AAPL,2025-06-02,2025-12-22,4199.88,5000.00,W,480.07,-320.05,short,,AAPL,long,100,0.12,flow,fill-1,"
         "fill-2,fill-3"
@@ -65,7 +65,7 @@ def test_the_file_of_a_wash_sale_over_the_end_of_a_year_is_as_worked_by_hand() -
     ]
 
 
-def test_each_line_has_a_cell_for_each_column() -> None:
+def test_tax_file_has_a_cell_for_each_column() -> None:
     rows = list(csv.DictReader(io.StringIO(written(taxed(WASHED, 2026, "fifo")))))
     assert list(rows[0]) == list(COLUMNS)
     sums = [sum(Decimal(row[name]) for row in rows) for name in ("proceeds_usd", "cost_basis_usd", "gain_usd")]
@@ -73,7 +73,7 @@ def test_each_line_has_a_cell_for_each_column() -> None:
     assert sums == [total.proceeds_usd, total.basis_usd, total.gain_usd]
 
 
-def test_the_screen_shows_the_rows_their_sums_and_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tax_screen_shows_rows_totals_and_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert shown(taxed(WASHED, 2025, "fifo")) == SCREEN
 
@@ -114,20 +114,20 @@ This is not tax advice.
 """
 
 
-def test_it_says_once_that_it_is_no_advice() -> None:
+def test_tax_screen_says_once_that_it_is_no_advice() -> None:
     for year in (2024, 2025, 2026):
         data = taxed(WASHED, year, "hifo")
         assert shown(data).count(NO_ADVICE) == 1
         assert str(jsonable(data)).count("advice") == 1
 
 
-def test_a_year_in_which_nothing_was_sold_says_so() -> None:
+def test_tax_year_without_sales_says_so() -> None:
     text = shown(taxed(WASHED, 2024, "fifo"))
     assert text.startswith("There are no sales of 2024 to show.\n")
     assert written(taxed(WASHED, 2024, "fifo")) == ",".join(COLUMNS) + "\n"
 
 
-def test_a_year_that_has_not_begun_is_refused() -> None:
+def test_tax_year_in_the_future_is_refused() -> None:
     with pytest.raises(OperatorError, match="2027 has no trades yet: the books end on 2026-06-30") as refused:
         taxed(WASHED, 2027, "fifo")
     assert refused.value.hint == "tradebot trades --tax 2026"
@@ -137,7 +137,7 @@ def notes(history: History, year: int = 2026) -> list[str]:
     return list(taxed(history, year, "fifo").notes)
 
 
-def test_books_that_began_in_the_year_say_from_when_they_know_it() -> None:
+def test_tax_notes_say_when_the_books_began() -> None:
     history = past(traded("2026-05-05 buy 10 50"), until="2026-06-30", opened_at=on("2026-05-04"))
     assert notes(history) == [
         "The books began on 2026-05-04. What was sold before isn't known.",
@@ -146,7 +146,7 @@ def test_books_that_began_in_the_year_say_from_when_they_know_it() -> None:
     assert notes(history, 2025) == ["The books began on 2026-05-04. What was sold before isn't known."]
 
 
-def test_shares_without_a_known_cost_are_named_and_left_out_of_the_totals() -> None:
+def test_tax_notes_name_shares_without_a_known_cost() -> None:
     history = past(traded("2026-03-02 sell 10 60 hand"), acknowledged={"AAPL": Decimal(10)}, until="2027-01-04")
     data = taxed(history, 2026, "fifo")
     assert written(data).splitlines()[1] == (
@@ -161,7 +161,7 @@ def test_shares_without_a_known_cost_are_named_and_left_out_of_the_totals() -> N
     assert "Term not known: 1 row whose gain isn't known" in shown(data)
 
 
-def test_what_is_left_out_or_may_change_is_named() -> None:
+def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
     fills = traded(
         "2026-02-02 sell 10 50",
         "2026-05-04 buy 10 58",
@@ -182,18 +182,18 @@ def test_what_is_left_out_or_may_change_is_named() -> None:
     ]
 
 
-def test_a_choice_of_rows_says_how_many_there_are() -> None:
+def test_tax_notes_say_how_many_rows_a_choice_hides() -> None:
     data = taxed(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
     assert data.notes[0] == "Shown are 0 of 2 rows of 2026; what is said of disallowed losses is about all of them."
 
 
 @pytest.mark.parametrize("method", ["fifo", "lifo", "hifo"])
-def test_every_method_is_named_with_its_setting(method: str) -> None:
+def test_tax_screen_names_each_method_with_its_setting(method: str) -> None:
     assert f"(tax.method: {method})" in taxed(WASHED, 2026, method).assumptions[0]
 
 
-def test_the_document_is_described_by_its_schema() -> None:
+def test_tax_document_matches_its_schema() -> None:
     import jsonschema
 
     known = Definitions()
@@ -217,7 +217,7 @@ FILE = (
 )
 
 
-def test_the_verb_writes_the_file_and_says_what_is_in_it(washed: Bot, tmp_path: Path) -> None:
+def test_tax_csv_is_written_and_summarized(washed: Bot, tmp_path: Path) -> None:
     said = washed.says("trades", "--tax", "2026", "--csv", str(tmp_path / "tax.csv"))
     assert (said.code, said.err) == (0, "")
     assert (tmp_path / "tax.csv").read_text().splitlines() == [",".join(COLUMNS), FILE]
@@ -227,13 +227,13 @@ def test_the_verb_writes_the_file_and_says_what_is_in_it(washed: Bot, tmp_path: 
     assert " ".join(others).count(NO_ADVICE) == 1
 
 
-def test_the_verb_writes_nothing_but_the_file_to_stdout(washed: Bot) -> None:
+def test_tax_csv_on_stdout_is_the_file_alone(washed: Bot) -> None:
     said = washed.says("trades", "--tax", "2026", "--csv", "-")
     assert (said.code, said.out.splitlines()) == (0, [",".join(COLUMNS), FILE])
     assert said.err.endswith(f"{NO_ADVICE}\n")
 
 
-def test_the_verb_has_a_document(washed: Bot) -> None:
+def test_tax_verb_prints_a_document(washed: Bot) -> None:
     (row,) = washed.json("trades", "--tax", "2026")["rows"]
     assert (row["code"], row["adjustment_usd"], row["gain_usd"], row["term"]) == ("W", "20.01", "-30.02", "short")
     assert washed.json("trades", "--tax", "2026", "--symbol", "msft")["rows"] == []
@@ -250,19 +250,19 @@ def test_the_verb_has_a_document(washed: Bot) -> None:
         ("--tax", "26"),
     ],
 )
-def test_what_makes_no_sense_with_a_tax_year_is_refused(bot: Bot, arguments: tuple[str, ...]) -> None:
+def test_tax_year_refuses_options_that_choose_trades(bot: Bot, arguments: tuple[str, ...]) -> None:
     said = bot.says("trades", *arguments)
     assert (said.code, said.out) == (2, "")
 
 
-def test_a_method_that_does_not_exist_is_refused(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_tax_method_is_refused(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_TAX__METHOD", "best")
     said = bot.says("trades", "--tax", "2026")
     assert said.code == 2
     assert "tax.method" in said.err
 
 
-def test_the_newest_shares_are_sold_first_if_the_setting_says_so(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tax_method_lifo_sells_the_newest_shares_first(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_TAX__METHOD", "lifo")
     rows = ("2026-11-17 buy 10 50", "2026-11-18 buy 10 40", "2026-11-19 sell 10 45")
     with closing(SqliteLedger.open(copy.folder)) as ledger:

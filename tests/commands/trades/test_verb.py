@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot, Said
-from tests.bot_fixtures import copied_books
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
@@ -76,27 +75,7 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
         ledger.put_marks({("flow", symbol, at): Marks(D(price) * best, D(price) * worst)})
 
 
-@pytest.fixture(scope="module")
-def shared_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a bot that traded, for tests that only read."""
-    place = copied_books(folder, tmp_path_factory.mktemp("traded") / "state")
-    bought_and_sold(place)
-    return place
-
-
-@pytest.fixture
-def shared(shared_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    return Bot(shared_folder, capsys)
-
-
-@pytest.fixture
-def traded(copy: Bot) -> Bot:
-    """Return a bot of one test alone that traded."""
-    bought_and_sold(copy.folder)
-    return copy
-
-
-def bought_and_sold(folder: Path) -> None:
+def booked(folder: Path) -> None:
     """Let a bot buy, sell short, close in part and close whole."""
     with closing(SqliteLedger.open(folder)) as ledger:
         trade(ledger, 60, "AAPL", Side.BUY, 10, "100")
@@ -136,21 +115,21 @@ gone further in between.
 """
 
 
-def test_a_screen_says_what_each_trade_was_and_what_they_add_up_to(traded: Bot) -> None:
+def test_trades_screen_shows_each_trade_and_the_totals(traded: Bot) -> None:
     assert traded.says("trades", "note", "AAPL", "the open", "--tag", "swing").code == 0
     said = traded.says("trades")
     assert (said.code, said.out) == (0, EXPECTED)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_it_fits_the_terminal(shared: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trades_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ((), ("--lots",)):
-        said = said_at(shared, width, *words, monkeypatch=monkeypatch)
+        said = said_at(reader, width, *words, monkeypatch=monkeypatch)
         assert max(map(len, said.out.splitlines())) <= width
         assert all(text in said.out for text in ("AAPL", "103.00", "+30.00", "4/10" if not words else "195.00"))
 
 
-def test_an_empty_book_says_what_to_do_next(copy: Bot) -> None:
+def test_trades_of_empty_books_say_what_to_do_next(copy: Bot) -> None:
     said = copy.says("trades")
     assert (said.code, said.out.splitlines()[1]) == (
         0,
@@ -175,22 +154,22 @@ def test_an_empty_book_says_what_to_do_next(copy: Bot) -> None:
         ("--to 2026-11-15", ""),
     ],
 )
-def test_options_choose_trades(shared: Bot, words: str, symbols: str) -> None:
-    found = shared.json("trades", *words.split())
+def test_trades_options_choose_rows(reader: Bot, words: str, symbols: str) -> None:
+    found = reader.json("trades", *words.split())
     assert [row["symbol"] for row in found["trades"]] == symbols.split()
     assert (found["known"], found["totals"]["trades"]) == (3, len(symbols.split()))
 
 
-def test_a_choice_that_nothing_meets_leads_back(shared: Bot) -> None:
-    said = shared.says("trades", "--strategy", "other", "--from", "2026-11-16")
+def test_trades_choice_without_rows_names_the_next_step(reader: Bot) -> None:
+    said = reader.says("trades", "--strategy", "other", "--from", "2026-11-16")
     assert said.out.splitlines() == [
         "0 of 3 trades from 2026-11-16 at 2026-11-16 11:30:00 ET; the broker was not asked",
         "No trade is like that. Next: tradebot trades shows all of them",
     ]
 
 
-def test_a_csv_file_has_every_column_with_exact_numbers(shared: Bot) -> None:
-    aapl, msft, nvda = csv.DictReader(io.StringIO(shared.says("trades", "--csv", "-").out))
+def test_trades_csv_has_every_column_with_exact_numbers(reader: Bot) -> None:
+    aapl, msft, nvda = csv.DictReader(io.StringIO(reader.says("trades", "--csv", "-").out))
     assert (aapl["opened_at"], aapl["held_s"]) == ("2026-11-16T15:00:00Z", "1800.0")
     assert (aapl["gross_usd"], aapl["net_usd"], aapl["r"]) == ("30", "30", "1.50")
     assert (aapl["risk_usd"], aapl["risk_from"]) == ("20", "stop asked for at entry")
@@ -200,16 +179,16 @@ def test_a_csv_file_has_every_column_with_exact_numbers(shared: Bot) -> None:
     assert (nvda["status"], nvda["closed_quantity"], nvda["slippage_send_usd"]) == ("partly closed", "4", "")
 
 
-def test_a_trade_that_was_closed_for_several_reasons_has_them_all_in_a_csv_file(traded: Bot) -> None:
+def test_trades_csv_lists_all_reasons_of_a_trade(traded: Bot) -> None:
     with closing(SqliteLedger.open(traded.folder)) as ledger:
         trade(ledger, 160, "NVDA", Side.SELL, 6, "190", "stop_loss")
     (nvda,) = csv.DictReader(io.StringIO(traded.says("trades", "--symbol", "NVDA", "--csv", "-").out))
     assert (nvda["reasons"], nvda["status"], nvda["gross_usd"]) == ("scale_out; stop_loss", "closed", "-80")
 
 
-def test_a_csv_file_of_lots_has_a_row_for_each_piece(shared: Bot, tmp_path: Path) -> None:
+def test_lots_csv_has_a_row_for_each_piece(reader: Bot, tmp_path: Path) -> None:
     file = tmp_path / "lots.csv"
-    said = shared.says("trades", "--lots", "--csv", str(file))
+    said = reader.says("trades", "--lots", "--csv", str(file))
     assert (said.code, said.out) == (0, f"4 lots written to {file}\n")
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert [(row["symbol"], row["reason"], row["gross_usd"]) for row in rows] == [
@@ -218,7 +197,7 @@ def test_a_csv_file_of_lots_has_a_row_for_each_piece(shared: Bot, tmp_path: Path
         ("MSFT", "", ""),
         ("NVDA", "", ""),
     ]
-    assert [lot["trade_id"] for lot in shared.json("trades", "--lots")["lots"]] == [row["trade_id"] for row in rows]
+    assert [lot["trade_id"] for lot in reader.json("trades", "--lots")["lots"]] == [row["trade_id"] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -231,8 +210,8 @@ def test_a_csv_file_of_lots_has_a_row_for_each_piece(shared: Bot, tmp_path: Path
         ("--from 2026-11-17 --to 2026-11-16", "--from 2026-11-17 is after --to 2026-11-16", "write --from"),
     ],
 )
-def test_what_cannot_be_done_names_the_next_step(shared: Bot, words: str, message: str, hint: str) -> None:
-    said = shared.says("trades", *words.split())
+def test_trades_refuses_bad_options_with_the_next_step(reader: Bot, words: str, message: str, hint: str) -> None:
+    said = reader.says("trades", *words.split())
     assert said.code != 0
     whole = said.err + said.out
     assert message in whole
