@@ -3,8 +3,11 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from commands.shared.drawing import bar, gain, tinted, to_cent
 from commands.shared.plain import clean
+from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -57,10 +60,6 @@ def _nothing(data: "ProfitAndLoss") -> str:
 
 def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row | None") -> None:
     """Print a table of rows and their sum, if there is one."""
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, staying
-
     names = ("realized", "open", "fees", "dividends", "interest", "other")
     # The name stays, so that a narrow screen moves amounts below it.
     table = Table(staying(by), *map(number, (*names, "total USD")), "", number("closed"))

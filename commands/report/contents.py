@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
+from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
     from tradebot.views.performance.report_rows import Sensitivity, VariantRow
 
 T = TypeVar("T")
@@ -62,8 +62,6 @@ def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
 
 def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
     """Return the figures of a block: returns, activity or trades."""
-    from tradebot.views.performance.report import Block
-
     return {
         Block.RETURNS: account.returns,
         Block.ACTIVITY: account.activity,
@@ -159,8 +157,6 @@ DOT = "·"
 
 def value_of(figure: "Figure") -> str:
     """Return a figure's value with its unit, or a dot."""
-    from tradebot.views.performance.report import Unit
-
     if figure.value is None:
         return DOT
     text = number(figure.value, figure.unit, figure.name)
@@ -169,8 +165,6 @@ def value_of(figure: "Figure") -> str:
 
 def number(value: float, unit: "Unit", name: str = "") -> str:
     """Return a number of a figure in its unit."""
-    from tradebot.views.performance.report import Unit
-
     if unit is Unit.SESSIONS:
         return f"{value:,.0f}"
     if unit is Unit.SECONDS:
@@ -202,8 +196,6 @@ def interval_of(figure: "Figure") -> str:
 
 def basis_of(figure: "Figure") -> str:
     """Return what a figure comes from, or what it lacks, or why it has no value."""
-    from tradebot.model.text import counted_kind
-
     if figure.lacks:
         return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
     if figure.value is None:

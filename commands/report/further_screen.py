@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from commands.report.contents import (
     DOT,
     assumed,
@@ -18,11 +20,13 @@ from commands.report.contents import (
     variants_of,
 )
 from commands.shared.drawing import signed
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, sentence
+from tradebot.views.performance.report import AccountReport, Block
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.performance.report import AccountReport, Block
     from tradebot.views.performance.report_rows import Cost, Sensitivity
 
 
@@ -43,9 +47,6 @@ def _plain(value: float | None, places: int = 1) -> str:
 
 def render_years(out: "Console", account: "AccountReport") -> None:
     """Print a row for each calendar year; a single year says nothing that the figures don't."""
-    from commands.shared.tables import Table, number
-    from tradebot.views.performance.report import Block
-
     if len(account.further.by_year) < 2:
         return
     out.print()
@@ -63,9 +64,6 @@ def render_years(out: "Console", account: "AccountReport") -> None:
 
 def render_rolling(out: "Console", account: "AccountReport") -> None:
     """Print the figures of all spans of a year."""
-    from commands.shared.tables import Table, number, sentence
-    from tradebot.views.performance.report import Block
-
     if not account.further.rolling:
         return
     out.print()
@@ -78,9 +76,6 @@ def render_rolling(out: "Console", account: "AccountReport") -> None:
 
 def render_costs(out: "Console", account: "AccountReport") -> None:
     """Print what trading cost, by kind."""
-    from commands.shared.tables import Table, number, sentence
-    from tradebot.views.performance.report import Block
-
     costs = account.further.costs
     if costs is None:
         return
@@ -105,9 +100,6 @@ def _bps(of: "Cost") -> str:
 
 def render_chance(out: "Console", account: "AccountReport") -> None:
     """Print how far the figures could have differed by chance, and what is left of the Sharpe ratio after selection."""
-    from commands.shared.tables import Table, number, sentence
-    from tradebot.views.performance.report import Block
-
     figures = chance_figures(account)
     if not figures:
         return
@@ -123,8 +115,6 @@ def render_chance(out: "Console", account: "AccountReport") -> None:
 
 def render_sensitivity(out: "Console", account: "AccountReport") -> None:
     """Print the backtest beside its variants, and the band over the days of rebalancing."""
-    from tradebot.views.performance.report import Block
-
     if account.further.sensitivity:
         out.print()
         render_variants(out, account.further.sensitivity)
@@ -133,11 +123,6 @@ def render_sensitivity(out: "Console", account: "AccountReport") -> None:
 
 def render_variants(out: "Console", of: "Sensitivity") -> None:
     """Print a row for the backtest and for each variant, and the band in a sentence."""
-    from rich.markup import escape
-
-    from commands.shared.plain import clean
-    from commands.shared.tables import Table, number
-
     table = Table("Played again", *map(number, ("CAGR", "change", "return", "drawdown", "Sharpe", "trades")))
     for each in variants_of(of):
         sharpe = DOT if each.sharpe is None else f"{each.sharpe:.2f}"

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from commands.report.contents import (
     MONTHS,
     PARTS,
@@ -32,13 +34,14 @@ from commands.report.further_screen import (
 )
 from commands.report.plot import Line, Place, drawn
 from commands.shared.plain import clean
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.model.text import counted
+from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
 
 MARKS = "●○"
 """How the curves of accounts are drawn."""
@@ -50,8 +53,6 @@ SHOWN_ROWS = 12
 
 def render(out: "Console", data: "Report") -> None:
     """Print a report of one account, or of two side by side."""
-    from tradebot.views.performance.report import Block
-
     for account in data.accounts:
         _render_head(out, data, account)
     if not any(is_recorded(account) for account in data.accounts):
@@ -84,8 +85,6 @@ def _render_head(out: "Console", data: "Report", account: "AccountReport") -> No
 
 
 def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> None:
-    from tradebot.views.performance.report import Block
-
     earned = account.earned
     change = ""
     if earned.start_usd is not None and earned.end_usd is not None:
@@ -98,8 +97,6 @@ def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> 
 
 
 def _render_curve(out: "Console", data: "Report") -> None:
-    from tradebot.views.performance.report import Block
-
     lines = list(_lines(data.accounts))
     days = {day for line in lines for day in line.values}
     if len(days) > 1:
@@ -138,9 +135,6 @@ def _render_figures(out: "Console", data: "Report", title: str, block: "Block") 
 
 
 def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:
-    from commands.shared.tables import Table, number, sentence
-    from tradebot.views.performance.report import Block
-
     others = {each.of: each for each in account.comparisons} if block is Block.RETURNS else {}
     names = (account.benchmark, leveled(account), "cash") if others else ()
     table = Table(title, number("value"), number("95% interval"), *map(number, filter(None, names)), sentence("from"))
@@ -153,8 +147,6 @@ def _render_alone(out: "Console", account: "AccountReport", title: str, block: "
 
 
 def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block") -> None:
-    from commands.shared.tables import Table, number
-
     table = Table(title, *(number(clean(account.label)) for account in accounts))
     for label, figures in beside(accounts, block):
         # An account without trades has fewer figures.
@@ -170,8 +162,6 @@ def _cell(figure: "Figure") -> str:
 
 
 def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> None:
-    from tradebot.views.performance.report import Block
-
     if not alone:
         out.print(f"\n{clean(account.label)}", markup=False)
     _render_months(out, account)
@@ -193,9 +183,6 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
 
 
 def _render_months(out: "Console", account: "AccountReport") -> None:
-    from commands.shared.tables import Table, number
-    from tradebot.views.performance.report import Block
-
     if not account.years:
         return
     out.print()
@@ -208,9 +195,6 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
 
 
 def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
-    from commands.shared.tables import Table, number
-    from tradebot.views.performance.report import Block
-
     if not account.drawdowns:
         return
     out.print()
@@ -223,10 +207,6 @@ def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
 
 
 def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
     if not closed:
         return
     shown = outer(closed, SHOWN_TRADES)
@@ -248,10 +228,6 @@ def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
 
 
 def _render_cut(out: "Console", cut: "Cut") -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number
-
     if not cut.rows:
         return
     out.print()

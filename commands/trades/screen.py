@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.text import Text
+
 from commands.shared.drawing import duration, gain, signed, slippage_sentence, usd
 from commands.shared.plain import clean
+from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.model.text import counted
-from tradebot.views.performance.risk import RiskFrom
-from tradebot.views.performance.trade_row import SHORT, Source, Status
+from tradebot.views.performance.risk import Excursion, RiskFrom
+from tradebot.views.performance.trade_row import SHORT, LotRow, Source, Status, TradeRow, TradeTotals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +20,6 @@ if TYPE_CHECKING:
 
     from commands.shared.tables import Column, Table
     from commands.trades.report import Trades
-    from tradebot.views.performance.risk import Excursion
-    from tradebot.views.performance.trade_row import LotRow, TradeRow, TradeTotals
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
@@ -48,11 +50,6 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
 
 
 def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
-    from rich.markup import escape
-    from rich.text import Text
-
-    from commands.shared.tables import sentence
-
     form, several = _form(rows), len({row.strategy for row in rows}) > 1
     table = _table("net USD", "open", "R", "best", "worst", "score", last=("from", "id", sentence("note", "note")))
     for row in rows:
@@ -74,8 +71,6 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
 
 
 def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
-    from rich.markup import escape
-
     form, several = _form(rows), len({row.strategy for row in rows}) > 1
     table = _table("gross USD", "fees", "net USD", "open", last=("trade",))
     for lot in rows:
@@ -94,8 +89,6 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
 
 def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
     """Return an empty table of trades or lots with these amounts and last columns; unused columns aren't shown."""
-    from commands.shared.tables import Column, Table, number, staying
-
     numbers = map(number, ("held", "shares", "entry", "exit", *amounts))
     opened = Column(f"opened {zone()}", "opened", stays=True)
     return Table(opened, staying("symbol"), *numbers, "strategy", "closed by", *last)
@@ -103,8 +96,6 @@ def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
 
 def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:
     """Return the cells that a trade and a lot begin with."""
-    from rich.markup import escape
-
     held = "" if row.held_s is None else duration(row.held_s)
     prices = usd(row.entry_price), usd(row.exit_price) or "open"
     return stamp(row.opened_at, form), escape(clean(row.symbol)), held, shares, *prices

@@ -1,16 +1,16 @@
 """How much an account was invested and traded, beside which rates: by hand, and along a path."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.views.performance.played import past, rotated, sessions, spy
-from tradebot.views.performance.activity import average_equity, exposure, measure, traded_usd
+from tradebot.model.bar import Session
+from tradebot.views.performance.activity import Exposure, average_equity, measure, traded_usd
 from tradebot.views.performance.curve import Rates
-from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import Lots
 from tradebot.views.performance.returns import Path, path
 
 
@@ -18,10 +18,14 @@ def way(history: History, count: int) -> Path:
     return path(history, [], sessions(count))
 
 
+def exposed(history: History, along: Path, known: Sequence[Session]) -> Exposure | None:
+    return measure(history, along, known, spy(2, 20), Rates()).exposed
+
+
 def test_exposure_weighs_cost_by_open_market_time() -> None:
     # Each session of 6.5 hours holds 10,000 USD for 3 hours; the books were opened an hour before the first one.
     history = past(1, 20)
-    found = exposure(history.lots, way(history, 20), MarketTime(sessions(20)))
+    found = exposed(history, way(history, 20), sessions(20))
     average = average_equity(way(history, 20))
     assert found is not None
     assert average is not None
@@ -32,7 +36,7 @@ def test_exposure_weighs_cost_by_open_market_time() -> None:
 def test_exposure_clips_positions_to_the_span() -> None:
     history = past(1, 20)
     held = History("1", "sandbox", history.opened_at, history.opening_cash, history.fills[:1], ends=history.ends)
-    found = exposure(held.lots, way(held, 20), MarketTime(sessions(20)))
+    found = exposed(held, way(held, 20), sessions(20))
     average = average_equity(way(held, 20))
     assert found is not None
     assert average is not None
@@ -41,8 +45,8 @@ def test_exposure_clips_positions_to_the_span() -> None:
 
 def test_exposure_is_unknown_without_calendar_or_session() -> None:
     history = past(1, 20)
-    assert exposure(history.lots, way(history, 20), MarketTime(())) is None
-    assert exposure(Lots((), (), (), {}), Path(None, (), (), ()), MarketTime(sessions(20))) is None
+    assert exposed(history, way(history, 20), ()) is None
+    assert exposed(history, Path(None, (), (), ()), sessions(20)) is None
     assert average_equity(Path(None, (), (), ())) is None
 
 
@@ -62,8 +66,7 @@ def test_benchmark_is_leveled_by_the_accounts_exposure() -> None:
     history, days = rotated(1, 60), sessions(60)
     way = path(history, [], days)
     found = measure(history, way, days, spy(2, 60), Rates(0.0, 0.3, (), 0.0))
-    assert found.exposed is not None
-    assert found.exposed == exposure(history.lots, way, found.market)
+    assert found.exposed
     assert found.rates.leverage == found.exposed.gross == pytest.approx(1.25, abs=0.03)
     assert found.rows is not None
     assert list(found.rows["leveled"])[1:] == pytest.approx(list(found.rows["benchmark"] * found.rates.leverage)[1:])

@@ -215,6 +215,7 @@ def test_deepest_fall_is_the_maximum_drawdown_and_falls_do_not_overlap(returns: 
 def test_constant_returns_have_no_ratio() -> None:
     assert figures.shape([0.01] * 10) is None
     assert figures.sharpe([0.01] * 10, 252) is None
+    assert figures.sharpe([0.361328] * 3, 252) is None, "their mean is off by rounding"
     assert figures.volatility([0.01], 252) is None
     assert figures.cagr([-1.0], 1) is None
     assert figures.yearly_interval([-1.0, 0.1], 252) is None

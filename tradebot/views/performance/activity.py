@@ -46,13 +46,11 @@ class Exposure(NamedTuple):
     net: float
 
 
-def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
-    """Return our average exposure along a path; None if there is no equity, no open time, or an unknown session."""
-    return exposure_of(tuple(held_pieces(lots, path.steps[-1].after.at, market)), path, market) if path.steps else None
-
-
 def exposure_of(pieces: Iterable[Held], path: Path, market: MarketTime) -> Exposure | None:
-    """Return the average exposure of pieces of positions along a path, as `exposure` does."""
+    """Return the average exposure of pieces of positions along a path.
+
+    None if there is no equity, no open time, or an unknown session.
+    """
     average = average_equity(path)
     if path.start is None or not path.steps or average is None:
         return None

@@ -22,6 +22,7 @@ RETURNS = "session returns"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 NO_SPREAD = "the returns don't vary"
 NO_LOSS = "no session lost"
+NO_FALL = "there was no drawdown"
 Value = Interval | float | None
 
 
@@ -61,40 +62,53 @@ def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Re
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
     """Return all figures of returns."""
-    return (
-        _figure(of, "total_return", "Return", Unit.FRACTION, 1, _total),
-        _figure(of, "cagr", "CAGR", Unit.YEARLY, A_YEAR, _cagr, "everything was lost"),
-        _figure(of, "mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), _mean, NO_SPREAD),
-        _figure(of, "volatility", "Volatility", Unit.YEARLY, A_MONTH, _volatility, NO_SPREAD),
-        _figure(of, "sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, _sharpe, NO_SPREAD),
-        _figure(of, "psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, _psr, NO_SPREAD),
-        _figure(
-            of,
-            "min_track_record",
-            "MinTRL at 95%",
-            Unit.SESSIONS,
-            A_QUARTER,
-            _track,
-            "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is",
-        ),
-        _figure(of, "sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, _sortino, NO_LOSS),
-        _figure(of, "max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, _drawdown),
-        _figure(of, "calmar", "Calmar ratio", Unit.RATIO, A_YEAR, _calmar, "there was no drawdown"),
+    values = of.values
+    never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
+    return tuple(
+        _figure(len(values), *row)
+        for row in (
+            ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
+            ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
+            ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
+            (
+                "volatility",
+                "Volatility",
+                Unit.YEARLY,
+                A_MONTH,
+                lambda: statistics.volatility(values, of.per_year),
+                NO_SPREAD,
+            ),
+            (
+                "sharpe",
+                "Sharpe ratio",
+                Unit.RATIO,
+                A_QUARTER,
+                lambda: statistics.sharpe(of.excess, of.per_year),
+                NO_SPREAD,
+            ),
+            ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(of.excess), NO_SPREAD),
+            ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(of.excess), never),
+            (
+                "sortino",
+                "Sortino ratio",
+                Unit.RATIO,
+                A_QUARTER,
+                lambda: statistics.sortino(of.excess, of.per_year),
+                NO_LOSS,
+            ),
+            ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
+            ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
+        )
     )
 
 
 def _figure(
-    of: Returns, name: str, label: str, unit: Unit, needed: int, compute: Callable[[Returns], Value], why_not: str = ""
+    count: int, name: str, label: str, unit: Unit, needed: int, compute: Callable[[], Value], why_not: str
 ) -> Figure:
-    count = len(of.values)
-    found = compute(of) if count >= needed else None
+    found = compute() if count >= needed else None
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
     note = why_not if value is None and count >= needed else ""
     return Figure(name, label, unit, value, count, needed, RETURNS, low, high, note)
-
-
-def _total(of: Returns) -> Value:
-    return statistics.total_return(of.values)
 
 
 def _cagr(of: Returns) -> Value:
@@ -114,34 +128,14 @@ def _mean(of: Returns) -> Value:
     return Interval(moments.mean, moments.mean - half, moments.mean + half)
 
 
-def _volatility(of: Returns) -> Value:
-    return statistics.volatility(of.values, of.per_year)
-
-
-def _sharpe(of: Returns) -> Value:
-    return statistics.sharpe(of.excess, of.per_year)
-
-
-def _psr(of: Returns) -> Value:
-    moments = statistics.shape(of.excess)
+def _psr(excess: Sequence[float]) -> Value:
+    moments = statistics.shape(excess)
     return statistics.probabilistic_sharpe(moments) if moments else None
 
 
-def _track(of: Returns) -> Value:
-    moments = statistics.shape(of.excess)
+def _track(excess: Sequence[float]) -> Value:
+    moments = statistics.shape(excess)
     return statistics.minimum_track_record(moments) if moments else None
-
-
-def _sortino(of: Returns) -> Value:
-    return statistics.sortino(of.excess, of.per_year)
-
-
-def _drawdown(of: Returns) -> Value:
-    return statistics.max_drawdown(of.values)
-
-
-def _calmar(of: Returns) -> Value:
-    return statistics.calmar(of.values, of.years)
 
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:

@@ -53,7 +53,7 @@ def shape(returns: Sequence[float]) -> Shape | None:
         return None
     mean, deviation = fmean(returns), stdev(returns)
     second = fsum((each - mean) ** 2 for each in returns) / len(returns)
-    if second <= 0 or second**2 <= 0:
+    if not deviation or second**2 <= 0:
         return None
     third = fsum((each - mean) ** 3 for each in returns) / len(returns)
     fourth = fsum((each - mean) ** 4 for each in returns) / len(returns)

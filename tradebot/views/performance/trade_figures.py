@@ -21,37 +21,20 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
     made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
+    held_s = median(times) if times else None
     return (
         _win_rate(len(wins), len(made)),
         _of_sides("payoff", "Payoff", wins, losses, means=True),
         _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
         _mean_profit(made),
-        Figure(
-            name="median_holding",
-            label="Median holding time",
-            unit=Unit.SECONDS,
-            value=median(times) if times else None,
-            observations=len(times),
-            needed=1,
-            of=TRADES,
-        ),
+        Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
     )
 
 
 def _win_rate(wins: int, count: int) -> Figure:
-    found = wilson(wins, count) if count >= A_SAMPLE else None
-    return Figure(
-        name="win_rate",
-        label="Win rate",
-        unit=Unit.FRACTION,
-        value=found.value if found else None,
-        observations=count,
-        needed=A_SAMPLE,
-        of=TRADES,
-        low=found.low if found else None,
-        high=found.high if found else None,
-        note=f"{wins:,} of {count:,} won",
-    )
+    value, low, high = wilson(wins, count) if count >= A_SAMPLE else (None, None, None)
+    note = f"{wins:,} of {count:,} won"
+    return Figure("win_rate", "Win rate", Unit.FRACTION, value, count, A_SAMPLE, TRADES, low, high, note)
 
 
 def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[float], *, means: bool) -> Figure:
