@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commands.report.reading import read
 from commands.shared.plain import clean
 from commands.shared.surface import opened
+from tradebot.app.backtest.results import read_result
+from tradebot.app.baseline import effective
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
+from tradebot.views.performance.pnl import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -106,9 +110,6 @@ def compared(read: "Sequence[Read]") -> Comparison:
 
 
 def _read(letter: str, folder: str) -> Read:
-    from commands.report.reading import read
-    from tradebot.views.performance.pnl import Choice
-
     with opened(folder, None) as bot:
         account, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
         closed = sum(trade.closed_at is not None for trade in account.trades)
@@ -119,9 +120,6 @@ def _read(letter: str, folder: str) -> Read:
 
 def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
     """Yield everything that a run was made from, or the settings of a bot, by dotted names."""
-    from tradebot.app.backtest.results import read_result
-    from tradebot.app.baseline import effective
-
     result = read_result(bot.folder.path)
     if result is None:
         yield from _leaves("", effective(bot.settings))

@@ -1,23 +1,38 @@
 """What a day of the demo did and earned: its parts, checked against the exchange's account."""
 
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commands.init.market_notes import made_up
+from commands.shared.history import read_history
+from commands.shared.records import exit_reasons
+from tradebot.app.sandbox import remarks_on
+from tradebot.model.candidate import Side
+from tradebot.model.position import Kept, Position
+from tradebot.model.record import Job, SessionEnd
 from tradebot.model.values import replace
+from tradebot.reconciliation.findings import compare
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import ledger_view
+from tradebot.views.explain import Funnel, Profit, funnel, profit
+from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.lots import trades
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, Row, entry_component, pnl
+from tradebot.views.performance.reasons import rule_of, rules_of
+from tradebot.views.performance.trade_row import Status, TradeRow
+from tradebot.views.performance.trades import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
-    from tradebot.model.position import Position
-    from tradebot.views.explain import Funnel, Profit
     from tradebot.views.performance.history import History
-    from tradebot.views.performance.pnl import Row
-    from tradebot.views.performance.trade_row import TradeRow
 
 CENT = Decimal("0.01")
 
@@ -72,13 +87,6 @@ class DemoData(Struct, frozen=True):
 
 def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
     """Return the result of a session of `minutes` minutes that took `elapsed_s` seconds to play."""
-    from collections import Counter
-
-    from commands.init.market_notes import made_up
-    from tradebot.app.sandbox import remarks_on
-    from tradebot.model.record import Job
-    from tradebot.views.explain import funnel
-
     totals = app.ledger.totals()
     held = totals.own_positions()
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
@@ -113,12 +121,6 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
 
 def _exits(app: "App", session: "Session") -> dict[str, int]:
     """Return for how many positions each reason closed shares in a session, whether the bot or the broker acted."""
-    from collections import Counter
-
-    from commands.shared.records import exit_reasons
-    from tradebot.views.performance.lots import trades
-    from tradebot.views.performance.reasons import rules_of
-
     fills = app.ledger.fills()
     filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}
     closing = [filled.intersection(trade.exit_orders) for trade in trades(fills)]
@@ -131,11 +133,6 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
 
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
     """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
-    from tradebot.reconciliation.findings import compare
-    from tradebot.reconciliation.read_books import read_books
-    from tradebot.reconciliation.reconcile import ledger_view
-    from tradebot.views.explain import profit
-
     view = app.reader.view()
     books = read_books(app.ledger, app.now(), view.orders)
     held = set(books.quantities())
@@ -201,13 +198,6 @@ class Earned(Struct, frozen=True):
 
 def earned(app: "App", session: "date", marks: "Mapping[str, Decimal]") -> Earned:
     """Return what the trades of a demo's session earned, with what is held at these prices in USD."""
-    from commands.shared.history import read_history
-    from tradebot.views.performance.days import MarketTime
-    from tradebot.views.performance.pieces import breakdown
-    from tradebot.views.performance.pnl import Cut, pnl
-    from tradebot.views.performance.trade_row import Status
-    from tradebot.views.performance.trades import rows_of
-
     history = _valued(read_history(app), session, marks)
     known, trades = breakdown(history), rows_of(history, MarketTime(())).trades
     closed = sorted((row for row in trades if row.status is Status.CLOSED), key=lambda row: row.net_usd)
@@ -223,17 +213,10 @@ def earned(app: "App", session: "date", marks: "Mapping[str, Decimal]") -> Earne
 
 def _valued(history: "History", session: "date", marks: "Mapping[str, Decimal]") -> "History":
     """Return the past with the prices at the end of the session instead of those that the last pass saw."""
-    from tradebot.model.record import SessionEnd
-
     before = (end for end in history.ends if end.session < session)
     return replace(history, ends=(*before, SessionEnd(session, None, None, marks, None)))
 
 
 def _trade(row: "TradeRow") -> DemoTrade:
-    from tradebot.model.candidate import Side
-    from tradebot.model.position import Kept
-    from tradebot.views.performance.pnl import entry_component
-    from tradebot.views.performance.reasons import rule_of
-
     component = entry_component(Kept(components=row.components), Side.BUY if row.side == "long" else Side.SELL)
     return DemoTrade(row.symbol, row.side, row.net_usd, rule_of(row.reasons[-1]), component)

@@ -5,6 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tradebot.adapters.state.state_folder import write_durably
+from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.yaml_loader import load_yaml, read_text
+from tradebot.app.keys import load_secrets
+from tradebot.app.loading import USER_FILE
+from tradebot.app.settings import merge
 from tradebot.errors import OperatorError
 
 WRITTEN = "# Written by init ("
@@ -15,10 +21,6 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
 
     Raises OperatorError if it contains a key, which must not end up in another file.
     """
-    from tradebot.adapters.text.redaction import hide
-    from tradebot.app.keys import load_secrets
-    from tradebot.app.loading import USER_FILE
-
     if file is None or file.absolute() == (path / USER_FILE).absolute():
         return None
     load_secrets(os.environ, None)
@@ -31,8 +33,6 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
 
 def refuse_foreign_settings(path: Path, start: Path | None) -> None:
     """Refuse to write options, or a copy of another file, over a configuration that a person wrote."""
-    from tradebot.app.loading import USER_FILE
-
     own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(
@@ -46,11 +46,6 @@ def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
 
     The file keeps its comments unless an option belongs into one of its sections.
     """
-    from tradebot.adapters.state.state_folder import write_durably
-    from tradebot.adapters.text.yaml_loader import load_yaml
-    from tradebot.app.loading import USER_FILE
-    from tradebot.app.settings import merge
-
     options, text = {key: value for key, value in flags.items() if key != "mode"}, ""
     if start is not None:
         values, text = load_yaml(start), _text(start)
@@ -73,8 +68,6 @@ def _written(values: dict[str, Any]) -> str:
 
 def _text(file: Path) -> str:
     """Return a configuration's text, without the first line of one that `init` wrote, and with a newline at its end."""
-    from tradebot.adapters.text.yaml_loader import read_text
-
     text = read_text(file)
     if text.startswith(WRITTEN):
         text = text.partition("\n")[2]

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.views.performance.pnl import Cut, Pnl
+from commands.shared.history import read_history
+from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Choice, Cut, Pnl, pnl
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.views.performance.pnl import Choice
 
 REALIZED = (
     "Realized profit is before fees, first in, first out within each strategy, and belongs to the day of the exit in "
@@ -57,10 +59,6 @@ class ProfitAndLoss(Struct, frozen=True):
 
 def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
-    from commands.shared.history import read_history
-    from tradebot.views.performance.pieces import breakdown
-    from tradebot.views.performance.pnl import pnl
-
     history = read_history(app)
     found = pnl(breakdown(history), by, choice)
     said = tuple(_assumptions(found, by)) if found.rows else ()
@@ -68,8 +66,6 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
 
 
 def _assumptions(found: Pnl, by: Cut) -> Iterator[str]:
-    from tradebot.views.performance.fees import ASSUMPTION
-
     yield REALIZED
     yield OPEN
     if found.total.unpriced or any(row.unpriced for row in found.rows):

@@ -4,21 +4,28 @@ import os
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.score.outcomes import refused_trades
+from commands.shared.history import read_history
+from tradebot.adapters.state.evidence import read_evidence, read_trials
+from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app import calendar
 from tradebot.errors import TradebotError
+from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
+from tradebot.views.performance.curve import Benchmark
+from tradebot.views.performance.report import AccountReport, RefusalsWorth
+from tradebot.views.performance.reporting import Material, account_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
-    from tradebot.model.evidence import Evidence
-    from tradebot.model.series import Series
     from tradebot.ports.world import Progress
-    from tradebot.views.performance.curve import Benchmark
     from tradebot.views.performance.history import History
     from tradebot.views.performance.pnl import Choice
-    from tradebot.views.performance.report import AccountReport, RefusalsWorth
 
 BENCHMARK = "SPY"
 BEFORE = timedelta(days=10)
@@ -41,9 +48,6 @@ def read(
     What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
     damaged.
     """
-    from commands.shared.history import read_history
-    from tradebot.views.performance.reporting import Material, account_report
-
     history = read_history(app)
     evidence, unreadable = _evidence(app, history)
     sessions, (benchmark, problem) = _sessions(app, history), _kept(evidence) or _priced(app, history)
@@ -66,9 +70,6 @@ def read(
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
     """Return what a backtest left beside its books, and why that can't be read."""
-    from tradebot.adapters.state.evidence import read_evidence, read_trials
-    from tradebot.model.evidence import NO_EVIDENCE
-
     trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
     try:
         evidence, why_not = read_evidence(app.folder.path), ""
@@ -79,9 +80,6 @@ def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     """Return the exchange's sessions since shortly before the books, without asking the broker."""
-    from tradebot.adapters.time.calendar import exchange_sessions
-    from tradebot.app import calendar
-
     if history.opened_at is None or history.at is None:
         return ()
     return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
@@ -89,8 +87,6 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
 
 def _kept(evidence: "Evidence") -> Priced | None:
     """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
-    from tradebot.views.performance.curve import Benchmark
-
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
     kept = bool(closes or evidence.no_benchmark)
@@ -99,9 +95,6 @@ def _kept(evidence: "Evidence") -> Priced | None:
 
 def _priced(app: "App", history: "History") -> Priced:
     """Return the benchmark's adjusted daily prices since shortly before the books."""
-    from tradebot.model.series import DAY
-    from tradebot.views.performance.curve import Benchmark
-
     none = Benchmark(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return Priced(none)
@@ -134,10 +127,6 @@ def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
-    from commands.score.outcomes import refused_trades
-    from tradebot.adapters.state.finished import BACKTEST
-    from tradebot.views.performance.report import RefusalsWorth
-
     if history.at is None:
         return (), ""
     if app.folder.kind == BACKTEST:

@@ -6,11 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.text import Text
 
 from commands.shared.plain import clean
 from commands.shared.surface import Report, caller
 from commands.shared.times import MINUTE, when
+from commands.trades.report import all_rows
 from tradebot.errors import OperatorError, word
+from tradebot.model.trade_note import TradeNote
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,9 +60,6 @@ def run(
 
     With `remove`, the text before is removed.
     """
-    from commands.trades.report import all_rows
-    from tradebot.model.trade_note import TradeNote
-
     added, removed, written = _tags(tags), _tags(untag), clean(text or "").strip()
     if remove and written:
         raise OperatorError("--remove takes a note away, so it takes no text", f"tradebot trades note {name} --remove")
@@ -127,8 +127,6 @@ def _tags(typed: Sequence[str]) -> list[str]:
 
 
 def _show(console: "Console", row: "TradeRow", data: Noted, done: str) -> None:
-    from rich.text import Text
-
     which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
     console.print(f"{done} trade {data.id}: {which}, {row.status.value}", markup=False)
     if data.tags:

@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.views.performance.trade_row import LotRow, TradeRow, TradeTotals
-from tradebot.views.slippage import TotalSlippage
+from commands.shared.history import read_history
+from tradebot.views.performance.days import LONGEST_GAP, MarketTime
+from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.trade_row import (
+    Choice,
+    LotRow,
+    Rows,
+    TradeRow,
+    TradeTotals,
+    chosen,
+    chosen_lots,
+    totals_of,
+)
+from tradebot.views.performance.trades import rows_of
+from tradebot.views.slippage import TotalSlippage, summed
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.views.performance.days import MarketTime
-    from tradebot.views.performance.trade_row import Choice, Rows
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
@@ -46,9 +57,6 @@ class Trades(Struct, frozen=True):
 
 def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[datetime | None, Rows]":
     """Return the last recorded moment, and every trade of the account, with every lot if asked for."""
-    from commands.shared.history import read_history
-    from tradebot.views.performance.trades import rows_of
-
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
     return history.at, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)
@@ -56,8 +64,6 @@ def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[datetime | None, Row
 
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
-    from tradebot.views.performance.trade_row import chosen, chosen_lots, totals_of
-
     at, rows = all_rows(app, by_lot=by_lot)
     trades = chosen(rows.trades, choice)
     return Trades(
@@ -75,8 +81,6 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
 
 def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
     """Yield what the figures of these trades rest on, as far as they have them."""
-    from tradebot.views.performance.fees import ASSUMPTION
-
     if trades:
         yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
     if any(row.risk_usd for row in trades):
@@ -88,8 +92,6 @@ def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
 
 
 def _market(app: "App", times: list[datetime]) -> "MarketTime":
-    from tradebot.views.performance.days import LONGEST_GAP, MarketTime
-
     if not times:
         return MarketTime(())
     start, end = min(times) - LONGEST_GAP, max(times) + timedelta(days=1)
@@ -97,6 +99,4 @@ def _market(app: "App", times: list[datetime]) -> "MarketTime":
 
 
 def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
-    from tradebot.views.slippage import summed
-
     return tuple(summed(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))

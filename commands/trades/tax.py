@@ -1,6 +1,6 @@
 """`trades --tax YEAR`: the sales of a year as Form 8949 lists them, as data, as CSV and on the screen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,16 +12,17 @@ from commands.shared.files import csv_text
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from tradebot.errors import OperatorError
+from tradebot.model.position import FOREIGN
 from tradebot.model.text import counted
-from tradebot.views.performance.tax import TaxRow, TermTotal
+from tradebot.views.holdings import FOREIGN_OWNER
+from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.tax import TaxRow, TaxYear, TermTotal, tax_year
+from tradebot.views.performance.tax_lots import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console
 
     from tradebot.views.performance.history import History
-    from tradebot.views.performance.tax import TaxYear
 
 PICKED = {"fifo": "the oldest shares first", "lifo": "the newest shares first", "hifo": "the highest cost first"}
 NOT_KNOWN = "not known"
@@ -98,11 +99,6 @@ def written(data: Tax) -> str:
 
 def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
     """Return the sales of a year; raise OperatorError if it hasn't begun."""
-    from tradebot.model.position import FOREIGN
-    from tradebot.views.holdings import FOREIGN_OWNER
-    from tradebot.views.performance.tax import tax_year
-    from tradebot.views.performance.tax_lots import Method
-
     whole = tax_year(history, year, Method(method))
     if whole.until is not None and year > whole.until.year:
         raise OperatorError(
@@ -147,8 +143,6 @@ def _file_row(row: TaxRow) -> Sequence[str]:
 
 def owner(row: TaxRow) -> str:
     """Return whose shares were sold."""
-    from tradebot.views.holdings import FOREIGN_OWNER
-
     return row.strategy or FOREIGN_OWNER
 
 
@@ -159,8 +153,6 @@ def _text(value: date | Decimal | None) -> str:
 
 
 def _assumptions(method: str) -> tuple[str, ...]:
-    from tradebot.views.performance.fees import ASSUMPTION
-
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
         f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost "
