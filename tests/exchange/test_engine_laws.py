@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.exchange.worlds import SPEC, SYMBOLS, World, open_world
 from tradebot.exchange.market.bars import Bar, half_spread, usd
-from tradebot.exchange.times import MINUTE, parse_time
+from tradebot.exchange.times import parse_time
 
 Step = tuple[str, dict[str, Any]]
 
@@ -159,34 +159,3 @@ def test_a_large_order_fills_over_several_bars_within_their_volume(world: World)
     kinds = [row["type"] for row in world.get("/v2/account/activities?direction=asc")]
     assert kinds == ["partial_fill"] * (len(fills) - 1) + ["fill"]
     assert world.get(f"/v2/orders/{order['id']}")["status"] == "filled"
-
-
-def test_an_order_never_fills_in_the_minute_in_which_it_is_placed(world: World) -> None:
-    world.tick(to="open")
-    world.tick(seconds=601)
-    world.order("AAPL", "buy", 1)
-    world.tick(seconds=59)
-    assert world.get("/v2/positions") == []
-    world.tick(seconds=60)
-    assert [e["at"] for e in world.events() if e["event"] == "fill"] == ["2025-03-03T14:42:00Z"]
-
-
-def test_a_minute_without_a_bar_fills_nothing(world: World) -> None:
-    world.tick(to="open")
-    starts = {bar.start_us for bar in world.exchange.market.day("ZAAC", 0).bars}
-    missing = next(us for us in range(min(starts), max(starts), MINUTE) if us not in starts)
-    world.tick(seconds=(missing - world.engine.now_us) // 1_000_000)
-    world.order("ZAAC", "buy", 1)
-    world.tick(seconds=60)
-    assert world.get("/v2/positions") == []
-    world.tick(seconds=3600)
-    assert world.get("/v2/positions")[0]["qty"] == "1"
-
-
-def test_two_orders_share_one_bar_s_volume_the_older_first(world: World) -> None:
-    world.tick(to="open")
-    ids = [world.order("ZAAC", "buy", "1000").json["id"] for _ in range(2)]
-    while not (fills := [event for event in world.events() if event["event"] == "fill"]):
-        world.tick(seconds=60)
-    assert [fill["order_id"] for fill in fills] == ids[:1]
-    assert Decimal(fills[0]["fill_qty"]) == bar_of(world, fills[0]).volume // 10

@@ -142,6 +142,7 @@ SUBMIT = Facts("POST /v2/orders", ("AAPL",), "buy", "tb1.x", ("SBX1", "main"))
         ("{symbol: SPY}", []),
         ("{side: sell}", []),
         ("{account: other}", []),
+        ("{client_order_id: tb2.*}", []),
         ("{request: cancel}", []),
         ("{request: [cancel, any change], nth: 1}", [1]),
         ("{request: POST /v2/*, nth: 1}", [1]),
@@ -161,6 +162,15 @@ def test_a_time_of_the_session_is_never_on_a_day_without_one(world: World) -> No
     made = book(world, "- {name: x, what: reply_lost, when: {after: open-9h}}", [])
     assert fired(made, SUBMIT, 1, at_new_york("2025-03-02", 12)) == []
     assert fired(made, SUBMIT, 1, at_new_york("2025-03-04", 12)) == [1]
+
+
+def test_probability_fires_on_the_same_requests_for_the_same_seed_only(world: World) -> None:
+    places = [
+        fired(book(world, f"- {{name: x, what: reply_lost, when: {{probability: 0.5, seed: {seed}}}}}", []), SUBMIT, 20)
+        for seed in (1, 1, 2)
+    ]
+    assert places[0] == places[1] != places[2]
+    assert 4 < len(places[0]) < 16
 
 
 def test_of_two_rules_that_decide_the_first_fires_and_both_count(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.exchange.pit import CALENDAR, HUNDRED, OPEN, Pit
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.times import MINUTE, at_new_york
+from tradebot.exchange.times import MINUTE
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LATE = NEXT_BAR._replace(latency_s=90)
@@ -72,15 +72,6 @@ def test_a_day_order_expires_at_the_close_and_a_gtc_order_rests_until_it_fills()
     told = pit.heard({"day": day, "gtc": lasting})
     assert told[4:] == ["390 day expired", "1446 gtc fill 1@90.00"]
     assert (day.status, day.expired_us) == ("expired", CALENDAR.market[0].close_us)
-
-
-def test_a_gtc_order_of_ninety_days_is_canceled_at_a_quarter_past_four() -> None:
-    pit = Pit()
-    order = pit.order("buy", 1, limit=90, tif="gtc")
-    assert order.expires_us == at_new_york("2025-06-01", 16, 15)
-    order.expires_us = at_new_york("2025-03-03", 16, 15)
-    pit.to_minute(0, session=1)
-    assert pit.heard()[2:] == ["405 canceled"]
 
 
 def test_a_day_order_placed_after_the_close_is_for_the_next_session() -> None:
@@ -330,28 +321,6 @@ def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:
     assert told == [
         *("11 market fill 1@100.01", "11 high fill 4@99.00", "11 same fill 4@99.00", "11 low partial_fill 1@98.50"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("fate", "told"),
-    [
-        ("reject", ["10 pending_new", "10 rejected"]),
-        ("partial_then_cancel", ["10 pending_new", "10 new", "11 partial_fill 5@100.01", "11 canceled"]),
-    ],
-)
-def test_an_order_meets_the_fate_that_a_script_has_decided(fate: str, told: list[str]) -> None:
-    pit = Pit()
-    pit.order("buy", 10, fate=fate)
-    pit.pass_minutes(2)
-    assert pit.heard() == told
-
-
-def test_a_scripted_fill_overtakes_the_cancel() -> None:
-    pit = Pit()
-    order = pit.order("buy", 10, limit=90)
-    order.fate = "fill_on_cancel"
-    pit.cancel(order)
-    assert pit.heard()[2:] == ["10 pending_cancel", "10 fill 10@90.00", "10 order_cancel_rejected"]
 
 
 def test_one_fill_in_ten_on_paper_is_a_part_and_the_rest_follows() -> None:
