@@ -53,7 +53,7 @@ def lasting(new_folder: Callable[[], Path]) -> World:
         {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
     ],
 )
-def test_who_shows_no_right_key_is_not_let_in(lasting: World, path: str, shown: dict[str, str]) -> None:
+def test_request_with_a_wrong_key_is_answered_401(lasting: World, path: str, shown: dict[str, str]) -> None:
     encoded = {name: value.encode().decode("latin-1") for name, value in shown.items()}
     answer = lasting.ask("GET", path, headers=encoded)
     assert (answer.status, answer.json) == (401, {"message": "unauthorized."})

@@ -1,7 +1,6 @@
 """What corporate actions and journal entries do to accounts, positions and orders, asked as a client asks."""
 
 import json
-import shutil
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SYMBOLS, World, open_world
+from tests.exchange.worlds import SYMBOLS, World, folders_of, open_world
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.process import create
 from tradebot.model.values import replace
@@ -25,20 +24,9 @@ CENT = Decimal("0.01")
 
 
 @pytest.fixture(scope="module")
-def three_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    create(folder, THREE_DAYS)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def new_world(three_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
-    def make() -> World:
-        folder = tmp_path_factory.mktemp("exchange")
-        shutil.copytree(three_days, folder, dirs_exist_ok=True)
-        return open_world(folder)
-
-    return make
+def new_world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
+    make = folders_of(THREE_DAYS, tmp_path_factory)
+    return lambda: open_world(make())
 
 
 @pytest.fixture
@@ -144,15 +132,6 @@ def test_a_split_restates_gtc_orders_and_cancels_what_cannot_be(world: World) ->
     assert (status_of(world, queued), status_of(world, elsewhere)) == ("canceled", "accepted")
     restated = [event for event in world.events() if event["event"] == "order_restated"]
     assert [event["order_id"] for event in restated] == [selling, stopping]
-
-
-def test_a_reverse_split_cancels_every_order_of_the_symbol(world: World) -> None:
-    journal(world, symbol="AAPL", qty=100)
-    selling = order(world, side="sell", type="limit", qty=7, limit_price="400")
-    announce(world, type="reverse_split", symbol="AAPL", new_rate=1, old_rate=10)
-    world.tick(to=FIRST_TRADE)
-    assert status_of(world, selling) == "canceled"
-    assert held(world) == {"AAPL": Decimal(10)}
 
 
 def test_a_dividend_is_paid_to_who_held_before_its_ex_date_and_by_who_was_short(world: World) -> None:

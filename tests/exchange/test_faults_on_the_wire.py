@@ -183,7 +183,7 @@ def test_a_slow_drip_gives_the_right_answer_slowly_while_others_are_served(clien
     assert parts >= 2
 
 
-def test_a_hang_says_nothing_and_blocks_nobody(client: Client) -> None:
+def test_hanging_request_gets_no_answer_while_others_are_served(client: Client) -> None:
     client.arm(
         submit({"hang": "30s"}, nth=1), submit({"hang": "100ms"}, nth=2), submit({"hang": "50ms", "then": "answer"})
     )
@@ -195,7 +195,7 @@ def test_a_hang_says_nothing_and_blocks_nobody(client: Client) -> None:
     assert time.monotonic() - began >= 0.05
 
 
-def test_expired_keys_are_refused_as_wrong_ones_are(client: Client) -> None:
+def test_expired_keys_are_answered_401_like_wrong_ones(client: Client) -> None:
     client.arm({"when": {"request": "any trading", "from": 2}, "what": "expired_keys"})
     assert client.ask("GET", "/v2/account").status == 200
     answer = client.order("asked")
@@ -377,7 +377,7 @@ def test_rows_are_left_out_of_lists_and_single_things_are_still_told(client: Cli
     assert client.ask("GET", "/v2/positions/AAPL").json["qty"] == "2"
 
 
-def test_an_order_and_a_position_are_said_not_to_be_there(client: Client) -> None:
+def test_not_found_fault_hides_an_order_and_a_position_from_single_reads(client: Client) -> None:
     client.order("there")
     client.place.tick(seconds=120)
     client.arm({"when": {"request": "order"}, "what": "not_found"}, {"when": {"symbol": "AAPL"}, "what": "not_found"})
@@ -388,7 +388,7 @@ def test_an_order_and_a_position_are_said_not_to_be_there(client: Client) -> Non
 
 
 @pytest.mark.parametrize("field", ["limit_price", "qty", "status", "updated_at"])
-def test_a_restless_order_never_reads_the_same_twice_and_others_do(client: Client, field: str) -> None:
+def test_restless_order_changes_one_field_at_each_read_and_others_do_not(client: Client, field: str) -> None:
     for name in ("hand", "tb1.x"):
         client.order(name, type="limit", limit_price="1")
     client.arm({"when": {"request": "any"}, "what": {"restless_orders": field, "client_order_id": "hand"}})

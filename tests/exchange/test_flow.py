@@ -142,7 +142,7 @@ def test_alerts_are_filtered_and_paged_newest_first(traded: World) -> None:
         "/api/stock/AAPL/oi-change?order=up",
     ],
 )
-def test_a_bad_parameter_is_refused_in_the_words_of_that_api(traded: World, target: str) -> None:
+def test_flow_api_answers_a_bad_parameter_with_422_in_its_own_form(traded: World, target: str) -> None:
     answer = traded.ask("GET", target)
     assert answer.status == 422
     assert set(answer.json) == {"msg", "path", "query", "url"}

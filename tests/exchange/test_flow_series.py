@@ -178,35 +178,32 @@ def test_the_tides_of_the_sectors_and_the_funds_make_the_markets(traded: World) 
     for place in (5, len(market) // 2, len(market) - 1):
         stamp = market[place]["timestamp"]
         assert {rows[place]["timestamp"] for rows in sectors} == {stamp}
+        noise = noise_of(traded, place)
         for side in ("call", "put"):
             field = f"net_{side}_premium"
-            funds = sum(
-                int(a["total_ask_side_prem"]) - int(a["total_bid_side_prem"])
-                for a in alerts
-                if a["type"] == side
-                and a["created_at"] >= SESSION
-                and datetime.fromisoformat(a["created_at"]) <= datetime.fromisoformat(stamp)
-            )
-            noise = noise_of(traded, place)[side]
-            rest = float(market[place][field]) - sum(float(rows[place][field]) for rows in sectors) - funds
-            assert abs(rest) < abs(noise)
-            assert rest * noise > 0
+            explained = sum(float(rows[place][field]) for rows in sectors) + net_of(alerts, side, stamp)
+            rest = float(market[place][field]) - explained
+            assert abs(rest) < abs(noise[side])
+            assert rest * noise[side] > 0
+
+
+def net_of(alerts: list[Any], side: str, stamp: str) -> int:
+    """Return what the session's alerts up to a moment bought less what they sold, in USD."""
+    known = [
+        alert
+        for alert in alerts
+        if alert["type"] == side and alert["created_at"] >= SESSION
+        if datetime.fromisoformat(alert["created_at"]) <= datetime.fromisoformat(stamp)
+    ]
+    return sum(int(alert["total_ask_side_prem"]) - int(alert["total_bid_side_prem"]) for alert in known)
 
 
 def noise_of(world: World, place: int) -> dict[str, float]:
     """Return the market's tide at a minute without the alerts of all symbols."""
     row = world.get("/api/market/market-tide?interval_5m=false")["data"][place]
     alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
-    known = [
-        a
-        for a in alerts
-        if a["created_at"] >= SESSION
-        and datetime.fromisoformat(a["created_at"]) <= datetime.fromisoformat(row["timestamp"])
-    ]
     return {
-        side: float(row[f"net_{side}_premium"])
-        - sum(int(a["total_ask_side_prem"]) - int(a["total_bid_side_prem"]) for a in known if a["type"] == side)
-        for side in ("call", "put")
+        side: float(row[f"net_{side}_premium"]) - net_of(alerts, side, row["timestamp"]) for side in ("call", "put")
     }
 
 
@@ -355,7 +352,7 @@ def test_spot_exposure_has_the_sign_and_the_minutes_of_what_it_follows(traded: W
         "/api/institution/AAPL/ownership?limit=0",
     ],
 )
-def test_a_bad_request_is_refused_in_the_words_of_that_api(traded: World, target: str) -> None:
+def test_flow_series_answer_a_bad_request_with_422_in_their_own_form(traded: World, target: str) -> None:
     answer = traded.ask("GET", target)
     assert answer.status == 422
     assert set(answer.json) == {"msg", "path", "query", "url"}

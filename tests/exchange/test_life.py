@@ -1,139 +1,150 @@
 """The life of an order, from its acceptance to its end: every word of the stream, in order."""
 
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.exchange.pit import CALENDAR, HUNDRED, OPEN, Pit
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tests.exchange.pit import HUNDRED, OPEN, Pit
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.times import MINUTE
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LATE = NEXT_BAR._replace(latency_s=90)
 
 
-def test_a_market_order_fills_at_the_open_of_the_first_bar_that_begins_after_it() -> None:
-    pit = Pit({10: (100, 10_000), 11: ((101, 103, 99, 102), 10_000)}, minute=10.5)
-    pit.order("buy", 10)
-    pit.pass_minutes(5)
-    assert pit.heard() == ["10.5 pending_new", "10.5 new", "12 fill 10@101.01"]
+def buy(**asked: Any) -> dict[str, Any]:
+    return {"side": "buy", **asked}
 
 
-def test_on_paper_a_market_order_fills_at_once_at_the_quote() -> None:
-    pit = Pit(spec=WHOLE)
-    pit.order("buy", 10)
-    pit.order("sell", 10)
-    assert pit.heard() == [
-        *("10 pending_new", "10 new", "10 fill 10@100.01"),
-        *("10 pending_new", "10 new", "10 fill 10@99.99"),
-    ]
+def sell(**asked: Any) -> dict[str, Any]:
+    return {"side": "sell", **asked}
 
 
-def test_on_paper_a_limit_fills_at_once_only_where_the_quote_reaches_it() -> None:
-    pit = Pit({13: ((100, 100, 98, 99), 10_000)}, WHOLE)
-    better = pit.order("buy", 10, limit=101)
-    waiting = pit.order("buy", 10, limit=99)
-    pit.pass_minutes(5)
-    told = pit.heard({"better": better, "waiting": waiting})
-    assert [line for line in told if "fill" in line] == ["10 better fill 10@100.01", "14 waiting fill 10@99.00"]
+class Story(NamedTuple):
+    """Orders by name, the bars, when it ends, and what is told after `new`; the rest is how a pit begins."""
+
+    orders: dict[str, dict[str, Any]]
+    told: str
+    written: dict[int, Any] = {}  # noqa: RUF012 -- never changed
+    until: float = 15
+    session: int = 0
+    minute: float = 10
+    held: int = 0
+    spec: FillSpec = NEXT_BAR
+    extended: dict[int, Any] = {}  # noqa: RUF012 -- never changed
 
 
-def test_an_order_placed_outside_the_session_waits_for_the_open() -> None:
-    pit = Pit(minute=-60)
-    pit.order("buy", 10)
-    pit.to_minute(2)
-    assert pit.heard() == ["-60 accepted", "0 new", "1 fill 10@100.01"]
+STORIES = {
+    "a market order fills at the open of the first bar that begins after it": Story(
+        {"a": buy(qty=10)}, "12 a fill 10@101.01", {11: ((101, 103, 99, 102), 10_000)}, minute=10.5
+    ),
+    "on paper market orders fill at once at the quote": Story(
+        {"a": buy(qty=10), "b": sell(qty=10)}, "10 a fill 10@100.01, 10 b fill 10@99.99", spec=WHOLE
+    ),
+    "on paper a limit fills at once only where the quote reaches it": Story(
+        {"better": buy(qty=10, limit=101), "waiting": buy(qty=10, limit=99)},
+        "10 better fill 10@100.01, 14 waiting fill 10@99.00",
+        {13: ((100, 100, 98, 99), 10_000)},
+        spec=WHOLE,
+    ),
+    "an order placed before the session waits for its open": Story(
+        {"a": buy(qty=10)}, "-60 a accepted, 0 a new, 1 a fill 10@100.01", minute=-60, until=2
+    ),
+    "an order placed after the close is for the next session": Story(
+        {"a": buy(qty=1, limit=90)}, "400 a accepted, 1440 a new, 1830 a expired", minute=400, until=391, session=1
+    ),
+    "an extended order placed overnight wakes at four": Story(
+        {"a": buy(qty=1, limit=90, extended_hours=True)}, "-720 a accepted, -330 a new", minute=-720, until=0
+    ),
+    "a gtc order beside an extended one sees the session alone": Story(
+        {"gtc": buy(qty=1, limit=90, tif="gtc"), "extended": buy(qty=1, limit=90, extended_hours=True)},
+        "396 extended fill 1@80.01",
+        extended={395: 80},
+        until=400,
+    ),
+    "a large order fills in parts within the share of volume": Story(
+        {"a": buy(qty=6)},
+        "11 a partial_fill 3@100.01, 13 a partial_fill 1@100.01, 14 a partial_fill 1@100.01, 15 a fill 1@100.01",
+        {10: (100, 30), 11: (100, 0), 12: (100, 5), 13: (100, 19)},
+    ),
+    "a day order expires at the close and a gtc order rests until it fills": Story(
+        {"day": buy(qty=1, limit=90), "gtc": buy(qty=1, limit=90, tif="gtc")},
+        "390 day expired, 1446 gtc fill 1@90.00",
+        {1005: ((100, 100, 89, 95), 10_000)},
+        until=10,
+        session=1,
+    ),
+    "an ioc order keeps what the first whole minute gives": Story(
+        {"a": buy(qty=1001, tif="ioc", limit=101)}, "12 a partial_fill 1000@100.01, 12 a canceled", minute=10.25
+    ),
+    "on paper ioc and fok are decided at once by the depth at the quote": Story(
+        {"ioc": buy(qty=501, tif="ioc"), "fok": buy(qty=501, tif="fok"), "low": buy(qty=1, tif="ioc", limit=99)},
+        "10 ioc partial_fill 500@100.01, 10 ioc canceled, 10 fok canceled, 10 low canceled",
+        spec=WHOLE._replace(depth_share=Decimal("0.05")),
+    ),
+    "opg orders fill in the first bar alone": Story(
+        {"market": buy(qty=20, tif="opg"), "low": buy(qty=20, tif="opg", limit=45)},
+        "-20 market accepted, -20 low accepted, 0 market new, 0 low new, "
+        "1 market partial_fill 8@50.01, 1 market canceled, 1 low canceled",
+        {0: ((50, 60, 40, 55), 80)},
+        minute=-20,
+    ),
+    "cls orders fill in the last bar alone at its close": Story(
+        {"market": buy(qty=20, tif="cls"), "low": buy(qty=20, tif="cls", limit=45)},
+        "390 market fill 20@55.01, 390 low canceled",
+        {389: ((50, 60, 40, 55), 10_000)},
+        until=395,
+    ),
+    "a stop is elected by a trade and fills as a market order": Story(
+        {"at": sell(qty=10, stop=96), "gapped": sell(qty=10, stop=95)},
+        "12 at fill 10@95.99, 13 gapped fill 10@91.99",
+        {11: ((100, 100, 96, 97), 10_000), 12: ((92, 93, 91, 92), 10_000)},
+        held=20,
+    ),
+    "an elected stop limit rests at its limit until the market comes back": Story(
+        {"a": buy(qty=10, stop=102, limit=102.5)},
+        "13 a fill 10@100.01",
+        {11: ((105, 106, 104, 105), 10_000), 13: ((103, 104, 101.5, 102), 10_000)},
+    ),
+    "a stop limit fills at its stop within its limit": Story(
+        {"a": buy(qty=10, stop=102, limit=102.5)}, "12 a fill 10@102.01", {11: ((100, 106, 100, 105), 10_000)}
+    ),
+    "on paper an elected purchase pays at most the collar": Story(
+        {"a": buy(qty=10, stop=102)},
+        "14 a fill 10@104.01",
+        {11: (110, 10_000), 12: (110, 10_000), 13: ((104, 104, 103, 103), 10_000)},
+        spec=WHOLE,
+    ),
+    "a trailing stop follows the high and never steps back": Story(
+        {"a": sell(qty=10, trail_price=2)},
+        "13 a fill 10@101.99",
+        {10: ((100, 104, 100, 103), 1000), 11: ((103, 103, 102.01, 103), 1000), 12: ((103, 103, 101, 101), 1000)},
+        held=10,
+    ),
+    "a trailing stop to buy back follows the low by a percentage": Story(
+        {"a": buy(qty=10, trail_percent=Decimal(2))},
+        "13 a fill 10@81.61",
+        {10: ((100, 100, 80, 80), 1000), 11: ((80, 81.5, 80, 81), 1000), 12: ((81, 81.7, 80, 81), 1000)},
+        held=-10,
+    ),
+    "a sale in dollars never turns a position round": Story(
+        {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, held=1
+    ),
+}
 
 
-def test_a_large_order_fills_in_parts_within_the_share_of_volume() -> None:
-    pit = Pit({10: (100, 30), 11: (100, 0), 12: (100, 5), 13: (100, 19)})
-    pit.order("buy", 6)
-    pit.pass_minutes(5)
-    fills = ["11 partial_fill 3@100.01", "13 partial_fill 1@100.01", "14 partial_fill 1@100.01", "15 fill 1@100.01"]
-    assert pit.heard()[2:] == fills
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_order_lives_as_its_story_says(story: Story) -> None:
+    pit = Pit(story.written, story.spec, story.extended, story.minute)
+    pit.hold(story.held)
+    named = {name: pit.order(**asked) for name, asked in story.orders.items()}
+    pit.to_minute(story.until, story.session)
+    begun = tuple(f"{story.minute:g} {name} {word}" for name in named for word in ("pending_new", "new"))
+    assert ", ".join(line for line in pit.heard(named) if line not in begun) == story.told
 
 
-def test_an_order_canceled_after_a_part_keeps_what_it_filled() -> None:
-    pit = Pit({10: (100, 30)})
-    order = pit.order("buy", 6, limit=100.01)
-    pit.pass_minutes(1)
-    pit.cancel(order)
-    assert pit.heard()[2:] == ["11 partial_fill 3@100.01", "11 canceled"]
-    assert (order.status, order.canceled_us) == ("canceled", pit.engine.now_us)
-    assert order.filled_qty == 3
-    assert pit.account.reserved == 0
-
-
-def test_a_day_order_expires_at_the_close_and_a_gtc_order_rests_until_it_fills() -> None:
-    pit = Pit({1005: ((100, 100, 89, 95), 10_000)})
-    day = pit.order("buy", 1, limit=90)
-    lasting = pit.order("buy", 1, limit=90, tif="gtc")
-    pit.to_minute(10, session=1)
-    told = pit.heard({"day": day, "gtc": lasting})
-    assert told[4:] == ["390 day expired", "1446 gtc fill 1@90.00"]
-    assert (day.status, day.expired_us) == ("expired", CALENDAR.market[0].close_us)
-
-
-def test_a_day_order_placed_after_the_close_is_for_the_next_session() -> None:
-    pit = Pit(minute=400)
-    pit.order("buy", 1, limit=90)
-    pit.to_minute(391, session=1)
-    assert pit.heard() == ["400 accepted", "1440 new", "1830 expired"]
-
-
-@pytest.mark.parametrize(("qty", "told"), [(1000, "12 fill 1000@100.01"), (1001, "12 canceled")])
-def test_a_fok_order_fills_whole_in_the_first_whole_minute_or_not_at_all(qty: int, told: str) -> None:
-    pit = Pit(minute=10.25)
-    pit.order("buy", qty, tif="fok")
-    pit.pass_minutes(5)
-    assert pit.heard()[2:] == [told]
-
-
-def test_an_ioc_order_keeps_what_the_first_whole_minute_gives() -> None:
-    pit = Pit(minute=10.25)
-    pit.order("buy", 1001, tif="ioc", limit=101)
-    pit.pass_minutes(5)
-    assert pit.heard()[2:] == ["12 partial_fill 1000@100.01", "12 canceled"]
-
-
-def test_on_paper_ioc_and_fok_are_decided_at_once_by_the_depth_at_the_quote() -> None:
-    pit = Pit(spec=WHOLE._replace(depth_share=Decimal("0.05")))
-    for tif in ("ioc", "fok"):
-        pit.order("buy", 501, tif=tif)
-    pit.order("buy", 1, tif="ioc", limit=99)
-    assert [line for line in pit.heard() if "new" not in line] == [
-        "10 partial_fill 500@100.01",
-        "10 canceled",
-        "10 canceled",
-        "10 canceled",
-    ]
-
-
-def test_an_opg_order_fills_in_the_first_bar_alone() -> None:
-    pit = Pit({0: ((50, 60, 40, 55), 80)}, minute=-20)
-    market = pit.order("buy", 20, tif="opg")
-    low = pit.order("buy", 20, tif="opg", limit=45)
-    pit.to_minute(10)
-    told = pit.heard({"market": market, "low": low})
-    assert told[2:] == [
-        "0 market new",
-        "0 low new",
-        "1 market partial_fill 8@50.01",
-        "1 market canceled",
-        "1 low canceled",
-    ]
-
-
-def test_a_cls_order_fills_in_the_last_bar_alone_at_its_close() -> None:
-    pit = Pit({389: ((50, 60, 40, 55), 10_000)})
-    market = pit.order("buy", 20, tif="cls")
-    low = pit.order("buy", 20, tif="cls", limit=45)
-    pit.to_minute(395)
-    told = pit.heard({"market": market, "low": low})
-    assert told[4:] == ["390 market fill 20@55.01", "390 low canceled"]
-
-
-def test_paper_holds_no_auctions_so_that_such_orders_are_like_any_other() -> None:
+def test_paper_treats_auction_orders_as_ordinary_orders_because_it_holds_no_auctions() -> None:
     pit = Pit({0: ((100, 100, 100, 100), 10_000), 200: ((92, 92, 88, 92), 10_000)}, WHOLE, minute=-20)
     opening = pit.order("buy", 20, tif="opg", limit=90)
     hopeless = pit.order("buy", 20, tif="opg", limit=45)
@@ -160,76 +171,6 @@ def test_only_limits_marked_for_it_fill_outside_the_session() -> None:
         *("390 plain expired", "390 late pending_new", "390 late new", "390 unfilled pending_new", "390 unfilled new"),
         *("401 late fill 3@94.01", "630 unfilled expired"),
     ]
-
-
-def test_a_lasting_order_beside_an_extended_one_sees_the_session_alone() -> None:
-    pit = Pit(extended={395: 80})
-    lasting = pit.order("buy", 1, limit=90, tif="gtc")
-    extended = pit.order("buy", 1, limit=90, extended_hours=True)
-    pit.to_minute(400)
-    assert (lasting.status, extended.status) == ("new", "filled")
-
-
-def test_an_extended_order_placed_overnight_wakes_at_four() -> None:
-    pit = Pit(minute=-12 * 60)
-    pit.order("buy", 1, limit=90, extended_hours=True)
-    pit.to_minute(0)
-    assert pit.heard() == ["-720 accepted", "-330 new"]
-
-
-def test_a_stop_is_elected_by_a_trade_and_fills_as_a_market_order() -> None:
-    pit = Pit({11: ((100, 100, 96, 97), 10_000), 12: ((92, 93, 91, 92), 10_000)})
-    pit.hold(20)
-    at_stop = pit.order("sell", 10, stop=96)
-    gapped = pit.order("sell", 10, stop=95)
-    pit.pass_minutes(5)
-    told = pit.heard({"at stop": at_stop, "gapped": gapped})
-    assert told[4:] == ["12 at stop fill 10@95.99", "13 gapped fill 10@91.99"]
-
-
-def test_a_stop_limit_fills_within_its_limit_or_rests_there() -> None:
-    pit = Pit({11: ((105, 106, 104, 105), 10_000), 13: ((103, 104, 101.5, 102), 10_000)})
-    order = pit.order("buy", 10, stop=102, limit=102.5)
-    pit.pass_minutes(2)
-    assert order.elected
-    pit.pass_minutes(5)
-    assert pit.heard()[2:] == ["13 fill 10@100.01"]
-    fair = Pit({11: ((100, 106, 100, 105), 10_000)})
-    fair.order("buy", 10, stop=102, limit=102.5)
-    fair.pass_minutes(5)
-    assert fair.heard()[2:] == ["12 fill 10@102.01"]
-
-
-def test_on_paper_an_elected_purchase_pays_at_most_the_collar() -> None:
-    pit = Pit({11: ((110, 110, 110, 110), 10_000), 12: (110, 10_000), 13: ((104, 104, 103, 103), 10_000)}, WHOLE)
-    order = pit.order("buy", 10, stop=102)
-    pit.pass_minutes(5)
-    assert pit.heard()[2:] == ["14 fill 10@104.01"]
-    assert (order.request.type, order.request.limit) == ("stop_limit", 104_5500)
-
-
-def test_a_trailing_stop_follows_the_high_and_never_steps_back() -> None:
-    bars = {10: ((100, 104, 100, 103), 1000), 11: ((103, 103, 102.01, 103), 1000), 12: ((103, 103, 101, 101), 1000)}
-    pit = Pit(bars)
-    pit.hold(10)
-    order = pit.order("sell", 10, trail_price=2)
-    seen = [(order.hwm, order.stop)]
-    for _ in range(2):
-        pit.pass_minutes(1)
-        seen.append((order.hwm, order.stop))
-    assert seen == [(HUNDRED, 98_0000), (104_0000, 102_0000), (104_0000, 102_0000)]
-    pit.pass_minutes(1)
-    assert pit.heard()[2:] == ["13 fill 10@101.99"]
-
-
-def test_a_trailing_stop_to_buy_back_follows_the_low_by_a_percentage() -> None:
-    pit = Pit({10: ((100, 100, 80, 80), 1000), 11: ((80, 81.5, 80, 81), 1000), 12: ((81, 81.7, 80, 81), 1000)})
-    pit.hold(-10)
-    order = pit.order("buy", 10, trail_percent=Decimal(2))
-    assert order.stop == 102_0000
-    pit.pass_minutes(5)
-    assert (order.hwm, order.stop) == (80_0000, 81_6000)
-    assert pit.heard()[2:] == ["13 fill 10@81.61"]
 
 
 def test_trailing_stops_sleep_outside_the_session() -> None:
@@ -348,14 +289,6 @@ def test_a_reset_account_is_gone_with_its_orders_and_keeps_its_keys() -> None:
     assert not pit.heard()
     assert not order.filled_qty
     assert not pit.engine.book.symbols()
-
-
-def test_a_sale_in_dollars_never_turns_a_position_round() -> None:
-    pit = Pit({10: (90, 10_000)})
-    pit.hold(1)
-    order = pit.order("sell", 0, notional=99)
-    pit.pass_minutes(2)
-    assert (order.status, pit.account.positions) == ("filled", {})
 
 
 def test_what_an_account_is_worth_follows_each_fill_of_a_moment() -> None:

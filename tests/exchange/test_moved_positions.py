@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.pit import Pit
+from tests.exchange.pit import Pit, pair
 from tests.exchange.worlds import World
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.holdings import move
@@ -50,21 +50,15 @@ def test_of_orders_to_close_more_than_is_left_the_newest_go() -> None:
     assert pit.account.held("AAA") == 0
 
 
-def test_a_journal_that_leaves_enough_leaves_the_orders() -> None:
+@pytest.mark.parametrize(("journaled", "status"), [((5, -5), "new"), ((-1,), "canceled")])
+def test_pair_stays_while_a_journal_leaves_its_shares_and_goes_whole_when_it_does_not(
+    journaled: tuple[int, ...], status: str
+) -> None:
     pit = Pit()
-    pit.hold(10)
-    order = pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95)
-    journal(pit, 5)
-    journal(pit, -5)
-    assert [order.status, order.legs[0].status] == ["new", "new"]
-
-
-def test_a_pair_goes_whole_when_its_shares_are_gone() -> None:
-    pit = Pit()
-    pit.hold(10)
-    order = pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95)
-    journal(pit, -1)
-    assert [order.status, order.legs[0].status] == ["canceled", "canceled"]
+    order, leg = pair(pit)
+    for qty in journaled:
+        journal(pit, qty)
+    assert [order.status, leg.status] == [status, status]
 
 
 def test_a_replacement_on_its_way_goes_with_the_shares_that_it_asks_for() -> None:

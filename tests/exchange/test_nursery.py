@@ -11,7 +11,7 @@ from tradebot.exchange import process
 from tradebot.exchange.market.spec import MarketError
 
 
-def test_it_outlives_the_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
+def test_forked_exchange_outlives_its_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     with closing(Nursery()) as nursery, starting_with(nursery.start):
         started = process.ensure(folder, idle_exit_s=30)
@@ -21,7 +21,7 @@ def test_it_outlives_the_nursery_and_answers(new_folder: Callable[[], Path]) -> 
     assert process.running(folder) is None
 
 
-def test_one_that_cannot_start_says_why_as_any_other_does(new_folder: Callable[[], Path]) -> None:
+def test_forked_exchange_that_cannot_start_gives_the_same_error(new_folder: Callable[[], Path]) -> None:
     folder, stories = new_folder(), []
     (folder / "log.jsonl").write_text("no log\n")
     with closing(Nursery()) as nursery:

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,12 +78,12 @@ def windows(told: list[Told], first: int, last: int) -> dict[Window, list[Told]]
 @settings(max_examples=settings().max_examples // 10)
 @given(seed=st.integers(0, 10**9), cut=st.integers(0, COMMANDS), data=st.data())
 def test_the_past_is_what_was_streamed_and_what_a_replay_of_the_whole_log_tells(
-    market_folder: Path, tmp_path_factory: pytest.TempPathFactory, seed: int, cut: int, data: st.DataObject
+    new_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory, seed: int, cut: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("past")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(updates, "_BLOCK", 8)
-        live, ear = shutil.copytree(market_folder, folder / "live"), Ear()
+        live, ear = new_folder(), Ear()
         world = open_world(live)
         world.exchange.listeners.append(ear)
         commands = Commands(world, seed)

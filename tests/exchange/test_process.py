@@ -176,7 +176,7 @@ def test_each_failed_start_tells_its_own_story_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])
-def test_a_folder_that_lost_its_log_does_not_begin_anew(folder: Path, spoil: Callable[[Path], object]) -> None:
+def test_start_refuses_a_folder_whose_log_is_missing_or_empty(folder: Path, spoil: Callable[[Path], object]) -> None:
     spoil(folder / "log.jsonl")
     with pytest.raises(MarketError, match="is missing or empty: it holds every order"):
         open_exchange(folder)

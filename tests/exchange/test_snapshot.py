@@ -170,7 +170,7 @@ def test_what_a_venue_has_begun_to_do_to_exits_goes_on_after_a_start_from_a_snap
     assert state_of(again.exchange) == replayed(folder)
 
 
-def test_it_is_its_owners_alone(folder: Path) -> None:
+def test_snapshot_file_is_readable_by_its_owner_only(folder: Path) -> None:
     assert (folder / SNAPSHOT_FILE).stat().st_mode & 0o777 == 0o600
 
 
@@ -192,33 +192,33 @@ def size_of_log_in(folder: Path) -> int:
     return snapshot.log.size
 
 
-def test_none_is_needed(folder: Path) -> None:
-    (folder / SNAPSHOT_FILE).unlink()
+def flipped(place: int) -> Callable[[bytes], bytes]:
+    def flip(content: bytes) -> bytes:
+        spoiled = bytearray(content)
+        spoiled[place] ^= 0x10
+        return bytes(spoiled)
+
+    return flip
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *map(flipped, (0, 31, 32, 60, 400, -2000, -1)),
+        *(lambda content, kept=kept: content[:kept] for kept in (0, 31, 32, 100)),
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda content: b"\0" * 5000,
+        lambda content: b"{}",
+    ],
+)
+def test_start_replays_the_log_when_the_snapshot_is_damaged(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
+    snapshot = folder / SNAPSHOT_FILE
+    snapshot.write_bytes(spoil(snapshot.read_bytes()))
     not_believed(folder)
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 60, 150, 400, -2000, -1])
-def test_one_that_lost_a_bit_is_not_believed(folder: Path, place: int) -> None:
-    content = bytearray((folder / SNAPSHOT_FILE).read_bytes())
-    content[place] ^= 0x10
-    (folder / SNAPSHOT_FILE).write_bytes(content)
-    not_believed(folder)
-
-
-@pytest.mark.parametrize("kept", [0, 31, 32, 100, 0.5, 0.999])
-def test_one_that_was_cut_is_not_believed(folder: Path, kept: float) -> None:
-    content = (folder / SNAPSHOT_FILE).read_bytes()
-    (folder / SNAPSHOT_FILE).write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
-    not_believed(folder)
-
-
-@pytest.mark.parametrize("content", [b"\0" * 5000, b"x" * 5000, b"{}", b""])
-def test_something_else_under_its_name_is_not_believed(folder: Path, content: bytes) -> None:
-    (folder / SNAPSHOT_FILE).write_bytes(content)
-    not_believed(folder)
-
-
-def test_a_link_or_a_folder_under_its_name_is_not_followed(folder: Path, tmp_path: Path) -> None:
+def test_start_ignores_a_link_or_a_folder_in_place_of_the_snapshot(folder: Path, tmp_path: Path) -> None:
     real = (folder / SNAPSHOT_FILE).rename(tmp_path / "elsewhere")
     (folder / SNAPSHOT_FILE).symlink_to(real)
     assert open_exchange(folder).log.known_lines == 0
@@ -227,13 +227,17 @@ def test_a_link_or_a_folder_under_its_name_is_not_followed(folder: Path, tmp_pat
     assert open_exchange(folder).log.known_lines == 0
 
 
-def test_one_of_another_program_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_replays_the_log_when_another_program_made_the_snapshot(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(file, "_program", lambda: b"of tomorrow")
     not_believed(folder)
 
 
 @pytest.mark.parametrize("seed", [5, 6])
-def test_one_of_another_log_is_not_believed(folder: Path, new_folder: NewFolder, seed: int) -> None:
+def test_start_replays_the_log_when_the_snapshot_is_of_another_log(
+    folder: Path, new_folder: NewFolder, seed: int
+) -> None:
     """The other exchange is of an equal market; with the same seed it even did the same, one command less."""
     other = new_folder()
     world = open_world(other)
@@ -248,7 +252,7 @@ def test_one_of_another_log_is_not_believed(folder: Path, new_folder: NewFolder,
     not_believed(folder)
 
 
-def test_one_of_another_market_is_not_believed(folder: Path) -> None:
+def test_start_replays_the_log_when_the_market_file_changed(folder: Path) -> None:
     market = (folder / MARKET_FILE).read_text()
     (folder / MARKET_FILE).write_text(market + " ")
     not_believed(folder)
@@ -305,7 +309,7 @@ STEPS: dict[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_kill_while_one_is_written_leaves_the_one_before(folder: Path, step: str) -> None:
+def test_kill_while_a_snapshot_is_written_leaves_the_previous_one(folder: Path, step: str) -> None:
     world = open_world(folder)
     believed = world.exchange.log.known_lines
     child = os.fork()
@@ -324,7 +328,7 @@ def test_a_kill_while_one_is_written_leaves_the_one_before(folder: Path, step: s
     assert state_of(exchange) == replayed(folder)
 
 
-def test_a_kill_after_it_is_there_leaves_the_new_one(folder: Path) -> None:
+def test_kill_after_a_snapshot_is_written_leaves_the_new_one(folder: Path) -> None:
     world = open_world(folder)
     child = os.fork()
     if not child:
@@ -338,7 +342,7 @@ def test_a_kill_after_it_is_there_leaves_the_new_one(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("state", [b"", b"\xc1", b"\x90", b"\x93\x80\x92\x90\x90\x90", None])
-def test_where_a_believed_one_leads_astray_the_whole_log_is_replayed(folder: Path, state: bytes | None) -> None:
+def test_start_replays_the_log_when_the_snapshot_state_is_wrong(folder: Path, state: bytes | None) -> None:
     """That would be a fault of ours, and nobody should have to know that there is a file to remove."""
     snapshot = file.read(folder)
     assert snapshot is not None

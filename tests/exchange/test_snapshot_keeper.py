@@ -85,7 +85,7 @@ def wait_for_child(kept: Keeper) -> None:
         time.sleep(0.005)
 
 
-def test_one_is_made_once_there_are_many_lines_without(world: World, folder: Path) -> None:
+def test_keeper_writes_a_snapshot_after_many_lines(world: World, folder: Path) -> None:
     kept = Keeper(world.exchange, folder, Stopwatch())
     kept.consider()
     assert not is_writing(kept)
@@ -100,7 +100,7 @@ def test_one_is_made_once_there_are_many_lines_without(world: World, folder: Pat
     assert not is_writing(kept)
 
 
-def test_one_is_made_after_a_while_however_few_the_lines_are(world: World, folder: Path) -> None:
+def test_keeper_writes_a_snapshot_after_a_minute_however_few_the_lines(world: World, folder: Path) -> None:
     now_s = Stopwatch()
     kept = Keeper(world.exchange, folder, now_s)
     now_s.s = 61.0
@@ -112,7 +112,7 @@ def test_one_is_made_after_a_while_however_few_the_lines_are(world: World, folde
     assert not is_writing(kept)
 
 
-def test_writing_rests_for_as_long_as_it_took(world: World, folder: Path) -> None:
+def test_keeper_rests_as_long_as_writing_took(world: World, folder: Path) -> None:
     now_s = Stopwatch()
     kept = Keeper(world.exchange, folder, now_s)
     work(world)
@@ -129,7 +129,7 @@ def test_writing_rests_for_as_long_as_it_took(world: World, folder: Path) -> Non
     wait_for_child(kept)
 
 
-def test_none_is_made_of_what_the_log_does_not_say(world: World, folder: Path) -> None:
+def test_keeper_writes_no_snapshot_while_state_is_not_in_the_log(world: World, folder: Path) -> None:
     kept = Keeper(world.exchange, folder, Stopwatch())
     work(world)
     exchange = world.exchange
@@ -157,7 +157,7 @@ def test_none_is_made_of_what_the_log_does_not_say(world: World, folder: Path) -
     assert lines_kept(folder) == exchange.log.count
 
 
-def test_one_that_cannot_be_written_costs_nothing_but_time(
+def test_keeper_tries_again_later_when_a_snapshot_cannot_be_written(
     world: World, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now_s = Stopwatch()
@@ -177,7 +177,9 @@ def test_one_that_cannot_be_written_costs_nothing_but_time(
     assert lines_kept(folder) == world.exchange.log.count
 
 
-def test_a_full_disk_is_not_filled_further(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeper_leaves_no_draft_when_the_disk_is_full(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync = os.fsync
 
     def full(file: int) -> None:
@@ -196,7 +198,7 @@ def test_a_full_disk_is_not_filled_further(world: World, folder: Path, monkeypat
     assert not [*folder.glob(f"{SNAPSHOT_FILE}*")]
 
 
-def test_the_end_waits_for_no_child_and_leaves_all_that_there_is(
+def test_finish_writes_everything_without_waiting_for_a_child(
     world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Keeper(world.exchange, folder, Stopwatch())
@@ -329,7 +331,7 @@ def test_a_clean_end_leaves_nothing_to_replay(folder: Path) -> None:
     assert exchange.log.known_lines == exchange.log.count > 4
 
 
-def test_a_folder_that_is_made_anew_has_no_snapshot_of_the_old_one(folder: Path) -> None:
+def test_recreated_folder_ignores_the_snapshot_of_the_old_exchange(folder: Path) -> None:
     world = open_world(folder)
     world.tick(to="open")
     Keeper(world.exchange, folder).finish()

@@ -1,7 +1,6 @@
 """Time that runs by itself, and what a kill leaves of it: it stands where it was shown to stand, or later."""
 
 import json
-import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SPEC, World
+from tests.exchange.worlds import SPEC, World, folders_of
 from tradebot.exchange.clock import Clock, read_pace
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.fill import PAPER
-from tradebot.exchange.process import create
 from tradebot.exchange.times import DAY, MINUTE, SECOND, parse_time
 from tradebot.model.values import replace
 
@@ -184,15 +182,7 @@ STEPS = st.lists(
 @pytest.fixture(scope="module")
 def slow_paper(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Return what makes folders of a market that fills at once and takes two seconds for each cancel."""
-    made = tmp_path_factory.mktemp("paper")
-    create(made, replace(SPEC, fill=PAPER._replace(latency_s=2)))
-
-    def copy() -> Path:
-        folder = tmp_path_factory.mktemp("slow")
-        shutil.copytree(made, folder, dirs_exist_ok=True)
-        return folder
-
-    return copy
+    return folders_of(replace(SPEC, fill=PAPER._replace(latency_s=2)), tmp_path_factory)
 
 
 @given(steps=STEPS, paper=st.booleans())

@@ -154,7 +154,7 @@ def test_every_connection_of_an_account_hears_it_and_none_of_another(place: Serv
         assert other.get()["data"]["order"]["id"] == mine["id"]
 
 
-def test_each_listen_names_the_whole_set_anew(place: Served) -> None:
+def test_each_listen_replaces_the_set_of_streams(place: Served) -> None:
     with place.connect("/stream") as client:
         listen(client)
         for streams in ([], ["account_updates"], [1, None]):
@@ -186,7 +186,7 @@ GARBAGE: list[str | bytes] = [
 ]
 
 
-def test_what_is_no_message_is_an_error_and_ends_nothing(place: Served) -> None:
+def test_unreadable_frame_is_answered_with_an_error_and_keeps_the_connection(place: Served) -> None:
     with place.connect("/stream") as client:
         for frame in GARBAGE:
             client.websocket.send(frame)

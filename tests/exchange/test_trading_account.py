@@ -116,15 +116,6 @@ def test_what_activities_cannot_be_asked_for_is_a_422(lived: World, query: str) 
     assert (answer.status, answer.json["code"]) == (422, 40010001)
 
 
-def test_an_option_is_held_as_one_and_expires(desk: World) -> None:
-    body = {"symbol": "AAPL250303P00001000", "qty": 2, "price": "0.5"}
-    assert desk.ask("POST", "/exchange/v1/journal", body).status == 200
-    held = desk.get("/v2/positions/AAPL250303P00001000")
-    assert (held["asset_class"], held["qty"], held["cost_basis"], held["exchange"]) == ("us_option", "2", "100", "")
-    desk.tick(to="close")
-    assert desk.get("/v2/positions") == []
-
-
 def test_settings_are_shown_and_changed_one_by_one(desk: World) -> None:
     assert desk.get(CONFIGURATIONS) == SETTINGS
     change = {"no_shorting": True, "max_margin_multiplier": "1", "trade_confirm_email": "none"}

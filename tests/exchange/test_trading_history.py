@@ -70,7 +70,7 @@ def test_a_session_in_steps_ends_with_its_close(lived: tuple[World, dict[int, fl
     assert found["profit_loss"][0] == 0
 
 
-def test_gains_begin_anew_each_day_unless_told_otherwise(lived: tuple[World, dict[int, float]]) -> None:
+def test_profit_restarts_each_day_unless_no_reset_is_asked(lived: tuple[World, dict[int, float]]) -> None:
     days = asked(lived[0], "period=2D&timeframe=1D")
     assert [at(stamp) for stamp in days["timestamp"]] == ["03 20:00", "04 09:45"]
     close = days["equity"][0]

@@ -3,16 +3,20 @@
 import asyncio
 import atexit
 import json
-from collections.abc import Coroutine, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.process import create
 from tradebot.exchange.server import Application, build_application
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -79,6 +83,19 @@ class World:
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.exchange.log.lines()]
+
+
+def folders_of(spec: MarketSpec, temporary: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Build a market once, and return what makes folders with a fresh exchange of it."""
+    market = temporary.mktemp("market")
+    create(market, spec)
+
+    def make() -> Path:
+        folder = temporary.mktemp("exchange")
+        shutil.copytree(market, folder, dirs_exist_ok=True)
+        return folder
+
+    return make
 
 
 def open_world(folder: Path) -> World:
