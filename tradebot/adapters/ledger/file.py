@@ -5,17 +5,17 @@ The stores beside this module each read and write a few tables through it. None 
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.custody import LARGE, Custody
-from tradebot.adapters.ledger.file_table import FileTable
+from tradebot.adapters.ledger.file_table import AccountRows, FileTable
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
 from tradebot.adapters.ledger.table import Kind, Row
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
@@ -23,17 +23,14 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Temporar
 
 OWNERS = f"SELECT account, {ledger_sums.as_written('book', TABLES)} FROM book"  # noqa: S608 - our own names
 READ_BYTES = 1 << 20
-ROWS_AT_ONCE = 100
 
 
-class LedgerFile:
+class LedgerFile(AccountRows):
     """The connection that all stores of a ledger share, and the journal beside it."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection, account_number: str) -> None:
         self.folder = folder
-        self.path = folder / LEDGER
-        self.database = database
-        self.account_number = account_number
+        super().__init__(folder / LEDGER, database, account_number)
         self._journal: journal.Journal | None = None
         self._opened = _stat(self.path)
         self._custody = Custody(folder)
@@ -263,19 +260,6 @@ class LedgerFile:
         if not self.in_place:
             raise DamagedBooksError(f"{self.path} was removed or replaced while it was open.", REBUILD)
 
-    def execute(self, statement: str, values: Sequence[Any]) -> int:
-        """Run a statement inside `write` and return how many rows it changed."""
-        return self.database.execute(statement, values).rowcount
-
-    def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
-        """Delete the account's rows that `which` names, inside `write`; they don't count any more.
-
-        A row that is deleted in any other way is taken for a lost one. `which` begins with AND; none deletes all.
-        """
-        account = self.account_number
-        gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (account, *values))  # noqa: S608 - our own names
-        self.execute(ledger_sums.UNCOUNT, (gone, account))
-
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Let several queries see the same moment; nobody can commit until the block is done."""
@@ -289,26 +273,6 @@ class LedgerFile:
         finally:
             with translated(self.path):
                 self.database.rollback()
-
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows of a query whose first parameter is the account."""
-        with translated(self.path):
-            return self.database.execute(query, (self.account_number, *values)).fetchall()
-
-    def streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
-        with translated(self.path):
-            cursor = self.database.execute(query, (self.account_number, *values))
-        while True:
-            with translated(self.path):
-                rows = cursor.fetchmany(ROWS_AT_ONCE)
-            if not rows:
-                return
-            yield from rows
-
-    def row(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """Return the first row of a query as `rows` does; None if there is none."""
-        return next(iter(self.rows(query, values)), None)
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, after checking that it still belongs to this ledger."""

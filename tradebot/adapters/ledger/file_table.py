@@ -1,25 +1,66 @@
-"""One table in the ledger's file."""
+"""One account's rows in the ledger's file, and one table of them."""
 
-from collections.abc import Callable, Collection, Iterable
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic
+from pathlib import Path
+from typing import Any, Generic
 
+from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger.schema import translated
 from tradebot.adapters.ledger.table import Kind, Row
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 
-if TYPE_CHECKING:
-    from tradebot.adapters.ledger.file import LedgerFile
-
 IN_LIST = "IN (SELECT value FROM json_each(?))"
+ROWS_AT_ONCE = 100
 GREATEST = "\U0010ffff"
 """A text after every other."""
+
+
+class AccountRows:
+    def __init__(self, path: Path, database: sqlite3.Connection, account_number: str) -> None:
+        self.path = path
+        self.database = database
+        self.account_number = account_number
+
+    def execute(self, statement: str, values: Sequence[Any]) -> int:
+        """Run a statement inside `write` and return how many rows it changed."""
+        return self.database.execute(statement, values).rowcount
+
+    def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
+        """Delete the account's rows that `which` names, inside `write`; they don't count any more.
+
+        A row that is deleted in any other way is taken for a lost one. `which` begins with AND; none deletes all.
+        """
+        gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
+        self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query whose first parameter is the account."""
+        with translated(self.path):
+            return self.database.execute(query, (self.account_number, *values)).fetchall()
+
+    def streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
+        with translated(self.path):
+            cursor = self.database.execute(query, (self.account_number, *values))
+        while True:
+            with translated(self.path):
+                rows = cursor.fetchmany(ROWS_AT_ONCE)
+            if not rows:
+                return
+            yield from rows
+
+    def row(self, query: str, values: Sequence[Any] = ()) -> Any:
+        """Return the first row of a query as `rows` does; None if there is none."""
+        return next(iter(self.rows(query, values)), None)
 
 
 class FileTable(Generic[Row]):
     """The rows of one account in the ledger's file."""
 
-    def __init__(self, file: "LedgerFile", kind: Kind[Row]) -> None:
+    def __init__(self, file: AccountRows, kind: Kind[Row]) -> None:
         self._file = file
         self._kind = kind
         self._named = " AND ".join(("account = ?", *(f"{column} = ?" for column in kind.key)))
