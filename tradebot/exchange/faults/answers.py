@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from tradebot.exchange.faults import bodies
+from tradebot.exchange.faults.bodies import Answered
+from tradebot.exchange.faults.turn import Turn
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.times import SECOND
 
@@ -25,25 +27,11 @@ _NOT_IN_PLAN = {
     },
 }
 
-if TYPE_CHECKING:
-    from tradebot.exchange.faults.door import Turn
-
 Settings = Mapping[str, Any]
 Header = tuple[bytes, bytes]
 
 
-class Answered(NamedTuple):
-    """An answer that was produced but not sent yet."""
-
-    status: int
-    headers: bodies.Headers
-    body: bytes
-
-    def with_body(self, body: bytes) -> Answered:
-        return self._replace(headers=bodies.headed(self.headers, body), body=body)
-
-
-Answering = Callable[["Turn", Settings], Awaitable[None]]
+Answering = Callable[[Turn, Settings], Awaitable[None]]
 
 
 async def give(turn: Turn, answered: Answered) -> None:

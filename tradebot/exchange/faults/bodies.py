@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradebot.exchange.faults.kinds import is_of_kind
 from tradebot.exchange.jsontext import encode
@@ -23,6 +23,17 @@ _GONE = object()
 Headers = Sequence[tuple[bytes, bytes]]
 Change = Callable[[Any], Any]
 Matches = Callable[[str], bool]
+
+
+class Answered(NamedTuple):
+    """An answer that was produced but not sent yet."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def with_body(self, body: bytes) -> Answered:
+        return self._replace(headers=headed(self.headers, body), body=body)
 
 
 def error(status: int, target: str) -> tuple[bytes, bytes]:
