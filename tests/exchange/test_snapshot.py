@@ -17,7 +17,7 @@ from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.snapshot import file
 from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
-from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.snapshot.keeper import taken
 from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]

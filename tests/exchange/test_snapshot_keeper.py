@@ -24,8 +24,7 @@ from tradebot.exchange.clock import REAL, read_pace
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot import file, keeper
-from tradebot.exchange.snapshot.keeper import Keeper
-from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.snapshot.keeper import Keeper, taken
 from tradebot.exchange.state import SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]

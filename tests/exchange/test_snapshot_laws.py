@@ -14,7 +14,7 @@ from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.file import Snapshot, identity_of, write
-from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.snapshot.keeper import taken
 from tradebot.exchange.state import SNAPSHOT_FILE
 from tradebot.model.values import replace
 

@@ -27,7 +27,7 @@ from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.private_files import write_atomically, write_own
-from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, replay
+from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, Step, replay
 from tradebot.exchange.snapshot.codec import Past
 from tradebot.exchange.snapshot.file import Snapshot
 from tradebot.exchange.snapshot.file import read as read_snapshot
@@ -60,7 +60,6 @@ class Listener(Protocol):
 
     def capture(self, event: Event, place: Place) -> Any:
         """Return what to publish about an event, or None; called as it happens."""
-        ...
 
     def publish(self, captured: Any) -> None: ...
 
@@ -199,12 +198,16 @@ class Exchange:
         details["latency"] = latency_name(self.engine.latency_us)
         return self.current_state() | details | {name: part() for name, part in self.status_parts.items()}
 
-    def advance(self, to_us: int) -> None:
-        """Advance time as in the log, between two commands of a replay."""
-        if to_us > self.engine.now_us:
-            self.engine.advance(to_us)
+    def _repeat(self, step: Step | None, at_us: int) -> None:
+        """Do what the log says happened at a time, after advancing to it."""
+        if at_us > self.engine.now_us:
+            self.engine.advance(at_us)
+        if isinstance(step, Command):
+            self.execute(step)
+        elif step:
+            self._apply_note(step)
 
-    def apply_note(self, event: dict[str, Any]) -> None:
+    def _apply_note(self, event: dict[str, Any]) -> None:
         self.sequence += 1
         self._last_line_us = self.engine.now_us
         self.faults.apply_note(event)
@@ -263,9 +266,10 @@ class Exchange:
             self._line(self.engine.start_us, CREATED, _creation_fields(self.stored))
             self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
         else:
-            restore_state(self, state)
+            self.past = restore_state(self, state)
             self._last_line_us = self.engine.now_us
-        replay(self.log, self, made, self.log.known_lines)
+        for at_us, step in replay(self.log, made, self.log.known_lines):
+            self._repeat(step, at_us)
         self._take = self.log.add
         for line in made:
             self.log.add(line)

@@ -1,49 +1,50 @@
-"""Replay a log: run its requests again at their own times and check that they reproduce every line."""
+"""Replay a log: say what to do at which time, and check that it reproduces every line."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.log import FORMAT, Log, read_event
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 from tradebot.exchange.times import parse_time
 
-if TYPE_CHECKING:
-    from tradebot.exchange.exchange import Exchange
-
 CREATED, REQUEST, NOTE = "created", "request", "note"
 """The event of the log's first line, that of a command, and the mark of a note, which a replay copies unchanged."""
 RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
 
 
-def replay(log: Log, world: Exchange, made: deque[bytes], after: int = 0) -> None:
-    """Replay a log, skipping the first `after` lines if the world already has their state.
+Step = Command | dict[str, Any]
+"""A command to run, or a note to apply."""
 
-    `made` collects the produced lines; those left at the end were lost to a crash. Raise MarketError if a line differs
-    from what the commands before it produce.
+
+def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
+    """Yield engine times and what to do then, skipping the first `after` lines, whose state is known.
+
+    Doing it must add the lines that it produces to `made`; those left at the end were lost to a crash. Raise
+    MarketError if a line differs from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
         if number == 1:
             _check_format(read_event(line, number))
         if not made:
-            _go_on(line, number, world, made)
+            yield _step(line, number, made)
         if not made or made.popleft() != line:
             problem = f"log.jsonl line {number} doesn't match its commands: someone edited the log or the market"
             raise MarketError(problem, RESTORE_BOTH)
 
 
-def _go_on(line: bytes, number: int, world: Exchange, made: deque[bytes]) -> None:
-    """Do what a line says, if no earlier line already produced it."""
+def _step(line: bytes, number: int, made: deque[bytes]) -> tuple[int, Step | None]:
+    """Return what a line says to do, if no earlier line already produced it."""
     event = read_event(line, number)
-    world.advance(_moment(event, number))
+    at_us = _moment(event, number)
     if event.get(NOTE):
         made.append(line)
-        world.apply_note(event)
-    elif event.get("event") == REQUEST:
-        world.execute(_command(event, number))
+        return at_us, event
+    return at_us, _command(event, number) if event.get("event") == REQUEST else None
 
 
 def _check_format(event: dict[str, Any]) -> None:

@@ -37,11 +37,9 @@ class FlowSource(Protocol):
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
         """Return alerts for these tickers, or for all if none is given, newest first."""
-        ...
 
     def answer(self, question: Question, now_us: int) -> Answered:
         """Answer a question of one of the series, in the order of its endpoint."""
-        ...
 
 
 class Found(NamedTuple):

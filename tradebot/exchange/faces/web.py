@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
@@ -15,9 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal
-
-if TYPE_CHECKING:
-    from tradebot.exchange.streams.server_sent import EventStream
 
 LONGEST_BODY = 64 * 1024
 """Maximum bytes of a request body to keep; no request here needs more than a few hundred."""
@@ -59,13 +56,20 @@ class Call(NamedTuple):
         return [value for key, value in _pairs(self.raw_query) if key == name]
 
 
+class Stream(NamedTuple):
+    """The body of an endless answer; `close` is called when nobody reads it anymore, or ever did."""
+
+    parts: AsyncIterable[bytes]
+    close: Callable[[], None]
+
+
 class Reply(NamedTuple):
     """An answer: status, body, extra headers, and optionally a stream instead of the body."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
-    stream: EventStream | None = None
+    stream: Stream | None = None
 
 
 Handler = Callable[[Call], Reply]
@@ -93,7 +97,8 @@ class Endpoint:
         if reply.stream is None:
             await send_reply(send, reply._replace(headers=headers))
         else:
-            await _go_on(reply.stream, StreamingResponse(reply.stream, reply.status, headers), scope, receive, send)
+            response = StreamingResponse(reply.stream.parts, reply.status, headers)
+            await _go_on(reply.stream, response, scope, receive, send)
 
     def answer(self, call: Call) -> Reply:
         """Return the answer to a request, a refusal as what it says."""
@@ -163,7 +168,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _go_on(stream: EventStream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
+async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a stream until it ends, its client leaves, or the server stops."""
     connection = scope.get("state", {}).get(CONNECTION)
     if connection is not None:

@@ -47,23 +47,18 @@ class BarSource(Protocol):
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""
-        ...
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
-        ...
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         """Return a close from before the market's first session, or None if it is unknown."""
-        ...
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of a session before the market's first, or None if it is unknown."""
-        ...
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol is liquid enough to be sold short and traded in fractions."""
-        ...
 
 
 class Day:

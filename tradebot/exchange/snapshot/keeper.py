@@ -12,12 +12,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgpack
+
+from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.snapshot.codec import Packer
 from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
-from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.snapshot.state import KEPT, holder
 
 MOST_LINES = 5_000
 """Make a snapshot after this many lines, which take about a tenth of a second to replay."""
@@ -91,6 +95,34 @@ class Keeper:
     def _write(self) -> None:
         exchange = self._exchange
         write(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), taken(exchange)))
+
+
+def taken(exchange: Exchange) -> bytes:
+    """Return the state of an exchange; raise TypeError if a part of it can't be written.
+
+    Finished orders that nothing active refers to are stored separately and read on demand.
+    """
+    packer = Packer()
+    parts = {path: [getattr(holder(exchange, path), name) for name in names] for path, names in KEPT.items()}
+    state = packer.pack(parts)
+    live: dict[int, Order] = {}
+    while fresh := [order for sequence, order in packer.met.items() if sequence not in live]:
+        live |= {order.sequence: order for order in fresh}
+        packer.rows(fresh)
+    over = {order.sequence: order for order in _orders(exchange) if order.sequence not in live}.values()
+    later = [*exchange.past.later, *([packer.rows(over)] if over else [])]
+    packed: bytes = msgpack.packb([state, packer.rows(live.values()), later])
+    return packed
+
+
+def _orders(exchange: Exchange) -> Iterator[Order]:
+    """Yield every order in memory, and any that an unread order, whose account may be gone, may refer to."""
+    there = exchange.past.orders
+    if exchange.past.later:
+        yield from there.values()
+    for account in exchange.engine.accounts.values():
+        yield from account.orders.fetched()
+        yield from (there[sequence] for sequence in account.orders.unfetched() if sequence in there)
 
 
 def _leave_all_to_the_parent() -> None:

@@ -32,15 +32,12 @@ class Feed(Protocol):
 
     async def past(self) -> Iterable[StreamEvent]:
         """Return the requested events that had happened when the feed was created."""
-        ...
 
     def fresh(self) -> Iterator[StreamEvent]:
         """Yield the events since then that weren't yielded yet."""
-        ...
 
     def close(self) -> None:
         """Stop listening."""
-        ...
 
 
 class UpdateFeed:

@@ -15,7 +15,7 @@ from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading.query import params
-from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, Stream, route
 from tradebot.exchange.streams.event_feeds import ActivityFeed, Feed, UpdateFeed
 from tradebot.exchange.streams.trade_updates import TradeUpdates
 from tradebot.exchange.streams.window import StreamEvent, Window, read_window, ulid
@@ -64,7 +64,7 @@ class ServerSent:
                 return Reply(200, b"", _HEADERS)
             stream = EventStream(self._exchange, feed_of(account, window), window, self._streams.discard)
             self._streams.add(stream)
-            return Reply(200, b"", _HEADERS, stream)
+            return Reply(200, b"", _HEADERS, Stream(stream, stream.close))
 
         return answer
 
