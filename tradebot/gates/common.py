@@ -13,7 +13,9 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import Limits
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
+from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 
 
@@ -144,6 +146,11 @@ def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Deci
 def unresolved(book: Book, symbol: str) -> Decision:
     """Fail while we don't know what happened to an earlier order on the symbol."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
+
+
+def position_of(desk: Desk, whose: Whose) -> Position | None:
+    """Return what a strategy holds of a symbol, or None."""
+    return next((position for position in desk.positions if position.whose == whose), None)
 
 
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:

@@ -263,10 +263,6 @@ class Desk(Struct, frozen=True):
     calendar_differs: str = ""
     outlooks: Mapping[Key, Outlook] = field(default_factory=dict)
 
-    def position(self, whose: Whose) -> Position | None:
-        """Return what a strategy holds of a symbol, or None."""
-        return next((position for position in self.positions if position.whose == whose), None)
-
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})

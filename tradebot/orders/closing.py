@@ -14,6 +14,7 @@ from tradebot.gates.common import (
     candidate_fresh,
     closable,
     permission,
+    position_of,
     still_held,
     unresolved_for_exit,
     working_for_exit,
@@ -113,7 +114,7 @@ def close(
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
     """Send the orders that close or reduces a position because its strategy wants that, if the exit gates pass."""
     whose = (candidate.strategy, candidate.symbol)
-    position = desk.position(whose)
+    position = position_of(desk, whose)
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
@@ -186,10 +187,9 @@ def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRe
 
 def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
     """Return how many shares of a position no pair protects."""
-    whose = (candidate.strategy, candidate.symbol)
-    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), Decimal(0))
-    covered = sum((pair.quantity for pair in pairs), Decimal(0))
-    return max(closable(desk, candidate.symbol, held) - covered, Decimal(0))
+    position = position_of(desk, (candidate.strategy, candidate.symbol))
+    held = closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
+    return max(held - sum(pair.quantity for pair in pairs), Decimal(0))
 
 
 def _close_protected(

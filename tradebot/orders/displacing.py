@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
+from tradebot.gates.common import position_of
 from tradebot.gates.displacement import CAPACITY, Incumbent, judge, lacks_only_room
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.candidate import Candidate
@@ -66,8 +67,7 @@ def _lost(desk: Desk, strategy: str) -> Position | None:
         intent = record.intent
         old = abs(desk.now - intent.at) >= EXIT_LOOKUP and intent.operation is Operation.SUBMIT
         if intent.displaced_by and old and intent.key.strategy == strategy:
-            whose = (strategy, intent.instrument.symbol)
-            return desk.position(whose)
+            return position_of(desk, (strategy, intent.instrument.symbol))
     return None
 
 
