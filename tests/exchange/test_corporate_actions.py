@@ -152,7 +152,7 @@ def test_a_dividend_is_paid_to_who_held_before_its_ex_date_and_by_who_was_short(
     assert cash(world) - before == Decimal("7.5")
 
 
-def test_who_buys_on_the_ex_date_is_paid_nothing(world: World) -> None:
+def test_dividend_is_not_paid_for_shares_that_came_on_the_ex_date(world: World) -> None:
     announce(world, type="cash_dividend", symbol="AAPL", rate="1.25")
     world.tick(to=FIRST_TRADE)
     journal(world, symbol="AAPL", qty=10)

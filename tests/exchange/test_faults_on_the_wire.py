@@ -130,7 +130,7 @@ def test_an_error_status_comes_before_or_after_acceptance(client: Client, code: 
         assert answer.body.startswith(b"<html>")
 
 
-def test_a_path_is_told_by_what_it_means_however_it_is_written(client: Client) -> None:
+def test_rule_matches_a_percent_encoded_path(client: Client) -> None:
     client.order("named")
     client.arm(
         {"when": {"request": "order", "client_order_id": "named"}, "what": {"status": 503}},
@@ -249,7 +249,7 @@ def test_an_order_is_accepted_and_then_rejected(client: Client) -> None:
     assert client.found("other")["status"] == "new"
 
 
-def test_a_part_of_an_order_fills_and_the_rest_is_canceled(client: Client) -> None:
+def test_partial_then_cancel_fills_half_an_order_and_cancels_the_rest(client: Client) -> None:
     client.arm(submit("partial_then_cancel"))
     client.order("part", qty="10")
     client.place.tick(seconds=120)
@@ -308,7 +308,7 @@ def test_frozen_and_old_quotes_keep_their_true_times(client: Client) -> None:
     assert client.ask("GET", path).json["quotes"] == before
 
 
-def test_of_a_time_before_the_first_quote_there_is_the_error_of_then_and_nothing_in_a_list(client: Client) -> None:
+def test_quote_from_before_the_first_one_is_a_404_and_is_left_out_of_lists(client: Client) -> None:
     client.arm({"when": {"request": "any data", "symbol": "AAPL"}, "what": {"stale_quotes": "100h"}})
     one = client.ask("GET", "/v2/stocks/AAPL/quotes/latest")
     assert (one.status, "message" in one.json) == (404, True)
@@ -347,7 +347,7 @@ def test_the_clock_and_the_date_header_are_shifted(client: Client) -> None:
     assert client.order("shifted").headers["date"] != right.headers["date"]
 
 
-def test_a_word_is_unknown_and_a_field_is_missing(client: Client) -> None:
+def test_unknown_word_and_missing_field_are_sent_only_where_the_rule_says(client: Client) -> None:
     client.arm(
         {"when": {"request": "submit"}, "what": {"unknown_enum": "status", "word": "pondered"}},
         {"when": {"request": ["submit", "orders"]}, "what": {"missing_field": "filled_qty"}},
@@ -361,7 +361,7 @@ def test_a_word_is_unknown_and_a_field_is_missing(client: Client) -> None:
     assert client.found("odd")["filled_qty"] == "0"
 
 
-def test_rows_are_left_out_of_lists_and_single_things_are_still_told(client: Client) -> None:
+def test_missing_rows_are_left_out_of_lists_and_still_found_alone(client: Client) -> None:
     for name, symbol in (("one", "AAPL"), ("two", "SPY")):
         client.order(name, symbol=symbol)
     client.arm(

@@ -128,28 +128,6 @@ def test_alerts_are_filtered_and_paged_newest_first(traded: World) -> None:
     assert get("limit=200&max_dte=0") == [r for r in rows if r["expiry"] == r["created_at"][:10]]
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/api/option-trades/flow-alerts?limit=201",
-        "/api/option-trades/flow-alerts?limit=0",
-        "/api/option-trades/flow-alerts?is_call=maybe",
-        "/api/option-trades/flow-alerts?newer_than=yesterday",
-        "/api/option-trades/flow-alerts?min_premium=-1",
-        "/api/darkpool/MSFT12",
-        "/api/darkpool/AAPL?date=2023-02-140",
-        "/api/darkpool/AAPL?limit=501",
-        "/api/stock/AAPL/oi-change?order=up",
-    ],
-)
-def test_flow_api_answers_a_bad_parameter_with_422_in_its_own_form(traded: World, target: str) -> None:
-    answer = traded.ask("GET", target)
-    assert answer.status == 422
-    assert set(answer.json) == {"msg", "path", "query", "url"}
-    assert answer.json["path"] == target.partition("?")[0]
-    assert "x-uw-daily-req-count" in answer.headers
-
-
 def test_requests_are_counted_by_engine_time(world: World) -> None:
     def counts() -> tuple[str, str]:
         headers = world.ask("GET", "/api/darkpool/AAPL").headers

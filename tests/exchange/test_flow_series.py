@@ -338,6 +338,15 @@ def test_spot_exposure_has_the_sign_and_the_minutes_of_what_it_follows(traded: W
 @pytest.mark.parametrize(
     "target",
     [
+        "/api/option-trades/flow-alerts?limit=201",
+        "/api/option-trades/flow-alerts?limit=0",
+        "/api/option-trades/flow-alerts?is_call=maybe",
+        "/api/option-trades/flow-alerts?newer_than=yesterday",
+        "/api/option-trades/flow-alerts?min_premium=-1",
+        "/api/darkpool/MSFT12",
+        "/api/darkpool/AAPL?date=2023-02-140",
+        "/api/darkpool/AAPL?limit=501",
+        "/api/stock/AAPL/oi-change?order=up",
         "/api/stock/AAPL/options-volume?limit=501",
         "/api/stock/AAPL/historical-risk-reversal-skew",
         "/api/stock/AAPL/historical-risk-reversal-skew?expiry=2025-04-18",
@@ -352,10 +361,12 @@ def test_spot_exposure_has_the_sign_and_the_minutes_of_what_it_follows(traded: W
         "/api/institution/AAPL/ownership?limit=0",
     ],
 )
-def test_flow_series_answer_a_bad_request_with_422_in_their_own_form(traded: World, target: str) -> None:
+def test_flow_api_answers_a_bad_parameter_with_422_in_its_own_form(traded: World, target: str) -> None:
     answer = traded.ask("GET", target)
     assert answer.status == 422
     assert set(answer.json) == {"msg", "path", "query", "url"}
+    assert answer.json["path"] == target.partition("?")[0]
+    assert "x-uw-daily-req-count" in answer.headers
 
 
 def test_rows_are_limited_and_paged(traded: World) -> None:

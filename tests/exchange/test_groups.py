@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.pit import HUNDRED, Pit
+from tests.exchange.pit import Pit
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.refusal import Refusal
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 
@@ -91,21 +90,20 @@ def test_canceling_one_exit_cancels_the_other_and_leaves_the_position() -> None:
     assert pit.account.held("AAA") == 0
 
 
-def test_the_legs_of_a_day_bracket_die_at_the_close() -> None:
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({}, ["390 profit expired", "390 loss expired"]),
+        ({"limit": 99}, ["390 entry expired", "390 profit expired", "390 loss expired"]),
+    ],
+)
+def test_what_is_open_of_a_day_bracket_expires_at_the_close(entry: dict[str, Any], told: list[str]) -> None:
     pit = Pit()
-    _, named = bracket(pit)
+    _, named = bracket(pit, **entry)
     pit.pass_minutes(1)
     pit.heard()
     pit.to_minute(391)
-    assert pit.heard(named) == ["390 profit expired", "390 loss expired"]
-
-
-def test_a_day_bracket_that_never_filled_dies_whole_at_the_close() -> None:
-    pit = Pit()
-    _, named = bracket(pit, limit=99)
-    pit.heard()
-    pit.to_minute(391)
-    assert pit.heard(named) == ["390 entry expired", "390 profit expired", "390 loss expired"]
+    assert pit.heard(named) == told
 
 
 def test_a_lasting_bracket_goes_on_in_the_next_session() -> None:
@@ -202,14 +200,6 @@ def test_the_replaced_stop_protects_no_more_than_the_profit_has_left() -> None:
     assert pit.replace(named["loss"], stop=96).qty == 6
 
 
-def test_a_pair_of_which_a_bar_reaches_both_orders_sells_its_shares_once() -> None:
-    pit = Pit({12: ((100, 106, 94, 100), 10_000)})
-    pit.hold(20)
-    pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95)
-    pit.pass_minutes(5)
-    assert pit.account.qty("AAA") == 10
-
-
 def test_the_replaced_entry_of_a_bracket_keeps_its_legs() -> None:
     pit = Pit({12: ((98, 98, 98, 98), 10_000)})
     old, named = bracket(pit, limit=97)
@@ -228,12 +218,3 @@ def test_a_cancel_that_comes_late_meets_a_leg_that_its_fellow_has_ended() -> Non
     pit.cancel(named["loss"])
     pit.pass_minutes(3)
     assert pit.heard(named) == ["11 loss pending_cancel", "12 profit fill 10@105.99", "12 loss canceled"]
-
-
-def test_shares_that_a_group_claims_cannot_be_sold_again() -> None:
-    pit = Pit()
-    bracket(pit)
-    pit.pass_minutes(1)
-    with pytest.raises(Refusal, match="insufficient qty available"):
-        pit.order("sell", 1)
-    assert pit.account.positions["AAA"].average * 10_000 == HUNDRED + 100

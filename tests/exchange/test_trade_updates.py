@@ -220,7 +220,7 @@ def test_nothing_is_told_before_its_line_is_in_the_log(place: Served) -> None:
             assert data["order"]["id"] in written
 
 
-def test_half_a_handshake_and_a_silent_socket_cost_nobody_anything(place: Served) -> None:
+def test_stream_serves_others_while_a_handshake_is_half_sent_and_a_socket_is_silent(place: Served) -> None:
     with socket.create_connection(("127.0.0.1", place.port)) as half, place.connect("/stream"):
         half.sendall(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n")
         with place.connect("/stream") as client:

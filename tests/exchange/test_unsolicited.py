@@ -14,24 +14,17 @@ from tradebot.exchange.refusal import Refusal
 ORDERS = "/exchange/v1/orders"
 
 
-def test_a_suspended_order_does_not_trade_until_it_is_resumed() -> None:
+@pytest.mark.parametrize(("minutes", "resumed", "filled"), [(5, "15", "16"), (1.5, "11.5", "13")])
+def test_suspended_order_trades_from_the_first_bar_that_begins_after_it_is_resumed(
+    minutes: float, resumed: str, filled: str
+) -> None:
     pit = Pit()
     order = pit.order("buy", 10)
     unsolicited.suspend(pit.engine, order)
-    pit.pass_minutes(5)
+    pit.pass_minutes(minutes)
     unsolicited.resume(pit.engine, order)
     pit.pass_minutes(2)
-    assert pit.heard()[2:] == ["10 suspended", "15 restated", "16 fill 10@100.01"]
-
-
-def test_a_resumed_order_sees_only_bars_that_begin_after_it() -> None:
-    pit = Pit()
-    order = pit.order("buy", 10)
-    unsolicited.suspend(pit.engine, order)
-    pit.pass_minutes(1.5)
-    unsolicited.resume(pit.engine, order)
-    pit.pass_minutes(2)
-    assert pit.heard()[-1] == "13 fill 10@100.01"
+    assert pit.heard()[2:] == ["10 suspended", f"{resumed} restated", f"{filled} fill 10@100.01"]
 
 
 def test_a_suspended_order_holds_what_it_held_and_can_be_canceled_but_not_replaced() -> None:
@@ -74,7 +67,7 @@ def test_a_stopped_order_of_the_last_minute_fills_at_the_close() -> None:
     assert pit.heard()[2:] == ["389.5 stopped", "390 fill 5@100.01"]
 
 
-def test_what_a_part_leaves_of_a_stopped_order_is_at_the_market_again() -> None:
+def test_stopped_order_that_fills_in_part_is_at_the_market_with_the_rest() -> None:
     pit = Pit(spec=PAPER._replace(partial_rate=Decimal(1)))
     order = pit.order("buy", 100, limit=99)
     unsolicited.stop(pit.engine, order)
@@ -83,7 +76,7 @@ def test_what_a_part_leaves_of_a_stopped_order_is_at_the_market_again() -> None:
     assert order in pit.engine.book.orders("AAA")
 
 
-def test_a_change_by_word_of_mouth_needs_no_new_order_and_reserves_what_it_needs() -> None:
+def test_restated_order_keeps_its_id_and_reserves_what_it_needs() -> None:
     pit = Pit({10: ((100, 100, 97, 99), 10_000), 11: ((100, 100, 97, 99), 10_000)})
     order = pit.order("buy", 10, limit=90)
     pit.pass_minutes(0.5)
@@ -134,7 +127,7 @@ def test_an_order_canceled_by_the_venue_rejects_the_replacement_that_is_on_its_w
         (unsolicited.cancel, 'order is already in "filled" state'),
     ],
 )
-def test_an_order_that_is_over_stays_as_it_is(act: Any, said: str) -> None:
+def test_ended_order_refuses_to_be_suspended_stopped_resumed_or_canceled(act: Any, said: str) -> None:
     pit = Pit(spec=PAPER._replace(partial_rate=Decimal(0)))
     order = pit.order("buy", 1)
     with pytest.raises(Refusal) as refused:
