@@ -1,4 +1,4 @@
-"""Run a chore: claim its slot, run its verb as a process of its own, and claim the slot's end."""
+"""Run a chore: claim its slot, run its verb as its own process, and claim the slot's end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

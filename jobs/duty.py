@@ -82,7 +82,7 @@ class Duty:
         if now.date() != self._day:
             self._begin_day(now)
         if self._failed:
-            # If a clock was set back, what was tried while it was ahead is tried anew.
+            # If a clock was set back, what was tried while it was ahead is tried again.
             ahead = {slot.key for slot in self._ahead if slot.start > now}
             self._failed = {key: reason for key, reason in self._failed.items() if key not in ahead}
         begun = [slot for slot in self._ahead if slot.start <= now]

@@ -20,7 +20,7 @@ from jobs.runner import TICK_S
 
 
 class Lane(Protocol):
-    """What runs in a thread of its own. It opens what belongs to a thread at its first tick."""
+    """What runs in its own thread. It opens what belongs to a thread at its first tick."""
 
     def tick(self) -> None:
         """Run what is due."""
@@ -61,7 +61,7 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
 
 
 def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
-    """Call each lane's tick every `every_s` real seconds, each in a thread of its own, until `over` returns True.
+    """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
     This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
     tick is raised here.

@@ -363,4 +363,4 @@ HEALINGS = frozenset(
     }
 )
 """The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
-file away, or began a store anew that can be filled again. Everything else waits for a person."""
+file away, or started over a store that can be filled again. Everything else waits for a person."""

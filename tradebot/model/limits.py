@@ -1,7 +1,7 @@
 """All limits, and which direction of each is tighter. How they have to fit together is in `coherence`.
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. The account's
-limits are the outer wall. A strategy may have limits of its own, which count only where they are tighter.
+limits are the outer wall. A strategy may have its own limits, which count only where they are tighter.
 """
 
 import re

@@ -275,7 +275,7 @@ def _close_in_its_place(
     if not released.left:
         return
     closing = replace(candidate, quantity=min(_quantity(candidate), released.left))
-    # Several pairs of a position may be canceled in one pass, and each gets an exit with an id of its own.
+    # Several pairs of a position may be canceled in one pass, and each gets an exit with its own id.
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = _submit_whole(world, call, desk, closing, decisions, key)
     yield closed

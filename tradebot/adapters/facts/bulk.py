@@ -14,7 +14,7 @@ from tradebot.model.values import replace
 
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> int:
-    """Start a folder's file of facts with these passes, each of which has an id of its own; return their number."""
+    """Start a folder's file of facts with these passes, each of which has its own id; return their number."""
     path, count = folder / FACTS, 0
     database, _ = FILE.start_over(path)
     with closing(database), FILE.translated(path):

@@ -1,4 +1,4 @@
-"""Decide which files a plug-in may reach: Python, the packages it can import, and an empty folder of its own."""
+"""Decide which files a plug-in may reach: Python, the packages it can import, and its own empty folder."""
 
 import os
 import sys

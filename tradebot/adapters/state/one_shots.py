@@ -1,4 +1,4 @@
-"""Run verbs of this installation on one state folder, each in a process of its own that is ended after its limit."""
+"""Run verbs of this installation on one state folder, each in its own process, which is ended after its limit."""
 
 import json
 import os
@@ -30,7 +30,7 @@ KEPT = 1500
 
 
 class OneShots(Struct, frozen=True):
-    """Runs verbs of this installation on one state folder, each in a process of its own."""
+    """Runs verbs of this installation on one state folder, each in its own process."""
 
     folder: Path
     config: str | None = None
