@@ -61,10 +61,10 @@ def _compared(app: "App", day: date, progress: "Progress") -> Parity:
         return Parity(day, None, 0, (), (), "no scores of this session are recorded")
     if app.settings.unusual_whales.keep_raw_sessions == 0:
         return Parity(day, recorded.at, 0, (), (), "no replies are kept: unusual_whales.keep_raw_sessions is 0")
-    with past_of(app, day, recorded.at, progress) as past:
+    with past_of(app, day, recorded.at, progress) as (world, past):
         if not past.complete:
             return Parity(day, recorded.at, 0, (), past.left_out, "replies of earlier days are no longer kept")
-        again = _scores(propose(past.world, past.at).candidates, past.left_out)
+        again = _scores(propose(world, past.at).candidates, past.left_out)
     before = _scores([record.candidate for record in recorded.candidates], past.left_out)
     pairs = {key: (before.get(key), again.get(key)) for key in sorted({*before, *again})}
     different = tuple(Difference(*key, *pair) for key, pair in pairs.items() if pair[0] != pair[1])

@@ -3,10 +3,11 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec.structs import asdict
 
 from commands.shared.surface import Report
 from commands.shared.times import moment
+from tradebot.app.past import Replayed, past_of
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -18,36 +19,25 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 
-class ScoredAgain(Struct, frozen=True):
-    """The scores of a past time by today's configuration, from `replies` kept replies, of which some were unreadable.
+class ScoredAgain(Replayed, frozen=True):
+    """The scores of a past time by today's configuration."""
 
-    `complete` is False if facts of earlier days count that aren't kept any more. `left_out` are strategies that read
-    more than flow, and so can't be asked about the past.
-    """
-
-    session: date
-    at: datetime
-    replies: int
-    unreadable: int
-    complete: bool
-    left_out: tuple[str, ...]
     scores: "PassData"
 
 
 def run(app: "App", session: str, at: str | None, progress: "Progress") -> Report:
     """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
     from commands.shared.passes import pass_data
-    from tradebot.app.past import past_of
     from tradebot.desk.proposals import propose
     from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
     day = day_of(session)
-    with past_of(app, day, _moment(day, at), progress) as past:
-        proposed = propose(past.world, past.at)
+    with past_of(app, day, _moment(day, at), progress) as (world, past):
+        proposed = propose(world, past.at)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
     slot = f"at {past.at:%H:%M:%SZ}"
     cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
-    data = ScoredAgain(day, past.at, past.replies, past.unreadable, past.complete, past.left_out, pass_data(app, cycle))
+    data = ScoredAgain(**asdict(past), scores=pass_data(app, cycle))
     return Report(
         "score-from", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )

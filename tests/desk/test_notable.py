@@ -169,13 +169,18 @@ def test_a_close_that_stays_unfilled_is_told_once_for_each_order() -> None:
     }
 
 
-def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
+def protected() -> Scene:
     scene = Scene(exits=PROTECTING)
     enter(scene, "buy", wanted("AAPL"))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
     scene.later(3600)
     exits(scene, "protect")
     scene.later(14_400)
+    return scene
+
+
+def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
+    scene = protected()
     for slot in ("close", "in time", "too old", "still"):
         exits(scene, slot)
         scene.later(100)
@@ -184,12 +189,7 @@ def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
 
 
 def test_an_exit_that_is_canceled_because_the_stop_beside_it_filled_has_not_failed() -> None:
-    scene = Scene(exits=PROTECTING)
-    enter(scene, "buy", wanted("AAPL"))
-    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
-    scene.later(3600)
-    exits(scene, "protect")
-    scene.later(14_400)
+    scene = protected()
     exits(scene, "close")
     name = scene.venue.replaced[-1].client_order_id
     scene.venue.book[name] = replace(scene.venue.book[name], status=OrderStatus.CANCELED, updated_at=scene.venue.now)

@@ -27,8 +27,6 @@ from tests.accepting import accept
 from tests.faults import lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.wire import Wire, lay
-from tradebot.adapters.alpaca.orders import AlpacaOrders
-from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import send_lock, state_folder, switch
@@ -48,6 +46,7 @@ from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
 
 CASH = 100_000
 CALENDAR_HERE = timedelta(days=21)
@@ -440,11 +439,9 @@ class Promised:
 def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
     """Return the bot opened anew; of what its configuration says nothing is read again."""
     app = App(state_folder.open_state(folder, {}), loaded, {})
-    policy = RetryPolicy(sleep=machine.sleep)
     app.__dict__["secrets"] = Secrets("sandbox", "sandbox", "sandbox", None)
     app.__dict__["exchange_url"] = URL
-    app.__dict__["reader"] = AlpacaReader(app.venue, app.drift, policy=policy)
-    app.__dict__["orders"] = AlpacaOrders(app.venue, app.drift, policy=policy)
+    app.__dict__["venue"] = replace(app.venue, policy=RetryPolicy(sleep=machine.sleep))
     return app
 
 

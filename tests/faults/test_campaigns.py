@@ -21,7 +21,7 @@ BOTS = sized(1, 12)
 """One bot is about seventy kills; the stores alone see many times as many."""
 STOPPED = sized(24, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
-ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "facts.commit", "lock.", "send_lock.")
+ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
 CAUGHT = {
     "stops": ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids"),

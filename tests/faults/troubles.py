@@ -113,7 +113,7 @@ RULES: Mapping[str, Rule] = {
 
 DISK = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS")}
 SQLITE = {errno.ENOSPC: "SQLITE_FULL", errno.EIO: "SQLITE_IOERR", errno.EROFS: "SQLITE_READONLY"}
-OF_SQLITE = ("ledger_file.commit", "facts.commit", "store.commit", "cache_database.create")
+OF_SQLITE = ("ledger_file.commit", "cache_database.commit", "cache_database.create")
 NOT_OF_A_DISK = ("http.", "alpaca.")
 LIMITS = ("EMFILE", "EFBIG")
 JUMPS: Mapping[str, Mapping[str, Any]] = {

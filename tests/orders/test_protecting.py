@@ -172,13 +172,18 @@ def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:
     assert record.candidates[0].terminal is None
 
 
-def test_where_the_venue_refuses_that_the_pair_is_canceled_its_end_proven_and_the_exit_sent() -> None:
+def refusing_replaces() -> tuple[Scene, Intent]:
     found = scene()
     entry = entered(found)
     exits(found)
     found.later(20_000)
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     found.venue.refuses_only_replaces = True
+    return found, entry
+
+
+def test_where_the_venue_refuses_that_the_pair_is_canceled_its_end_proven_and_the_exit_sent() -> None:
+    found, entry = refusing_replaces()
     exits(found, "open+300m")
     assert [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
     last = found.venue.submitted[-1]
@@ -458,12 +463,7 @@ def test_a_stop_whose_lookup_failed_is_looked_up_again_before_its_pair_counts_as
 
 
 def test_a_gap_is_told_when_the_stop_is_canceled_and_lasts_until_the_exit_has_filled() -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
-    found.later(20_000)
-    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
-    found.venue.refuses_only_replaces = True
+    found, entry = refusing_replaces()
     confirms = found.venue.cancel
 
     def slow(intent: Intent) -> Reply:

@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-class Past(Struct, frozen=True):
-    """A world with the facts as they were known at `at`, made of so many replies; it records nothing.
+class Replayed(Struct, frozen=True):
+    """What was known at `at` of a session, from so many kept replies; `unreadable` ones had no rows that could be read.
 
-    `unreadable` replies had no rows that could be read. `complete` is False if facts of earlier days count that no
-    reply is kept of any more. `left_out` are the strategies that can't be asked about the past, because they read the
-    account or quotes.
+    `complete` is False if facts of earlier days count that no reply is kept of any more. `left_out` are the strategies
+    that can't be asked about the past, because they read the account or quotes.
     """
 
-    world: World
     session: date
     at: datetime
     replies: int
@@ -49,8 +47,10 @@ class Past(Struct, frozen=True):
 @contextmanager
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
-) -> Iterator[Past]:
-    """Yield the world at a time of a session, by default that of the session's last kept reply.
+) -> Iterator[tuple[World, Replayed]]:
+    """Yield the world with the facts known at a time of a session, by default that of its last kept reply.
+
+    The world records nothing.
 
     Raises OperatorError if nothing is kept of the session, or nothing that old.
     """
@@ -67,7 +67,7 @@ def past_of(
         )
         world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=asked)
         left_out = tuple(strategy.name for strategy in app.strategies if strategy not in asked)
-        yield Past(world, session, at, total, unreadable, _complete(app, kept[0], first), left_out)
+        yield world, Replayed(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:

@@ -12,6 +12,7 @@ An acknowledgement isn't the end: a broker may accept an exit and reject it a mo
 the same pass, and if it was rejected (`refused_late`), the next way out is taken at once.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -203,24 +204,31 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
     that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
     It gives way to an exit pass before the promise, and never between the promise and the reply.
     """
+    return _sent(world, desk, intent, lambda: _promise(world, desk, intent, verdicts))
+
+
+def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decision | None]) -> Decision:
+    """Send a request unless something blocks it or `record`, which writes it down first, returns why not to."""
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     with _send_lock(world, intent):
-        blocked = _blocked_since(world, desk, intent)
-        if blocked is not None:
-            return blocked
-        if _adds_risk(intent):
-            world.give_way()
-        if not world.ledger.promise(intent, verdicts):
-            return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-        with world.undisturbed():
-            blocked = _blocked_since(world, desk, intent)
-        if blocked is not None:
-            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
-            world.ledger.settle(intent.client_order_id, unsent, desk.now)
+        if blocked := _blocked_since(world, desk, intent) or record():
             return blocked
         reply = _request(world.orders, intent)
     return _settle(world, desk, intent, reply)
+
+
+def _promise(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+    if _adds_risk(intent):
+        world.give_way()
+    if not world.ledger.promise(intent, verdicts):
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+    with world.undisturbed():
+        blocked = _blocked_since(world, desk, intent)
+    if blocked is not None:
+        unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
+        world.ledger.settle(intent.client_order_id, unsent, desk.now)
+    return blocked
 
 
 def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
@@ -315,15 +323,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     order, and an order is canceled or replaced only once.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
-    if world.orders is None:
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    with _send_lock(world, intent):
-        blocked = _blocked_since(world, desk, intent)
-        if blocked is not None:
-            return blocked
-        world.ledger.retry(intent.client_order_id, desk.now)
-        reply = _request(world.orders, intent)
-    return _settle(world, desk, intent, reply)
+    return _sent(world, desk, intent, lambda: world.ledger.retry(intent.client_order_id, desk.now))
 
 
 def _outcome(intent: Intent, reply: Reply) -> Decision:

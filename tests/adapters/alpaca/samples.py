@@ -164,15 +164,15 @@ def snapshot_row(bid: object = 100.1, ask: object = 100.2, last: object = 100.15
 
 
 def venue(wire: Wire) -> AlpacaVenue:
-    """Return the sandbox at the scripted server."""
-    return AlpacaVenue(wire.url, wire.url, "sandbox", "sandbox", "sandbox", Mode.SANDBOX)
+    """Return the sandbox at the scripted server, asked impatiently."""
+    return AlpacaVenue(wire.url, wire.url, "sandbox", "sandbox", "sandbox", Mode.SANDBOX, bounds=QUICK, policy=AT_ONCE)
 
 
 def reader(wire: Wire, tally: DriftTally | None = None) -> AlpacaReader:
-    """Return a reader that does not wait between tries."""
-    return AlpacaReader(venue(wire), tally or DriftTally(), bounds=QUICK, policy=AT_ONCE)
+    """Return a reader of the scripted server."""
+    return AlpacaReader(venue(wire), tally or DriftTally())
 
 
 def orders(wire: Wire) -> AlpacaOrders:
-    """Return the order port, impatient."""
-    return AlpacaOrders(venue(wire), DriftTally(), bounds=QUICK, policy=AT_ONCE)
+    """Return the order port to the scripted server."""
+    return AlpacaOrders(venue(wire), DriftTally())

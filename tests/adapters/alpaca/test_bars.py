@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca.samples import AT_ONCE, QUICK, venue
+from tests.adapters.alpaca.samples import venue
 from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError
@@ -20,7 +20,7 @@ NO_RECENT = {"code": 42210000, "message": "subscription does not permit querying
 
 
 def source(wire: Wire, tally: DriftTally | None = None, feed: str = "sip") -> AlpacaBars:
-    return AlpacaBars(replace(venue(wire), feed=feed), tally or DriftTally(), bounds=QUICK, policy=AT_ONCE)
+    return AlpacaBars(replace(venue(wire), feed=feed), tally or DriftTally())
 
 
 def row(minute: int = 30, **changes: object) -> dict[str, object]:

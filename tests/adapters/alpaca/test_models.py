@@ -16,16 +16,7 @@ from tests.adapters.alpaca.samples import (
     position_row,
     snapshot_row,
 )
-from tradebot.adapters.alpaca.models import (
-    read_account,
-    read_activity,
-    read_clock,
-    read_fill,
-    read_order,
-    read_position,
-    read_quote,
-    read_session,
-)
+from tradebot.adapters.alpaca import models
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import OperatorError
 from tradebot.model.instrument import AssetClass
@@ -33,14 +24,14 @@ from tradebot.model.order import OrderStatus, OrderType, TimeInForce
 
 SESSION = {"date": "2026-11-27", "open": "09:30", "close": "13:00", "session_open": "0400"}
 READERS: list[tuple[Any, dict[str, Any], type[Exception]]] = [
-    (read_account, account_row(), OperatorError),
-    (read_order, order_row(), RowError),
-    (read_position, position_row(), RowError),
-    (read_fill, fill_row(), RowError),
-    (read_activity, activity_row(), RowError),
-    (read_clock, clock_row(), RowError),
-    (read_session, SESSION, RowError),
-    (lambda raw, tally: read_quote("AAPL", raw, "iex", tally), snapshot_row(), RowError),
+    (models.read_account, account_row(), OperatorError),
+    (models.read_order, order_row(), RowError),
+    (models.read_position, position_row(), RowError),
+    (models.read_fill, fill_row(), RowError),
+    (models.read_activity, activity_row(), RowError),
+    (models.read_clock, clock_row(), RowError),
+    (models.read_session, SESSION, RowError),
+    (lambda raw, tally: models.read_quote("AAPL", raw, "iex", tally), snapshot_row(), RowError),
 ]
 
 JUNK = st.recursive(
@@ -93,14 +84,14 @@ def test_no_row_at_all_raises_nothing_but_the_documented_error(
 @given(st.dictionaries(st.text(min_size=1, max_size=6).map("new_".__add__), JUNK, min_size=1, max_size=3))
 def test_new_fields_change_nothing_and_are_counted(added: dict[str, Any]) -> None:
     tally = DriftTally()
-    assert read_order(order_row(**added), tally) == read_order(order_row(), DriftTally())
+    assert models.read_order(order_row(**added), tally) == models.read_order(order_row(), DriftTally())
     assert sum(tally.counts.values()) == len(added)
 
 
 def test_new_enum_values_are_unknown_and_counted() -> None:
     tally = DriftTally()
     row = order_row(status="restated", type="iceberg", time_in_force="gtd", asset_class="ipo")
-    order = read_order(row, tally)
+    order = models.read_order(row, tally)
     assert (order.status, order.order_type) == (OrderStatus.UNKNOWN, OrderType.UNKNOWN)
     assert (order.time_in_force, order.asset_class) == (TimeInForce.UNKNOWN, AssetClass.UNKNOWN)
     assert not order.status.terminal
@@ -109,20 +100,20 @@ def test_new_enum_values_are_unknown_and_counted() -> None:
 
 def test_an_account_without_the_day_trading_fields_is_whole_and_its_blocks_are_named() -> None:
     tally = DriftTally()
-    account = read_account(account_row(trading_blocked=True, account_blocked="yes"), tally)
+    account = models.read_account(account_row(trading_blocked=True, account_blocked="yes"), tally)
     assert account.blocked == ("trading_blocked", "account_blocked")
     assert not tally.counts
 
 
 def test_a_position_called_short_is_negative_whatever_its_sign() -> None:
     tally = DriftTally()
-    signs = [read_position(position_row(side="short", qty=qty), tally).quantity for qty in ("7", "-7")]
+    signs = [models.read_position(position_row(side="short", qty=qty), tally).quantity for qty in ("7", "-7")]
     assert signs == [Decimal(-7), Decimal(-7)]
 
 
 def test_a_position_that_is_called_long_and_is_negative_is_not_read() -> None:
     with pytest.raises(RowError, match="the side is long"):
-        read_position(position_row(side="long", qty="-7"), DriftTally())
+        models.read_position(position_row(side="long", qty="-7"), DriftTally())
 
 
 def test_differences_are_told_apart_only_up_to_a_limit() -> None:
@@ -138,5 +129,5 @@ def test_a_quote_is_usable_without_sizes(given: object, size: Decimal | None) ->
     row = snapshot_row("100.1", "100.2", "100.15")
     row["latestQuote"] = {**dict(row["latestQuote"]), "as": given}  # type: ignore[call-overload]
     row["prevDailyBar"] = {"c": "99.5"}
-    found = read_quote("AAPL", row, "iex", DriftTally())
+    found = models.read_quote("AAPL", row, "iex", DriftTally())
     assert (found.ask_size, found.bid_size, found.ask) == (size, Decimal(1), Decimal("100.2"))

@@ -19,17 +19,7 @@ from hypothesis import given, settings
 
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.ledger.chain_end import verify
-from tests.adapters.samples import (
-    ACCOUNT,
-    DAY,
-    FAILED,
-    NOW,
-    PASSED,
-    make_fill,
-    make_intent,
-    make_order,
-    minutes,
-)
+from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.adapters.words import INTENTS, OWNED_FILLS
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -7,17 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import (
-    ACCOUNT,
-    DAY,
-    FAILED,
-    NOW,
-    PASSED,
-    make_fill,
-    make_intent,
-    make_order,
-    minutes,
-)
+from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.builders import best_price
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger

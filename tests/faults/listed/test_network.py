@@ -133,16 +133,16 @@ def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     resolve = socket.getaddrinfo
     with impostor(tmp_path) as (port, came):
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *others: resolve("127.0.0.1", port, *others[1:]))
-        venue = AlpacaVenue(PAPER_URL, DATA_URL, "PKTEST", "hidden", "iex", Mode.PAPER)
+        venue = AlpacaVenue(PAPER_URL, DATA_URL, "PKTEST", "hidden", "iex", Mode.PAPER, policy=ONCE)
         with pytest.raises(TemporaryError, match="no trusted connection, its certificate") as failed:
-            AlpacaReader(venue, DriftTally(), policy=ONCE).clock()
+            AlpacaReader(venue, DriftTally()).clock()
     assert failed.value.code is ExitCode.UNAVAILABLE
     assert came == []
 
 
 def hasty(app: App) -> None:
     """Let the bot wait for an answer to an order for a short time only."""
-    app.__dict__["orders"] = AlpacaOrders(app.venue, app.drift, bounds=Bounds(read_s=0.3, total_s=0.6))
+    app.__dict__["orders"] = AlpacaOrders(replace(app.venue, bounds=Bounds(read_s=0.3, total_s=0.6)), app.drift)
 
 
 def test_fault_092_read_timeout_after_the_order_was_accepted(trader: Trader) -> None:

@@ -179,7 +179,7 @@ def test_fault_123_ledger_replaced_by_an_old_backup(keeper: Trader) -> None:
 
 def test_fault_124_ledger_unlinked_while_open(trader: Trader, at_a_point: AtAPoint) -> None:
     """A promise in a deleted file doesn't count: the pass ends with exit 2 before anything is sent."""
-    at_a_point("facts.commit.after", (trader.folder / LEDGER).unlink)
+    at_a_point("cache_database.commit.after", (trader.folder / LEDGER).unlink)
     said = trader.buys("AAPL")
     assert (said.code, "removed or replaced while it was open" in said.err) == (2, True), said.err
     assert trader.posts() == 0

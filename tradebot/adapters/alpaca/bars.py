@@ -6,10 +6,9 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
-from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, NotInPlanError, RefusedReadError
+from tradebot.adapters.alpaca.wire import AlpacaReads, NotInPlanError, RefusedReadError, reads_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import RawBar
-from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.errors import TemporaryError
 
@@ -36,14 +35,11 @@ class AlpacaBars:
     the symbols that the venue doesn't take for symbols.
     """
 
-    def __init__(
-        self, venue: AlpacaVenue, tally: DriftTally, *, bounds: Bounds | None = None, policy: RetryPolicy | None = None
-    ) -> None:
-        bounds, policy = bounds or Bounds(), policy or RetryPolicy()
+    def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._feed = venue.feed
         self._tally = tally
-        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
-        self._events = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds, "v1"), policy, venue.before_read)
+        self._data = reads_of(venue, venue.data_url)
+        self._events = reads_of(venue, venue.data_url, "v1")
         self.delay = timedelta(0)
         self.refused: frozenset[str] = frozenset()
 

@@ -15,7 +15,7 @@ from tradebot.adapters.alpaca.replies import (
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.wire.http import Answer, Bounds, RetryPolicy, WireError
+from tradebot.adapters.wire.http import Answer, WireError
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
@@ -57,16 +57,9 @@ def order_path(venue_id: str) -> str:
 class AlpacaOrders:
     """Writes to the venue: one request per call, plus a lookup if the answer leaves a question open."""
 
-    def __init__(
-        self,
-        venue: AlpacaVenue,
-        tally: DriftTally,
-        *,
-        bounds: Bounds | None = None,
-        policy: RetryPolicy | None = None,
-    ) -> None:
-        self._client = AlpacaClient(venue.base_url, venue, bounds or Bounds())
-        self._reads = AlpacaReads(self._client, policy or RetryPolicy())
+    def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
+        self._client = AlpacaClient(venue.base_url, venue, venue.bounds)
+        self._reads = AlpacaReads(self._client, venue.policy)
         self._tally = tally
 
     def submit(self, intent: Intent) -> Reply:

@@ -22,8 +22,7 @@ from tradebot.adapters.alpaca.models import (
 from tradebot.adapters.alpaca.orders import NESTED, legs_of, one_order, order_path
 from tradebot.adapters.alpaca.second_look import ask_again
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
-from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
-from tradebot.adapters.wire.http import Bounds, RetryPolicy
+from tradebot.adapters.alpaca.wire import RefusedReadError, reads_of
 from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -50,19 +49,11 @@ class AlpacaReader:
     `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
     """
 
-    def __init__(
-        self,
-        venue: AlpacaVenue,
-        tally: DriftTally,
-        *,
-        bounds: Bounds | None = None,
-        policy: RetryPolicy | None = None,
-    ) -> None:
-        bounds, policy = bounds or Bounds(), policy or RetryPolicy()
+    def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._venue = venue
         self._tally = tally
-        self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy, venue.before_read)
-        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
+        self._trading = reads_of(venue, venue.base_url)
+        self._data = reads_of(venue, venue.data_url)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
         self._rows_read: list[tuple[object, str | None]] = []

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tradebot.adapters.wire.budget import TokenBucket
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import Answer, Bounds, RetryPolicy
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
@@ -59,7 +59,8 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
     """One account at one address; creating it raises OperatorError if its parts don't belong together.
 
     `before_read` is called before each read of the reader, each try and each page, and may raise.
-    `heard` gets each answer before it is used.
+    `heard` gets each answer before it is used. `bounds` limit each request, and `policy`
+    says how often a read is tried.
     """
 
     base_url: str
@@ -70,6 +71,8 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
     mode: Mode
     before_read: Callable[[], None] = lambda: None
     heard: Callable[[Answer], None] = lambda answer: None
+    bounds: Bounds = Bounds()
+    policy: RetryPolicy = RetryPolicy()
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a request."""

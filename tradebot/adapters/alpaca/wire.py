@@ -103,6 +103,11 @@ class AlpacaReads:
         return readable(f"GET {path}", answer)
 
 
+def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
+    """Return what reads from one address of a venue."""
+    return AlpacaReads(AlpacaClient(url, venue, venue.bounds, version), venue.policy, venue.before_read)
+
+
 def readable(what: str, answer: Answer) -> object:
     """Return the decoded body of a good answer, or raise what any other answer means for a read."""
     status = answer.status

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.errors import TemporaryError
@@ -206,15 +205,8 @@ class SqliteBars:
     @contextmanager
     def _write(self) -> Iterator[None]:
         """Run a transaction; other processes that write wait for its end."""
-        with self._guard():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                with around("store.commit"):
-                    self._database.execute("COMMIT")
-            finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+        with self._guard(), self._database.transaction():
+            yield
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

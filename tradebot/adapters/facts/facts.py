@@ -14,7 +14,6 @@ from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
-from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
@@ -332,16 +331,9 @@ class SqliteFacts:
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        with self._guard():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                lost = self._database.bad_rows.delete()
-                with around("facts.commit"):
-                    self._database.execute("COMMIT")
-            finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+        with self._guard(), self._database.transaction():
+            yield
+            lost = self._database.bad_rows.delete()
         self._tell(lost)
 
     def _tell(self, rows: int) -> None:

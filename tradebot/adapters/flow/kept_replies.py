@@ -15,7 +15,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError
 from tradebot.adapters.state.row_sums import with_sums
@@ -136,23 +135,16 @@ class KeptReplies:
         database = self._opened(at)
         content = page.body or json.dumps({"data": page.rows}, default=float).encode()
         digest = sha256(content).digest()
-        with FILE.translated(self._path):
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                if self._pruned != session:
-                    self._prune(database, session)
-                known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
-                lost = _forget_damaged(database)
-                body = known[0] if known else self._add_body(database, digest, content)
-                database.execute(
-                    "INSERT INTO main.replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
-                    (session.isoformat(), time_text(at), page.endpoint, page.symbol or NO_SYMBOL, page.status, body),
-                )
-                with around("kept_replies.commit"):
-                    database.execute("COMMIT")
-            finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+        with FILE.translated(self._path), database.transaction():
+            if self._pruned != session:
+                self._prune(database, session)
+            known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
+            lost = _forget_damaged(database)
+            body = known[0] if known else self._add_body(database, digest, content)
+            database.execute(
+                "INSERT INTO main.replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
+                (session.isoformat(), time_text(at), page.endpoint, page.symbol or NO_SYMBOL, page.status, body),
+            )
         self._pruned = session
         self._tell(lost, at)
 

@@ -34,6 +34,18 @@ class CacheConnection(sqlite3.Connection):
 
     bad_rows: BadRows
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a transaction; other processes that write wait for its end."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with around("cache_database.commit"):
+                self.execute("COMMIT")
+        finally:
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+
 
 class CacheDatabase(NamedTuple):
     """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables.

@@ -5,17 +5,8 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
+from tradebot.adapters.wire import http
 from tradebot.adapters.wire.hosts import is_loopback
-from tradebot.adapters.wire.http import (
-    Answer,
-    BodyError,
-    BoundedSession,
-    Bounds,
-    RetryableError,
-    RetryPolicy,
-    WireError,
-    exchange,
-)
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
@@ -48,15 +39,15 @@ class LockStepClock:
         url: str,
         headers: Callable[[], Mapping[str, str]] = dict,
         *,
-        bounds: Bounds | None = None,
-        policy: RetryPolicy | None = None,
+        bounds: http.Bounds | None = None,
+        policy: http.RetryPolicy | None = None,
     ) -> None:
         if not is_loopback(url):
             raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
         # One tick may play a whole session, which takes longer than any other request.
-        self._bounds = bounds or Bounds(read_s=_TICK_S, total_s=_TICK_S)
-        self._policy = policy or RetryPolicy()
-        self._session = BoundedSession(self._bounds)
+        self._bounds = bounds or http.Bounds(read_s=_TICK_S, total_s=_TICK_S)
+        self._policy = policy or http.RetryPolicy()
+        self._session = http.BoundedSession(self._bounds)
         self._base = f"{url}/exchange/v1"
         self._headers = headers
 
@@ -90,17 +81,19 @@ class LockStepClock:
     def _ask(self, method: str, name: str, headers: Mapping[str, str], body: object = None) -> EngineStatus:
         url = f"{self._base}/{name}"
         try:
-            answer = exchange(self._session, self._bounds, method, url, headers=headers, body=body)
-        except WireError as error:
-            raise RetryableError(f"the embedded exchange does not answer: {error}", SEE) from error
+            answer = http.exchange(self._session, self._bounds, method, url, headers=headers, body=body)
+        except http.WireError as error:
+            raise http.RetryableError(f"the embedded exchange does not answer: {error}", SEE) from error
         if 400 <= answer.status < 500:
             raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
         if answer.status != 200:
-            raise RetryableError(f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}", SEE)
+            raise http.RetryableError(
+                f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}", SEE
+            )
         return _read_status(answer)
 
 
-def _read_status(answer: Answer) -> EngineStatus:
+def _read_status(answer: http.Answer) -> EngineStatus:
     try:
         row = Row("status", answer.json(), DriftTally())
         session = row.value("session")
@@ -113,5 +106,5 @@ def _read_status(answer: Answer) -> EngineStatus:
             account_number=row.text("account_number"),
             finished=row.value("finished") is True,
         )
-    except (BodyError, RowError, ValueError) as error:
+    except (http.BodyError, RowError, ValueError) as error:
         raise TemporaryError(f"the embedded exchange's status can't be read: {error}") from error
