@@ -98,8 +98,8 @@ def another_terminal(arguments: list[str]) -> Iterator[None]:
         served.terminate()
 
 
-@pytest.mark.usefixtures("there")
-def test_the_loop_for_programs_runs_and_prints_documents(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.campaign
+def test_the_loop_for_programs_runs_and_prints_documents(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", AGENTS, flags=re.MULTILINE)
     assert len(commands) >= 6
     for command in commands:

@@ -27,6 +27,7 @@ from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import made
 from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
+from tests.tiers import sized
 from tradebot.__main__ import main
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.time.clock import LockStepClock
@@ -90,10 +91,10 @@ class Life:
         return code
 
     def all_say(self, *lines: str) -> None:
-        """Run command lines one after another, as documents and as texts."""
-        for line in lines:
-            self.says(*line.split(), "--json")
-            self.says(*line.split())
+        """Run command lines one after another, as documents and as texts; the sample takes turns between both."""
+        for number, line in enumerate(lines):
+            for form in sized([("--json", "")[number % 2]], ["--json", ""]):
+                self.says(*line.split(), *form.split())
 
     def dies(self, hook: Callable[[str], None], *words: str) -> int:
         """Run a command line in a fork with this hook at its failpoints; return how the fork ended."""
@@ -296,7 +297,7 @@ def _meet_echoes(life: Life) -> None:
         with life.echoing(status, posts):
             _wants(life, symbol, "--debug")
     flow: Callable[[str, str], bool] = lambda method, path: path.startswith("/api/")  # noqa: E731 - one line says it
-    for status in (200, 400, 422):
+    for status in sized((200, 422), (200, 400, 422)):
         with life.echoing(status, flow):
             life.says("fetch-flow", "--force-slot")
         with life.echoing(status):
@@ -338,7 +339,7 @@ def _die(life: Life) -> None:
 
 def _recover(life: Life, tail: str) -> None:
     """Have the books copied, damaged, put away and made anew, with every dump that this leaves."""
-    life.all_say("backup", "halt --nonsense", "halt --reason canary")
+    life.all_say("backup", "backup", "halt --nonsense", "halt --reason canary")
     book = life.folder / "ledger.db"
     book.write_bytes(book.read_bytes()[:8000])
     for line in ("trade-once --force-slot", "recover --json", "status", "journal verify --json"):

@@ -318,7 +318,7 @@ def kills(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     bots = [replace(stage.bot(name), control=name if name in CONTROLS else "") for name in (REFERENCE, *names)]
     campaign = Campaign(stage, seed)
     campaign.play(bots)
-    spared = judge.accounts(stage.log())[bots[0].number]
+    spared = judge.accounts(stage.log(bots[0].number))[bots[0].number]
     assert any(spared.groups.protects(order) for order in spared.accepted), "nothing has rested at the venue"
     with closing(SqliteLedger.open(bots[0].folder, read_only=True)) as ledger:
         assert ledger.file.rows("SELECT at FROM checkpoints WHERE account = ?"), "no pass has kept a checkpoint"

@@ -78,6 +78,6 @@ def _meets_its_twin(stage: Stage, bot: Bot, twin: Bot, where: tuple[str, int], t
         run(twin, entries(FIRST)(twin), None)
 
     run(bot, entries(FIRST)(bot), Fatal(*where, signal.SIGSTOP), trade)
-    told = judge.accounts(stage.log())[bot.number]
+    told = judge.accounts(stage.log(bot.number))[bot.number]
     tally.runs += 2
     tally.note(bot, [f"stopped at {where}: {double}" for double in told.doubles])

@@ -12,10 +12,10 @@ from tests.faults.nth_verbs import LINES
 from tests.tiers import drawn, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-BOTS, DAYS, EVERY = 66, 2, sized(9, 1)
+BOTS, DAYS, EVERY = 66, 2, sized(13, 1)
 """The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second.
 
-The campaigns play each of them, and the sample every ninth.
+The campaigns play each of them, and the sample every thirteenth.
 """
 KINDS = {"file open", "file read", "file write", "file sync", "http send", "http reply"}
 KINDS |= {f"database {name}" for name in ("open", "read", "write", "sync")}

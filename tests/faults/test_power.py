@@ -21,9 +21,9 @@ from tradebot.adapters.ledger.totals import FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = drawn("power", [1], range(1, 41), 2)
-BOTS, FOLDERS = sized((1, 3), (3, 26))
+BOTS, FOLDERS = sized((1, 2), (3, 26))
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
-SEEN_IN_DAYS = ("journal-not-synced", *sized((), ("synchronous-off",)))
+SEEN_IN_DAYS = sized((), ("journal-not-synced", "synchronous-off"))
 SEEN_IN_FOLDERS = ("synchronous-off", "journal-not-synced", "folder-not-synced")
 
 

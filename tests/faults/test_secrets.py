@@ -13,6 +13,8 @@ from tests.faults.canary import CANARIES, SECRET, Life, environments, found_in, 
 from tests.nursery import without_nursery
 from tradebot.adapters.text.redaction import HIDDEN
 
+pytestmark = pytest.mark.sampled
+
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:

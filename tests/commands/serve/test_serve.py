@@ -89,6 +89,7 @@ def until(process: "subprocess.Popen[str]", job: str) -> list[dict[str, Any]]:
     raise AssertionError(f"it ended without {job}: {process.communicate()}")
 
 
+@pytest.mark.campaign
 def test_days_around_a_holiday_with_one_shots_between_run_each_slot_once_and_no_entry_outside_its_hours(
     holiday: Bot,
 ) -> None:

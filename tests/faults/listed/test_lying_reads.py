@@ -98,14 +98,14 @@ def is_exit(body: dict[str, str]) -> bool:
 
 def asked(trader: Trader) -> list[dict[str, str]]:
     """Return the bodies of this account's requests for a new order."""
-    events = (event for event in trader.stage.log() if event.get("account") == trader.bot.number)
+    events = (event for event in trader.stage.log(trader.bot.number) if event.get("account") == trader.bot.number)
     posts = (e for e in events if e["event"] == "request" and (e["method"], e["path"]) == ("POST", "/v2/orders"))
     return [json.loads(event["body"]) for event in posts]
 
 
 def is_lawful(trader: Trader) -> None:
     """See that nothing was opened beside what is there, nothing closed twice, and no position turned round."""
-    events = [event for event in trader.stage.log() if event.get("account") == trader.bot.number]
+    events = [event for event in trader.stage.log(trader.bot.number) if event.get("account") == trader.bot.number]
     found = [*verdicts.doubled(events, trader.told()), *pairs.broken(events), *verdicts.exits_beside(events)]
     assert found == []
 
