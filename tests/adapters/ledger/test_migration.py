@@ -21,7 +21,7 @@ from tests.adapters.ledger import old_books
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.migration import Form, Step, bring_up
-from tradebot.adapters.ledger.schema import FORM, UNRELEASED_ID, open_database
+from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
 from tradebot.adapters.state import lock
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
@@ -146,9 +146,10 @@ def test_upgraded_file_has_the_tables_of_the_later_form_alone(ledger: Path) -> N
         opened(ledger, FORM)
 
 
-def test_ledger_from_before_the_first_release_is_refused_with_what_to_do(ledger: Path) -> None:
+@pytest.mark.parametrize("kind", UNRELEASED_IDS)
+def test_ledger_from_before_the_first_release_is_refused_with_what_to_do(ledger: Path, kind: int) -> None:
     with closing(sqlite3.connect(ledger)) as database:
-        database.execute(f"PRAGMA application_id = {UNRELEASED_ID}")
+        database.execute(f"PRAGMA application_id = {kind}")
     with pytest.raises(OperatorError, match="from before the first release") as refused:
         opened(ledger, FORM)
     assert "tradebot init --state-dir" in str(refused.value.hint)

@@ -29,7 +29,7 @@ from tradebot.adapters.state.state_folder import (
 from tradebot.adapters.text.canonical import UNFIT, time_text
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError, TradebotError
 
-APPLICATION_ID, UNRELEASED_ID = 0x54424C32, 0x54424C31
+APPLICATION_ID, UNRELEASED_IDS = 0x54424C33, (0x54424C31, 0x54424C32)
 """What SQLite's header calls a ledger, and what it called those of programs that were never released."""
 BUSY_TIMEOUT_S = 5.0
 CACHE_KB = 8_000
@@ -278,7 +278,7 @@ def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
     # Read version and tables in one transaction: another process may be upgrading an older ledger.
     database.execute("BEGIN")
     kind = _pragma(database, "application_id")
-    if kind == UNRELEASED_ID:
+    if kind in UNRELEASED_IDS:
         raise OperatorError(
             f"{path} was written by a tradebot from before the first release, which this one can't read.",
             "Keep the folder for your records, and begin another one: tradebot init --state-dir FOLDER",
