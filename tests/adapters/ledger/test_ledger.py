@@ -358,7 +358,7 @@ def test_halt_is_ended_only_if_the_whole_journal_is_sound(folder: Path, books: S
 
 
 def test_a_failed_write_leaves_nothing_half_done(folder: Path, books: SqliteLedger) -> None:
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         books.apply_fills([make_fill("a1"), None], NOW)  # type: ignore[list-item]
     assert books.fills() == ()
     books.apply_orders((make_order(),), NOW)

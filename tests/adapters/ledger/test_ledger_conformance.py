@@ -319,7 +319,7 @@ def test_booking_is_written_whole_and_once(ledger: Ledger) -> None:
 
 def test_booking_that_fails_halfway_writes_nothing(tmp_path: Path) -> None:
     books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
-    with pytest.raises(AttributeError):
+    with pytest.raises((AttributeError, TypeError)):
         books.book(replace(booking(), fills=(make_fill(), None)), NOW)  # type: ignore[arg-type]
     assert (books.booked(), books.fills(), books.cash_adjustments()) == ({}, (), Decimal(0))
     assert books.book(booking(), NOW)
@@ -533,6 +533,20 @@ def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledge
     assert ledger.kept([HELD]) == {HELD: ASKED}
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
     assert ledger.kept([HELD]) == {HELD: replace(ASKED, best=Decimal(190))}
+
+
+def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Ledger) -> None:
+    bought_with_own_exits(ledger, hand=True)
+    other = replace(make_intent("open+10m", "MSFT"), stop_loss_fraction=Decimal("0.5"))
+    ledger.promise(other, ())
+    ledger.apply_orders([replace(make_order("v2"), client_order_id=other.client_order_id)], NOW)
+    fill = replace(make_fill("a2").fill, symbol="MSFT", venue_order_id="v2")
+    ledger.apply_fills([replace(make_fill("a2"), fill=fill)], NOW)
+    microsoft, unknown = ("flow", "MSFT", NOW), ("flow", "KO", NOW)
+    ledger.put_marks({microsoft: Marks(Decimal(400), None)})
+    expected = {HELD: ASKED, microsoft: Kept(stop_loss_fraction=Decimal("0.5"), best=Decimal(400))}
+    assert ledger.kept([unknown, HELD, microsoft]) == expected
+    assert {key: kept for one in (HELD, microsoft, unknown) for key, kept in ledger.kept([one]).items()} == expected
 
 
 def test_exit_is_not_shared_with_another_strategy_symbol_or_time(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic
 
@@ -19,6 +20,8 @@ GREATEST = "\U0010ffff"
 
 
 class AccountRows:
+    """Runs statements and queries about the rows of one account."""
+
     def __init__(self, path: Path, database: sqlite3.Connection, account_number: str) -> None:
         self.path = path
         self.database = database
@@ -69,23 +72,12 @@ class FileTable(Generic[Row]):
         kind = self._kind
         key = dict(zip(kind.key, map(stored, kind.key_of(row)), strict=True))
         values = {**key, **kind.fixed(row), **kind.changing(row)}
-        columns = ", ".join(("account", *(["sequence"] if kind.is_numbered else []), *values))
-        number = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {kind.name} WHERE account = ?1), "  # noqa: S608 - our own names
-        places = ", ".join(f"?{place + 2}" for place in range(len(values)))
-        statement = (
-            f"INSERT INTO {kind.name} ({columns}) VALUES (?1, {number if kind.is_numbered else ''}{places})"  # noqa: S608 - our own names
-            " ON CONFLICT DO NOTHING"
-        )
+        statement = _insert(kind.name, tuple(values), kind.is_numbered)
         return bool(self._file.execute(statement, (self._file.account_number, *values.values())))
 
     def put(self, row: Row) -> None:
         values, key = self._kind.changing(row), map(stored, self._kind.key_of(row))
-        columns, marks = ", ".join(values), ", ".join("?" * len(values))
-        # A row that stays as it is isn't written again.
-        statement = (
-            f"UPDATE {self._kind.name} SET ({columns}) = ({marks}) WHERE {self._named}"  # noqa: S608 - our own names
-            f" AND ({columns}) IS NOT ({marks})"
-        )
+        statement = _update(self._kind.name, tuple(values), self._named)
         account = self._file.account_number
         if not self._file.execute(statement, (*values.values(), account, *key, *values.values())):
             self.add(row)
@@ -100,6 +92,17 @@ class FileTable(Generic[Row]):
         )
         row: Row | None = self._kind.of_row(*found[0]) if found else None
         return row
+
+    def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
+        kind = self._kind
+        parts = ", ".join(f"value ->> {place}" for place in range(len(kind.key)))
+        # SQLite's own index for what is unique, beside the numbers that are unique too.
+        query = (
+            f"SELECT {kind.columns} FROM {kind.name} INDEXED BY sqlite_autoindex_{kind.name}_{1 + kind.is_numbered}"  # noqa: S608 - our own names
+            f" WHERE account = ? AND ({', '.join(kind.key)}) IN (SELECT {parts} FROM json_each(?))"
+        )
+        rows = self._file.streamed(query, (json_text([list(map(stored, one)) for one in keys]),))
+        return {kind.key_of(row): row for row in (kind.of_row(*row) for row in rows)}
 
     def known(self, keys: Collection[str]) -> frozenset[str]:
         (column,) = self._kind.key
@@ -149,6 +152,24 @@ class FileTable(Generic[Row]):
         return (
             f"SELECT {number}, {kind.columns} FROM {kind.name} {named} WHERE account = ? AND {where} ORDER BY {order}"  # noqa: S608 - our own names
         )
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...], is_numbered: bool) -> str:
+    number = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {table} WHERE account = ?1), "  # noqa: S608 - our own names
+    places = ", ".join(f"?{place + 2}" for place in range(len(columns)))
+    names = ", ".join(("account", *(["sequence"] if is_numbered else []), *columns))
+    return (
+        f"INSERT INTO {table} ({names}) VALUES (?1, {number if is_numbered else ''}{places})"  # noqa: S608 - our own names
+        " ON CONFLICT DO NOTHING"
+    )
+
+
+@cache
+def _update(table: str, columns: tuple[str, ...], named: str) -> str:
+    """Return the statement that changes a row, unless it stays as it is."""
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    return f"UPDATE {table} SET ({names}) = ({marks}) WHERE {named} AND ({names}) IS NOT ({marks})"  # noqa: S608 - our own names
 
 
 def stored(value: Any) -> Any:

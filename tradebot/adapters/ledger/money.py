@@ -8,13 +8,14 @@ from operator import attrgetter
 
 from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.ledger.rows import AcknowledgedRow, CashRow, FillRow, MarksRow, Opening, cash_words
+from tradebot.adapters.ledger.table import in_order
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill
+from tradebot.model.order import Fill, Order
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.values import replace
@@ -70,6 +71,7 @@ class Money(Foreign):
 
     def apply_fill(self, row: FillRow) -> bool:
         """Append a fill in the caller's transaction; return False if its id is already there."""
+        row = self.tables.books.as_written(row)
         added = self.tables.fills.add(row)
         if added:
             self.tables.books.note("fill", row.payload, row.applied_at)
@@ -154,12 +156,14 @@ class Money(Foreign):
     def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
         found = {}
         with self.tables.books.reading():
-            for one in held:
-                kept, row = self._opened_for.get(one) or self._read_opened_for(one), self.tables.marks.get(*one)
-                if row:
-                    kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
-                if kept != NOTHING:
-                    found[one] = kept
+            opened_for = self._read_opened_for([one for one in held if one not in self._opened_for])
+            marks = self.tables.marks.several(held)
+        for one in held:
+            kept, row = self._opened_for.get(one) or opened_for[one], marks.get(one)
+            if row:
+                kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
+            if kept != NOTHING:
+                found[one] = kept
         return found
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
@@ -179,31 +183,61 @@ class Money(Foreign):
         self.tables.books.note("cash_adjusted", cash_words(row), row.at)
         self.tables.cash.add(row)
 
-    def _read_opened_for(self, held: Key) -> Kept:
-        """Return what the intent behind a position's first fills says.
+    def _read_opened_for(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return what the intents behind the first fills of positions say.
 
-        It is the first intent of the order that filled, before anything replaced it.
+        That is the first intent of the order that filled, before anything replaced it.
         """
-        filled = list(dict.fromkeys(f.venue_order_id for f in self._opened(*held, set()) if f.venue_order_id))
-        orders, behind, known, kept = self.tables.orders, list(filled), 0, None
-        for venue_id in behind:
-            row = orders.get(venue_id)
-            known += row is not None and venue_id in filled
-            record = self.tables.intents.get(row.order.client_order_id) if row else None
-            if record and record.record.intent.purpose is Purpose.OPEN:
-                kept = _kept_of(record.record.intent)
-            before = (row.order.venue_id for row in orders.among("replaced_by", [venue_id]).values())
-            behind.extend(name for name in before if name not in behind)
-        if kept and known == len(filled) and not self.tables.books.is_writing:
-            self._opened_for[held] = kept
-        return kept or NOTHING
+        if not held:
+            return {}
+        filled, opened_for = self._filled(held), dict[Key, Kept]()
+        orders, before = self._behind({name for names in filled.values() for name in names})
+        records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
+        for one, names in filled.items():
+            behind, kept = list(names), None
+            for venue_id in behind:
+                order = orders.get(venue_id)
+                row = records.get((order.client_order_id,)) if order else None
+                if row and row.record.intent.purpose is Purpose.OPEN:
+                    kept = _kept_of(row.record.intent)
+                behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
+            if kept and orders.keys() >= set(names) and not self.tables.books.is_writing:
+                self._opened_for[one] = kept
+            opened_for[one] = kept or NOTHING
+        return opened_for
 
-    def _opened(self, strategy: str, symbol: str, at: datetime, seen: set[str]) -> Iterator[Fill]:
+    def _behind(self, venue_ids: set[str]) -> tuple[Mapping[str, Order], Mapping[str, list[str]]]:
+        """Return these orders and all that they replaced, and for each of them which ones it replaced."""
+        orders, before, asked = dict[str, Order](), defaultdict[str, list[str]](list), venue_ids
+        found = [row.order for row in self.tables.orders.several([(name,) for name in asked]).values()]
+        while asked:
+            orders |= {order.venue_id: order for order in found}
+            found = [row.order for row in in_order(self.tables.orders.among("replaced_by", asked))]
+            for order in found:
+                before[str(order.replaced_by)].append(order.venue_id)
+            asked = {order.venue_id for order in found} - orders.keys()
+        return orders, before
+
+    def _filled(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
+        """Return the orders whose fills opened positions, without those of whatever has none."""
+        at = defaultdict[datetime, dict[int, FillRow]](dict)
+        for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in held}).items():
+            at[row.owned.fill.at][number] = row
+        filled = dict[Key, list[str]]()
+        for strategy, symbol, opened_at in held:
+            fills = self._opened(strategy, symbol, at[opened_at], set())
+            filled[strategy, symbol, opened_at] = list(
+                dict.fromkeys(fill.venue_order_id for fill in fills if fill.venue_order_id)
+            )
+        return filled
+
+    def _opened(self, strategy: str, symbol: str, rows: Mapping[int, FillRow], seen: set[str]) -> Iterator[Fill]:
         """Yield the fills that opened a position, those under the symbols that it had before a rename too.
 
-        A rename closes the lots of the old symbol right before it opens those of the new one.
+        A rename closes the lots of the old symbol right before it opens those of the new one. `rows` are all fills of
+        that moment.
         """
-        for number, row in self.tables.fills.among("at", [at]).items():
+        for number, row in rows.items():
             owned, fill = row.owned, row.owned.fill
             if (owned.strategy, fill.symbol) != (strategy, symbol) or fill.activity_id in seen:
                 continue
@@ -212,7 +246,7 @@ class Money(Foreign):
             if owned.about and not fill.venue_order_id:
                 before = self.tables.fills.numbered(number - 1)
                 if before and before.owned.about == owned.about:
-                    yield from self._opened(strategy, before.owned.fill.symbol, at, seen)
+                    yield from self._opened(strategy, before.owned.fill.symbol, rows, seen)
 
 
 def _kept_of(intent: Intent) -> Kept:

@@ -39,7 +39,7 @@ class Orders:
     def promise_again(self, intent: Intent, promise: Promise) -> bool:
         """Write an intent as SENT; the texts of one that was promised before stay as they are."""
         books, name = self.tables.books, intent.client_order_id
-        row = IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise)
+        row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
         with books.write():
             added = self.tables.intents.add(row)
             if added:
@@ -100,8 +100,8 @@ class Orders:
         return tuple(record for record in found if record.state.unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
-        found = self.tables.intents.among("client_order_id", client_order_ids).values()
-        return {row.record.intent.client_order_id: row.record for row in found}
+        found = self.tables.intents.several([(one,) for one in client_order_ids])
+        return {name: row.record for (name,), row in found.items()}
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         row = self.tables.intents.get(client_order_id)
@@ -129,8 +129,8 @@ class Orders:
         orders = self.tables.orders
         with self.tables.books.reading():
             while asked:
-                rows = {**orders.among("venue_id", asked), **orders.among("replaced_by", asked)}
-                found = {row.order.venue_id: row.order for row in rows.values()}
+                rows = *orders.several([(one,) for one in asked]).values(), *orders.among("replaced_by", asked).values()
+                found = {row.order.venue_id: row.order for row in rows}
                 known |= found
                 seen |= asked
                 parents = {order.parent for order in found.values() if order.parent}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 from tradebot.adapters.text.codec import encode
@@ -47,6 +47,10 @@ class IntentRow(NamedTuple):
         verdicts, texts = self.promise
         return texts or (json_text(encode(self.record.intent)), json_text([encode(one) for one in verdicts]))
 
+    def with_texts(self) -> Self:
+        """Return the row with its texts."""
+        return self._replace(promise=Promise(texts=self.texts))
+
     def payload(self) -> bytes:
         """Return what the journal says of the promise."""
         return promised_text(*self.texts)
@@ -71,6 +75,10 @@ class FillRow(NamedTuple):
     def body(self) -> str:
         """Return the fill as JSON."""
         return self.text or json_text(encode(self.owned))
+
+    def with_texts(self) -> Self:
+        """Return the row with its text."""
+        return self._replace(text=self.body)
 
     def payload(self) -> bytes:
         """Return what the journal says of it."""

@@ -7,7 +7,7 @@ The stores are written once. Their rows are either in a file (`FileTable`) or, f
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 Row = TypeVar("Row")
 
@@ -66,6 +66,9 @@ class Table(Protocol[Row]):
     def get(self, *key: Any) -> Row | None:
         """Return the row with this key."""
 
+    def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
+        """Return the rows with these keys, by key."""
+
     def known(self, keys: Collection[str]) -> frozenset[str]:
         """Return which of these are keys of rows; the key must be a single column."""
 
@@ -85,6 +88,16 @@ class Table(Protocol[Row]):
         """Return the newest row that suits, or the one with the greatest value up to `until`."""
 
 
+class Wordy(Protocol):
+    """A row with texts that take time to make."""
+
+    def with_texts(self) -> Self:
+        """Return the row with its texts."""
+
+
+Worded = TypeVar("Worded", bound=Wordy)
+
+
 class Books(Protocol):
     """Where the tables of one account are, and its journal."""
 
@@ -96,6 +109,9 @@ class Books(Protocol):
 
     def table(self, kind: Kind[Row]) -> Table[Row]:
         """Return one table."""
+
+    def as_written(self, row: Worded) -> Worded:
+        """Return a row with the texts that are written of it, which only a file needs."""
 
     def write(self) -> AbstractContextManager[None]:
         """Run one durable transaction; any error inside rolls back all of it."""

@@ -108,11 +108,6 @@ def _marks_changes(row: MarksRow) -> Mapping[str, Any]:
     return {"price": decimal_text(row.marks.best), "worst": None if worst is None else decimal_text(worst)}
 
 
-def _of_key(table: str) -> str:
-    """Return SQLite's own index for what is unique in a table beside its numbers."""
-    return f"sqlite_autoindex_{table}_2"
-
-
 BOOK = Kind[Opening](
     "book",
     key=(),
@@ -134,7 +129,6 @@ INTENTS = Kind[IntentRow](
     },
     changing=_intent_changes,
     indexes={
-        "client_order_id": Index(lambda row: row.record.intent.client_order_id, "client_order_id", _of_key("intents")),
         "session": Index(lambda row: row.record.intent.session, "session", "intents_by_session", sorted=True),
         "state": Index(lambda row: row.record.state, "state", "intents_by_state"),
     },
@@ -148,7 +142,6 @@ ORDERS = Kind[OrderRow](
     fixed=lambda row: {"client_order_id": row.order.client_order_id},
     changing=_order_changes,
     indexes={
-        "venue_id": Index(lambda row: row.order.venue_id, "venue_id", _of_key("orders")),
         "client_order_id": Index(lambda row: row.order.client_order_id, "client_order_id", "orders_by_client_order_id"),
         "replaced_by": Index(lambda row: row.order.replaced_by, "replaced_by", "orders_replaced"),
         "working": Index(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tradebot.adapters.ledger.ledger import Stores
 from tradebot.adapters.ledger.money import OLDEST_FIRST
-from tradebot.adapters.ledger.table import Kind, Row
+from tradebot.adapters.ledger.table import Kind, Row, Worded
 from tradebot.adapters.memory.states import MemoryStates
 from tradebot.adapters.memory.table import MemoryTable
 from tradebot.model.cash import CashMovement
@@ -30,6 +30,10 @@ class MemoryBooks:
     def table(self, kind: Kind[Row]) -> MemoryTable[Row]:
         """Return one table."""
         return MemoryTable(kind)
+
+    def as_written(self, row: Worded) -> Worded:
+        """Return a row as it is."""
+        return row
 
     def write(self) -> AbstractContextManager[None]:
         """Run one transaction, which nothing can interrupt."""

@@ -70,6 +70,9 @@ class MemoryTable(Generic[Row]):
         number = self._numbers.get(key)
         return None if number is None else self._rows[number]
 
+    def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
+        return {key: self._rows[self._numbers[key]] for key in keys if key in self._numbers}
+
     def known(self, keys: Collection[str]) -> frozenset[str]:
         return frozenset([key for key in keys if (key,) in self._numbers])
 
