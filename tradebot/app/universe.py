@@ -76,8 +76,11 @@ def _said(path: Path, symbol: str, said: object) -> Row:
 
 
 def _csv_rows(path: Path) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(_text(path)))
-    return [{(name or "").strip().lower(): value for name, value in row.items()} for row in reader]
+    try:
+        rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))
+    except csv.Error as error:
+        raise _unusable(path, f"it isn't CSV: {error}") from None
+    return [{(name or "").strip().lower(): value for name, value in row.items()} for row in rows]
 
 
 def _json_rows(path: Path) -> Sequence[object]:

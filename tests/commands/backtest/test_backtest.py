@@ -77,7 +77,7 @@ def test_picture_and_page_of_a_backtest_name_it(player: Player, tmp_path: Path) 
         said = player.plays("--cost", "commission_bps=10", "--plot", str(picture), "--html", str(page))
     assert said.code == 0, said.err + said.out
     assert said.out.splitlines()[-2:] == [f"Written: {picture}", f"Written: {page}"]
-    assert {"growth, %", "drawdown, %"} <= set(re.findall(r">([^<>]+)</text>", picture.read_text()))
+    assert {"growth", "drawdown"} <= set(re.findall(r">([^<>]+)</text>", picture.read_text()))
     text = page.read_text()
     assert '<p class="eyebrow">What a backtest earned</p>' in text
     assert '<th scope="row">commission</th><td class="words" data-label="value">10 bps</td>' in text

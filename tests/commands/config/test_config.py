@@ -70,7 +70,10 @@ def test_config_check_lists_what_a_file_changes(bot: Bot, tmp_path: Path) -> Non
         ("limits: {max_open_positionz: 3}", "did you mean max_open_positions?"),
         ("limits: {max_order_fraction: 0.5}", "is above"),
         ("limits: [1", "line 1"),
-        ("strategies: {gone: {}}", "installed: flow, rotation; install its package, or set strategies.gone: null"),
+        (
+            "strategies: {gone: {}}",
+            "installed: flow, legacy, rotation; install its package, or set strategies.gone: null",
+        ),
     ],
 )
 def test_config_check_says_why_a_file_is_refused(bot: Bot, tmp_path: Path, text: str, says: str) -> None:
