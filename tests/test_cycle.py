@@ -102,11 +102,10 @@ def test_the_promise_is_written_before_the_request_leaves() -> None:
     scene, seen = Scene(), list[IntentState]()
 
     def look(intent: Intent) -> None:
-        record = scene.ledger.intent(intent.client_order_id)
-        assert record is not None, "the request left before its promise was written"
-        (row,) = scene.ledger.tables.intents.among("client_order_id", [intent.client_order_id]).values()
+        row = scene.ledger.tables.intents.get(intent.client_order_id)
+        assert row is not None, "the request left before its promise was written"
         assert row.promise.verdicts, "the promise lacks the verdicts behind it"
-        seen.append(record.state)
+        seen.append(row.record.state)
 
     scene.venue.before_submit = look
     trade_once(scene.world(wanted("AAPL"), wanted("JPM")), call())
