@@ -23,9 +23,8 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation.gaps import gaps
 from tradebot.reconciliation.read_books import read_books
 
-LOOKED_BACK = 3
-"""How many records are looked through for the last pass that looked: this one's may stand there, or one cut short."""
-
+LOOKED_BACK = (3, 3_000)
+"""How many records are searched for the last pass that looked, first and then if the broker was away in all of them."""
 DAY = timedelta(days=1)
 Found = Mapping[Whose, Gap]
 
@@ -104,8 +103,9 @@ def _opened(desk: Desk, cycle: CycleRecord) -> Found:
 
 def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
-    found = [one for one in world.facts.cycles(job=cycle.job, last=LOOKED_BACK) if one.id != cycle.id]
-    last = [one for one in found if one.gaps is not None][-1:]
+    searched = (world.facts.cycles(job=cycle.job, last=most) for most in LOOKED_BACK)
+    looked = ([one for one in found if one.gaps is not None and one.id != cycle.id] for found in searched)
+    last = next(filter(None, looked), [])[-1:]
     since = last[0].at if last else desk.now - DAY
     entries = (one for one in world.facts.passes(since) if one.job is Job.TRADE_ONCE)
     return {(gap.strategy, gap.symbol): gap for one in (*last, *entries) for gap in one.gaps or ()}

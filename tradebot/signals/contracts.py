@@ -146,7 +146,7 @@ def _excerpt(value: object, expected: str = "") -> str:
 
 def _number(value: object) -> float | str:
     """Return a number that JSON was parsed into as JSON writes it."""
-    return float(value) if isinstance(value, Decimal) else str(value)
+    return float(value) if isinstance(value, Decimal) and not value.is_snan() else str(value)
 
 
 def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
