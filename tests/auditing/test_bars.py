@@ -162,8 +162,7 @@ def _split(bar: MadeBar, ratio: float) -> MadeBar:
 
 
 def _times(bar: MadeBar, factor: float) -> MadeBar:
-    prices = {name: getattr(bar, name) * factor for name in ("open", "high", "low", "close")}
-    return bar._replace(**prices)
+    return bar._replace(**{name: getattr(bar, name) * factor for name in ("open", "high", "low", "close")})
 
 
 def test_a_split_is_found_in_minutes_too() -> None:

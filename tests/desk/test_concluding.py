@@ -54,13 +54,8 @@ def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_on
     found.later(60)
     assert gaps(found, "open+33m") == ()
     assert [(one["why"], one["since"]) for one in found.told(BEGAN)] == [("suspended", since.isoformat())]
-    assert ended(found) == {
-        "strategy": "flow",
-        "why": "suspended",
-        "since": since.isoformat(),
-        "lasted_s": "60.000",
-        "ended": "stop",
-    }
+    told = {"strategy": "flow", "why": "suspended", "since": since.isoformat(), "lasted_s": "60.000", "ended": "stop"}
+    assert ended(found) == told
 
 
 def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
@@ -112,10 +107,15 @@ def test_shares_that_are_bought_again_have_a_gap_of_their_own() -> None:
     assert [one["since"] for one in found.told(BEGAN)] == [gap.since.isoformat()] != [before.since.isoformat()]
 
 
-def test_a_gap_of_a_position_that_the_books_no_longer_know_ends() -> None:
+@pytest.mark.parametrize("refused", [0, 9])
+def test_a_gap_of_a_position_that_the_books_no_longer_know_ends_after_any_number_of_refused_passes(
+    refused: int,
+) -> None:
     found = scene()
     gone = Gap("flow", "JPM", Decimal(5), ago(3600), "refused")
-    found.facts.record(CycleRecord("before", Job.EVALUATE_EXITS, DAY, "before", ago(60), "sandbox", gaps=(gone,)))
+    for number, left in enumerate([(gone,), *[None] * refused]):
+        slot = f"before-{number}"
+        found.facts.record(CycleRecord(slot, Job.EVALUATE_EXITS, DAY, slot, ago(60 - number), "sandbox", gaps=left))
     assert gaps(found, "open+31m") == ()
     assert ended(found)["ended"] == "closed"
 

@@ -34,7 +34,8 @@ class Gap:
     """A time in which whole shares of a lot had no stop; it is still open if it has no end.
 
     `dropped` says that it began with a request of the bot itself, not with a fill or by the venue's doing. `idle` are
-    the parts of it in which no exit worked either, each with its beginning and its end.
+    the parts of it in which no exit worked either, each with its beginning and its end. At the times in `answered` the
+    venue accepted stops for all of its shares, which can't trigger yet: whoever sent them learns that later.
     """
 
     lot: Lot
@@ -43,6 +44,7 @@ class Gap:
     shares: Decimal
     ended: datetime | None = None
     idle: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    answered: set[datetime] = field(default_factory=set)
 
 
 class Lots:
@@ -60,6 +62,7 @@ class Lots:
         self._net: dict[str, Decimal] = defaultdict(Decimal)
         self._owners: dict[str, str] = {}
         self._stops: dict[str, Working] = {}
+        self._accepted: dict[str, Working] = {}
         self._exits: dict[str, Working] = {}
         self._open: dict[Lot, Gap] = {}
         self._changed: set[Lot] = set()
@@ -110,8 +113,11 @@ class Lots:
 
     def _stop(self, event: Event, lot: Lot) -> None:
         order, status = event["order_id"], event["status"]
+        self._accepted.pop(order, None)
         if status in TRIGGERS or (status in CHANGING and order in self._stops):
             self._stops[order] = _working(event, lot)
+        elif event["event"] in ("order_accepted", "order_held"):
+            self._accepted[order] = _working(event, lot)
         elif self._stops.pop(order, None) and {order, event.get("parent_id")} & self._asked_to_end:
             self._dropped.add(lot)
 
@@ -133,6 +139,7 @@ class Lots:
         for lot in sorted(self._changed):
             self._compare(lot)
         self._changed.clear()
+        self._accepted.clear()
         self._asked_to_end.clear()
         self._dropped.clear()
 
@@ -146,6 +153,7 @@ class Lots:
         elif bare <= 0 and gap is not None:
             self._open.pop(lot).ended = self.now
         if gap is not None:
+            gap.answered |= {self.now} if 0 < bare <= self._covered(lot, self._accepted) else set()
             self._note_idle(gap, idle=bare > self._covered(lot, self._exits))
 
     def _note_idle(self, gap: Gap, *, idle: bool) -> None:

@@ -183,7 +183,7 @@ class Law:
 
     def _untold(self, gap: Gap) -> Iterator[str]:
         """Yield what was not told of a gap by those that saw it, or by the pass that saw its end."""
-        seeing = list(self._seeing(gap))
+        seeing = [each for each in self._seeing(gap) if each.at not in gap.answered]
         known = [told for told in self._told if self._tells(gap, told)]
         for each in (each for each in seeing if each.at not in self._lied):
             if not any(told.at <= each.at and (told.until is None or told.until >= each.at) for told in known):

@@ -357,10 +357,11 @@ def main() -> int:
     parser.add_argument(
         "--control", action="append", default=[], type=_control, help="break the bot in this way; again for another way"
     )
+    parser.add_argument("--again", type=int, action="append", default=[], help="play this one too")
     parser.add_argument("--tell", action="store_true", help="say what happens")
     asked = parser.parse_args()
     with standing() as ground:
-        tally = played(ground, range(asked.first, asked.first + asked.count), asked.tell)
+        tally = played(ground, [*range(asked.first, asked.first + asked.count), *asked.again], asked.tell)
         broken = {name: caught(ground, name, range(first, first + MOST_TO_CATCH)) for name, first in asked.control}
     pairs = [[*pair, count] for pair, count in sorted(tally.pairs.items())]
     told = {"schedules": tally.schedules, "runs": tally.runs, "events": tally.events, "pairs": pairs}

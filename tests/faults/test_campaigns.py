@@ -1,19 +1,15 @@
 """The campaigns of stops, kills and new prices, and the controls that they must catch; judged by the exchange's log."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
 from tests.tiers import drawn, in_campaigns, sized
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTROLLED = 3
 """The seed with which what is broken on purpose is played too; some of it is hard to see with others."""
 SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 2)]
@@ -44,10 +40,7 @@ def played(seed: int) -> Any:
     words = [f"kills={BOTS}", *([f"stops={STOPPED // 2}", "prices"] if first else [f"stops={STOPPED}"])]
     broken = {name: CAUGHT[name] if first else () for name in CAUGHT}
     words += [word for name in CAUGHT for control in broken[name] for word in ("--control", f"{name}={control}")]
-    command = [sys.executable, "-m", "tests.faults.play", *words, "--seed", str(seed)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False)
-    assert done.stdout, done.stderr
-    found = json.loads(done.stdout)
+    found = programs.played("play", *words, "--seed", str(seed))
     for name, told in found.items():
         whose = {problem: problem.partition(":")[0] for problem in told["problems"]}
         assert [problem for problem in whose if whose[problem] not in broken[name]] == []
@@ -78,10 +71,7 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
 def test_four_strategies_killed_together_double_and_lose_nothing(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    command = [sys.executable, "-m", "tests.faults.play", f"four={BOTS}", "--seed", str(seed)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False)
-    assert done.stdout, done.stderr
-    found = json.loads(done.stdout)["four"]
+    found = programs.played("play", f"four={BOTS}", "--seed", str(seed))["four"]
     record_property("kills at failpoints", found["hits"])
     assert found["problems"] == []
     assert found["hits"] >= 50 * BOTS

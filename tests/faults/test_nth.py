@@ -1,17 +1,13 @@
 """The n-th call fails, for every n: a clear end each time, nothing lost, and the next run mends what was left."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.faults.nth_verbs import LINES
+from tests.faults.programs import played
 from tests.tiers import drawn, sized
 
-ROOT = Path(__file__).resolve().parents[2]
 BOTS, DAYS, EVERY = 66, 2, sized(13, 1)
 """The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second.
 
@@ -32,11 +28,7 @@ def test_pass_ends_clearly_and_recovers_whichever_call_fails(
     flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
     days = DAYS * 5 if flags else DAYS
-    command = [sys.executable, "-m", "tests.faults.nth", "--count", str(BOTS), "--days", str(days)]
-    command += ["--every", str(EVERY), *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
+    found = played("nth", "--count", str(BOTS), "--days", str(days), "--every", str(EVERY), *flags)
     assert found["problems"] == []
     record_property("calls of a pass that failed", found["failed"])
     assert found["left"] <= 0, "a verb has more calls than were made to fail"
@@ -48,10 +40,7 @@ def test_pass_ends_clearly_and_recovers_whichever_call_fails(
 def test_verb_ends_clearly_and_recovers_whichever_call_fails(
     line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
-    command = [sys.executable, "-m", "tests.faults.nth_verbs", "--only", line, *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
+    found = played("nth_verbs", "--only", line, *flags)
     assert found["problems"] == []
     assert list(found["failed"]) == [line]
     assert found["failed"][line] > 0, "the verb has no call that was made to fail"

@@ -1,14 +1,10 @@
 """Losses of power at any call on the disk: nothing that was done is gone, and what is broken on purpose is seen."""
 
 import hashlib
-import json
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,23 +12,15 @@ from tests.faults import power
 from tests.faults.calls import FILE, Call
 from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
+from tests.faults.programs import played
 from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = drawn("power", [1], range(1, 41), 2)
 BOTS, FOLDERS = sized((1, 2), (3, 26))
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = sized((), ("journal-not-synced", "synchronous-off"))
 SEEN_IN_FOLDERS = ("synchronous-off", "journal-not-synced", "folder-not-synced")
-
-
-def lost(*arguments: str) -> Any:
-    """Play one campaign in a program of its own and return what it says."""
-    command = [sys.executable, "-m", "tests.faults.power", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return json.loads(done.stdout)
 
 
 def controlled(*names: str) -> list[str]:
@@ -52,7 +40,7 @@ def held(problems: list[str], *controls: str) -> list[str]:
 def test_day_ends_the_same_after_a_power_loss_anywhere(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    found = lost("days", "--seed", str(seed), "--count", str(BOTS), *controlled(*SEEN_IN_DAYS))
+    found = played("power", "days", "--seed", str(seed), "--count", str(BOTS), *controlled(*SEEN_IN_DAYS))
     assert held(found["problems"], *SEEN_IN_DAYS) == []
     record_property("losses of power", found["losses"])
     assert found["losses"] > 40 * BOTS
@@ -64,7 +52,7 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
 def test_books_and_latches_are_whole_after_each_power_loss(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    found = lost("folders", "--seed", str(seed), "--count", str(FOLDERS), *controlled(*SEEN_IN_FOLDERS))
+    found = played("power", "folders", "--seed", str(seed), "--count", str(FOLDERS), *controlled(*SEEN_IN_FOLDERS))
     assert held(found["problems"], *SEEN_IN_FOLDERS) == []
     record_property("losses of power", found["losses"])
     assert found["losses"] > 10 * FOLDERS

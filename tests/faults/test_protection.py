@@ -160,6 +160,15 @@ def test_a_gap_that_no_pass_could_see_need_not_be_told() -> None:
     assert broken(PROTECTED, [1]) == []
 
 
+def test_a_stop_that_is_accepted_and_rests_later_leaves_it_to_the_next_pass_to_tell() -> None:
+    late = [bought(0), line(1, "order_accepted", "PROTE", "pending_new"), stop(1, "held", "order_held"), stop(4)]
+    assert broken(late, [1, 5]) == []
+    assert not [one for one in broken(late, [1, 3, 5], told(3, 0), told(5, 0, 4)) if "told" in one]
+    assert [one for one in broken(late, [1, 3, 5]) if "left it untold" in one]
+    part = [*late[:2], stop(1, "held", "order_held", qty="5"), stop(4)]
+    assert "left it untold" in broken(part, [1, 5])[0]
+
+
 def test_the_second_pass_finds_a_gap_closed_or_an_exit_at_work_unless_there_was_trouble() -> None:
     bare, began = [bought(0), line(9, "order_new", "OTHER")], told(1, 0)
     trouble = {"at": at(2).isoformat(), "event": "fault_fired", "account": "one"}

@@ -1,25 +1,24 @@
 """Hundreds of seeded schedules keep every zero, each trouble befalls some of them, and broken bots are seen."""
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults import judge, pairs, verdicts
 from tests.faults.lies import LIES
+from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.tiers import drawn, in_campaigns, sized
 
-ROOT = Path(__file__).resolve().parents[2]
 COUNT = sized(25, 13 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
+AGAIN = ["--again", "88492"]
+"""Schedules that once showed a fault of ours: an end of a gap that was forgotten while the broker was away."""
 FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT), 1)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
 NOT_SURVIVED = {KILL, "no equity"}
@@ -44,14 +43,6 @@ CAUGHT = {
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
 
 
-def played(*arguments: str) -> Any:
-    """Play schedules in a program of its own, whose clocks and sessions are not these, and return what it says."""
-    command = [sys.executable, "-m", "tests.faults.schedules", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return json.loads(done.stdout)
-
-
 def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
     """Return how runs ended that each trouble befell."""
     ends: dict[str, set[str]] = defaultdict(set)
@@ -67,9 +58,9 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
 ) -> None:
     broken = CAUGHT if first == FIRSTS[0] else {}
     controls = (word for name, begin in broken.items() for word in ("--control", f"{name}={begin}"))
-    found = played("--first", str(first), "--count", str(COUNT), *controls)
+    found = played("schedules", "--first", str(first), "--count", str(COUNT), *AGAIN, *controls)
     assert found["problems"] == []
-    assert found["schedules"] == COUNT
+    assert found["schedules"] == COUNT + 1
     record_property("seeded schedules", found["schedules"])
     record_property("passes in seeded schedules", found["runs"])
     record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))

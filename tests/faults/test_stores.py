@@ -1,8 +1,5 @@
 """Thousands of kills between any two effects on the stores; each time the books are whole, and nothing done is gone."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +8,10 @@ import pytest
 from tests.faults import stores
 from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
+from tests.faults.programs import played
 from tests.tiers import drawn, in_campaigns, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = drawn("stores", [1], range(1, 22), 1)
 FOLDERS = sized(1, 47)
 """47 folders are over seven thousand kills."""
@@ -26,10 +23,7 @@ STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "j
 def test_stores_lose_nothing_done_when_killed_between_any_two_effects(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    command = [sys.executable, "-m", "tests.faults.stores", "--seed", str(seed), "--folders", str(FOLDERS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
+    found = played("stores", "--seed", str(seed), "--folders", str(FOLDERS))
     assert found["problems"] == []
     record_property("kills at failpoints", found["hits"])
     assert found["hits"] >= 105 * FOLDERS
