@@ -14,7 +14,7 @@ from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.wire.http import Answer
 from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota
-from tradebot.signals.cluster import sizes
+from tradebot.signals.alerts import sizes
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
 

@@ -67,7 +67,7 @@ def measure_cycle(size: int) -> Measured:
     from tests.worlds import trade_once
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.memory.events import MemoryEvents
-    from tradebot.desk.scoring import score
+    from tradebot.desk.proposals import score
     from tradebot.model.record import CycleRecord, Job
     from tradebot.model.values import replace
     from tradebot.ports.world import Call

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import Holding, StopRow
-    from tradebot.views.protection import Protection
+    from tradebot.views.holdings import Holding, Protection, StopRow
 
 
 class Positions(Struct, frozen=True):

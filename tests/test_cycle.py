@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, evaluate_exits, trade_once, wanted
-from tradebot.desk.scoring import score
+from tradebot.desk.proposals import score
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

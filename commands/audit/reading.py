@@ -12,8 +12,7 @@ from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.desk.snapshot import book
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
-from tradebot.judging.leaps import leaps
-from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched
+from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job

@@ -31,7 +31,7 @@ def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     from commands.audit.reading import read
     from commands.shared.judged import counted_states
-    from tradebot.adapters.state.finished import BACKTEST
+    from tradebot.adapters.state.evidence import BACKTEST
     from tradebot.judging.audit import audit
     from tradebot.judging.judgment import ranked
     from tradebot.judging.trading import Trading

@@ -1,9 +1,12 @@
 """The screen of a comparison: what differs about the runs, then their figures side by side."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from commands.compare.report import letters
+from commands.report.chart import curve
 from commands.report.contents import basis_of, interval_of, value_of
+from commands.report.page import rendered
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
 from tradebot.model.text import counted
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.compare.report import Comparison, Run
+    from tradebot.views.performance.report import AccountReport
+
 
 LONGEST = 40
 """So many characters of a setting are shown; the JSON document has all."""
@@ -55,3 +60,16 @@ def run_words(run: "Run") -> str:
 def _shown(value: str | None) -> str:
     text = clean(value if value is not None else "-")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def page(data: "Comparison", accounts: "Sequence[AccountReport]") -> str:
+    """Return the page of a comparison; the accounts are labeled as the page is to name them."""
+    labels = [account.label for account in accounts]
+    return rendered(
+        "compare.html",
+        data=data,
+        accounts=accounts,
+        curve=curve(accounts),
+        runs=list(zip(labels, map(run_words, data.runs), strict=True)),
+        rows=[(row.figures[0].label, row.figures) for row in data.rows],
+    )

@@ -15,9 +15,8 @@ MOST_NAMED = 5
 
 
 def run(named: list[str], home: Path, files: Files) -> Report:
-    from commands.compare.page import page
     from commands.compare.report import compared, read_all
-    from commands.compare.screen import render
+    from commands.compare.screen import page, render
 
     if files and len(named) > MOST_CURVES:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")

@@ -11,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from commands.config import accept as config_accept
-from commands.config.report import Change, Checked, Shown, Value
+from commands.config.accept import Change, Checked, Shown, Value
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish

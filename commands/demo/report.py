@@ -23,8 +23,7 @@ from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Cut, Row, entry_component, pnl
-from tradebot.views.performance.reasons import rule_of, rules_of
-from tradebot.views.performance.trade_row import Status, TradeRow
+from tradebot.views.performance.trade_row import Status, TradeRow, rule_of, rules_of
 from tradebot.views.performance.trades import rows_of
 
 if TYPE_CHECKING:

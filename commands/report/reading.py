@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
 from commands.shared.history import read_history
-from tradebot.adapters.state.evidence import read_evidence, read_trials
-from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import calendar
 from tradebot.errors import TradebotError

@@ -13,10 +13,9 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.candidate import Component
+    from tradebot.model.candidate import Component, OptionContract
     from tradebot.model.decision import Decision
     from tradebot.model.inputs import ComponentInputs, Input
-    from tradebot.model.option_contract import OptionContract
     from tradebot.model.view import StrategyView
     from tradebot.model.wants import Open
     from tradebot.ports.strategy import Strategy

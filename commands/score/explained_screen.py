@@ -1,16 +1,64 @@
 """How `score --explain` looks: a bar for each contribution, then each component's inputs, then the contracts."""
 
+from __future__ import annotations
+
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from commands.shared.drawing import duration, measured, signed, usd
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.times import CLOCK, when
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
     from rich.console import Console
 
     from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore
     from tradebot.model.decision import Decision
+
+
+def draw(data: Explained, file: Path) -> None:
+    """Draw a panel of bars for each strategy that scores the symbol; raise OperatorError if it can't be written."""
+    scored = [score for score in data.scores if score.components]
+    if not scored:
+        raise OperatorError(f"No strategy scores {data.symbol}, so there is nothing to draw", "tradebot strategy list")
+    height = sum(0.34 * len(score.components) + 1.3 for score in scored)
+    with picture(file, 9, height) as figure:
+        ratios = [len(score.components) + 1 for score in scored]
+        panels = figure.subplots(len(scored), 1, squeeze=False, gridspec_kw={"height_ratios": ratios})
+        for axes, score in zip(panels.flat, scored, strict=True):
+            _panel(axes, data, score)
+
+
+def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
+    from commands.shared.times import when
+
+    parts = list(reversed(score.components))
+    names = [part.name.replace("_", " ") for part in parts]
+    values = [part.contribution or 0.0 for part in parts]
+    axes.barh(names, values, color=[GAIN if value > 0 else LOSS for value in values])
+    _finish(axes, values, [part.contribution is None for part in parts])
+    said = "no score" if score.score is None else f"{score.score:+.3f}"
+    coverage = "" if score.coverage is None else f", coverage {score.coverage:.0%}"
+    title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {said}{coverage}")
+
+
+def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
+    reach = max(map(abs, values), default=0) or 0.1
+    for place, (value, missing) in enumerate(zip(values, absent, strict=True)):
+        words = "no data" if missing else f"{value:+.3f}"
+        side = "left" if value >= 0 else "right"
+        away = 0.02 * reach * (1 if value >= 0 else -1)
+        axes.text(value + away, place, words, va="center", ha=side, color=QUIET if missing else INK, fontsize=9)
+    axes.set_xlim(-1.25 * reach, 1.25 * reach)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel("contribution to the score (bearish left, bullish right)", color=QUIET)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
 
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
@@ -18,7 +66,7 @@ HALF = 10
 """How wide a bar is on each side of zero."""
 
 
-def render(out: "Console", data: "Explained") -> None:
+def render(out: Console, data: Explained) -> None:
     fetched = data.flow_fetched_at
     age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
     out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
@@ -28,7 +76,7 @@ def render(out: "Console", data: "Explained") -> None:
         out.print("No strategy proposes anything for it. Next: tradebot strategy list")
 
 
-def _score(out: "Console", score: "ExplainedScore") -> None:
+def _score(out: Console, score: ExplainedScore) -> None:
     from commands.shared.tables import Table, number
 
     largest = max((abs(part.contribution or 0) for part in score.components), default=0)
@@ -51,7 +99,7 @@ def _score(out: "Console", score: "ExplainedScore") -> None:
     _contracts(out, score)
 
 
-def _observed(decision: "Decision") -> str:
+def _observed(decision: Decision) -> str:
     """Return the numbers of a decision; some reasons have no limit."""
     observed, limit = decision.units
     numbers = f"observed {measured(decision.observed, observed)}"
@@ -68,7 +116,7 @@ def _bar(contribution: float | None, largest: float) -> str:
     return f"{' ' * HALF}|[green]{'█' * length}[/green]"
 
 
-def _inputs(out: "Console", part: "ExplainedComponent") -> None:
+def _inputs(out: Console, part: ExplainedComponent) -> None:
     from rich.markup import escape
 
     from commands.shared.tables import Table, number, sentence
@@ -88,13 +136,13 @@ def _inputs(out: "Console", part: "ExplainedComponent") -> None:
         out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
 
 
-def _one_more(found: "ExplainedInput") -> str:
+def _one_more(found: ExplainedInput) -> str:
     if found.step is None or found.score_change is None:
         return ""
     return f"{found.step:,g} more: score {signed(found.score_change, 4)}"
 
 
-def _contracts(out: "Console", score: "ExplainedScore") -> None:
+def _contracts(out: Console, score: ExplainedScore) -> None:
     from rich.markup import escape
 
     from commands.shared.tables import Table, number
@@ -124,7 +172,7 @@ def _number(value: object, unit: str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
-def _when(found: "ExplainedInput") -> str:
+def _when(found: ExplainedInput) -> str:
     at: datetime | date | None = found.at
     if at is None:
         return ""

@@ -57,8 +57,7 @@ def measured(
     for the broker's time. `progress` is told how many sessions are read, and of how many.
     """
     from tradebot.auditing.intervals import LEVEL
-    from tradebot.auditing.outcome_sentences import what_refusals_did
-    from tradebot.auditing.outcomes import WORTH_SEEING, Tally
+    from tradebot.auditing.outcomes import WORTH_SEEING, Tally, what_refusals_did
 
     now, tally = at or app.now(), Tally()
     facts, first = app.recorded, _first(app, since)
@@ -91,8 +90,7 @@ def refused_trades(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> tuple[RefusedTrades, ...]:
     """Return the refusals that `measured` returns, by strategy; for these alone, much less has to be read."""
-    from tradebot.auditing.outcome_sentences import what_refusals_did
-    from tradebot.auditing.outcomes import RefusedTally
+    from tradebot.auditing.outcomes import RefusedTally, what_refusals_did
 
     facts, first, tally = app.recorded, _first(app, since), RefusedTally()
     if facts is None or first is None:

@@ -38,7 +38,7 @@ def render(out: "Console", data: "Outcomes") -> None:
 
 def _render_strategy(out: "Console", found: "StrategyOutcomes", data: "Outcomes") -> None:
     from commands.shared.tables import Table, number, sentence
-    from tradebot.auditing.outcome_sentences import verdict
+    from tradebot.auditing.outcomes import verdict
 
     without = f"; {found.unmeasured:,} more had no bar to enter at yet" if found.unmeasured else ""
     out.print(f"\nStrategy {found.strategy}, {counted(found.candidates, 'scored candidate')}{without}", markup=False)

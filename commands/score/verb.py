@@ -57,7 +57,7 @@ def run(app: "App", *, by: str) -> Report:
     from commands.shared.in_turn import in_turn
     from commands.shared.passes import begin, both_clocks, pass_data
     from jobs.claims import Refused
-    from tradebot.desk.scoring import score
+    from tradebot.desk.proposals import score
     from tradebot.model.record import Job
 
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
@@ -77,7 +77,7 @@ def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
     picture = checked(plot, "score.svg")
     data = explained(app, symbol)
     if picture:
-        from commands.score.chart import draw
+        from commands.score.explained_screen import draw
 
         draw(data, picture)
     return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)

@@ -8,26 +8,110 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from commands.serve.lanes import Shift, exits_first, lanes
-from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
 from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
 from jobs.backoff import BROKER, Backoff
 from jobs.runner import TICK_S, Kind, Line, Runner
+from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.adapters.wire.supervisor import Supervisor
 from tradebot.desk.halting import halt_for_crash_loop
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
+from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from jobs.duty import Duty
     from jobs.runner import Pace
     from jobs.ticker import Lane
-    from tradebot.app.settings import Loaded
+    from tradebot.app.settings import Loaded, Settings
     from tradebot.app.wiring import App
+    from tradebot.ports.stores import Events
+
+
+SUBSYSTEM = "config"
+AT_START = ("mode", "serve.log", "health")
+"""Settings that a running `serve` can't change; each lane reads the others again."""
+LONGEST = 80
+MOST = 20
+"""How many changed settings are named."""
+
+
+class Reloading(Struct):
+    """Reads the configuration when that is asked for; `taken` is what the lanes should go on with, None otherwise."""
+
+    load: "Callable[[], Loaded]"
+    now: "Loaded"
+    stop: "Stop"
+    watch: "Watch"
+    events: "Events"
+    stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC)
+    taken: "Loaded | None" = None
+
+    def look(self) -> None:
+        """Read the configuration if a signal asked for it; the passes end before a valid one counts."""
+        if not self.stop.reload_asked or self.stop.ending:
+            return
+        self.stop.reload_asked = False
+        self.watch.reloading()
+        try:
+            loaded = self.load()
+            require_installed(loaded.settings.strategies.installed_as())
+        except TradebotError as invalid:
+            problem = f"the configuration wasn't reloaded: {one_line(invalid)}"
+            self._tell(EventKind.CONFIG_NOT_RELOADED, problem)
+            self.watch.trouble(SUBSYSTEM, problem)
+            self.watch.reloaded()
+            return
+        self.watch.trouble(SUBSYSTEM, None)
+        changed = changes(self.now.settings, loaded.settings)
+        self._tell(EventKind.CONFIG_RELOADED, described(changed))
+        if changed:
+            self.taken = loaded
+            self.stop.reload()
+        else:
+            self.watch.reloaded()
+
+    def take(self) -> "Loaded | None":
+        """Return what the lanes should go on with, once; None if they should end."""
+        loaded, self.taken = self.taken, None
+        if loaded is not None:
+            self.now, self.stop.reloading = loaded, False
+        return None if self.stop.asked else loaded
+
+    def _tell(self, kind: EventKind, message: str) -> None:
+        self.events.emit(kind.at(self.stamp_time(), {"message": message}))
+
+
+def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str], ...]:
+    """Return each setting that changed: its name, and both values as they are written in the configuration."""
+    from tradebot.app.baseline import values_of
+
+    was, now = values_of(before), values_of(after)
+    names = (name for name in dict.fromkeys((*was, *now)) if was.get(name) != now.get(name))
+    return tuple((name, _shown(was.get(name)), _shown(now.get(name))) for name in names)
+
+
+def described(changed: tuple[tuple[str, str, str], ...]) -> str:
+    """Describe what changed in a sentence, and name the settings that only count after a restart."""
+    if not changed:
+        return "the configuration was read again, and nothing in it changed"
+    named = [f"{name} from {was} to {now}" for name, was, now in changed[:MOST]]
+    more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+    restart = [name for name, *_ in changed if name.startswith(AT_START)]
+    later = f"; restart serve for {', '.join(restart)}" if restart else ""
+    return f"the configuration was reloaded: {', '.join(named)}{more}{later}"
+
+
+def _shown(value: object) -> str:
+    text = in_yaml(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
 
 SPEED = 60.0
 """Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""

@@ -11,8 +11,8 @@ from msgspec.structs import asdict
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
 from tradebot.judging.evidence import Evidence, Past, Serve, Unread
-from tradebot.judging.freshness import NEVER
 from tradebot.judging.judgment import Judgment, State, overall, ranked
+from tradebot.judging.parts import NEVER
 from tradebot.judging.passes import finished, newest
 from tradebot.model.record import Job
 from tradebot.model.text import counted

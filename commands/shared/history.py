@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradebot.model.filled import Sent
     from tradebot.model.position import Kept, Key, Marks, OwnedFill
     from tradebot.model.record import SessionEnd
-    from tradebot.model.trade_note import TradeNote
+    from tradebot.model.trade import TradeNote
     from tradebot.views.performance.history import History
 
 

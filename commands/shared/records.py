@@ -93,7 +93,7 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
 
 def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
-    from tradebot.views.performance.reasons import exit_reason
+    from tradebot.views.performance.trade_row import exit_reason
 
     chains = app.ledger_view.order_chains(venue_ids)
     promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})

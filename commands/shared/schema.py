@@ -68,9 +68,9 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "adopt": ("commands.adopt:Adopted",),
     "flatten": (PASS,),
     "completion": ("commands.completion:Completion",),
-    "config-show": ("commands.config.report:Shown",),
+    "config-show": ("commands.config.accept:Shown",),
     "config-accept": ("commands.config.accept:Accepted",),
-    "config-check": ("commands.config.report:Checked",),
+    "config-check": ("commands.config.accept:Checked",),
     "live-status": ("commands.live:LiveStatus",),
     "live-arm": ("commands.live:Armed",),
     "exchange-serve": ("commands.exchange.serve:Serving",),
@@ -84,7 +84,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "bars-list": ("commands.bars.listing:BarsStored",),
     "bars-check": ("commands.bars.check:BarsChecked",),
     "strategy-new": ("commands.strategy.verb:Written",),
-    "strategy-test": ("commands.strategy.tried:Tried",),
+    "strategy-test": ("commands.strategy.trial:Tried",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 from rich.cells import cell_len
 from rich.text import Text
 
-from commands.shared.words import WORD
+from commands.shared.plain import WORD
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.strategy.tried import Cost, Tried, WantRow
+    from commands.strategy.trial import Cost, Tried, WantRow
     from tradebot.model.decision import Decision
     from tradebot.model.record import StrategyRefusal
 

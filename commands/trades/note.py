@@ -13,7 +13,7 @@ from commands.shared.surface import Report, caller
 from commands.shared.times import MINUTE, when
 from commands.trades.report import all_rows
 from tradebot.errors import OperatorError, word
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -83,8 +83,7 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
 
 def left_out_of(app: "App") -> str | None:
     """Return in a sentence what the records of a backtest lack; None for other records, and for those with all."""
-    from tradebot.adapters.state.evidence import read_evidence
-    from tradebot.adapters.state.finished import BACKTEST
+    from tradebot.adapters.state.evidence import BACKTEST, read_evidence
     from tradebot.views.why_no_orders import left_out
 
     return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None

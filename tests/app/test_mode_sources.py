@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.app.mode_sources import refuse_other_mode
+from tradebot.app.loading import refuse_other_mode
 from tradebot.errors import OperatorError
 
 AT = datetime(2026, 11, 16, tzinfo=UTC)

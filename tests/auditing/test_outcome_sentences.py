@@ -2,8 +2,7 @@
 
 import pytest
 
-from tradebot.auditing.outcome_sentences import verdict, what_refusals_did
-from tradebot.auditing.outcomes import Measured, Refusals
+from tradebot.auditing.outcomes import Measured, Refusals, verdict, what_refusals_did
 from tradebot.model.values import replace
 
 KNOWN = Measured("1 hour", 90, 30, 0.002, 0.001, 0.003, 0.001, is_found=True, needed=40)

@@ -7,8 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.backtest.ahead import Shown
-from tradebot.backtest.touching import FAR, Band, Rest, Worth, first_touch, in_us
+from tradebot.backtest.touching import FAR, Band, Rest, Shown, Worth, first_touch, in_us
 
 OPEN = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)
 SYMBOLS = ("AAPL", "SPY")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders import DAY, NOW, SESSION
 from tests.worlds import NAMES, Scene
-from tradebot.desk.due import Agenda, agenda, everything
+from tradebot.desk.fetching import Agenda, agenda, everything
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.values import replace

@@ -12,8 +12,7 @@ from msgspec import Struct
 from tests.builders import NOW, SECTORS
 from tests.venues import FixedStrategy, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
-from tradebot.desk.proposals import propose
-from tradebot.desk.scoring import score
+from tradebot.desk.proposals import propose, score
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict

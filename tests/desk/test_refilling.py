@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import DAY, NOW, SESSION
 from tradebot.adapters.wire.http import decode
-from tradebot.desk.refilling import FULL_PAGE, MOST_SYMBOLS, Refilled, refill
+from tradebot.desk.streaming import FULL_PAGE, MOST_SYMBOLS, Refilled, refill
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.kind import AnyKind

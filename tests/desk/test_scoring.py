@@ -1,7 +1,7 @@
 """A pass that only scores."""
 
 from tests.worlds import Scene, call, wanted
-from tradebot.desk.scoring import score
+from tradebot.desk.proposals import score
 from tradebot.model.record import Job
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.exchange.worlds import SPEC, open_world
 from tests.lab import served
-from tradebot.exchange.flow.endpoints import ENDPOINTS
+from tradebot.exchange.flow.series import ENDPOINTS
 from tradebot.exchange.process import create
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -6,7 +6,7 @@ may be null, as where something is not known yet. The examples show few nulls.
 
 from urllib.parse import quote
 
-from tradebot.exchange.flow.endpoints import Endpoint
+from tradebot.exchange.flow.series import Endpoint
 
 _QUERIES = {
     "risk-reversal": "expiry=2025-04-18&delta=25",

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.exchange.random_walk import CENT, SYMBOLS, Walk, small_calendar
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.holdings import move
+from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import Bar, Market, usd

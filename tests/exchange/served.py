@@ -18,8 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.exchange.worlds import KEYS
 from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.flow_limits import FlowLimits
 
 _TIMEOUT_S = 60
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.exchange.engine.agenda import Agenda
+from tradebot.exchange.engine.floor import Agenda
 
 
 @given(st.lists(st.integers(0, 20)))

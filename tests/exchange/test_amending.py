@@ -14,7 +14,7 @@ from tests.exchange.served import served
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.engine import amending
 from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.engine.holdings import move
+from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.orders import Execution, Order
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal

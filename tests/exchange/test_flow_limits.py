@@ -2,7 +2,7 @@
 
 import pytest
 
-from tradebot.exchange.flow_limits import FlowLimits
+from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.times import HOUR, MINUTE, SECOND, parse_time
 
 NOON = parse_time("2026-11-20T17:00:00Z")

@@ -12,7 +12,7 @@ import pytest
 from tests.exchange.flow_shapes import fields_of, path_of
 from tests.exchange.worlds import SHARED, World, open_world
 from tradebot.exchange.faces.web import MADE_AT
-from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
+from tradebot.exchange.flow.series import ENDPOINTS, Endpoint
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create

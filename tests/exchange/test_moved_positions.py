@@ -7,7 +7,7 @@ import pytest
 from tests.exchange.pit import Pit, pair
 from tests.exchange.worlds import World
 from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.engine.holdings import move
+from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.market.fill import NEXT_BAR
 
 

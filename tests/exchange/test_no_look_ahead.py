@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.exchange.flow_shapes import path_of
 from tests.exchange.worlds import SYMBOLS, World
 from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.flow.endpoints import ENDPOINTS
+from tradebot.exchange.flow.series import ENDPOINTS
 from tradebot.exchange.market.bars import Bar, BarSource, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.state import read_market

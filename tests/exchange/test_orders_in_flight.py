@@ -8,7 +8,7 @@ import pytest
 from tests.exchange.pit import HUNDRED, Pit, bracket, pair
 from tests.exchange.worlds import World
 from tradebot.exchange.engine.life import reject, withdraw_misfits
-from tradebot.exchange.faults.earlier import account_at
+from tradebot.exchange.faults.turn import account_at
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
 

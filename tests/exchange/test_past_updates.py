@@ -22,8 +22,7 @@ from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.snapshot.file import write
 from tradebot.exchange.streams.event_feeds import UpdateFeed
-from tradebot.exchange.streams.trade_updates import TradeUpdates, update_json
-from tradebot.exchange.streams.window import StreamEvent, Window
+from tradebot.exchange.streams.trade_updates import StreamEvent, TradeUpdates, Window, update_json
 
 COMMANDS = 60
 EVERYTHING = Window(0, None, None, None)

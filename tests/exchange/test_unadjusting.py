@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.worlds import SHARED
-from tradebot.exchange.market.daily_file import Rows, read_daily
-from tradebot.exchange.market.unadjusting import Event, Rebuilt, exactly, on_ticks, rebuild
+from tradebot.exchange.market.daily_file import Event, Rebuilt, Rows, exactly, on_ticks, read_daily, rebuild
 
 PARQUET = SHARED / "market" / "etf_daily_adj.parquet"
 RATIOS = (Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(1231, 1000))

@@ -46,8 +46,8 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection
 from tradebot.reconciliation import reconcile as reconcile_story
-from tradebot.reconciliation.gaps import gaps
-from tradebot.reconciliation.orders_behind_fills import OrdersBehindFills
+from tradebot.reconciliation.new_fills import OrdersBehindFills
+from tradebot.reconciliation.protection import gaps
 
 
 def random_ids() -> None:

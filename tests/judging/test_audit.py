@@ -26,10 +26,9 @@ from tests.judging.samples import at
 from tradebot.judging.audit import FINISHED, audit
 from tradebot.judging.evidence import Moment, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, ranked
-from tradebot.judging.leaps import Leap
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.table import TABLE
-from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched
+from tradebot.judging.trading import Broker, Leap, Passes, Rows, Trading, Watched
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, ago
-from tradebot.judging.freshness import late_s
+from tradebot.judging.parts import late_s
 
 SLOTS = [ago(seconds) for seconds in (600, 300, 0)]
 AGES = st.floats(min_value=-1_000, max_value=1_000)

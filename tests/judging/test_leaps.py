@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
-from tradebot.judging.leaps import Leap, leaps
+from tradebot.judging.trading import Leap, leaps
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.intent import IntentState

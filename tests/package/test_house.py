@@ -152,7 +152,7 @@ def test_the_core_contract_names_every_room_of_the_core() -> None:
     assert set(contracts["core"]["source_modules"]) == {f"tradebot.{room}" for room in rooms - SHELL}
 
 
-STORIES = ("tradebot/cycle.py", "tradebot/desk/scoring.py")
+STORIES = ("tradebot/cycle.py", "tradebot/desk/proposals.py")
 
 
 def test_the_stories_hold_no_try() -> None:

@@ -51,7 +51,7 @@ EXCEPTIONS = {
     "tradebot/app/sandbox.py": "addresses and file names",
     "tradebot/app/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/app/backtest/quotes.py:_last_known": "which names may be symbols, as the reader of the API has it",
-    "tradebot/app/backtest/opened_files.py:heard": "the paths of files that a strategy opens",
+    "tradebot/app/backtest/lookahead.py:heard": "the paths of files that a strategy opens",
     "tradebot/app/backtest/results.py": "names of folders as people write them, and the lines of the list of trials",
     "tradebot/signals/kinds/oi_change.py": "the venue's symbols of options",
     "tradebot/signals/kinds/congress.py": "the source's words for a trade, and its ranges of amounts",

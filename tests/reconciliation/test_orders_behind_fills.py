@@ -18,7 +18,7 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.reconciliation.orders_behind_fills import ASKED_SINGLY
+from tradebot.reconciliation.new_fills import ASKED_SINGLY
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 from tradebot.reconciliation.unknown_orders import unknown_orders

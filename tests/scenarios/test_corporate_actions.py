@@ -21,7 +21,7 @@ from tests.bot import KEYS, Bot, log, made, second_session
 from tests.builders import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.position import Key
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pnl import Cut

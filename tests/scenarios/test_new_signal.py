@@ -16,7 +16,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.desk.fetching import fetch_flow, needed_facts
-from tradebot.desk.scoring import score
+from tradebot.desk.proposals import score
 from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading

@@ -12,9 +12,9 @@ import pytest
 from commands.app import program
 from commands.shared import surface
 from commands.shared.console import Screen
+from commands.shared.plain import WORD
 from commands.shared.surface import Report
 from commands.shared.tables import DEEPEST
-from commands.shared.words import WORD
 from tests.bot import Bot, made, order_by_hand, second_session
 
 WIDTHS = [60, 80, 120, None]

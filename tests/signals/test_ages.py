@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.builders import DAY, NOW, ago
 from tradebot.model.values import replace
-from tradebot.signals.ages import still_counts
 from tradebot.signals.kinds.iv_rank import KIND
+from tradebot.signals.scoring import still_counts
 
 HOUR = replace(KIND, max_age_s=3600)
 

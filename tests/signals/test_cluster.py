@@ -10,7 +10,7 @@ from tests.builders import alert
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
-from tradebot.signals.cluster import sizes
+from tradebot.signals.alerts import sizes
 
 WINDOW = timedelta(seconds=600)
 

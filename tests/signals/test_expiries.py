@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.signals.expiries import LEAST_DAYS, good_friday, monthly, monthly_after
+from tradebot.signals.kinds.risk_reversal import LEAST_DAYS, good_friday, monthly, monthly_after
 
 TUESDAY = 1
 

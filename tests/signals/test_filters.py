@@ -14,7 +14,7 @@ from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
 from tradebot.signals.filters import chosen, filters_on
-from tradebot.strategies.filter_settings import FilterSettings
+from tradebot.strategies.flow_settings import FilterSettings
 
 EVERYTHING = alert(
     1,

@@ -24,9 +24,8 @@ from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiFacts
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
-from tradebot.strategies.filter_settings import FilterSettings
 from tradebot.strategies.flow import FlowStrategy
-from tradebot.strategies.flow_settings import FlowSettings
+from tradebot.strategies.flow_settings import FilterSettings, FlowSettings
 
 WEIGHTS = {
     "flow": 0.4,

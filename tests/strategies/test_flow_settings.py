@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tests.builders import DAY, SHIPPED
 from tradebot.signals.filters import filters_on
-from tradebot.strategies.filter_settings import FilterSettings
+from tradebot.strategies.flow_settings import FilterSettings
 
 
 def test_filters_are_those_that_are_set() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tradebot.model.kind import Phase, Scope
 from tradebot.model.values import replace
 from tradebot.timetable.fetch_course import ONCE_S, Need, renewals, slots_of
-from tradebot.timetable.fetch_fitting import Fitting, Intervals
+from tradebot.timetable.fetching import Fitting, Intervals
 from tradebot.timetable.job_times import parse
 
 SLOTS = slots_of(parse("every 5m from open+2m until close"))

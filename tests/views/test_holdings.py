@@ -16,8 +16,7 @@ from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.values import replace
 from tradebot.views import holdings
-from tradebot.views.holdings import Holding
-from tradebot.views.protection import protection_of
+from tradebot.views.holdings import Holding, protection_of
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:

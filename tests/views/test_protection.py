@@ -18,8 +18,7 @@ from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Lot, Position
 from tradebot.model.record import EXITING, Gap
 from tradebot.model.values import replace
-from tradebot.views.holdings import Holding, holdings
-from tradebot.views.protection import Protection, Uncovered, protection_of
+from tradebot.views.holdings import Holding, Protection, Uncovered, holdings, protection_of
 
 D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}

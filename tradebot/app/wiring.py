@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import finished, lock, stamps, state_folder
+from tradebot.adapters.state import evidence, lock, stamps, state_folder
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
@@ -20,8 +20,7 @@ from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for, venue_of
 from tradebot.app.keys import Secrets
-from tradebot.app.loading import Options, load_for
-from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
 from tradebot.errors import OperatorError, TradebotError
@@ -142,7 +141,7 @@ class App:
     @cached_property
     def exchange_url(self) -> str:
         """Return the embedded exchange's address, starting the exchange if it isn't running."""
-        return sandbox.start(finished.trading(self.folder).exchange)
+        return sandbox.start(evidence.trading(self.folder).exchange)
 
     @cached_property
     def turns(self) -> Turns:

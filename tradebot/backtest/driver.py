@@ -11,11 +11,10 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
-from tradebot.backtest.touching import MICROSECOND, in_us
+from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session

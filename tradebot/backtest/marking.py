@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from tradebot.backtest.ahead import Ahead
-from tradebot.backtest.touching import UNITS, in_us, in_usd, moment, units
+from tradebot.backtest.touching import UNITS, Ahead, in_us, in_usd, moment, units
 from tradebot.exits.held import Held, exit_price
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.profit_target import ProfitTarget

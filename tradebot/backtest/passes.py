@@ -10,8 +10,7 @@ from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.fetching import fetch_flow
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.notable import tell_caught_up
-from tradebot.desk.proposals import Proposals, propose
-from tradebot.desk.scoring import score
+from tradebot.desk.proposals import Proposals, propose, score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace

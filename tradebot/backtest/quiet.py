@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.marking import Marking, is_blind
 from tradebot.backtest.touching import (
     FAR,
     NO_WORTH,
     SHARES,
+    Ahead,
     Band,
     Rest,
     Worth,

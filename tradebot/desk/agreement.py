@@ -29,8 +29,7 @@ from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.apply_activities import explain_ratios, position_ratios
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import position_findings
-from tradebot.reconciliation.missing_fills import MissingFill, missing_fills
-from tradebot.reconciliation.new_fills import new_fills
+from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import read_books
 
 

@@ -7,9 +7,8 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView

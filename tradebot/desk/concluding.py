@@ -20,7 +20,7 @@ from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.slot import Waiting
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.gaps import gaps
+from tradebot.reconciliation.protection import gaps
 from tradebot.reconciliation.read_books import read_books
 
 LOOKED_BACK = (3, 3_000)

@@ -12,9 +12,9 @@ from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
-from tradebot.model.displacement_reasons import MAKING_ROOM
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason

@@ -17,8 +17,8 @@ from msgspec import Struct, field
 
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.displacement_reasons import MAKING_ROOM
 from tradebot.model.event import EventKind
+from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.model.slot import StrategySlot, Waiting

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from tradebot.desk.answers import OWN_SOURCE, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
+from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -18,11 +19,12 @@ from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.instrument import Instrument, notional, whole_lots
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
-from tradebot.model.record import StrategyRefusal
+from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.slot import StrategySlot
 from tradebot.model.values import replace
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import is_outside
+from tradebot.ports.world import Call, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from tradebot.model.position import Position
     from tradebot.model.view import StrategyView
     from tradebot.ports.strategy import Strategy
-    from tradebot.ports.world import Call, World
     from tradebot.timetable.job_times import JobTimes
 
 
@@ -259,3 +260,11 @@ def _step(held: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:
 
 def _closing_side(held: Decimal) -> Side:
     return Side.SELL if held > 0 else Side.BUY
+
+
+def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
+    """Score the universe from the facts known now and record the result, without placing any orders."""
+    proposed = propose(world, clock.now)
+    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
+    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, world.mode_name, records)
+    return world.record(replace(cycle, refused_strategies=proposed.refused))

@@ -24,7 +24,7 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
-from tradebot.reconciliation.missing_fills import MissingFill
+from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_date, session_of
 

@@ -18,7 +18,7 @@ from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Order
 from tradebot.model.position import Lot, Position
-from tradebot.reconciliation.missing_fills import MissingFill
+from tradebot.reconciliation.new_fills import MissingFill
 
 
 def stakes(

@@ -27,7 +27,7 @@ from tradebot.exchange.control_token import TOKEN_FILE, issue
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
-from tradebot.exchange.faces.flow import FlowFace, FlowSource
+from tradebot.exchange.faces.flow import FlowFace, FlowLimits, FlowSource
 from tradebot.exchange.faces.framing import Framing
 from tradebot.exchange.faces.guard import Guard
 from tradebot.exchange.faces.market_data import DataFace
@@ -39,7 +39,6 @@ from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.latency import latency_name
 from tradebot.exchange.log import LogError

@@ -4,8 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices
-from tradebot.judging.freshness import UNKNOWABLE, by_slots
-from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, SHOWN, UNKNOWN, Judge, Verdict
+from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, SHOWN, UNKNOWABLE, UNKNOWN, Judge, Verdict, by_slots
 from tradebot.model.decision import Gate
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason

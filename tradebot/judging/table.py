@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from tradebot.judging import parts, passes
 from tradebot.judging.evidence import Evidence, Unread
-from tradebot.judging.freshness import UNKNOWABLE, by_slots, due_by, just_now
 from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.parts import Judge, Verdict
+from tradebot.judging.parts import UNKNOWABLE, Judge, Verdict, by_slots, due_by, just_now
 from tradebot.model.record import Job
 
 

@@ -1,27 +1,47 @@
 """What an audit looks at besides the bot's own records: the broker's replies, and what was read of one span of time."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment, Unread
-from tradebot.judging.leaps import Leap
 from tradebot.judging.signals import KindHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.activity import Booking
 from tradebot.model.bar import Quote, VenueClock
+from tradebot.model.books import Books
 from tradebot.model.desk import Book
 from tradebot.model.finding import Finding
 from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.lifecycle import State, may_follow
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
+
+
+class Leap(NamedTuple):
+    """A position that fills take from one state to another that can't follow it."""
+
+    strategy: str
+    symbol: str
+    before: State
+    after: State
+
+
+def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
+    """Yield the leaps of our positions by fills that the broker reports and the books don't have yet."""
+    before, after = books.states(), books.with_pending(pending).states()
+    for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
+        was = before.get(key, State.CLOSED)
+        if not may_follow(after[key], was):
+            yield Leap(*key, was, after[key])
 
 
 class Passes(Struct, frozen=True):

@@ -4,7 +4,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
+from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
+
+
+class RestedStop(Struct, frozen=True):
+    """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
+
+    `side` is the stop's own: a long position is protected by a sell.
+    """
+
+    strategy: str
+    symbol: str
+    side: Side
+    at: datetime
+    price: Decimal
 
 
 class OrderFacts(Protocol):

@@ -1,7 +1,6 @@
 """Every reason code, listed once with its cause, meaning and remedy. The docs and tests read this table."""
 
-from tradebot.model.displacement_reasons import DISPLACEMENT_REASONS
-from tradebot.model.limit_reasons import LIMIT_REASONS
+from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow
 from tradebot.model.reason_codes import row as _row

@@ -17,6 +17,17 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.values import replace
 
+
+class TradeNote(Struct, frozen=True):
+    """The tags and the note of one trade as last written; a trade is named by strategy, symbol and opening time."""
+
+    trade: Key
+    tags: tuple[str, ...]
+    note: str
+    who: str
+    at: datetime
+
+
 _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
 """Origins whose fills belong together if they are about the same thing: several fills restate one position."""
 

@@ -3,9 +3,8 @@
 from datetime import date
 from typing import Protocol
 
-from tradebot.model.flow import FlowPage
+from tradebot.model.flow import FlowPage, Heard
 from tradebot.model.kind import AnyKind
-from tradebot.model.streamed import Heard
 
 
 class FlowSource(Protocol):

@@ -22,7 +22,7 @@ from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
 
+from tradebot.model.candidate import OptionContract
 from tradebot.model.decision import Decision
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
-from tradebot.model.option_contract import OptionContract
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 

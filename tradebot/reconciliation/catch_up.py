@@ -26,16 +26,16 @@ from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
-from tradebot.reconciliation.missing_fills import WATCHED
 from tradebot.reconciliation.new_fills import (
+    WATCHED,
     OrdersBehind,
+    find_orders_behind_fills,
     is_ahead,
     known_orders,
     new_fills,
     orders_and_intents,
     owned_fills,
 )
-from tradebot.reconciliation.orders_behind_fills import find_orders_behind_fills
 
 LOOKED_UP_SINGLY = 5
 """If more orders than this have ended unseen, read a list of ended orders instead of each one."""

@@ -13,7 +13,7 @@ from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN
-from tradebot.reconciliation.missing_fills import MissingFill
+from tradebot.reconciliation.new_fills import MissingFill
 
 CENT = Decimal("0.01")
 

@@ -5,12 +5,46 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.errors import TradebotError
+from tradebot.model.books import Books
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money, Orders
-from tradebot.reconciliation.missing_fills import WATCHED
+
+WATCHED = timedelta(days=4)
+"""How long we keep looking up an abandoned order and waiting for its fills. Late arrivals are rare but allowed."""
+
+
+class MissingFill(NamedTuple):
+    """One of our orders and how much of its filled quantity is in the books, unsigned."""
+
+    order: Order
+    booked: Decimal
+
+    @property
+    def signed(self) -> Decimal:
+        """Return how far the order changed the position beyond its booked fills, signed."""
+        return (self.order.filled_quantity - self.booked) * self.order.side.sign
+
+
+def missing_fills(books: Books) -> tuple[MissingFill, ...]:
+    """Return our orders that have filled more than the books show.
+
+    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
+    order's fills may be reported under its replacement, so the orders before it in the chain count too.
+    """
+    # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
+    filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
+    young = (order for order in filled if _last_reported(order, books.at) > books.at - WATCHED)
+    ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
+    return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
+
+
+def _last_reported(order: Order, now: datetime) -> datetime:
+    return order.updated_at or order.submitted_at or now
+
 
 FILL_OVERLAP = WATCHED
 """How far before the last known fill we ask again; fills we already know are recognized by their ids.
@@ -109,3 +143,47 @@ def _matches_order(fill: Fill, order: Order, intent: Intent, filled: Decimal, no
     same_trade = (fill.symbol, fill.side) in ((order.symbol, order.side), (intent.instrument.symbol, intent.side))
     fits = filled + fill.quantity <= max(order.quantity or Decimal(0), intent.quantity)
     return same_trade and fits and not is_ahead(fill.at, order.submitted_at, now)
+
+
+LISTED_BEFORE = timedelta(days=1)
+"""How long before its first fill an order may have been sent; the list of orders is read from then on."""
+
+ASKED_SINGLY = 5
+"""If more orders than this are unknown, read a list of orders first."""
+
+ASKED_AT_ONCE = 50
+"""At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""
+
+
+class OrdersBehindFills(NamedTuple):
+    """The orders behind foreign fills, and how many more the venue has not returned yet."""
+
+    orders: tuple[Order, ...]
+    untraced_fills: int
+
+
+def find_orders_behind_fills(
+    reader: BrokerReader, behind: OrdersBehind, fills: Iterable[OwnedFill]
+) -> OrdersBehindFills:
+    """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
+
+    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
+    """
+    others = (owned for owned in fills if owned.strategy == FOREIGN)
+    foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
+    known = behind.known
+    unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
+    listed: dict[str, Order] = {}
+    if len(unknown) > ASKED_SINGLY:
+        listed = {order.venue_id: order for order in reader.ended(min(unknown.values()) - LISTED_BEFORE)}
+    orders, untraced_fills = [listed[venue_id] for venue_id in unknown if venue_id in listed], 0
+    for number, venue_id in enumerate(venue_id for venue_id in unknown if venue_id not in listed):
+        try:
+            order = reader.follower(venue_id) if number < ASKED_AT_ONCE else None
+        except TradebotError:
+            order = None
+            untraced_fills += 1
+        else:
+            untraced_fills += number >= ASKED_AT_ONCE
+        orders += [order] if order else []
+    return OrdersBehindFills(tuple(orders), untraced_fills)

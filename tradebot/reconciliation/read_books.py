@@ -12,7 +12,7 @@ from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order, TimeInForce
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.missing_fills import WATCHED
+from tradebot.reconciliation.new_fills import WATCHED
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
 
 YESTERDAY = timedelta(days=1)

@@ -29,7 +29,7 @@ from tradebot.reconciliation.activities import named, restated, restated_best_pr
 from tradebot.reconciliation.apply_activities import apply_activities
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import CHANGES_A_POSITION, LedgerView, compare
-from tradebot.reconciliation.missing_fills import missing_fills
+from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.plans import fingerprint, plan_of
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import read_books

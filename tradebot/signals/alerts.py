@@ -1,8 +1,8 @@
 """Which alerts count, and what they add up to."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
@@ -12,6 +12,23 @@ from tradebot.model.record import SymbolFacts
 from tradebot.signals.filters import Chosen, Filter, chosen, filters_on
 from tradebot.signals.formula import compiled
 from tradebot.signals.kinds import options_volume
+
+
+def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:
+    """Return how many alerts each cluster of one direction (+1 bullish, -1 bearish) has, the first cluster first.
+
+    A cluster is of alerts of one symbol and direction, within a window that starts at the first one.
+    """
+    found: list[int] = []
+    until = None
+    for at in sorted([alert.at for alert in alerts if alert.sign == sign]):
+        if until is None or at > until:
+            until = at + window
+            found.append(1)
+        else:
+            found[-1] += 1
+    return found
+
 
 _AT = attrgetter("at")
 FLOW = "net / (gross + scale)"

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from operator import attrgetter
 
+from tradebot.model.candidate import OptionContract
 from tradebot.model.flow import FlowAlert
-from tradebot.model.option_contract import OptionContract
 
 MOST = 5
 """How many contracts of an entry are kept, those with the most premium."""

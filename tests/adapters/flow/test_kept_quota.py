@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.adapters.wire.test_budget import Timer
 from tradebot.adapters.flow.kept_quota import LONGEST_FILE, KeptQuota, next_quota_day
 from tradebot.errors import AllowanceSpentError
-from tradebot.exchange.flow_limits import FlowLimits
+from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.model.flow import Allowance, Quota
 
 NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)

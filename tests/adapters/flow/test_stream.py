@@ -20,7 +20,7 @@ from tests.exchange.worlds import SPEC
 from tradebot.adapters.flow.stream import FlowStream, Patience
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.exchange.process import create
-from tradebot.model.streamed import Heard
+from tradebot.model.flow import Heard
 
 QUICK = Patience(open_s=2, ping_s=0.2, first_wait_s=0.01, longest_wait_s=0.05)
 TOKEN = "tok3n/with+signs"

@@ -13,7 +13,7 @@ from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import AllowanceSpentError, TemporaryError
-from tradebot.exchange.flow_limits import FlowLimits
+from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.times import SECOND

@@ -22,7 +22,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Marks, unreported_fill
 from tradebot.model.scale_out import ScaleOutLevel
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger

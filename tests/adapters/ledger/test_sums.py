@@ -28,7 +28,7 @@ from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, ReconcileMark
 from tradebot.model.values import replace
 

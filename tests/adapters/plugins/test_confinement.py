@@ -19,7 +19,7 @@ import pytest
 from commands.strategy.verb import guarded
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
-from tradebot.adapters.plugins import kernel, landlock, namespaces
+from tradebot.adapters.plugins import confinement, kernel, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
 from tradebot.adapters.plugins.messages import GROUP, Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass
@@ -55,19 +55,19 @@ else:
 """
 FIRST = """
 from tradebot.adapters.plugins import landlock
-landlock.version = lambda: 1
+confinement.version = lambda: 1
 """
 UNSHARE = {"x86_64": 272, "aarch64": 97}.get(os.uname().machine, 0)
 MACHINES: Mapping[str, str | None] = {
     "as it is": None,
     "without namespaces": LESS.format(filter="REFUSE", refused=[UNSHARE]),
-    "without Landlock": LESS.format(filter="REFUSE", refused=[landlock.CREATE_RULESET]),
+    "without Landlock": LESS.format(filter="REFUSE", refused=[confinement.CREATE_RULESET]),
     "with the first Landlock alone": LESS.format(filter="REFUSE", refused=[UNSHARE]) + FIRST,
-    "that ends who tries Landlock": LESS.format(filter="END", refused=[landlock.CREATE_RULESET]),
+    "that ends who tries Landlock": LESS.format(filter="END", refused=[confinement.CREATE_RULESET]),
     "without a filter": LESS.format(filter="no", refused=[]),
     "with Landlock alone": LESS.format(filter="REFUSE", refused=[UNSHARE]) + "system_call_filter.TABLES.clear()",
 }
-NOTHING = LESS.format(filter="REFUSE", refused=[UNSHARE, landlock.CREATE_RULESET])
+NOTHING = LESS.format(filter="REFUSE", refused=[UNSHARE, confinement.CREATE_RULESET])
 """What Python runs first in the keeper: from then on the kernel refuses these calls, as one that lacks them does."""
 
 
@@ -164,7 +164,7 @@ def test_no_way_to_keys_files_processes_or_the_network_works_that_is_said_to_be_
 
 def _offered() -> set[Means]:
     """Return what this machine offers, asked without the code that confines."""
-    return working({Means.LANDLOCK: landlock.version, Means.NAMESPACES: namespaces.enter})
+    return working({Means.LANDLOCK: confinement.version, Means.NAMESPACES: namespaces.enter})
 
 
 def test_where_nothing_is_offered_keys_are_read_and_the_protections_say_so(prey: Prey) -> None:

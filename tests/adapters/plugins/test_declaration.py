@@ -2,8 +2,8 @@
 
 import pytest
 
-from tradebot.adapters.plugins.declaration import require_valid
 from tradebot.adapters.plugins.messages import Declared
+from tradebot.adapters.plugins.process import require_valid
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.series import MOST_BARS
 from tradebot.model.values import replace

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tradebot.adapters.plugins.pipes import HEADER, Pipes
+from tradebot.adapters.plugins.messages import HEADER, Pipes
 
 MOST = 2**20
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import NOW
-from tradebot.adapters.plugins.messages import GROUP, Bounds
-from tradebot.adapters.plugins.pipes import Pipes
+from tradebot.adapters.plugins.messages import GROUP, Bounds, Pipes
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
 from tradebot.model.decision import Decision
 from tradebot.model.needs import NOTHING, BarNeed, Needs

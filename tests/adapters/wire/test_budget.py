@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.adapters.wire.budget import TokenBucket
+from tradebot.adapters.alpaca.venue import TokenBucket
 
 
 class Timer:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.adapters.alpaca.samples import QUICK
 from tests.adapters.wire.scripted import Scripted, Wire, serving
+from tradebot.adapters.flow.unusual_whales import UnhurriedSession
 from tradebot.adapters.wire.http import (
     BodyError,
     BoundedSession,
@@ -26,7 +27,6 @@ from tradebot.adapters.wire.http import (
     decode,
     exchange,
 )
-from tradebot.adapters.wire.unhurried import UnhurriedSession
 
 IMPATIENT = Bounds(connect_s=5.0, read_s=0.15, total_s=0.4)
 """For answers that are spoiled in any case: a busy machine can only spoil them more."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.app.backtest.benchmark import benchmark_of
+from tradebot.app.backtest.results import benchmark_of
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import MarketSpec

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.app.backtest.cut import cut
+from tradebot.app.backtest.lookahead import cut
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import MINUTE

@@ -19,7 +19,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.backtest.saving import Run, save
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from commands.report.plot import Line, Place, drawn
+from commands.report.screen import Line, Place, drawn
 
 MONDAY = date(2026, 11, 16)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.serve.reloading import Reloading, changes, described
+from commands.serve.daemon import Reloading, changes, described
 from commands.serve.stop import Stop
 from tests.commands.serve.test_watch import Scene
 from tradebot.adapters.state.serving import read_serving

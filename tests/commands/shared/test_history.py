@@ -24,7 +24,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.history import History

@@ -15,8 +15,8 @@ import requests
 from jsonschema_rs import Draft202012Validator, meta
 
 from commands.app import program
+from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
-from commands.shared.versions import VERSIONS
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start

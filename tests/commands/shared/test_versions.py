@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, schema_of
-from commands.shared.versions import VERSIONS
 
 KEPT = Path(__file__).with_name("versions.txt")
 ADVICE = """The fields of these documents changed. If one was renamed or removed, raise the document's version in
-commands/shared/versions.py and add the line below to tests/commands/shared/versions.txt; if fields were only added,
+commands/shared/plain.py and add the line below to tests/commands/shared/versions.txt; if fields were only added,
 replace the document's last line."""
 
 

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from commands.shared.notes import why_in_state
-from commands.shared.plain import print_error
+from commands.shared.plain import print_error, wrapped_plain
 from commands.shared.times import show_utc, slot_for_reader
-from commands.shared.words import wrapped_plain
 from tradebot.errors import OperatorError
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord

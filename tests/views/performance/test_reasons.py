@@ -11,7 +11,7 @@ from tradebot.model.order import Order
 from tradebot.model.origin import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.lots import lots_of
-from tradebot.views.performance.reasons import exit_reason, rule_of, why_closed
+from tradebot.views.performance.trade_row import exit_reason, rule_of, why_closed
 
 LIMIT, STOP = order(PAIR), order(PAIR, **LEG)
 RESTING = replace(PAIR, why="scale_out+stop_loss")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders import NOW, ago
 from tradebot.model.candidate import Side
-from tradebot.model.rested_stop import RestedStop
+from tradebot.model.filled import RestedStop
 from tradebot.model.trade import Trade
 from tradebot.views.performance.risk import (
     Entered,

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import NOW
 from tradebot.model.values import replace
 from tradebot.views.performance.report import Figure, TradeRow
-from tradebot.views.performance.trade_figures import A_SAMPLE, OF_EACH, trade_figures
+from tradebot.views.performance.reporting import A_SAMPLE, OF_EACH, trade_figures
 
 
 def trade(net: str) -> TradeRow:

@@ -15,12 +15,11 @@ from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.filled import Asked, FilledOrder, Sent
+from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, OwnedFill
-from tradebot.model.rested_stop import RestedStop
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History

@@ -15,8 +15,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.tax import sales_of
-from tradebot.views.performance.tax_lots import Method
-from tradebot.views.performance.wash_sales import WINDOW
+from tradebot.views.performance.tax_lots import WINDOW, Method
 
 
 def test_a_loss_is_carried_into_the_shares_bought_within_thirty_days_after_it() -> None:

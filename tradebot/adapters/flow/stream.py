@@ -23,7 +23,7 @@ from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
 from tradebot.adapters.wire.hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.streamed import Heard
+from tradebot.model.flow import Heard
 
 CHANNEL = "flow-alerts"
 LONGEST_QUEUE = 10_000

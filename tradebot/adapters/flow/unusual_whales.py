@@ -7,6 +7,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
 from tradebot.adapters.flow.kept_quota import LONGEST_WAIT_S, SPARE, KeptQuota, is_spent, next_quota_day, spent
 from tradebot.adapters.wire.hosts import check_secret, check_url
 from tradebot.adapters.wire.http import (
@@ -21,10 +25,31 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
-from tradebot.adapters.wire.unhurried import UnhurriedSession
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import Allowance, FlowPage, Quota
 from tradebot.model.kind import AnyKind, Request
+
+
+class UnhurriedSession:
+    """Connections kept between requests, with timeouts and without retries.
+
+    This is only the adapter of a session of `requests`. A whole session would keep cookies, look for proxies and
+    passwords in the environment, and read the body of a redirect without any limit.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._adapter = HTTPAdapter(max_retries=0)
+        self._timeout = (bounds.connect_s, bounds.read_s)
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+        try:
+            request = requests.Request(method, url, headers, data=body).prepare()
+            answer: urllib3.BaseHTTPResponse = self._adapter.send(request, stream=True, timeout=self._timeout).raw
+        except requests.RequestException as error:
+            raise urllib3.exceptions.HTTPError(str(error)) from error
+        return answer
+
 
 UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
 

@@ -1,28 +1,186 @@
-"""The money records of one broker account: stores that share their tables, in a file with its journal or in memory."""
+"""The money records of one broker account: stores that share their tables, in a file with its journal or in memory.
 
+Which configuration a person approved, and when: rows that are appended and journaled, never changed.
+
+Only `init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from tradebot.adapters.ledger import bodies, tables
-from tradebot.adapters.ledger.arming import Armings
-from tradebot.adapters.ledger.baseline import Baselines
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
-from tradebot.adapters.ledger.passes import Passes
 from tradebot.adapters.ledger.past import Past
+from tradebot.adapters.ledger.rows import note_words
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.table import Books
 from tradebot.adapters.ledger.tables import Tables
 from tradebot.adapters.ledger.tallies import Tallies
 from tradebot.adapters.ledger.totals import FillTotals
-from tradebot.adapters.ledger.trade_notes import TradeNotes
 from tradebot.adapters.ledger.upkeep import Upkeep
-from tradebot.adapters.text.canonical import parse_time
-from tradebot.errors import TradebotError
-from tradebot.model.trading import SlotClaim
+from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.errors import DamagedBooksError, OperatorError, TradebotError
+from tradebot.model.bar import Session
+from tradebot.model.baseline import Baseline
+from tradebot.model.position import Key
+from tradebot.model.trade import TradeNote
+from tradebot.model.trading import Arming, ReconcileMark, SlotClaim
+
+
+class TradeNotes:
+    """The tags and notes of one account's trades."""
+
+    tables: Tables
+
+    def note_trade(self, note: TradeNote) -> None:
+        self.change_note(note.trade, lambda _: note)
+
+    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
+        books = self.tables.books
+        with books.write():
+            note = change(self.trade_notes().get(trade))
+            books.note("trade_noted", note_words(note), note.at)
+            books.seal()
+            self.tables.notes.add(note)
+        return note
+
+    def trade_notes(self) -> Mapping[Key, TradeNote]:
+        # By time: a rebuild may append an earlier note after a later one.
+        notes = sorted(self.tables.notes.after(0).values(), key=attrgetter("at"))
+        return {note.trade: note for note in notes}
+
+
+class Passes:
+    """The slots, sessions and reconcile marks of one account."""
+
+    tables: Tables
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        with self.tables.books.write():
+            return self._claimed(job, session, slot, by, at)
+
+    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
+        with self.tables.books.write():
+            return [self._claimed(*slot, by, at) for slot in slots]
+
+    def _claimed(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        if self.tables.slots.add(SlotClaim(job, session, slot, by, at, won=False)):
+            return SlotClaim(job, session, slot, by, at, won=True)
+        holder = self.tables.slots.get(job, session, slot)
+        assert holder is not None, "nobody deletes a claim"
+        return holder
+
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        return tuple(self.tables.slots.among("session", [session]).values())
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        return tuple(self.tables.sessions.span("date", start, end).values())
+
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+        with self.tables.books.write():
+            for day in gone:
+                self.tables.sessions.drop(day)
+            for session in sessions:
+                self.tables.sessions.put(session)
+
+    def mark_reconciled(self, mark: ReconcileMark) -> None:
+        with self.tables.books.write():
+            self.tables.reconciled.put(mark)
+
+    def last_reconcile(self) -> ReconcileMark | None:
+        return self.tables.reconciled.get()
+
+
+LONGEST = 240_000
+"""The most bytes one configuration may take: a journal record can hold little more."""
+
+
+class Baselines:
+    """The approved configurations of one account; the last one is in force."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def approve(self, baseline: Baseline) -> None:
+        """Append an approved configuration, durably; raise OperatorError if it is too large to record."""
+        payload = {"fingerprint": baseline.fingerprint, "values": baseline.values, "who": baseline.who}
+        body = json_text(payload["values"])
+        if len(body.encode()) > LONGEST:
+            raise OperatorError(
+                f"The configuration takes {len(body.encode())} bytes, more than the {LONGEST} that can be recorded.",
+                "Leave names out of universe: and sectors:, or settings out of strategies:.",
+            )
+        with self._file.write():
+            last = self.last()
+            # A rebuild sorts records by time, so a clock that was set back must not put this one before the last.
+            at = max(baseline.at, last.at) if last else baseline.at
+            self._file.note("approved", payload, at)
+            self._file.seal()
+            self._file.execute(
+                "INSERT INTO baselines (account, sequence, fingerprint, body, who, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+                " FROM baselines WHERE account = ?1",
+                (self._file.account_number, baseline.fingerprint, body, baseline.who, time_text(at)),
+            )
+
+    def last(self) -> Baseline | None:
+        """Return the last approved configuration; None if there is none, as in books started over."""
+        found = self._file.row("SELECT body, who, at FROM baselines WHERE account = ? ORDER BY sequence DESC LIMIT 1")
+        if found is None:
+            return None
+        body, who, at = found
+        try:
+            values: dict[str, Any] = json.loads(body)
+            return Baseline(values, who, parse_time(at))
+        except ValueError as error:
+            raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error
+
+
+class Armings:
+    """The armings of one account; the last one counts."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def append(self, arming: Arming) -> None:
+        """Append an arming to the journal and then to the ledger; it is durable on return."""
+        words = {
+            "sessions": arming.sessions,
+            "first": arming.first.isoformat(),
+            "last": arming.last.isoformat(),
+            "until": time_text(arming.until),
+            "who": arming.who,
+        }
+        with self._file.write():
+            self._file.note("live_armed", words, arming.at)
+            self._file.seal()
+            self._file.execute(
+                "INSERT INTO armings (account, sequence, sessions, first, last, until, who, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+                " FROM armings WHERE account = ?1",
+                (self._file.account_number, *words.values(), time_text(arming.at)),
+            )
+
+    def last(self) -> Arming | None:
+        """Return the last arming, even an expired one; None if this account was never armed."""
+        found = self._file.row(
+            "SELECT sessions, first, last, until, who, at FROM armings WHERE account = ? ORDER BY sequence DESC LIMIT 1"
+        )
+        if found is None:
+            return None
+        count, first, last, until, who, at = found
+        days = date.fromisoformat(first), date.fromisoformat(last)
+        return Arming(count, *days, parse_time(until), who, parse_time(at))
+
 
 LAST_CLAIM = """SELECT session, slot, holder, at FROM slots WHERE account = ? AND job = ?
     ORDER BY session DESC, at DESC LIMIT 1"""

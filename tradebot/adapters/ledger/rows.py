@@ -13,7 +13,7 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
 from tradebot.model.position import Key, Marks, OwnedFill
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 
 
 class Opening(NamedTuple):

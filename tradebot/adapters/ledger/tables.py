@@ -29,7 +29,7 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState, mark_of
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Marks
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim
 
 MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})

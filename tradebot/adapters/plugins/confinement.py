@@ -5,24 +5,91 @@ hide processes and the network; a mount namespace hides even names, sizes and ti
 calls blocks sockets and new processes. If none of these protects our files and the bot runs as root, the process
 becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code with your rights, and
 so does each start of Python if it contains a `.pth` file.
+
+Restrict a process with Landlock (Linux 5.13 and later): only named files, and no process outside its domain.
+
+Once restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it.
+See https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers to.
 """
 
+import ctypes
 import os
 import pwd
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
 from msgspec import Struct
 
-from tradebot.adapters.plugins import kernel, landlock, namespaces, system_call_filter
+from tradebot.adapters.plugins import kernel, namespaces, system_call_filter
+from tradebot.adapters.plugins.kernel import forbid_new_privileges, system_call
 from tradebot.adapters.plugins.reach import Reach
 from tradebot.model.values import replace
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+ASK_VERSION, PATH_BENEATH = 1, 1
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
+TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
+READ = EXECUTE | READ_FILE | READ_DIR
+OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+"""The rights that a rule for a plain file may name; the others concern what a folder contains."""
+FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""All file rights each version knows, by the version that introduced them; anything not granted is refused."""
+TCP_RIGHTS, TCP_SINCE = 0b11, 4
+SCOPES, SCOPED_SINCE = 0b11, 6
+"""With these, neither an abstract socket nor a signal can leave the domain."""
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+def version() -> int:
+    """Return the version of Landlock in force; OSError if there is none."""
+    return system_call(CREATE_RULESET, None, 0, ASK_VERSION)
+
+
+def confines_signals() -> bool:
+    """Return True if a restricted process can't signal a process outside its domain."""
+    return version() >= SCOPED_SINCE
+
+
+def restrict(reach: Reach) -> None:
+    """Restrict this process, and everything it starts, to what it may reach. OSError if the system can't do that."""
+    abi = version()
+    rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
+    network, scoped = (TCP_RIGHTS if abi >= TCP_SINCE else 0), (SCOPES if abi >= SCOPED_SINCE else 0)
+    rules = _Ruleset(rights, network, scoped)
+    with ExitStack() as opened:
+        ruleset = system_call(CREATE_RULESET, ctypes.byref(rules), ctypes.sizeof(rules), 0)
+        opened.callback(os.close, ruleset)
+        for paths, allowed in ((reach.read, READ), (reach.listed, READ_DIR), (reach.write, rights)):
+            for path in paths:
+                _allow(ruleset, path, allowed & rights)
+        forbid_new_privileges()
+        system_call(RESTRICT_SELF, ruleset, 0)
+
+
+def _allow(ruleset: int, path: Path, allowed: int) -> None:
+    held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        is_folder = stat.S_ISDIR(os.fstat(held).st_mode)
+        rule = _PathBeneath(allowed if is_folder else allowed & OF_A_FILE, held)
+        system_call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0)
+    finally:
+        os.close(held)
+
 
 ROUNDS = 400
 """How often we look for processes that were left running and kill them, five milliseconds apart."""
@@ -121,9 +188,9 @@ class Confinement(Struct, frozen=True):
             kernel.end_with_parent(signal.SIGKILL)
             kernel.drop_capabilities()
         if Means.LANDLOCK in self.means:
-            landlock.restrict(self.reach)
+            restrict(self.reach)
         if Means.CALL_FILTER in self.means:
-            apart = Means.NAMESPACES in self.means or (Means.LANDLOCK in self.means and landlock.confines_signals())
+            apart = Means.NAMESPACES in self.means or (Means.LANDLOCK in self.means and confines_signals())
             system_call_filter.restrict(
                 files=Means.OWN_ROOT not in self.means,
                 processes=Means.NAMESPACES not in self.means,
@@ -141,7 +208,7 @@ def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confineme
     means = working(
         {
             Means.NAMESPACES: namespaces.enter,
-            Means.LANDLOCK: lambda: landlock.restrict(reach),
+            Means.LANDLOCK: lambda: restrict(reach),
             Means.CALL_FILTER: lambda: system_call_filter.restrict(files=True, processes=True, signals=True),
         }
     )
@@ -232,8 +299,8 @@ def descendants() -> frozenset[int]:
 def _parents() -> dict[int, int]:
     """Return the parent of each process on this machine, including those that ended without being waited for."""
     parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The program's name is in parentheses and may contain anything.
-            parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+            parents[int(process.parent.name)] = int(process.read_text(errors="replace").rpartition(")")[2].split()[1])
     return parents

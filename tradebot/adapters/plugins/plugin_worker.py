@@ -29,8 +29,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.plugins.answering import Answering, refusal, text_of
 from tradebot.adapters.plugins.confinement import Confinement, confinement, descendants
 from tradebot.adapters.plugins.kernel import end_with_parent
-from tradebot.adapters.plugins.messages import CLEAN, GRACE_S, LEFT, MAX_BYTES, PROTECTIONS, Bounds, Reply, Start
-from tradebot.adapters.plugins.pipes import Pipes
+from tradebot.adapters.plugins.messages import CLEAN, GRACE_S, LEFT, MAX_BYTES, PROTECTIONS, Bounds, Pipes, Reply, Start
 from tradebot.adapters.plugins.reach import reach_of
 
 MAX_TASKS = 256

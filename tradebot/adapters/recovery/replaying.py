@@ -20,7 +20,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote
 
 
 class WrittenAtOnce(LedgerFile):

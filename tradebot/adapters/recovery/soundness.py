@@ -19,7 +19,7 @@ from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, marker_copies, state_folder, switch
-from tradebot.adapters.state.finished import trading
+from tradebot.adapters.state.evidence import trading
 from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
 from tradebot.model.event import EventKind

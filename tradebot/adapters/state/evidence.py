@@ -5,11 +5,25 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import EVIDENCE, write_durably
+from tradebot.adapters.state.state_folder import EVIDENCE, StateFolder, option, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
+
+BACKTEST = "backtest"
+"""The kind of such a folder."""
+
+
+def trading(folder: StateFolder) -> StateFolder:
+    """Return the folder of a bot that can trade; raise OperatorError if it holds a finished backtest."""
+    if folder.kind != BACKTEST:
+        return folder
+    raise OperatorError(
+        f"{folder.path} holds a finished backtest: it can be read, but nothing trades in it",
+        f"tradebot report {option(folder.path)}; to trade: tradebot init --state-dir NEW",
+    )
+
 
 TRIALS = "trials.jsonl"
 """Beside the folders of backtests: a line for each run that ended, with strategy, digest of its settings, and ratio."""

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import exact
-from tradebot.backtest.ahead import Shown
+from tradebot.backtest.touching import Shown
 from tradebot.exchange.engine import charges
 from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.market.actions import DIVIDEND

@@ -6,17 +6,21 @@ was decided with something that wasn't known then.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.cut import cut
-from tradebot.app.backtest.opened_files import OpenedFiles
+from tradebot.adapters.plugins.plugin import PluginStrategy
 from tradebot.app.backtest.run import begin
-from tradebot.exchange.times import from_datetime
+from tradebot.exchange.market.daily import DailyBars, Days
+from tradebot.exchange.market.rates import Rates
+from tradebot.exchange.times import MINUTE, from_datetime, new_york
 from tradebot.model.record import Job
 from tradebot.timetable.slots import slots
 
@@ -25,8 +29,164 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Run
+    from tradebot.exchange.market.bars import Bar, BarSource
+    from tradebot.exchange.market.sessions import Calendar
+    from tradebot.model.decision import Decision
     from tradebot.model.record import CycleRecord, SessionEnd
+    from tradebot.model.view import StrategyView
+    from tradebot.model.wants import Want
     from tradebot.ports.strategy import Strategy
+
+
+_CODE = (".py", ".pyc", ".so", ".pth")
+_PACKAGES = (".dist-info", ".egg-info")
+"""The endings of folders in which installed packages say what they are; loading a strategy reads them."""
+_OF_PROGRAMS = (sys.prefix, sys.base_prefix, "/usr/", "/proc/", "/etc/")
+_watching: list[OpenedFiles] = []
+
+
+class OpenedFiles:
+    """The files that watched strategies open within the block, each with the strategy's name.
+
+    It knows of those that Python opens. A plug-in runs in a separate process, where files are out of its reach.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], None] = {}
+        self._asked = ""
+
+    @property
+    def found(self) -> tuple[tuple[str, str], ...]:
+        """Return who opened which file, in the order in which they were first opened."""
+        return tuple(self._found)
+
+    def __enter__(self) -> OpenedFiles:
+        _listen()
+        _watching.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _watching.remove(self)
+
+    def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
+        """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
+
+        Later than `until`, in trading time, they aren't asked anymore.
+        """
+        return [
+            one if isinstance(one, PluginStrategy) else cast("Strategy", _Watched(one, self, until))
+            for one in strategies
+        ]
+
+    @contextmanager
+    def noticed(self, who: str) -> Iterator[None]:
+        """Notice the files that are opened within the block, in the name of a strategy."""
+        self._asked = who
+        try:
+            yield
+        finally:
+            self._asked = ""
+
+    def heard(self, path: object) -> None:
+        """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
+        if self._asked and isinstance(path, str | bytes):
+            name = os.fsdecode(path)
+            of_package = os.path.dirname(name).endswith(_PACKAGES)
+            if not (of_package or name.endswith(_CODE) or name.startswith(_OF_PROGRAMS)):
+                self._found[self._asked, name] = None
+
+
+class _Watched:
+    """A strategy whose files are noticed; everything else about it stays as it is."""
+
+    def __init__(self, strategy: Strategy, files: OpenedFiles, until: datetime) -> None:
+        self._strategy = strategy
+        self._files = files
+        self._until = until
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        if view.now > self._until:
+            return ()
+        with self._files.noticed(self._strategy.name):
+            return self._strategy.propose(view)
+
+
+@cache
+def _listen() -> None:
+    """Listen to what Python opens, from now on: such a hook can't be removed."""
+    sys.addaudithook(_hook)
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watching:
+        for files in _watching:
+            files.heard(arguments[0])
+
+
+class CutBars:
+    """The bars of another source that had ended by a moment."""
+
+    def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
+        self._source = source
+        self._calendar = calendar
+        self._at_us = at_us
+        self.history_close = source.history_close
+        self.history_day = source.history_day
+        self.liquid = source.liquid
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol in a session, oldest first."""
+        if self._calendar.market[index].open_us >= self._at_us:
+            return ()
+        return self._ended(self._source.bars(symbol, index))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars before and after a session, oldest first."""
+        if self._calendar.market[index].pre_us >= self._at_us:
+            return ()
+        return self._ended(self._source.extended(symbol, index))
+
+    def _ended(self, bars: Sequence[Bar]) -> tuple[Bar, ...]:
+        return tuple(bar for bar in bars if bar.end_us <= self._at_us)
+
+
+def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
+    """Return what is left of a market that is cut off at a moment; its calendar and its identity stay."""
+    day = new_york(at_us).date().isoformat()
+    days = [known for known in market.rates.days if known <= day]
+    return market._replace(
+        source=_cut_days(market, market.days, at_us) if market.days else CutBars(market.source, market.calendar, at_us),
+        actions=tuple(action for action in market.actions if min(action.declared_us, action.at_us) <= at_us),
+        rates=Rates(tuple(days), market.rates.rates[: len(days)]),
+    )
+
+
+def _cut_days(market: OpenedMarket, source: DailyBars, at_us: int) -> DailyBars:
+    """Return daily bars up to a moment; of a session that isn't over, only what has been seen of it."""
+    calendar = market.calendar
+    over = sum(session.close_us <= at_us for session in calendar.all)
+    begun = over < len(calendar.all) and calendar.all[over].open_us + MINUTE <= at_us
+    whole = source.known_after_us is not None
+    held = {symbol: source.days(symbol) for symbol in market.symbols}
+    known = {symbol: _until(days, over, begun=begun, whole=whole) for symbol, days in held.items() if days is not None}
+    return DailyBars(known, calendar, market.spec.day_prices)
+
+
+def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
+    """Return a symbol's days before a place, and of the one at the place its open, or all of it if that is shown."""
+    count = sum(place < over for place in days.places)
+    row = days.row(over) if begun else None
+    if row is None:
+        return Days(*(column[:count] for column in days))
+    shown = Days(*(column[: row + 1] for column in days))
+    if not whole:
+        for column in (shown.high, shown.low, shown.close):
+            column[row] = shown.open[row]
+    return shown
+
 
 MARKET = "the market"
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import moment, shown_price, shown_size
-from tradebot.exchange.faces.data.listings import listing
+from tradebot.exchange.faces.data.rows import listing
 from tradebot.exchange.market.bars import Bar, Day
 from tradebot.exchange.market.ticks import last_quote
 from tradebot.model.bar import Quote

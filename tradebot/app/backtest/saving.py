@@ -19,7 +19,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.state.state_folder import EVENTS, StateFolder, write_durably
 from tradebot.adapters.text.canonical import time_text
 from tradebot.app.baseline import effective

@@ -9,8 +9,7 @@ from tradebot.exchange.commands.command import Answer, Asked, Command, Entry
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.faults.book import ARMED, CLEARED, NOTES, FaultBook, Note
-from tradebot.exchange.faults.effects import CarryOut, delivered, effects_in
-from tradebot.exchange.faults.halts import Halts
+from tradebot.exchange.faults.effects import CarryOut, Halts, delivered, effects_in
 from tradebot.exchange.faults.rules import RuleError
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal, invalid, not_found

@@ -1,23 +1,206 @@
-"""Carry out a request on which rules fire, and change the data of its answer as they say."""
+"""Carry out a request on which rules fire, and change the data of its answer as they say.
+
+Falsify the rows of an answer: those of orders, positions and activities, and those of flow.
+
+Each fault takes a row and returns what stands in its place. An answer without rows is left as it is.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime, timedelta
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope
 
+from tradebot.exchange.engine.account import Account, Position
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import TERMINAL, Execution, Order
+from tradebot.exchange.engine.tables import History, OrderTable
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.web import EFFECTS, Endpoint, Paths
 from tradebot.exchange.faults import bodies
 from tradebot.exchange.faults.book import Firing
-from tradebot.exchange.faults.earlier import earlier
 from tradebot.exchange.faults.effects import effects_of
 from tradebot.exchange.faults.kinds import Facts, is_of_kind
-from tradebot.exchange.faults.rows import FALSIFYING, falsified
 from tradebot.exchange.faults.wire import Connection
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.times import nanoseconds
+
+_STATUSES = ("new", "accepted", "pending_replace")
+_CENT = Decimal("0.01")
+_OTHER_SIDE = {"long": "short", "short": "long"}
+_SIGNED = ("qty", "qty_available", "market_value", "cost_basis")
+_TICKERS = ("ticker", "underlying_symbol", "symbol")
+_CONTRACTS = ("option_chain", "option_symbol")
+_AFTER_ROOT = len("250321C00240000")
+
+Row = dict[str, Any]
+Settings = Mapping[str, Any]
+
+
+def falsified(fault: str, value: Any, settings: Settings, number: int) -> Any:
+    """Return the JSON of an answer with falsified rows; `number` counts how often the fault has fired."""
+    if fault == "missing_rows":
+        return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
+    if fault in _OF_ACCOUNTS:
+        return _each(value, settings, lambda row: _OF_ACCOUNTS[fault](row, settings, number))
+    return _each_of_flow(value, settings, lambda row: _OF_FLOW[fault](row, settings.get("value", "")))
+
+
+def _turned(row: Row, settings: Settings, number: int) -> Row:
+    # Another rule may have removed a field or changed its value.
+    signed = {name: str(-Decimal(row[name])) for name in _SIGNED if name in row}
+    return row | signed | {"side": _OTHER_SIDE.get(str(row.get("side")), "short")}
+
+
+def _restless(row: Row, settings: Settings, number: int) -> Row:
+    """Return an order with one field that varies with the number of the reading, so that no two readings agree."""
+    field: str = settings["value"]
+    old: str | None = row.get(field)
+    if not old:
+        return row | {field: old}
+    if field == "status":
+        new = _STATUSES[number % len(_STATUSES)]
+    elif field == "updated_at":
+        new = nanoseconds(datetime.fromisoformat(old) + timedelta(milliseconds=number))
+    else:
+        new = str(Decimal(old) + number * (_CENT if field == "limit_price" else 1))
+    return row | {field: new}
+
+
+_OF_ACCOUNTS: Mapping[str, Callable[[Row, Settings, int], Row]] = {
+    "opposite_side": _turned,
+    "position_value": lambda row, settings, number: row | {"market_value": str(settings["value"])},
+    "restless_orders": _restless,
+}
+
+
+def _foreign(row: Row, ticker: str) -> list[Row]:
+    contracts = {name: ticker + str(row[name])[-_AFTER_ROOT:] for name in _CONTRACTS if name in row}
+    return [row | {name: ticker for name in _TICKERS if name in row} | contracts]
+
+
+def _other_type(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int | float):
+        return str(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return [value]
+
+
+_OF_FLOW: Mapping[str, Callable[[Row, str], list[Row]]] = {
+    "foreign_rows": _foreign,
+    "duplicate_rows": lambda row, field: [row, row],
+    "null_field": lambda row, field: [row | {field: None} if field in row else row],
+    "retyped_field": lambda row, field: [row | {field: _other_type(row[field])} if field in row else row],
+    "new_field": lambda row, field: [row | {field: "unheard of"}],
+}
+FALSIFYING = frozenset({"missing_rows", *_OF_ACCOUNTS, *_OF_FLOW})
+"""The faults that change rows."""
+
+
+def _each(value: Any, settings: Settings, change: Callable[[Row], Row]) -> Any:
+    if isinstance(value, list):
+        return [_each(row, settings, change) for row in value]
+    return change(value) if _matches(value, settings) else value
+
+
+def _matches(row: Row, settings: Settings) -> bool:
+    fields = [field for field in ("symbol", "client_order_id") if field in settings]
+    return all(fnmatchcase(str(row.get(field, "")), settings[field]) for field in fields)
+
+
+def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[Row]]) -> Any:
+    """Return an answer whose data is changed in a share of its rows, evenly spread: the last of every few."""
+    if not isinstance(value, dict) or "data" not in value:
+        return value
+    data, share = value["data"], Decimal(settings["share"])
+    if not isinstance(data, list):
+        return value | {"data": change(data)[0]} if isinstance(data, dict) and data else value
+    made: list[Any] = []
+    for place, row in enumerate(data):
+        chosen = int((place + 1) * share) > int(place * share)
+        made += change(row) if chosen and isinstance(row, dict) else [row]
+    return value | {"data": made}
+
+
+@contextmanager
+def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
+    """Replace an account with its earlier self inside the block; the block must not await anything."""
+    now = engine.accounts[number]
+    engine.accounts[number] = account_at(now, then_us)
+    try:
+        yield
+    finally:
+        engine.accounts[number] = now
+
+
+def account_at(account: Account, then_us: int) -> Account:
+    """Return a copy of an account without the orders, fills and cash movements after `then_us`."""
+    then = copy(account)
+    then.activities = History(one for one in account.activities if one.at_us <= then_us)
+    later = [one for one in account.activities if one.at_us > then_us]
+    fills = [one for one in later if isinstance(one, Execution)]
+    then.cash -= sum((one.net_amount for one in later), start=0 * then.cash)
+    then.positions = _positions_at(account, fills)
+    orders = {one.id: _order_at(one, then_us, fills) for one in account.orders.values() if one.submitted_us <= then_us}
+    for order in account.orders.values():
+        if (order.replaced_us or 0) > then_us and order.replaced_by in orders:
+            orders[order.replaced_by] = _on_its_way(orders[order.replaced_by])
+    then.orders = OrderTable({**orders})
+    then.open = {order.id: order for order in then.orders.values() if order.is_open}
+    then.by_client_id = OrderTable({order.client_order_id: order for order in then.orders.values()})
+    # The cached valuations of the account don't apply to the copy.
+    then._valued, then._values, then._stale = (-1, -1), {}, set()
+    return then
+
+
+def _positions_at(account: Account, later: list[Execution]) -> dict[str, Position]:
+    """Return the positions before some fills; show one that was closed since at the price that closed it."""
+    held = {symbol: copy(position) for symbol, position in account.positions.items()}
+    for fill in reversed(later):
+        symbol = fill.order.symbol
+        position = held.setdefault(symbol, Position(symbol, 0 * fill.qty, usd(fill.price)))
+        position.qty -= fill.shares
+    return {symbol: position for symbol, position in held.items() if position.qty}
+
+
+def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
+    """Return an order as it was: open if it ended later, and without later fills."""
+    if order.updated_us <= then_us:
+        return order
+    then = copy(order)
+    for fill in (one for one in later if one.order is order):
+        then.filled_qty -= fill.shares * order.side
+        then.filled_usd += fill.net_amount * order.side
+    for moment in ("filled_us", "canceled_us", "expired_us", "failed_us", "replaced_us"):
+        if (getattr(order, moment) or 0) > then_us:
+            setattr(then, moment, None)
+    then.replaced_by = order.replaced_by if then.replaced_us else None
+    if order.status in TERMINAL:
+        then.status = "partially_filled" if then.filled_qty else "new"
+    then.updated_us = then.filled_us or order.submitted_us
+    return then
+
+
+def _on_its_way(replacement: Order) -> Order:
+    """Return a replacement order as it was before it took effect, without the fills it took over."""
+    then = copy(replacement)
+    then.status = "held" if replacement.status == "held" else "pending_new"
+    then.filled_qty = then.filled_usd = 0 * replacement.filled_qty
+    return then
+
 
 _QUOTES = {"crossed_quotes": bodies.crossed, "wrong_quotes": bodies.scaled}
 

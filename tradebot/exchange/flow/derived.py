@@ -9,20 +9,18 @@ from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.events import Events
 from tradebot.exchange.flow.exposures import Exposures
+from tradebot.exchange.flow.filings import Congress, Insiders
 from tradebot.exchange.flow.funds import Funds
-from tradebot.exchange.flow.insiders import Insiders
 from tradebot.exchange.flow.institutions import Institutions
-from tradebot.exchange.flow.politics import Congress
 from tradebot.exchange.flow.prints import Prints
 from tradebot.exchange.flow.reports import Reports
 from tradebot.exchange.flow.rows import Row, feed_ticker, known
 from tradebot.exchange.flow.screens import Screens
 from tradebot.exchange.flow.series import NOTHING, Answered, Maker, Question
 from tradebot.exchange.flow.shorts import Shorts
-from tradebot.exchange.flow.skews import Skews
 from tradebot.exchange.flow.ticks import Ticks
 from tradebot.exchange.flow.tide import Tide
-from tradebot.exchange.flow.volatilities import Volatilities
+from tradebot.exchange.flow.volatilities import Skews, Volatilities
 from tradebot.exchange.flow.volumes import Volumes
 from tradebot.exchange.market.bars import Market
 

@@ -25,10 +25,19 @@ from typing import NamedTuple
 from tradebot.exchange.market.action_sources import beside, dated, read_actions
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
 from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.daily_file import Daily, Rows, read_daily
+from tradebot.exchange.market.daily_file import (
+    Daily,
+    Happened,
+    Rebuilt,
+    Rows,
+    Segment,
+    exactly,
+    on_ticks,
+    read_daily,
+    rebuild,
+)
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, DayPrices, MarketError, MarketSpec
-from tradebot.exchange.market.unadjusting import Happened, Rebuilt, Segment, exactly, on_ticks, rebuild
 from tradebot.exchange.private_files import open_own
 from tradebot.exchange.times import MINUTE
 

@@ -10,18 +10,60 @@ import csv
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from tradebot.exchange.market.bar_files import opened_parquet, require_columns, require_readable
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.minute_rows import COLUMNS, BadRowError, bar_of
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.private_files import open_own
 from tradebot.exchange.times import MINUTE, new_york
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+_LONGEST_HEADER = 200
+
+
+def require_readable(path: Path) -> None:
+    """Raise MarketError unless a file is there and may be read."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
+    except OSError as error:
+        hint = "name a file, CSV or Parquet, that you may read"
+        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
+
+
+def require_columns(path: Path, names: Sequence[str], wanted: Sequence[str], hint: str) -> None:
+    """Raise MarketError if one of the columns is missing."""
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        found = ", ".join(names)[:_LONGEST_HEADER]
+        raise MarketError(f"{path}: no column {', '.join(missing)} (found {found})", hint)
+
+
+@contextmanager
+def opened_parquet(path: Path, expected: str) -> Iterator[tuple[DuckDBPyConnection, dict[str, str]]]:
+    """Yield a connection and the types of a Parquet file's columns by name; raise MarketError if it can't be read."""
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            yield connection, {str(name): str(kind) for name, kind, *_ in described}
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise MarketError(f"{path}: not a complete Parquet file: {reason}", f"fetch it again; {expected}") from error
+
 
 _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 

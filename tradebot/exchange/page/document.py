@@ -20,9 +20,8 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.page.log_lines import about, duration, shortened
 from tradebot.exchange.page.prices import book_row
-from tradebot.exchange.page.recent import Recent, Refused
+from tradebot.exchange.page.recent import Recent, Refused, about, duration, shortened
 from tradebot.exchange.times import MINUTE, new_york, parse_time
 
 MOST_ACCOUNTS = 20

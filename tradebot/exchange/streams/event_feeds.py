@@ -16,8 +16,7 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.streams.frames import Message
-from tradebot.exchange.streams.trade_updates import TradeUpdates, update_json
-from tradebot.exchange.streams.window import StreamEvent, Window, ulid
+from tradebot.exchange.streams.trade_updates import StreamEvent, TradeUpdates, Window, ulid, update_json
 
 LONGEST_QUEUE = 20_000
 """How many events may wait for a client; if it falls further behind, all of them are dropped."""

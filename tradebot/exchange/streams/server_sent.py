@@ -17,8 +17,7 @@ from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading.query import params
 from tradebot.exchange.faces.web import Call, Handler, Reply, Route, Stream, route
 from tradebot.exchange.streams.event_feeds import ActivityFeed, Feed, UpdateFeed
-from tradebot.exchange.streams.trade_updates import TradeUpdates
-from tradebot.exchange.streams.window import StreamEvent, Window, read_window, ulid
+from tradebot.exchange.streams.trade_updates import StreamEvent, TradeUpdates, Window, read_window, ulid
 
 HEARTBEAT_S = 10.0
 _HEARTBEAT = b":heartbeat\n\n"

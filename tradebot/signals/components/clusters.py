@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from tradebot.signals.cluster import sizes
+from tradebot.signals.alerts import sizes
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import Known, ScoreComponent, Shown
 

@@ -8,13 +8,11 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.filled import Sent
+from tradebot.model.filled import RestedStop, Sent
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.rested_stop import RestedStop
-from tradebot.model.trade import by_position, renames
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace
 from tradebot.views.performance.fees import Allotted, allotted, cash_kind, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of

@@ -18,7 +18,7 @@ from tradebot.views.performance.day_ends import DayEnd, value_at
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, Kind, Piece
-from tradebot.views.performance.reasons import rule_of, why_closed
+from tradebot.views.performance.trade_row import rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
 """Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components

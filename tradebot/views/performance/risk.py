@@ -9,8 +9,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
+from tradebot.model.filled import RestedStop
 from tradebot.model.position import to_nine_places
-from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import Trade
 
 _SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")

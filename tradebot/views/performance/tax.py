@@ -18,8 +18,7 @@ from tradebot.views.performance.account_trades import AccountTrade, AccountTrade
 from tradebot.views.performance.fees import Fee, allotted, fee_of, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import OpenLot
-from tradebot.views.performance.tax_lots import Method, TaxLot, is_long_term
-from tradebot.views.performance.wash_sales import WINDOW, Matched, Sale, matched
+from tradebot.views.performance.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, matched
 
 _CENT = Decimal("0.01")
 _ZERO = Decimal(0)

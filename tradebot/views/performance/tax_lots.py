@@ -1,15 +1,26 @@
 """Tax lots: which shares a sale closes, across the account, and how long they were held. US rules, for individuals.
 
 Source: Treasury Regulation 1.1012-1(c), the earliest lot unless other shares are identified in time.
+
+Wash sales: losses that the US tax law defers, because the same shares were bought again within 30 days.
+
+Sources: Internal Revenue Code sections 1091 and 1223(3), Treasury Regulations 1.1091-1 and 1.1091-2, IRS Publication
+550 (2024), "Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss doesn't count as far as
+the same shares are bought within 30 days before or after the sale. It is added to the basis of these shares, whose
+holding period then includes that of the shares sold. Losses are matched in the order of the sales, and purchases in the
+order in which they were made; each share bought stands for one share sold. The same holds for short sales, section
+1091(e). No source we know covers two more cases: we assume that shares sold again before the loss, and purchases that
+close a short sale, replace nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
+from itertools import groupby
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade
@@ -130,3 +141,174 @@ def is_long_term(held_from: date, sold: date) -> bool:
     first = held_from + _ONE_DAY
     leap_day = (first.month, first.day) == (2, 29)
     return sold >= (date(first.year + 1, 3, 1) if leap_day else first.replace(year=first.year + 1))
+
+
+WINDOW = timedelta(days=30)
+_ZERO = Fraction(0)
+
+
+class Sale(Struct, dict=True):
+    """A piece of a lot and the trade that closed it; shares are today's, and money is exact USD.
+
+    `fee_usd` is the closing trade's fee per share. `washed` is how many of its shares, unsigned,
+    were bought again, `disallowed_usd` the loss on these, and `replacements` the ids of the fills that bought them.
+    """
+
+    lot: TaxLot
+    closing: AccountTrade
+    fee_usd: Fraction
+    washed: Fraction = _ZERO
+    disallowed_usd: Fraction = _ZERO
+    replacements: list[str] = field(default_factory=list)
+
+    @property
+    def shares(self) -> Fraction:
+        """Return the unsigned shares."""
+        return abs(self.lot.quantity)
+
+    @property
+    def bought_usd(self) -> Fraction | None:
+        """Return what the shares cost with fees and the losses that wash sales added; None if that isn't known."""
+        price = self.lot.price if self.lot.sign > 0 else self._closed_at
+        return None if price is None else price * self.shares + self.lot.carried_usd
+
+    @property
+    def sold_usd(self) -> Fraction | None:
+        """Return what the shares brought after fees; None if that isn't known."""
+        price = self.lot.price if self.lot.sign < 0 else self._closed_at
+        return None if price is None else price * self.shares
+
+    @property
+    def _closed_at(self) -> Fraction | None:
+        """Return the closing price per share with its fee: more for a purchase, less for a sale."""
+        return None if self.closing.price is None else self.closing.price - self.lot.sign * self.fee_usd
+
+    @cached_property
+    def made_usd(self) -> Fraction | None:
+        """Return the gain, or the loss below zero, before what is disallowed of it; None if it isn't known."""
+        bought, sold = self.bought_usd, self.sold_usd
+        return None if bought is None or sold is None else sold - bought
+
+    @property
+    def gain_usd(self) -> Fraction | None:
+        """Return the gain or loss that counts."""
+        return None if self.made_usd is None else self.made_usd + self.disallowed_usd
+
+    @property
+    def is_loss(self) -> bool:
+        """Return True if the shares were sold at a loss, whether it counts or not."""
+        return self.made_usd is not None and self.made_usd < 0
+
+    @property
+    def unmatched_loss(self) -> bool:
+        """Return True if it is a loss and not all of its shares are known to have been bought again."""
+        return self.is_loss and self.washed < self.shares
+
+
+class _Symbol(Struct):
+    """What the account holds of a symbol, oldest first, and all sales so far, in the order of time."""
+
+    method: Method
+    lots: list[TaxLot]
+    sales: list[Sale] = field(default_factory=list)
+    waiting: list[Sale] = field(default_factory=list)
+
+    def trade(self, order: Sequence[tuple[AccountTrade, Fraction]]) -> None:
+        """Apply the fills of one order on one day, with their fees per share; then see which losses don't count."""
+        made = list[Sale]()
+        for trade, fee in order:
+            left = trade.quantity
+            if self.lots and self.lots[0].quantity * left < 0:
+                closed = min(abs(left), abs(sum((lot.quantity for lot in self.lots), _ZERO)))
+                pieces, self.lots = take(self.lots, closed, self.method)
+                made += [Sale(piece, trade, fee) for piece in pieces]
+                left += sum((piece.quantity for piece in pieces), _ZERO)
+            if left:
+                self._open(TaxLot(trade.symbol, left, trade, fee))
+        self.sales += made
+        for sale in made:
+            if sale.unmatched_loss:
+                self._match_earlier(sale)
+                self.waiting.append(sale)
+
+    def _open(self, lot: TaxLot) -> None:
+        """Add a lot; it replaces shares sold at a loss within the window before."""
+        opened = lot.opened
+        self.waiting = [s for s in self.waiting if s.unmatched_loss and opened and opened - s.closing.day <= WINDOW]
+        replacing, rest = list[TaxLot](), [lot]
+        for sale in self.waiting:
+            if opened and rest and sale.lot.sign == lot.sign:
+                part, *rest = _replace(sale, rest[0])
+                replacing.append(part)
+        self.lots += [*_joined(replacing), *rest]
+
+    def _match_earlier(self, sale: Sale) -> None:
+        """Match a loss with shares that are still held and were bought in the window before it."""
+        lots = list[TaxLot]()
+        for lot in self.lots:
+            lots += _replace(sale, lot) if sale.unmatched_loss and _replaces(lot, sale) else [lot]
+        self.lots = _joined(lots)
+
+
+def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
+    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long.
+
+    They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
+    """
+    found: dict[object, TaxLot] = {}
+    for lot in lots:
+        key: object = (lot.opening.fill_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
+        known = found.get(key)
+        found[key] = known.joined(lot) if known else lot
+    return list(found.values())
+
+
+def _replaces(lot: TaxLot, sale: Sale) -> bool:
+    """Return True if a held lot was bought in the window before a sale, and not in the purchase that was sold."""
+    if lot.replaced or lot.opened is None or lot.opening is None or lot.sign != sale.lot.sign:
+        return False
+    same_purchase = sale.lot.opening is not None and lot.opening.purchase == sale.lot.opening.purchase
+    return not same_purchase and sale.closing.day - lot.opened <= WINDOW
+
+
+def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
+    """Carry a loss into as many shares of a lot as were sold at it; return these, and the rest of the lot if any."""
+    made, held_from, opening = sale.made_usd, sale.lot.held_from, lot.opening
+    assert made is not None, "a loss is known"
+    assert held_from is not None, "so is the date of what was sold"
+    assert opening is not None, "and of what replaces it"
+    shares = min(sale.shares - sale.washed, abs(lot.quantity))
+    loss = -made * shares / sale.shares
+    sale.washed += shares
+    sale.disallowed_usd += loss
+    sale.replacements.append(opening.fill_id)
+    replacing = lot.part(shares * lot.sign)
+    carried = replace(
+        replacing,
+        carried_usd=loss,
+        tacked_days=(sale.closing.day - held_from).days,
+        replaced=True,
+    )
+    rest = lot.quantity - shares * lot.sign
+    return [carried, lot.part(rest)] if rest else [carried]
+
+
+class Matched(Struct, frozen=True):
+    """All sales of an account, in the order in which they were closed, and the lots that are still held."""
+
+    sales: tuple[Sale, ...]
+    lots: tuple[TaxLot, ...]
+
+
+def matched(trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterable[TaxLot], method: Method) -> Matched:
+    """Match an account's trades, each with its fee in USD per share, in the order of time."""
+    symbols = {lot.symbol: _Symbol(method, [lot]) for lot in held_before}
+    by_symbol: dict[str, list[tuple[AccountTrade, Fraction]]] = {}
+    for trade in trades:
+        by_symbol.setdefault(trade[0].symbol, []).append(trade)
+    for symbol, of_symbol in by_symbol.items():
+        state = symbols.setdefault(symbol, _Symbol(method, []))
+        for _, order in groupby(of_symbol, key=lambda each: (each[0].purchase, each[0].day)):
+            state.trade(list(order))
+    sales = sorted((s for state in symbols.values() for s in state.sales), key=lambda s: (s.closing.at, s.lot.symbol))
+    return Matched(tuple(sales), tuple(lot for state in symbols.values() for lot in state.lots))

@@ -9,15 +9,13 @@ from decimal import Decimal
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill, to_nine_places
-from tradebot.model.trade import Trade
-from tradebot.model.trade_note import TradeNote
+from tradebot.model.trade import Trade, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import AnyLot, ClosedLot, OpenLot, Trip
-from tradebot.views.performance.reasons import why_closed
 from tradebot.views.performance.risk import Entered, Risk, Stops, excursion, in_risks, initial_risk
-from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of
+from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of, why_closed
 from tradebot.views.slippage import Made, totals
 
 _ZERO = Decimal(0)

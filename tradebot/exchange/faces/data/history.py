@@ -14,8 +14,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
+from tradebot.exchange.faces.data.asking import Timeframe
 from tradebot.exchange.faces.data.rows import Aggregate, merged, of_minute, of_past_day
-from tradebot.exchange.faces.data.timeframes import Timeframe
 from tradebot.exchange.market.bars import Bar, Day, Market
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.market.ticks import Quote, QuoteAround, Totals, Trade, quotes, trades
