@@ -27,6 +27,15 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel, why_no_orders
 
+
+def test_a_score_pass_records_the_candidates_and_buys_nothing() -> None:
+    scene = Scene()
+    record = score(scene.world(wanted("AAPL"), wanted("JPM", 0.1)), call(Job.SCORE), scene.venue.clock())
+    assert scene.facts.cycles(job=Job.SCORE) == (record,)
+    assert len(record.candidates) == 2
+    assert scene.venue.submitted == []
+
+
 GOOD = opening(wanted("AAPL"))
 TIMEOUT = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", 10.0)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOW, SESSION
-from tests.desk.test_refilling import Rest, alert
+from tests.desk.test_streaming_refilling import Rest, alert
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import decode

@@ -2,29 +2,76 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Struct, field
 
 from tests.backtest.playing import TRADER
 from tradebot.app.backtest import assembly
-from tradebot.app.backtest.lookahead import MARKET, Checked, check, moments, spread
+from tradebot.app.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import Settings, load
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.spec import DayPrices, MarketSpec
-from tradebot.exchange.times import from_datetime
+from tradebot.exchange.times import MINUTE, from_datetime
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target, Want
 from tradebot.ports.strategy import Strategy
+
+MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=date(2025, 3, 3), corporate_actions=True))
+
+
+@given(st.integers(0, 2), st.integers(-60, 460))
+def test_cut_keeps_ended_bars_only(session: int, minute: int) -> None:
+    at_us = MADE.calendar.market[session].open_us + minute * MINUTE
+    left = cut(MADE, at_us)
+    for index in range(3):
+        for kind in ("bars", "extended"):
+            whole = getattr(MADE.source, kind)("AAPL", index)
+            assert getattr(left.source, kind)("AAPL", index) == tuple(bar for bar in whole if bar.end_us <= at_us)
+    assert left.source.history_close("AAPL", 1) == MADE.source.history_close("AAPL", 1)
+    assert all(min(action.declared_us, action.at_us) <= at_us for action in left.actions)
+    assert left.spec == MADE.spec
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> OpenedMarket:
+    first = date(2025, 3, 3)
+    rows = [
+        f"{first + timedelta(days=day)},AAPL,{100 + day},{104 + day},{99 + day},{102 + day},1000" for day in range(5)
+    ]
+    (tmp_path / "days.csv").write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]))
+    spec = MarketSpec(source="daily", path=str(tmp_path / "days.csv"), start=first, sessions=5)
+    return open_market_in_memory(spec)
+
+
+def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> None:
+    session = days.calendar.market[2]
+    before, after = (cut(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
+    assert [len(before.source.bars("AAPL", index)) for index in range(5)] == [2, 2, 0, 0, 0]
+    first, last = after.source.bars("AAPL", 2)
+    assert first == days.source.bars("AAPL", 2)[0]
+    assert (last.high, last.low, last.close) == (first.open, first.open, first.open)
+    assert cut(days, session.close_us).source.bars("AAPL", 2) == days.source.bars("AAPL", 2)
+    assert cut(days, session.close_us).source.bars("AAPL", 3) == ()
+
+
+def test_cut_keeps_a_day_whole_that_is_shown_at_once(days: OpenedMarket, tmp_path: Path) -> None:
+    shown = open_market_in_memory(replace(days.spec, day_prices="close"))
+    session = shown.calendar.market[2]
+    assert cut(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)
+    assert cut(shown, session.open_us).source.bars("AAPL", 2) == ()
+
 
 SPEC = MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 3), seed=5)
 MINUTES = BarNeed("1Min", 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import fill
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
-from tests.views.performance.test_wash_sales import years
+from tests.views.performance.test_tax_lots import years
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin

@@ -1,5 +1,6 @@
 """Tax lots: which shares a sale closes by each method, and when they were held for more than one year."""
 
+from collections import defaultdict
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -7,14 +8,240 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import fill
 from tests.model.test_trade import histories
-from tests.views.performance.taxed import past, rows, traded
+from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
+from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.tax import sales_of
-from tradebot.views.performance.tax_lots import Method, TaxLot, in_order, is_long_term, take
+from tradebot.views.performance.tax_lots import WINDOW, Method, TaxLot, in_order, is_long_term, take
+
+
+def test_a_loss_is_carried_into_the_shares_bought_within_thirty_days_after_it() -> None:
+    fills = traded("2026-02-02 buy 100 50", "2026-03-02 sell 100 42", "2026-03-20 buy 100 40", "2026-06-01 sell 100 55")
+    assert brief(rows(past(fills))) == [
+        "2026-02-02 2026-03-02 100 4200.00 5000.00 W 800.00 0.00 short",
+        "2026-03-20 2026-06-01 100 5500.00 4800.00 - 0.00 700.00 short",
+    ]
+
+
+def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
+    fills = traded(
+        "2026-02-02 buy 100 50",
+        "2026-03-02 sell 100 42",
+        "2026-03-20 buy 30 40",
+        "2026-06-01 sell 30 41",
+    )
+    first, second = rows(past(fills))
+    # 30 of 100 shares: 30 x 8 = 240 of the loss of 800 doesn't count. The 30 cost 1,200 + 240.
+    assert brief([first, second]) == [
+        "2026-02-02 2026-03-02 100 4200.00 5000.00 W 240.00 -560.00 short",
+        "2026-03-20 2026-06-01 30 1230.00 1440.00 - 0.00 -210.00 short",
+    ]
+    assert (first.replaced_by, second.lot) == (("fill-3",), "fill-3")
+
+
+def test_more_shares_bought_than_sold_split_the_lot_that_replaces_them() -> None:
+    fills = traded("2026-02-02 buy 40 50", "2026-03-02 sell 40 45", "2026-03-03 buy 100 46", "2026-09-01 sell 100 50")
+    assert brief(rows(past(fills))) == [
+        "2026-02-02 2026-03-02 40 1800.00 2000.00 W 200.00 0.00 short",
+        "2026-03-03 2026-09-01 40 2000.00 2040.00 - 0.00 -40.00 short",
+        "2026-03-03 2026-09-01 60 3000.00 2760.00 - 0.00 240.00 short",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bought_again", "washed"), [("2026-04-01", True), ("2026-04-02", False), ("2026-03-02", True)]
+)
+def test_the_window_ends_thirty_days_after_the_sale(bought_again: str, washed: bool) -> None:
+    fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", f"{bought_again} buy 10 41")
+    (row,) = rows(past(fills))
+    assert of(row, "code", "gain_usd") == (("W", 0) if washed else ("", -100))
+
+
+@pytest.mark.parametrize(("bought", "washed"), [("2026-01-31", True), ("2026-01-30", False)])
+def test_the_window_begins_thirty_days_before_the_sale(bought: str, washed: bool) -> None:
+    fills = traded("2025-11-03 buy 10 50", f"{bought} buy 10 45", "2026-03-02 sell 10 40", "2026-08-03 sell 10 60")
+    first, second = rows(past(fills))
+    assert (*of(first, "code", "gain_usd"), second.basis_usd) == (("W", 0, 550) if washed else ("", -100, 450))
+
+
+def test_what_is_left_of_the_purchase_that_was_sold_replaces_nothing() -> None:
+    # Rev. Rul. 56-602: selling a part of one purchase only reduces it. Its two fills are one purchase.
+    whole = traded("2026-02-02 buy 60 50", "2026-02-02 buy 40 50", "2026-02-20 sell 70 45")
+    of_one_order = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in whole[:2]]
+    assert [row.code for row in rows(past([*of_one_order, whole[2]]))] == ["", ""]
+    # As two purchases, the second one stands for as many of the first one's shares as are still held of it.
+    assert [of(row, "code", "adjustment_usd") for row in rows(past(whole))] == [("W", 150), ("", 0)]
+
+
+def test_shares_sold_by_the_same_order_do_not_replace_each_other() -> None:
+    bought = traded("2026-02-02 buy 50 50", "2026-02-10 buy 50 48", "2026-02-20 sell 50 45", "2026-02-20 sell 50 45")
+    assert [row.code for row in rows(past(bought))] == ["W", ""]
+    one = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in bought[2:]]
+    assert [row.code for row in rows(past([*bought[:2], *one]))] == ["", ""]
+
+
+def test_losses_and_purchases_are_matched_in_their_order_and_each_share_once() -> None:
+    fills = traded(
+        "2026-01-05 buy 10 50",
+        "2026-01-06 buy 10 60",
+        "2026-03-02 sell 10 40",
+        "2026-03-03 sell 10 40",
+        "2026-03-10 buy 5 41",
+        "2026-03-11 buy 10 42",
+        "2026-12-01 sell 15 50",
+    )
+    # The loss of the first sale, 10 a share, goes to the 5 shares of the 10th and to 5 of the 11th; that of the second,
+    # 20 a share, to the other 5. Both were held for 56 days, so the 10 shares carry 50 + 100 together.
+    assert brief(rows(past(fills))) == [
+        "2026-01-05 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
+        "2026-01-06 2026-03-03 10 400.00 600.00 W 100.00 -100.00 short",
+        "2026-03-10 2026-12-01 5 250.00 255.00 - 0.00 -5.00 short",
+        "2026-03-11 2026-12-01 10 500.00 570.00 - 0.00 -70.00 short",
+    ]
+
+
+def test_shares_that_replace_others_already_replace_no_more() -> None:
+    fills = traded(
+        "2025-06-02 buy 10 50", "2025-06-03 buy 10 60", "2026-02-20 buy 10 45", "2026-03-02 sell 10 40",
+        "2026-03-03 sell 10 40", "2026-09-01 sell 10 50",
+    )  # fmt: skip
+    assert brief(rows(past(fills))) == [
+        "2025-06-02 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
+        "2025-06-03 2026-03-03 10 400.00 600.00 - 0.00 -200.00 short",
+        "2026-02-20 2026-09-01 10 500.00 550.00 - 0.00 -50.00 long",
+    ]
+
+
+def test_a_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> None:
+    fills = traded(
+        "2025-03-03 buy 10 100",
+        "2025-12-22 sell 10 90",
+        "2026-01-12 buy 10 85",
+        "2026-02-02 sell 10 80",
+        "2026-02-27 buy 10 82",
+        "2026-06-01 sell 10 90",
+    )
+    (of_december,) = rows(past(fills), 2025)
+    assert of(of_december, "code", "adjustment_usd", "gain_usd") == ("W", 100, 0)
+    assert of_december.replaced_by == ("fill-3",)
+    # 85 + 10 carried: a loss of 15 a share, all of it carried on: 82 + 15 = 97 against 90.
+    first, second = rows(past(fills))
+    assert of(first, "basis_usd", "code", "adjustment_usd", "gain_usd") == (950, "W", 150, 0)
+    # Held for 294 days, then 21 days, then from 2026-02-27: as if from 2025-04-18, so for more than one year.
+    assert of(second, "basis_usd", "gain_usd", "term", "held_from") == (970, -70, "long", date(2025, 4, 18))
+    assert str(second.acquired) == "2026-02-27"
+
+
+def test_a_purchase_that_the_books_do_not_hold_yet_leaves_the_loss_of_december_alone() -> None:
+    fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
+    assert [of(row, "code", "gain_usd") for row in rows(past(fills, until="2025-12-31"), 2025)] == [("", -100)]
+
+
+def test_the_purchase_of_another_strategy_or_of_a_person_replaces_too() -> None:
+    for owner in ("momentum", "hand"):
+        again = f"2026-03-03 buy 10 41 {owner}"
+        (row,) = rows(past(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
+        assert of(row, "code", "gain_usd") == ("W", 0)
+
+
+def test_other_shares_replace_nothing_and_a_gain_is_never_disallowed() -> None:
+    other = fill(9, "MSFT", Side.BUY, "10", "41", at=on("2026-03-03"))
+    fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40")
+    assert [row.code for row in rows(past((*fills, other)))] == [""]
+    gained = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 60", "2026-03-03 buy 10 61")
+    assert [of(row, "code", "gain_usd") for row in rows(past(gained))] == [("", 100)]
+
+
+def test_the_loss_of_a_short_sale_is_carried_into_the_next_one() -> None:
+    fills = traded("2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 sell 10 60", "2026-04-20 buy 10 55")
+    # Section 1091(e): the loss of 80 makes the second short sale's gain of 50 a loss of 30.
+    assert brief(rows(past(fills))) == [
+        "2026-03-02 2026-03-02 10 500.00 580.00 W 80.00 0.00 short",
+        "2026-04-20 2026-04-20 10 600.00 630.00 - 0.00 -30.00 short",
+    ]
+
+
+def test_a_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
+    fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 20 40", "2026-03-10 buy 10 41")
+    assert [of(row, "code", "gain_usd") for row in rows(past(fills))] == [("", -100), ("", -10)]
+
+
+def test_the_fee_of_the_sale_is_part_of_the_loss() -> None:
+    fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 10 40", "2026-03-03 buy 10 41", "2026-09-01 sell 10 60")
+    assert brief(rows(past(fills, fee("2026-03-02", "-0.02")))) == [
+        "2026-02-02 2026-03-02 10 399.98 500.00 W 100.02 0.00 short",
+        "2026-03-03 2026-09-01 10 600.00 510.02 - 0.00 89.98 short",
+    ]
+
+
+@st.composite
+def years(draw: st.DrawFn) -> list[OwnedFill]:
+    """Return trades of two strategies and a person in two symbols, many of them near each other and at one instant."""
+    row = st.tuples(
+        st.sampled_from(["AAPL", "MSFT"]),
+        st.sampled_from(Side),
+        st.integers(1, 12),
+        st.integers(90, 110),
+        st.sampled_from(["flow", "momentum", ""]),
+        st.sampled_from([0, 0, 1, 9, 30, 31, 200]),
+    )
+    fills, at = list[OwnedFill](), on("2025-06-02")
+    for number, (symbol, side, quantity, price, strategy, days) in enumerate(draw(st.lists(row, max_size=16))):
+        at += timedelta(days=days)
+        fills.append(fill(number, symbol, side, str(quantity), str(price), strategy=strategy, at=at))
+    return fills
+
+
+@given(fills=years(), method=st.sampled_from(Method))
+def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list[OwnedFill], method: Method) -> None:
+    commissions = [commission(owned, "-1.03") for owned in fills]
+    found = sales_of(account_trades(past(fills)), (fee("2025-06-03", "-0.07"), *commissions), method)
+    made = sum((sale.gain_usd for sale in found.sales if sale.gain_usd is not None), Fraction(0))
+    carried = sum((lot.carried_usd for lot in found.lots), Fraction(0))
+    spent = sum((Fraction(o.fill.signed_quantity * o.fill.price) for o in fills), Fraction(0))
+    held = sum((lot.quantity * lot.price for lot in found.lots if lot.price is not None), Fraction(0))
+    charged = sum(((sale.fee_usd + sale.lot.fee_usd) * sale.shares for sale in found.sales), Fraction(0))
+    charged += sum((lot.fee_usd * abs(lot.quantity) for lot in found.lots), Fraction(0))
+    assert made - carried == held - spent - charged
+    assert charged - Fraction(103, 100) * len(fills) in (0, Fraction(7, 100))
+
+
+@given(fills=years(), method=st.sampled_from(Method))
+def test_every_share_is_in_one_place_and_replaces_at_most_one_within_the_window(
+    fills: list[OwnedFill], method: Method
+) -> None:
+    found = sales_of(account_trades(past(fills)), (), method)
+    used = defaultdict[str, Fraction](Fraction)
+    days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
+    for sale in found.sales:
+        assert sale.lot.opening is not None
+        assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
+        assert not {sale.lot.opening.fill_id, sale.closing.fill_id} & set(sale.replacements)
+        assert 0 <= sale.washed <= sale.shares
+        assert sale.washed == 0 or sale.is_loss
+        used[sale.closing.fill_id] += sale.shares
+    for lot in (*(sale.lot for sale in found.sales), *found.lots):
+        assert lot.opening is not None
+        used[lot.opening.fill_id] += abs(lot.quantity)
+        assert bool(lot.carried_usd) == lot.replaced
+    assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
+    washed = sum((sale.washed for sale in found.sales), Fraction(0))
+    lots = (*(sale.lot for sale in found.sales), *found.lots)
+    assert washed == sum((abs(lot.quantity) for lot in lots if lot.replaced), Fraction(0))
+
+
+@given(fills=years(), method=st.sampled_from(Method), data=st.data())
+def test_the_order_in_which_fills_of_one_instant_are_listed_changes_nothing(
+    fills: list[OwnedFill], method: Method, data: st.DataObject
+) -> None:
+    shuffled = sorted(data.draw(st.permutations(fills)), key=lambda owned: owned.fill.at)
+    for year in (2025, 2026):
+        assert rows(past(shuffled), year, method) == rows(past(fills), year, method)
 
 
 @pytest.mark.parametrize(
