@@ -124,8 +124,3 @@ def test_actions_are_paged_in_order_of_their_process_date(new_folder: Callable[[
         dates = [row["process_date"] for row in whole]
         assert dates == sorted(dates, reverse=sort == "desc")
         assert len(dates) == 6
-
-
-@pytest.mark.parametrize("asked", ["types=bonus", "ids=a&symbols=AAPL", "limit=1001", "start=today", "page_token=QQ=="])
-def test_what_makes_no_sense_is_refused(world: World, asked: str) -> None:
-    assert world.ask("GET", f"/v1/corporate-actions?{asked}").status == 400

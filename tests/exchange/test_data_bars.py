@@ -195,39 +195,6 @@ def test_the_default_interval_is_today_so_far(world: World) -> None:
     assert rows == rows_of(world, "AAPL", "1Min", start="2025-03-04", end=rfc3339(NOON))
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "bars?symbols=AAPL",
-        "bars?symbols=AAPL&timeframe=60Min",
-        "bars?symbols=AAPL&timeframe=24Hour",
-        "bars?symbols=AAPL&timeframe=2Day",
-        "bars?symbols=AAPL&timeframe=1Min&limit=10001",
-        "bars?symbols=AAPL&timeframe=1Min&adjustment=half",
-        "bars?symbols=AAPL&timeframe=1Min&asof=yesterday",
-        "bars?symbols=AAPL&timeframe=1Min&feed=delayed_sip",
-        "bars?symbols=AAPL&timeframe=1Min&currency=EUR",
-        "bars?symbols=AAPL&timeframe=1Min&start=2025-03-04&end=2025-03-03",
-        "bars?symbols=AAPL&timeframe=1Min&start=2025-02-30",
-        "bars?symbols=AAPL&timeframe=1Min&end=9999-12-31T23:59:59%2B99:00",
-        "trades?symbols=AAPL&start=noon",
-        "trades?symbols=aapl",
-        "quotes?symbols=,",
-        "quotes?symbols=AAPL&sort=up",
-        "auctions?symbols=AAPL&feed=iex",
-        "quotes/latest?symbols=AAPL&feed=cta",
-        "AAPL%20/trades",
-        "meta/conditions/trade",
-        "meta/conditions/trade?tape=D",
-        "meta/conditions/news?tape=A",
-    ],
-)
-def test_what_makes_no_sense_is_a_400_that_says_what(world: World, asked: str) -> None:
-    answer = world.ask("GET", f"/v2/stocks/{asked}")
-    assert answer.status == 400, answer
-    assert answer.json["message"].startswith("invalid ")
-
-
 def test_a_day_at_the_end_of_time_is_only_far_away(world: World) -> None:
     assert rows_of(world, "AAPL", "1Day", end="9999-12-31") == rows_of(world, "AAPL", "1Day")
 

@@ -153,14 +153,3 @@ def test_longer_spans_have_longer_steps(world: World) -> None:
 def test_before_the_first_session_there_is_nothing_to_show_but_what_the_account_is_worth(world: World) -> None:
     found = asked(world, "end=2025-03-01")
     assert (found["timestamp"], found["base_value"]) == ([], 100_000)
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["period=1Y", "period=0D", "timeframe=2Min", "timeframe=1Min&period=3M", "start=2025-03-05&end=2025-03-04",
-     "start=2025-03-03&end=2025-03-04&period=1D", "pnl_reset=never", "intraday_reporting=always", "start=soon",
-     "cashflow_types=STAMPS", "extended_hours=perhaps"],
-)  # fmt: skip
-def test_what_cannot_be_shown_is_a_422(world: World, query: str) -> None:
-    answer = world.ask("GET", f"{HISTORY}?{query}")
-    assert (answer.status, answer.json["code"]) == (422, 40010001)

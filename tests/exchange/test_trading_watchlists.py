@@ -44,40 +44,6 @@ def test_a_watchlist_is_changed_by_id_or_by_name(world: World, by_name: bool) ->
     assert world.get("/v2/watchlists") == []
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "body", "status"),
-    [
-        ("POST", "", {}, 422),
-        ("POST", "", {"name": ""}, 422),
-        ("POST", "", {"name": "x" * 65}, 422),
-        ("POST", "", {"name": "taken"}, 422),
-        ("POST", "", {"name": "new", "symbols": ["NONE"]}, 422),
-        ("POST", "", {"name": "new", "symbols": ["SPY", "SPY"]}, 422),
-        ("POST", "", {"name": "new", "symbols": "SPY"}, 422),
-        ("GET", f"/{NOWHERE}", None, 404),
-        ("GET", "/x", None, 422),
-        ("DELETE", f"/{NOWHERE}", None, 404),
-        ("DELETE", "/{id}/SPY", None, 404),
-        ("POST", "/{id}", {"symbol": "AAPL"}, 422),
-        ("POST", "/{id}", {}, 422),
-        ("PUT", "/{id}", {"name": "second"}, 422),
-        ("GET", ":by_name?name=nobody", None, 404),
-        ("GET", ":by_name", None, 422),
-        ("DELETE", ":by_name?name=nobody", None, 404),
-    ],
-)
-def test_what_cannot_be_done_is_refused_and_changes_nothing(
-    world: World, method: str, target: str, body: object, status: int
-) -> None:
-    listed = made(world, "taken", symbols=["AAPL"])
-    made(world, "second")
-    before = world.get("/v2/watchlists")
-    answer = world.ask(method, "/v2/watchlists" + target.replace("{id}", listed["id"]), body)
-    assert answer.status == status, answer
-    assert {"code", "message"} == set(answer.json)
-    assert world.get("/v2/watchlists") == before
-
-
 def test_watchlists_survive_a_restart(new_folder: Any) -> None:
     from tests.exchange.worlds import open_world
 
