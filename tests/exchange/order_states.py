@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tests.exchange.pit import OPEN, Pit, replacement
-from tradebot.exchange.engine import amending
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import TERMINAL, Amendment, Fill, Order
+from tests.exchange.pit import LATE, OPEN, Pit, Stage, replacement
+from tradebot.exchange.engine.orders import TERMINAL, Amendment, Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.trading_json import order_json
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE
 
 TENTH = NEXT_BAR.volume_share
 VENUES = {
     "instant": NEXT_BAR,
-    "slow": NEXT_BAR._replace(latency_s=90),
+    "slow": LATE,
     "paper": PAPER._replace(volume_share=TENTH, depth_share=TENTH, partial_rate=Decimal(0)),
 }
 """Requests arrive at once, or a minute and a half later; on paper, marketable orders fill on arrival besides."""
@@ -38,24 +35,24 @@ QTY = 100
 LIMIT = 90
 
 
-class Stage:
-    """A pit in which the market reaches a limit of 90 for so many shares at the minutes of `trades`, and no other time.
+class MatrixStage(Stage):
+    """A stage where the market reaches a limit of 90 for so many shares at the minutes of `trades`, and no other time.
 
     The market stands at 100. Prices are those of purchases: for sales they are mirrored, so that 90 means 110.
-    Orders have names; `told` is what was told of each, with its filled and its unfilled shares.
+    `told` is what was told of each order, with its filled and its unfilled shares.
     """
 
     def __init__(self, venue: str, way: str, trades: Mapping[int, int], minute: float = 10) -> None:
-        self.side, held = WAYS[way]
+        self.side, self.held = WAYS[way]
         self.slow = venue == "slow"
         low = self._mirrored(LIMIT - 5)
         bar = (100.0, max(100.0, low), min(100.0, low), 100.0)
-        self.pit = Pit({at - 1: (bar, shares * 10) for at, shares in trades.items()}, VENUES[venue], minute=minute)
-        self.held = held
-        if held:
-            self.pit.hold(held)
+        super().__init__(
+            Pit({at - 1: (bar, shares * 10) for at, shares in trades.items()}, VENUES[venue], minute=minute)
+        )
+        if self.held:
+            self.pit.hold(self.held)
         self.cash = self.pit.account.cash
-        self.orders: dict[str, Order] = {}
         self.told: list[str] = []
         self._laws = Laws(self)
         self._heard = 0
@@ -63,60 +60,30 @@ class Stage:
     def _mirrored(self, price: float) -> float:
         return price if self.side == "buy" else 200 - price
 
-    def order(self, name: str = "X", qty: int = QTY, limit: float = LIMIT, **more: Any) -> None:
-        """Submit an order under a name, and let it settle."""
+    def order(self, name: str = "X", qty: int = QTY, limit: float = LIMIT, **more: Any) -> None:  # type: ignore[override]
         order = self.pit.submit(self.side, qty, limit=self._mirrored(limit), **more)
         self._named(name, order)
 
-    def replace(self, old: str, name: str, *, fate: str | None = None, **changes: Any) -> None:
-        """Replace an order by another, and let that settle."""
+    def replace(self, old: str, new: str, *, fate: str | None = None, **changes: Any) -> None:  # type: ignore[override]
         if "limit" in changes:
             changes["limit"] = self._mirrored(changes["limit"])
-        engine, order = self.pit.engine, self.orders[old]
-        new = engine.replace(self.pit.account, order.id, replacement(**changes))
-        new.fate = fate
-        self._named(name, new)
+        order = self.pit.engine.replace(self.pit.account, self.orders[old].id, replacement(**changes))
+        order.fate = fate
+        self._named(new, order)
 
     def _named(self, name: str, order: Order) -> None:
         self.orders[name] = order
-        self._listen()
+        self.listen()
         self.pit.engine.settle(order)
-        self._listen()
 
-    def cancel(self, name: str) -> None:
-        """Cancel an order."""
-        self.pit.cancel(self.orders[name])
-        self._listen()
+    def latency(self, us: int) -> None:
+        self.pit.engine.latency_us = us
 
-    def refused(self, what: str, *names: str, **more: Any) -> str:
-        """Ask for something that is refused, and return why: the status and the message."""
-        try:
-            getattr(self, what)(*names, **more)
-        except Refusal as refusal:
-            return f"{refusal.status} {refusal}"
-        raise AssertionError(f"{what} of {names} was not refused")
+    def refused(self, message: str, step: str, *arguments: Any, slow: str = "", **named: Any) -> None:
+        """See that a step is refused with a message, perhaps with another one on the slow venue."""
+        super().refused(slow if slow and self.slow else message, step, *arguments, **named)
 
-    def unasked(self, do: Callable[[Engine, Order], None], name: str) -> None:
-        """Let the venue do something to an order that nobody has asked for."""
-        do(self.pit.engine, self.orders[name])
-        self._listen()
-
-    def amend(self, name: str, number: int, **to: Any) -> None:
-        """Let the venue bust an execution of an order, or correct it to other shares or another price."""
-        account, order = self.pit.account, self.orders[name]
-        fills = [one for one in account.activities if isinstance(one, Fill) and one.order is order]
-        if to:
-            amending.correct(self.pit.engine, account, fills[number].id, to.get("qty"), to.get("price"))
-        else:
-            amending.bust(self.pit.engine, account, fills[number].id)
-        self._listen()
-
-    def to(self, minute: float, session: int = 0) -> None:
-        """Let time pass up to a minute of a session."""
-        self.pit.engine.advance(self.pit.engine.market.calendar.market[session].open_us + int(minute * MINUTE))
-        self._listen()
-
-    def _listen(self) -> None:
+    def listen(self) -> None:
         events, self._heard = self.pit.events[self._heard :], len(self.pit.events)
         for event in events:
             if event.name == "activity":
@@ -141,7 +108,7 @@ class Stage:
 class Laws:
     """What holds for every order of a stage at any time, counted from what was told."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: MatrixStage) -> None:
         self._stage = stage
         self._executed: dict[str, Decimal] = {}
         self._taken_over: dict[str, Decimal] = {}

@@ -1,18 +1,27 @@
 """A matching engine over bars written by hand, and what it told, in words short enough to list."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from operator import methodcaller
+from typing import Any, NamedTuple
 
-from tradebot.exchange.engine.account import Account
+import pytest
+
+from tradebot.exchange.engine import amending, life, unsolicited
+from tradebot.exchange.engine.account import Account, Activity
+from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
+from tradebot.exchange.engine.expiry import move
+from tradebot.exchange.engine.orders import Execution, Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.engine.policy import USUAL, Policy
-from tradebot.exchange.events import Event
+from tradebot.exchange.events import Event, Update
+from tradebot.exchange.market.actions import Action, before_trading
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
 from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE, at_new_york
 
 DAYS = ("2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")
@@ -20,6 +29,9 @@ CALENDAR = Calendar([Session(day, at_new_york(day, 9, 30), at_new_york(day, 16))
 OPEN = CALENDAR.market[0].open_us
 SYMBOLS = ("AAA", "BBB")
 HUNDRED = 100 * UNITS
+WHOLE = PAPER._replace(partial_rate=Decimal(0))
+"""Paper without partial fills: buys at 100.01, sells at 99.99."""
+LATE = NEXT_BAR._replace(latency_s=90)
 Quad = tuple[float, float, float, float] | float
 
 
@@ -117,15 +129,13 @@ class Pit:
         """Return what was told since the last time: `minute name word`, fills with what they were."""
         names = {order.id: name for name, order in (named or {}).items()}
         events, self._heard = self.events[self._heard :], len(self.events)
-        return [_told(event, names) for event in events]
+        return [_told(event.at_us, event.update, names) for event in events if event.update]
 
 
-def _told(event: Event, names: Mapping[str, str]) -> str:
-    assert event.update is not None
-    who = names.get(event.update.order.id, "")
-    parts = [f"{(event.at_us - OPEN) / MINUTE:g}", who, event.update.event]
-    if event.update.execution is not None:
-        made = event.update.execution
+def _told(at_us: int, update: Update, names: Mapping[str, str]) -> str:
+    parts = [f"{(at_us - OPEN) / MINUTE:g}", names.get(update.order.id, ""), update.event]
+    if update.execution is not None:
+        made = update.execution
         parts.append(f"{made.qty:f}@{usd(made.price):.2f}")
     return " ".join(part for part in parts if part)
 
@@ -168,12 +178,165 @@ def replacement(**changes: Any) -> Replacement:
     return Replacement(**given)
 
 
-def bracket(pit: Pit, **more: Any) -> tuple[Order, Order, Order]:
-    order = pit.order("buy", 10, order_class="bracket", take_profit=105, stop_loss=95, **more)
-    return order, order.legs[0], order.legs[1]
+class Stage:
+    """A pit whose orders have names, and what can be done and seen there: the steps of a story."""
+
+    def __init__(self, pit: Pit) -> None:
+        self.pit = pit
+        self.orders: dict[str, Order] = {}
+
+    def order(self, name: str, legs: Sequence[str] = (), **asked: Any) -> None:
+        """Submit an order, let it settle, and name it and its legs."""
+        order = self.pit.order(**asked)
+        self.orders |= {name: order, **dict(zip(legs, order.legs, strict=True))}
+
+    def replace(self, old: str, new: str, policy: Policy = USUAL, **changes: Any) -> None:
+        self.orders[new] = self.pit.replace(self.orders[old], policy, **changes)
+
+    def cancel(self, name: str) -> None:
+        self.pit.cancel(self.orders[name])
+
+    def fate(self, name: str, fate: str) -> None:
+        self.orders[name].fate = fate
+
+    def reject(self, name: str) -> None:
+        life.reject(self.pit.engine, self.orders[name])
+
+    def to(self, minute: float) -> None:
+        """Let time pass up to a minute since the first open; the second session opens at 1440."""
+        self.pit.to_minute(minute)
+
+    def halt(self, *symbols: str) -> None:
+        """Halt these symbols and no others."""
+        self.pit.engine.halted = frozenset(symbols)
+
+    def venue(self, act: Callable[[Engine, Order], None], name: str) -> None:
+        """Let the venue do something to an order that nobody has asked for."""
+        act(self.pit.engine, self.orders[name])
+
+    def restate(self, name: str, **changes: Any) -> None:
+        unsolicited.restate(self.pit.engine, self.orders[name], replacement(**changes))
+
+    def amend(self, name: str, number: int = 0, **to: Any) -> None:
+        """Let the venue bust the newest form of an order's execution, or correct its shares or its price."""
+        pit, made = self.pit, executions_of(self.pit, self.orders[name])[number]
+        if to:
+            amending.correct(pit.engine, pit.account, made.id, to.get("qty"), to.get("price"))
+        else:
+            amending.bust(pit.engine, pit.account, made.id)
+
+    def announce(self, kind: str, **terms: Any) -> None:
+        """Announce a corporate action for the next session."""
+        engine = self.pit.engine
+        session = engine.market.calendar.market[1]
+        action = Action(kind, "AAA", session.date, before_trading(session), engine.now_us, session.date)
+        engine.market.announce(action._replace(**terms))
+        schedule(engine, action._replace(**terms))
+
+    def journal(self, qty: int, symbol: str = "AAA") -> None:
+        journal = Activity("JNLS", None, symbol, "stock journal", Decimal(qty), Decimal(100))
+        move(self.pit.engine, self.pit.account, journal)
+
+    def refused(self, message: str, step: str, *arguments: Any, **named: Any) -> None:
+        """See that a step is refused with a message like this."""
+        with pytest.raises(Refusal, match=message):
+            getattr(self, step)(*arguments, **named)
+
+    def shows(self, name: str, **fields: object) -> None:
+        """See that an order, or the request that it stands for now, has these values."""
+        order = self.orders[name]
+        shown = {field: getattr(order if hasattr(order, field) else order.request, field) for field in fields}
+        assert shown == fields
+
+    def claims(self, shares: int) -> None:
+        """See that open orders claim this many shares."""
+        assert self.pit.account.held("AAA") == shares
+
+    def reserves(self, dollars: object) -> None:
+        assert self.pit.account.reserved == Decimal(str(dollars))
+
+    def holds(self, qty: object, average: object = 0, overnight: object = 0, cash: object = None) -> None:
+        """See what the account has: shares, their average price, those of the last close, and perhaps its cash."""
+        expected = tuple(Decimal(str(part)) for part in (qty, average, overnight))
+        assert self.pit.account.holding("AAA") == expected
+        assert cash is None or self.pit.account.cash == Decimal(str(cash))
 
 
-def pair(pit: Pit, **more: Any) -> tuple[Order, Order]:
-    pit.hold(10)
-    order = pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95, **more)
-    return order, order.legs[0]
+def executions_of(pit: Pit, order: Order) -> list[Execution]:
+    return [one for one in pit.account.activities if isinstance(one, Execution) and one.order is order]
+
+
+class Do:
+    """Makes the steps of stories: `do.cancel("a")` is what cancels the order named `a` of a stage."""
+
+    def __getattr__(self, name: str) -> Callable[..., methodcaller]:
+        return partial(methodcaller, name)
+
+
+do = Do()
+
+
+class Story(NamedTuple):
+    """Orders by name, what is told of them after they were accepted, the bars, and what is done; then how it begins."""
+
+    orders: Mapping[str, Mapping[str, Any]]
+    told: str
+    written: Mapping[int, Any] = {}
+    steps: Sequence[Callable[[Any], object]] = ()
+    until: float = 15
+    minute: float = 10
+    held: int = 0
+    spec: FillSpec = NEXT_BAR
+    extended: Mapping[int, Any] = {}
+
+    def play(self) -> str:
+        """Return what is told, after looking at what the account has left."""
+        pit = Pit(self.written, self.spec, self.extended, self.minute)
+        if self.held:
+            pit.hold(self.held)
+        stage = Stage(pit)
+        for name, asked in self.orders.items():
+            stage.order(name, **asked)
+        begun = [f"{self.minute:g} {name} {word}" for name in stage.orders for word in ("pending_new", "held", "new")]
+        for step in self.steps:
+            step(stage)
+        stage.to(max(self.until, (pit.engine.now_us - OPEN) / MINUTE))
+        self._check_account(pit.account)
+        return ", ".join(line for line in pit.heard(stage.orders) if line not in begun)
+
+    def _check_account(self, account: Account) -> None:
+        """See that the shares are those that came and went, and that nothing is kept for orders that are over."""
+        fills = [one.shares for one in account.activities if isinstance(one, Execution) and one.order.symbol == "AAA"]
+        moved = [one.qty or 0 for one in account.activities if isinstance(one, Activity) and one.moves_shares]
+        assert account.qty("AAA") == self.held + sum(fills) + sum(moved)
+        if not account.open:
+            assert not account.reserved
+            assert not account.held("AAA")
+
+
+def buy(**asked: Any) -> dict[str, Any]:
+    return {"side": "buy", "qty": 10, **asked}
+
+
+def sell(**asked: Any) -> dict[str, Any]:
+    return {"side": "sell", "qty": 10, **asked}
+
+
+def bracket(**more: Any) -> dict[str, dict[str, Any]]:
+    legs = {"order_class": "bracket", "take_profit": 105, "stop_loss": 95, "legs": ("profit", "loss")}
+    return {"entry": buy(**legs | more)}
+
+
+def pair(side: str = "sell", **more: Any) -> dict[str, dict[str, Any]]:
+    """Return the orders of a target and a stop that rest together, five dollars away from the market on either side."""
+    target, stop = (105, 95) if side == "sell" else (95, 105)
+    prices = {"limit": target, "take_profit": target, "stop_loss": stop, "legs": ("stop",)}
+    return {"target": {"side": side, "qty": 10, "order_class": "oco", "tif": "gtc", **prices, **more}}
+
+
+def protect(pit: Pit, held: int = 10, **more: Any) -> dict[str, Order]:
+    """Hold shares and let a gtc pair rest over ten of them."""
+    pit.hold(held)
+    asked = pair("sell" if held > 0 else "buy", **more)["target"]
+    order = pit.order(**{name: value for name, value in asked.items() if name != "legs"})
+    return {"target": order, "stop": order.legs[0]}

@@ -3,202 +3,158 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.pit import Pit, units
+from tests.exchange.pit import WHOLE, Pit, Story, buy, do, executions_of, sell
 from tests.exchange.served import served
 from tests.exchange.worlds import World, open_world
-from tradebot.exchange.engine import amending
-from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.engine.expiry import move
+from tradebot.exchange.engine.amending import bust
 from tradebot.exchange.engine.orders import Execution, Order
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.refusal import Refusal
 
 EXECUTIONS = "/exchange/v1/executions"
-WHOLE = PAPER._replace(partial_rate=Decimal(0))
-"""Buys at 100.01, sells at 99.99."""
+FILLED = {"a": buy()}
+PART = {"a": buy(qty=6, limit=100.01)}
+DONE = "busted or corrected already"
+STORIES = {
+    "a busted fill leaves the account as it was and its order canceled": Story(
+        FILLED,
+        "10 a fill 10@100.01, 10 a trade_bust 10@100.01",
+        {},
+        (do.amend("a"), do.holds(0, cash=100_000), do.shows("a", status="canceled", filled_us=None, filled_usd=0)),
+        until=40,
+        spec=WHOLE,
+    ),
+    "an open order has more left to fill after a bust and reserves it again": Story(
+        PART,
+        "11 a partial_fill 3@100.01, 11 a trade_bust 3@100.01, 13 a fill 6@100.01",
+        {10: (100, 30), 11: (100, 0)},
+        (do.to(11), do.reserves("300.03"), do.amend("a"), do.shows("a", status="new"), do.reserves("600.06")),
+    ),
+    "what a replacement took over is busted in it too": Story(
+        PART,
+        "11 a partial_fill 3@100.01, 11 a pending_replace, 11 b pending_new, 11 a replaced, 11 b new, "
+        "11 a trade_bust 3@100.01, 13 b fill 6@100.01",
+        {10: (100, 30), 11: (100, 0)},
+        (
+            do.to(11),
+            do.replace("a", "b", limit=100.5),
+            do.amend("a"),
+            do.shows("a", status="replaced", filled_qty=0),
+            do.shows("b", status="new", filled_qty=0),
+        ),
+    ),
+    **{
+        f"a correction changes {what}": Story(
+            FILLED,
+            f"10 a fill 10@100.01, 10 a trade_correct {told}",
+            {},
+            (do.amend("a", **to), do.holds(to.get("qty", 10), average, cash=cash), do.shows("a", status=status)),
+            spec=WHOLE,
+        )
+        for what, to, told, average, cash, status in (
+            ("the price", {"price": 990_000}, "10@99.00", 99, 99_010, "filled"),
+            ("the shares", {"qty": Decimal(4)}, "4@100.01", "100.01", "99599.96", "canceled"),
+            ("price and shares", {"qty": Decimal(4), "price": 990_000}, "4@99.00", 99, 99_604, "canceled"),
+        )
+    },
+    "a busted sale brings the shares back at what they had cost": Story(
+        FILLED,
+        "10 a fill 10@100.01, 12 b pending_new, 12 b new, 12 b fill 10@120.01, 12 c pending_new, 12 c new, "
+        "12 c fill 15@119.99, 12 c trade_bust 15@119.99",
+        {10: (100, 10_000), 11: (120, 10_000)},
+        (
+            do.to(12),
+            do.order("b", **buy()),
+            do.order("c", **sell(qty=15)),
+            do.amend("c"),
+            do.holds(20, "110.01", cash="97799.8"),
+        ),
+        spec=WHOLE,
+    ),
+    "a busted purchase whose shares were sold since leaves the account short": Story(
+        FILLED | {"b": sell()},
+        "10 a fill 10@100.01, 10 b fill 10@99.99, 10 a trade_bust 10@100.01",
+        {},
+        (do.amend("a"), do.holds(-10, "99.99", cash="100999.9")),
+        spec=WHOLE,
+    ),
+    "an exit that closes more than is left is canceled": Story(
+        FILLED | {"exit": sell(limit=200)},
+        "10 a fill 10@100.01, 10 a trade_bust 10@100.01, 10 exit canceled",
+        {},
+        (do.amend("a"),),
+        spec=WHOLE,
+    ),
+    "a correction can be corrected again and busted and nothing is amended twice": Story(
+        FILLED,
+        "10 a fill 10@100.01, 10 a trade_correct 10@99.00, 10 a trade_correct 5@99.00, 10 a trade_bust 5@99.00",
+        {},
+        (
+            do.amend("a", 0, price=990_000),
+            do.amend("a", 1, qty=Decimal(5)),
+            do.holds(5, 99, cash=99_505),
+            do.refused(DONE, "amend", "a", 0),
+            do.refused(DONE, "amend", "a", 1),
+            do.amend("a", 2),
+            do.holds(0, cash=100_000),
+            do.refused(DONE, "amend", "a", 3),
+        ),
+        spec=WHOLE,
+    ),
+    "a correction that is busted after an earlier fill was brings no shares of that back": Story(
+        FILLED | {"b": buy(qty=1)},
+        "10 a fill 10@100.01, 10 b fill 1@100.01, 10 b trade_correct 1@99.00, 10 a trade_bust 10@100.01, "
+        "10 b trade_bust 1@99.00",
+        {},
+        (do.amend("b", price=990_000), do.amend("a"), do.amend("b", 1), do.holds(0, cash=100_000)),
+        spec=WHOLE,
+    ),
+    "a correction that is none or would be another fill is refused": Story(
+        FILLED,
+        "10 a fill 10@100.01",
+        {},
+        (
+            do.refused("qty must be > 0 and at most what was executed", "amend", "a", qty=Decimal(11)),
+            do.refused("qty must be > 0 and at most what was executed", "amend", "a", qty=Decimal(0)),
+            do.refused("the execution is not changed", "amend", "a", qty=Decimal(10)),
+            do.refused("the execution is not changed", "amend", "a", price=1_000_100),
+            do.holds(10, "100.01", cash="98999.9"),
+        ),
+        spec=WHOLE,
+    ),
+    "an execution before shares came without an order stands": Story(
+        FILLED,
+        "10 a fill 10@100.01",
+        {},
+        (do.journal(5), do.refused("it is too late", "amend", "a")),
+        spec=WHOLE,
+    ),
+    "shares of yesterday that were never bought were not held overnight": Story(
+        FILLED | {"b": buy(qty=4)},
+        "10 a fill 10@100.01, 10 b fill 4@100.01, 1445 c pending_new, 1445 c new, 1445 c fill 2@99.99, "
+        "1445 a trade_bust 10@100.01, 1445 c trade_bust 2@99.99",
+        {},
+        (
+            do.to(1445),
+            do.order("c", **sell(qty=2)),
+            do.holds(12, "100.01", 12),
+            do.amend("a"),
+            do.holds(2, "100.01", 2),
+            do.amend("c"),
+            do.holds(4, "100.01", 4),
+        ),
+        spec=WHOLE,
+    ),
+}
 
 
-def fill_of(pit: Pit, order: Order, number: int = 0) -> Execution:
-    """Return an execution of an order."""
-    made = [one for one in pit.account.activities if isinstance(one, Execution) and one.order is order]
-    return made[number]
-
-
-def bust(pit: Pit, made: Execution) -> Execution:
-    return amending.bust(pit.engine, pit.account, made.id)
-
-
-def correct(pit: Pit, made: Execution, qty: object = None, price: float | None = None) -> Execution:
-    shares = None if qty is None else Decimal(str(qty))
-    return amending.correct(pit.engine, pit.account, made.id, shares, None if price is None else units(price))
-
-
-class Stand(NamedTuple):
-    """What an account has: cash, and of a symbol its shares, their average price, and those held at the last close."""
-
-    cash: Decimal
-    holding: tuple[Decimal, Decimal, Decimal]
-
-
-def stand(pit: Pit) -> Stand:
-    return Stand(pit.account.cash, pit.account.holding("AAA"))
-
-
-def test_a_busted_fill_leaves_the_account_as_it_was_before_it() -> None:
-    pit = Pit(spec=WHOLE)
-    before = stand(pit)
-    order = pit.order("buy", 10)
-    bust(pit, fill_of(pit, order))
-    assert stand(pit) == before
-    assert pit.account.positions == {}
-    assert pit.heard({"a": order})[-2:] == ["10 a fill 10@100.01", "10 a trade_bust 10@100.01"]
-
-
-def test_an_order_that_was_filled_and_is_not_any_more_is_canceled_and_reserves_nothing() -> None:
-    pit = Pit(spec=WHOLE)
-    order = pit.order("buy", 10)
-    bust(pit, fill_of(pit, order))
-    assert (order.status, order.filled_us, order.canceled_us) == ("canceled", None, pit.engine.now_us)
-    assert order.filled_qty == order.filled_usd == pit.account.reserved == 0
-    pit.pass_minutes(30)
-    assert order.filled_qty == 0
-
-
-def test_an_open_order_has_more_left_to_fill_after_a_bust_and_reserves_it_again() -> None:
-    pit = Pit({10: (100, 30), 11: (100, 0)}, NEXT_BAR)
-    order = pit.order("buy", 6, limit=100.01)
-    pit.pass_minutes(1)
-    assert (order.status, order.filled_qty, pit.account.reserved) == ("partially_filled", 3, Decimal("300.03"))  # type: ignore[comparison-overlap]
-    bust(pit, fill_of(pit, order))
-    assert (order.status, order.filled_qty, pit.account.reserved) == ("new", 0, Decimal("600.06"))  # type: ignore[comparison-overlap]
-    pit.pass_minutes(2)
-    assert pit.heard()[-1] == "13 fill 6@100.01"
-    assert pit.account.qty("AAA") == 6
-
-
-def test_what_a_replacement_took_over_is_busted_in_it_too() -> None:
-    pit = Pit({10: (100, 30), 11: (100, 0)}, NEXT_BAR)
-    old = pit.order("buy", 6, limit=100.01)
-    pit.pass_minutes(1)
-    new = pit.replace(old, limit=100.5)
-    bust(pit, fill_of(pit, old))
-    assert (old.status, old.filled_qty, new.status, new.filled_qty) == ("replaced", 0, "new", 0)  # type: ignore[comparison-overlap]
-    pit.pass_minutes(2)
-    assert new.status == "filled"
-    assert pit.account.qty("AAA") == new.filled_qty == 6
-
-
-@pytest.mark.parametrize(
-    ("changes", "cash", "holding", "status"),
-    [
-        ({"price": 99}, Decimal(99_010), (10, 99, 0), "filled"),
-        ({"qty": 4}, Decimal("99599.96"), (4, Decimal("100.01"), 0), "canceled"),
-        ({"qty": 4, "price": 99}, Decimal(99_604), (4, 99, 0), "canceled"),
-    ],
-)
-def test_a_correction_changes_price_shares_or_both(
-    changes: dict[str, Any], cash: Decimal, holding: tuple[Decimal, Decimal, Decimal], status: str
-) -> None:
-    pit = Pit(spec=WHOLE)
-    order = pit.order("buy", 10)
-    correct(pit, fill_of(pit, order), **changes)
-    assert stand(pit) == (cash, holding)
-    assert order.status == status
-    assert order.filled_usd == 100_000 - cash
-
-
-def test_a_sale_that_is_busted_brings_the_shares_back_at_what_they_had_cost() -> None:
-    pit = Pit({10: (100, 10_000), 11: (120, 10_000), 12: (150, 10_000)}, WHOLE)
-    pit.order("buy", 10)
-    pit.pass_minutes(2)
-    pit.order("buy", 10)
-    before = stand(pit)
-    sale = pit.order("sell", 15)
-    bust(pit, fill_of(pit, sale))
-    assert stand(pit) == before
-    assert before.holding[1] == Decimal("110.01")
-
-
-def test_a_purchase_whose_shares_were_sold_since_leaves_the_account_short() -> None:
-    pit = Pit(spec=WHOLE)
-    bought = pit.order("buy", 10)
-    pit.order("sell", 10)
-    bust(pit, fill_of(pit, bought))
-    assert pit.account.qty("AAA") == -10
-    assert pit.account.cash == 100_000 + 10 * Decimal("99.99")
-
-
-def test_an_exit_that_closes_more_than_is_left_is_canceled() -> None:
-    pit = Pit(spec=WHOLE)
-    bought = pit.order("buy", 10)
-    leaving = pit.order("sell", 10, limit=200)
-    bust(pit, fill_of(pit, bought))
-    assert (leaving.status, pit.account.open) == ("canceled", {})
-    assert pit.account.held("AAA") == 0
-
-
-def test_a_correction_can_be_corrected_again_and_busted_and_nothing_is_amended_twice() -> None:
-    pit = Pit(spec=WHOLE)
-    order = pit.order("buy", 10)
-    first = fill_of(pit, order)
-    second = correct(pit, first, price=99)
-    third = correct(pit, second, qty=5)
-    assert stand(pit) == (100_000 - 5 * 99, (5, 99, 0))  # type: ignore[comparison-overlap]
-    for done in (first, second):
-        with pytest.raises(Refusal, match=r"busted or corrected already"):
-            bust(pit, done)
-    last = bust(pit, third)
-    assert stand(pit) == (100_000, (0, 0, 0))  # type: ignore[comparison-overlap]
-    with pytest.raises(Refusal, match=r"busted or corrected already"):
-        bust(pit, last)
-
-
-def test_a_correction_that_is_busted_after_an_earlier_fill_was_brings_no_shares_of_that_back() -> None:
-    pit = Pit(spec=WHOLE)
-    before = stand(pit)
-    first, second = fill_of(pit, pit.order("buy", 10)), fill_of(pit, pit.order("buy", 1))
-    corrected = correct(pit, second, price=99)
-    bust(pit, first)
-    bust(pit, corrected)
-    assert stand(pit) == before
-    assert pit.account.positions == {}
-
-
-@pytest.mark.parametrize("changes", [{"qty": 11}, {"qty": 0}, {"qty": 10}, {"price": 100.01}, {}])
-def test_a_correction_that_is_none_or_would_be_another_fill_is_refused(changes: dict[str, Any]) -> None:
-    pit = Pit(spec=WHOLE)
-    order = pit.order("buy", 10)
-    before = stand(pit)
-    with pytest.raises(Refusal):
-        correct(pit, fill_of(pit, order), **changes)
-    assert stand(pit) == before
-
-
-def test_an_execution_before_shares_came_without_an_order_stands() -> None:
-    pit = Pit(spec=WHOLE)
-    order = pit.order("buy", 10)
-    move(pit.engine, pit.account, Activity("JNLS", None, "BBB", "", Decimal(5), Decimal(100)))
-    move(pit.engine, pit.account, Activity("JNLS", None, "AAA", "", Decimal(5), Decimal(100)))
-    with pytest.raises(Refusal, match="it is too late"):
-        bust(pit, fill_of(pit, order))
-
-
-def test_shares_of_yesterday_that_were_never_bought_were_not_held_overnight() -> None:
-    pit = Pit(spec=WHOLE)
-    orders = [pit.order("buy", 10), pit.order("buy", 4)]
-    pit.to_minute(5, session=1)
-    orders.append(pit.order("sell", 2))
-    assert pit.account.holding("AAA")[2] == 12
-    bust(pit, fill_of(pit, orders[0]))
-    assert pit.account.holding("AAA") == (2, Decimal("100.01"), 2)  # type: ignore[comparison-overlap]
-    bust(pit, fill_of(pit, orders[2]))
-    assert pit.account.holding("AAA") == (4, Decimal("100.01"), 4)  # type: ignore[comparison-overlap]
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_amended_executions_change_account_and_orders_as_their_story_says(story: Story) -> None:
+    assert story.play() == story.told
 
 
 Deal = tuple[str, int]
@@ -214,6 +170,10 @@ def traded(deals: Sequence[Deal]) -> tuple[Pit, list[Order]]:
         orders.append(pit.order(side, qty))
     pit.to_minute(30, session=1)
     return pit, orders
+
+
+def first(pit: Pit, order: Order) -> Execution:
+    return executions_of(pit, order)[0]
 
 
 def turns(deals: Sequence[Deal]) -> bool:
@@ -236,11 +196,11 @@ def test_any_fills_busted_in_any_order_leave_what_the_others_alone_would_have_ma
         return
     pit, orders = traded(deals)
     for number in busted:
-        bust(pit, fill_of(pit, orders[number]))
+        bust(pit.engine, pit.account, first(pit, orders[number]).id)
     cash = Decimal(100_000)
     held = Decimal(0)
     for number, order in enumerate(orders):
-        made = fill_of(pit, order)
+        made = first(pit, order)
         if number not in busted:
             cash -= made.shares * Decimal(made.price) / 10_000
             held += made.shares
@@ -253,7 +213,7 @@ def test_any_fills_busted_in_any_order_leave_what_the_others_alone_would_have_ma
         if number == 4:
             same.account.close_day(same.engine.balances(same.account))
         if number not in busted:
-            made = fill_of(pit, order)
+            made = first(pit, order)
             same.account.apply("AAA", made.shares, made.price)
     if len(orders) <= 4:
         same.account.close_day(same.engine.balances(same.account))
@@ -291,24 +251,6 @@ def test_a_bust_is_a_row_of_its_own_after_the_fill_and_a_replay_gives_it_again(
     assert world.get("/v2/account/portfolio/history?period=1D")["equity"][-1] == 100_000
     world.exchange.commit()
     assert open_world(folder).get("/v2/account/activities/FILL") == rows
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "said"),
-    [
-        ({"do": "bust", "execution": "nothing"}, 404, "execution not found for nothing"),
-        ({"do": "undo"}, 422, "do is one of bust, correct"),
-        ({"do": "bust", "price": "3"}, 400, "there is no field 'price' here"),
-        ({"do": "correct", "price": "0"}, 422, "price must be > 0"),
-        ({"do": "correct", "qty": "-1"}, 422, "qty must be > 0"),
-        ({"do": "correct"}, 422, "the execution is not changed"),
-        ({"do": "bust", "account": "bob"}, 404, "there is no account 'bob'"),
-    ],
-)
-def test_control_refuses_what_it_cannot_read(world: World, body: dict[str, Any], status: int, said: str) -> None:
-    fill = bought(world)
-    answer = world.ask("POST", EXECUTIONS, {"execution": fill["id"]} | body)
-    assert (answer.status, said in answer.json["message"]) == (status, True), answer.body
 
 
 def test_the_stream_tells_of_a_correction_with_the_execution_that_it_corrects(new_folder: Callable[[], Path]) -> None:

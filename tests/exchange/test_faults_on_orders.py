@@ -9,7 +9,6 @@ import pytest
 from tests.exchange.pit import Pit
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.market.fill import NEXT_BAR
 
 FAULTS = "/exchange/v1/faults"
 ENTRY = {"symbol": "SPY", "side": "buy", "type": "market", "qty": 1, "time_in_force": "day"}
@@ -106,16 +105,6 @@ def test_a_rejected_cancel_leaves_an_order_that_waits_for_the_open_waiting(venue
     assert found(venue, order["id"])["status"] == "accepted"
     venue.tick(to="next_open")
     assert found(venue, order["id"])["status"] == "new"
-
-
-def test_a_cancel_that_is_late_is_rejected_when_it_arrives_and_a_part_filled_meanwhile_stays() -> None:
-    pit = Pit({10: (100, 30), 11: None}, NEXT_BAR._replace(latency_s=90))
-    order = pit.order("buy", 6, limit=100.01)
-    pit.pass_minutes(0.75)
-    order.fate = "reject"
-    pit.cancel(order)
-    pit.pass_minutes(2)
-    assert pit.heard()[2:] == ["10.75 pending_cancel", "11 partial_fill 3@100.01", "12.25 order_cancel_rejected"]
 
 
 @pytest.mark.parametrize("status", ["pending_new", "accepted"])

@@ -1,39 +1,12 @@
 """The life of an order, from its acceptance to its end: every word of the stream, in order."""
 
 from decimal import Decimal
-from typing import Any, NamedTuple
 
 import pytest
 
-from tests.exchange.pit import HUNDRED, OPEN, Pit
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
+from tests.exchange.pit import HUNDRED, OPEN, WHOLE, Pit, Story, buy, do, sell
+from tradebot.exchange.market.fill import CLOSE, NEXT_OPEN, PAPER, SPECS
 from tradebot.exchange.times import MINUTE
-
-WHOLE = PAPER._replace(partial_rate=Decimal(0))
-LATE = NEXT_BAR._replace(latency_s=90)
-
-
-def buy(**asked: Any) -> dict[str, Any]:
-    return {"side": "buy", **asked}
-
-
-def sell(**asked: Any) -> dict[str, Any]:
-    return {"side": "sell", **asked}
-
-
-class Story(NamedTuple):
-    """Orders by name, the bars, when it ends, and what is told after `new`; the rest is how a pit begins."""
-
-    orders: dict[str, dict[str, Any]]
-    told: str
-    written: dict[int, Any] = {}  # noqa: RUF012 -- never changed
-    until: float = 15
-    session: int = 0
-    minute: float = 10
-    held: int = 0
-    spec: FillSpec = NEXT_BAR
-    extended: dict[int, Any] = {}  # noqa: RUF012 -- never changed
-
 
 STORIES = {
     "a market order fills at the open of the first bar that begins after it": Story(
@@ -52,7 +25,7 @@ STORIES = {
         {"a": buy(qty=10)}, "-60 a accepted, 0 a new, 1 a fill 10@100.01", minute=-60, until=2
     ),
     "an order placed after the close is for the next session": Story(
-        {"a": buy(qty=1, limit=90)}, "400 a accepted, 1440 a new, 1830 a expired", minute=400, until=391, session=1
+        {"a": buy(qty=1, limit=90)}, "400 a accepted, 1440 a new, 1830 a expired", minute=400, until=1831
     ),
     "an extended order placed overnight wakes at four": Story(
         {"a": buy(qty=1, limit=90, extended_hours=True)}, "-720 a accepted, -330 a new", minute=-720, until=0
@@ -72,8 +45,7 @@ STORIES = {
         {"day": buy(qty=1, limit=90), "gtc": buy(qty=1, limit=90, tif="gtc")},
         "390 day expired, 1446 gtc fill 1@90.00",
         {1005: ((100, 100, 89, 95), 10_000)},
-        until=10,
-        session=1,
+        until=1450,
     ),
     "an ioc order keeps what the first whole minute gives": Story(
         {"a": buy(qty=1001, tif="ioc", limit=101)}, "12 a partial_fill 1000@100.01, 12 a canceled", minute=10.25
@@ -131,64 +103,164 @@ STORIES = {
     "a sale in dollars never turns a position round": Story(
         {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, held=1
     ),
+    "paper treats auction orders as ordinary ones because it holds no auctions": Story(
+        {"opening": buy(qty=20, tif="opg", limit=90), "hopeless": buy(qty=20, tif="opg", limit=45)},
+        "-20 opening accepted, -20 hopeless accepted, 0 opening new, 0 hopeless new, 10 closing pending_new, "
+        "10 closing new, 10 closing fill 20@100.01, 201 opening fill 20@90.00, 390 hopeless canceled",
+        {200: ((92, 92, 88, 92), 10_000)},
+        (do.to(10), do.order("closing", **buy(qty=20, tif="cls"))),
+        minute=-20,
+        until=395,
+        spec=WHOLE,
+    ),
+    "only limits marked for it fill outside the session": Story(
+        {"plain": buy(qty=1, limit=99), "early": buy(qty=2, limit=99, extended_hours=True)},
+        "-60 plain accepted, -29 early fill 2@95.01, 0 plain new, 390 plain expired, 390 late pending_new, "
+        "390 late new, 390 unfilled pending_new, 390 unfilled new, 401 late fill 3@94.01, 630 unfilled expired",
+        {},
+        (
+            do.to(390),
+            do.order("late", **buy(qty=3, limit=95, extended_hours=True)),
+            do.order("unfilled", **buy(qty=4, limit=90, extended_hours=True)),
+        ),
+        minute=-60,
+        until=700,
+        extended={-30: 95, 395: 96, 400: 94},
+    ),
+    "a trailing stop sleeps outside the session": Story(
+        {"a": sell(trail_price=5, tif="gtc")},
+        "",
+        {},
+        (do.to(1450), do.shows("a", status="new", hwm=HUNDRED)),
+        minute=380,
+        held=10,
+        extended={395: 120, 396: 80},
+    ),
+    **{
+        f"in the model {model} a halted symbol fills nothing until it trades again": Story(
+            {},
+            "10 a pending_new, 10 a new, 14 a fill 1@100.01",
+            {},
+            (do.halt("AAA"), do.order("a", **buy(qty=1)), do.to(13), do.halt()),
+            spec=spec,
+        )
+        for model, spec in {**SPECS, "paper": WHOLE}.items()
+    },
+    "an order to close goes when a journal has turned the position": Story(
+        {"a": sell()}, "10 a canceled", {}, (do.journal(-15),), held=10
+    ),
+    **{
+        f"an order to {side} goes when a journal has brought the other side": Story(
+            {"a": {"side": side, "qty": 10}}, "10 a canceled", {}, (do.journal(qty),)
+        )
+        for side, qty in (("buy", -4), ("sell", 4))
+    },
+    "of orders to close more than is left the newest go": Story(
+        {name: sell(qty=qty, limit=120) for name, qty in (("oldest", 3), ("middle", 4), ("newest", 3))}
+        | {"buying": buy(qty=5, symbol="BBB", limit=90)},
+        "10 newest canceled, 10 middle canceled, 10 oldest canceled",
+        {},
+        (do.journal(-2), do.claims(7), do.shows("middle", status="new"), do.journal(-8), do.claims(0)),
+        held=10,
+    ),
+    "an order to close never adds to the other side": Story(
+        # At a lower price these dollars are worth more shares than they have claimed: they take all.
+        {"dollars": sell(notional=899), "left": sell(qty=1, limit=91)},
+        "11 dollars fill 10@88.99, 11 short pending_new, 11 short new, 12 short fill 3@88.99, 13 left canceled",
+        {10: (89, 10_000), 11: (89, 10_000), 12: (95, 10_000)},
+        (do.to(11), do.holds(0), do.order("short", **sell(qty=3))),
+        held=10,
+    ),
+    "at the next open the whole size fills whatever the volume": Story(
+        {"big": buy(qty=1900, limit=101), "small": sell(qty=2, symbol="BBB")},
+        "11 big fill 1900@100.01, 11 small fill 2@99.99",
+        {10: ((100, 101, 99, 100.5), 10_000)},
+        spec=NEXT_OPEN,
+    ),
+    "what the open does not reach rests as in the next-bar model": Story(
+        {"resting": buy(qty=900, limit=99.5)},
+        "11 resting fill 900@99.50, 11 more pending_new, 11 more new, 12 more partial_fill 1000@99.50",
+        {10: ((100, 100, 99, 99.5), 10_000), 11: ((99.8, 99.8, 99, 99), 10_000)},
+        (do.to(11), do.order("more", **buy(qty=1050, limit=99.5))),
+        until=12,
+        spec=NEXT_OPEN,
+    ),
+    "a whole fill at the open takes from the share of the others": Story(
+        {"market": buy(qty=70), "resting": buy(qty=60, limit=99.5)},
+        "11 market fill 70@100.01, 11 resting partial_fill 30@99.50, 11 another pending_new, 11 another new, "
+        "12 another fill 150@100.01",
+        dict.fromkeys((10, 11), ((100, 100, 99, 99.5), 1000)),
+        (do.to(11), do.order("another", **buy(qty=150))),
+        until=12,
+        spec=NEXT_OPEN,
+    ),
+    "a bar without volume fills nothing at its open": Story(
+        {"a": buy()}, "12 a fill 10@100.01", {10: (100, 0)}, spec=NEXT_OPEN
+    ),
+    "of the auctions the opening one fills the whole size": Story(
+        {"a": buy(qty=1900, limit=101, tif="opg")},
+        "-20 a accepted, 0 a new, 1 a fill 1900@100.01",
+        minute=-20,
+        spec=NEXT_OPEN,
+    ),
+    "the closing auction fills its share of the volume": Story(
+        {"a": buy(qty=1900, limit=101, tif="cls")},
+        "-20 a accepted, 0 a new, 390 a partial_fill 1000@100.01, 390 a canceled",
+        minute=-20,
+        until=390,
+        spec=NEXT_OPEN,
+    ),
+    "an elected stop gets its share of the bar that elects it": Story(
+        {"a": sell(qty=3000, stop=97)},
+        "11 a partial_fill 1000@96.99",
+        {10: ((100, 100, 95, 95), 10_000)},
+        until=11,
+        held=3000,
+        spec=NEXT_OPEN,
+    ),
+    "at the close what is marketable fills at once at the last price": Story(
+        {"bought": buy(qty=1900, limit=102.05), "sold": sell(qty=20, symbol="BBB")},
+        "10 bought fill 1900@102.01, 10 sold fill 20@101.99",
+        {9: ((100, 103, 99, 102), 10_000)},
+        spec=CLOSE,
+    ),
+    "at the close the rest is up to later bars": Story(
+        {
+            "resting": buy(qty=1200, limit=99.5),
+            "stop": buy(symbol="BBB", stop=101),
+            "ioc": buy(limit=99, tif="ioc"),
+            "fok": buy(limit=99, tif="fok"),
+        },
+        "10 ioc canceled, 10 fok canceled, 13 resting partial_fill 1000@99.01",
+        {12: ((99, 99, 98, 98), 10_000)},
+        (do.to(13), do.shows("stop", status="new", type="stop")),
+        until=13,
+        spec=CLOSE,
+    ),
+    "at the close orders from before the open wait for a bar": Story(
+        {"day": buy(), "opg": buy(tif="opg"), "cls": buy(tif="cls")},
+        "-10 day accepted, -10 opg accepted, -10 cls accepted, 0 day new, 0 opg new, 0 cls new, "
+        "1 day fill 10@104.01, 1 opg fill 10@104.01, 390 cls fill 10@107.01",
+        {0: (104, 10_000), 389: (107, 10_000)},
+        minute=-10,
+        until=390,
+        spec=CLOSE,
+    ),
+    "at the close an elected buy stop has no limit": Story(
+        {"a": buy(qty=20, stop=101)},
+        "11 a partial_fill 10@101.01, 12 a fill 10@120.01",
+        {10: ((100, 120, 100, 120), 100), 11: (120, 10_000)},
+        spec=CLOSE,
+    ),
+    "at the close an order for the closing auction never fills at once": Story(
+        {"a": buy(tif="cls")}, "390 a fill 10@107.01", {389: (107, 10_000)}, until=390, spec=CLOSE
+    ),
 }
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_order_lives_as_its_story_says(story: Story) -> None:
-    pit = Pit(story.written, story.spec, story.extended, story.minute)
-    pit.hold(story.held)
-    named = {name: pit.order(**asked) for name, asked in story.orders.items()}
-    pit.to_minute(story.until, story.session)
-    begun = tuple(f"{story.minute:g} {name} {word}" for name in named for word in ("pending_new", "new"))
-    assert ", ".join(line for line in pit.heard(named) if line not in begun) == story.told
-
-
-def test_paper_treats_auction_orders_as_ordinary_orders_because_it_holds_no_auctions() -> None:
-    pit = Pit({0: ((100, 100, 100, 100), 10_000), 200: ((92, 92, 88, 92), 10_000)}, WHOLE, minute=-20)
-    opening = pit.order("buy", 20, tif="opg", limit=90)
-    hopeless = pit.order("buy", 20, tif="opg", limit=45)
-    pit.to_minute(10)
-    closing = pit.order("buy", 20, tif="cls")
-    pit.to_minute(395)
-    told = pit.heard({"opening": opening, "hopeless": hopeless, "closing": closing})
-    assert [line for line in told if "fill" in line or "canceled" in line] == [
-        *("10 closing fill 20@100.01", "201 opening fill 20@90.00", "390 hopeless canceled"),
-    ]
-
-
-def test_only_limits_marked_for_it_fill_outside_the_session() -> None:
-    pit = Pit(extended={-30: 95, 395: 96, 400: 94}, minute=-60)
-    plain = pit.order("buy", 1, limit=99)
-    early = pit.order("buy", 2, limit=99, extended_hours=True)
-    pit.to_minute(390)
-    late = pit.order("buy", 3, limit=95, extended_hours=True)
-    unfilled = pit.order("buy", 4, limit=90, extended_hours=True)
-    pit.to_minute(700)
-    told = pit.heard({"plain": plain, "early": early, "late": late, "unfilled": unfilled})
-    assert told == [
-        *("-60 plain accepted", "-60 early pending_new", "-60 early new", "-29 early fill 2@95.01", "0 plain new"),
-        *("390 plain expired", "390 late pending_new", "390 late new", "390 unfilled pending_new", "390 unfilled new"),
-        *("401 late fill 3@94.01", "630 unfilled expired"),
-    ]
-
-
-def test_trailing_stops_sleep_outside_the_session() -> None:
-    pit = Pit(extended={395: 120, 396: 80}, minute=380)
-    pit.hold(10)
-    order = pit.order("sell", 10, trail_price=5, tif="gtc")
-    pit.to_minute(10, session=1)
-    assert (order.status, order.hwm) == ("new", HUNDRED)
-
-
-def test_a_halted_symbol_fills_nothing_until_it_trades_again() -> None:
-    pit = Pit(spec=WHOLE)
-    pit.engine.halted = {"AAA"}
-    pit.order("buy", 1)
-    pit.pass_minutes(3)
-    pit.engine.halted = frozenset()
-    pit.pass_minutes(3)
-    assert pit.heard()[2:] == ["14 fill 1@100.01"]
+    assert story.play() == story.told
 
 
 class HaltedFor:
@@ -218,36 +290,6 @@ def test_a_minute_that_ends_inside_a_halt_or_with_it_fills_nothing(begin: float,
     pit.order("buy", 1)
     pit.pass_minutes(10)
     assert pit.heard()[2:] == [f"{filled_at} fill 1@100.01"]
-
-
-def test_a_cancel_that_is_on_its_way_comes_before_or_after_the_fill() -> None:
-    pit = Pit({11: ((100, 100, 89, 95), 10_000)}, LATE)
-    missed = pit.order("buy", 1, limit=90)
-    gone = pit.order("buy", 1, limit=80)
-    for order in (missed, gone):
-        pit.cancel(order)
-    with pytest.raises(Exception, match="order pending cancel"):
-        pit.cancel(gone)
-    pit.pass_minutes(3)
-    assert pit.heard({"missed": missed, "gone": gone})[4:] == [
-        *("10 missed pending_cancel", "10 gone pending_cancel", "11.5 missed canceled", "11.5 gone canceled"),
-    ]
-    late = Pit({10: ((100, 100, 89, 95), 10_000)}, LATE)
-    filled = late.order("buy", 1, limit=90)
-    late.cancel(filled)
-    late.pass_minutes(3)
-    assert late.heard()[2:] == ["10 pending_cancel", "11 fill 1@90.00", "11.5 order_cancel_rejected"]
-
-
-def test_a_part_that_fills_before_the_cancel_arrives_leaves_it_pending() -> None:
-    pit = Pit({10: (100, 30)}, LATE)
-    order = pit.order("buy", 10)
-    pit.cancel(order)
-    pit.pass_minutes(1)
-    assert order.status == "pending_cancel"
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(1)
-    assert pit.heard()[2:] == ["10 pending_cancel", "11 partial_fill 3@100.01", "11.5 canceled"]
 
 
 def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:

@@ -1,38 +1,345 @@
-"""What happens to an order, and to the one that is to replace it, while requests are on their way to the market."""
+"""What happens to an order, and to its replacement, while requests are in transit to the market or the venue acts."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.exchange.pit import HUNDRED, Pit, bracket, pair
-from tests.exchange.worlds import World
-from tradebot.exchange.engine.life import reject, withdraw_misfits
+from tests.exchange.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
+from tests.exchange.worlds import World, open_world
+from tradebot.exchange.engine import unsolicited
+from tradebot.exchange.engine.life import withdraw_misfits
 from tradebot.exchange.faults.turn import account_at
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
 
-LATE = NEXT_BAR._replace(latency_s=90)
+
+def sent(old: str, new: str, minute: str = "10") -> str:
+    """Return what is told when the replacement of an order at the market is sent."""
+    return f"{minute} {old} pending_replace, {minute} {new} pending_new"
 
 
-def test_a_replacement_takes_over_what_was_filled_when_it_takes_effect_and_not_before() -> None:
-    pit = Pit({10: (100, 30)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    new = pit.replace(old, qty=20, limit=99)
-    assert (old.status, new.status) == ("pending_replace", "pending_new")
-    assert not new.filled_qty
-    assert not new.filled_usd
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(2)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("11 old partial_fill 3@100.01", "11 old pending_replace", "11 new pending_new"),
-        *("12.5 old replaced", "12.5 new new"),
-    ]
-    assert (old.replaced_by, new.replaces, new.status) == (new.id, old.id, "partially_filled")
-    assert new.filled_qty == 3
-    assert new.filled_usd == 3 * Decimal("100.01")
-    assert list(pit.account.open.values()) == [new]
+STORIES = {
+    "a replacement takes over what was filled when it takes effect": Story(
+        {"old": buy(limit=100.5)},
+        f"11 old partial_fill 3@100.01, {sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new",
+        {10: (100, 30)},
+        (
+            do.to(11),
+            do.replace("old", "new", qty=20, limit=99),
+            do.shows("new", filled_qty=0, filled_usd=0),
+            do.halt("AAA"),
+            do.to(13),
+            do.shows("new", status="partially_filled", filled_qty=3, filled_usd=3 * Decimal("100.01")),
+        ),
+        spec=LATE,
+    ),
+    "shares to close are claimed for the larger of two orders": Story(
+        {"old": sell(limit=99)},
+        f"{sent('old', 'new')}, 11 old partial_fill 3@99.99",
+        {10: (100, 30)},
+        (
+            do.replace("old", "new", qty=14),
+            do.claims(14),
+            do.refused("requested: 7, available: 6", "order", "more", **sell(qty=7, limit=101)),
+            do.to(11),
+            do.claims(11),
+        ),
+        until=11,
+        held=20,
+        spec=LATE,
+    ),
+    "two exits of a group claim their shares once while both are replaced": Story(
+        pair(),
+        f"{sent('stop', 'lower')}, {sent('target', 'higher')}",
+        {},
+        (do.replace("stop", "lower", stop=96), do.replace("target", "higher", limit=106), do.claims(10)),
+        until=10,
+        held=10,
+        spec=LATE,
+    ),
+    "a replacement that comes after the fill is rejected": Story(
+        {"old": buy(limit=101)},
+        f"{sent('old', 'new')}, 11 old fill 10@100.01, 11.5 new rejected, 11.5 old order_replace_rejected",
+        {},
+        (do.replace("old", "new", limit=102), do.to(13), do.shows("new", status="rejected", filled_usd=0)),
+        spec=LATE,
+    ),
+    "a leg that comes to the market while its replacement is in transit is replaced there": Story(
+        bracket(),
+        "10 new held, 11 entry fill 10@100.01, 11 profit new, 11 loss new, 11.5 loss replaced, 11.5 new new, "
+        "15 new fill 10@93.99, 15 profit canceled",
+        {14: (94, 10_000)},
+        (do.replace("loss", "new", stop=96), do.to(11), do.shows("loss", status="pending_replace")),
+        spec=LATE,
+    ),
+    "a second replacement waits until the first has arrived": Story(
+        bracket(limit=99),
+        "10 first held, 11.5 loss replaced",
+        {},
+        (
+            do.replace("loss", "first", stop=94),
+            do.refused("cannot replace order in pending_replace status", "replace", "loss", "second", stop=93),
+            do.refused("cannot replace order in pending_new status", "replace", "first", "second", stop=93),
+        ),
+        spec=LATE,
+    ),
+    **{
+        f"{name} that is being replaced refuses a cancel and goes on": Story(
+            orders,
+            f"{sent(old, 'new')}, 11.5 {old} replaced, 11.5 new new, 12 new pending_cancel, {ended}",
+            {},
+            (
+                do.replace(old, "new", limit=limit),
+                do.refused("order pending replace", "cancel", old),
+                do.refused("order pending replace", "cancel", old),
+                do.to(12),
+                do.cancel("new"),
+            ),
+            held=10,
+            spec=LATE,
+        )
+        for name, orders, old, limit, ended in (
+            ("a single order", {"old": buy(limit=90)}, "old", 91, "13.5 new canceled"),
+            ("a pair", pair(), "target", 106, "13.5 new canceled, 13.5 stop canceled"),
+        )
+    },
+    "an exit that waits for its entry refuses a cancel while it is being replaced": Story(
+        bracket(limit=99),
+        "10 new held, 11.5 loss replaced, 11.5 new canceled, 11.5 entry canceled, 11.5 profit canceled",
+        {},
+        (
+            do.replace("loss", "new", stop=94),
+            do.refused("order pending replace", "cancel", "loss"),
+            do.cancel("new"),
+            do.shows("new", status="held"),
+            do.shows("loss", status="held"),
+        ),
+        spec=LATE,
+    ),
+    "a cancel behind a replacement that comes too late is rejected with it": Story(
+        {"old": buy(limit=101)},
+        f"{sent('old', 'new')}, 10 new pending_cancel, 11 old fill 10@100.01, 11.5 new rejected, "
+        "11.5 old order_replace_rejected, 11.5 new order_cancel_rejected",
+        {},
+        (do.replace("old", "new", limit=102), do.cancel("new"), do.to(12), do.shows("new", filled_qty=0)),
+        spec=LATE,
+    ),
+    "a scripted fill of a replacement in transit waits until it has taken effect": Story(
+        {"old": buy(limit=90)},
+        f"{sent('old', 'new')}, 10 new pending_cancel",
+        {},
+        (do.replace("old", "new", limit=91), do.fate("new", "fill_on_cancel"), do.cancel("new")),
+        until=10,
+        spec=LATE,
+    ),
+    "a replacement of a leg that is rejected leaves its group alone": Story(
+        pair(),
+        "11 stop pending_replace, 11 new pending_new, 11 new rejected, 11 stop order_replace_rejected, "
+        "12 target partial_fill 4@105.99, 12 stop restated",
+        {11: (106, 40)},
+        (
+            do.to(11),
+            do.replace("stop", "new", stop=96),
+            do.reject("new"),
+            do.shows("stop", status="new"),
+            do.to(12),
+            do.shows("stop", qty=6),
+        ),
+        until=12,
+        held=10,
+        spec=LATE,
+    ),
+    "a replacement that expires in transit leaves the old order as it was": Story(
+        {"old": buy(limit=90, tif="gtc")},
+        f"{sent('old', 'new', '389')}, 390 new expired, 390 old order_replace_rejected",
+        {},
+        (do.replace("old", "new", time_in_force="day"), do.to(395), do.shows("old", status="new")),
+        minute=389,
+        spec=LATE,
+    ),
+    "a replacement by as many shares as are filled is rejected and the old order goes on": Story(
+        {"old": buy(limit=101)},
+        f"{sent('old', 'new')}, 11 old partial_fill 5@100.01, 11.5 new rejected, 11.5 old order_replace_rejected, "
+        "13 old fill 5@100.01",
+        {10: (100, 50), 11: None},
+        (do.replace("old", "new", qty=5), do.to(11.6), do.shows("new", filled_qty=0)),
+        spec=LATE,
+    ),
+    "a stop that is elected while it is being replaced stays elected": Story(
+        {"old": sell(stop=95)},
+        f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@99.99",
+        {11: (94, 0), 12: (96, 10_000)},
+        (do.replace("old", "new", qty=8), do.to(12.5), do.shows("new", elected=True)),
+        minute=11,
+        held=10,
+        spec=LATE,
+    ),
+    "on paper a purchase elected while it is being replaced keeps its collar": Story(
+        {"old": buy(stop=102)},
+        f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@104.01",
+        {11: (103, 0), 12: (110, 10_000), 13: ((104, 104, 103, 103), 10_000)},
+        (do.replace("old", "new", qty=8), do.to(15), do.shows("new", type="stop_limit", limit=1_045_500)),
+        minute=11,
+        spec=WHOLE._replace(latency_s=90),
+    ),
+    "a trailing stop goes on from how far it has come when its replacement takes effect": Story(
+        {"old": sell(trail_price=5)},
+        f"{sent('old', 'new')}, 11.5 old replaced, 11.5 new new",
+        {10: ((100, 104, 100, 103), 1000), 11: (103, 1000), 12: (103, 1000)},
+        (
+            do.replace("old", "new", trail=Decimal(3)),
+            do.shows("new", hwm=HUNDRED),
+            do.to(12),
+            do.shows("new", hwm=1_040_000, stop=1_010_000),
+        ),
+        until=12,
+        held=10,
+        spec=LATE,
+    ),
+    "a replacement in transit goes with the shares that it asks for": Story(
+        {"old": sell(qty=5, limit=120)},
+        f"{sent('old', 'new')}, 10 new canceled, 10 old order_replace_rejected",
+        {},
+        (do.replace("old", "new", qty=10), do.journal(-3), do.claims(5)),
+        held=10,
+        spec=LATE,
+    ),
+    "an order that the venue cancels rejects the replacement in transit": Story(
+        {"old": buy(limit=90)},
+        f"{sent('old', 'new')}, 10 old canceled, 11.5 new rejected, 11.5 old order_replace_rejected",
+        {},
+        (do.replace("old", "new", limit=91), do.venue(unsolicited.cancel, "old")),
+        spec=LATE,
+    ),
+    "a cancel arrives before a fill or after it": Story(
+        {"missed": buy(qty=1, limit=90), "gone": buy(qty=1, limit=80), "filled": buy(qty=1, limit=95)},
+        "10 missed pending_cancel, 10 gone pending_cancel, 10 filled pending_cancel, 11 filled fill 1@95.00, "
+        "11.5 missed canceled, 11.5 gone canceled, 11.5 filled order_cancel_rejected",
+        {10: ((100, 100, 94, 95), 10_000), 11: ((100, 100, 89, 95), 10_000)},
+        (
+            do.cancel("missed"),
+            do.cancel("gone"),
+            do.cancel("filled"),
+            do.refused("order pending cancel", "cancel", "gone"),
+        ),
+        spec=LATE,
+    ),
+    "a part that fills before the cancel arrives leaves it pending": Story(
+        {"old": buy()},
+        "10 old pending_cancel, 11 old partial_fill 3@100.01, 11.5 old canceled",
+        {10: (100, 30)},
+        (do.cancel("old"), do.to(11), do.shows("old", status="pending_cancel"), do.halt("AAA")),
+        spec=LATE,
+    ),
+    "a cancel that is rejected when it arrives leaves a part that was filled meanwhile": Story(
+        {"old": buy(qty=6, limit=100.01)},
+        "10.75 old pending_cancel, 11 old partial_fill 3@100.01, 12.25 old order_cancel_rejected",
+        {10: (100, 30), 11: None},
+        (do.to(10.75), do.fate("old", "reject"), do.cancel("old")),
+        until=12.5,
+        spec=LATE,
+    ),
+    "a suspended order trades from the first bar that begins after it is resumed": Story(
+        {"whole": buy(), "part": buy()},
+        "10 whole suspended, 10 part suspended, 11.5 part restated, 13 part fill 10@100.01, 15 whole restated, "
+        "16 whole fill 10@100.01",
+        {},
+        (
+            do.venue(unsolicited.suspend, "whole"),
+            do.venue(unsolicited.suspend, "part"),
+            do.to(11.5),
+            do.venue(unsolicited.resume, "part"),
+            do.to(15),
+            do.venue(unsolicited.resume, "whole"),
+        ),
+        until=17,
+    ),
+    "a suspended order holds what it held and can be canceled but not replaced": Story(
+        {"a": buy(limit=90)},
+        "10 a suspended, 10 a canceled",
+        {},
+        (
+            do.venue(unsolicited.suspend, "a"),
+            do.reserves(900),
+            do.refused("cannot replace order in suspended status", "replace", "a", "b", limit=91),
+            do.cancel("a"),
+        ),
+    ),
+    "a suspended day order expires at the close": Story(
+        {"a": buy(limit=90)},
+        "380 a suspended, 390 a expired",
+        {},
+        (do.venue(unsolicited.suspend, "a"),),
+        minute=380,
+        until=391,
+    ),
+    "a stopped order fills whole a minute later whatever the market has": Story(
+        {"a": buy(qty=1500, limit=99)},
+        "10.5 a stopped, 11.5 a fill 1500@99.00",
+        {10: (100, 0), 11: (100, 0)},
+        (do.to(10.5), do.venue(unsolicited.stop, "a")),
+    ),
+    "a stopped order of the last minute fills at the close": Story(
+        {"a": buy(qty=5)},
+        "389.5 a stopped, 390 a fill 5@100.01",
+        {389: (100, 0)},
+        (do.venue(unsolicited.stop, "a"),),
+        minute=389.5,
+        until=400,
+    ),
+    "a stopped order that fills in part is at the market with the rest": Story(
+        {"a": buy(qty=100, limit=99)},
+        "10 a stopped, 11 a partial_fill 42@99.00, 13 a partial_fill 2@98.01",
+        {12: (98, 10_000)},
+        (do.venue(unsolicited.stop, "a"), do.to(11), do.shows("a", status="partially_filled")),
+        spec=PAPER._replace(partial_rate=Decimal(1)),
+    ),
+    "a restated order keeps its id and reserves what it needs": Story(
+        {"a": buy(limit=90)},
+        "10.5 a restated, 12 a fill 20@98.00",
+        {10: ((100, 100, 97, 99), 10_000), 11: ((100, 100, 97, 99), 10_000)},
+        (do.to(10.5), do.restate("a", qty=20, limit=98), do.reserves(1960)),
+    ),
+    "a changed stop is elected by its new price": Story(
+        {"a": sell(stop=90)},
+        "10 a restated, 13 a fill 10@94.99",
+        {12: (95, 10_000)},
+        (do.restate("a", stop=96),),
+        held=10,
+    ),
+    "a change that the owner could not have asked for is refused and changes nothing": Story(
+        {"a": buy(limit=100.01)},
+        "11 a partial_fill 3@100.01",
+        {10: (100, 30)},
+        (
+            do.to(11),
+            do.refused("qty must be > filled_qty", "restate", "a", qty=3),
+            do.refused("insufficient buying power", "restate", "a", qty=1_000_000),
+            do.refused("order parameters are not changed", "restate", "a", limit=100.01),
+            do.refused("must not have stop_price", "restate", "a", stop=90),
+            do.shows("a", qty=10, limit=1_000_100, stop=None, reserve=1_000_100),
+            do.reserves("700.07"),
+        ),
+        until=11,
+    ),
+    **{
+        f"an ended order refuses to be {word}": Story(
+            {"a": buy(qty=1)}, "10 a fill 1@100.01", {}, (do.refused(message, "venue", act, "a"),), spec=WHOLE
+        )
+        for word, act, message in (
+            ("resumed", unsolicited.resume, "order is filled: only one that is suspended or stopped can be resumed"),
+            ("suspended", unsolicited.suspend, "order is filled: only one that is new or partially_filled can be susp"),
+            ("stopped", unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
+            ("canceled", unsolicited.cancel, 'order is already in "filled" state'),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_orders_with_requests_in_transit_live_as_their_story_says(story: Story) -> None:
+    assert story.play() == story.told
 
 
 @pytest.mark.parametrize(
@@ -67,93 +374,6 @@ def test_the_larger_of_two_orders_is_held_as_the_old_one_fills(
     assert not pit.account.reserved
 
 
-def test_shares_to_close_are_claimed_for_the_larger_of_two_orders() -> None:
-    pit = Pit({10: (100, 30)}, LATE)
-    pit.hold(20)
-    old = pit.order("sell", 10, limit=99)
-    pit.replace(old, qty=14)
-    assert pit.account.held("AAA") == 14
-    with pytest.raises(Refusal, match=r"requested: 7, available: 6"):
-        pit.order("sell", 7, limit=101)
-    pit.pass_minutes(1)
-    assert pit.account.held("AAA") == 14 - old.filled_qty == 11
-
-
-def test_two_exits_of_a_group_claim_their_shares_once_also_while_one_is_being_replaced() -> None:
-    pit = Pit(spec=LATE)
-    order, leg = pair(pit)
-    pit.replace(leg, stop=96)
-    pit.replace(order, limit=106)
-    assert pit.account.held("AAA") == 10
-
-
-def test_a_replacement_that_comes_after_the_fill_is_rejected() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, limit=102)
-    pit.pass_minutes(3)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("10 old pending_replace", "10 new pending_new", "11 old fill 10@100.01"),
-        *("11.5 new rejected", "11.5 old order_replace_rejected"),
-    ]
-    assert (new.status, new.failed_us) == ("rejected", pit.engine.now_us - 90_000_000)
-    assert not new.filled_usd
-    assert not pit.account.reserved
-
-
-def test_a_leg_that_comes_to_the_market_while_its_replacement_is_on_its_way_is_replaced_there() -> None:
-    pit = Pit({14: ((94, 94, 94, 94), 10_000)}, LATE)
-    _, profit, loss = bracket(pit)
-    new = pit.replace(loss, stop=96)
-    assert new.status == "held"
-    pit.pass_minutes(1)
-    assert loss.status == "pending_replace"
-    pit.pass_minutes(5)
-    assert [order.status for order in (loss, new, profit)] == ["replaced", "filled", "canceled"]
-    assert pit.account.positions == {}
-
-
-def test_a_second_replacement_waits_until_the_first_has_arrived() -> None:
-    pit = Pit(spec=LATE)
-    _, profit, loss = bracket(pit, limit=99)
-    first = pit.replace(loss, stop=94)
-    with pytest.raises(Refusal, match="cannot replace order in pending_replace status"):
-        pit.replace(loss, stop=93)
-    with pytest.raises(Refusal, match="cannot replace order in pending_new status"):
-        pit.replace(first, stop=93)
-    pit.pass_minutes(2)
-    assert [order.status for order in (loss, first, profit)] == ["replaced", "held", "held"]
-
-
-@pytest.mark.parametrize("group", [False, True])
-def test_an_order_that_is_being_replaced_refuses_a_cancel_and_goes_on(group: bool) -> None:
-    pit = Pit(spec=LATE)
-    old = pair(pit)[0] if group else pit.order("buy", 10, limit=90)
-    new = pit.replace(old, limit=106 if group else 91)
-    pit.heard()
-    for _ in range(2):
-        with pytest.raises(Refusal, match="order pending replace") as refused:
-            pit.cancel(old)
-    assert (refused.value.status, old.status, pit.heard()) == (422, "pending_replace", [])
-    pit.pass_minutes(2)
-    assert (old.status, new.status) == ("replaced", "new")
-    pit.cancel(new)
-    pit.pass_minutes(2)
-    assert new.status == "canceled"
-
-
-def test_an_exit_that_waits_for_its_entry_refuses_a_cancel_while_it_is_being_replaced() -> None:
-    pit = Pit(spec=LATE)
-    entry, profit, loss = bracket(pit, limit=99)
-    new = pit.replace(loss, stop=94)
-    with pytest.raises(Refusal, match="order pending replace"):
-        pit.cancel(loss)
-    pit.cancel(new)
-    assert (new.status, loss.status) == ("held", "held")
-    pit.pass_minutes(2)
-    assert [order.status for order in (entry, profit, loss, new)] == ["canceled", "canceled", "replaced", "canceled"]
-
-
 @pytest.mark.parametrize("filled", [0, 3])
 def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(filled: int) -> None:
     pit = Pit({10: (100, filled * 10)}, LATE)
@@ -184,30 +404,6 @@ def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(fill
     assert not pit.account.open
 
 
-def test_a_cancel_behind_a_replacement_that_comes_too_late_is_rejected_with_it() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, limit=102)
-    pit.cancel(new)
-    pit.pass_minutes(2)
-    assert pit.heard({"old": old, "new": new})[4:] == [
-        *("10 new pending_cancel", "11 old fill 10@100.01", "11.5 new rejected", "11.5 old order_replace_rejected"),
-        "11.5 new order_cancel_rejected",
-    ]
-    assert new.status == "rejected"
-    assert not new.filled_qty
-
-
-def test_a_scripted_fill_of_a_replacement_on_its_way_waits_until_it_has_taken_effect() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=90)
-    new = pit.replace(old, limit=91)
-    new.fate = "fill_on_cancel"
-    pit.cancel(new)
-    assert not new.filled_qty
-    assert not pit.account.positions
-
-
 def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> None:
     world.engine.latency_us = 90_000_000
     world.tick(to="open")
@@ -218,18 +414,6 @@ def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> N
     assert rows[old["id"]]["body"]["code"] == 42210000
     world.tick(seconds=180)
     assert [order["status"] for order in world.get("/v2/orders?status=all")] == ["canceled", "replaced"]
-
-
-def test_a_replacement_of_a_leg_that_is_rejected_leaves_its_group_alone() -> None:
-    pit = Pit({11: ((106, 106, 106, 106), 40)}, LATE)
-    order, leg = pair(pit)
-    pit.pass_minutes(1)
-    new = pit.replace(leg, stop=96)
-    reject(pit.engine, new)
-    assert [member.status for member in (order, leg, new)] == ["new", "new", "rejected"]
-    pit.pass_minutes(1)
-    assert order.status == "partially_filled"
-    assert leg.qty == 6
 
 
 @pytest.mark.parametrize(("filled", "status"), [(0, "new"), (3, "partially_filled")])
@@ -254,58 +438,6 @@ def test_a_replacement_withdrawn_on_its_way_leaves_the_old_order_as_it_was(fille
     assert pit.replace(old, limit=98).status == "pending_new"
 
 
-def test_a_replacement_that_expires_on_its_way_leaves_the_old_order_as_it_was() -> None:
-    pit = Pit(spec=LATE, minute=389)
-    old = pit.order("buy", 10, limit=90, tif="gtc")
-    new = pit.replace(old, time_in_force="day")
-    pit.to_minute(395)
-    assert pit.heard({"old": old, "new": new})[-2:] == ["390 new expired", "390 old order_replace_rejected"]
-    assert old.status == "new"
-
-
-def test_a_replacement_for_no_more_than_is_filled_is_rejected_and_the_old_order_goes_on() -> None:
-    pit = Pit({10: (100, 50), 11: None}, LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, qty=5)
-    pit.to_minute(11.6)
-    assert (new.status, old.status) == ("rejected", "partially_filled")
-    assert old.filled_qty == 5
-    assert not new.filled_qty
-    pit.to_minute(13)
-    assert old.status == "filled"
-
-
-def test_a_stop_that_is_elected_while_it_is_being_replaced_stays_elected() -> None:
-    pit = Pit({11: ((94, 94, 94, 94), 0), 12: (96, 10_000)}, LATE, minute=11)
-    pit.hold(10)
-    old = pit.order("sell", 10, stop=95)
-    new = pit.replace(old, qty=8)
-    pit.to_minute(12.5)
-    assert (old.status, new.elected) == ("replaced", True)
-    pit.to_minute(14)
-    assert pit.heard({"old": old, "new": new})[-1] == "14 new fill 8@99.99"
-
-
-def test_on_paper_a_purchase_elected_while_it_is_being_replaced_keeps_its_collar() -> None:
-    late = PAPER._replace(partial_rate=Decimal(0), latency_s=90)
-    pit = Pit({11: (103, 0), 12: (110, 10_000), 13: ((104, 104, 103, 103), 10_000)}, late, minute=11)
-    old = pit.order("buy", 10, stop=102)
-    new = pit.replace(old, qty=8)
-    pit.pass_minutes(5)
-    assert (new.request.type, new.request.limit) == ("stop_limit", 104_5500)
-    assert pit.heard({"old": old, "new": new})[-1] == "14 new fill 8@104.01"
-
-
-def test_a_trailing_stop_goes_on_from_how_far_it_has_come_when_its_replacement_takes_effect() -> None:
-    pit = Pit({10: ((100, 104, 100, 103), 1000), 11: (103, 1000), 12: (103, 1000)}, LATE)
-    pit.hold(10)
-    old = pit.order("sell", 10, trail_price=5)
-    new = pit.replace(old, trail=Decimal(3))
-    assert new.hwm == HUNDRED
-    pit.pass_minutes(2)
-    assert (new.status, new.hwm, new.stop) == ("new", 104_0000, 101_0000)
-
-
 def test_an_account_as_it_was_shows_a_replacement_that_had_not_taken_effect_without_fills() -> None:
     pit = Pit({10: (100, 30)}, LATE)
     old = pit.order("buy", 10, limit=101)
@@ -318,3 +450,74 @@ def test_an_account_as_it_was_shows_a_replacement_that_had_not_taken_effect_with
     assert [order.filled_qty for order in then.orders.values()] == [3, 0]
     assert [order.status for order in then.orders.values()] == ["partially_filled", "pending_new"]
     assert [order.filled_qty for order in account_at(pit.account, pit.engine.now_us).orders.values()] == [3, 3]
+
+
+def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -> None:
+    pit = Pit({10: ((100, 104, 100, 103), 1000)})
+    pit.hold(10)
+    old = pit.order("sell", 10, trail_price=5)
+    pit.pass_minutes(1)
+    new = pit.replace(old, trail=Decimal(2))
+    assert (new.hwm, new.stop, new.sequence > old.sequence) == (104_0000, 102_0000, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "change", "message"),
+    [
+        ({"trail_price": 2}, {"trail": Decimal("2.005")}, "sub-penny"),
+        ({"trail_percent": Decimal(2)}, {"trail": Decimal(100)}, "trail_percent must be < 100"),
+        ({"limit": 120, "extended_hours": True}, {"time_in_force": "cls"}, "extended hours order must be DAY or GTC"),
+        ({"limit": 120, "qty": "1.5"}, {"time_in_force": "gtc"}, "fractional orders must be DAY orders"),
+    ],
+)
+def test_a_changed_order_keeps_the_rules_of_a_new_one(
+    asked: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    pit = Pit()
+    pit.hold(10)
+    order = pit.order("sell", asked.pop("qty", 10), **asked)
+    with pytest.raises(Refusal, match=message):
+        pit.replace(order, **change)
+    assert order.status == "new"
+
+
+def test_the_answer_to_a_replacement_of_a_group_s_first_order_shows_the_legs(world: World) -> None:
+    world.tick(to="open")
+    price = world.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
+    prices = {name: f"{price * share:.2f}" for name, share in (("entry", 0.9), ("gain", 1.2), ("stop", 0.7))}
+    legs = {"take_profit": {"limit_price": prices["gain"]}, "stop_loss": {"stop_price": prices["stop"]}}
+    placed = world.order("AAPL", "buy", 1, limit_price=prices["entry"], order_class="bracket", **legs).json
+    changed = world.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{price * 0.91:.2f}"}).json
+    assert [leg["id"] for leg in changed["legs"]] == [leg["id"] for leg in placed["legs"]]
+    assert world.ask("PATCH", f"/v2/orders/{placed['legs'][0]['id']}", {"limit_price": "9999"}).json["legs"] is None
+
+
+ORDERS = "/exchange/v1/orders"
+
+
+def rested(world: World) -> Any:
+    world.tick(to="open")
+    return world.order("AAPL", "buy", 2, limit_price="1.00", client_order_id="low").json
+
+
+@pytest.mark.parametrize(
+    ("steps", "events", "status"),
+    [
+        ([{"do": "suspend"}, {"do": "resume"}], ["order_suspended", "order_restated"], "new"),
+        ([{"do": "stop"}], ["order_stopped"], "stopped"),
+        ([{"do": "cancel"}], ["order_canceled"], "canceled"),
+        ([{"do": "restate", "qty": 3, "limit_price": "2.00"}], ["order_restated"], "new"),
+    ],
+)
+def test_control_names_an_order_by_either_id_and_a_replay_gives_it_again(
+    world: World, steps: list[dict[str, Any]], events: list[str], status: str
+) -> None:
+    order = rested(world)
+    for name, step in zip((order["id"], "low"), steps, strict=False):
+        answer = world.ask("POST", ORDERS, {"order": name, **step})
+        assert answer.status == 200, answer.body
+    assert (answer.json["id"], answer.json["status"]) == (order["id"], status)
+    assert [event["event"] for event in world.events() if event.get("order_id") == order["id"]][2:] == events
+    world.exchange.commit()
+    again = open_world(world.exchange.log.path.parent)
+    assert again.get(f"/v2/orders/{order['id']}") == world.get(f"/v2/orders/{order['id']}")

@@ -1,54 +1,20 @@
 """What a venue may do to pairs and replacements where nobody's documents say it: each way, and the usual one."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.pit import Pit
+from tests.exchange.pit import Pit, protect
 from tradebot.exchange.engine.amending import bust
-from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.engine.policy import USUAL, Policy
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.fill import PAPER
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LATE = Policy(tells_after_us=2 * MINUTE)
-
-
-def protect(pit: Pit, held: int = 10, **more: Any) -> dict[str, Order]:
-    """Hold shares and let a pair rest over ten of them, five dollars away on either side."""
-    pit.hold(held)
-    side, away = ("sell", 5) if held > 0 else ("buy", -5)
-    prices: dict[str, Any] = {"limit": 100 + away, "take_profit": 100 + away, "stop_loss": 100 - away}
-    order = pit.order(side, 10, order_class="oco", tif="gtc", **prices, **more)
-    return {"target": order, "stop": order.legs[0]}
-
-
-@pytest.mark.parametrize(("held", "near", "bound"), [(10, 100.01, ">="), (-10, 99.99, "<=")])
-def test_a_target_may_have_to_stay_a_cent_from_the_market(held: int, near: float, bound: str) -> None:
-    pit = Pit()
-    pair = protect(pit, held)
-    strict = Policy(refuses_marketable=True)
-    with pytest.raises(Refusal, match=f"take_profit.limit_price must be {bound} base_price") as refused:
-        pit.replace(pair["target"], strict, limit=100)
-    assert (refused.value.status, refused.value.body["code"]) == (422, 42210000)
-    assert refused.value.body["base_price"] == "100"
-    assert [order.status for order in pair.values()] == ["new", "new"]
-    assert pit.replace(pair["stop"], strict, stop=98 if held > 0 else 102).status == "new"
-    assert pit.replace(pair["target"], strict, limit=near).status == "new"
-
-
-def test_only_an_exit_has_to_stay_away_from_the_market() -> None:
-    pit = Pit()
-    strict = Policy(refuses_marketable=True)
-    entry = pit.order("buy", 10, limit=97, order_class="bracket", take_profit=105, stop_loss=90)
-    assert pit.replace(entry, strict, limit=101).status == "new"
-    simple = pit.order("buy", 10, limit=90, symbol="BBB")
-    assert pit.replace(simple, strict, limit=101).status == "new"
 
 
 @pytest.mark.parametrize(("held", "free"), [(10, "0"), (15, "5")])
@@ -67,32 +33,6 @@ def test_a_replacement_may_need_shares_besides_those_that_the_exit_claims(held: 
     pit.hold(20 - held)
     assert pit.replace(pair["stop"], counts, stop=96).status == "new"
     assert pit.replace(pair["target"], counts, limit=104).status == "new"
-
-
-@pytest.mark.parametrize(("policy", "left"), [(USUAL, 10), (Policy(starts_over=True), 6)])
-def test_a_replacement_may_start_again_from_the_whole_quantity(policy: Policy, left: int) -> None:
-    pit = Pit({10: (106, 40)})
-    pair = protect(pit, 20)
-    pit.pass_minutes(1)
-    new = pit.replace(pair["target"], policy, limit=99.9)
-    assert new.qty == 10
-    assert new.filled_qty == left - 6
-    pit.pass_minutes(2)
-    assert new.status == "filled"
-    assert pit.account.qty("AAA") == left
-    assert not pit.account.open
-
-
-def test_a_replacement_that_starts_over_never_sells_what_is_not_there() -> None:
-    pit = Pit({10: (106, 40)})
-    pair = protect(pit)
-    pit.pass_minutes(1)
-    new = pit.replace(pair["target"], Policy(starts_over=True), limit=99.9)
-    assert pit.account.held("AAA") == 10
-    pit.to_minute(30)
-    assert new.status == "canceled"
-    assert new.filled_qty == 6
-    assert pit.account.qty("AAA") == 0
 
 
 @pytest.mark.parametrize("policy", [USUAL, Policy(starts_over=True)])
@@ -158,33 +98,6 @@ def test_in_a_fast_market_both_exits_may_fill_and_the_position_goes_through_zero
         assert tuple(order.status for order in pair.values()) == ends
         assert pit.account.qty("AAA") == left
         assert {order.unheard for order in pair.values()} == {Decimal(0)}
-
-
-def test_a_stop_may_fill_after_the_target_was_moved_to_the_market_and_filled() -> None:
-    pit = Pit({11: ((100, 100, 94, 94), 10_000)}, WHOLE)
-    pair = protect(pit, policy=LATE)
-    new = pit.replace(pair["target"], limit=99)
-    assert (new.status, pair["stop"].status) == ("filled", "new")
-    assert pit.account.qty("AAA") == 0
-    pit.pass_minutes(5)
-    assert pair["stop"].status == "filled"
-    assert pit.account.qty("AAA") == -10
-
-
-def test_an_exit_that_learns_late_of_a_part_keeps_the_rest_and_so_does_its_replacement() -> None:
-    pit = Pit({10: (106, 40)}, NEXT_BAR)
-    pair = protect(pit, policy=LATE)
-    pit.pass_minutes(1)
-    assert pair["stop"].qty == 10
-    assert pair["stop"].unheard == 4
-    moved = pit.replace(pair["stop"], stop=96)
-    assert moved.qty == 10
-    assert moved.unheard == 4
-    pit.pass_minutes(2)
-    assert moved.status == "new"
-    assert moved.qty == 6
-    assert moved.unheard == 0
-    assert pit.account.held("AAA") == pit.account.qty("AAA") == 6
 
 
 @given(
