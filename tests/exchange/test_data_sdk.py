@@ -110,6 +110,15 @@ def test_the_latest_and_snapshots(place: Served) -> None:
             assert quotes[symbol].bid_price < trades[symbol].price < quotes[symbol].ask_price
 
 
+def test_snapshots_before_the_first_session_show_the_last_days(new_folder: Callable[[], Path]) -> None:
+    with served(new_folder()) as place:
+        shots = client(place, StockHistoricalDataClient).get_stock_snapshot(
+            StockSnapshotRequest(symbol_or_symbols="AAPL")
+        )
+    days = (shots["AAPL"].daily_bar, shots["AAPL"].previous_daily_bar)
+    assert [str(day.timestamp.date()) for day in days] == ["2025-02-28", "2025-02-27"]
+
+
 def test_corporate_actions(place: Served) -> None:
     asked = CorporateActionsRequest(
         symbols=["AAPL"], types=[CorporateActionsType.CASH_DIVIDEND], start=date(2025, 3, 1), end=date(2025, 4, 1)
