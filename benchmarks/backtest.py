@@ -142,8 +142,7 @@ def write(folder: Path, files: Sequence[str]) -> None:
 def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
     """Read a case's prices."""
     from tradebot.app.backtest.market import open_market_in_memory
-    from tradebot.exchange.market.fill import CLOSE
-    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.exchange.market.spec import CLOSE, MarketSpec
 
     path = str(folder / case.file)
     symbols = tuple(settings.universe)

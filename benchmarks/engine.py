@@ -16,10 +16,9 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import Market
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
-from tradebot.exchange.market.spec import default_symbols
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER, FillSpec, default_symbols
 from tradebot.exchange.times import MINUTE
 
 WANTED = 20_000

@@ -22,8 +22,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market.bars import UNITS
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.market.spec import MarketSpec, default_symbols
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
 from tradebot.exchange.state import read_market
 
 ROUNDS = sized(300, 2)

@@ -18,10 +18,8 @@ from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.backtest.driver import Driver
 from tradebot.backtest.driver import Terms as DriverTerms
-from tradebot.exchange.market.costs import FUNDS, Costs
-from tradebot.exchange.market.fill import CLOSE
 from tradebot.exchange.market.rates import rates_of, read_rates
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 

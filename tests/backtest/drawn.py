@@ -19,9 +19,7 @@ from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
-from tradebot.exchange.market.costs import Costs
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.low_movement import LowMovement

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, many_days, played
 from tests.tiers import sized
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss

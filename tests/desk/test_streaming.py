@@ -16,7 +16,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, Follower, Following
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.exchange.flow.streamed import streamed
+from tradebot.exchange.streams.flow_alerts import streamed
 from tradebot.model.flow import FlowAlert, FlowPage, Heard, Intake
 from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize

@@ -11,7 +11,7 @@ from tradebot.exchange.engine.orders import TERMINAL, Amendment, Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.trading_json import order_json
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.times import MINUTE
 
 TENTH = NEXT_BAR.volume_share

@@ -18,9 +18,8 @@ from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.events import Event, Update
 from tradebot.exchange.market.actions import Action, before_trading
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
-from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, PAPER, Costs, FillSpec
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE, at_new_york
 

@@ -16,8 +16,7 @@ from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import Bar, Market, usd
-from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
+from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, Costs, FillSpec
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE, SECOND
 

@@ -23,8 +23,7 @@ from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.costs import Costs
-from tradebot.exchange.market.fill import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER
+from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER, Costs
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import SECOND
 

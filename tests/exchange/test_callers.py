@@ -15,8 +15,8 @@ import pytest
 from tests.exchange.served import Served, served
 from tests.exchange.worlds import KEYS
 from tradebot.exchange import process
-from tradebot.exchange.control_token import TOKEN_FILE, TOKEN_HEADER, issue
 from tradebot.exchange.faces import callers
+from tradebot.exchange.private_files import TOKEN_FILE, TOKEN_HEADER, issue
 
 NOBODY = 65_534
 POSTED = ("tick", "accounts", "reset", "clock", "stop", "faults", "actions", "journal")

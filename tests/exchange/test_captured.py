@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.exchange.worlds import SHARED, World
+from tradebot.exchange.creation import captured_session, remarks
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import create
-from tradebot.exchange.remarks import captured_session, remarks
 from tradebot.exchange.server import flow_source
 
 LIVE = SHARED / "uw" / "live"

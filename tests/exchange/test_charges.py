@@ -17,10 +17,9 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.market.bars import Bar, Market
-from tradebot.exchange.market.costs import FUNDS, Costs
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.spec import FUNDS, NEXT_BAR, PAPER, Costs
 from tradebot.exchange.times import MINUTE, at_new_york, rfc3339
 
 DAYS = ("2025-02-26", "2025-02-27", "2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")

@@ -12,11 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exchange.worlds import SHARED, SPEC, open_world
-from tradebot.exchange.market.costs import FUNDS, NO_COSTS, Costs
-from tradebot.exchange.market.fill import MODELS, NEXT_BAR, FillSpec
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of, read_rates
 from tradebot.exchange.market.sessions import calendar_from_rows
-from tradebot.exchange.market.spec import MarketError, MarketSpec, fill_spec
+from tradebot.exchange.market.spec import (
+    FUNDS,
+    MODELS,
+    NEXT_BAR,
+    NO_COSTS,
+    Costs,
+    FillSpec,
+    MarketError,
+    MarketSpec,
+    fill_spec,
+)
 from tradebot.exchange.process import create
 from tradebot.exchange.state import read_market
 from tradebot.model.values import replace

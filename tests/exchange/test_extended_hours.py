@@ -11,15 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.worlds import SYMBOLS, open_world
+from tradebot.exchange.creation import remarks
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.flow.alerts import Flow
-from tradebot.exchange.flow.prints import Prints
+from tradebot.exchange.flow.alerts import Flow, Prints
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.process import create
-from tradebot.exchange.remarks import remarks
 from tradebot.exchange.times import HOUR, at_new_york, parse_time
 
 REGULAR_BARS = "9d375a202e63014b"

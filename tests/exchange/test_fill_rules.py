@@ -13,7 +13,7 @@ from tests.exchange.test_matching import PRICES, bars, order
 from tradebot.exchange.engine.matching import FillModel
 from tradebot.exchange.engine.stops import stop_price
 from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.fill import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS
+from tradebot.exchange.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS
 
 SIDES = st.sampled_from([1, -1])
 FIVE = Decimal(5)

@@ -11,8 +11,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.exchange.served import Client, Served, served
 from tests.exchange.worlds import SHARED
-from tradebot.exchange.flow.streamed import streamed
 from tradebot.exchange.jsontext import encode
+from tradebot.exchange.streams.flow_alerts import streamed
 
 JOIN = {"channel": "flow-alerts", "msg_type": "join"}
 JOINED = ["flow-alerts", {"response": {}, "status": "ok"}]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import World, open_world
-from tradebot.exchange.latency import LATENCIES, latency_name, read_latency
+from tradebot.exchange.clock import LATENCIES, latency_name, read_latency
 
 LATENCY = "/exchange/v1/latency"
 

@@ -9,7 +9,7 @@ from tradebot.exchange.engine.matching import UNBOUNDED, FillModel, fill_qty, pr
 from tradebot.exchange.engine.orders import Order, OrderRequest
 from tradebot.exchange.engine.stops import stop_price
 from tradebot.exchange.market.bars import Bar, ask, bid, half_spread, tick
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 
 PRICES = st.integers(2, 900 * 10_000)
 MODEL = FillModel(NEXT_BAR)

@@ -10,7 +10,7 @@ from tests.exchange.worlds import World, open_world
 from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.life import withdraw_misfits
 from tradebot.exchange.faults.turn import account_at
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
 
 

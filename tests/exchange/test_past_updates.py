@@ -20,8 +20,8 @@ from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.snapshot.file import write
-from tradebot.exchange.streams.event_feeds import UpdateFeed
+from tradebot.exchange.snapshot.state import write_snapshot
+from tradebot.exchange.streams.server_sent import UpdateFeed
 from tradebot.exchange.streams.trade_updates import StreamEvent, TradeUpdates, Window, update_json
 
 COMMANDS = 60
@@ -89,7 +89,7 @@ def test_the_past_is_what_was_streamed_and_what_a_replay_of_the_whole_log_tells(
         world.tick(to="open")
         for number in range(COMMANDS):
             if number == cut:
-                write(live, keep(world.exchange, live))
+                write_snapshot(live, keep(world.exchange, live))
             commands.step()
         replayed = open_exchange(without_snapshot(live, folder / "replayed"))
         started = open_exchange(live)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.exchange.worlds import SHARED, open_world
-from tradebot.exchange.creation import recorded_span
+from tradebot.exchange.creation import recorded_span, remarks
 from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import create
-from tradebot.exchange.remarks import remarks
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import MINUTE, rfc3339
 

@@ -12,7 +12,7 @@ import pytest
 from tests.exchange.openapi import trading_api
 from tests.exchange.served import Served, served
 from tests.exchange.worlds import World
-from tradebot.exchange.streams import event_feeds, server_sent
+from tradebot.exchange.streams import server_sent
 
 TRADES, ACTIVITIES = "/v2/events/trades", "/v2beta1/events/activities"
 PATHS = (TRADES, "/v2beta1/events/trades", ACTIVITIES)
@@ -253,7 +253,7 @@ def test_activities_are_streamed_as_the_file_documents_them(place: Served) -> No
 
 
 def test_what_is_read_too_slowly_is_dropped_and_said_so(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_feeds, "LONGEST_QUEUE", 4)
+    monkeypatch.setattr(server_sent, "LONGEST_QUEUE", 4)
     with reading(place, TRADES) as reader:
         for n in range(3):
             place.exchange.run(order_of(place, n + 1))

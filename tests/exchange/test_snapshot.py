@@ -15,16 +15,15 @@ from tradebot.exchange import private_files
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.snapshot import file
-from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
 from tradebot.exchange.snapshot.keeper import taken
+from tradebot.exchange.snapshot.state import Snapshot, forget_drafts, identity_of, read_snapshot, write_snapshot
 from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]
 
 
 def keep(world: World, folder: Path) -> None:
-    write(folder, Snapshot(identity_of(folder), world.exchange.log.prefix(), taken(world.exchange)))
+    write_snapshot(folder, Snapshot(identity_of(folder), world.exchange.log.prefix(), taken(world.exchange)))
 
 
 def traded(folder: Path, seed: int = 5, steps: int = 30) -> World:
@@ -187,7 +186,7 @@ def not_believed(folder: Path) -> None:
 
 def size_of_log_in(folder: Path) -> int:
     """Return how many bytes of the log a folder's snapshot stands for."""
-    snapshot = file.read(folder)
+    snapshot = read_snapshot(folder)
     assert snapshot is not None
     return snapshot.log.size
 
@@ -230,7 +229,7 @@ def test_start_ignores_a_link_or_a_folder_in_place_of_the_snapshot(folder: Path,
 def test_start_replays_the_log_when_another_program_made_the_snapshot(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "_program", lambda: b"of tomorrow")
+    monkeypatch.setattr("tradebot.exchange.snapshot.state._program", lambda: b"of tomorrow")
     not_believed(folder)
 
 
@@ -344,11 +343,11 @@ def test_kill_after_a_snapshot_is_written_leaves_the_new_one(folder: Path) -> No
 @pytest.mark.parametrize("state", [b"", b"\xc1", b"\x90", b"\x93\x80\x92\x90\x90\x90", None])
 def test_start_replays_the_log_when_the_snapshot_state_is_wrong(folder: Path, state: bytes | None) -> None:
     """That would be a fault of ours, and nobody should have to know that there is a file to remove."""
-    snapshot = file.read(folder)
+    snapshot = read_snapshot(folder)
     assert snapshot is not None
     if state is None:
         world = open_world(folder)
         world.tick(seconds=3600)
         state = taken(world.exchange)
-    write(folder, snapshot._replace(state=state))
+    write_snapshot(folder, snapshot._replace(state=state))
     assert open_exchange(folder).log.known_lines == 0

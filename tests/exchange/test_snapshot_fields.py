@@ -11,8 +11,7 @@ from tests.exchange.worlds import World
 from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.orders import Order, OrderRequest
 from tradebot.exchange.engine.tables import History, OrderTable
-from tradebot.exchange.snapshot.codec import RECORDS, WORKED_OUT, Packer, Past, field_names
-from tradebot.exchange.snapshot.state import KEPT, holder
+from tradebot.exchange.snapshot.state import KEPT, RECORDS, WORKED_OUT, Packer, Past, field_names, holder
 
 FROM_THE_BEGINNING = {
     "": {

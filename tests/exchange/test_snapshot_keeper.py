@@ -23,8 +23,9 @@ from tradebot.exchange.chance import stream
 from tradebot.exchange.clock import REAL, read_pace
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.process import create
-from tradebot.exchange.snapshot import file, keeper
+from tradebot.exchange.snapshot import keeper
 from tradebot.exchange.snapshot.keeper import Keeper, taken
+from tradebot.exchange.snapshot.state import read_snapshot
 from tradebot.exchange.state import SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]
@@ -62,7 +63,7 @@ class Stopwatch:
 
 
 def lines_kept(folder: Path) -> int:
-    snapshot = file.read(folder)
+    snapshot = read_snapshot(folder)
     return snapshot.log.lines if snapshot else 0
 
 
@@ -203,7 +204,7 @@ def test_finish_writes_everything_without_waiting_for_a_child(
     kept = Keeper(world.exchange, folder, Stopwatch())
     work(world)
     with monkeypatch.context() as patched:
-        patched.setattr(keeper, "write", lambda *_: time.sleep(60))
+        patched.setattr(keeper, "write_snapshot", lambda *_: time.sleep(60))
         kept.consider()
     work(world, 2)
     began = time.monotonic()
@@ -220,7 +221,7 @@ def test_a_child_that_outlives_its_parent_holds_neither_its_lock_nor_its_port(
 ) -> None:
     kept = Keeper(world.exchange, folder, Stopwatch())
     work(world)
-    monkeypatch.setattr(keeper, "write", lambda *_: time.sleep(60))
+    monkeypatch.setattr(keeper, "write_snapshot", lambda *_: time.sleep(60))
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     lock = (folder / "lock").open("wb")
     fcntl.flock(lock, fcntl.LOCK_EX)

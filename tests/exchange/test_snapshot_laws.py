@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.exchange.random_commands import Commands
 from tests.exchange.worlds import SPEC, open_world
 from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.process import create
-from tradebot.exchange.snapshot.file import Snapshot, identity_of, write
 from tradebot.exchange.snapshot.keeper import taken
+from tradebot.exchange.snapshot.state import Snapshot, identity_of, write_snapshot
 from tradebot.exchange.state import SNAPSHOT_FILE
 from tradebot.model.values import replace
 
@@ -84,7 +84,7 @@ def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
     assert read_whole(world.exchange) == expected
     for after, snapshot in snapshots:
         folder = without_snapshot(place / "live", place / f"cut-{after}")
-        write(folder, snapshot)
+        write_snapshot(folder, snapshot)
         again = open_exchange(folder)
         assert again.log.known_lines == snapshot.log.lines
         assert again.log.path.read_bytes() == log
@@ -110,7 +110,7 @@ def test_an_exchange_that_is_stopped_and_started_again_goes_on_as_if_nothing_had
         world.tick(to="open")
         for number in range(61):
             if number in at:
-                write(place / name, keep(world.exchange, place / name))
+                write_snapshot(place / name, keep(world.exchange, place / name))
                 commands.world = open_world(place / name)
                 assert commands.world.exchange.log.known_lines == world.exchange.log.count
                 world = commands.world

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tradebot.exchange.streams import socket as module
-from tradebot.exchange.streams.frames import FrameError, Message, decode
-from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.socket import FrameError, Message, Socket, decode
 
 FAREWELL = Message({"farewell": True})
 

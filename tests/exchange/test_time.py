@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.exchange.worlds import SPEC, World, folders_of
 from tradebot.exchange.clock import Clock, read_pace
 from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.market.fill import PAPER
+from tradebot.exchange.market.spec import PAPER
 from tradebot.exchange.times import DAY, MINUTE, SECOND, parse_time
 from tradebot.model.values import replace
 

@@ -42,8 +42,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.commands.venue import ORDERS as UNASKED
 from tradebot.exchange.exchange import Exchange, open_market
-from tradebot.exchange.market.fill import NEXT_BAR
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

@@ -38,8 +38,7 @@ from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
-from tradebot.exchange.market.fill import NEXT_BAR
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 
 CASH = 100_000
 START = date(2026, 11, 16)

@@ -15,7 +15,7 @@ from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.flow.series import Row
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW
 from tradebot.adapters.wire.http import decode
-from tradebot.exchange.flow.streamed import streamed
+from tradebot.exchange.streams.flow_alerts import streamed
 from tradebot.model.flow import FlowAlert, FlowPage, Quota
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace

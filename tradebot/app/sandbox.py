@@ -102,8 +102,7 @@ def serve(
     option can't be used.
     """
     from tradebot.exchange import server
-    from tradebot.exchange.clock import read_pace
-    from tradebot.exchange.latency import read_latency
+    from tradebot.exchange.clock import read_latency, read_pace
     from tradebot.exchange.process import HeldError
 
     with _invalid_flags("use --time step, --time real or --time 60x"):
@@ -164,9 +163,9 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
 
 def control_headers(folder: Path) -> Mapping[str, str]:
     """Return the headers that prove to a folder's exchange that a control request comes from its user."""
-    from tradebot.exchange import control_token
+    from tradebot.exchange import private_files
 
-    return control_token.headers(folder)
+    return private_files.headers(folder)
 
 
 def ready_faults() -> list[tuple[str, str]]:
@@ -242,8 +241,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
 def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec:
     """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
-    from tradebot.exchange.market.costs import Costs
-    from tradebot.exchange.market.spec import MarketSpec, fill_spec
+    from tradebot.exchange.market.spec import Costs, MarketSpec, fill_spec
 
     chosen = settings.sandbox
     with explained():
@@ -284,18 +282,18 @@ def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tupl
 
 def captured_session(folder: str) -> date | None:
     """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
-    from tradebot.exchange import remarks
+    from tradebot.exchange import creation
 
     with explained():
-        return remarks.captured_session(Path(folder))
+        return creation.captured_session(Path(folder))
 
 
 def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
-    from tradebot.exchange import remarks
+    from tradebot.exchange import creation
 
     with explained():
-        return remarks.remarks(folder)
+        return creation.remarks(folder)
 
 
 def ended(folder: Path, at: datetime) -> bool:
@@ -314,7 +312,7 @@ def ended(folder: Path, at: datetime) -> bool:
 
 def fill_optimism(model: str) -> str:
     """Return what is optimistic about a fill model."""
-    from tradebot.exchange.market.fill import OPTIMISM
+    from tradebot.exchange.market.spec import OPTIMISM
 
     return OPTIMISM[model]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tradebot.exchange.chance import uuid_of
-from tradebot.exchange.clock import Clock, Pace
+from tradebot.exchange.clock import Clock, Pace, latency_name
 from tradebot.exchange.commands import actions, configurations, orders, positions, venue, watchlists
 from tradebot.exchange.commands.command import Answer, Command, Commands
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
@@ -17,8 +17,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.faults.room import Faults
 from tradebot.exchange.jsontext import encode, plain
-from tradebot.exchange.latency import latency_name
-from tradebot.exchange.log import FORMAT, Log
+from tradebot.exchange.log import CREATED, FORMAT, NOTE, REQUEST, RESTORE_BOTH, Log, Step, replay
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.market.bars import BarSource, Market
@@ -27,11 +26,7 @@ from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.private_files import write_atomically, write_own
-from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, Step, replay
-from tradebot.exchange.snapshot.codec import Past
-from tradebot.exchange.snapshot.file import Snapshot
-from tradebot.exchange.snapshot.file import read as read_snapshot
-from tradebot.exchange.snapshot.state import restore_state
+from tradebot.exchange.snapshot.state import Past, Snapshot, read_snapshot, restore_state
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
-from tradebot.exchange import control_token
+from tradebot.exchange import private_files
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.private_files import open_own, read_own
 from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
@@ -144,7 +144,7 @@ def stop(state_dir: Path) -> None:
     endpoint = running(state_dir)
     if endpoint is None:
         return
-    headers = control_token.headers(state_dir)
+    headers = private_files.headers(state_dir)
     status, answer = _exchanged("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise _refused(status, answer)
@@ -166,7 +166,7 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
     if endpoint is None:
         raise MarketError(f"no process serves the exchange in {state_dir}", "start it: tradebot exchange serve")
     try:
-        headers = control_token.headers(state_dir)
+        headers = private_files.headers(state_dir)
         status, answer = _exchanged(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or type(error).__name__

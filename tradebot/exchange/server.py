@@ -20,10 +20,9 @@ from typing import Any, NamedTuple, NoReturn
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
+from tradebot.exchange.clock import LOCK_STEP, REAL, Pace, latency_name
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, find
-from tradebot.exchange.control_token import TOKEN_FILE, issue
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
@@ -40,18 +39,17 @@ from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.jsontext import decode_object, encode
-from tradebot.exchange.latency import latency_name
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.page.face import PageFace
-from tradebot.exchange.private_files import open_own, write_atomically
+from tradebot.exchange.private_files import TOKEN_FILE, issue, open_own, write_atomically
 from tradebot.exchange.process import HeldError
 from tradebot.exchange.rate_limit import RateLimit
 from tradebot.exchange.recording import Recording
 from tradebot.exchange.snapshot.keeper import Keeper
 from tradebot.exchange.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
-from tradebot.exchange.streams.protocol import LONGEST_MESSAGE, StreamProtocol
 from tradebot.exchange.streams.server_sent import ServerSent
+from tradebot.exchange.streams.socket import LONGEST_MESSAGE, StreamProtocol
 from tradebot.exchange.streams.streams import Streams
 from tradebot.exchange.times import SECOND
 

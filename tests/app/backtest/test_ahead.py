@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.backtest.drawn import COSTLESS, COSTLY, LENT, SYMBOLS, Drawn, Whims, assembled
 from tradebot.app.backtest.assembly import Assembled
-from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
 

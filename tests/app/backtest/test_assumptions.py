@@ -6,9 +6,7 @@ from decimal import Decimal
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.run import Plan
 from tradebot.app.settings import load
-from tradebot.exchange.market.costs import Costs
-from tradebot.exchange.market.fill import OPTIMISM, SPECS
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.model.values import replace
 
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))

@@ -12,7 +12,7 @@ from tradebot.app.backtest.assembly import Assembled
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.backtest.driver import Driver
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs

@@ -11,9 +11,7 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.variants import changes_of
 from tradebot.app.settings import Settings, load, shipped
-from tradebot.exchange.market.costs import Costs
-from tradebot.exchange.market.fill import CLOSE, NEXT_BAR
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tradebot.model.evidence import VariantKind
 from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.values import replace

@@ -18,9 +18,7 @@ from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
 from tradebot.exchange.chance import stream
 from tradebot.exchange.events import Event
-from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, NO_COSTS, PAPER, Costs, MarketSpec
 from tradebot.exchange.times import from_datetime, rfc3339, to_datetime
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument

@@ -13,9 +13,9 @@ import pytest
 from tests.bot import Bot, made
 from tests.exchange.served import Served, served
 from tradebot.exchange import process
-from tradebot.exchange.control_token import TOKEN_FILE, issue
 from tradebot.exchange.faces import callers
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.private_files import TOKEN_FILE, issue
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 
 VERBS = (

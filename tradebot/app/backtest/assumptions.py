@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.exchange.market.costs import NO_COSTS
-from tradebot.exchange.market.fill import OPTIMISM
+from tradebot.exchange.market.spec import NO_COSTS, OPTIMISM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from tradebot.app.backtest.run import Plan
-    from tradebot.exchange.market.costs import Costs, Posted, Rate
-    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.exchange.market.spec import Costs, MarketSpec, Posted, Rate
     from tradebot.model.limits import HaltRules
 
 FREE = "none"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.flow.rows import Row
+    from tradebot.exchange.flow.series import Row
     from tradebot.exchange.market.bars import Market
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.kind import AnyKind

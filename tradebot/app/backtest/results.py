@@ -25,7 +25,7 @@ from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError, word
-from tradebot.exchange.market.costs import FUNDS, NO_COSTS
+from tradebot.exchange.market.spec import FUNDS, NO_COSTS
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
 from tradebot.model.needs import BarNeed
 from tradebot.model.reasons import Reason

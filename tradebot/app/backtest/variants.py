@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import begin
-from tradebot.exchange.market.costs import FUNDS
-from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.market.spec import FUNDS, MarketError
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
 from tradebot.timetable.moving import SESSIONS_OF_MONTH, a_session_later, in_session_of_month, session_of_month
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan, Run
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.costs import Costs
-    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.exchange.market.spec import Costs, MarketSpec
     from tradebot.model.evidence import Variant
     from tradebot.ports.strategy import Strategy
     from tradebot.timetable.own_clock import OwnTimes

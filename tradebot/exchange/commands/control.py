@@ -7,12 +7,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from tradebot.exchange.clock import latency_name, read_latency
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import encode, plain, to_decimal
-from tradebot.exchange.latency import latency_name, read_latency
 from tradebot.exchange.refusal import invalid, malformed, not_found, unprocessable
 from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 

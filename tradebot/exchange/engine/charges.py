@@ -20,8 +20,8 @@ from tradebot.exchange.engine.account import Account, Activity, Balances
 from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.market.costs import FUNDS, Costs, Rate
 from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.market.spec import FUNDS, Costs, Rate
 from tradebot.exchange.times import new_york_date
 
 _DAYS_A_YEAR = 360

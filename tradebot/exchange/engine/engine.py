@@ -19,9 +19,8 @@ from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.engine.replacing import replaced_request
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.market.bars import Market
-from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
 from tradebot.exchange.market.rates import NO_RATES, Rates
+from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, Costs, FillSpec
 from tradebot.exchange.refusal import unprocessable
 from tradebot.exchange.times import rfc3339
 

@@ -14,9 +14,8 @@ from tradebot.exchange.engine.orders import Amendment, Execution, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
-from tradebot.exchange.market.costs import NO_COSTS, Costs
-from tradebot.exchange.market.fill import FillSpec
 from tradebot.exchange.market.rates import NO_RATES, Rates
+from tradebot.exchange.market.spec import NO_COSTS, Costs, FillSpec
 from tradebot.exchange.times import SECOND
 
 Deed = Callable[..., object]

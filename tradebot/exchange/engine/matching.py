@@ -49,7 +49,7 @@ from decimal import ROUND_DOWN, Decimal
 from tradebot.exchange.engine.orders import Order, shares_for
 from tradebot.exchange.market import bars
 from tradebot.exchange.market.bars import Bar, usd
-from tradebot.exchange.market.fill import FillSpec
+from tradebot.exchange.market.spec import FillSpec
 
 UNBOUNDED = Decimal("Infinity")
 _ONE = Decimal(1)

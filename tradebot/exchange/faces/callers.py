@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from tradebot.exchange.control_token import TOKEN_FILE, TOKEN_HEADER
 from tradebot.exchange.faces.web import CONNECTION
+from tradebot.exchange.private_files import TOKEN_FILE, TOKEN_HEADER
 
 FOREIGN = "only the user who runs this exchange can control it"
 UNTOLD = f"can't tell which user sent this request: send the content of {TOKEN_FILE} as {TOKEN_HEADER}"

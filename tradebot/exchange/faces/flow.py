@@ -17,8 +17,17 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
 from tradebot.exchange.faults.effects import shown_us
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
-from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
-from tradebot.exchange.flow.series import BUSIEST, ENDPOINTS, Answered, Endpoint, Question
+from tradebot.exchange.flow.series import (
+    BUSIEST,
+    ENDPOINTS,
+    Answered,
+    Endpoint,
+    Question,
+    Row,
+    envelope,
+    feed_ticker,
+    number,
+)
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.params import Params

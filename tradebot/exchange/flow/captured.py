@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from tradebot.exchange.flow.daily import published_us
-from tradebot.exchange.flow.rows import Row, known
-from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow.series import Answered, Question, Row, known
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time

@@ -16,8 +16,7 @@ from typing import Any
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.options import Contract, friday, option_price
-from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, known, row
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import profile

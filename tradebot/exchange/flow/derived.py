@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tradebot.exchange.flow.alerts import Flow
-from tradebot.exchange.flow.closes import Closes
+from tradebot.exchange.flow.alerts import Flow, Prints
 from tradebot.exchange.flow.daily import Daily
-from tradebot.exchange.flow.events import Events
+from tradebot.exchange.flow.events import Events, Reports
 from tradebot.exchange.flow.exposures import Exposures
-from tradebot.exchange.flow.filings import Congress, Insiders
-from tradebot.exchange.flow.funds import Funds
-from tradebot.exchange.flow.institutions import Institutions
-from tradebot.exchange.flow.prints import Prints
-from tradebot.exchange.flow.reports import Reports
-from tradebot.exchange.flow.rows import Row, feed_ticker, known
+from tradebot.exchange.flow.filings import Congress, Funds, Insiders, Institutions
 from tradebot.exchange.flow.screens import Screens
-from tradebot.exchange.flow.series import NOTHING, Answered, Maker, Question
+from tradebot.exchange.flow.series import NOTHING, Answered, Closes, Maker, Question, Row, feed_ticker, known
 from tradebot.exchange.flow.shorts import Shorts
-from tradebot.exchange.flow.ticks import Ticks
 from tradebot.exchange.flow.tide import Tide
 from tradebot.exchange.flow.volatilities import Skews, Volatilities
-from tradebot.exchange.flow.volumes import Volumes
+from tradebot.exchange.flow.volumes import Ticks, Volumes
 from tradebot.exchange.market.bars import Market
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from tradebot.exchange.chance import stream
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.options import Contract, expiries
-from tradebot.exchange.flow.rows import Row, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, row
 from tradebot.exchange.flow.volumes import Volumes
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.times import MINUTE, rfc3339

@@ -8,6 +8,10 @@ date on. A day with both purchases and sales has two rows.
 Generate trades of members of Congress: random, without edge, and known on the evening they are filed.
 
 A member files within 45 days after a trade (STOCK Act).
+
+Generate what institutions hold of each company, by quarter: random, without edge, known once it is filed.
+
+An institution files within 45 days after a quarter's end (SEC Form 13F), and most of them late in that time.
 """
 
 from __future__ import annotations
@@ -17,13 +21,149 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from tradebot.exchange.chance import stream, uuid_of
-from tradebot.exchange.flow.closes import Closes
-from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import RECENT, Answered, Question
+from tradebot.exchange.chance import bell, stream, uuid_of
+from tradebot.exchange.flow.events import is_fomc
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Closes, Question, Row, feed_ticker, known, row
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
+
+_INSTITUTIONS = {
+    "NORTHFIELD INDEX TRUST": ("Northfield", [], []),
+    "GRANITE STATE ADVISORS": ("Granite State", [], ["advisor"]),
+    "HARBOR LIGHT CAPITAL": ("Harbor Light", ["Maria Lindqvist"], ["hedge_fund"]),
+    "BLUE MESA PARTNERS": ("Blue Mesa", ["Owen Tran"], ["hedge_fund", "activist"]),
+    "FIRST PRAIRIE TRUST CO": ("First Prairie", [], []),
+    "OLD MILL VALUE FUND": ("Old Mill", ["Ruth Carver"], ["value_investor"]),
+    "SUMMIT QUANT STRATEGIES": ("Summit Quant", [], ["hedge_fund"]),
+    "CEDAR POINT PENSION": ("Cedar Point", [], []),
+    "LAKESIDE BROKERAGE LLC": ("Lakeside", [], ["brokerage"]),
+    "TERN ISLAND ESG": ("Tern Island", [], ["esg"]),
+}
+"""Made-up institutions: their short names, people and tags."""
+_REPORTED_WITHIN_DAYS = 45
+_QUARTERS_SHOWN = 8
+
+
+class Institutions:
+    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
+        self._market = market
+        self._closes = closes
+        self._seed = seed
+        self._filed = lru_cache(maxsize=RECENT)(self._all)
+
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return each institution's last filed holding, the last filing first unless another order is asked for."""
+        descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
+        if not profile(symbol).sector:
+            return NOTHING
+        newest: dict[str, Row] = {}
+        for one in known(self._filed(symbol), now_us):
+            if question.day is None or one.fields["report_date"] == question.day:
+                newest[one.fields["name"]] = one
+        order = question.params.text("order", "filing_date")
+        chosen = sorted(newest.values(), key=lambda one: str(one.fields.get(order, "")), reverse=descending)
+        return Answered([self._with_value(symbol, one) for one in chosen])
+
+    def _all(self, symbol: str) -> tuple[Row, ...]:
+        """Return every filing in the order of time, still without prices."""
+        rows = [one for name in _INSTITUTIONS for one in self._filings(symbol, name)]
+        return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["name"])))
+
+    def _filings(self, symbol: str, name: str) -> Iterator[Row]:
+        rng, character = stream(self._seed, "institution", symbol, name), profile(symbol)
+        shares = character.marketcap / character.level
+        units = [int(shares * 0.002 * rng.random())]
+        for quarter in self._quarters():
+            units.append(max(0, int(units[-1] * (1 + 0.08 * bell(rng)))))
+            filed = (
+                quarter + timedelta(days=_REPORTED_WITHIN_DAYS - int(20 * rng.random() * rng.random()))
+            ).isoformat()
+            short, people, tags = _INSTITUTIONS[name]
+            fields = {
+                "name": name,
+                "short_name": short,
+                "people": people,
+                "tags": tags,
+                "report_date": quarter.isoformat(),
+                "filing_date": filed,
+                "first_buy": "2019-02-14",
+                "units": units[-1],
+                "units_change": units[-1] - units[-2],
+                "historical_units": units[:-1][::-1][:_QUARTERS_SHOWN],
+                "shares_outstanding": f"{int(shares)}.0",
+            }
+            yield Row(at_new_york(filed, 18), fields, b"")
+
+    def _quarters(self) -> Iterator[date]:
+        """Yield the ends of the quarters within the calendar."""
+        sessions = self._market.calendar.all
+        day, last = date.fromisoformat(sessions[0].date), date.fromisoformat(sessions[-1].date)
+        while day <= last:
+            year, quarter = divmod(day.year * 4 + (day.month - 1) // 3 + 1, 4)
+            following = date(year, 3 * quarter + 1, 1)
+            yield following - timedelta(days=1)
+            day = following
+
+    def _with_value(self, symbol: str, one: Row) -> Row:
+        fields: dict[str, Any] = one.fields
+        sessions = self._market.calendar.all
+        ends = [place for place, session in enumerate(sessions) if session.date <= fields["report_date"]][-1]
+        price = self._closes.usd(symbol, ends)
+        value = price * fields["units"]
+        added = {
+            "avg_price": f"{price * 0.8:.2f}",
+            "value": f"{int(value)}.0",
+            "inst_value": f"{int(value * 40)}.0",
+            "inst_share_value": f"{int(value * 38)}.0",
+        }
+        return row(one.at_us, {**fields, **added})
+
+
+_SHARE_OF_VOLUME = 0.15
+_PUBLISHED_HOUR = 20
+_DAYS_SHOWN = 366
+_NO_YEARS: dict[str, list[int]] = {"years": []}
+"""What the service says beside the rows, as it was captured."""
+
+
+class Funds:
+    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
+        self._market = market
+        self._closes = closes
+        self._seed = seed
+        self._changes = lru_cache(maxsize=RECENT)(self._all)
+
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""
+        start, end = question.params.date("start_date"), question.params.date("end_date")
+        if profile(symbol).sector:
+            return Answered((), _NO_YEARS)
+        rows = known(self._changes(symbol), now_us)
+        last = rows[-1].fields["date"] if rows else ""
+        oldest = start or (last and (date.fromisoformat(last) - timedelta(days=_DAYS_SHOWN)).isoformat())
+        shown = [one for one in rows if oldest <= one.fields["date"] <= (end or last)]
+        return Answered([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
+
+    def _all(self, symbol: str) -> tuple[Row, ...]:
+        rng, usual, rows, tendency = stream(self._seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
+        for session in self._market.calendar.all:
+            tendency = 0.7 * tendency + 0.5 * bell(rng)
+            volume = int(usual * (0.6 + 0.8 * rng.random()))
+            fields = {
+                "date": session.date,
+                "change": int(volume * _SHARE_OF_VOLUME * tendency),
+                "volume": volume,
+                "is_fomc": is_fomc(date.fromisoformat(session.date)),
+            }
+            rows.append(Row(at_new_york(session.date, _PUBLISHED_HOUR), fields, b""))
+        return tuple(rows)
+
+    def _with_price(self, symbol: str, one: Row) -> Row:
+        close = self._closes.text(symbol, self._market.calendar.place(one.fields["date"]))
+        premium = f"{float(close) * one.fields['change']:.1f}"
+        return row(one.at_us, {**one.fields, "close": close, "change_prem": premium})
+
 
 _MEMBERS = ("Alma Reyes", "Peter Novak", "Judith Stone", "Carl Whitfield", "Nora Haddad", "Samuel Okafor")
 _AMOUNTS = ("$1,001 - $15,000", "$15,001 - $50,000", "$50,001 - $100,000", "$100,001 - $250,000")

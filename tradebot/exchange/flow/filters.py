@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from tradebot.exchange.flow.rows import lenient, number
+from tradebot.exchange.flow.series import lenient, number
 from tradebot.exchange.params import Params
 
 Fields = dict[str, Any]

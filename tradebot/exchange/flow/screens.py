@@ -6,12 +6,10 @@ from datetime import date
 from math import sqrt
 from typing import Any
 
-from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily
+from tradebot.exchange.flow.events import next_report
 from tradebot.exchange.flow.filters import Value, range_tests
-from tradebot.exchange.flow.reports import next_report
-from tradebot.exchange.flow.rows import Row, feed_ticker, number, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, Answered, Closes, Question, Row, feed_ticker, number, row
 from tradebot.exchange.flow.volatilities import Volatilities
 from tradebot.exchange.flow.volumes import Volumes
 from tradebot.exchange.market.bars import UNITS, Market

@@ -2,12 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
+from math import fsum, isfinite, sqrt
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.params import Params
+
+_CLOSES_A_SYMBOL = 64
+_RETURNS = 21
+_SESSIONS_A_YEAR = 252
+
+
+class Closes:
+    """Daily closes by symbol and place among all sessions.
+
+    Those of the market's sessions are looked up once, because each takes a day of bars.
+    """
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._known = lru_cache(maxsize=_CLOSES_A_SYMBOL * (8 + len(market.symbols)))(self._close)
+        self.realized = lru_cache(maxsize=4 * _CLOSES_A_SYMBOL + len(market.symbols))(self._volatility)
+
+    def usd(self, symbol: str, place: int) -> float:
+        """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
+        return (self._known if place >= self._market.calendar.first else self._close)(symbol, place)
+
+    def text(self, symbol: str, place: int) -> str:
+        return f"{self.usd(symbol, place):.2f}"
+
+    def change(self, symbol: str, start: int, end: int) -> float:
+        """Return the return from one session's close to a later one's as a fraction; a split is none."""
+        sessions = self._market.calendar.all
+        split = self._market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
+        return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
+
+    def _close(self, symbol: str, place: int) -> float:
+        units = self._market.close_of(symbol, place - self._market.calendar.first)
+        return profile(symbol).level if units is None else units / UNITS
+
+    def _volatility(self, symbol: str, place: int) -> float:
+        """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
+
+        These are simple returns; the service doesn't say whether it takes their logarithms.
+        """
+        returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
+        mean = fsum(returns) / _RETURNS
+        return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
+
+
+def feed_ticker(symbol: str) -> str:
+    """Return a symbol as the flow feed writes it, without the dot of a share class (BRK.B is BRKB)."""
+    return symbol.replace(".", "")
+
+
+class Row(NamedTuple):
+    """One row; `at_us` is when it became known."""
+
+    at_us: int
+    fields: dict[str, Any]
+    encoded: bytes
+
+
+def row(at_us: int, fields: dict[str, Any]) -> Row:
+    return Row(at_us, fields, encode(fields))
+
+
+def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
+    """Return the rows known at a given time; the rows must be sorted by time."""
+    return rows[: bisect_right(rows, now_us, key=attrgetter("at_us"))]
+
+
+def number(fields: dict[str, Any], name: str) -> float:
+    """Return a field as a finite number; raise KeyError, TypeError, ValueError or OverflowError if it isn't one."""
+    value = float(fields[name])
+    if not isfinite(value):
+        raise ValueError(f"{name} isn't finite")
+    return value
+
+
+def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
+    """Return a test that also passes rows it can't read, because clients should see and count bad rows."""
+
+    def passes(fields: dict[str, Any]) -> bool:
+        try:
+            return test(fields)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return True
+
+    return passes
+
+
+def envelope(rows: Iterable[Row], **others: Any) -> bytes:
+    """Return {"data": [rows…], …} without encoding the rows again."""
+    tail = encode(others)[1:]
+    separator = b"," if others else b""
+    return b'{"data":[' + b",".join(one.encoded for one in rows) + b"]" + separator + tail
 
 
 class Endpoint(NamedTuple):

@@ -13,9 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.closes import Closes
-from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import RECENT, Answered, Question
+from tradebot.exchange.flow.series import RECENT, Answered, Closes, Question, Row, feed_ticker, known, row
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import HOUR, at_new_york

@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.alerts import Flow
-from tradebot.exchange.flow.rows import Row, known, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, known, row
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.market.sessions import Session

@@ -17,11 +17,20 @@ from math import sqrt
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily, published_us
 from tradebot.exchange.flow.options import expiries
-from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question, oldest_day
+from tradebot.exchange.flow.series import (
+    NOTHING,
+    RECENT,
+    Answered,
+    Closes,
+    Question,
+    Row,
+    feed_ticker,
+    known,
+    oldest_day,
+    row,
+)
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import profile
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.exchange.jsontext import to_decimal
-from tradebot.exchange.market.costs import RATE_LINES
-from tradebot.exchange.market.spec import MarketError, MarketSpec
+from tradebot.exchange.market.spec import RATE_LINES, MarketError, MarketSpec
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.sessions import Calendar

@@ -19,9 +19,7 @@ import msgpack
 
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.snapshot.codec import Packer
-from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
-from tradebot.exchange.snapshot.state import KEPT, holder
+from tradebot.exchange.snapshot.state import KEPT, Packer, Snapshot, forget_drafts, holder, identity_of, write_snapshot
 
 MOST_LINES = 5_000
 """Make a snapshot after this many lines, which take about a tenth of a second to replay."""
@@ -94,7 +92,7 @@ class Keeper:
 
     def _write(self) -> None:
         exchange = self._exchange
-        write(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), taken(exchange)))
+        write_snapshot(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), taken(exchange)))
 
 
 def taken(exchange: Exchange) -> bytes:

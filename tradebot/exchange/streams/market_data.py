@@ -17,9 +17,8 @@ from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.keys import Credentials, account_with, credentials_of
 from tradebot.exchange.faults.streaming import MARKET_DATA, Recipient, StreamFaults
-from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
-from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.socket import Message, Socket
 from tradebot.exchange.times import MINUTE
 
 CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "imbalances")

@@ -8,16 +8,158 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from asyncio import Transport
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import msgpack
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.typing import ExtensionParameter
 
-from tradebot.exchange.jsontext import encode
-from tradebot.exchange.streams.frames import FrameError, Message, decode, is_packed
-from tradebot.exchange.streams.protocol import TRANSPORT
+from tradebot.exchange.jsontext import check_text, encode, refuse_constant
+
+LONGEST_MESSAGE = 1024 * 1024
+"""Maximum bytes of a client's message, several times a subscription to every symbol."""
+TRANSPORT = "transport"
+"""Key in the scope's state for the connection's transport, used to cut off a client that doesn't read."""
+_GOODBYE_S = 0.5
+_INVALID_DATA = 1007
+_BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_WINDOW_BITS = 12
+"""Limits compression to a 4 kB window: clients with larger windows can read it too, and a connection stays cheap."""
+
+
+class Deflate(ServerPerMessageDeflateFactory):
+    """Negotiates compression with parameters that the client offered; some clients understand no others."""
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """Return the parameters of the answer and the extension; raise NegotiationError."""
+        answer, agreed = super().process_request_params(params, accepted_extensions)
+        return answer, PerMessageDeflate(
+            agreed.remote_no_context_takeover,
+            agreed.local_no_context_takeover,
+            agreed.remote_max_window_bits,
+            min(agreed.local_max_window_bits, _WINDOW_BITS),
+            {"memLevel": 5},
+        )
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """The protocol of every websocket; its application can reach the transport."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn.available_extensions = [Deflate()]
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse an unreadable handshake, such as one with a body, which uvicorn would leave unanswered."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that isn't UTF-8 ends the connection without being logged as our error."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self.conn.send_close(_INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """Abort the connection of a client that stopped answering pings; nothing queued could ever be sent."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Say goodbye without waiting for a client that doesn't read, so that the server can stop."""
+        super().shutdown()
+        self.loop.call_later(_GOODBYE_S, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        """Run the application with the transport in its scope."""
+        self.scope["state"][TRANSPORT] = self.transport
+        await super().run_asgi()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_JSON_STARTS = b"{[ \t\r\n"
+"""The first byte of any JSON object or array; no MessagePack map or array starts with one of these."""
+
+
+class FrameError(ValueError):
+    """A frame that is neither JSON nor MessagePack."""
+
+
+class Message:
+    """One server message, encoded at most once per format for any number of clients.
+
+    Aware datetimes become RFC 3339 text in JSON and the timestamp extension in MessagePack.
+    """
+
+    __slots__ = ("_as_json", "_packed", "value")
+
+    def __init__(self, value: object) -> None:
+        self.value: Any = value
+        self._as_json: bytes | None = None
+        self._packed: bytes | None = None
+
+    def as_json(self) -> bytes:
+        if self._as_json is None:
+            self._as_json = json.dumps(self.value, separators=(",", ":"), default=_time_text).encode()
+        return self._as_json
+
+    def packed(self) -> bytes:
+        if self._packed is None:
+            self._packed = msgpack.packb(self.value, datetime=True)
+        return self._packed
+
+
+def decode(frame: str | bytes) -> Any:
+    """Decode a client's frame; raise FrameError if it is invalid."""
+    if is_packed(frame):
+        return _unpacked(frame)
+    try:
+        value = json.loads(frame, parse_constant=refuse_constant)
+        check_text(value)
+        return value
+    except (ValueError, RecursionError) as error:
+        raise FrameError("invalid JSON") from error
+
+
+def is_packed(frame: str | bytes) -> bool:
+    """Return True if a frame can only be MessagePack."""
+    return isinstance(frame, bytes) and frame[:1] not in _JSON_STARTS
+
+
+def _unpacked(frame: str | bytes) -> Any:
+    try:
+        return msgpack.unpackb(frame)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise FrameError("invalid MessagePack") from error
+
+
+def _time_text(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} has no place in a message")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
 
 LONGEST_QUEUE = 20_000
 """How many messages may wait for a client: more than a day of many orders produces in one tick."""

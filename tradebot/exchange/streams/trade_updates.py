@@ -27,8 +27,7 @@ from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
-from tradebot.exchange.streams.frames import Message
-from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.socket import Message, Socket
 from tradebot.exchange.times import stamp, stamp_ns
 
 _NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)
