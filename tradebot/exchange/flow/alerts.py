@@ -4,17 +4,15 @@
 return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the alert; at any
 other edge the flow looks ahead by design.
 
-Derive dark-pool prints from any bar source: random sizes and sides, prices inside the quote.
-
-The side leans toward a coin tossed once per session. With the market's edge e, a print leans toward the next hour's
-direction with probability e / 3 instead, which is weaker than for alerts.
+Dark-pool prints have random sizes and sides, and prices inside the quote. The side leans toward a coin tossed once per
+session. With the market's edge e, a print leans toward the next hour's direction with probability e / 3 instead, which
+is weaker than for alerts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
@@ -22,7 +20,7 @@ from tradebot.exchange.chance import stream, uuid_of
 from tradebot.exchange.flow.events import next_report
 from tradebot.exchange.flow.filters import PRINT_NUMBERS
 from tradebot.exchange.flow.options import Contract, friday, option_price
-from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, known, row
+from tradebot.exchange.flow.series import NOTHING, Answered, Made, Question, Row, feed_ticker, kept, known, row
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market, ask, bid
 from tradebot.exchange.market.profiles import Profile, profile
@@ -63,42 +61,40 @@ class Planned(NamedTuple):
     total: int
 
 
-class Flow:
+class Flow(Made):
     def __init__(self, market: Market, seed: int, edge: float) -> None:
-        self._market = market
-        self._seed = seed
+        super().__init__(market, seed)
         self._edge = edge
-        self.alerts = lru_cache(maxsize=64 + len(market.symbols))(self._alerts)
-        self.session_alerts = lru_cache(maxsize=4)(self._session_alerts)
 
-    def _session_alerts(self, index: int) -> tuple[Row, ...]:
-        rows = [one for symbol in self._market.symbols for one in self.alerts(symbol, index)]
+    @kept(4)
+    def session_alerts(self, index: int) -> tuple[Row, ...]:
+        rows = [one for symbol in self.market.symbols for one in self.alerts(symbol, index)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
 
-    def _alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
-        session = self._market.calendar.market[index]
-        rng = stream(self._seed, "alerts", symbol, session.date)
+    @kept(64, 1)
+    def alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
+        session = self.calendar.market[index]
+        rng = stream(self.seed, "alerts", symbol, session.date)
         hits = sorted(_plan(rng, session))
-        made = (self._alert(symbol, session, index, number, hit) for number, hit in enumerate(hits))
+        made = (self._alert(symbol, session, number, hit) for number, hit in enumerate(hits))
         return tuple(one for one in made if one is not None)
 
-    def _alert(self, symbol: str, session: Session, index: int, number: int, hit: Hit) -> Row | None:
-        price = self._market.session_price(symbol, hit.at_us)
+    def _alert(self, symbol: str, session: Session, number: int, hit: Hit) -> Row | None:
+        price = self.market.session_price(symbol, hit.at_us)
         if price is None:
             return None
-        direction = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
-        identity = uuid_of(self._seed, "alert", symbol, session.date, number)
-        fields = _fields(symbol, session, hit, direction, price / UNITS)
-        return row(hit.at_us, {"id": identity, **fields})
+        direction = self.direction(symbol, session, hit.burst_at_us, hit.coin, hit.foresight)
+        identity = uuid_of(self.seed, "alert", symbol, session.date, number)
+        return row(hit.at_us, {"id": identity, **_fields(symbol, session, hit, direction, price / UNITS)})
 
     def planned(self, symbol: str, index: int) -> list[Planned]:
         """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
-        session = self._market.calendar.market[index]
+        session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
         made = []
-        for hit in sorted(_plan(stream(self._seed, "alerts", symbol, session.date), session)):
+        for hit in sorted(_plan(stream(self.seed, "alerts", symbol, session.date), session)):
             if hit.burst not in rights:
-                toward = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
+                toward = self.direction(symbol, session, hit.burst_at_us, hit.coin, hit.foresight)
                 rights[hit.burst] = toward, _right(symbol, session, hit, toward)[0]
             toward, right = rights[hit.burst]
             premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
@@ -106,15 +102,23 @@ class Flow:
             made.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
         return made
 
-    def direction(self, symbol: str, session: Session, index: int, at_us: int, coin: int, foresight: float) -> int:
+    def direction(self, symbol: str, session: Session, at_us: int, coin: int, foresight: float) -> int:
         """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
         if foresight >= self._edge:
             return coin
-        now = self._market.session_price(symbol, at_us)
-        later = self._market.session_price(symbol, min(at_us + _FORESEEN_US, session.close_us))
+        now = self.market.session_price(symbol, at_us)
+        later = self.market.session_price(symbol, min(at_us + _FORESEEN_US, session.close_us))
         if now is None or later is None or now == later:
             return coin
         return 1 if later > now else -1
+
+
+class OfFlow(Made):
+    """A series that goes with the alerts."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow.market, flow.seed)
+        self.flow = flow
 
 
 def _plan(rng: Random, session: Session) -> Iterator[Hit]:
@@ -248,27 +252,22 @@ _EDGE_DILUTION = 3
 _FIRST_TRACKING_ID = 26_946_000_000_000
 
 
-class Prints:
-    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
-        self._market = market
-        self._flow = flow
-        self._seed = seed
-        self.session = lru_cache(maxsize=64 + len(market.symbols))(self._session)
-
+class Prints(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a day's prints, newest first."""
-        index = self._market.calendar.shown(question.day, now_us)
+        index = self.calendar.shown(question.day, now_us)
         return NOTHING if index is None else Answered(known(self.session(symbol, index), now_us)[::-1])
 
-    def _session(self, symbol: str, index: int) -> tuple[Row, ...]:
+    @kept(64, 1)
+    def session(self, symbol: str, index: int) -> tuple[Row, ...]:
         """Return a symbol's prints in a session and in the hours after it, oldest first."""
-        session = self._market.calendar.market[index]
+        session = self.calendar.market[index]
         made = (self._print(symbol, index, session, plan) for plan in sorted(self._plan(symbol, session)))
         return tuple(one for one in made if one is not None)
 
     def _plan(self, symbol: str, session: Session) -> Iterator[Plan]:
-        rng = stream(self._seed, "prints", symbol, session.date)
-        busy = 2 if self._market.liquid(symbol) else 1
+        rng = stream(self.seed, "prints", symbol, session.date)
+        busy = 2 if self.market.liquid(symbol) else 1
         length = session.close_us - session.open_us
         for _ in range(busy * (30 + int(70 * rng.random()))):
             draws = tuple(rng.random() for _ in range(_PRINT_DRAWS))
@@ -277,12 +276,12 @@ class Prints:
             yield Plan(at_us // SECOND * SECOND, late, draws)
 
     def _print(self, symbol: str, index: int, session: Session, plan: Plan) -> Row | None:
-        middle = self._market.session_price(symbol, plan.at_us)
+        middle = self.market.session_price(symbol, plan.at_us)
         if middle is None:
             return None
         u = plan.draws
         coin = 1 if u[2] < 0.5 else -1
-        side = self._flow.direction(symbol, session, index, plan.at_us, coin, u[3] * _EDGE_DILUTION)
+        side = self.flow.direction(symbol, session, plan.at_us, coin, u[3] * _EDGE_DILUTION)
         fields = self._fields(symbol, index, plan, middle, side)
         # There are many prints, so keep only the fields for filtering and sorting beside the JSON.
         return Row(plan.at_us, {name: fields[name] for name in PRINT_NUMBERS}, encode(fields))
@@ -298,7 +297,7 @@ class Prints:
             "price": f"{price / UNITS:.4f}",
             "size": size,
             "premium": f"{price * size / UNITS:.4f}",
-            "volume": self._market.day(symbol, index).volume(plan.at_us) + size,
+            "volume": self.market.day(symbol, index).volume(plan.at_us) + size,
             "nbbo_bid": f"{low / UNITS:.2f}",
             "nbbo_ask": f"{high / UNITS:.2f}",
             "nbbo_bid_quantity": 1 + int(400 * u[7]),

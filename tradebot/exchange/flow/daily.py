@@ -9,16 +9,16 @@ arrives two hours before the open.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property
 from random import Random
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.alerts import OfFlow
 from tradebot.exchange.flow.options import Contract, friday, option_price
-from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, known, row
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, kept, known, row
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, at_new_york, rfc3339
@@ -27,7 +27,6 @@ _ROWS_A_YEAR = 249
 _RANKED_OVER = 252
 _CONTRACTS = 50
 _OI_BEFORE_OPEN = 2 * HOUR
-_FIELDS = ("delta", "gamma", "charm", "vanna")
 _SCALES = {"delta": 3.5e-5, "gamma": 7e-7, "charm": 8e-6, "vanna": 7e-6}
 
 
@@ -36,18 +35,11 @@ def published_us(day: str) -> int:
     return at_new_york(day, 17, 35)
 
 
-class Daily:
-    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
-        self._market = market
-        self._flow = flow
-        self._seed = seed
-        self._publications = [(published_us(s.date), {"date": s.date}) for s in self._published_sessions()]
-        """When each session's daily rows are published, and their date: one object shared by all symbols."""
-        kept = 64 + len(market.symbols)
-        self._greek_rows = lru_cache(maxsize=kept)(self._greeks_of)
-        self._iv_rows = lru_cache(maxsize=kept)(self._ivs_of)
-        self._oi_rows = lru_cache(maxsize=kept)(self._ois_of)
-        self.volatilities = lru_cache(maxsize=kept)(self._volatilities_of)
+class Daily(OfFlow):
+    @cached_property
+    def _publications(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return when each session's daily rows are published, and their date: one object shared by all symbols."""
+        return [(published_us(session.date), {"date": session.date}) for session in self.calendar.played]
 
     def greeks(self, symbol: str, now_us: int) -> Sequence[Row]:
         """Return the last year of published Greek exposure, oldest first."""
@@ -60,7 +52,7 @@ class Daily:
 
     def oi_changes(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return contracts by change of open interest; the default day is the newest session that has any."""
-        calendar = self._market.calendar
+        calendar = self.calendar
         if question.day is not None:
             index = calendar.index_of.get(question.day)
             return NOTHING if index is None else Answered(self._oi_changes(symbol, index, now_us))
@@ -71,7 +63,7 @@ class Daily:
 
     def _oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
         """Return a session's contracts by absolute change, largest first; none before a price is known."""
-        if now_us < self.open_interest_us(self._market.calendar.market[index]):
+        if now_us < self.open_interest_us(self.calendar.market[index]):
             return ()
         reference = self._reference(symbol, index, now_us)
         return () if reference is None else self._oi_rows(symbol, index, reference)
@@ -82,65 +74,57 @@ class Daily:
 
     def _reference(self, symbol: str, index: int, now_us: int) -> int | None:
         """Return the close before a session; if none is recorded, the first bar's open once that bar is complete."""
-        close = self._market.close_before(symbol, index)
+        close = self.market.close_before(symbol, index)
         if close is not None:
             return close
-        day = self._market.day(symbol, index)
+        day = self.market.day(symbol, index)
         return day.bars[0].open if day.complete(now_us) else None
 
     def _with_close(self, symbol: str, fields: dict[str, Any]) -> dict[str, Any]:
-        calendar = self._market.calendar
-        place = calendar.place(fields["date"]) - calendar.first
-        close = self._market.close_of(symbol, place)
+        close = self.market.close_of(symbol, self.calendar.place(fields["date"]) - self.calendar.first)
         return {"close": None if close is None else f"{close / UNITS:.2f}", **fields}
 
-    def _greeks_of(self, symbol: str) -> tuple[Row, ...]:
-        rng = stream(self._seed, "greeks", symbol)
-        size = float(profile(symbol).marketcap)
+    @kept(64, 1)
+    def _greek_rows(self, symbol: str) -> tuple[Row, ...]:
+        rng, size, rows = stream(self.seed, "greeks", symbol), float(profile(symbol).marketcap), []
         calls = puts = 1.0
-        rows = []
-        for session, (at_us, its_date) in zip(self._published_sessions(), self._publications, strict=True):
+        for at_us, its_date in self._publications:
             calls, puts = _wander(calls, rng), _wander(puts, rng)
             # A year of rows per symbol takes most of the feed's memory, so keep only the date beside the JSON.
-            rows.append(Row(at_us, its_date, encode(_exposure(session, size, calls, puts, rng))))
+            rows.append(Row(at_us, its_date, encode(its_date | _exposure(size, calls, puts, rng))))
         return tuple(rows)
 
-    def _published_sessions(self) -> Sequence[Session]:
-        calendar = self._market.calendar
-        return calendar.all[: calendar.first + len(calendar.market)]
-
-    def _volatilities_of(self, symbol: str) -> tuple[float, ...]:
+    @kept(64, 1)
+    def volatilities(self, symbol: str) -> tuple[float, ...]:
         """Return the yearly implied volatility of thirty days in every session, a fraction."""
-        rng, usual, level, levels = stream(self._seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
-        for _ in self._published_sessions():
+        rng, usual, level, levels = stream(self.seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
+        for _ in self.calendar.played:
             level = _wander(level, rng)
             levels.append(usual * level)
         return tuple(levels)
 
-    def _ivs_of(self, symbol: str) -> tuple[Row, ...]:
+    @kept(64, 1)
+    def _iv_rows(self, symbol: str) -> tuple[Row, ...]:
         history, rows = self.volatilities(symbol), []
-        dated = zip(self._published_sessions(), self._publications, strict=True)
-        for count, (session, (at_us, _)) in enumerate(dated, start=1):
+        for count, (at_us, its_date) in enumerate(self._publications, start=1):
             # The JSON can't be built before the close it contains.
-            rows.append(Row(at_us, _iv_fields(session, at_us, history[max(0, count - _RANKED_OVER) : count]), b""))
+            fields = its_date | _iv_fields(at_us, history[max(0, count - _RANKED_OVER) : count])
+            rows.append(Row(at_us, fields, b""))
         return tuple(rows)
 
-    def _ois_of(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
-        calendar = self._market.calendar
-        session, before = calendar.market[index], calendar.all[calendar.first + index - 1]
-        rng = stream(self._seed, "oi", symbol, session.date)
+    @kept(64, 1)
+    def _oi_rows(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
+        session, before = self.calendar.market[index], self.calendar.all[self.calendar.first + index - 1]
+        rng = stream(self.seed, "oi", symbol, session.date)
         lean = 0.5 + 0.25 * bell(rng) / 3
-        price = reference / UNITS
-        made = {}
-        for _ in range(_CONTRACTS):
-            fields = _oi_fields(symbol, session, before, price, lean, rng)
-            made[fields["option_symbol"]] = fields
+        others = [_oi_fields(symbol, session, before, reference / UNITS, lean, rng) for _ in range(_CONTRACTS)]
+        made = {fields["option_symbol"]: fields for fields in others}
         # The alerts of the session before have their own chance, so that the other contracts don't depend on them.
-        rng = stream(self._seed, "oi of alerts", symbol, session.date)
-        for alert in self._flow.alerts(symbol, index - 1) if index else ():
+        rng = stream(self.seed, "oi of alerts", symbol, session.date)
+        for alert in self.flow.alerts(symbol, index - 1) if index else ():
             made[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
         rows = sorted(made.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
-        at_us = session.open_us - _OI_BEFORE_OPEN
+        at_us = self.open_interest_us(session)
         return tuple(Row(at_us, {}, encode(fields | {"rnk": rank})) for rank, fields in enumerate(rows, start=1))
 
 
@@ -149,24 +133,19 @@ def _wander(level: float, rng: Random) -> float:
     return max(0.3, level + 0.06 * (1.0 - level) + 0.05 * bell(rng))
 
 
-def _exposure(session: Session, size: float, calls: float, puts: float, rng: Random) -> dict[str, Any]:
-    fields: dict[str, Any] = {"date": session.date}
-    for name in _FIELDS:
-        scale = size * _SCALES[name]
+def _exposure(size: float, calls: float, puts: float, rng: Random) -> dict[str, str]:
+    fields = {}
+    for name, share in _SCALES.items():
+        scale = size * share
         fields[f"call_{name}"] = f"{scale * calls * (0.9 + 0.2 * rng.random()):.4f}"
         fields[f"put_{name}"] = f"{-0.6 * scale * puts * (0.7 + 0.6 * rng.random()):.4f}"
     return fields
 
 
-def _iv_fields(session: Session, at_us: int, history: Sequence[float]) -> dict[str, Any]:
+def _iv_fields(at_us: int, history: Sequence[float]) -> dict[str, str]:
     low, high, now = min(history), max(history), history[-1]
     rank = 100 * (now - low) / (high - low) if high > low else 0.0
-    return {
-        "date": session.date,
-        "updated_at": rfc3339(at_us),
-        "volatility": f"{now:.4f}",
-        "iv_rank_1y": f"{rank:.4f}",
-    }
+    return {"updated_at": rfc3339(at_us), "volatility": f"{now:.4f}", "iv_rank_1y": f"{rank:.4f}"}
 
 
 def _oi_fields(

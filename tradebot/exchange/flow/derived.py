@@ -22,7 +22,7 @@ class DerivedFlow:
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
         self._flow = Flow(market, seed, edge)
-        self._makers = _makers(market, self._flow, seed)
+        self._makers = _makers(self._flow)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
@@ -54,24 +54,21 @@ class DerivedFlow:
         return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
 
 
-def _makers(market: Market, flow: Flow, seed: int) -> Mapping[str, Maker]:
+def _makers(flow: Flow) -> Mapping[str, Maker]:
     """Return what answers each of the series."""
-    tide, daily = Tide(market, flow, seed), Daily(market, flow, seed)
-    closes, volumes = Closes(market), Volumes(market, flow, seed)
-    ticks, shorts, events = Ticks(market, volumes), Shorts(market, closes, seed), Events(market, seed)
-    volatilities = Volatilities(market, daily, closes, seed)
-    exposures = Exposures(market, daily, volumes, seed)
-    reports = Reports(market, closes)
-    screens = Screens(market, daily, volumes, volatilities, closes)
+    tide, daily, volumes, closes = Tide(flow), Daily(flow), Volumes(flow), Closes(flow.market, flow.seed)
+    ticks, shorts, events, reports = Ticks(volumes), Shorts(closes), Events(flow.market, flow.seed), Reports(closes)
+    volatilities, exposures = Volatilities(closes, daily), Exposures(daily, volumes)
+    screens = Screens(closes, daily, volumes, volatilities)
     return {
-        "prints": Prints(market, flow, seed).answer,
+        "prints": Prints(flow).answer,
         "tide": tide.answer,
         "greeks": lambda symbol, question, now_us: Answered(daily.greeks(symbol, now_us)),
         "iv-rank": daily.iv_ranks,
         "oi-change": daily.oi_changes,
         "options-volume": volumes.answer,
-        "insider-flow": Insiders(market, closes, seed).answer,
-        "risk-reversal": Skews(market, seed).answer,
+        "insider-flow": Insiders(closes).answer,
+        "risk-reversal": Skews(flow.market, flow.seed).answer,
         "net-prem-ticks": ticks.answer,
         "top-net-impact": ticks.impact,
         "sector-tide": tide.of_sector,
@@ -85,14 +82,14 @@ def _makers(market: Market, flow: Flow, seed: int) -> Mapping[str, Maker]:
         "short-interest": shorts.interest,
         "fails": shorts.fails,
         "short-volume": shorts.volumes,
-        "ownership": Institutions(market, closes, seed).answer,
-        "congress": Congress(market, seed).answer,
+        "ownership": Institutions(closes).answer,
+        "congress": Congress(flow.market, flow.seed).answer,
         "economic-calendar": events.economic,
         "fda-calendar": events.fda,
         "spot-exposures": exposures.spot,
         "max-pain": exposures.max_pain,
         "oi-per-strike": exposures.strikes,
-        "etf-flow": Funds(market, closes, seed).answer,
+        "etf-flow": Funds(closes).answer,
         "screener": screens.screener,
         "info": screens.info,
     }

@@ -9,14 +9,13 @@ Prices don't jump at a report, so that a report's result says nothing about them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
-from tradebot.exchange.flow.series import Answered, Closes, Question, Row, feed_ticker, row
-from tradebot.exchange.market.bars import Market
+from tradebot.exchange.flow.series import Answered, Made, Priced, Question, Row, feed_ticker, kept, row
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.times import at_new_york, iso_date, new_york_date, rfc3339
 
@@ -66,28 +65,24 @@ def _on_or_after(symbol: str, day: date) -> Report:
     return Report(reported, when, quarter, estimate, estimate * (0.9 + 0.22 * rng.random()))
 
 
-class Reports:
-    def __init__(self, market: Market, closes: Closes) -> None:
-        self._market = market
-        self._closes = closes
-
+class Reports(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a symbol's reports, newest first; the first is the coming one."""
         return Answered([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
 
     def of_a_day(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the reports of a date that come before its open or after its close, the largest companies first."""
-        calendar = self._market.calendar
+        calendar = self.calendar
         asked = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"
-        named = [(one, next_report(one, date.fromisoformat(asked))) for one in self._market.symbols]
+        named = [(one, next_report(one, date.fromisoformat(asked))) for one in self.market.symbols]
         due = [(one, r) for one, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
         due.sort(key=lambda pair: -profile(pair[0]).marketcap)
         return Answered([self._day_row(one, report, now_us) for one, report in due])
 
     def _reports(self, symbol: str, now_us: int) -> Iterator[Report]:
-        sessions = self._market.calendar.all
-        day, today = date.fromisoformat(sessions[_FIRST_PLACE].date), self._market.calendar.trading(now_us).date
+        sessions = self.calendar.all
+        day, today = date.fromisoformat(sessions[_FIRST_PLACE].date), self.calendar.trading(now_us).date
         report = next_report(symbol, day)
         while report is not None:
             yield report
@@ -124,8 +119,8 @@ class Reports:
         return row(now_us, fields)
 
     def _common(self, symbol: str, report: Report, before: int, now_us: int) -> dict[str, Any]:
-        today = date.fromisoformat(self._market.calendar.trading(now_us).date)
-        price = self._closes.usd(symbol, self._finished(before, now_us))
+        today = date.fromisoformat(self.calendar.trading(now_us).date)
+        price = self.closes.usd(symbol, self._finished(before, now_us))
         expected = _expected_move(symbol)
         return {
             "report_date": report.day.isoformat(),
@@ -140,7 +135,7 @@ class Reports:
 
     def _around(self, report: Report) -> tuple[int, int]:
         """Return the places of the last session before a report and of the first one after it."""
-        sessions, day = self._market.calendar.all, report.day.isoformat()
+        sessions, day = self.calendar.all, report.day.isoformat()
         later = [place for place, session in enumerate(sessions) if session.date >= day]
         first = later[0] if later else len(sessions)
         exact = first < len(sessions) and sessions[first].date == day
@@ -148,22 +143,22 @@ class Reports:
 
     def _finished(self, place: int, now_us: int) -> int:
         """Return a session's place, or that of the last finished one if it is later."""
-        sessions = self._market.calendar.all
-        last = min(place, self._market.calendar.first + len(self._market.calendar.market) - 1)
+        sessions = self.calendar.all
+        last = min(place, len(self.calendar.played) - 1)
         while sessions[last].close_us > now_us:
             last -= 1
         return last
 
     def _move(self, symbol: str, start: int, end: int, now_us: int) -> str | None:
         known = self._finished(end, now_us) == end
-        return f"{self._closes.change(symbol, start, end):.4f}" if known else None
+        return f"{self.closes.change(symbol, start, end):.4f}" if known else None
 
     def _text(self, symbol: str, place: int, now_us: int) -> str | None:
-        return self._closes.text(symbol, place) if self._finished(place, now_us) == place else None
+        return self.closes.text(symbol, place) if self._finished(place, now_us) == place else None
 
     def _date(self, place: int) -> str | None:
-        sessions: Sequence[Any] = self._market.calendar.all
-        return str(sessions[place].date) if place < len(sessions) else None
+        sessions = self.calendar.all
+        return sessions[place].date if place < len(sessions) else None
 
 
 def _expected_move(symbol: str) -> float:
@@ -229,12 +224,7 @@ def economic_events(day: date) -> Iterator[Event]:
         yield Event(day, 12, 45, "Fed governor speaks", "fed-speaker", figure=False)
 
 
-class Events:
-    def __init__(self, market: Market, seed: int) -> None:
-        self._market = market
-        self._seed = seed
-        self._drugs = lru_cache(maxsize=2)(self._all_drugs)
-
+class Events(Made):
     def economic(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the events of this week and the next, first one first."""
         today = date.fromisoformat(new_york_date(now_us))
@@ -252,7 +242,7 @@ class Events:
         return Answered(
             [
                 self._with_outcome(one, now_us)
-                for one in self._drugs(self._market.symbols)
+                for one in self._drugs(self.market.symbols)
                 if one.at_us <= now_us
                 and one.fields["end_date"] >= earliest
                 and one.fields["start_date"] <= latest
@@ -262,8 +252,8 @@ class Events:
         )
 
     def _fields(self, event: Event) -> dict[str, Any]:
-        rng = stream(self._seed, event.name, event.day)
-        before = stream(self._seed, event.name, event.day.year, event.day.month)
+        rng = stream(self.seed, event.name, event.day)
+        before = stream(self.seed, event.name, event.day.year, event.day.month)
         figure = f"{0.1 + 0.4 * before.random():.1f}%" if event.kind == "report" else None
         month = (event.day.replace(day=1) - timedelta(days=1)).strftime("%B")
         return {
@@ -275,13 +265,14 @@ class Events:
             "reported_period": month if event.kind == "report" else None,
         }
 
-    def _all_drugs(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
+    @kept(2)
+    def _drugs(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         companies = [one for one in symbols if profile(one).sector == "Healthcare"]
         rows = [one for company in (*companies, *_UNLISTED) for one in self._decisions(company)]
         return tuple(sorted(rows, key=lambda one: (one.fields["start_date"], one.fields["ticker"])))
 
     def _decisions(self, symbol: str) -> Iterator[Row]:
-        rng, sessions = stream(self._seed, "fda", symbol), self._market.calendar.all
+        rng, sessions = stream(self.seed, "fda", symbol), self.calendar.all
         first, last = date.fromisoformat(sessions[0].date), date.fromisoformat(sessions[-1].date)
         reach = (last - first).days + _ANNOUNCED_DAYS_AHEAD
         for number in range(_EVENTS_A_COMPANY):

@@ -12,31 +12,32 @@ from math import fsum
 from typing import Any
 
 from tradebot.exchange.chance import stream
+from tradebot.exchange.flow.alerts import OfFlow
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.options import Contract, expiries
 from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, row
 from tradebot.exchange.flow.volumes import Volumes
-from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.times import MINUTE, rfc3339
 
 _GREEKS = ("gamma", "charm", "vanna")
 _TRADED_SHARE = 0.2
 """What a whole day's trading weighs against the open interest."""
 _LISTED_EXPIRIES = 16
-_STRIKES_EACH_WAY = 15
+_STEPS = range(-15, 16)
+"""The strikes around the price, in steps."""
 
 
-class Exposures:
-    def __init__(self, market: Market, daily: Daily, volumes: Volumes, seed: int) -> None:
-        self._market = market
+class Exposures(OfFlow):
+    def __init__(self, daily: Daily, volumes: Volumes) -> None:
+        super().__init__(volumes.flow)
         self._daily = daily
         self._volumes = volumes
-        self._seed = seed
 
     def spot(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a day's exposure after each minute so far, oldest first."""
-        index = self._market.calendar.shown(question.day, now_us)
-        published = [] if index is None else self._daily.greeks(symbol, self._market.calendar.market[index].open_us)
+        index = self.calendar.shown(question.day, now_us)
+        published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
         if index is None or not published:
             return NOTHING
         last = json.loads(published[-1].encoded)
@@ -48,10 +49,10 @@ class Exposures:
         index, reference = self._priced(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
-        day = self._market.calendar.market[index].date
+        day = self.calendar.market[index].date
         rows = []
         for expiry in expiries(day)[:_LISTED_EXPIRIES]:
-            away = 0.04 * stream(self._seed, "pain", symbol, expiry).random() - 0.02
+            away = 0.04 * stream(self.seed, "pain", symbol, expiry).random() - 0.02
             strike = Contract(symbol, expiry, "C", reference * (1 + away)).strike_text
             rows.append(row(now_us, {"expiry": expiry, "max_pain": strike}))
         return Answered(rows, {"date": day})
@@ -61,32 +62,31 @@ class Exposures:
         index, reference = self._priced(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
-        day, place = self._market.calendar.market[index].date, self._market.calendar.first + index
+        day, place = self.calendar.market[index].date, self.calendar.first + index
         strikes = sorted(
             {Contract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
         )
-        rng = stream(self._seed, "strikes", symbol, day)
+        rng = stream(self.seed, "strikes", symbol, day)
         columns = []
         for right in "CP":
             weights = [0.1 + rng.random() for _ in strikes]
             columns.append(_divided(self._volumes.open_interest(symbol, place, right), weights))
         rows = [
-            {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts}
+            row(now_us, {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts})
             for strike, calls, puts in zip(strikes, *columns, strict=True)
         ]
-        return Answered([row(now_us, fields) for fields in rows])
+        return Answered(rows)
 
     def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
         """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
-        sessions = [one for one in self._market.calendar.market if self._daily.open_interest_us(one) <= now_us]
+        sessions = [one for one in self.calendar.market if self._daily.open_interest_us(one) <= now_us]
         index = sum(day is None or session.date <= day for session in sessions) - 1
-        close = self._market.close_before(symbol, index) if index >= 0 else None
+        close = self.market.close_before(symbol, index) if index >= 0 else None
         return index, None if close is None else close / UNITS
 
     def _minutes(self, symbol: str, index: int, open_interest: dict[str, float], now_us: int) -> Iterator[Row]:
-        calendar = self._market.calendar
-        session, day = calendar.market[index], self._market.day(symbol, index)
-        place = calendar.first + index
+        session, day = self.calendar.market[index], self.market.day(symbol, index)
+        place = self.calendar.first + index
         ends = [bar.end_us for bar in day.bars[: day.complete(now_us)]]
         traded = self._volumes.after(symbol, place, [(end - session.open_us) // MINUTE for end in ends])
         usual = max(1, self._volumes.open_interest(symbol, place, "C") // 9)
@@ -102,9 +102,6 @@ class Exposures:
                 fields[f"{name}_per_one_percent_move_vol"] = f"{value * weight * passed:.2f}"
                 fields[f"{name}_per_one_percent_move_dir"] = f"{-value * weight * passed * lean:.2f}"
             yield row(bar.end_us, fields)
-
-
-_STEPS = range(-_STRIKES_EACH_WAY, _STRIKES_EACH_WAY + 1)
 
 
 def _divided(whole: int, weights: list[float]) -> list[int]:

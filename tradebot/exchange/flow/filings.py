@@ -1,30 +1,32 @@
-"""Make the disclosures that insiders, institutions and politicians file.
-
-Generate what insiders bought and sold: random, without edge, and known two days after the trading date.
+"""Generate what insiders, institutions, politicians and funds disclose: random, without edge, known once it is filed.
 
 Insiders report a trade within two business days (SEC Form 4), so that a row is served from the second evening after its
-date on. A day with both purchases and sales has two rows.
-
-Generate trades of members of Congress: random, without edge, and known on the evening they are filed.
-
-A member files within 45 days after a trade (STOCK Act).
-
-Generate what institutions hold of each company, by quarter: random, without edge, known once it is filed.
-
-An institution files within 45 days after a quarter's end (SEC Form 13F), and most of them late in that time.
+date on. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
+Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), and most of them late in that time. Funds
+publish each evening how much money flowed in or out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream, uuid_of
 from tradebot.exchange.flow.events import is_fomc
-from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Closes, Question, Row, feed_ticker, known, row
-from tradebot.exchange.market.bars import Market
+from tradebot.exchange.flow.series import (
+    NOTHING,
+    RECENT,
+    Answered,
+    Made,
+    Priced,
+    Question,
+    Row,
+    feed_ticker,
+    kept,
+    known,
+    row,
+)
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
 
@@ -41,17 +43,12 @@ _INSTITUTIONS = {
     "TERN ISLAND ESG": ("Tern Island", [], ["esg"]),
 }
 """Made-up institutions: their short names, people and tags."""
-_REPORTED_WITHIN_DAYS = 45
+_FILED_WITHIN_DAYS = 45
+"""The longest that institutions and politicians take."""
 _QUARTERS_SHOWN = 8
 
 
-class Institutions:
-    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
-        self._market = market
-        self._closes = closes
-        self._seed = seed
-        self._filed = lru_cache(maxsize=RECENT)(self._all)
-
+class Institutions(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return each institution's last filed holding, the last filing first unless another order is asked for."""
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
@@ -65,20 +62,19 @@ class Institutions:
         chosen = sorted(newest.values(), key=lambda one: str(one.fields.get(order, "")), reverse=descending)
         return Answered([self._with_value(symbol, one) for one in chosen])
 
-    def _all(self, symbol: str) -> tuple[Row, ...]:
+    @kept(RECENT)
+    def _filed(self, symbol: str) -> tuple[Row, ...]:
         """Return every filing in the order of time, still without prices."""
         rows = [one for name in _INSTITUTIONS for one in self._filings(symbol, name)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["name"])))
 
     def _filings(self, symbol: str, name: str) -> Iterator[Row]:
-        rng, character = stream(self._seed, "institution", symbol, name), profile(symbol)
+        rng, character = stream(self.seed, "institution", symbol, name), profile(symbol)
         shares = character.marketcap / character.level
         units = [int(shares * 0.002 * rng.random())]
         for quarter in self._quarters():
             units.append(max(0, int(units[-1] * (1 + 0.08 * bell(rng)))))
-            filed = (
-                quarter + timedelta(days=_REPORTED_WITHIN_DAYS - int(20 * rng.random() * rng.random()))
-            ).isoformat()
+            filed = str(quarter + timedelta(days=_FILED_WITHIN_DAYS - int(20 * rng.random() * rng.random())))
             short, people, tags = _INSTITUTIONS[name]
             fields = {
                 "name": name,
@@ -97,7 +93,7 @@ class Institutions:
 
     def _quarters(self) -> Iterator[date]:
         """Yield the ends of the quarters within the calendar."""
-        sessions = self._market.calendar.all
+        sessions = self.calendar.all
         day, last = date.fromisoformat(sessions[0].date), date.fromisoformat(sessions[-1].date)
         while day <= last:
             year, quarter = divmod(day.year * 4 + (day.month - 1) // 3 + 1, 4)
@@ -107,9 +103,9 @@ class Institutions:
 
     def _with_value(self, symbol: str, one: Row) -> Row:
         fields: dict[str, Any] = one.fields
-        sessions = self._market.calendar.all
+        sessions = self.calendar.all
         ends = [place for place, session in enumerate(sessions) if session.date <= fields["report_date"]][-1]
-        price = self._closes.usd(symbol, ends)
+        price = self.closes.usd(symbol, ends)
         value = price * fields["units"]
         added = {
             "avg_price": f"{price * 0.8:.2f}",
@@ -127,13 +123,7 @@ _NO_YEARS: dict[str, list[int]] = {"years": []}
 """What the service says beside the rows, as it was captured."""
 
 
-class Funds:
-    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
-        self._market = market
-        self._closes = closes
-        self._seed = seed
-        self._changes = lru_cache(maxsize=RECENT)(self._all)
-
+class Funds(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""
         start, end = question.params.date("start_date"), question.params.date("end_date")
@@ -145,9 +135,10 @@ class Funds:
         shown = [one for one in rows if oldest <= one.fields["date"] <= (end or last)]
         return Answered([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
 
-    def _all(self, symbol: str) -> tuple[Row, ...]:
-        rng, usual, rows, tendency = stream(self._seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
-        for session in self._market.calendar.all:
+    @kept(RECENT)
+    def _changes(self, symbol: str) -> tuple[Row, ...]:
+        rng, usual, rows, tendency = stream(self.seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
+        for session in self.calendar.all:
             tendency = 0.7 * tendency + 0.5 * bell(rng)
             volume = int(usual * (0.6 + 0.8 * rng.random()))
             fields = {
@@ -160,7 +151,7 @@ class Funds:
         return tuple(rows)
 
     def _with_price(self, symbol: str, one: Row) -> Row:
-        close = self._closes.text(symbol, self._market.calendar.place(one.fields["date"]))
+        close = self.closes.text(symbol, self.calendar.place(one.fields["date"]))
         premium = f"{float(close) * one.fields['change']:.1f}"
         return row(one.at_us, {**one.fields, "close": close, "change_prem": premium})
 
@@ -168,22 +159,16 @@ class Funds:
 _MEMBERS = ("Alma Reyes", "Peter Novak", "Judith Stone", "Carl Whitfield", "Nora Haddad", "Samuel Okafor")
 _AMOUNTS = ("$1,001 - $15,000", "$15,001 - $50,000", "$50,001 - $100,000", "$100,001 - $250,000")
 _ISSUERS = ("self", "spouse", "joint", "not-disclosed")
-_FILED_WITHIN_DAYS = 45
 _SHARE_OF_DAYS = 0.03
 _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 """Mutual funds and bonds, which members trade and nobody else here does."""
 
 
-class Congress:
-    def __init__(self, market: Market, seed: int) -> None:
-        self._market = market
-        self._seed = seed
-        self._filed = lru_cache(maxsize=2)(self._all)
-
+class Congress(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the trades filed so far, the last filing first; of one ticker if one is asked for."""
         ticker, day = question.params.text("ticker").upper(), question.day
-        rows = known(self._filed(self._market.symbols), now_us)[::-1]
+        rows = known(self._filed(self.market.symbols), now_us)[::-1]
         return Answered(
             [
                 one
@@ -193,13 +178,14 @@ class Congress:
             ]
         )
 
-    def _all(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
+    @kept(2)
+    def _filed(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         rows = [one for symbol in (*symbols, *_UNLISTED) for one in self._filings(symbol)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["politician_id"], one.fields["ticker"])))
 
     def _filings(self, symbol: str) -> Iterator[Row]:
-        rng = stream(self._seed, "congress", symbol)
-        for session in self._market.calendar.all:
+        rng = stream(self.seed, "congress", symbol)
+        for session in self.calendar.all:
             if rng.random() < _SHARE_OF_DAYS:
                 name = _MEMBERS[int(len(_MEMBERS) * rng.random())]
                 traded = date.fromisoformat(session.date) - timedelta(days=2 + int(_FILED_WITHIN_DAYS * rng.random()))
@@ -224,25 +210,18 @@ _SHARES_OF_DAYS = {"buy": 0.012, "sell": 0.05}
 _REPORTED_AFTER = 2
 
 
-class Insiders:
-    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
-        self._market = market
-        self._closes = closes
-        self._seed = seed
-        self._rows = lru_cache(maxsize=RECENT)(lambda symbol: tuple(self._reported(symbol)))
-        self._priced = lru_cache(maxsize=8 * (64 + len(market.symbols)))(self._with_price)
-
+class Insiders(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return all reported days, newest first."""
         rows = known(self._rows(symbol), now_us) if profile(symbol).sector else ()
         return Answered([self._priced(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
 
-    def _reported(self, symbol: str) -> Iterator[Row]:
-        """Yield every day's trades in the order in which they are reported, still without prices."""
-        calendar = self._market.calendar
-        rng = stream(self._seed, "insiders", symbol)
-        for place, session in enumerate(calendar.all[: calendar.first + len(calendar.market)]):
-            reported = calendar.all[place + _REPORTED_AFTER].date
+    @kept(RECENT)
+    def _rows(self, symbol: str) -> tuple[Row, ...]:
+        """Return every day's trades in the order in which they are reported, still without prices."""
+        rng, rows = stream(self.seed, "insiders", symbol), []
+        for place, session in enumerate(self.calendar.played):
+            reported_us = at_new_york(self.calendar.all[place + _REPORTED_AFTER].date, 20)
             for word, share in _SHARES_OF_DAYS.items():
                 if rng.random() < share:
                     insiders = 1 + int(4 * rng.random() * rng.random())
@@ -253,12 +232,14 @@ class Insiders:
                         "transactions": insiders + int(6 * rng.random()),
                         "volume": insiders * (500 + int(20_000 * rng.random() * rng.random())),
                     }
-                    yield Row(at_new_york(reported, 20), fields, b"")
+                    rows.append(Row(reported_us, fields, b""))
+        return tuple(rows)
 
-    def _with_price(self, symbol: str, place: int) -> Row:
+    @kept(8 * 64, 8)
+    def _priced(self, symbol: str, place: int) -> Row:
         """Return a reported row with the day's close as its price."""
         one = self._rows(symbol)[place]
         fields: dict[str, Any] = one.fields
-        price = round(self._closes.usd(symbol, self._market.calendar.place(fields["date"])), 2)
+        price = round(self.closes.usd(symbol, self.calendar.place(fields["date"])), 2)
         premium = str(int(price * fields["volume"]))
         return row(one.at_us, {"avg_price": price, "premium": premium, **fields})

@@ -9,10 +9,20 @@ from typing import Any
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.events import next_report
 from tradebot.exchange.flow.filters import Value, range_tests
-from tradebot.exchange.flow.series import NOTHING, Answered, Closes, Question, Row, feed_ticker, number, row
+from tradebot.exchange.flow.series import (
+    NOTHING,
+    Answered,
+    Closes,
+    Priced,
+    Question,
+    Row,
+    feed_ticker,
+    number,
+    row,
+)
 from tradebot.exchange.flow.volatilities import Volatilities
 from tradebot.exchange.flow.volumes import Volumes
-from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.profiles import profile
 
 _YEAR = 252
@@ -33,19 +43,14 @@ _RANGES: dict[str, Value] = {
 }
 
 
-class Screens:
-    def __init__(
-        self, market: Market, daily: Daily, volumes: Volumes, volatilities: Volatilities, closes: Closes
-    ) -> None:
-        self._market = market
-        self._daily = daily
-        self._volumes = volumes
-        self._volatilities = volatilities
-        self._closes = closes
+class Screens(Priced):
+    def __init__(self, closes: Closes, daily: Daily, volumes: Volumes, volatilities: Volatilities) -> None:
+        super().__init__(closes)
+        self._daily, self._volumes, self._volatilities = daily, volumes, volatilities
 
     def screener(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return one row for each symbol that passes the filters, by premium unless another order is asked for."""
-        index = self._market.calendar.shown(question.day, now_us)
+        index = self.calendar.shown(question.day, now_us)
         if index is None:
             return NOTHING
         tests = range_tests(_RANGES, lambda name: question.params.read(name, float))
@@ -58,7 +63,7 @@ class Screens:
 
     def info(self, symbol: str, question: Question, now_us: int) -> Answered:
         character = profile(symbol)
-        report = next_report(symbol, date.fromisoformat(self._market.calendar.trading(now_us).date))
+        report = next_report(symbol, date.fromisoformat(self.calendar.trading(now_us).date))
         fields: Fields = {
             "symbol": feed_ticker(symbol),
             "full_name": symbol,
@@ -86,7 +91,7 @@ class Screens:
         large = question.params.flag("is_s_p_500", True)
         return [
             one
-            for one in self._market.symbols
+            for one in self.market.symbols
             if (not tickers or feed_ticker(one) in tickers or one in tickers)
             and (not types or profile(one).issue_type in types)
             and (not sectors or profile(one).sector in sectors)
@@ -94,9 +99,9 @@ class Screens:
         ]
 
     def _row(self, symbol: str, index: int, now_us: int) -> Row | None:
-        session, place = self._market.calendar.market[index], self._market.calendar.first + index
+        session, place = self.calendar.market[index], self.calendar.first + index
         until = min(now_us, session.close_us)
-        price, before = self._market.session_price(symbol, until), self._market.close_before(symbol, index)
+        price, before = self.market.session_price(symbol, until), self.market.close_before(symbol, index)
         if price is None or before is None:
             return None
         report, character = next_report(symbol, date.fromisoformat(session.date)), profile(symbol)
@@ -149,7 +154,7 @@ class Screens:
 
     def _prices(self, symbol: str, place: int, price: float) -> Fields:
         """Return the extremes of the last year's closes and the price, and how busy the day is."""
-        closes = [self._closes.usd(symbol, past) for past in range(max(0, place - _YEAR), place)]
+        closes = [self.closes.usd(symbol, past) for past in range(max(0, place - _YEAR), place)]
         return {
             "week_52_high": f"{max(*closes, price):.2f}",
             "week_52_low": f"{min(*closes, price):.2f}",

@@ -1,14 +1,14 @@
-"""Say what a request for one of the further series asks, and what answers it."""
+"""Say what a request for one of the further series asks, what answers it, and what all series are made from."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from math import fsum, isfinite, sqrt
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market
@@ -20,35 +20,57 @@ _RETURNS = 21
 _SESSIONS_A_YEAR = 252
 
 
-class Closes:
+class Made:
+    """Something made from a market and a seed alone."""
+
+    def __init__(self, market: Market, seed: int) -> None:
+        self.market, self.calendar, self.seed = market, market.calendar, seed
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def kept(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
+    """Keep the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
+
+    def keeping(method: Method) -> Method:
+        def cached(made: Made) -> Callable[..., Any]:
+            return lru_cache(maxsize=size + per_symbol * len(made.market.symbols))(partial(method, made))
+
+        return cast(Method, cached_property(cached))
+
+    return keeping
+
+
+class Closes(Made):
     """Daily closes by symbol and place among all sessions.
 
     Those of the market's sessions are looked up once, because each takes a day of bars.
     """
 
-    def __init__(self, market: Market) -> None:
-        self._market = market
-        self._known = lru_cache(maxsize=_CLOSES_A_SYMBOL * (8 + len(market.symbols)))(self._close)
-        self.realized = lru_cache(maxsize=4 * _CLOSES_A_SYMBOL + len(market.symbols))(self._volatility)
-
     def usd(self, symbol: str, place: int) -> float:
         """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
-        return (self._known if place >= self._market.calendar.first else self._close)(symbol, place)
+        return (self._known if place >= self.calendar.first else self._close)(symbol, place)
 
     def text(self, symbol: str, place: int) -> str:
         return f"{self.usd(symbol, place):.2f}"
 
     def change(self, symbol: str, start: int, end: int) -> float:
         """Return the return from one session's close to a later one's as a fraction; a split is none."""
-        sessions = self._market.calendar.all
-        split = self._market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
+        sessions = self.calendar.all
+        split = self.market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
 
+    @kept(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
+    def _known(self, symbol: str, place: int) -> float:
+        return self._close(symbol, place)
+
     def _close(self, symbol: str, place: int) -> float:
-        units = self._market.close_of(symbol, place - self._market.calendar.first)
+        units = self.market.close_of(symbol, place - self.calendar.first)
         return profile(symbol).level if units is None else units / UNITS
 
-    def _volatility(self, symbol: str, place: int) -> float:
+    @kept(4 * _CLOSES_A_SYMBOL, 1)
+    def realized(self, symbol: str, place: int) -> float:
         """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
 
         These are simple returns; the service doesn't say whether it takes their logarithms.
@@ -56,6 +78,14 @@ class Closes:
         returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
         mean = fsum(returns) / _RETURNS
         return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
+
+
+class Priced(Made):
+    """A series that shows closes."""
+
+    def __init__(self, closes: Closes) -> None:
+        super().__init__(closes.market, closes.seed)
+        self.closes = closes
 
 
 def feed_ticker(symbol: str) -> str:

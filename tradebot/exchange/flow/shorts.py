@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.series import RECENT, Answered, Closes, Question, Row, feed_ticker, known, row
-from tradebot.exchange.market.bars import Market
+from tradebot.exchange.flow.series import RECENT, Answered, Priced, Question, Row, feed_ticker, kept, known, row
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import HOUR, at_new_york
 
@@ -23,14 +21,7 @@ _MIDDLE = 15
 _SHOWN_FAILS, _SHOWN_VOLUMES = 60, 250
 
 
-class Shorts:
-    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
-        self._market = market
-        self._closes = closes
-        self._seed = seed
-        self._interests = lru_cache(maxsize=RECENT)(self._all_interests)
-        self._fails = lru_cache(maxsize=RECENT)(self._all_fails)
-
+class Shorts(Priced):
     def interest(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the last published short interest: one row at most."""
         return Answered(known(self._interests(symbol), now_us)[-1:])
@@ -42,13 +33,14 @@ class Shorts:
 
     def volumes(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return how much of each finished session's volume was sold short, oldest first."""
-        sessions, last = self._market.calendar.all, self._market.calendar.first + len(self._market.calendar.market)
-        places = [place for place in range(last) if sessions[place].close_us + 4 * HOUR <= now_us]
+        sessions = enumerate(self.calendar.played)
+        places = [place for place, session in sessions if session.close_us + 4 * HOUR <= now_us]
         return Answered([self._volume(symbol, place) for place in places[-_SHOWN_VOLUMES:]])
 
-    def _all_interests(self, symbol: str) -> tuple[Row, ...]:
+    @kept(RECENT)
+    def _interests(self, symbol: str) -> tuple[Row, ...]:
         """Return the short interest of every settlement date; it wanders around what is usual for the symbol."""
-        rng, character = stream(self._seed, "shorts", symbol), profile(symbol)
+        rng, character = stream(self.seed, "shorts", symbol), profile(symbol)
         floating = max(character.shares_a_day * 4, int(character.marketcap / character.level * 0.9))
         usual, level, rows = 0.01 + 0.06 * rng.random() * rng.random(), 1.0, []
         for published_us, settled in self._settlements():
@@ -72,15 +64,16 @@ class Shorts:
 
     def _settlements(self) -> Iterator[tuple[int, str]]:
         """Yield each settlement date, in mid month or at its end, after the time at which its interest is published."""
-        sessions = self._market.calendar.all
+        sessions = self.calendar.all
         for place, session in enumerate(sessions[: -_PUBLISHED_SESSIONS_LATER - 1]):
             day, following = session.date, sessions[place + 1].date
             if day[:7] != following[:7] or int(day[8:]) <= _MIDDLE < int(following[8:]):
                 yield at_new_york(sessions[place + _PUBLISHED_SESSIONS_LATER].date, 18), day
 
-    def _all_fails(self, symbol: str) -> tuple[Row, ...]:
-        rng, usual, rows = stream(self._seed, "fails", symbol), profile(symbol).shares_a_day * 0.002, []
-        for session in self._market.calendar.all:
+    @kept(RECENT)
+    def _fails(self, symbol: str) -> tuple[Row, ...]:
+        rng, usual, rows = stream(self.seed, "fails", symbol), profile(symbol).shares_a_day * 0.002, []
+        for session in self.calendar.all:
             drawn = rng.random()
             quantity = int(usual * rng.random() / (1.02 - drawn)) if drawn > 0.3 else 0
             if quantity:
@@ -88,18 +81,18 @@ class Shorts:
         return tuple(rows)
 
     def _with_price(self, symbol: str, one: Row) -> Row:
-        place = self._market.calendar.place(one.fields["date"])
-        return row(one.at_us, {"price": self._closes.text(symbol, place), **one.fields})
+        place = self.calendar.place(one.fields["date"])
+        return row(one.at_us, {"price": self.closes.text(symbol, place), **one.fields})
 
     def _volume(self, symbol: str, place: int) -> Row:
         """Return a session's short volume among what the reporting facilities saw, about half of all."""
-        session = self._market.calendar.all[place]
-        rng, usual = stream(self._seed, "short volume", symbol, session.date), profile(symbol).shares_a_day
+        session = self.calendar.all[place]
+        rng, usual = stream(self.seed, "short volume", symbol, session.date), profile(symbol).shares_a_day
         total = 1 + int(usual * 0.5 * (0.6 + 0.8 * rng.random()))
         ratio = 0.35 + 0.25 * rng.random()
         fields: dict[str, Any] = {
             "market_date": session.date,
-            "close_price": self._closes.text(symbol, place),
+            "close_price": self.closes.text(symbol, place),
             "total_volume": total,
             "short_volume": int(total * ratio),
             "short_volume_ratio": f"{int(total * ratio) / total:.4f}",

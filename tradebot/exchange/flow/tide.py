@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
 from math import fsum
 from typing import NamedTuple
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.alerts import Flow
-from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, known, row
-from tradebot.exchange.market.bars import Market
+from tradebot.exchange.flow.alerts import OfFlow
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, kept, known, row
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import MINUTE, new_york
@@ -36,58 +34,49 @@ class Net(NamedTuple):
     puts: int
     volume: int
 
-    def plus(self, other: Net) -> Net:
-        return Net(self.calls + other.calls, self.puts + other.puts, self.volume + other.volume)
-
-    def minus(self, other: Net) -> Net:
-        return Net(self.calls - other.calls, self.puts - other.puts, self.volume - other.volume)
+    def plus(self, other: Net, times: int = 1) -> Net:
+        return Net(*(one + times * another for one, another in zip(self, other, strict=True)))
 
     def times(self, share: float) -> Net:
-        return Net(int(self.calls * share), int(self.puts * share), int(self.volume * share))
+        return Net(*(int(one * share) for one in self))
 
 
-class Tide:
-    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
-        self._market = market
-        self._flow = flow
-        self._seed = seed
-        self._minutes = lru_cache(maxsize=4)(self._minute_rows)
-        self._sector_minutes = lru_cache(maxsize=2 * len(SECTORS))(self._minute_rows)
-
+class Tide(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
-        calendar = self._market.calendar
+        calendar = self.calendar
         index = calendar.shown(question.day, now_us)
         if index is None:
             return Answered((), {"date": question.day or calendar.trading(now_us).date})
         every = _EVERY if question.params.flag("interval_5m", True) else 1
-        return Answered(known(self._minutes(index)[::every], now_us), {"date": calendar.market[index].date})
+        return Answered(known(self._minutes(index, "")[::every], now_us), {"date": calendar.market[index].date})
 
     def of_sector(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the tide of one sector by the minute, oldest first."""
-        index = self._market.calendar.shown(question.day, now_us)
-        return NOTHING if index is None else Answered(known(self._sector_minutes(index, question.about), now_us))
+        index = self.calendar.shown(question.day, now_us)
+        return NOTHING if index is None else Answered(known(self._minutes(index, question.about), now_us))
 
-    def _minute_rows(self, index: int, sector: str = "") -> tuple[Row, ...]:
+    @kept(4 + 2 * len(SECTORS))
+    def _minutes(self, index: int, sector: str) -> tuple[Row, ...]:
         """Return the market's tide, or a sector's part: its companies' alerts, and its share of the market's noise."""
-        session, alerts = self._market.calendar.market[index], self._flow.session_alerts(index)
+        session, alerts = self.calendar.market[index], self.flow.session_alerts(index)
         if not sector:
             return _cumulative(session, alerts, self._noise(session))
         alerts = tuple(one for one in alerts if one.fields["sector"] == sector)
         low, high = self._share(session, sector)
-        noise = [one.times(high).minus(one.times(low)) for one in self._noise(session)]
+        noise = [one.times(high).plus(one.times(low), -1) for one in self._noise(session)]
         return _cumulative(session, alerts, noise)
 
     def _share(self, session: Session, sector: str) -> tuple[float, float]:
         """Return the bounds of a sector's share of the noise, between 0 and 1; what is above the last is the funds'."""
-        rng = stream(self._seed, "sector tide", session.date)
+        rng = stream(self.seed, "sector tide", session.date)
         weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
         bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
         place = SECTORS.index(sector)
         return bounds[place], bounds[place + 1]
 
     def _noise(self, session: Session) -> list[Net]:
-        rng = stream(self._seed, "tide", session.date)
+        rng = stream(self.seed, "tide", session.date)
         minutes = (session.close_us - session.open_us) // MINUTE + 1
         steps = [
             Net(int(_NOISE_USD * bell(rng)), int(_NOISE_USD * bell(rng)), int(_NOISE_CONTRACTS * bell(rng)))

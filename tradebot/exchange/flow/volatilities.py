@@ -3,17 +3,16 @@
 All of it follows the daily IV rank: its volatility is that of thirty days, and a random slope, without edge, says how
 the nearer and the later ones differ. A session shows the slope of the session before it, which is known at its open.
 
-Generate the risk-reversal skew: implied volatility of puts less that of calls, a random walk without edge.
-
-A session's row is published with the other daily rows, after its close.
+The risk-reversal skew is the implied volatility of puts less that of calls, a random walk without edge. A session's row
+is published with the other daily rows, after its close.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
 from math import sqrt
+from random import Random
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
@@ -24,14 +23,17 @@ from tradebot.exchange.flow.series import (
     RECENT,
     Answered,
     Closes,
+    Made,
+    Priced,
     Question,
     Row,
     feed_ticker,
+    kept,
     known,
     oldest_day,
     row,
 )
-from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.profiles import profile
 
 _DELTAS = {"10": 10, "25": 25, "0.1": 10, "0.10": 10, "0.25": 25}
@@ -42,13 +44,16 @@ _MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
 """For how many days before its end an expiry is listed."""
 
 
-class Skews:
-    def __init__(self, market: Market, seed: int) -> None:
-        self._market = market
-        self._seed = seed
-        self._levels = lru_cache(maxsize=RECENT)(self._all_levels)
-        self._rows = lru_cache(maxsize=RECENT)(self._of_expiry)
+def _wandering(rng: Random, count: int, level: float, toward: float, pull: float, spread: float) -> tuple[float, ...]:
+    """Return a random walk that is pulled back."""
+    levels = []
+    for _ in range(count):
+        level += pull * (toward - level) + spread * bell(rng)
+        levels.append(level)
+    return tuple(levels)
 
+
+class Skews(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the skew of one expiry by day, oldest first; nothing if no contract expires that day."""
         params = question.params
@@ -63,22 +68,19 @@ class Skews:
         oldest = oldest_day(question, rows[-1].fields["date"] if rows else expiry.isoformat())
         return Answered([one for one in rows if one.fields["date"] > oldest])
 
-    def _all_levels(self, symbol: str) -> tuple[float, ...]:
+    @kept(RECENT)
+    def _levels(self, symbol: str) -> tuple[float, ...]:
         """Return the symbol's skew in each session, relative to what is usual."""
-        rng, level, levels = stream(self._seed, "skew", symbol), 1.0, []
-        calendar = self._market.calendar
-        for _ in range(calendar.first + len(calendar.market)):
-            level += 0.08 * (1.0 - level) + 0.2 * bell(rng)
-            levels.append(level)
-        return tuple(levels)
+        return _wandering(stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
 
-    def _of_expiry(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
-        rng = stream(self._seed, "skew", symbol, expiry)
+    @kept(RECENT)
+    def _rows(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
+        rng = stream(self.seed, "skew", symbol, expiry)
         own = 1.0 + 0.1 * bell(rng)
         usual = profile(symbol).implied_volatility * _USUAL[delta]
         end, rows = date.fromisoformat(expiry), []
         listed = _MONTHLY_DAYS if 14 < end.day < 22 else _WEEKLY_DAYS
-        for session, level in zip(self._market.calendar.all, self._levels(symbol), strict=False):
+        for session, level in zip(self.calendar.all, self._levels(symbol), strict=False):
             left = (end - date.fromisoformat(session.date)).days
             if 0 <= left < listed:
                 skew = usual * (own * level + 0.1 * stream(expiry, symbol, delta, session.date).random() - 0.05)
@@ -109,30 +111,30 @@ _STRADDLE = 0.8 * 0.85
 """A straddle at the money costs 0.8 standard deviations; the service takes 85% of it as the move implied."""
 
 
-class Volatilities:
-    def __init__(self, market: Market, daily: Daily, closes: Closes, seed: int) -> None:
-        self._market = market
+class Volatilities(Priced):
+    def __init__(self, closes: Closes, daily: Daily) -> None:
+        super().__init__(closes)
         self._daily = daily
-        self._closes = closes
-        self._seed = seed
-        self._slopes = lru_cache(maxsize=RECENT)(self._all_slopes)
 
     def term_structure(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a session's implied volatility for each expiry, nearest first."""
-        index = self._market.calendar.shown(question.day, now_us)
-        price = None if index is None else self._price(symbol, index, now_us)
-        if index is None or price is None:
+        index = self.calendar.shown(question.day, now_us)
+        if index is None:
             return NOTHING
-        day = self._market.calendar.market[index].date
-        return Answered([row(now_us, self._term(symbol, index, day, expiry, price)) for expiry in expiries(day)])
+        session = self.calendar.market[index]
+        price = self.market.session_price(symbol, min(now_us, session.close_us))
+        if price is None:
+            return NOTHING
+        terms = (self._term(symbol, index, session.date, expiry, price / UNITS) for expiry in expiries(session.date))
+        return Answered([row(now_us, fields) for fields in terms])
 
     def interpolated(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a session's implied volatility for fixed numbers of days, fewest first."""
-        index = self._market.calendar.shown(question.day, now_us)
+        index = self.calendar.shown(question.day, now_us)
         if index is None:
             return NOTHING
-        day = self._market.calendar.market[index].date
-        place = self._market.calendar.first + index
+        day = self.calendar.market[index].date
+        place = self.calendar.first + index
         past = self._daily.volatilities(symbol)[max(0, place - _YEAR) : place]
         percentile = 100 * sum(one <= past[-1] for one in past) / len(past)
         made = []
@@ -153,7 +155,7 @@ class Volatilities:
 
         These thirty days aren't over for the last sessions.
         """
-        sessions, implied = self._market.calendar.all, self._daily.volatilities(symbol)
+        sessions, implied = self.calendar.all, self._daily.volatilities(symbol)
         last = self._last_published(question.day, now_us)
         oldest = oldest_day(question, sessions[last].date)
         made = []
@@ -163,8 +165,8 @@ class Volatilities:
                 fields = {
                     "date": sessions[place].date,
                     "implied_volatility": f"{implied[place]:.4f}",
-                    "price": self._closes.text(symbol, place),
-                    "realized_volatility": f"{self._closes.realized(symbol, ends):.4f}" if ends <= last else None,
+                    "price": self.closes.text(symbol, place),
+                    "realized_volatility": f"{self.closes.realized(symbol, ends):.4f}" if ends <= last else None,
                     "unshifted_rv_date": sessions[ends].date if ends <= last else None,
                 }
                 made.append(row(published_us(sessions[place].date), fields))
@@ -176,10 +178,10 @@ class Volatilities:
         if last < _YEAR:
             return NOTHING
         implied = self._daily.volatilities(symbol)[last - _YEAR + 1 : last + 1]
-        realized = [self._closes.realized(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
+        realized = [self.closes.realized(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
         low, high = min(implied), max(implied)
         fields = {
-            "date": self._market.calendar.all[last].date,
+            "date": self.calendar.all[last].date,
             "ticker": feed_ticker(symbol),
             "iv_rank": f"{100 * (implied[-1] - low) / (high - low):.4f}",
             **_extremes("iv", implied),
@@ -196,7 +198,7 @@ class Volatilities:
 
     def _term(self, symbol: str, index: int, day: str, expiry: str, price: float) -> dict[str, Any]:
         days = (date.fromisoformat(expiry) - date.fromisoformat(day)).days
-        volatility = self.at(symbol, self._market.calendar.first + index, days)
+        volatility = self.at(symbol, self.calendar.first + index, days)
         move = _STRADDLE * volatility * sqrt((days + 0.5) / 365)
         return {
             "date": day,
@@ -207,26 +209,17 @@ class Volatilities:
             "implied_move_perc": f"{move:.5f}",
         }
 
-    def _price(self, symbol: str, index: int, now_us: int) -> float | None:
-        """Return the last price of a session until now in dollars."""
-        until = min(now_us, self._market.calendar.market[index].close_us)
-        units = self._market.session_price(symbol, until)
-        return None if units is None else units / UNITS
-
     def _last_published(self, day: str | None, now_us: int) -> int:
         """Return the place of the last session whose daily rows are published, on a date or before it."""
-        sessions, last = self._market.calendar.all, self._market.calendar.first + len(self._market.calendar.market) - 1
+        sessions, last = self.calendar.all, len(self.calendar.played) - 1
         while published_us(sessions[last].date) > now_us or (day is not None and sessions[last].date > day and last):
             last -= 1
         return last
 
-    def _all_slopes(self, symbol: str) -> tuple[float, ...]:
+    @kept(RECENT)
+    def _slopes(self, symbol: str) -> tuple[float, ...]:
         """Return in each session by how much the nearest contracts' volatility exceeds that of thirty days."""
-        rng, slope, slopes = stream(self._seed, "term", symbol), 0.0, []
-        for _ in range(self._market.calendar.first + len(self._market.calendar.market)):
-            slope += 0.1 * (-0.05 - slope) + 0.05 * bell(rng)
-            slopes.append(slope)
-        return tuple(slopes)
+        return _wandering(stream(self.seed, "term", symbol), len(self.calendar.played), 0.0, -0.05, 0.1, 0.05)
 
 
 def _extremes(name: str, values: Sequence[float]) -> dict[str, str]:

@@ -4,8 +4,6 @@ So a day never shows less than its alerts add up to, and its edge is that of the
 is spread over the minutes of a session, so that the minutes add up to the day. Sessions before the market's first have
 no alerts; there, chance alone decides what they came to.
 
-Serve option trading by the minute, and the tickers whose net premium weighs most in it.
-
 The ticks of a day add up to its daily option volume. A tick is known at the end of its minute.
 """
 
@@ -13,15 +11,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate, pairwise
 from random import Random
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow.alerts import Flow, Planned
-from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, known, row
-from tradebot.exchange.market.bars import Market
+from tradebot.exchange.flow.alerts import OfFlow, Planned
+from tradebot.exchange.flow.series import NOTHING, Answered, Question, Row, feed_ticker, kept, known, row
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import MINUTE, rfc3339
 
@@ -81,34 +77,25 @@ class Shares(NamedTuple):
     total: array[float]
 
 
-class Volumes:
-    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
-        self._market = market
-        self._flow = flow
-        self._seed = seed
-        kept = 64 + len(market.symbols)
-        self._finished = lru_cache(maxsize=_DAYS_IN_MEMORY * kept)(self._whole)
-        self._shares = lru_cache(maxsize=kept)(self._spread)
-        self._alerts = lru_cache(maxsize=kept)(self._flow.planned)
-
+class Volumes(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return one row for each session up to the current one, newest first, as many as were asked for."""
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
-        places = [(place, self._market.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
+        places = [(place, self.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
         fields = (({"date": one.date, **self.fields(symbol, place, now_us)}, one.open_us) for place, one in places)
         return Answered([row(opens_us, each) for each, opens_us in fields])
 
     def newest(self, now_us: int) -> int:
         """Return the place of the last session that has opened, among all sessions of the calendar."""
-        calendar = self._market.calendar
+        calendar = self.calendar
         begun = calendar.begun(now_us)
         return calendar.first + (-1 if begun is None else begun)
 
     def traded(self, symbol: str, place: int, now_us: int) -> Traded:
         """Return what a symbol's options traded in a session, in the minutes that are complete."""
-        session = self._market.calendar.all[place]
+        session = self.calendar.all[place]
         if now_us >= session.close_us:
             return self._finished(symbol, place)
         minutes = (now_us - session.open_us) // MINUTE
@@ -116,7 +103,7 @@ class Volumes:
 
     def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
         """Return what was traded in the first so many minutes of a session of the market, for each number of them."""
-        calendar = self._market.calendar
+        calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)
         alerts = self._alerts(symbol, place - calendar.first)
@@ -130,19 +117,23 @@ class Volumes:
             made.append(Traded(*halves))
         return made
 
-    def _whole(self, symbol: str, place: int) -> Traded:
-        calendar = self._market.calendar
+    @kept(64, 1)
+    def _alerts(self, symbol: str, index: int) -> list[Planned]:
+        return self.flow.planned(symbol, index)
+
+    @kept(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
+    def _finished(self, symbol: str, place: int) -> Traded:
         rest = self._rest(symbol, place)
-        if place < calendar.first:
+        if place < self.calendar.first:
             return rest
-        alerts = self._flow.planned(symbol, place - calendar.first)
+        alerts = self.flow.planned(symbol, place - self.calendar.first)
         calls, puts = ([one for one in alerts if one.right == right] for right in "CP")
         return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
 
     def _rest(self, symbol: str, place: int) -> Traded:
         """Return a whole session's trading that raises no alert; before the market's first, all of its trading."""
-        session, first = self._market.calendar.all[place], self._market.calendar.first
-        rng = stream(self._seed, "volumes", symbol, session.date)
+        session, first = self.calendar.all[place], self.calendar.first
+        rng = stream(self.seed, "volumes", symbol, session.date)
         character = profile(symbol)
         usual = _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day
         if place < first:
@@ -151,10 +142,11 @@ class Volumes:
         calls = whole * (0.53 + 0.03 * bell(rng))
         return Traded(_side(calls, rng), _side(whole - calls, rng))
 
-    def _spread(self, symbol: str, place: int) -> tuple[Shares, Shares]:
+    @kept(64, 1)
+    def _shares(self, symbol: str, place: int) -> tuple[Shares, Shares]:
         """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
-        session = self._market.calendar.all[place]
-        draw = stream(self._seed, "ticks", symbol, session.date).random
+        session = self.calendar.all[place]
+        draw = stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
         made = []
         for _ in "CP":
@@ -185,14 +177,14 @@ class Volumes:
         """Return the open contracts of one right on the morning of a session: about nine days of its usual volume."""
         character = profile(symbol)
         usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
-        session = self._market.calendar.all[place]
-        drawn = stream(self._seed, "open interest", symbol, session.date, right).random()
+        session = self.calendar.all[place]
+        drawn = stream(self.seed, "open interest", symbol, session.date, right).random()
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
 
     def activity(self, symbol: str, place: int) -> float:
         """Return how busy a session is against a usual one, from 0.5 to 1.5."""
-        session = self._market.calendar.all[place]
-        return 0.5 + stream(self._seed, "volumes", symbol, session.date).random()
+        session = self.calendar.all[place]
+        return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
 
 
 def _side(whole: float, rng: Random) -> Side:
@@ -238,30 +230,29 @@ _DELTA = 0.42
 _SHARES = 100
 
 
-class Ticks:
+class Ticks(OfFlow):
     """Net premium by symbol: the minutes of a session, and where it stands among the market's."""
 
-    def __init__(self, market: Market, volumes: Volumes) -> None:
-        self._market = market
+    def __init__(self, volumes: Volumes) -> None:
+        super().__init__(volumes.flow)
         self._volumes = volumes
-        self._rows = lru_cache(maxsize=_TICKED_DAYS_IN_MEMORY)(self._of_session)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a day's minutes so far, oldest first."""
-        index = self._market.calendar.shown(question.day, now_us)
+        index = self.calendar.shown(question.day, now_us)
         return NOTHING if index is None else Answered(known(self._rows(symbol, index), now_us))
 
     def impact(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the tickers with the highest and the lowest net premium of a day, half of each, highest first."""
         count = question.params.count("limit", 20, 100)
-        index = self._market.calendar.shown(question.day, now_us)
+        index = self.calendar.shown(question.day, now_us)
         if index is None:
             return NOTHING
-        place = self._market.calendar.first + index
+        place = self.calendar.first + index
         wanted = question.values("issue_types[]")
         nets = [
             (self._net(one, place, now_us), feed_ticker(one))
-            for one in self._market.symbols
+            for one in self.market.symbols
             if not wanted or profile(one).issue_type in wanted
         ]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
@@ -273,11 +264,11 @@ class Ticks:
         calls, puts = self._volumes.traded(symbol, place, now_us)
         return calls.net - puts.net
 
-    def _of_session(self, symbol: str, index: int) -> Sequence[Row]:
-        calendar = self._market.calendar
-        session = calendar.market[index]
+    @kept(_TICKED_DAYS_IN_MEMORY)
+    def _rows(self, symbol: str, index: int) -> Sequence[Row]:
+        session = self.calendar.market[index]
         minutes = range((session.close_us - session.open_us) // MINUTE + 1)
-        sums = self._volumes.after(symbol, calendar.first + index, minutes)
+        sums = self._volumes.after(symbol, self.calendar.first + index, minutes)
         return tuple(
             row(session.open_us + (minute + 1) * MINUTE, _tick(session.date, session.open_us + minute * MINUTE, *pair))
             for minute, pair in enumerate(pairwise(sums))

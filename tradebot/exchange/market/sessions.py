@@ -55,6 +55,8 @@ class Calendar:
         self.all = tuple(sessions)
         self.first = first
         self.market = self.all[first : first + count]
+        self.played = self.all[: first + count]
+        """The sessions up to the market's last."""
         self._opens = [session.open_us for session in self.all]
         self._closes = [session.close_us for session in self.all]
         self._market_opens = [session.open_us for session in self.market]
