@@ -189,7 +189,6 @@ def _refuse_orphan(log: Path) -> None:
 
 
 def _keep_days(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> Imported:
-    """Keep the daily bars and the corporate actions that were found with them."""
     imported = read_days(spec, calendar)
     keep_days(state_dir / DAYS_FILE, imported.days)
     write_actions(state_dir / ACTIONS_FILE, imported.actions)

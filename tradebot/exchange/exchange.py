@@ -194,7 +194,6 @@ class Exchange:
         return self.current_state() | details | {name: part() for name, part in self.status_parts.items()}
 
     def _repeat(self, step: Step | None, at_us: int) -> None:
-        """Do what the log says happened at a time, after advancing to it."""
         if at_us > self.engine.now_us:
             self.engine.advance(at_us)
         if isinstance(step, Command):

@@ -73,7 +73,8 @@ class Log:
             if known is not None:
                 self._skip(file, known)
             for line in file:
-                self._take(line)
+                self._digest.update(line)
+                self._mark(len(line))
 
     def add(self, line: bytes) -> None:
         """Add a line, to be written with the other waiting ones."""
@@ -141,10 +142,6 @@ class Log:
         self._marks.frombytes(known.marks)
         self.known_lines = known.lines
 
-    def _take(self, line: bytes) -> None:
-        self._digest.update(line)
-        self._mark(len(line))
-
     def _mark(self, length: int) -> None:
         if self.count % _STRIDE == 0:
             self._marks.append(self._size)
@@ -160,7 +157,6 @@ def _write(file: int, content: bytes) -> None:
 
 
 def _digest_of(file: BinaryIO, size: int) -> hashlib._Hash | None:
-    """Return the digest of a file's first bytes, or None if the file is shorter."""
     digest = hashlib.sha256()
     while size:
         block = file.read(min(size, _BLOCK))
@@ -214,8 +210,12 @@ def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, 
     MarketError if a line differs from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
-        if number == 1:
-            _check_format(read_event(line, number))
+        birth = read_event(line, number) if number == 1 else {}
+        if birth.get("event") == CREATED and birth.get("format") != FORMAT:
+            raise MarketError(
+                f"log.jsonl is of format {birth.get('format', 1)}, and this program can only replay format {FORMAT}",
+                NEW_EXCHANGE,
+            )
         if not made:
             yield _step(line, number, made)
         if not made or made.popleft() != line:
@@ -226,34 +226,18 @@ def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, 
 def _step(line: bytes, number: int, made: deque[bytes]) -> tuple[int, Step | None]:
     """Return what a line says to do, if no earlier line already produced it."""
     event = read_event(line, number)
-    at_us = _moment(event, number)
-    if event.get(NOTE):
-        made.append(line)
-        return at_us, event
-    return at_us, _command(event, number) if event.get("event") == REQUEST else None
-
-
-def _check_format(event: dict[str, Any]) -> None:
-    if event.get("event") == CREATED and event.get("format") != FORMAT:
-        raise MarketError(
-            f"log.jsonl is of format {event.get('format', 1)}, and this program can only replay format {FORMAT}",
-            NEW_EXCHANGE,
-        )
+    try:
+        at_us = _parsed(str(event.get("at")))
+        if event.get(NOTE):
+            made.append(line)
+            return at_us, event
+        fields = {name: str(event[name]) for name in Command._fields} if event.get("event") == REQUEST else None
+    except KeyError as error:
+        raise MarketError(f"log.jsonl line {number} is a request without its {error}", RESTORE_BOTH) from error
+    except (ValueError, OverflowError) as error:
+        raise MarketError(f"log.jsonl line {number} has no valid time", RESTORE_BOTH) from error
+    return at_us, None if fields is None else Command(**fields)
 
 
 _parsed = lru_cache(maxsize=16)(parse_time)
 """Cached, because consecutive lines often have the same time."""
-
-
-def _moment(event: dict[str, Any], number: int) -> int:
-    try:
-        return _parsed(str(event.get("at")))
-    except (ValueError, OverflowError) as error:
-        raise MarketError(f"log.jsonl line {number} has no valid time", RESTORE_BOTH) from error
-
-
-def _command(event: dict[str, Any], number: int) -> Command:
-    try:
-        return Command(**{name: str(event[name]) for name in Command._fields})
-    except KeyError as error:
-        raise MarketError(f"log.jsonl line {number} is a request without its {error}", RESTORE_BOTH) from error

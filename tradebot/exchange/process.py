@@ -183,7 +183,6 @@ def _refused(status: int, answer: object) -> MarketError:
 
 
 def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
-    """Start a server that detaches once it listens; return the exit code of that step."""
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(state_dir)]
     package_parent = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH", "")]))
@@ -223,7 +222,6 @@ def _unusable(state_dir: Path, error: OSError) -> MarketError:
 
 
 def _is_held(state_dir: Path) -> bool:
-    """Return True if a living process holds the folder's lock."""
     try:
         with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDONLY), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -251,7 +249,6 @@ def _exchanged(
     body: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """Return the status and the JSON of one answer; raise ValueError if it isn't JSON."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))

@@ -31,7 +31,7 @@ from tradebot.exchange.faces.framing import Framing
 from tradebot.exchange.faces.guard import Guard
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
-from tradebot.exchange.faces.web import Call, Endpoint, Handler, Paths, Reply, Route
+from tradebot.exchange.faces.web import Endpoint, Handler, Paths, Reply, Route
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.face import FaultFace, arm_at_start
 from tradebot.exchange.faults.streaming import StreamFaults
@@ -168,12 +168,9 @@ def _end_at_once(error: LogError) -> NoReturn:
     os._exit(_EXIT_LOG)
 
 
-def _not_found(call: Call) -> Reply:
-    return Reply(404, encode({"code": 40410000, "message": "endpoint not found."}))
-
-
+_NOT_FOUND = Reply(404, encode({"code": 40410000, "message": "endpoint not found."}))
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_EVERY_METHOD: Mapping[str, Handler] = dict.fromkeys(_METHODS, _not_found)
+_EVERY_METHOD: Mapping[str, Handler] = dict.fromkeys(_METHODS, lambda call: _NOT_FOUND)
 
 
 def serve(
@@ -310,18 +307,14 @@ def build_application(
     `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
     """
     flow = FlowFace(exchange.engine, feed, flow_limits)
-    control = ControlFace(exchange, instance, _end_this_process)
+    # A request to stop over HTTP stops this process as a signal would.
+    control = ControlFace(exchange, instance, lambda: os.kill(os.getpid(), signal.SIGTERM))
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
     streams = Streams(exchange, feed, StreamFaults(exchange.engine, exchange.faults.book))
     events = ServerSent(exchange, streams.updates)
     routes = [*flow.routes(), *data.routes(), *trading.routes(), *events.routes(), *own]
     return Application(exchange, routes, streams, rate_limit, token)
-
-
-def _end_this_process() -> None:
-    """Stop this process as a signal would, after a request to stop over HTTP."""
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:

@@ -23,7 +23,7 @@ from tradebot.exchange.flow.options import Contract, friday, option_price
 from tradebot.exchange.flow.series import NOTHING, Answered, Made, Question, Row, feed_ticker, kept, known, row
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market, ask, bid
-from tradebot.exchange.market.profiles import Profile, profile
+from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, MINUTE, SECOND, rfc3339
 
@@ -87,6 +87,7 @@ class Flow(Made):
         identity = uuid_of(self.seed, "alert", symbol, session.date, number)
         return row(hit.at_us, {"id": identity, **_fields(symbol, session, hit, direction, price / UNITS)})
 
+    @kept(64, 1)
     def planned(self, symbol: str, index: int) -> list[Planned]:
         """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
         session = self.calendar.market[index]
@@ -141,6 +142,7 @@ def _burst(rng: Random, session: Session, burst: int, minutes: int, size: int) -
 
 def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> dict[str, Any]:
     u, character = hit.draws, profile(symbol)
+    report = next_report(symbol, date.fromisoformat(session.date))
     contract = _contract(symbol, session, hit, direction, price)
     volatility = character.implied_volatility * (0.85 + 0.3 * u[3])
     cents = option_price(contract, price, volatility, session.date)
@@ -166,7 +168,11 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
         "total_ask_side_prem": str(ask_side),
         "total_bid_side_prem": str(bid_side),
         **_flags(hit, u),
-        **_about(symbol, character, session),
+        "issue_type": character.issue_type,
+        "sector": character.sector,
+        "marketcap": str(character.marketcap),
+        "next_earnings_date": None if report is None else report.day.isoformat(),
+        "er_time": None if report is None else report.when,
         "underlying_price": f"{price:.2f}",
         "iv_start": f"{volatility:.6f}",
         "iv_end": f"{volatility * (0.99 + 0.03 * u[6]):.6f}",
@@ -233,17 +239,6 @@ def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _about(symbol: str, character: Profile, session: Session) -> dict[str, Any]:
-    report = next_report(symbol, date.fromisoformat(session.date))
-    return {
-        "issue_type": character.issue_type,
-        "sector": character.sector,
-        "marketcap": str(character.marketcap),
-        "next_earnings_date": None if report is None else report.day.isoformat(),
-        "er_time": None if report is None else report.when,
-    }
-
-
 _PRINT_DRAWS = 9
 _EXTENDED_SHARE = 0.06
 _CANCELED_SHARE = 0.01
@@ -289,7 +284,8 @@ class Prints(OfFlow):
     def _fields(self, symbol: str, index: int, plan: Plan, middle: int, side: int) -> dict[str, Any]:
         u, low, high = plan.draws, bid(middle), ask(middle)
         price = (low + high) // 2 + side * int((high - low) // 2 * u[4])
-        size = self._size(symbol, u)
+        # Usually about a ten-thousandth of a day's volume, occasionally a hundred times that.
+        size = 1 + int(max(1.0, profile(symbol).shares_a_day / 10_000) * (0.2 + u[5]) / (1.01 - u[6]))
         odd = u[6] < _ODD_SETTLEMENT_SHARE
         return {
             "ticker": feed_ticker(symbol),
@@ -310,11 +306,6 @@ class Prints(OfFlow):
             "trade_code": None,
             "trade_settlement": "next_day" if odd else "regular",
         }
-
-    def _size(self, symbol: str, u: tuple[float, ...]) -> int:
-        """Return a number of shares: about a ten-thousandth of a day's volume, occasionally a hundred times that."""
-        usual = max(1.0, profile(symbol).shares_a_day / 10_000)
-        return 1 + int(usual * (0.2 + u[5]) / (1.01 - u[6]))
 
 
 class Plan(NamedTuple):

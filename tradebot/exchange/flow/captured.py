@@ -101,7 +101,6 @@ def capture_files(folder: Path) -> list[Path]:
 
 
 def _kind(endpoint: str) -> Known | None:
-    """Return how an endpoint's rows are dated, or None if this exchange doesn't serve the endpoint."""
     parts = endpoint.split("/")
     if parts[2:3] == ["earnings"]:
         return _KNOWN["max-pain"]
@@ -138,10 +137,10 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
     if newest_us is None:
         raise MarketError(f"{path}: neither captured_at nor any row's {kind.field} is a readable time", _ENVELOPE)
     fallback_us = newest_us if captured_us is None else captured_us
-    made = [
-        (_as_it_is(fallback_us if us is None else us, fields), new_york_date(newest_us if us is None else us))
-        for fields, us in zip(rows, times, strict=True)
-    ]
+    made = []
+    for fields, us in zip(rows, times, strict=True):
+        known_us, day = (fallback_us, new_york_date(newest_us)) if us is None else (us, new_york_date(us))
+        made.append((Row(known_us, fields if isinstance(fields, dict) else {}, encode(fields)), day))
     # Alerts and prints are captured newest first. Reversing them before a stable sort keeps rows of the same moment in
     # their captured order when served.
     if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
@@ -176,10 +175,6 @@ def _moment(text: object, read: Callable[[str], int]) -> int | None:
     except (ValueError, OverflowError):
         return None
     return us if us in _READABLE else None
-
-
-def _as_it_is(at_us: int, fields: object) -> Row:
-    return Row(at_us, fields if isinstance(fields, dict) else {}, encode(fields))
 
 
 def _sorted(made: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:

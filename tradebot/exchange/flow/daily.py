@@ -108,8 +108,11 @@ class Daily(OfFlow):
         history, rows = self.volatilities(symbol), []
         for count, (at_us, its_date) in enumerate(self._publications, start=1):
             # The JSON can't be built before the close it contains.
-            fields = its_date | _iv_fields(at_us, history[max(0, count - _RANKED_OVER) : count])
-            rows.append(Row(at_us, fields, b""))
+            past = history[max(0, count - _RANKED_OVER) : count]
+            low, high, now = min(past), max(past), past[-1]
+            rank = 100 * (now - low) / (high - low) if high > low else 0.0
+            fields = {"updated_at": rfc3339(at_us), "volatility": f"{now:.4f}", "iv_rank_1y": f"{rank:.4f}"}
+            rows.append(Row(at_us, its_date | fields, b""))
         return tuple(rows)
 
     @kept(64, 1)
@@ -140,12 +143,6 @@ def _exposure(size: float, calls: float, puts: float, rng: Random) -> dict[str, 
         fields[f"call_{name}"] = f"{scale * calls * (0.9 + 0.2 * rng.random()):.4f}"
         fields[f"put_{name}"] = f"{-0.6 * scale * puts * (0.7 + 0.6 * rng.random()):.4f}"
     return fields
-
-
-def _iv_fields(at_us: int, history: Sequence[float]) -> dict[str, str]:
-    low, high, now = min(history), max(history), history[-1]
-    rank = 100 * (now - low) / (high - low) if high > low else 0.0
-    return {"updated_at": rfc3339(at_us), "volatility": f"{now:.4f}", "iv_rank_1y": f"{rank:.4f}"}
 
 
 def _oi_fields(

@@ -55,7 +55,6 @@ class DerivedFlow:
 
 
 def _makers(flow: Flow) -> Mapping[str, Maker]:
-    """Return what answers each of the series."""
     tide, daily, volumes, closes = Tide(flow), Daily(flow), Volumes(flow), Closes(flow.market, flow.seed)
     ticks, shorts, events, reports = Ticks(volumes), Shorts(closes), Events(flow.market, flow.seed), Reports(closes)
     volatilities, exposures = Volatilities(closes, daily), Exposures(daily, volumes)

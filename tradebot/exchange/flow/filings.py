@@ -92,7 +92,6 @@ class Institutions(Priced):
             yield Row(at_new_york(filed, 18), fields, b"")
 
     def _quarters(self) -> Iterator[date]:
-        """Yield the ends of the quarters within the calendar."""
         sessions = self.calendar.all
         day, last = date.fromisoformat(sessions[0].date), date.fromisoformat(sessions[-1].date)
         while day <= last:

@@ -95,7 +95,7 @@ class Screens(Priced):
             if (not tickers or feed_ticker(one) in tickers or one in tickers)
             and (not types or profile(one).issue_type in types)
             and (not sectors or profile(one).sector in sectors)
-            and (not only_large or large == _is_large(one))
+            and (not only_large or large == (profile(one).sector is not None and profile(one).marketcap >= _LARGE))
         ]
 
     def _row(self, symbol: str, index: int, now_us: int) -> Row | None:
@@ -160,11 +160,6 @@ class Screens(Priced):
             "week_52_low": f"{min(*closes, price):.2f}",
             "relative_volume": f"{self._volumes.activity(symbol, place):.4f}",
         }
-
-
-def _is_large(symbol: str) -> bool:
-    character = profile(symbol)
-    return character.sector is not None and character.marketcap >= _LARGE
 
 
 def _announced(when: str) -> str:

@@ -29,7 +29,10 @@ class Shorts(Priced):
     def fails(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the last published fails to deliver by day, oldest first; a day without any has no row."""
         rows = known(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
-        return Answered([self._with_price(symbol, one) for one in rows])
+        priced = (
+            {"price": self.closes.text(symbol, self.calendar.place(one.fields["date"])), **one.fields} for one in rows
+        )
+        return Answered([row(one.at_us, fields) for one, fields in zip(rows, priced, strict=True)])
 
     def volumes(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return how much of each finished session's volume was sold short, oldest first."""
@@ -80,10 +83,6 @@ class Shorts(Priced):
                 rows.append(Row(_fails_published_us(session.date), {"date": session.date, "quantity": quantity}, b""))
         return tuple(rows)
 
-    def _with_price(self, symbol: str, one: Row) -> Row:
-        place = self.calendar.place(one.fields["date"])
-        return row(one.at_us, {"price": self.closes.text(symbol, place), **one.fields})
-
     def _volume(self, symbol: str, place: int) -> Row:
         """Return a session's short volume among what the reporting facilities saw, about half of all."""
         session = self.calendar.all[place]
@@ -101,7 +100,6 @@ class Shorts(Priced):
 
 
 def _fails_published_us(day: str) -> int:
-    """Return when the fails of a date are published."""
     settled = date.fromisoformat(day)
     following = (settled.replace(day=1) + timedelta(days=32)).replace(day=1)
     published = following - timedelta(days=1) if settled.day <= _MIDDLE else following.replace(day=_MIDDLE)

@@ -86,14 +86,21 @@ class Tide(OfFlow):
 
 
 def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[Net]) -> tuple[Row, ...]:
-    """Return the sums of some alerts and of the noise at each minute of a session."""
     times = [alert.at_us for alert in alerts]
     sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
     stamps = range(session.open_us, session.close_us + 1, MINUTE)
-    return tuple(
-        _tide_row(session, at_us, sums[bisect_right(times, at_us)].plus(extra))
-        for at_us, extra in zip(stamps, noise, strict=True)
-    )
+    rows = []
+    for at_us, extra in zip(stamps, noise, strict=True):
+        net = sums[bisect_right(times, at_us)].plus(extra)
+        fields = {
+            "timestamp": new_york(at_us).isoformat(),
+            "date": session.date,
+            "net_call_premium": f"{net.calls}.0000",
+            "net_put_premium": f"{net.puts}.0000",
+            "net_volume": net.volume,
+        }
+        rows.append(row(at_us, fields))
+    return tuple(rows)
 
 
 def _net_of(alert: Row) -> Net:
@@ -101,14 +108,3 @@ def _net_of(alert: Row) -> Net:
     premium = int(fields["total_ask_side_prem"]) - int(fields["total_bid_side_prem"])
     size = fields["total_size"] if premium > 0 else -fields["total_size"]
     return Net(premium, 0, size) if fields["type"] == "call" else Net(0, premium, -size)
-
-
-def _tide_row(session: Session, at_us: int, net: Net) -> Row:
-    fields = {
-        "timestamp": new_york(at_us).isoformat(),
-        "date": session.date,
-        "net_call_premium": f"{net.calls}.0000",
-        "net_put_premium": f"{net.puts}.0000",
-        "net_volume": net.volume,
-    }
-    return row(at_us, fields)

@@ -45,7 +45,6 @@ _MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
 
 
 def _wandering(rng: Random, count: int, level: float, toward: float, pull: float, spread: float) -> tuple[float, ...]:
-    """Return a random walk that is pulled back."""
     levels = []
     for _ in range(count):
         level += pull * (toward - level) + spread * bell(rng)

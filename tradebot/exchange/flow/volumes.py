@@ -106,7 +106,7 @@ class Volumes(OfFlow):
         calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)
-        alerts = self._alerts(symbol, place - calendar.first)
+        alerts = self.flow.planned(symbol, place - calendar.first)
         made = []
         for count in minutes:
             until = open_us + count * MINUTE
@@ -116,10 +116,6 @@ class Volumes(OfFlow):
             ]
             made.append(Traded(*halves))
         return made
-
-    @kept(64, 1)
-    def _alerts(self, symbol: str, index: int) -> list[Planned]:
-        return self.flow.planned(symbol, index)
 
     @kept(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
     def _finished(self, symbol: str, place: int) -> Traded:
@@ -250,19 +246,13 @@ class Ticks(OfFlow):
             return NOTHING
         place = self.calendar.first + index
         wanted = question.values("issue_types[]")
-        nets = [
-            (self._net(one, place, now_us), feed_ticker(one))
-            for one in self.market.symbols
-            if not wanted or profile(one).issue_type in wanted
-        ]
+        asked = [one for one in self.market.symbols if not wanted or profile(one).issue_type in wanted]
+        traded = [(self._volumes.traded(one, place, now_us), feed_ticker(one)) for one in asked]
+        nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
         bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]
         ranked = [*top, *reversed(bottom)]
         return Answered([row(now_us, {"ticker": ticker, "net_premium": float(net)}) for net, ticker in ranked])
-
-    def _net(self, symbol: str, place: int, now_us: int) -> int:
-        calls, puts = self._volumes.traded(symbol, place, now_us)
-        return calls.net - puts.net
 
     @kept(_TICKED_DAYS_IN_MEMORY)
     def _rows(self, symbol: str, index: int) -> Sequence[Row]:

@@ -70,7 +70,6 @@ class Day:
 
     @cached_property
     def _totals(self) -> tuple[list[int], list[int], list[int]]:
-        """Return the highest high, the lowest low and the volume after each bar."""
         _, _, highs, lows, _, volumes = zip(*self.bars, strict=True)
         return [*accumulate(highs, max)], [*accumulate(lows, min)], [*accumulate(volumes)]
 

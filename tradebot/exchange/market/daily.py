@@ -133,7 +133,6 @@ def _heard(spec: MarketSpec, calendar: Calendar, days: Mapping[str, Days], daily
 
 
 def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) -> Days:
-    """Return the days that a calendar has, with their raw prices."""
     final = calendar.first + len(calendar.market)
     known = {session.date: place for place, session in enumerate(calendar.all[:final])}
     first = bisect_left(rows.dates, calendar.all[0].date)

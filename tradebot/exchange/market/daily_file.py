@@ -192,7 +192,6 @@ def _frame(path: Path) -> Any:
 
 
 def _checked(path: Path, names: list[str]) -> list[str]:
-    """Return the columns to read; raise MarketError if one is missing."""
     require_columns(path, names, COLUMNS, _EXPECTED)
     return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
 
@@ -229,7 +228,6 @@ def _csv_frame(path: Path) -> Any:
 
 
 def _last_fields(path: Path) -> list[str]:
-    """Return the fields of a file's last line that isn't blank."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
         lines = file.read().decode(errors="replace").splitlines()
@@ -285,7 +283,6 @@ def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped:
 
 
 def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each reason to skip a row, and the rows that it holds for."""
     sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
     yield "bad symbol", ~symbols.isin([s for s in symbols.cat.categories if TICKER.fullmatch(str(s))])
     if requested:
@@ -328,7 +325,6 @@ def _array(column: Any) -> array[float]:
 
 
 def _events(rows: Any, told: list[str]) -> Iterator[Event]:
-    """Yield a symbol's dividends and splits."""
     if not told:
         return
     actions = rows[told]

@@ -43,7 +43,8 @@ class GeneratedBars:
     def __init__(self, seed: int, calendar: Calendar) -> None:
         self._seed = seed
         self._calendar = calendar
-        self._market_days = self._market_factor()
+        rng = stream(seed, "market factor")
+        self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
 
@@ -73,10 +74,6 @@ class GeneratedBars:
     def liquid(self, symbol: str) -> bool:
         return profile(symbol).liquid
 
-    def _market_factor(self) -> list[float]:
-        rng = stream(self._seed, "market factor")
-        return [_MARKET_VOLATILITY * bell(rng) for _ in self._calendar.all]
-
     def _closes_of(self, symbol: str) -> list[float]:
         character = profile(symbol)
         rng = stream(self._seed, symbol, "daily")
@@ -92,7 +89,6 @@ class GeneratedBars:
         return closes
 
     def _history_of(self, symbol: str) -> list[Bar]:
-        """Return the daily bars of all sessions before the market's first, oldest first."""
         rng, character = stream(self._seed, symbol, "history"), profile(symbol)
         closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
         before = [character.level, *closes]
@@ -102,7 +98,6 @@ class GeneratedBars:
         ]
 
     def _night(self, symbol: str, place: int) -> list[Bar]:
-        """Return the bars between a session's close and the next session's open."""
         session, following = self._calendar.all[place : place + 2]
         rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
         before = self._closes(symbol)[place]

@@ -154,7 +154,6 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
 
 
 def _rows(source: Source, path: Path) -> Iterator[Raw]:
-    """Return the rows of a file; raise MarketError if it can't be read."""
     require_readable(path)
     return _csv_rows(path) if source == "csv" else _parquet_rows(path)
 

@@ -167,7 +167,6 @@ def every_session() -> frozenset[str]:
 
 
 def _nyse(first: str, last: str) -> tuple[Session, ...]:
-    """Return the NYSE sessions between two dates from FIRST_DAY on, inclusive."""
     known = _nyse_until(max(last, _ALWAYS_UNTIL))
     return known[bisect_left(known, first, key=_DATE) : bisect_right(known, last, key=_DATE)]
 

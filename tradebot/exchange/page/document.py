@@ -5,8 +5,6 @@ Money, prices and quantities are exact decimals as text, and so are fractions; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 from heapq import nlargest
 from itertools import islice
@@ -92,14 +90,15 @@ def _clock(exchange: Exchange) -> dict[str, Any]:
     calendar, now = exchange.market.calendar, exchange.engine.now_us
     session = calendar.trading(now)
     phase = _phase(exchange)
-    opens, closes = new_york(session.open_us), new_york(session.close_us)
+    local, opens, closes = new_york(now), new_york(session.open_us), new_york(session.close_us)
+    opening = f"{opens:%H:%M}" if opens.date() == local.date() else f"{opens:%a} {opens.day} {opens:%b} {opens:%H:%M}"
     passed_us = now - session.open_us if phase == "open" else 0
     return {
-        "time": f"{new_york(now):%H:%M:%S}",
-        "date": _date(new_york(now)),
+        "time": f"{local:%H:%M:%S}",
+        "date": f"{local:%a} {local.day} {local:%b %Y}",
         "phase": phase,
         "pace": exchange.clock.pace.name,
-        "opens": "" if phase == "finished" else _opening(new_york(now), opens),
+        "opens": "" if phase == "finished" else opening,
         "closes": "" if phase == "finished" else f"{closes:%H:%M}",
         "until": _until(phase, now, session),
         "done": round(passed_us / (session.close_us - session.open_us), 4),
@@ -128,15 +127,6 @@ def _until(phase: str, now: int, session: Session) -> str:
 def _rounded(us: int) -> str:
     """Format a duration in whole minutes, rounded up: one second before the open counts as a minute."""
     return duration(-(-us // MINUTE) * MINUTE)
-
-
-def _opening(now: datetime, opens: datetime) -> str:
-    day = "" if opens.date() == now.date() else f"{opens:%a} {opens.day} {opens:%b} "
-    return f"{day}{opens:%H:%M}"
-
-
-def _date(moment: datetime) -> str:
-    return f"{moment:%a} {moment.day} {moment:%b %Y}"
 
 
 def _about_market(exchange: Exchange) -> str:
@@ -192,7 +182,9 @@ def _open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]
 def _ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
     """Return the newest orders that ended or were refused, by when they were sent."""
     names, now_us = _names(accounts), engine.now_us
-    orders = nlargest(MOST_ORDERS, _newest_of_each(accounts), key=attrgetter("sequence"))
+    ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
+    newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
+    orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
     rows = [(order.submitted_us, _order(order, names[order.account], now_us)) for order in orders]
     refused = (one for one in reversed(recent.refused) if one.account in names)
     rows += [(one.at_us, _refused(one, names[one.account], now_us)) for one in refused]
@@ -203,14 +195,7 @@ def _names(accounts: list[Account]) -> dict[str, str]:
     return {account.number: account.name for account in accounts}
 
 
-def _newest_of_each(accounts: list[Account]) -> Iterator[Order]:
-    for account in accounts:
-        ended = (order for order in account.orders.newest() if not order.is_open)
-        yield from islice(ended, MOST_ORDERS)
-
-
 def _refused(refused: Refused, account: str, now_us: int) -> dict[str, Any]:
-    """Return the row of a refused order, as far as its request could be read."""
     body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
     return {
         "at": _moment(refused.at_us, now_us),

@@ -30,7 +30,7 @@ def shortened(text: str) -> str:
 
 def _sentence(line: dict[str, Any]) -> str:
     if line["event"] == "request":
-        return _request(line)
+        return f"{line['method']} {line['path']}" + (f"?{line['query']}" if line.get("query") else "")
     if line["event"] == "ticked":
         return duration(parse_time(line["to"]) - parse_time(line["from"]))
     return _order(line) if {"symbol", "side", "type"} <= line.keys() else ""
@@ -43,11 +43,6 @@ def duration(us: int) -> str:
     days, hours = divmod(hours, 24)
     parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
-
-
-def _request(line: dict[str, Any]) -> str:
-    query = f"?{line['query']}" if line.get("query") else ""
-    return f"{line['method']} {line['path']}{query}"
 
 
 def _order(line: dict[str, Any]) -> str:

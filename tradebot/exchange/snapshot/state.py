@@ -231,9 +231,7 @@ def _made(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
     return made
 
 
-@lru_cache(maxsize=4096)
-def _decimal(data: bytes) -> Decimal:
-    return Decimal(data.decode())
+_decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
 class Past:

@@ -76,7 +76,6 @@ class MarketMessages:
         return points
 
     def _asked(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
-        """Return the known symbols that a channel's subscription covers."""
         known = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
         chosen = frozenset(symbols)
         return known if EVERY_SYMBOL in chosen else chosen & known

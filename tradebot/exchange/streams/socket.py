@@ -133,26 +133,19 @@ class Message:
 
 def decode(frame: str | bytes) -> Any:
     """Decode a client's frame; raise FrameError if it is invalid."""
-    if is_packed(frame):
-        return _unpacked(frame)
     try:
+        if is_packed(frame):
+            return msgpack.unpackb(frame)
         value = json.loads(frame, parse_constant=refuse_constant)
         check_text(value)
         return value
-    except (ValueError, RecursionError) as error:
-        raise FrameError("invalid JSON") from error
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise FrameError("neither JSON nor MessagePack") from error
 
 
 def is_packed(frame: str | bytes) -> bool:
     """Return True if a frame can only be MessagePack."""
     return isinstance(frame, bytes) and frame[:1] not in _JSON_STARTS
-
-
-def _unpacked(frame: str | bytes) -> Any:
-    try:
-        return msgpack.unpackb(frame)
-    except (ValueError, msgpack.UnpackException) as error:
-        raise FrameError("invalid MessagePack") from error
 
 
 def _time_text(value: object) -> str:
@@ -262,7 +255,6 @@ class Socket:
         self._transport.pause_reading()
 
     async def _write(self) -> None:
-        """Send what is queued until the connection ends."""
         try:
             while not (self._close and not self._queue):
                 await self._wake.wait()
