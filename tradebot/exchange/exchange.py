@@ -321,9 +321,9 @@ def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSou
         return GeneratedBars(stored.spec.seed, calendar)
     if stored.spec.source == "daily":
         return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
-    from tradebot.exchange.market.recorded import KeptBars
+    from tradebot.exchange.market.recorded import kept_bars
 
-    return KeptBars(state_dir / BARS_FILE)
+    return kept_bars(state_dir / BARS_FILE)
 
 
 def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:

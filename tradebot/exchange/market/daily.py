@@ -26,7 +26,6 @@ from tradebot.exchange.market.action_sources import beside, dated, read_actions
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.daily_file import (
-    Daily,
     Happened,
     Rebuilt,
     Rows,
@@ -36,6 +35,7 @@ from tradebot.exchange.market.daily_file import (
     read_daily,
     rebuild,
 )
+from tradebot.exchange.market.recorded import played
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, DayPrices, MarketError, MarketSpec
 from tradebot.exchange.private_files import open_own
@@ -106,30 +106,15 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
         rebuilt = rebuild(rows.dates, rows.close, rows.events) if raw else as_it_is
         days[symbol] = _days(rows, rebuilt, calendar, on_grid=raw)
         actions += [one for event in reversed(rebuilt.happened) for one in _actions(event, symbol, calendar)]
-    symbols = _heard(spec, calendar, days, daily)
+    last = calendar.first + len(calendar.market)
+    heard = {symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last}
+    symbols = played(spec, calendar, heard, daily.skipped)
     if not daily.tells_actions and raw and beside(path).is_file():
         actions = read_actions(beside(path), calendar, symbols, history=True)
     kept = tuple(action for action in actions if action.symbol in set(symbols))
     return ImportedDays(
         {symbol: days[symbol] for symbol in symbols}, kept, symbols, dict(daily.skipped.counts), daily.skipped.first
     )
-
-
-def _heard(spec: MarketSpec, calendar: Calendar, days: Mapping[str, Days], daily: Daily) -> tuple[str, ...]:
-    """Return the symbols to play: those requested, or all with a bar in a session of the market."""
-    last = calendar.first + len(calendar.market)
-    heard = [symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last]
-    if not heard:
-        first, final = calendar.market[0].date, calendar.market[-1].date
-        raise MarketError(
-            f"{spec.path}: no usable bar for this market{daily.skipped.described()}",
-            f"the market runs from {first} to {final}; choose its start and sessions within the file",
-        )
-    symbols = spec.symbols or tuple(sorted(heard))
-    silent = [symbol for symbol in symbols if symbol not in heard]
-    if silent:
-        raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
-    return symbols
 
 
 def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) -> Days:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from operator import itemgetter
@@ -142,15 +142,22 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
     assert spec.path is not None
     path = Path(spec.path)
     bars, skipped = _sorted_out(_rows(spec.source, path), spec, calendar)
-    heard = {symbol for symbol, index in bars if index >= 0}
+    symbols = played(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
+    extended = sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
+    return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
+
+
+def played(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
+    """Return the symbols to play: those requested, or all with a bar. Raise MarketError if one has none."""
     if not heard:
-        raise MarketError(f"{path}: no usable bar for this market{skipped.described()}", _where(calendar))
+        first, last = calendar.market[0].date, calendar.market[-1].date
+        hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"
+        raise MarketError(f"{spec.path}: no usable bar for this market{skipped.described()}", hint)
     symbols = spec.symbols or tuple(sorted(heard))
     silent = [symbol for symbol in symbols if symbol not in heard]
     if silent:
-        raise MarketError(f"{path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
-    extended = sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
-    return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
+        raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
+    return symbols
 
 
 def _rows(source: Source, path: Path) -> Iterator[Raw]:
@@ -174,11 +181,6 @@ def recorded_days(source: Source, path: Path, bar_stamp: str | None) -> tuple[da
     if first is None or last is None:
         raise MarketError(f"{path}: no readable bar{skipped.described()}", _EXPECTED)
     return new_york(first).date(), new_york(last).date()
-
-
-def _where(calendar: Calendar) -> str:
-    first, last = calendar.market[0].date, calendar.market[-1].date
-    return f"the market runs from {first} to {last}; choose its start and sessions within the file"
 
 
 def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Skipped]:
@@ -301,15 +303,13 @@ class HeldBars:
         return True
 
 
-class KeptBars(HeldBars):
-    """A bar source that reads the kept file."""
-
-    def __init__(self, path: Path) -> None:
-        gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for symbol, index, *numbers in csv.reader(file):
-                    gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
-        except (OSError, ValueError, TypeError) as error:
-            raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
-        super().__init__(gathered)
+def kept_bars(path: Path) -> HeldBars:
+    """Read what `keep_bars` wrote; raise MarketError if it is missing or damaged."""
+    gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for symbol, index, *numbers in csv.reader(file):
+                gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
+    except (OSError, ValueError, TypeError) as error:
+        raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
+    return HeldBars(gathered)

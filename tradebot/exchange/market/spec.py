@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -88,23 +89,6 @@ def read_costs(fields: Mapping[str, Any]) -> Costs:
     texts = (*_TEXTS, *(name for name in _RATES if fields.get(name) == FUNDS))
     given: dict[str, Any] = {name: value if name in texts else Decimal(value) for name, value in fields.items()}
     return Costs(**given)
-
-
-def wrong_cost(costs: Costs) -> tuple[str, str] | None:
-    """Return what is wrong with costs and how to fix it, or None if nothing is."""
-    for name, most in (*_AMOUNTS.items(), *((name, _HIGHEST_RATE) for name in _RATES)):
-        value = getattr(costs, name)
-        if value != FUNDS and not (value.is_finite() and 0 <= value <= most):
-            return f"costs.{name} must be from 0 to {most}, not {value}", "a rate of 0.05 is five percent a year"
-    for name in _SPREADS:
-        spread = getattr(costs, name)
-        if not (spread.is_finite() and -_HIGHEST_RATE <= spread <= _HIGHEST_RATE):
-            return f"costs.{name} must be from -1 to 1, not {spread}", "a spread of 0.015 adds 1.5 percentage points"
-    if costs.posted not in get_args(Posted):
-        return f"unknown costs.posted {costs.posted!r}", "use session or month"
-    if costs.uses_funds and costs.rates_path is None:
-        return "costs.rates_path names no file, but a rate is the funds rate", f"name one; {RATE_LINES}"
-    return None
 
 
 Model = Literal["next-bar", "next-open", "close", "paper"]
@@ -224,9 +208,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         _check_symbols(self)
         _check_ranges(self)
         _check_fill(self.fill)
-        wrong = wrong_cost(self.costs)
-        if wrong:
-            raise MarketError(*wrong)
+        _check_costs(self.costs)
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values.
@@ -286,95 +268,103 @@ def _read_fill(fields: dict[str, Any]) -> FillSpec:
 
 def fill_spec(model: str, **knobs: Any) -> FillSpec:
     """Return a fill model with these settings (None keeps the default); raise MarketError if one is invalid."""
-    _check_model(model)
+    _need_one_of("fill model", model, MODELS)
     given = {name: value for name, value in knobs.items() if value is not None}
     return SPECS[model]._replace(**given)
 
 
-def _check_model(model: str) -> None:
-    if model not in MODELS:
-        raise MarketError(f"unknown fill model {model!r}", f"use {', '.join(MODELS[:-1])} or {MODELS[-1]}")
+def _need(met: bool, message: str, hint: str) -> None:
+    if not met:
+        raise MarketError(message, hint)
+
+
+def _need_one_of(what: str, value: object, allowed: Sequence[str]) -> None:
+    listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    _need(value in allowed, f"unknown {what} {value!r}", f"use {listed}")
+
+
+def _between(value: Decimal, least: int, most: int) -> bool:
+    return value.is_finite() and least <= value <= most
 
 
 def _check_fill(fill: FillSpec) -> None:
-    _check_model(fill.model)
+    _need_one_of("fill model", fill.model, MODELS)
     for name in _SHARES:
         share = getattr(fill, name)
-        if share is not None and not (share.is_finite() and 0 <= share <= 1):
-            raise MarketError(f"fill.{name} must be between 0 and 1, not {share}", "0.1 is a tenth")
-    if fill.volume_share == 0 or fill.depth_share == 0:
-        raise MarketError("fill.volume_share and fill.depth_share must be above 0", "nothing would ever fill")
-    if not 0 <= fill.spread_bps <= _WIDEST_SPREAD_BPS or not 0 <= fill.latency_s <= _LONGEST_LATENCY_S:
-        raise MarketError(
-            f"fill.spread_bps must be from 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s from 0 to {_LONGEST_LATENCY_S}",
-            "2 basis points and 0 seconds are the defaults",
-        )
-    if not fill.slippage_bps.is_finite() or not 0 <= fill.slippage_bps <= _WIDEST_SPREAD_BPS:
-        raise MarketError(f"fill.slippage_bps must be from 0 to {_WIDEST_SPREAD_BPS}", "5 is a twentieth of a percent")
-    if fill.quotes not in get_args(Quotes):
-        raise MarketError(f"unknown fill.quotes {fill.quotes!r}", "use spread or last")
+        met = share is None or _between(share, 0, 1)
+        _need(met, f"fill.{name} must be between 0 and 1, not {share}", "0.1 is a tenth")
+    fills = fill.volume_share != 0 and fill.depth_share != 0
+    _need(fills, "fill.volume_share and fill.depth_share must be above 0", "nothing would ever fill")
+    _need(
+        0 <= fill.spread_bps <= _WIDEST_SPREAD_BPS and 0 <= fill.latency_s <= _LONGEST_LATENCY_S,
+        f"fill.spread_bps must be from 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s from 0 to {_LONGEST_LATENCY_S}",
+        "2 basis points and 0 seconds are the defaults",
+    )
+    met = _between(fill.slippage_bps, 0, _WIDEST_SPREAD_BPS)
+    _need(met, f"fill.slippage_bps must be from 0 to {_WIDEST_SPREAD_BPS}", "5 is a twentieth of a percent")
+    _need_one_of("fill.quotes", fill.quotes, get_args(Quotes))
+
+
+def _check_costs(costs: Costs) -> None:
+    for name, most in (*_AMOUNTS.items(), *((name, _HIGHEST_RATE) for name in _RATES)):
+        value = getattr(costs, name)
+        met = value == FUNDS or _between(value, 0, most)
+        _need(met, f"costs.{name} must be from 0 to {most}, not {value}", "a rate of 0.05 is five percent a year")
+    for name in _SPREADS:
+        spread = getattr(costs, name)
+        met = _between(spread, -_HIGHEST_RATE, _HIGHEST_RATE)
+        _need(met, f"costs.{name} must be from -1 to 1, not {spread}", "a spread of 0.015 adds 1.5 percentage points")
+    _need_one_of("costs.posted", costs.posted, get_args(Posted))
+    met = costs.rates_path is not None or not costs.uses_funds
+    _need(met, "costs.rates_path names no file, but a rate is the funds rate", f"name one; {RATE_LINES}")
 
 
 def _check_source(spec: MarketSpec) -> None:
-    if spec.source not in get_args(Source):
-        raise MarketError(f"unknown market source {spec.source!r}", "use generated, csv, parquet or daily")
-    if spec.data_plan not in get_args(DataPlan):
-        raise MarketError(f"unknown data plan {spec.data_plan!r}", "use free or paid")
+    _need_one_of("market source", spec.source, get_args(Source))
+    _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
     if spec.source == "generated":
         return
-    if not spec.path:
-        raise MarketError(f"a {spec.source} market needs the path of a file", "pass --bars FILE")
+    _need(bool(spec.path), f"a {spec.source} market needs the path of a file", "pass --bars FILE")
     if spec.source == "daily":
-        _check_daily(spec)
+        met = spec.bar_stamp is None
+        _need(met, f"{spec.path} holds daily bars, which have no stamp of a minute", "leave out --bar-stamp")
+        _need_one_of("prices", spec.prices, get_args(Prices))
+        _need_one_of("day prices", spec.day_prices, get_args(DayPrices))
         return
-    if spec.bar_stamp not in get_args(Stamp):
-        raise MarketError(
-            f"{spec.path}: it isn't clear whether bars are stamped at their start or end",
-            "pass --bar-stamp start or --bar-stamp end; a guess would shift every price by a minute",
-        )
-
-
-def _check_daily(spec: MarketSpec) -> None:
-    if spec.bar_stamp is not None:
-        raise MarketError(f"{spec.path} holds daily bars, which have no stamp of a minute", "leave out --bar-stamp")
-    if spec.prices not in get_args(Prices):
-        raise MarketError(f"unknown prices {spec.prices!r}", "use raw or adjusted")
-    if spec.day_prices not in get_args(DayPrices):
-        raise MarketError(f"unknown day prices {spec.day_prices!r}", "use open-and-close or close")
+    _need(
+        spec.bar_stamp in get_args(Stamp),
+        f"{spec.path}: it isn't clear whether bars are stamped at their start or end",
+        "pass --bar-stamp start or --bar-stamp end; a guess would shift every price by a minute",
+    )
 
 
 def _check_symbols(spec: MarketSpec) -> None:
-    if not spec.symbols and spec.source == "generated":
-        raise MarketError("a generated market needs at least one symbol", "name some, such as --symbols AAPL,MSFT")
-    if len(spec.symbols) > _MAX_SYMBOLS:
-        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are allowed", "name fewer --symbols")
-    bad = [s for s in spec.symbols if not (isinstance(s, str) and TICKER.fullmatch(s))]
-    if bad:
-        raise MarketError(f"not a ticker: {bad[0]!r}", "tickers are capital letters, such as AAPL or BRK.B")
-    if len(set(spec.symbols)) != len(spec.symbols):
-        twice = next(s for s in spec.symbols if spec.symbols.count(s) > 1)
-        raise MarketError(f"the symbol {twice} is listed twice", "name each of the --symbols once")
+    symbols, named = spec.symbols, bool(spec.symbols) or spec.source != "generated"
+    _need(named, "a generated market needs at least one symbol", "name some, such as --symbols AAPL,MSFT")
+    few = len(symbols) <= _MAX_SYMBOLS
+    _need(few, f"{len(symbols)} symbols; at most {_MAX_SYMBOLS} are allowed", "name fewer --symbols")
+    for one in symbols:
+        met = isinstance(one, str) and TICKER.fullmatch(one) is not None
+        _need(met, f"not a ticker: {one!r}", "tickers are capital letters, such as AAPL or BRK.B")
+    for one, times in Counter(symbols).items():
+        _need(times == 1, f"the symbol {one} is listed twice", "name each of the --symbols once")
 
 
 def _check_ranges(spec: MarketSpec) -> None:
-    if type(spec.sessions) is not int or not 1 <= spec.sessions <= _MAX_SESSIONS:
-        raise MarketError(f"sessions must be 1 to {_MAX_SESSIONS}, not {spec.sessions!r}", "pass --sessions 5")
-    if type(spec.seed) is not int or not 0 <= spec.seed < 2**63:
-        raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}", "pass --seed 7")
-    if not isinstance(spec.edge, (int, float)) or not 0 <= spec.edge <= 1:
-        raise MarketError(
-            f"edge must be between 0 and 1, not {spec.edge!r}", "pass --edge 0 for flow without predictive value"
-        )
-    if not spec.cash.is_finite() or not 0 < spec.cash <= _MAX_CASH:
-        raise MarketError(
-            f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}", "set sandbox.cash_usd, such as 100000"
-        )
+    met = type(spec.sessions) is int and 1 <= spec.sessions <= _MAX_SESSIONS
+    _need(met, f"sessions must be 1 to {_MAX_SESSIONS}, not {spec.sessions!r}", "pass --sessions 5")
+    met = type(spec.seed) is int and 0 <= spec.seed < 2**63
+    _need(met, f"seed must be a non-negative whole number, not {spec.seed!r}", "pass --seed 7")
+    met = isinstance(spec.edge, (int, float)) and 0 <= spec.edge <= 1
+    _need(met, f"edge must be between 0 and 1, not {spec.edge!r}", "pass --edge 0 for flow without predictive value")
+    met = spec.cash.is_finite() and 0 < spec.cash <= _MAX_CASH
+    _need(met, f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}", "set sandbox.cash_usd, such as 100000")
     first_year = _FIRST_DAILY_YEAR if spec.source == "daily" else FIRST_YEAR
-    if not first_year <= spec.start.year <= LAST_YEAR:
-        raise MarketError(
-            f"start must be from {first_year} to {LAST_YEAR}, not {spec.start}",
-            "pass --start with the date of the first session, such as --start 2025-03-03",
-        )
+    _need(
+        first_year <= spec.start.year <= LAST_YEAR,
+        f"start must be from {first_year} to {LAST_YEAR}, not {spec.start}",
+        "pass --start with the date of the first session, such as --start 2025-03-03",
+    )
 
 
 def default_symbols(n: int) -> tuple[str, ...]:
