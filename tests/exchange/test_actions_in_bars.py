@@ -73,7 +73,7 @@ def every_bar(market: Market, symbol: str = "AAPL") -> Iterator[Bar]:
 
 @given(index=st.integers(1, 3), ratio=RATIOS)
 @settings(max_examples=settings().max_examples // 10)
-def test_a_split_changes_no_bar_before_it_and_divides_all_from_it_on(
+def test_split_leaves_earlier_bars_and_divides_later_ones(
     calendar: Calendar, index: int, ratio: tuple[int, int]
 ) -> None:
     action, factor = split(calendar, index, *ratio), Fraction(*ratio)
@@ -88,7 +88,7 @@ def test_a_split_changes_no_bar_before_it_and_divides_all_from_it_on(
 
 @given(ratio=RATIOS, rate=st.integers(1, 500), sessions=st.permutations([1, 2, 3]))
 @settings(max_examples=settings().max_examples // 10)
-def test_fully_adjusted_bars_move_as_if_there_had_been_no_action(
+def test_fully_adjusted_bars_move_as_without_any_action(
     calendar: Calendar, ratio: tuple[int, int], rate: int, sessions: list[int]
 ) -> None:
     actions = [split(calendar, sessions[0], *ratio), dividend(calendar, sessions[1], f"{rate / 100:.2f}")]
@@ -113,7 +113,7 @@ def test_adjusting_for_dividends_leaves_volume_and_splits_alone(calendar: Calend
     assert market.adjusted("AAPL", raw, ("split",), calendar.market[0].close_us) == raw
 
 
-def test_a_split_announced_late_is_in_sessions_that_were_looked_at_before(calendar: Calendar) -> None:
+def test_late_announced_split_shows_in_sessions_that_were_already_read(calendar: Calendar) -> None:
     market, action = market_of(calendar), split(calendar, 2, 2, 1)
     seen = [list(every_bar(market)), market.adjusted("AAPL", list(every_bar(market)), ("split",), action.at_us)]
     market.announce(action)
@@ -131,7 +131,7 @@ def test_the_price_falls_by_the_dividend_on_the_ex_date(calendar: Calendar) -> N
         assert abs(after.open - before.open * factor) <= CENT / 2
 
 
-def test_prices_before_the_first_trade_after_a_split_are_said_in_new_shares(calendar: Calendar) -> None:
+def test_price_before_the_first_trade_after_a_split_is_in_new_shares(calendar: Calendar) -> None:
     plain, market = market_of(calendar), market_of(calendar, split(calendar, 2, 3, 1))
     at_us = calendar.market[2].pre_us
     old, new = plain.price("AAPL", at_us), market.price("AAPL", at_us)
@@ -155,7 +155,7 @@ def test_a_new_name_has_the_bars_of_the_old_one(calendar: Calendar) -> None:
     assert market.liquid("PEAR")
 
 
-def test_the_seed_gives_a_long_market_dividends_splits_and_names_and_each_shows_in_its_bars() -> None:
+def test_generated_market_has_every_kind_of_action_and_splits_show_in_its_bars() -> None:
     calendar = build_calendar(date(2025, 3, 3), 60)
     symbols = default_symbols(120)
     source = GeneratedBars(7, calendar)
@@ -174,7 +174,7 @@ def test_the_seed_gives_a_long_market_dividends_splits_and_names_and_each_shows_
         assert abs(jump - 1) < Fraction(1, 10)
 
 
-def test_companies_that_take_other_names_take_free_ones() -> None:
+def test_renamed_companies_take_unused_names() -> None:
     calendar = build_calendar(date(2025, 3, 3), 250)
     symbols = default_symbols(1500)
     names = [a.new_symbol for a in generated_actions(GeneratedBars(7, calendar), calendar, symbols, 7) if a.new_symbol]
@@ -196,7 +196,7 @@ def recorded(folder: Path, actions: str) -> Market:
     return open_exchange(folder / "state").market
 
 
-def test_a_file_beside_recorded_bars_says_what_they_show_already(tmp_path: Path) -> None:
+def test_actions_beside_recorded_bars_adjust_them_without_changing_raw_bars(tmp_path: Path) -> None:
     market = recorded(
         tmp_path,
         "forward_split,AAPL,2025-03-04,,2,1,\ncash_dividend,MSFT,2025-03-04,1,,,\ncash_dividend,AAPL,2019-01-02,1,,,\n",
@@ -216,7 +216,7 @@ def test_a_file_beside_recorded_bars_says_what_they_show_already(tmp_path: Path)
         ("cash_dividend,AAPL,2025-03-04,-1,,,\n", "line 2: rate is '-1'"),
     ],
 )
-def test_a_line_of_that_file_that_makes_no_sense_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_create_names_the_invalid_line_of_an_actions_file(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(MarketError, match=said):
         recorded(tmp_path, line)
 

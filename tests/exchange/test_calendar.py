@@ -34,7 +34,7 @@ def rows(asked: World) -> list[dict[str, Any]]:
     return found
 
 
-def test_it_reaches_from_1970_to_2029_without_a_gap(rows: list[dict[str, Any]]) -> None:
+def test_calendar_reaches_from_1970_to_2029_without_a_gap(rows: list[dict[str, Any]]) -> None:
     assert (rows[0]["date"], rows[-1]["date"]) == ("1970-01-02", "2029-12-31")
     assert rows[-1]["settlement_date"] == "2030-01-02"
     assert all(one["date"] < other["date"] == one["settlement_date"] for one, other in pairwise(rows))
@@ -42,20 +42,20 @@ def test_it_reaches_from_1970_to_2029_without_a_gap(rows: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize("day", CLOSED.values(), ids=CLOSED)
-def test_a_day_without_trading_is_left_out(asked: World, day: str) -> None:
+def test_calendar_leaves_out_a_day_without_trading(asked: World, day: str) -> None:
     assert asked.get(f"/v2/calendar?start={day}&end={day}") == []
     assert asked.get(f"/v3/calendar/NYSE?start={day}&end={day}")["calendar"] == []
 
 
 @pytest.mark.parametrize("day", HALF_DAYS)
-def test_a_half_day_ends_at_one(asked: World, day: str) -> None:
+def test_half_day_closes_at_one(asked: World, day: str) -> None:
     (row,) = asked.get(f"/v2/calendar?start={day}&end={day}")
     assert (row["open"], row["close"], row["session_open"], row["session_close"]) == ("09:30", "13:00", "0400", "1700")
     (row,) = asked.get(f"/v3/calendar/NASDAQ?start={day}&end={day}")["calendar"]
     assert row["core_end"][11:16] == row["post_start"][11:16] == "13:00"
 
 
-def test_every_session_of_another_source_is_there_with_its_hours(rows: list[dict[str, Any]]) -> None:
+def test_calendar_has_the_sessions_and_hours_of_another_source(rows: list[dict[str, Any]]) -> None:
     if not RECORDED.is_file():
         pytest.skip(f"shared/data has no {RECORDED.name}")
     with RECORDED.open(newline="") as file:
@@ -64,7 +64,7 @@ def test_every_session_of_another_source_is_there_with_its_hours(rows: list[dict
     assert ours == theirs
 
 
-def test_the_newer_clock_tells_of_any_time_that_the_calendar_reaches(asked: World) -> None:
+def test_newer_clock_answers_for_any_time_within_the_calendar(asked: World) -> None:
     (clock, _) = asked.get("/v3/clock?time=2001-09-12T16:00:00Z")["clocks"]
     assert (clock["is_market_day"], clock["phase"]) == (False, "closed")
     assert clock["next_market_open"] == "2001-09-17T09:30:00-04:00"
@@ -72,9 +72,7 @@ def test_the_newer_clock_tells_of_any_time_that_the_calendar_reaches(asked: Worl
     assert asked.ask("GET", "/v3/clock?time=2031-01-02T16:00:00Z").status == 400
 
 
-def test_what_the_market_spans_is_told_without_the_library_of_calendars(
-    asked: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calendar_of_the_market_s_own_sessions_needs_no_library(asked: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.exchange.faces.trading.sessions.full_calendar", None)
     assert len(asked.get("/v2/calendar?start=2025-03-03&end=2025-03-14")) == 10
     assert len(asked.get("/v3/calendar/NYSE")["calendar"]) == 6

@@ -36,7 +36,7 @@ def world_of(state: Path, captures: Path) -> World:
 
 
 @pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
-def test_the_captured_responses_are_served_row_for_row_once_their_time_has_come(tmp_path: Path) -> None:
+def test_captures_are_served_row_for_row_once_engine_time_has_passed_them(tmp_path: Path) -> None:
     world = world_of(tmp_path, LIVE)
     world.tick(to="2025-12-27T12:00:00Z")
     for path in LIVE.glob("*.json"):
@@ -58,11 +58,8 @@ def test_captured_rows_are_held_back_until_they_were_known(tmp_path: Path) -> No
     assert world.get("/api/stock/AAPL/iv-rank")["data"][-1]["date"] == "2025-12-24"
 
 
-def test_an_endpoint_that_was_not_captured_answers_no_rows(tmp_path: Path) -> None:
-    captures = tmp_path / "captures"
-    captures.mkdir()
-    (captures / "one.json").write_text(json.dumps(CAPTURE))
-    world = world_of(tmp_path / "state", captures)
+def test_endpoint_returns_no_rows_when_it_was_not_captured(tmp_path: Path) -> None:
+    world = world_of(tmp_path / "state", folder_of(tmp_path / "captures", CAPTURE))
     world.tick(to="close")
     assert world.get("/api/darkpool/AAPL")["data"] == [PRINT]
     assert world.get("/api/darkpool/AAPL?date=2025-12-26")["data"] == [PRINT]
@@ -85,7 +82,7 @@ def test_an_endpoint_that_was_not_captured_answers_no_rows(tmp_path: Path) -> No
         (json.dumps(CAPTURE | {"captured_at": 5, "response": {"data": [{}]}}), "any row's executed_at is a readable"),
     ],
 )
-def test_a_damaged_capture_is_refused_and_named(tmp_path: Path, content: str, message: str) -> None:
+def test_create_refuses_a_damaged_capture_and_names_it(tmp_path: Path, content: str, message: str) -> None:
     captures = tmp_path / "captures"
     captures.mkdir()
     (captures / "bad.json").write_text(content)
@@ -117,7 +114,7 @@ BAD_PRINTS: tuple[object, ...] = (
 )
 
 
-def test_bad_rows_are_served_as_they_are_from_their_own_or_the_captures_time_on(tmp_path: Path) -> None:
+def test_bad_rows_are_served_unchanged_from_their_own_time_or_the_capture_s(tmp_path: Path) -> None:
     world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, *BAD_PRINTS)))
     target = "/api/darkpool/AAPL?date=2025-12-26&min_premium=1&order_by="
     world.tick(to="2025-12-26T23:59:00Z")
@@ -130,7 +127,7 @@ def test_bad_rows_are_served_as_they_are_from_their_own_or_the_captures_time_on(
     assert world.get("/api/darkpool/AAPL?min_premium=2&max_size=4")["data"] != []
 
 
-def test_a_print_is_left_out_by_a_bound_that_was_given_and_by_no_other(tmp_path: Path) -> None:
+def test_print_is_left_out_only_by_a_bound_that_was_given(tmp_path: Path) -> None:
     negative, huge = PRINT | {"premium": "-7"}, PRINT | {"premium": "9" * 20}
     world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", negative, huge)))
     world.tick(to="close")
@@ -139,7 +136,7 @@ def test_a_print_is_left_out_by_a_bound_that_was_given_and_by_no_other(tmp_path:
     assert world.get("/api/darkpool/AAPL?max_premium=9")["data"] == [negative]
 
 
-def test_an_alert_that_cannot_be_read_passes_every_filter(tmp_path: Path) -> None:
+def test_unreadable_alert_passes_every_filter(tmp_path: Path) -> None:
     bad = {"created_at": "2025-12-26T15:00:00Z", "total_premium": "NaN", "volume": None, "expiry": 7}
     world = world_of(
         tmp_path / "state", folder_of(tmp_path / "c", captured("/api/option-trades/flow-alerts", bad, ["odd"]))
@@ -149,7 +146,7 @@ def test_an_alert_that_cannot_be_read_passes_every_filter(tmp_path: Path) -> Non
     assert world.get(f"/api/option-trades/flow-alerts?{every}&rule_name[]=RepeatedHits")["data"] == [["odd"], bad]
 
 
-def test_captured_rows_of_another_day_are_never_an_answer_for_this_one(tmp_path: Path) -> None:
+def test_captured_rows_of_another_day_are_not_returned_for_a_date(tmp_path: Path) -> None:
     tide = {"timestamp": "2025-12-26T09:30:00-05:00", "date": "2025-12-26", "net_volume": 1}
     changed = {"curr_date": "2025-12-26", "option_symbol": "AAPL251226C00277500"}
     greek = {"date": "2025-12-26", "call_delta": "1"}
@@ -168,7 +165,7 @@ def test_captured_rows_of_another_day_are_never_an_answer_for_this_one(tmp_path:
     assert world.get("/api/stock/AAPL/greek-exposure?date=2025-12-25")["data"] == [{"date": None}]
 
 
-def test_two_captures_of_one_endpoint_are_put_together_and_what_both_show_is_shown_once(tmp_path: Path) -> None:
+def test_two_captures_of_one_endpoint_are_merged_without_repeating_rows(tmp_path: Path) -> None:
     later = PRINT | {"executed_at": "2025-12-26T16:00:00Z"}
     folder = folder_of(
         tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, PRINT), captured("/api/darkpool/AAPL", later, PRINT)
@@ -179,7 +176,7 @@ def test_two_captures_of_one_endpoint_are_put_together_and_what_both_show_is_sho
 
 
 @pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
-def test_a_market_says_which_captures_it_shows_and_from_when(tmp_path: Path) -> None:
+def test_remarks_count_the_captured_rows_shown_and_say_when_all_are_served(tmp_path: Path) -> None:
     assert captured_session(LIVE) == date(2025, 12, 26)
     create(tmp_path / "there", spec_of(LIVE))
     assert remarks(tmp_path / "there") == (
@@ -197,6 +194,6 @@ def test_a_market_says_which_captures_it_shows_and_from_when(tmp_path: Path) -> 
     assert said.sentences[-1].endswith("--start 2025-12-26")
 
 
-def test_a_folder_without_captures_is_refused(tmp_path: Path) -> None:
+def test_create_refuses_a_folder_without_captures(tmp_path: Path) -> None:
     with pytest.raises(MarketError, match="no captured responses"):
         create(tmp_path / "state", spec_of(tmp_path / "missing"))

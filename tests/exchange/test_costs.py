@@ -52,13 +52,13 @@ FILLS = st.fixed_dictionaries(
 
 
 @given(costs=COSTS, fill=FILLS)
-def test_a_specification_with_costs_is_read_as_it_was_written(costs: dict[str, Any], fill: dict[str, Any]) -> None:
+def test_specification_with_costs_survives_a_round_trip(costs: dict[str, Any], fill: dict[str, Any]) -> None:
     spec = replace(SPEC, costs=Costs(**costs), fill=fill_spec(**fill))
     assert MarketSpec.from_json(spec.to_json()) == spec
     assert MarketSpec.from_json(spec.to_json()).to_json() == spec.to_json()
 
 
-def test_a_market_without_costs_keeps_the_numbers_of_its_accounts_and_orders() -> None:
+def test_specification_omits_costs_when_there_are_none() -> None:
     fields = json.loads(SPEC.to_json())
     assert "costs" not in fields
     assert set(fields["fill"]) == set(NEXT_BAR._fields) - {"slippage_bps", "quotes"}
@@ -77,7 +77,7 @@ def test_a_market_without_costs_keeps_the_numbers_of_its_accounts_and_orders() -
         (Costs(cash_rate=FUNDS), "costs.rates_path names no file"),
     ],
 )
-def test_costs_that_cannot_be_are_refused(costs: Costs, told: str) -> None:
+def test_specification_refuses_invalid_costs(costs: Costs, told: str) -> None:
     with pytest.raises(MarketError, match=told):
         replace(SPEC, costs=costs)
 
@@ -90,19 +90,19 @@ def test_costs_that_cannot_be_are_refused(costs: Costs, told: str) -> None:
         (NEXT_BAR._replace(model="best"), "unknown fill model 'best'"),  # type: ignore[arg-type]
     ],
 )
-def test_fill_settings_that_cannot_be_are_refused(fill: FillSpec, told: str) -> None:
+def test_specification_refuses_invalid_fill_settings(fill: FillSpec, told: str) -> None:
     with pytest.raises(MarketError, match=told):
         replace(SPEC, fill=fill)
 
 
 @pytest.mark.parametrize("costs", [{"commission": "1"}, {"commission_bps": "much"}, {"margin_rate": None}])
-def test_a_market_file_with_unreadable_costs_is_refused(costs: dict[str, object]) -> None:
+def test_market_file_with_unreadable_costs_is_refused(costs: dict[str, object]) -> None:
     fields = json.loads(SPEC.to_json()) | {"costs": costs}
     with pytest.raises(MarketError, match="incomplete or mistyped"):
         MarketSpec.from_json(json.dumps(fields))
 
 
-def test_the_differences_of_two_markets_are_named_one_by_one(new_folder: Callable[[], Path]) -> None:
+def test_create_names_each_difference_to_an_existing_market(new_folder: Callable[[], Path]) -> None:
     other = replace(SPEC, fill=NEXT_BAR._replace(model="close"), costs=Costs(commission_bps=Decimal(10)))
     with pytest.raises(
         MarketError, match=r"another market: its fill\.model is next-bar, not close; its costs\.commission"
@@ -133,7 +133,7 @@ def test_rates_are_in_percent_and_last_until_the_next(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["2025-03-03", "yesterday,4.33", "2025-03-03,much", "2025-03-03,433"])
-def test_a_line_that_is_no_rate_is_named(tmp_path: Path, line: str) -> None:
+def test_read_rates_names_the_invalid_line(tmp_path: Path, line: str) -> None:
     file = rates_file(tmp_path, "2025-02-28,4.33", line, "2025-03-05,4.33")
     with pytest.raises(MarketError, match=r"rates\.csv line 3: no date and rate") as refused:
         read_rates(file)
@@ -145,7 +145,9 @@ def test_a_line_that_is_no_rate_is_named(tmp_path: Path, line: str) -> None:
     first=st.integers(-50, 50),
     length=st.integers(0, 60),
 )
-def test_the_rates_of_a_span_are_those_of_the_whole_table_or_refused(days: set[int], first: int, length: int) -> None:
+def test_rates_of_a_span_equal_the_whole_table_or_are_refused_when_not_covered(
+    days: set[int], first: int, length: int
+) -> None:
     begin = date(2025, 3, 3)
     rates = Rates.of({(begin + timedelta(days=day)).isoformat(): Decimal(day) for day in days})
     span = [begin + timedelta(days=first + day) for day in range(length + 1)]

@@ -63,7 +63,7 @@ def usd(bar: Bar | None) -> tuple[float, ...]:
     return (*(units / 10_000 for units in bar[1:5]), bar.volume)
 
 
-def test_a_session_opens_in_its_first_minute_and_shows_the_rest_in_its_last(tmp_path: Path) -> None:
+def test_daily_session_has_its_open_in_the_first_minute_and_the_rest_in_the_last(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path))
     session, bars = market.calendar.market[1], market.day("AAPL", 1).bars
     assert [bar.start_us for bar in bars] == [session.open_us, session.close_us - MINUTE]
@@ -72,7 +72,7 @@ def test_a_session_opens_in_its_first_minute_and_shows_the_rest_in_its_last(tmp_
     assert market.liquid("AAPL")
 
 
-def test_the_quote_around_the_open_stands_until_the_last_minute_and_that_until_the_close(tmp_path: Path) -> None:
+def test_daily_quote_stands_until_the_next_bar_or_the_close(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path))
     session, (opening, last) = market.calendar.market[0], market.day("AAPL", 0).bars
     noon_us, night_us = session.open_us + 150 * MINUTE, session.close_us + 60 * MINUTE
@@ -81,13 +81,13 @@ def test_the_quote_around_the_open_stands_until_the_last_minute_and_that_until_t
     assert market.quoted_us(last, night_us) == session.close_us == last.end_us
 
 
-def test_with_the_day_prices_close_the_first_minute_is_the_day(tmp_path: Path) -> None:
+def test_first_minute_is_the_whole_day_when_day_prices_are_close(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path, day_prices="close"))
     (bar,) = market.day("AAPL", 1).bars
     assert (bar.start_us, usd(bar)) == (market.calendar.market[1].open_us, (101, 103, 101, 102, 6000))
 
 
-def test_raw_prices_are_rebuilt_and_the_days_before_the_market_are_its_history(tmp_path: Path) -> None:
+def test_raw_prices_are_rebuilt_and_earlier_days_become_history(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path))
     # Before the split everything was double, and before the dividend of 2 a share cost 98/97 times as much on top.
     assert usd(market.day("AAPL", 0).bars[-1]) == (199, 202, 197, 198, 1900)
@@ -96,7 +96,7 @@ def test_raw_prices_are_rebuilt_and_the_days_before_the_market_are_its_history(t
     assert market.close_before("AAPL", 0) == 196_0000
 
 
-def test_adjusted_prices_can_be_played_as_they_are_without_dividends_and_splits(tmp_path: Path) -> None:
+def test_adjusted_prices_are_played_unchanged_without_actions(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path, prices="adjusted"))
     assert usd(market.day("AAPL", 0).bars[-1]) == (99.5, 101, 98.5, 99, 3800)
     assert list(market.actions) == []
@@ -118,7 +118,7 @@ def test_the_engine_pays_dividends_on_the_ex_date_and_splits_positions(tmp_path:
     assert told == [("forward_split", "2025-03-04"), ("cash_dividend", "2025-03-05")]
 
 
-def test_what_happened_before_the_market_adjusts_its_history_and_is_over(tmp_path: Path) -> None:
+def test_action_before_the_market_adjusts_its_history_only(tmp_path: Path) -> None:
     rows = ROWS.replace("2025-02-28,AAPL,98,98,96,97,2000,0,0", "2025-02-28,AAPL,98,98,96,97,2000,1,0")
     create(tmp_path / "state", spec_of(tmp_path, rows))
     world = open_world(tmp_path / "state")
@@ -167,14 +167,14 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
         ("\ufeff" + HEADER + '\n"2025-03-03,AAPL\n', "not a CSV file|truncated"),
     ],
 )
-def test_a_file_without_use_is_refused_and_named(tmp_path: Path, content: str, message: str) -> None:
+def test_create_refuses_an_unusable_file_and_names_it(tmp_path: Path, content: str, message: str) -> None:
     spec = spec_of(tmp_path)
     (tmp_path / "days.csv").write_text(content)
     with pytest.raises(MarketError, match=f"days.csv: .*({message})"):
         create(tmp_path / "state", spec)
 
 
-def test_a_symbol_without_a_bar_is_named_and_one_that_comes_later_has_none_before(tmp_path: Path) -> None:
+def test_create_names_a_symbol_without_bars_and_a_late_symbol_starts_late(tmp_path: Path) -> None:
     rows = f"{ROWS}2025-03-05,XLC,50,51,49,50,100,0,0\n"
     with pytest.raises(MarketError, match="no bar of NOPE"):
         create(tmp_path / "other", spec_of(tmp_path, rows, symbols=("AAPL", "NOPE")))
@@ -183,7 +183,7 @@ def test_a_symbol_without_a_bar_is_named_and_one_that_comes_later_has_none_befor
     assert market.history_day("XLC", 1) is None
 
 
-def test_a_file_s_columns_say_that_it_is_daily_and_a_start_where_to_count_from(tmp_path: Path) -> None:
+def test_recorded_source_and_span_follow_the_columns_and_the_start(tmp_path: Path) -> None:
     spec_of(tmp_path)
     path = tmp_path / "days.csv"
     assert (recorded_source(path), is_daily(tmp_path / "nothing.csv")) == ("daily", False)
@@ -196,7 +196,7 @@ def test_a_file_s_columns_say_that_it_is_daily_and_a_start_where_to_count_from(t
     assert "daily" in refused.value.hint
 
 
-def test_a_daily_market_has_no_stamp_and_its_values_are_checked(tmp_path: Path) -> None:
+def test_specification_of_a_daily_market_refuses_invalid_settings(tmp_path: Path) -> None:
     for change, message in (
         ({"bar_stamp": "end"}, "no stamp of a minute"),
         ({"prices": "net"}, "unknown prices 'net'"),
@@ -210,20 +210,20 @@ def test_a_daily_market_has_no_stamp_and_its_values_are_checked(tmp_path: Path) 
             MarketSpec(**fields)  # type: ignore[arg-type]
 
 
-def test_only_a_daily_market_s_identity_has_the_settings_of_daily_bars(tmp_path: Path) -> None:
+def test_specification_has_daily_settings_only_for_daily_bars(tmp_path: Path) -> None:
     assert "day_prices" not in MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3)).to_json()
     spec = spec_of(tmp_path, day_prices="close")
     assert MarketSpec.from_json(spec.to_json()) == spec
 
 
-def test_a_damaged_kept_file_is_named(tmp_path: Path) -> None:
+def test_open_names_a_damaged_file_of_daily_bars(tmp_path: Path) -> None:
     create(tmp_path / "state", spec_of(tmp_path))
     (tmp_path / "state" / DAYS_FILE).write_text('["AAPL"\n')
     with pytest.raises(MarketError, match=r"days\.jsonl is damaged"):
         open_market(tmp_path / "state", read_market(tmp_path / "state"))
 
 
-def test_raw_daily_bars_have_their_actions_in_a_file_beside_them(tmp_path: Path) -> None:
+def test_raw_daily_bars_take_their_actions_from_the_file_beside_them(tmp_path: Path) -> None:
     rows = "2025-02-28,AAPL,200,200,200,200,100\n2025-03-03,AAPL,100,100,100,100,300\n"
     spec = spec_of(tmp_path, rows, "date,symbol,open,high,low,close,volume", sessions=1)
     lines = "forward_split,AAPL,2025-03-03,,2,1,\ncash_dividend,AAPL,2025-02-28,1.5,,,2025-03-10\n"
@@ -237,7 +237,7 @@ def test_raw_daily_bars_have_their_actions_in_a_file_beside_them(tmp_path: Path)
     assert market.close_before("AAPL", 0) == 100_0000
 
 
-def test_a_world_of_daily_bars_can_be_traded(tmp_path: Path) -> None:
+def test_order_in_a_daily_market_fills_at_the_day_s_open(tmp_path: Path) -> None:
     create(tmp_path / "state", spec_of(tmp_path))
     world: World = open_world(tmp_path / "state")
     world.tick(to="open")

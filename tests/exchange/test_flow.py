@@ -85,7 +85,7 @@ def bullish(alert: dict[str, Any]) -> int:
     return 1 if bought == (alert["type"] == "call") else -1
 
 
-def test_without_edge_alerts_foresee_nothing_and_with_edge_one_they_foresee(calendar: Calendar) -> None:
+def test_alerts_agree_with_the_next_hour_s_return_as_often_as_the_edge_says(calendar: Calendar) -> None:
     none, all_of_it, half = agreement(calendar, 0.0, 1.0, 0.5)
     assert 0.44 < none < 0.56
     assert all_of_it > 0.9
@@ -172,7 +172,7 @@ def test_daily_rows_come_after_the_close_and_open_interest_before_the_open(world
 
 
 @pytest.mark.parametrize("asked", ["BRK.B", "BRKB"])
-def test_a_class_of_shares_is_asked_with_its_dot_or_without_and_written_without(tmp_path: Path, asked: str) -> None:
+def test_share_class_is_found_with_or_without_its_dot_and_written_without(tmp_path: Path, asked: str) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL", "BRK.B"), sessions=2, start=date(2025, 3, 3)))
     world = open_world(tmp_path)
     world.tick(to="2025-03-03T21:00:00Z")

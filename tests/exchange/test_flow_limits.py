@@ -9,7 +9,7 @@ NOON = parse_time("2026-11-20T17:00:00Z")
 EVENING = parse_time("2026-11-21T01:00:00Z")
 
 
-def test_every_answer_says_what_is_left_and_when_the_minute_ends() -> None:
+def test_answer_says_how_many_requests_are_left_and_when_the_minute_ends() -> None:
     limits = FlowLimits(120, 15_000)
     for _ in range(3):
         headers, refused = limits.count("key", NOON + 20 * SECOND)
@@ -34,7 +34,7 @@ def test_without_limits_nothing_is_refused() -> None:
     assert (last["x-uw-daily-req-count"], last["x-uw-minute-req-counter"]) == ("1000", "1000")
 
 
-def test_a_minute_refuses_what_is_too_much_and_the_next_begins_anew_for_each_key() -> None:
+def test_requests_over_the_minute_limit_are_refused_until_the_next_minute_for_each_key() -> None:
     limits = FlowLimits(2, None)
     assert [limits.count("key", NOON + 59 * SECOND).refused for _ in range(4)] == [False, False, True, True]
     assert not limits.count("other", NOON + 59 * SECOND).refused
@@ -42,7 +42,7 @@ def test_a_minute_refuses_what_is_too_much_and_the_next_begins_anew_for_each_key
 
 
 @pytest.mark.parametrize("later", [HOUR, EVENING - NOON - 1])
-def test_a_day_that_is_used_up_lasts_until_eight_in_the_evening_in_new_york(later: int) -> None:
+def test_requests_over_the_day_limit_are_refused_until_eight_in_the_evening_in_new_york(later: int) -> None:
     limits = FlowLimits(None, 2)
     assert [limits.count("key", NOON).refused for _ in range(3)] == [False, False, True]
     refused = limits.count("key", NOON + later)

@@ -123,7 +123,7 @@ def requests_of(kind: AnyKind) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("name", kind_names())
-def test_our_kinds_read_every_row_served(traded: World, name: str) -> None:
+def test_bot_s_kinds_of_facts_accept_every_row_served(traded: World, name: str) -> None:
     kind, facts = kind_of(name), 0
     for target, symbol in requests_of(kind):
         answer = traded.ask("GET", target)
@@ -169,7 +169,7 @@ def test_net_impact_ranks_what_the_ticks_add_up_to(traded: World) -> None:
     assert {row["ticker"] for row in funds} <= {"SPY"}
 
 
-def test_the_tides_of_the_sectors_and_the_funds_make_the_markets(traded: World) -> None:
+def test_tides_of_sectors_and_funds_add_up_to_the_market_s(traded: World) -> None:
     """What the sectors don't explain is the funds' alerts and their share of the noise, which has its direction."""
     market = traded.get("/api/market/market-tide?interval_5m=false")["data"]
     sectors = [traded.get(f"/api/market/{quote(sector)}/sector-tide")["data"] for sector in SECTORS]
@@ -207,7 +207,7 @@ def noise_of(world: World, place: int) -> dict[str, float]:
     }
 
 
-def test_earnings_are_on_the_date_that_alerts_and_the_screener_show(traded: World) -> None:
+def test_earnings_dates_agree_in_reports_alerts_screener_and_info(traded: World) -> None:
     screened = {row["ticker"]: row for row in traded.get("/api/screener/stocks")["data"]}
     assert set(screened) == set(SYMBOLS)
     for symbol in SYMBOLS:
@@ -220,7 +220,7 @@ def test_earnings_are_on_the_date_that_alerts_and_the_screener_show(traded: Worl
     assert traded.get("/api/earnings/SPY")["data"] == []
 
 
-def test_open_interest_by_strike_and_in_the_screener_is_that_of_the_day(traded: World) -> None:
+def test_open_interest_by_strike_and_in_the_screener_adds_up_to_the_day_s(traded: World) -> None:
     today = traded.get("/api/stock/AAPL/options-volume")["data"][0]
     strikes = traded.get("/api/stock/AAPL/oi-per-strike")["data"]
     (screened,) = traded.get("/api/screener/stocks?ticker=AAPL")["data"]
@@ -231,7 +231,7 @@ def test_open_interest_by_strike_and_in_the_screener_is_that_of_the_day(traded: 
     }
 
 
-def test_the_open_interest_of_the_next_morning_tells_what_became_of_the_alerts(traded: World) -> None:
+def test_next_morning_s_open_interest_follows_the_alerts_of_the_day(traded: World) -> None:
     """Contracts that were opened mostly stay; of a contract with several alerts the last one counts."""
     alerts = traded.get("/api/option-trades/flow-alerts?ticker_symbol=AAPL&older_than=2025-03-03T22:00:00Z&limit=200")
     last = {alert["option_chain"]: alert for alert in reversed(alerts["data"])}
@@ -265,7 +265,7 @@ def test_the_screener_shows_the_price_and_filters_rows(traded: World) -> None:
     assert float(next(row for row in rows if row["ticker"] == "AAPL")["close"]) == bars[-1]["c"]
 
 
-def test_rows_are_known_when_their_publishers_publish_them(tmp_path: Path) -> None:
+def test_rows_are_served_only_after_their_publication_time(tmp_path: Path) -> None:
     create(tmp_path / "s", MarketSpec(symbols=("AAPL", "SPY"), sessions=45, start=date(2025, 1, 2)))
     world = open_world(tmp_path / "s")
     for moment in ("2025-01-15T21:30:00Z", "2025-02-03T23:30:00Z", "2025-02-28T23:30:00Z", "2025-03-04T14:00:00Z"):
@@ -293,7 +293,7 @@ def test_rows_are_known_when_their_publishers_publish_them(tmp_path: Path) -> No
             assert (event["outcome"] is None) == (event["end_date"] >= today)
 
 
-def test_a_report_has_no_result_before_it_and_moves_only_once_they_happened(tmp_path: Path) -> None:
+def test_report_shows_its_result_and_moves_only_after_they_happened(tmp_path: Path) -> None:
     create(tmp_path / "s", MarketSpec(symbols=("AAPL",), sessions=30, start=date(2025, 2, 3)))
     world = open_world(tmp_path / "s")
     coming = next(row for row in world.get("/api/earnings/AAPL")["data"] if row["actual_eps"] is None)
@@ -312,7 +312,7 @@ def test_a_report_has_no_result_before_it_and_moves_only_once_they_happened(tmp_
     assert row["pre_earnings_move_2w"] is not None
 
 
-def test_implied_volatility_is_that_of_the_iv_rank(traded: World) -> None:
+def test_implied_volatility_agrees_in_all_series(traded: World) -> None:
     rank = traded.get("/api/stock/AAPL/iv-rank")["data"][-1]
     by_days = {row["days"]: row["volatility"] for row in traded.get("/api/stock/AAPL/interpolated-iv")["data"]}
     realized = traded.get("/api/stock/AAPL/volatility/realized")["data"][-1]
@@ -325,7 +325,7 @@ def test_implied_volatility_is_that_of_the_iv_rank(traded: World) -> None:
     assert [row["dte"] for row in term] == sorted(row["dte"] for row in term)
 
 
-def test_spot_exposure_has_the_sign_and_the_minutes_of_what_it_follows(traded: World) -> None:
+def test_spot_exposure_follows_the_greeks_and_the_price_by_minute(traded: World) -> None:
     greeks = traded.get("/api/stock/AAPL/greek-exposure")["data"][-1]
     spot = traded.get("/api/stock/AAPL/spot-exposures")["data"]
     gamma = float(greeks["call_gamma"]) + float(greeks["put_gamma"])
@@ -383,13 +383,13 @@ def test_rows_are_limited_and_paged(traded: World) -> None:
     assert 15 < len(month) < 24
 
 
-def test_nothing_is_known_of_a_ticker_that_is_not_listed(traded: World) -> None:
+def test_unlisted_ticker_has_no_rows_in_any_series(traded: World) -> None:
     for endpoint in ENDPOINTS:
         if "{ticker}" in endpoint.path:
             assert traded.get(path_of(endpoint, "NONE")) == {"data": []}
 
 
-def test_averages_are_those_of_the_days_before(traded: World) -> None:
+def test_average_volumes_are_those_of_the_days_before(traded: World) -> None:
     days = traded.get("/api/stock/UNH/options-volume?limit=31")["data"]
     before = [row["call_volume"] for row in days[1:]]
     for count in (3, 7, 30):
@@ -397,7 +397,7 @@ def test_averages_are_those_of_the_days_before(traded: World) -> None:
         assert float(days[0][f"avg_{count}_day_call_volume"]) == pytest.approx(expected)
 
 
-def test_no_series_of_an_edgeless_market_leans_with_the_next_day(tmp_path: Path) -> None:
+def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) -> None:
     """The sign of each day's net option premium and of the next day's return agree about half of the time."""
     create(tmp_path / "s", MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3)))
     world = open_world(tmp_path / "s")

@@ -97,7 +97,7 @@ def test_a_handshake_answers_with_no_parameter_that_was_not_offered(place: Serve
         assert client.get() == [{"T": "success", "msg": "connected"}]
 
 
-def test_a_subscription_that_names_the_channels_of_all_feeds(place: Served) -> None:
+def test_subscription_may_name_the_channels_of_all_feeds(place: Served) -> None:
     client = Websocket(place, "/v2/sip", OFFERS[0])
     with closing(client):
         assert client.get() == [{"T": "success", "msg": "connected"}]
@@ -137,7 +137,7 @@ def heard(answer: HTTPResponse) -> Any:
     ["Apca-Api-Key-Id: sandbox\r\nApca-Api-Secret-Key: sandbox\r\n", "Authorization: Bearer sandbox\r\n"],
     ids=["key", "OAuth"],
 )
-def test_trade_updates_that_go_on_where_a_connection_broke_off(place: Served, key: str) -> None:
+def test_go_sdk_resumes_trade_updates_where_its_connection_broke(place: Served, key: str) -> None:
     connection, answer = updates(place, "", key)
     with connection, answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
@@ -157,7 +157,7 @@ def test_trade_updates_that_go_on_where_a_connection_broke_off(place: Served, ke
     assert {"price", "position_qty", "execution_id", "timestamp"} <= fill.keys()
 
 
-def test_trade_updates_with_an_end_and_with_bounds_that_contradict_each_other(place: Served) -> None:
+def test_go_sdk_ends_bounded_streams_and_reports_contradicting_bounds(place: Served) -> None:
     key = "Apca-Api-Key-Id: sandbox\r\nApca-Api-Secret-Key: sandbox\r\n"
     connection, answer = updates(place, "?since=2025-03-03T14%3A30%3A00Z&until=2025-03-03T14%3A31%3A00Z", key)
     with connection, answer:

@@ -26,7 +26,7 @@ def log_of(path: Path, count: int) -> Log:
 
 
 @pytest.mark.parametrize("after", [0, 1, 255, 256, 257, 511, 512, 999, 1000, 5000])
-def test_lines_are_found_by_number_wherever_they_stand(tmp_path: Path, after: int) -> None:
+def test_log_finds_lines_by_number(tmp_path: Path, after: int) -> None:
     log = log_of(tmp_path / "log", 700)
     for number in range(701, 1001):
         log.add(b'{"seq":%d}' % number)
@@ -38,15 +38,10 @@ def test_lines_are_found_by_number_wherever_they_stand(tmp_path: Path, after: in
 @pytest.mark.parametrize(
     ("content", "whole"), [(b"", 0), (b"torn", 0), (b"a\nb\ntorn", 4), (b"a\n", 2), (b"a\n" + b"x" * 200_000, 2)]
 )
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, whole: int) -> None:
+def test_open_cuts_off_a_torn_last_line(tmp_path: Path, content: bytes, whole: int) -> None:
     (tmp_path / "log").write_bytes(content)
     assert Log(tmp_path / "log").torn_bytes == len(content) - whole
     assert (tmp_path / "log").read_bytes() == content[:whole]
-
-
-def test_a_log_that_is_not_there_is_not_begun(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        Log(tmp_path / "log")
 
 
 class Syncs:
@@ -67,7 +62,7 @@ def pass_time() -> None:
     LOOP.run_until_complete(asyncio.sleep(0.05))
 
 
-def test_commands_that_come_together_share_a_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_commands_share_a_sync_and_reads_need_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.tick(to="open")
     pass_time()
     syncs = Syncs(monkeypatch)
@@ -78,9 +73,12 @@ def test_commands_that_come_together_share_a_sync(world: World, monkeypatch: pyt
     pass_time()
     assert 1 <= syncs.count <= 10
     assert not world.exchange.log.unsynced
+    done = syncs.count
+    world.get("/v2/account")
+    assert syncs.count == done, "a read needs no sync"
 
 
-def test_a_disk_that_cannot_keep_what_was_written_is_told_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_sync_is_reported_after_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[LogError] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -102,13 +100,7 @@ def test_a_disk_that_cannot_keep_what_was_written_is_told_too(world: World, monk
     assert [str(error).endswith("can't be written: Input/output error") for error in told] == [True]
 
 
-def test_a_read_without_news_needs_no_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    syncs = Syncs(monkeypatch)
-    world.get("/v2/account")
-    assert syncs.count == 0
-
-
-def test_nothing_is_answered_and_nobody_told_before_the_lines_are_written(world: World) -> None:
+def test_answers_and_listeners_wait_until_the_lines_are_written(world: World) -> None:
     exchange, told = world.exchange, []
 
     class Ear:
@@ -147,7 +139,7 @@ def test_nothing_is_answered_and_nobody_told_before_the_lines_are_written(world:
     assert sent == ["http.response.start"]
 
 
-def test_a_disk_that_refuses_is_told_to_whoever_ends_the_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_is_reported_instead_of_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int, content: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -183,7 +175,7 @@ def busy(folder: Path) -> World:
     return world
 
 
-def test_wherever_a_crash_cuts_the_log_it_begins_as_it_was_and_the_replay_completes_it(
+def test_replay_completes_a_log_that_a_crash_cut_anywhere(
     new_folder: Callable[[], Path],
 ) -> None:
     folder = new_folder()
@@ -203,13 +195,6 @@ def test_wherever_a_crash_cuts_the_log_it_begins_as_it_was_and_the_replay_comple
         assert len(replayed.splitlines()) == max(kept, next(following, len(lines)))
 
 
-def test_a_replay_copies_notes_as_they_stand(new_folder: Callable[[], Path]) -> None:
-    folder = new_folder()
-    before = busy(folder).events()
-    assert next(event for event in before if event.get("note"))["rule"] == "example"
-    assert open_world(folder).events() == before
-
-
 @pytest.mark.parametrize("birth", [{}, {"format": 1}, {"format": 3}])
 def test_a_log_of_another_version_is_refused_by_name(new_folder: Callable[[], Path], birth: dict[str, Any]) -> None:
     folder = new_folder()
@@ -221,7 +206,7 @@ def test_a_log_of_another_version_is_refused_by_name(new_folder: Callable[[], Pa
     assert refused.value.hint.startswith("make another")
 
 
-def test_the_newest_lines_are_asked_for_without_counting_them(world: World) -> None:
+def test_log_endpoint_returns_the_newest_lines(world: World) -> None:
     for _ in range(5):
         world.tick(seconds=1)
     newest = world.get("/exchange/v1/log?newest=true&limit=3")
@@ -230,7 +215,7 @@ def test_the_newest_lines_are_asked_for_without_counting_them(world: World) -> N
     assert [event["seq"] for event in world.get("/exchange/v1/log?after=10")["events"]] == [11]
 
 
-def test_a_beginning_that_is_known_is_not_counted_again(tmp_path: Path) -> None:
+def test_log_does_not_count_a_known_prefix_again(tmp_path: Path) -> None:
     whole = log_of(tmp_path / "log", 1000)
     known = log_of(tmp_path / "first", 700).prefix()
     log = Log(tmp_path / "log", known)
@@ -239,7 +224,7 @@ def test_a_beginning_that_is_known_is_not_counted_again(tmp_path: Path) -> None:
     assert [json.loads(line)["seq"] for line in log.lines(698, 4)] == [699, 700, 701, 702]
 
 
-def test_what_is_written_belongs_to_the_beginning_that_is_named(tmp_path: Path) -> None:
+def test_prefix_of_a_written_log_equals_that_of_the_file(tmp_path: Path) -> None:
     log = log_of(tmp_path / "log", 300)
     for number in range(301, 600):
         log.add(b'{"seq":%d}' % number)
@@ -248,7 +233,7 @@ def test_what_is_written_belongs_to_the_beginning_that_is_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", ["longer", "turned"])
-def test_a_beginning_that_the_file_does_not_have_is_not_believed(tmp_path: Path, change: str) -> None:
+def test_log_ignores_a_prefix_that_the_file_does_not_have(tmp_path: Path, change: str) -> None:
     known = log_of(tmp_path / "first", 700).prefix()
     if change == "longer":
         log_of(tmp_path / "log", 699)

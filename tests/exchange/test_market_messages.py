@@ -43,7 +43,7 @@ def told(
 
 @given(cuts=st.lists(st.integers(OPEN - HOUR, OPEN + HOUR), min_size=2, max_size=6).map(sorted))
 @settings(max_examples=8)
-def test_pieces_of_time_tell_what_the_whole_tells(messages: MarketMessages, cuts: list[int]) -> None:
+def test_messages_of_consecutive_spans_equal_those_of_the_whole_span(messages: MarketMessages, cuts: list[int]) -> None:
     whole = told(messages, cuts[0], cuts[-1], EVERYTHING)
     pieces = [told(messages, *cut, EVERYTHING) for cut in pairwise(cuts)]
     assert [point for piece in pieces for point in piece] == whole
@@ -51,7 +51,7 @@ def test_pieces_of_time_tell_what_the_whole_tells(messages: MarketMessages, cuts
 
 @given(from_us=st.integers(OPEN - HOUR, LATE), length_us=st.integers(0, 30 * MINUTE))
 @settings(max_examples=15)
-def test_a_point_is_due_at_the_end_of_its_minute_and_in_order(
+def test_data_points_are_due_in_order_at_the_end_of_their_minute(
     messages: MarketMessages, from_us: int, length_us: int
 ) -> None:
     before = from_us
@@ -69,7 +69,7 @@ def test_a_point_is_due_at_the_end_of_its_minute_and_in_order(
 @pytest.mark.parametrize(
     ("channel", "kind", "asked"), [("trades", "t", ""), ("quotes", "q", ""), ("bars", "b", "1Min")]
 )
-def test_the_stream_tells_what_the_past_shows(
+def test_stream_sends_what_the_historical_api_shows(
     world: World, messages: MarketMessages, channel: str, kind: str, asked: str
 ) -> None:
     end_us = OPEN + 40 * MINUTE
@@ -92,18 +92,18 @@ def test_daily_bars_grow_with_every_minute_of_the_session(world: World, messages
     assert shown == {name: row[name] for name in "ohlc"}
 
 
-def test_a_symbol_that_is_not_listed_or_a_feed_without_trading_tells_nothing(messages: MarketMessages) -> None:
+def test_unlisted_symbol_or_feed_without_trading_has_no_messages(messages: MarketMessages) -> None:
     assert told(messages, EARLY, OPEN + HOUR, {"bars": ("NONE", "aapl")}) == []
     assert told(messages, EARLY, OPEN + HOUR, EVERYTHING, feed="boats") == []
     assert told(messages, EARLY, OPEN + HOUR, {}) == []
 
 
-def test_on_the_feed_of_iex_all_trades_are_its_own(messages: MarketMessages) -> None:
+def test_iex_feed_has_only_trades_of_iex(messages: MarketMessages) -> None:
     points = told(messages, OPEN, OPEN + 5 * MINUTE, {"trades": ("AAPL",)}, feed="iex")
     assert {point["x"] for point in points} == {"V"}
 
 
-def test_the_test_feed_tells_of_its_one_symbol_by_day_and_by_night(messages: MarketMessages) -> None:
+def test_test_feed_sends_its_one_symbol_day_and_night(messages: MarketMessages) -> None:
     night = parse_time("2025-03-02T03:00:00Z")
     points = told(messages, night, night + 10 * MINUTE, EVERYTHING, feed="test")
     assert {point["S"] for point in points} == {"FAKEPACA"}
@@ -111,7 +111,7 @@ def test_the_test_feed_tells_of_its_one_symbol_by_day_and_by_night(messages: Mar
     assert told(messages, night, night + 10 * MINUTE, {"bars": ("AAPL",)}, feed="test") == []
 
 
-def test_halts_are_told_when_they_begin_and_when_they_end(new_folder: Callable[[], Path]) -> None:
+def test_statuses_are_sent_when_a_halt_starts_and_ends(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
     messages, every, known = MarketMessages(world.engine), wanted({"statuses": ("*",)}), set[str]()
     assert messages.statuses(every, known) == []

@@ -64,7 +64,7 @@ def rows(place: Served, kind: str, symbol: str, start: str, end: str) -> list[di
     return found
 
 
-def test_a_subscription_is_confirmed_whole_and_trades_bring_their_corrections(place: Served) -> None:
+def test_confirmation_lists_the_whole_subscription_with_corrections_for_trades(place: Served) -> None:
     with place.connect("/v2/sip") as client:
         log_in(client)
         first = {"action": "subscribe", "trades": ["AAPL"], "bars": ["*"]}
@@ -78,31 +78,6 @@ def test_a_subscription_is_confirmed_whole_and_trades_bring_their_corrections(pl
         assert client.ask(fourth)[0]["imbalances"] == ["AAPL"]
 
 
-def test_what_is_streamed_of_two_minutes_is_what_the_history_then_shows(place: Served) -> None:
-    with place.connect("/v2/sip") as client:
-        log_in(client)
-        client.ask({"action": "subscribe", "trades": ["AAPL"], "quotes": ["AAPL"], "bars": ["AAPL", "SPY"]})
-        start = place.get("/exchange/v1/status")["now"]
-        end = place.tick(seconds=120)["now"]
-        bars = {name: rows(place, "bars", name, start, end) for name in ("AAPL", "SPY")}
-        trades = rows(place, "trades", "AAPL", start, end)
-        # The last quote of a minute is stamped with its end, and was told with it.
-        quotes = [row for row in rows(place, "quotes", "AAPL", start, end) if row["t"] != start]
-        expected = len(bars["AAPL"]) + len(bars["SPY"]) + len(trades) + len(quotes)
-        points: list[dict[str, Any]] = []
-        while len(points) < expected:
-            points += client.get()
-    for name in ("AAPL", "SPY"):
-        assert [without(p) for p in points if p["T"] == "b" and p["S"] == name] == bars[name]
-    assert [without(p) for p in points if p["T"] == "t"] == trades
-    assert [without(p) for p in points if p["T"] == "q"] == quotes
-    assert len(points) == expected
-
-
-def without(point: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in point.items() if name not in ("T", "S")}
-
-
 def test_messagepack_clients_get_timestamps_as_its_extension(place: Served) -> None:
     with place.connect("/v2/sip", Content_Type="application/msgpack") as client:
         log_in(client)
@@ -114,7 +89,7 @@ def test_messagepack_clients_get_timestamps_as_its_extension(place: Served) -> N
         assert (bar["T"], bar["S"], bar["t"]) == ("b", "AAPL", datetime.fromtimestamp(end.timestamp() - 60, UTC))
 
 
-def test_the_delayed_feed_tells_a_quarter_of_an_hour_later(place: Served) -> None:
+def test_delayed_feed_is_fifteen_minutes_late(place: Served) -> None:
     with place.connect("/v2/delayed_sip") as client, place.connect("/v2/iex") as now:
         for one in (client, now):
             log_in(one)
@@ -127,7 +102,7 @@ def seconds_between(earlier: str, later: str) -> float:
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
-def test_a_day_passed_in_one_step_is_told_whole_and_in_order(place: Served) -> None:
+def test_whole_day_is_streamed_in_order_after_one_tick(place: Served) -> None:
     with place.connect("/v2/otc") as silent, place.connect("/v2/sip") as client:
         log_in(silent)
         silent.ask({"action": "subscribe", "bars": ["*"]})
@@ -143,14 +118,6 @@ def test_a_day_passed_in_one_step_is_told_whole_and_in_order(place: Served) -> N
         assert [point["v"] for point in told if point["T"] == "d"] == sorted(p["v"] for p in told if p["T"] == "d")
     place.tick(to="next_open")
     place.tick(seconds=1800)
-
-
-def test_the_test_feed_knows_its_one_symbol(place: Served) -> None:
-    with place.connect("/v2/test") as client:
-        log_in(client)
-        client.ask({"action": "subscribe", "bars": ["FAKEPACA"]})
-        place.tick(seconds=60)
-        assert [(point["T"], point["S"]) for point in client.get()] == [("b", "FAKEPACA")]
 
 
 def test_keys_in_the_handshake_authenticate_at_once(place: Served) -> None:
@@ -176,7 +143,7 @@ def test_a_second_connection_to_a_feed_is_refused_until_the_first_is_gone(place:
         log_in(again)
 
 
-def test_nothing_but_authentication_is_understood_before_it(place: Served) -> None:
+def test_client_is_told_to_authenticate_before_anything_else(place: Served) -> None:
     with place.connect("/v2/sip") as client:
         client.get()
         for action in ("subscribe", "unsubscribe", "listen"):
@@ -186,14 +153,14 @@ def test_nothing_but_authentication_is_understood_before_it(place: Served) -> No
 
 
 @pytest.mark.parametrize("path", ["/v1beta3/crypto/us", "/v1beta1/news", "/v1beta1/opra", "/v1beta1/indicative"])
-def test_feeds_of_other_markets_say_that_the_subscription_lacks_them(place: Served, path: str) -> None:
+def test_feeds_of_other_markets_refuse_the_login(place: Served, path: str) -> None:
     with place.connect(path) as client:
         assert client.get() == CONNECTED
         assert client.ask(LOGIN) == error(409, "insufficient subscription")
         assert client.end()[0] == 1008
 
 
-def test_the_free_plan_has_no_consolidated_feed_and_thirty_symbols(tmp_path: Path) -> None:
+def test_free_plan_refuses_the_sip_feed_and_more_than_thirty_symbols(tmp_path: Path) -> None:
     create(tmp_path, replace(SPEC, data_plan="free"))
     with served(tmp_path) as place, place.connect("/v2/sip") as paid, place.connect("/v2/iex") as client:
         assert [paid.get(), paid.ask(LOGIN)] == [CONNECTED, error(409, "insufficient subscription")]
@@ -205,7 +172,9 @@ def test_the_free_plan_has_no_consolidated_feed_and_thirty_symbols(tmp_path: Pat
         assert client.ask({"action": "subscribe"})[0]["quotes"] == ["SPY"]
 
 
-def test_who_does_not_authenticate_in_time_is_sent_away(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_is_disconnected_when_it_does_not_authenticate_in_time(
+    place: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(market_data, "_AUTH_TIMEOUT_S", 0.05)
     with place.connect("/v2/sip") as client:
         assert client.get() == CONNECTED
@@ -232,7 +201,7 @@ def test_who_does_not_authenticate_in_time_is_sent_away(place: Served, monkeypat
         (7, 400),
     ],
 )
-def test_a_change_that_is_refused_changes_nothing(place: Served, message: object, code: int) -> None:
+def test_refused_change_leaves_the_subscription_unchanged(place: Served, message: object, code: int) -> None:
     with place.connect("/v2/sip") as client:
         log_in(client)
         assert client.ask({"action": "subscribe", "trades": ["SPY"]})
@@ -241,7 +210,7 @@ def test_a_change_that_is_refused_changes_nothing(place: Served, message: object
         assert client.ask({"action": "subscribe"}) == subscribed(**follow)
 
 
-def test_a_subscription_starts_with_what_comes_after_it(place: Served) -> None:
+def test_subscription_starts_with_the_next_data(place: Served) -> None:
     with place.connect("/v2/sip") as client:
         log_in(client)
         place.tick(seconds=300)

@@ -42,7 +42,7 @@ def outcome(read: Callable[..., int], value: object) -> int | str:
 @example(100.00005)
 @example("0.0001")
 @example("9999999.99995")
-def test_prices_and_volumes(number: object) -> None:
+def test_fast_reading_of_prices_and_volumes_equals_the_exact_one(number: object) -> None:
     assert outcome(minute_rows.units_of, number) == outcome(minute_rows.exact_units, number)
     assert outcome(minute_rows.shares_of, number) == outcome(minute_rows.exact_shares, number)
 
@@ -52,11 +52,11 @@ def test_prices_and_volumes(number: object) -> None:
 @example("2025-03-09 02:30:00")
 @example("2025-11-02 01:59:00")
 @example("2025-03-03 9:31:00")
-def test_times(text: str) -> None:
+def test_fast_reading_of_times_equals_the_exact_one(text: str) -> None:
     assert outcome(minute_rows.time_of, text) == outcome(minute_rows.exact_time, text)
 
 
-def test_a_time_that_is_a_number_is_engine_time_and_true_is_no_price() -> None:
+def test_number_is_read_as_engine_time_and_true_is_refused_as_a_price() -> None:
     assert minute_rows.time_of(17) == 17
     assert minute_rows.units_of(1.0) == 10_000
     with pytest.raises(BadRowError, match="not a number"):

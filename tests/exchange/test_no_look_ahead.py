@@ -115,7 +115,7 @@ def test_every_time_served_is_at_or_before_engine_time(new_folder: Callable[[], 
 
 @given(moment_us=MOMENTS)
 @settings(max_examples=settings().max_examples // 16)
-def test_at_edge_zero_other_bars_after_a_moment_leave_every_byte_served_at_it_as_it_was(
+def test_answers_at_a_moment_do_not_depend_on_later_bars_at_edge_zero(
     new_folder: Callable[[], Path], moment_us: int
 ) -> None:
     as_is = served(World(open_exchange(new_folder())), moment_us)
@@ -125,7 +125,7 @@ def test_at_edge_zero_other_bars_after_a_moment_leave_every_byte_served_at_it_as
 
 @given(moment_us=MOMENTS)
 @settings(max_examples=3)
-def test_at_edge_zero_no_series_of_the_flow_knows_of_bars_after_a_moment(
+def test_flow_series_at_a_moment_do_not_depend_on_later_bars_at_edge_zero(
     new_folder: Callable[[], Path], moment_us: int
 ) -> None:
     as_is = served(World(open_exchange(new_folder())), moment_us, SERIES)
@@ -133,7 +133,7 @@ def test_at_edge_zero_no_series_of_the_flow_knows_of_bars_after_a_moment(
     assert changed == as_is
 
 
-def test_the_change_of_bars_after_a_moment_is_seen_once_it_has_passed(
+def test_changed_bars_are_served_once_their_time_has_passed(
     new_folder: Callable[[], Path],
 ) -> None:
     moment_us = parse_time("2025-03-03T16:00:00Z")
@@ -144,7 +144,7 @@ def test_the_change_of_bars_after_a_moment_is_seen_once_it_has_passed(
     assert {EVERYTHING[0], "/v2/account", "/v2/positions"} <= different
 
 
-def test_a_minute_bar_is_served_from_the_end_of_its_minute_and_no_sooner(world: World) -> None:
+def test_minute_bar_is_served_only_from_the_end_of_its_minute(world: World) -> None:
     target = "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03T14:30:00Z"
     world.tick(to="2025-03-03T14:30:59.999999Z")
     assert world.get(target)["bars"] == {}
@@ -152,15 +152,7 @@ def test_a_minute_bar_is_served_from_the_end_of_its_minute_and_no_sooner(world: 
     assert [bar["t"] for bar in world.get(target)["bars"]["AAPL"]] == ["2025-03-03T14:30:00Z"]
 
 
-def test_before_the_first_session_the_days_before_are_shown_and_what_is_not_listed_has_no_price(world: World) -> None:
-    snapshot = world.get("/v2/stocks/snapshots?symbols=AAPL,NONE")
-    assert list(snapshot) == ["AAPL"]
-    days = [snapshot["AAPL"][name]["t"] for name in ("dailyBar", "prevDailyBar")]
-    assert days == ["2025-02-28T05:00:00Z", "2025-02-27T05:00:00Z"]
-    assert list(world.get("/v2/stocks/quotes/latest?symbols=AAPL,NONE")["quotes"]) == ["AAPL"]
-
-
-def test_a_cursor_in_the_future_shows_no_future(world: World) -> None:
+def test_cursor_in_the_future_returns_no_future_alert(world: World) -> None:
     world.tick(to="2025-03-03T18:00:00Z")
     until = quote("2025-03-04T20:00:00+00:00")
     rows = world.get(f"/api/option-trades/flow-alerts?older_than={until}&limit=200")["data"]

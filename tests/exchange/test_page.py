@@ -25,7 +25,7 @@ def opened(world: World) -> World:
     return world
 
 
-def test_the_page_is_html_that_may_run_its_own_script_and_nothing_else(world: World) -> None:
+def test_page_policy_allows_only_its_own_script_and_style(world: World) -> None:
     answer = world.ask("GET", "/", headers={})
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
@@ -37,7 +37,7 @@ def test_the_page_is_html_that_may_run_its_own_script_and_nothing_else(world: Wo
         assert (len(inline), policy[directive]) == (1, f"'sha256-{base64.b64encode(digest).decode()}'")
 
 
-def test_the_page_names_no_other_place_and_never_writes_markup(world: World) -> None:
+def test_page_loads_nothing_from_elsewhere_and_never_writes_markup(world: World) -> None:
     text = world.ask("GET", "/").body.decode()
     addresses = set(re.findall(r"https?://[^\s'\"%]+", text))
     assert addresses == {"http://www.w3.org/2000/svg"}
@@ -86,7 +86,7 @@ def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(o
     ]
 
 
-def test_the_log_keeps_its_orders_however_often_time_passes(opened: World) -> None:
+def test_page_log_keeps_orders_when_only_time_passes(opened: World) -> None:
     opened.order("SPY", "buy", 1, limit_price="1")
     before = opened.get(DATA)["log"]
     for _ in range(MOST_LINES):
@@ -119,7 +119,7 @@ def test_refused_and_rejected_orders_are_shown_with_their_reasons(opened: World)
     assert page["open_orders"] == []
 
 
-def test_an_order_of_another_client_between_keeps_the_reasons_apart(opened: World) -> None:
+def test_page_matches_reasons_to_refused_orders_of_several_clients(opened: World) -> None:
     opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
     alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
     opened.order("NONE", "buy", 1, headers=alice)
@@ -129,7 +129,7 @@ def test_an_order_of_another_client_between_keeps_the_reasons_apart(opened: Worl
     assert shown == [("main", "NADA", 'asset "NADA" not found'), ("alice", "NONE", 'asset "NONE" not found')]
 
 
-def test_no_style_lets_a_number_break(world: World) -> None:
+def test_page_styles_never_wrap_numbers(world: World) -> None:
     text = world.ask("GET", "/").body.decode()
     # With `anywhere` a column may become narrower than a number in it.
     assert "overflow-wrap: anywhere" not in text
@@ -157,14 +157,14 @@ def test_the_book_shows_the_quote_of_the_data_api_and_a_line_that_ends_with_the_
         (["close", "next_open", "close"], "finished", "the last session is over"),
     ],
 )
-def test_the_clock_says_which_part_of_the_day_it_is(world: World, moves: list[str], phase: str, until: str) -> None:
+def test_page_clock_names_the_part_of_the_day(world: World, moves: list[str], phase: str, until: str) -> None:
     for moment in moves:
         world.tick(to=moment)
     clock = world.get(DATA)["clock"]
     assert (clock["phase"], clock["until"]) == (phase, until)
 
 
-def test_the_document_stays_small_however_many_orders_there_were(opened: World) -> None:
+def test_page_document_stays_small_with_many_orders(opened: World) -> None:
     for number in range(MOST_ORDERS + 20):
         opened.order("SPY", "buy", 1, limit_price="1", client_order_id=f"order {number}")
     page = opened.get(DATA)
@@ -200,7 +200,7 @@ def test_no_secret_is_in_the_document(new_folder: Callable[[], Path]) -> None:
     assert all("secret" not in account and "key" not in account for account in page["accounts"])
 
 
-def test_a_page_of_another_origin_reads_nothing_and_moves_no_time(opened: World) -> None:
+def test_page_of_another_origin_can_neither_read_nor_move_time(opened: World) -> None:
     foreign = KEYS | {"Origin": "https://evil.example", "Host": "127.0.0.1:8787"}
     before = opened.engine.now_us
     for method, path in (("GET", DATA), ("POST", "/exchange/v1/tick")):
@@ -228,14 +228,14 @@ LINES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("line", "said"), LINES)
-def test_a_log_line_is_said_in_a_few_words(line: dict[str, Any], said: str) -> None:
+def test_page_summarizes_a_log_line(line: dict[str, Any], said: str) -> None:
     assert about({"seq": 1, "at": "2025-03-03T14:30:00Z", **line}) == said
 
 
-def test_a_long_line_is_cut() -> None:
+def test_page_shortens_a_long_log_line() -> None:
     assert len(about({"event": "request", "method": "GET", "path": "/" + "x" * 5000})) == 160
 
 
 @pytest.mark.parametrize(("us", "said"), [(0, "0 s"), (59 * SECOND, "59 s"), (MINUTE, "1 min"), (49 * HOUR, "2 d 1 h")])
-def test_lengths_of_time_are_said_without_what_is_zero(us: int, said: str) -> None:
+def test_duration_leaves_out_units_that_are_zero(us: int, said: str) -> None:
     assert duration(us) == said

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.random_commands import Commands
-from tests.exchange.test_snapshot_laws import keep, without_snapshot
+from tests.exchange.snapshots import keep, without_snapshot
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine import updates
@@ -20,7 +20,6 @@ from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.snapshot.state import write_snapshot
 from tradebot.exchange.streams.server_sent import UpdateFeed
 from tradebot.exchange.streams.trade_updates import StreamEvent, TradeUpdates, Window, update_json
 
@@ -76,7 +75,7 @@ def windows(told: list[Told], first: int, last: int) -> dict[Window, list[Told]]
 
 @settings(max_examples=settings().max_examples // 10)
 @given(seed=st.integers(0, 10**9), cut=st.integers(0, COMMANDS), data=st.data())
-def test_the_past_is_what_was_streamed_and_what_a_replay_of_the_whole_log_tells(
+def test_past_updates_equal_those_streamed_live_and_those_of_a_replay(
     new_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory, seed: int, cut: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("past")
@@ -89,7 +88,7 @@ def test_the_past_is_what_was_streamed_and_what_a_replay_of_the_whole_log_tells(
         world.tick(to="open")
         for number in range(COMMANDS):
             if number == cut:
-                write_snapshot(live, keep(world.exchange, live))
+                keep(world.exchange, live)
             commands.step()
         replayed = open_exchange(without_snapshot(live, folder / "replayed"))
         started = open_exchange(live)
@@ -104,7 +103,7 @@ def test_the_past_is_what_was_streamed_and_what_a_replay_of_the_whole_log_tells(
                 assert past(started, account, window) == expected
 
 
-def test_the_past_waits_until_its_lines_are_written_and_ends_where_the_feed_began(world: World) -> None:
+def test_past_updates_wait_for_their_lines_and_end_where_the_feed_started(world: World) -> None:
     exchange, account = world.exchange, world.engine.main.number
     submit(world)
 

@@ -24,7 +24,7 @@ def bars(world: World, symbol: str, timeframe: str, asked: str = LONG_AGO) -> li
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_a_day_before_the_first_session_closes_where_its_close_is_known_to_be(world: World, symbol: str) -> None:
+def test_days_before_the_first_session_have_the_known_closes(world: World, symbol: str) -> None:
     days = bars(world, symbol, "1Day")
     market = world.exchange.market
     assert len(days) == HISTORY_SESSIONS
@@ -38,7 +38,7 @@ def test_a_day_before_the_first_session_closes_where_its_close_is_known_to_be(wo
     assert max(day["h"] / day["l"] for day in days) < 1.5
 
 
-def test_the_days_before_go_on_into_the_sessions_without_a_jump_in_volume(world: World) -> None:
+def test_volume_does_not_jump_between_history_and_the_first_session(world: World) -> None:
     world.tick(to="2025-03-04T21:00:00Z")
     before = bars(world, "AAPL", "1Day")
     sessions = bars(world, "AAPL", "1Day", "start=2025-03-03")
@@ -47,7 +47,7 @@ def test_the_days_before_go_on_into_the_sessions_without_a_jump_in_volume(world:
     assert all(0.2 < day["n"] / before[-1]["n"] < 5 for day in sessions)
 
 
-def test_the_day_before_is_the_same_bar_in_a_snapshot(world: World) -> None:
+def test_snapshot_shows_the_daily_bars_of_the_days_before(world: World) -> None:
     last_but_one, last = bars(world, "AAPL", "1Day")[-2:]
     early = world.get("/v2/stocks/AAPL/snapshot")
     assert (early["prevDailyBar"], early["dailyBar"]) == (last_but_one, last)
@@ -55,7 +55,7 @@ def test_the_day_before_is_the_same_bar_in_a_snapshot(world: World) -> None:
     assert world.get("/v2/stocks/AAPL/snapshot")["prevDailyBar"] == last
 
 
-def test_the_week_of_the_first_session_is_put_together_from_both_kinds_of_days(tmp_path: Path) -> None:
+def test_week_of_the_first_session_combines_history_and_sessions(tmp_path: Path) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 5)))
     world = open_world(tmp_path)
     world.tick(to="2025-03-06T21:00:00Z")
@@ -65,7 +65,7 @@ def test_the_week_of_the_first_session_is_put_together_from_both_kinds_of_days(t
     assert (week["o"], week["c"], week["v"]) == (days[0]["o"], days[-1]["c"], sum(day["v"] for day in days))
 
 
-def test_a_split_is_undone_in_the_days_before_the_first_session(world: World) -> None:
+def test_split_adjusts_the_days_before_the_first_session(world: World) -> None:
     raw = bars(world, "AAPL", "1Day")
     split = {"type": "forward_split", "symbol": "AAPL", "new_rate": 2, "old_rate": 1, "date": "2025-03-04"}
     assert world.ask("POST", "/exchange/v1/actions", split).status == 200
@@ -77,25 +77,25 @@ def test_a_split_is_undone_in_the_days_before_the_first_session(world: World) ->
         assert new["v"] == old["v"] * 2
 
 
-def test_a_day_is_not_shown_before_it_is_over(world: World) -> None:
+def test_daily_bar_is_served_only_after_its_close(world: World) -> None:
     history, last = History(world.exchange.market), world.exchange.market.calendar.all[HISTORY_SESSIONS - 1]
     assert history.day("AAPL", -1, last.close_us - MINUTE) is None
     assert history.day("AAPL", -1, last.close_us) is not None
     assert history.day("AAPL", -HISTORY_SESSIONS - 1, last.close_us) is None
 
 
-def test_there_is_nothing_finer_than_a_day_before_the_first_session(world: World) -> None:
+def test_history_has_only_daily_bars(world: World) -> None:
     assert bars(world, "AAPL", "1Min") == bars(world, "AAPL", "1Hour") == []
     assert world.get(f"/v2/stocks/AAPL/trades?{LONG_AGO}")["trades"] == []
     assert world.get(f"/v2/stocks/AAPL/auctions?{LONG_AGO}")["auctions"] == []
 
 
-def test_a_symbol_more_and_a_longer_market_leave_the_days_before_as_they_were(world: World, tmp_path: Path) -> None:
+def test_history_does_not_depend_on_other_symbols_or_the_market_s_length(world: World, tmp_path: Path) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL", "XOM"), sessions=9, start=date(2025, 3, 3)))
     assert bars(open_world(tmp_path), "AAPL", "1Day") == bars(world, "AAPL", "1Day")
 
 
-def test_a_recorded_market_has_no_days_but_those_of_its_file(tmp_path: Path) -> None:
+def test_recorded_market_has_no_days_outside_its_file(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_text("ts,symbol,open,high,low,close,volume\n2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000\n")
     spec = MarketSpec(source="csv", path=str(path), bar_stamp="end", start=date(2025, 3, 3), sessions=1)

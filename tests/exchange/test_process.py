@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.usefixtures("new_interpreters")
-def test_a_second_call_finds_the_server_that_the_first_started(folder: Path) -> None:
+def test_ensure_finds_the_server_that_an_earlier_call_started(folder: Path) -> None:
     assert running(folder) is None
     first = ensure(folder, idle_exit_s=30)
     assert ensure(folder) == running(folder) == first
@@ -59,7 +59,7 @@ def test_a_second_call_finds_the_server_that_the_first_started(folder: Path) -> 
 
 
 @pytest.mark.usefixtures("new_interpreters")
-def test_callers_that_start_it_at_once_find_one_server(folder: Path) -> None:
+def test_concurrent_calls_of_ensure_start_one_server(folder: Path) -> None:
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
     assert len(set(found)) == 1
@@ -85,7 +85,7 @@ def test_a_stale_port_file_is_harmless_even_when_something_else_has_its_port(fol
 
 
 @pytest.mark.usefixtures("new_interpreters")
-def test_a_killed_server_resumes_where_its_log_ends(folder: Path) -> None:
+def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
     first = ensure(folder, idle_exit_s=30)
     ask(first.url, "/exchange/v1/tick", {"to": "open"})
     order = ask(first.url, "/v2/orders", ORDER)
@@ -108,7 +108,7 @@ def test_an_idle_server_exits_by_itself(folder: Path) -> None:
     assert ensure(folder, idle_exit_s=30).pid != endpoint.pid
 
 
-def test_a_server_whose_folder_is_removed_ends(folder: Path) -> None:
+def test_server_stops_when_its_lock_file_is_removed(folder: Path) -> None:
     ensure(folder, idle_exit_s=30)
     with (folder / "exchange.lock").open("a") as lock:
         (folder / "exchange.lock").unlink()
@@ -151,28 +151,20 @@ def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("new_interpreters")
-def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
+def test_start_refuses_a_log_that_was_edited_with_the_same_message_each_time(folder: Path) -> None:
     url = ensure(folder, idle_exit_s=30).url
     ask(url, "/exchange/v1/tick", {"to": "open"})
     stop(folder)
     log = folder / "log.jsonl"
     log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
-    with pytest.raises(MarketError, match="did not start") as raised:
-        ensure(folder)
-    assert "log.jsonl line 3 doesn't match its commands" in raised.value.message
-    assert raised.value.hint.startswith("restore log.jsonl and market.json together")
-
-
-@pytest.mark.usefixtures("new_interpreters")
-def test_each_failed_start_tells_its_own_story_once(folder: Path) -> None:
-    (folder / "log.jsonl").write_text("no log\n")
-    stories = []
+    messages = []
     for _ in range(2):
-        with pytest.raises(MarketError) as raised:
+        with pytest.raises(MarketError, match="did not start") as raised:
             ensure(folder)
-        stories.append(raised.value.message)
-    assert stories[0] == stories[1]
-    assert stories[0].count("is not JSON") == 1
+        messages.append(raised.value.message)
+        assert raised.value.hint.startswith("restore log.jsonl and market.json together")
+    assert messages[0] == messages[1]
+    assert messages[0].count("log.jsonl line 3 doesn't match its commands") == 1
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])
@@ -183,7 +175,7 @@ def test_start_refuses_a_folder_whose_log_is_missing_or_empty(folder: Path, spoi
     assert not (folder / "log.jsonl").exists() or not (folder / "log.jsonl").stat().st_size
 
 
-def test_a_log_that_lost_its_market_is_not_written_over(folder: Path) -> None:
+def test_create_refuses_to_overwrite_a_log_without_its_market(folder: Path) -> None:
     exchange = open_exchange(folder)
     exchange.run(Command("POST", "/exchange/v1/tick", "", '{"to": "open"}'))
     exchange.commit()
@@ -194,13 +186,13 @@ def test_a_log_that_lost_its_market_is_not_written_over(folder: Path) -> None:
     assert (folder / "log.jsonl").read_bytes() == before
 
 
-def test_a_creation_that_was_cut_short_is_done_again(folder: Path) -> None:
+def test_create_repeats_an_interrupted_creation(folder: Path) -> None:
     (folder / "market.json").unlink()
     create(folder, MarketSpec(symbols=SYMBOLS, sessions=1, start=SPEC.start))
     assert len(open_exchange(folder).log.lines()) == 1
 
 
-def test_what_quick_commands_import_is_light() -> None:
+def test_process_module_imports_nothing_heavy() -> None:
     program = "import tradebot.exchange.process, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     heavy = {"starlette", "uvicorn", "asyncio", "exchange_calendars", "pandas", "tradebot.exchange.engine.engine"}
@@ -208,7 +200,7 @@ def test_what_quick_commands_import_is_light() -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
-def test_a_disk_that_refuses_the_log_ends_the_server_and_the_order_is_not_there_afterwards(
+def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
     folder: Path,
 ) -> None:
     first = ensure(folder, idle_exit_s=30)
@@ -223,7 +215,7 @@ def test_a_disk_that_refuses_the_log_ends_the_server_and_the_order_is_not_there_
     assert [e["event"] for e in ask(second.url, "/exchange/v1/log?limit=9")["events"]] == ["created"]
 
 
-def test_many_clients_at_once_a_half_open_one_and_a_megabyte_are_all_answered(folder: Path) -> None:
+def test_server_answers_many_clients_a_half_open_one_and_a_megabyte(folder: Path) -> None:
     url = ensure(folder, idle_exit_s=30).url
     host, port = url.removeprefix("http://").split(":")
     half_open = socket.create_connection((host, int(port)), timeout=60)

@@ -52,7 +52,7 @@ class Limited:
         return sent[0]["status"], told, json.loads(sent[1]["body"])
 
 
-def test_the_request_beyond_the_limit_is_refused_as_each_api_does_it() -> None:
+def test_request_over_the_limit_is_refused_in_the_form_of_its_api() -> None:
     limited = Limited()
     assert [limited.ask(path)[0] for path in [ORDERS] * 3 + [BARS] * 3] == [200] * 6
     status, headers, body = limited.ask(ORDERS)
@@ -62,7 +62,7 @@ def test_the_request_beyond_the_limit_is_refused_as_each_api_does_it() -> None:
     assert limited.answered == 6
 
 
-def test_each_answer_says_what_is_left_and_until_when() -> None:
+def test_answers_say_how_many_requests_are_left_and_until_when() -> None:
     limited = Limited()
     told = [limited.ask(ORDERS)[1] for _ in range(4)]
     assert [headers["x-ratelimit-remaining"] for headers in told] == ["2", "1", "0", "0"]
@@ -77,14 +77,14 @@ def test_without_a_limit_requests_are_counted_against_alpacas_and_none_is_refuse
     assert {headers["x-ratelimit-limit"] for _, headers, _ in told} == {"200"}
 
 
-def test_an_exchange_tells_of_its_limit_where_none_was_asked_for(world: World) -> None:
+def test_exchange_reports_alpaca_s_limit_by_default(world: World) -> None:
     for path, left in (("/v2/account", "199"), ("/v2/orders", "198"), ("/v2/stocks/AAPL/trades/latest", "199")):
         headers = world.ask("GET", path).headers
         assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("200", left)
         assert headers["x-ratelimit-reset"].isdigit()
 
 
-def test_after_the_minute_there_are_as_many_again() -> None:
+def test_limit_starts_over_after_a_minute() -> None:
     limited = Limited()
     for _ in range(5):
         limited.ask(ORDERS)
@@ -94,7 +94,7 @@ def test_after_the_minute_there_are_as_many_again() -> None:
     assert limited.ask(ORDERS)[0] == 200
 
 
-def test_keys_do_not_share_a_limit_and_strangers_are_not_counted() -> None:
+def test_each_key_has_its_limit_and_unknown_keys_are_not_counted() -> None:
     limited = Limited()
     assert [limited.ask(ORDERS)[0] for _ in range(4)][-1] == 429
     assert limited.ask(ORDERS, "alice")[0] == 200

@@ -44,14 +44,14 @@ def make(tmp_path: Path) -> Make:
 @pytest.mark.parametrize(
     "symbol", ["=1+1", "+AAPL", "-AAPL", "@SUM(A1)", "\tAAPL", "'=1", '"=1+1"', "AAPL\x1b[2J", "=CMD|' /C'!A"]
 )
-def test_no_text_of_a_file_is_kept_that_a_spreadsheet_would_run(make: Make, tmp_path: Path, symbol: str) -> None:
+def test_create_keeps_no_text_that_a_spreadsheet_would_run(make: Make, tmp_path: Path, symbol: str) -> None:
     create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n{GOOD.replace('AAPL', symbol)}\n"))
     kept = (tmp_path / "state" / "bars.csv").read_text()
     assert {line.split(",")[0] for line in kept.splitlines()} == {"AAPL"}
     assert sum(read_market(tmp_path / "state").skipped_rows.values()) == 1
 
 
-def test_bars_stamped_at_their_end_begin_a_minute_sooner(make: Make, tmp_path: Path) -> None:
+def test_bars_stamped_at_their_end_start_a_minute_earlier(make: Make, tmp_path: Path) -> None:
     create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n"))
     world = open_world(tmp_path / "state")
     world.tick(to="close")
@@ -111,13 +111,13 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         (f'{HEADER}\n"{GOOD}\n', "not a CSV file|truncated"),
     ],
 )
-def test_a_file_without_use_is_refused_and_named(make: Make, tmp_path: Path, content: str, message: str) -> None:
+def test_create_refuses_an_unusable_file_and_names_it(make: Make, tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(MarketError, match=f"bars.csv: .*({message})"):
         create(tmp_path / "state", make(content))
     assert not (tmp_path / "state" / "market.json").exists()
 
 
-def test_a_missing_or_binary_file_or_a_folder_is_refused_with_the_next_step(make: Make, tmp_path: Path) -> None:
+def test_create_refuses_a_missing_or_binary_file_or_a_folder_with_the_next_step(make: Make, tmp_path: Path) -> None:
     spec = make("")
     path = tmp_path / "bars.csv"
     path.write_bytes(b"\xff\xfe\x00PAR1")
@@ -134,12 +134,12 @@ def test_a_missing_or_binary_file_or_a_folder_is_refused_with_the_next_step(make
     assert raised.value.hint == "name a file, CSV or Parquet, that you may read"
 
 
-def test_a_byte_order_mark_and_blank_lines_are_no_fault(make: Make, tmp_path: Path) -> None:
+def test_create_accepts_a_byte_order_mark_and_blank_lines(make: Make, tmp_path: Path) -> None:
     create(tmp_path / "state", make(f"\ufeff{HEADER}\n\n{GOOD}\n\n"))
     assert read_market(tmp_path / "state").skipped_rows == {}
 
 
-def test_a_file_of_bad_rows_alone_names_their_reasons(make: Make) -> None:
+def test_span_of_a_file_with_only_bad_rows_names_the_reasons(make: Make) -> None:
     bad = GOOD.replace("AAPL", "a b")
     spec = make(f"{HEADER}\n{GOOD.replace('1000', 'many')}\n{bad}\n{bad}\n")
     assert spec.path is not None
@@ -148,13 +148,15 @@ def test_a_file_of_bad_rows_alone_names_their_reasons(make: Make) -> None:
         recorded_span("csv", Path(spec.path), "end")
 
 
-def test_how_bars_are_stamped_is_never_guessed() -> None:
+def test_specification_refuses_recorded_bars_without_a_stamp() -> None:
     with pytest.raises(MarketError, match="isn't clear whether bars are stamped") as raised:
         MarketSpec(source="csv", path="bars.csv", start=date(2025, 3, 3))
     assert "--bar-stamp" in raised.value.hint
 
 
-def test_parquet_without_its_extra_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_from_parquet_names_the_data_extra_when_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     path = tmp_path / "bars.parquet"
     path.write_bytes(b"PAR1")
@@ -164,7 +166,7 @@ def test_parquet_without_its_extra_names_the_extra(tmp_path: Path, monkeypatch: 
     assert raised.value.hint == "pip install 'tradebot[data]'"
 
 
-def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+def test_create_refuses_a_truncated_parquet_file(tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="needs the data extra and ../shared/data")
     path = tmp_path / "bars.parquet"
     path.write_bytes(b"PAR1 and then nothing")
@@ -174,7 +176,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not PARQUET.exists(), reason="needs ../shared/data/market/us_minute_2019_02.parquet")
-def test_the_recorded_week_is_played_as_it_is(tmp_path: Path) -> None:
+def test_recorded_week_is_played_with_all_its_bars(tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
     spec = MarketSpec(source="parquet", path=str(PARQUET), bar_stamp="end", start=date(2019, 2, 11))
     create(tmp_path, spec)

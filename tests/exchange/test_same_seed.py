@@ -39,7 +39,7 @@ def test_the_same_seed_and_commands_give_the_same_bytes(new_folder: Callable[[],
     }
 
 
-def test_a_symbol_more_leaves_the_bars_of_the_others_as_they_were() -> None:
+def test_bars_of_a_symbol_do_not_depend_on_other_symbols() -> None:
     calendar = build_calendar(date(2025, 3, 3), 2)
     few, again = GeneratedBars(7, calendar), GeneratedBars(7, calendar)
     alone = [few.bars(symbol, 1) for symbol in SYMBOLS]

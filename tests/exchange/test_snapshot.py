@@ -4,26 +4,25 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.exchange.random_commands import Commands
+from tests.exchange.snapshots import keep, replayed, state_of
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange import private_files
 from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.snapshot.keeper import taken
-from tradebot.exchange.snapshot.state import Snapshot, forget_drafts, identity_of, read_snapshot, write_snapshot
+from tradebot.exchange.snapshot.state import forget_drafts, read_snapshot, write_snapshot
 from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]
-
-
-def keep(world: World, folder: Path) -> None:
-    write_snapshot(folder, Snapshot(identity_of(folder), world.exchange.log.prefix(), taken(world.exchange)))
 
 
 def traded(folder: Path, seed: int = 5, steps: int = 30) -> World:
@@ -33,7 +32,7 @@ def traded(folder: Path, seed: int = 5, steps: int = 30) -> World:
     commands = Commands(world, seed)
     for number in range(steps):
         if number == steps // 2:
-            keep(world, folder)
+            keep(world.exchange, folder)
         commands.step()
     return world
 
@@ -50,27 +49,7 @@ def folder(busy: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(busy, tmp_path / "exchange", copy_function=shutil.copy2))
 
 
-def state_of(exchange: Exchange) -> bytes:
-    exchange.past.read_all()
-    for account in exchange.engine.accounts.values():
-        assert len([*account.orders.values()]) == len(account.orders) == len([*account.by_client_id.values()])
-        assert len([*account.activities]) == len(account.activities)
-    return taken(exchange)
-
-
-def replayed(folder: Path) -> bytes:
-    """Return the state that a folder's log leads to by itself."""
-    (folder / SNAPSHOT_FILE).unlink(missing_ok=True)
-    return state_of(open_exchange(folder))
-
-
-def test_a_start_uses_a_snapshot(folder: Path) -> None:
-    exchange = open_exchange(folder)
-    assert 0 < exchange.log.known_lines < exchange.log.count
-    assert state_of(exchange) == replayed(folder)
-
-
-def test_what_is_left_for_later_is_read_when_it_is_asked_for(folder: Path) -> None:
+def test_finished_orders_are_read_from_the_snapshot_on_demand(folder: Path) -> None:
     world = open_world(folder)
     assert world.exchange.past.later
     shown = [world.get("/v2/orders?status=all&limit=500"), world.get("/v2/account/activities")]
@@ -80,13 +59,13 @@ def test_what_is_left_for_later_is_read_when_it_is_asked_for(folder: Path) -> No
     assert [again.get("/v2/orders?status=all&limit=500"), again.get("/v2/account/activities")] == shown
 
 
-def test_an_old_order_is_found_by_either_id_and_its_client_id_is_never_free_again(new_folder: NewFolder) -> None:
+def test_unread_order_is_found_by_either_id_and_its_client_id_stays_taken(new_folder: NewFolder) -> None:
     folder = new_folder()
     world = open_world(folder)
     world.tick(to="open")
     placed = world.order("AAPL", "buy", 1, client_order_id="mine").json
     world.tick(seconds=120)
-    keep(world, folder)
+    keep(world.exchange, folder)
     again = open_world(folder)
     assert again.order("AAPL", "buy", 1, client_order_id="mine").json["message"] == "client_order_id must be unique"
     assert again.exchange.past.later
@@ -94,13 +73,13 @@ def test_an_old_order_is_found_by_either_id_and_its_client_id_is_never_free_agai
     assert again.get("/v2/orders:by_client_order_id?client_order_id=mine")["id"] == placed["id"]
 
 
-def test_what_nobody_asked_for_goes_from_one_snapshot_into_the_next_as_it_is(folder: Path) -> None:
+def test_unread_orders_pass_unchanged_into_the_next_snapshot(folder: Path) -> None:
     for _ in range(3):
         world = open_world(folder)
         earlier = world.exchange.past.later
         world.order("SPY", "buy", 1)
         world.tick(seconds=120)
-        keep(world, folder)
+        keep(world.exchange, folder)
         assert world.exchange.past.later == earlier
     exchange = open_exchange(folder)
     assert exchange.log.known_lines == exchange.log.count
@@ -108,7 +87,7 @@ def test_what_nobody_asked_for_goes_from_one_snapshot_into_the_next_as_it_is(fol
     assert state_of(exchange) == replayed(folder)
 
 
-def test_an_order_of_an_account_that_was_reset_stays_for_those_that_refer_to_it(new_folder: NewFolder) -> None:
+def test_order_of_a_reset_account_stays_in_the_snapshot_while_others_refer_to_it(new_folder: NewFolder) -> None:
     """A leg that was repriced names the entry of its group, which is nobody's any more at the second snapshot."""
     folder = new_folder()
     world = open_world(folder)
@@ -118,16 +97,16 @@ def test_an_order_of_an_account_that_was_reset_stays_for_those_that_refer_to_it(
     world.tick(seconds=120)
     assert world.ask("PATCH", f"/v2/orders/{leg['id']}", {"stop_price": "51"}).status == 200
     world.tick(seconds=1)
-    keep(world, folder)
+    keep(world.exchange, folder)
     again = open_world(folder)
     assert again.exchange.past.later
     assert again.ask("POST", "/exchange/v1/reset", {"account": "main"}).status == 200
     again.tick(seconds=1)
-    keep(again, folder)
+    keep(again.exchange, folder)
     assert state_of(open_exchange(folder)) == replayed(folder)
 
 
-def test_what_a_venue_has_begun_to_do_to_exits_goes_on_after_a_start_from_a_snapshot(new_folder: NewFolder) -> None:
+def test_pending_effects_on_exits_continue_after_a_start_from_a_snapshot(new_folder: NewFolder) -> None:
     """A fill that the stop doesn't know of, a stop shown as held, a replacement in transit, shares kept back."""
     folder = new_folder()
     world = open_world(folder)
@@ -158,7 +137,7 @@ def test_what_a_venue_has_begun_to_do_to_exits_goes_on_after_a_start_from_a_snap
     assert moved.replacement.starts_over
     assert (filled.legs[0].unheard, world.engine.main.kept_back("AAPL")) == (filled.filled_qty, canceled.remaining)
     world.exchange.commit()
-    keep(world, folder)
+    keep(world.exchange, folder)
     world.tick(seconds=1200)
     world.exchange.commit()
     assert filled.legs[0].unheard == world.engine.main.kept_back("AAPL") == 0
@@ -178,7 +157,7 @@ def not_believed(folder: Path) -> None:
     world = open_world(folder)
     assert world.exchange.log.known_lines == 0
     state = state_of(world.exchange)
-    keep(world, folder)
+    keep(world.exchange, folder)
     again = open_exchange(folder)
     assert again.log.known_lines == again.log.count
     assert state_of(again) == state == replayed(folder)
@@ -191,29 +170,78 @@ def size_of_log_in(folder: Path) -> int:
     return snapshot.log.size
 
 
-def flipped(place: int) -> Callable[[bytes], bytes]:
-    def flip(content: bytes) -> bytes:
-        spoiled = bytearray(content)
-        spoiled[place] ^= 0x10
-        return bytes(spoiled)
+def damaged(how: Callable[[bytes], bytes]) -> Callable[[Path, NewFolder], None]:
+    def damage(folder: Path, new_folder: NewFolder) -> None:
+        snapshot = folder / SNAPSHOT_FILE
+        snapshot.write_bytes(how(snapshot.read_bytes()))
 
-    return flip
+    return damage
+
+
+def flip(content: bytes, place: int) -> bytes:
+    return bytes(one ^ 0x10 if at == place % len(content) else one for at, one in enumerate(content))
+
+
+def snapshot_of_another_log(folder: Path, new_folder: NewFolder, seed: int) -> None:
+    """Use the snapshot of an equal market; with the same seed it even did the same, one command less."""
+    other = new_folder()
+    world = open_world(other)
+    world.tick(to="open")
+    if seed == 5:
+        world.tick(seconds=1)
+    commands = Commands(world, seed)
+    for _ in range(10):
+        commands.step()
+    keep(world.exchange, other)
+    shutil.copy2(other / SNAPSHOT_FILE, folder)
+
+
+def market_that_changed(folder: Path, new_folder: NewFolder) -> None:
+    (folder / MARKET_FILE).write_text((folder / MARKET_FILE).read_text() + " ")
+
+
+def older_log(folder: Path, new_folder: NewFolder) -> None:
+    lines = (folder / LOG_FILE).read_bytes().splitlines(keepends=True)
+    (folder / LOG_FILE).write_bytes(b"".join(lines[: len(lines) // 4]))
+
+
+def older_log_that_went_on_differently(folder: Path, new_folder: NewFolder) -> None:
+    snapshot, length = (folder / SNAPSHOT_FILE).read_bytes(), (folder / LOG_FILE).read_bytes().count(b"\n")
+    older_log(folder, new_folder)
+    (folder / SNAPSHOT_FILE).unlink()
+    world = open_world(folder)
+    commands = Commands(world, 99)
+    while world.exchange.log.count < 2 * length:
+        commands.step()
+    (folder / SNAPSHOT_FILE).write_bytes(snapshot)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        *map(flipped, (0, 31, 32, 60, 400, -2000, -1)),
-        *(lambda content, kept=kept: content[:kept] for kept in (0, 31, 32, 100)),
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:-1],
-        lambda content: b"\0" * 5000,
-        lambda content: b"{}",
+        *(damaged(partial(flip, place=place)) for place in (0, 31, 32, 60, 400, -2000, -1)),
+        *(damaged(itemgetter(slice(kept))) for kept in (0, 31, 32, 100, -1)),
+        damaged(lambda content: content[: len(content) // 2]),
+        damaged(lambda content: b"\0" * 5000),
+        damaged(lambda content: b"{}"),
+        partial(snapshot_of_another_log, seed=5),
+        partial(snapshot_of_another_log, seed=6),
+        market_that_changed,
+        older_log,
+        older_log_that_went_on_differently,
     ],
 )
-def test_start_replays_the_log_when_the_snapshot_is_damaged(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
-    snapshot = folder / SNAPSHOT_FILE
-    snapshot.write_bytes(spoil(snapshot.read_bytes()))
+def test_start_replays_the_log_when_the_snapshot_is_damaged_or_of_another_log_or_market(
+    folder: Path, new_folder: NewFolder, spoil: Callable[[Path, NewFolder], None]
+) -> None:
+    spoil(folder, new_folder)
+    not_believed(folder)
+
+
+def test_start_replays_the_log_when_another_program_made_the_snapshot(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradebot.exchange.snapshot.state._program", lambda: b"of tomorrow")
     not_believed(folder)
 
 
@@ -226,57 +254,7 @@ def test_start_ignores_a_link_or_a_folder_in_place_of_the_snapshot(folder: Path,
     assert open_exchange(folder).log.known_lines == 0
 
 
-def test_start_replays_the_log_when_another_program_made_the_snapshot(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tradebot.exchange.snapshot.state._program", lambda: b"of tomorrow")
-    not_believed(folder)
-
-
-@pytest.mark.parametrize("seed", [5, 6])
-def test_start_replays_the_log_when_the_snapshot_is_of_another_log(
-    folder: Path, new_folder: NewFolder, seed: int
-) -> None:
-    """The other exchange is of an equal market; with the same seed it even did the same, one command less."""
-    other = new_folder()
-    world = open_world(other)
-    world.tick(to="open")
-    if seed == 5:
-        world.tick(seconds=1)
-    commands = Commands(world, seed)
-    for _ in range(10):
-        commands.step()
-    keep(world, other)
-    shutil.copy2(other / SNAPSHOT_FILE, folder)
-    not_believed(folder)
-
-
-def test_start_replays_the_log_when_the_market_file_changed(folder: Path) -> None:
-    market = (folder / MARKET_FILE).read_text()
-    (folder / MARKET_FILE).write_text(market + " ")
-    not_believed(folder)
-
-
-def test_a_log_that_was_replaced_by_an_older_copy_is_replayed(folder: Path) -> None:
-    lines = (folder / LOG_FILE).read_bytes().splitlines(keepends=True)
-    (folder / LOG_FILE).write_bytes(b"".join(lines[: len(lines) // 4]))
-    not_believed(folder)
-
-
-def test_an_older_copy_that_went_on_differently_is_replayed(folder: Path) -> None:
-    snapshot = (folder / SNAPSHOT_FILE).read_bytes()
-    lines = (folder / LOG_FILE).read_bytes().splitlines(keepends=True)
-    (folder / LOG_FILE).write_bytes(b"".join(lines[: len(lines) // 4]))
-    (folder / SNAPSHOT_FILE).unlink()
-    world = open_world(folder)
-    commands = Commands(world, 99)
-    while world.exchange.log.count < 2 * len(lines):
-        commands.step()
-    (folder / SNAPSHOT_FILE).write_bytes(snapshot)
-    not_believed(folder)
-
-
-def test_a_log_that_was_cut_within_a_line_is_completed_as_ever(folder: Path) -> None:
+def test_start_with_a_snapshot_completes_a_log_that_was_cut_within_a_line(folder: Path) -> None:
     exchange = open_exchange(folder)
     whole = exchange.log.path.read_bytes()
     known = exchange.log.known_lines
@@ -291,7 +269,7 @@ def test_a_log_that_was_cut_within_a_line_is_completed_as_ever(folder: Path) -> 
 
 
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_log_that_was_changed_by_hand_is_found_out_as_ever(folder: Path, behind: bool) -> None:
+def test_start_with_a_snapshot_refuses_an_edited_log(folder: Path, behind: bool) -> None:
     log = (folder / LOG_FILE).read_bytes()
     size = size_of_log_in(folder)
     place = log.index(b'"cash":"', size if behind else 0) + len(b'"cash":"')
@@ -315,7 +293,7 @@ def test_kill_while_a_snapshot_is_written_leaves_the_previous_one(folder: Path, 
     if not child:
         owner, name = STEPS[step]
         setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        keep(world, folder)
+        keep(world.exchange, folder)
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     drafts = [*folder.glob(f"{SNAPSHOT_FILE}.*")]
@@ -324,19 +302,6 @@ def test_kill_while_a_snapshot_is_written_leaves_the_previous_one(folder: Path, 
     assert exchange.log.known_lines == believed
     forget_drafts(folder)
     assert not [*folder.glob(f"{SNAPSHOT_FILE}.*")]
-    assert state_of(exchange) == replayed(folder)
-
-
-def test_kill_after_a_snapshot_is_written_leaves_the_new_one(folder: Path) -> None:
-    world = open_world(folder)
-    child = os.fork()
-    if not child:
-        keep(world, folder)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    exchange = open_exchange(folder)
-    assert exchange.log.known_lines == exchange.log.count
-    assert exchange.at_rest
     assert state_of(exchange) == replayed(folder)
 
 

@@ -38,14 +38,11 @@ Where a snapshot is made nothing is owed, no line is waiting, and the last line 
 
 
 @pytest.mark.parametrize("path", FROM_THE_BEGINNING)
-def test_each_attribute_of_a_part_is_kept_or_has_its_reason_not_to_be(world: World, path: str) -> None:
+def test_every_attribute_is_in_the_snapshot_or_listed_as_derived(world: World, path: str) -> None:
+    assert set(KEPT) <= set(FROM_THE_BEGINNING)
     kept = set(KEPT.get(path, ()))
     assert set(vars(holder(world.exchange, path))) == kept | FROM_THE_BEGINNING[path]
     assert not kept & FROM_THE_BEGINNING[path]
-
-
-def test_every_part_that_is_kept_is_looked_at() -> None:
-    assert set(KEPT) <= set(FROM_THE_BEGINNING)
 
 
 def other(value: Any, hint: Any) -> Any:
@@ -61,7 +58,9 @@ def other(value: Any, hint: Any) -> Any:
     return found if found is not None else value
 
 
-def test_an_order_comes_back_with_every_field_as_it_was() -> None:
+def test_order_survives_the_codec_with_every_field() -> None:
+    assert all(field.init for field in fields(Order))
+    assert field_names(Order) == tuple(field.name for field in fields(Order))
     hints = get_type_hints(Order)
     parent, leg = order_of(1, {}, hints), order_of(2, {}, hints)
     own = {"parent": parent, "replacement": leg, "legs": [leg, parent]}
@@ -89,11 +88,6 @@ def order_of(sequence: int, own: dict[str, Any], hints: dict[str, Any]) -> Order
     return Order(**values | {"sequence": sequence, "parent": None, "replacement": None, "legs": []} | own)
 
 
-def test_an_order_is_made_of_all_its_fields_in_their_order() -> None:
-    assert all(field.init for field in fields(Order))
-    assert field_names(Order) == tuple(field.name for field in fields(Order))
-
-
 def parts(hint: Any) -> set[type]:
     """Return the classes that a type is made of."""
     if isinstance(hint, types.UnionType) or get_origin(hint) is not None:
@@ -103,13 +97,14 @@ def parts(hint: Any) -> set[type]:
 
 
 @pytest.mark.parametrize("record", [*RECORDS, Order], ids=lambda record: record.__name__)
-def test_what_a_record_is_made_of_can_be_written_too(record: type) -> None:
+def test_records_hold_only_types_that_the_codec_writes(record: type) -> None:
+    assert is_dataclass(record) or issubclass(record, tuple)
     own = {part for hint in get_type_hints(record).values() for part in parts(hint)}
     ours = {part for part in own if part.__module__.startswith("tradebot.")}
     assert ours <= {*RECORDS, Order, OrderTable, History}
 
 
-def test_what_is_not_written_is_what_an_account_works_out_again() -> None:
+def test_codec_leaves_out_only_an_account_s_cached_valuations() -> None:
     assert set(WORKED_OUT) == {Account}
     names = {field.name for field in fields(Account)}
     assert WORKED_OUT[Account] < names
@@ -134,15 +129,11 @@ def test_what_is_not_written_is_what_an_account_works_out_again() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_value_comes_back_as_it_was(value: object) -> None:
+def test_value_survives_the_codec(value: object) -> None:
     again = Past().unpacker.unpack(Packer().pack(value))
     assert (type(again), repr(again)) == (type(value), repr(value)) or again == value
 
 
-def test_what_nobody_has_thought_of_is_refused() -> None:
+def test_codec_refuses_an_unknown_type() -> None:
     with pytest.raises(TypeError, match="a snapshot cannot hold a object"):
         Packer().pack({"x": object()})
-
-
-def test_records_are_plain_data() -> None:
-    assert all(is_dataclass(record) or issubclass(record, tuple) for record in RECORDS)

@@ -3,7 +3,6 @@
 import fcntl
 import http.client
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +16,13 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 
+from tests.exchange.snapshots import state_of, without_snapshot
 from tests.exchange.worlds import KEYS, World, open_world
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream
-from tradebot.exchange.clock import REAL, read_pace
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.process import create
 from tradebot.exchange.snapshot import keeper
-from tradebot.exchange.snapshot.keeper import Keeper, taken
+from tradebot.exchange.snapshot.keeper import Keeper
 from tradebot.exchange.snapshot.state import read_snapshot
 from tradebot.exchange.state import SNAPSHOT_FILE
 
@@ -177,7 +175,7 @@ def test_keeper_tries_again_later_when_a_snapshot_cannot_be_written(
     assert lines_kept(folder) == world.exchange.log.count
 
 
-def test_keeper_leaves_no_draft_when_the_disk_is_full(
+def test_keeper_leaves_no_draft_of_a_killed_process_or_of_a_full_disk(
     world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = os.fsync
@@ -188,7 +186,10 @@ def test_keeper_leaves_no_draft_when_the_disk_is_full(
             return sync(file)
         raise OSError(28, "No space left on device")
 
+    draft_of_a_killed_process = folder / f"{SNAPSHOT_FILE}.0123456789abcdef.tmp"
+    draft_of_a_killed_process.write_bytes(b"half of")
     kept = Keeper(world.exchange, folder, Stopwatch())
+    assert not draft_of_a_killed_process.exists()
     work(world)
     monkeypatch.setattr(os, "fsync", full)
     kept.consider()
@@ -216,7 +217,7 @@ def test_finish_writes_everything_without_waiting_for_a_child(
     assert (folder / SNAPSHOT_FILE).stat().st_mtime_ns == written
 
 
-def test_a_child_that_outlives_its_parent_holds_neither_its_lock_nor_its_port(
+def test_writing_child_holds_neither_lock_nor_signal_handlers_of_its_parent(
     world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Keeper(world.exchange, folder, Stopwatch())
@@ -240,26 +241,6 @@ def test_a_child_that_outlives_its_parent_holds_neither_its_lock_nor_its_port(
     os.kill(child, 0)
     os.kill(child, signal.SIGTERM)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
-
-
-def test_drafts_of_a_killed_process_are_removed(world: World, folder: Path) -> None:
-    draft = folder / f"{SNAPSHOT_FILE}.0123456789abcdef.tmp"
-    draft.write_bytes(b"half of")
-    Keeper(world.exchange, folder, Stopwatch())
-    assert not draft.exists()
-
-
-def test_time_that_runs_by_itself_is_as_the_log_has_it(folder: Path) -> None:
-    """What passes within a minute is in no line, and a snapshot that knew more than the log would go on differently."""
-    world = open_world(folder)
-    world.tick(to="open")
-    world.exchange.set_pace(read_pace(REAL))
-    world.exchange.commit()
-    time.sleep(0.01)
-    world.get("/v2/clock")
-    assert not world.exchange.at_rest
-    work(world, 1)
-    assert world.exchange.at_rest
 
 
 @contextmanager
@@ -294,17 +275,9 @@ def order_until(address: str, end_s: float) -> int:
 
 def same_without_snapshot(folder: Path, copy: Path) -> None:
     """Assert that a start with the snapshot is a start without it; the lines that a kill has cut are made again."""
-    states = []
-    shutil.copytree(folder, copy)
-    (copy / SNAPSHOT_FILE).unlink(missing_ok=True)
-    for place in (folder, copy):
-        exchange = open_exchange(place)
-        exchange.past.read_all()
-        for account in exchange.engine.accounts.values():
-            assert len([*account.orders.values(), *account.activities]) > 0
-            assert len([*account.by_client_id.values()]) == len(account.orders)
-        states.append((taken(exchange), exchange.log.path.read_bytes()))
-    assert states[0] == states[1]
+    exchange, other = open_exchange(folder), open_exchange(without_snapshot(folder, copy))
+    assert len(exchange.engine.main.orders) > 0
+    assert (state_of(exchange), exchange.log.path.read_bytes()) == (state_of(other), other.log.path.read_bytes())
 
 
 @pytest.mark.sampled
@@ -321,7 +294,7 @@ def test_kills_while_snapshots_are_written_lose_nothing(folder: Path, tmp_path: 
     assert used >= KILLS - 1
 
 
-def test_a_clean_end_leaves_nothing_to_replay(folder: Path) -> None:
+def test_clean_stop_leaves_nothing_to_replay(folder: Path) -> None:
     with served(folder, "-m", "tradebot.exchange") as (running, address):
         process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
         order_until(address, time.monotonic() + 0.1)
@@ -329,14 +302,3 @@ def test_a_clean_end_leaves_nothing_to_replay(folder: Path) -> None:
         assert running.wait(20) == 0
     exchange = open_exchange(folder)
     assert exchange.log.known_lines == exchange.log.count > 4
-
-
-def test_recreated_folder_ignores_the_snapshot_of_the_old_exchange(folder: Path) -> None:
-    world = open_world(folder)
-    world.tick(to="open")
-    Keeper(world.exchange, folder).finish()
-    (folder / "log.jsonl").unlink()
-    (folder / "market.json").unlink()
-    spec = world.exchange.stored.spec
-    create(folder, spec)
-    assert open_exchange(folder).log.known_lines == 0

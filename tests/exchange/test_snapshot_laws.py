@@ -9,13 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.random_commands import Commands
+from tests.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
 from tests.exchange.worlds import SPEC, open_world
-from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.process import create
-from tradebot.exchange.snapshot.keeper import taken
-from tradebot.exchange.snapshot.state import Snapshot, identity_of, write_snapshot
-from tradebot.exchange.state import SNAPSHOT_FILE
+from tradebot.exchange.snapshot.state import Snapshot, write_snapshot
 from tradebot.model.values import replace
 
 FILLS = {"next-bar": NEXT_BAR, "paper": PAPER, "slow": NEXT_BAR._replace(latency_s=40)}
@@ -37,37 +36,13 @@ class Cut(NamedTuple):
     snapshot: Snapshot
 
 
-def keep(exchange: Exchange, folder: Path) -> Snapshot:
-    """Return a snapshot of an exchange as it stands."""
-    assert exchange.at_rest
-    return Snapshot(identity_of(folder), exchange.log.prefix(), taken(exchange))
-
-
-def read_whole(exchange: Exchange) -> bytes:
-    """Return an exchange's state after all that a snapshot leaves for later has been read.
-
-    Orders of an account that was reset are still in there, and are left out of what is taken.
-    """
-    exchange.past.read_all()
-    for account in exchange.engine.accounts.values():
-        assert [*account.orders.values()] == [*account.by_client_id.values()]
-        assert len([*account.activities]) == len(account.activities)
-    return taken(exchange)
-
-
-def without_snapshot(folder: Path, copy: Path) -> Path:
-    shutil.copytree(folder, copy)
-    (copy / SNAPSHOT_FILE).unlink(missing_ok=True)
-    return copy
-
-
 @settings(max_examples=settings().max_examples // 5)
 @given(
     seed=st.integers(0, 10**9),
     model=st.sampled_from(sorted(FILLS)),
     cuts=st.sets(st.integers(0, 60), min_size=1, max_size=3),
 )
-def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
+def test_start_from_a_snapshot_reaches_the_state_of_the_whole_log(
     markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, cuts: set[int]
 ) -> None:
     place = tmp_path_factory.mktemp("law")
@@ -77,18 +52,18 @@ def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
     world.tick(to="open")
     for number in range(61):
         if number in cuts:
-            snapshots.append(Cut(number, keep(world.exchange, place / "live")))
+            snapshots.append(Cut(number, snapshot_of(world.exchange, place / "live")))
         commands.step()
     log = world.exchange.log.path.read_bytes()
-    expected = read_whole(open_exchange(without_snapshot(place / "live", place / "whole")))
-    assert read_whole(world.exchange) == expected
+    expected = state_of(open_exchange(without_snapshot(place / "live", place / "whole")))
+    assert state_of(world.exchange) == expected
     for after, snapshot in snapshots:
         folder = without_snapshot(place / "live", place / f"cut-{after}")
         write_snapshot(folder, snapshot)
         again = open_exchange(folder)
         assert again.log.known_lines == snapshot.log.lines
         assert again.log.path.read_bytes() == log
-        assert read_whole(again) == expected
+        assert state_of(again) == expected
 
 
 @settings(max_examples=settings().max_examples // 5)
@@ -98,7 +73,7 @@ def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
     stops=st.sets(st.integers(0, 60), min_size=2, max_size=8),
 )
 @example(seed=272519, model="next-bar", stops={0, 39, 42})  # an account is reset between two stops
-def test_an_exchange_that_is_stopped_and_started_again_goes_on_as_if_nothing_had_been(
+def test_restarts_change_neither_log_nor_state(
     markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, stops: set[int]
 ) -> None:
     place = tmp_path_factory.mktemp("law")
@@ -110,12 +85,12 @@ def test_an_exchange_that_is_stopped_and_started_again_goes_on_as_if_nothing_had
         world.tick(to="open")
         for number in range(61):
             if number in at:
-                write_snapshot(place / name, keep(world.exchange, place / name))
+                keep(world.exchange, place / name)
                 commands.world = open_world(place / name)
                 assert commands.world.exchange.log.known_lines == world.exchange.log.count
                 world = commands.world
             commands.step()
         logs.append(world.exchange.log.path.read_bytes())
-        states.append(read_whole(world.exchange))
+        states.append(state_of(world.exchange))
     assert logs[0] == logs[1]
     assert states[0] == states[1]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tradebot.exchange.streams import socket as module
-from tradebot.exchange.streams.socket import FrameError, Message, Socket, decode
+from tradebot.exchange.streams.socket import Message, Socket
 
 FAREWELL = Message({"farewell": True})
 
@@ -58,7 +58,7 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_client_that_never_reads_is_cut_off_and_holds_no_more_than_the_bound(
+def test_client_that_never_reads_is_cut_off_and_its_queue_stays_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
@@ -79,7 +79,7 @@ def test_a_client_that_never_reads_is_cut_off_and_holds_no_more_than_the_bound(
     run(story)
 
 
-def test_a_client_that_reads_again_in_time_is_told_why_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_client_is_told_why_it_is_closed_when_it_reads_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
 
     async def story() -> None:
@@ -96,7 +96,7 @@ def test_a_client_that_reads_again_in_time_is_told_why_it_is_closed(monkeypatch:
     run(story)
 
 
-def test_the_source_is_asked_only_while_the_client_reads() -> None:
+def test_news_are_made_only_while_the_client_reads() -> None:
     async def story() -> None:
         wire = Wire(room=3)
         asked = iter(range(100))
@@ -112,7 +112,7 @@ def test_the_source_is_asked_only_while_the_client_reads() -> None:
     run(story)
 
 
-def test_a_connection_ends_with_its_writer_whatever_that_died_of() -> None:
+def test_connection_is_cut_off_when_its_writer_fails() -> None:
     async def story() -> None:
         wire = Wire()
         wire.socket.news = lambda: iter([Message({1, 2})])
@@ -125,7 +125,7 @@ def test_a_connection_ends_with_its_writer_whatever_that_died_of() -> None:
     run(story)
 
 
-def test_what_is_queued_comes_before_what_the_source_has() -> None:
+def test_queued_messages_are_sent_before_news() -> None:
     async def story() -> None:
         wire = Wire()
         left = iter([Message("source")])
@@ -140,7 +140,7 @@ def test_what_is_queued_comes_before_what_the_source_has() -> None:
     run(story)
 
 
-def test_nothing_is_heard_of_a_client_that_is_being_closed() -> None:
+def test_messages_of_a_closing_client_are_ignored() -> None:
     heard: list[object] = []
 
     async def story() -> None:
@@ -156,25 +156,3 @@ def test_nothing_is_heard_of_a_client_that_is_being_closed() -> None:
 
     run(story)
     assert heard == []
-
-
-def test_a_message_is_encoded_once_for_all_clients() -> None:
-    message = Message({"a": [1, "b"]})
-    assert message.as_json() is message.as_json()
-    assert message.packed() is message.packed()
-    assert decode(message.as_json()) == decode(message.packed()) == {"a": [1, "b"]}
-
-
-@pytest.mark.parametrize("value", [object(), {"at": b"bytes"}, {1, 2}])
-def test_what_is_no_part_of_a_message_is_a_mistake_of_ours(value: object) -> None:
-    with pytest.raises(TypeError):
-        Message(value).as_json()
-
-
-@pytest.mark.parametrize(
-    "frame",
-    ["", "nope", "[1", b"\xc1", b"\xd9\x05abc", b"\xff" * 3, "NaN", "[" * 99_999, '"\\ud800"', b'["\xed\xa0\x80"]'],
-)
-def test_what_cannot_be_read_is_a_frame_error(frame: str | bytes) -> None:
-    with pytest.raises(FrameError):
-        decode(frame)

@@ -51,7 +51,7 @@ def begin(place: Served) -> None:
     place.tick(seconds=300)
 
 
-def test_every_trade_update_is_parsed_and_a_restart_costs_what_was_missed_alone(
+def test_sdk_parses_every_trade_update_and_reconnects_after_a_restart(
     new_folder: Callable[[], Path],
 ) -> None:
     folder = new_folder()
@@ -87,7 +87,7 @@ def _words(heard: list[TradeUpdate]) -> set[str]:
     return {update.event.value if isinstance(update.event, TradeEvent) else update.event for update in heard}
 
 
-def test_every_data_point_is_parsed_and_the_stream_goes_on_after_a_restart(new_folder: Callable[[], Path]) -> None:
+def test_sdk_parses_every_data_point_and_reconnects_after_a_restart(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     heard: list[Bar | Quote | Trade] = []
 
@@ -115,7 +115,7 @@ def test_every_data_point_is_parsed_and_the_stream_goes_on_after_a_restart(new_f
 
 
 @pytest.mark.parametrize("path", ["/v2/sip", "/stream"])
-def test_wrong_keys_end_in_the_error_that_the_sdk_knows(new_folder: Callable[[], Path], path: str) -> None:
+def test_sdk_raises_its_auth_error_for_wrong_keys(new_folder: Callable[[], Path], path: str) -> None:
     async def story() -> None:
         with served(new_folder()) as place:
             kind: Any = TradingStream if path == "/stream" else StockDataStream

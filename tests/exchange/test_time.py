@@ -56,21 +56,21 @@ def kinds(world: World) -> list[str]:
     return [event["event"] for event in world.events()]
 
 
-def test_time_stands_still_in_lock_step_however_long_it_takes(new_folder: Callable[[], Path]) -> None:
+def test_time_stands_still_in_lock_step(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder(), "step")
     assert running.now(passed_s=10_000) == START
     assert not running.exchange.unrecorded
 
 
 @pytest.mark.parametrize(("pace", "speed"), [("real", 1), ("60x", 60), ("0.5x", 0.5), ("1000x", 1000)])
-def test_time_runs_as_fast_as_it_is_told_to(new_folder: Callable[[], Path], pace: str, speed: float) -> None:
+def test_time_runs_at_its_pace(new_folder: Callable[[], Path], pace: str, speed: float) -> None:
     running = Running(new_folder(), pace)
     assert running.now(passed_s=4) == START + int(4 * speed * SECOND)
     assert running.now(passed_s=4) == START + int(8 * speed * SECOND)
     assert running.world.get("/exchange/v1/clock")["pace"] == pace
 
 
-def test_within_a_minute_time_moves_without_a_line_and_at_its_end_with_a_tick(new_folder: Callable[[], Path]) -> None:
+def test_running_time_logs_a_tick_only_at_the_end_of_a_minute(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder())
     lines = len(kinds(running.world))
     running.now(passed_s=1)
@@ -82,7 +82,7 @@ def test_within_a_minute_time_moves_without_a_line_and_at_its_end_with_a_tick(ne
     assert kinds(running.world)[lines:] == ["time_reserved", "request", "ticked"]
 
 
-def test_an_order_that_waits_fills_when_its_minute_is_over(new_folder: Callable[[], Path]) -> None:
+def test_waiting_order_fills_when_its_minute_is_over(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder())
     running.world.tick(to="open")
     order = running.world.order("AAPL", "buy", 1).json
@@ -92,14 +92,14 @@ def test_an_order_that_waits_fills_when_its_minute_is_over(new_folder: Callable[
     assert running.world.get(f"/v2/orders/{order['id']}")["filled_at"][:19] == "2025-03-03T14:31:00"
 
 
-def test_a_tick_moves_running_time_on_and_it_runs_on_from_there(new_folder: Callable[[], Path]) -> None:
+def test_running_time_continues_from_a_tick(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder())
     running.machine.pass_s(5)
     running.world.tick(to="open")
     assert running.now(passed_s=3) == OPEN + 3 * SECOND
 
 
-def test_time_that_is_stopped_stays_where_it_is_over_a_restart(new_folder: Callable[[], Path]) -> None:
+def test_stopped_time_survives_a_restart(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     running = Running(folder)
     stopped = running.now(passed_s=7.25)
@@ -108,7 +108,7 @@ def test_time_that_is_stopped_stays_where_it_is_over_a_restart(new_folder: Calla
     assert again.now(passed_s=50) == stopped == START + 7_250_000
 
 
-def test_after_a_kill_time_goes_on_beyond_all_that_was_shown_and_not_far(new_folder: Callable[[], Path]) -> None:
+def test_time_after_a_kill_is_later_than_shown_but_not_by_much(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     running = Running(folder)
     shown = running.now(passed_s=95)
@@ -124,7 +124,7 @@ def test_running_time_ends_with_its_market(new_folder: Callable[[], Path]) -> No
     assert running.now(passed_s=100) == horizon
 
 
-def test_whoever_listens_to_time_hears_each_of_its_movements(new_folder: Callable[[], Path]) -> None:
+def test_listeners_are_called_for_each_movement_of_time(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder())
     heard: list[tuple[int, int]] = []
     running.exchange.moved.append(lambda from_us, to_us: heard.append((from_us, to_us)))
@@ -154,7 +154,7 @@ def test_whoever_listens_to_time_hears_each_of_its_movements(new_folder: Callabl
         b"\xff",
     ],
 )
-def test_a_pace_that_cannot_be_read_is_refused_and_changes_nothing(world: World, body: Any) -> None:
+def test_invalid_pace_is_refused_and_changes_nothing(world: World, body: Any) -> None:
     answer = world.ask("POST", "/exchange/v1/clock", body)
     assert (answer.status, answer.json["code"]) == (400, 40010000)
     assert world.get("/exchange/v1/clock")["pace"] == "step"
@@ -162,7 +162,7 @@ def test_a_pace_that_cannot_be_read_is_refused_and_changes_nothing(world: World,
 
 
 @pytest.mark.parametrize("name", ["step", "real", "60x", "0.25x", "100000x"])
-def test_a_pace_is_written_as_it_is_read(name: str) -> None:
+def test_pace_is_shown_as_it_was_written(name: str) -> None:
     assert read_pace(name).name == name
 
 

@@ -1,11 +1,8 @@
 """Moments of orders and of the clock always have the same columns: clients cut them out by place."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tests.exchange.served import served
 from tests.exchange.worlds import World
 from tradebot.adapters.wire.rows import utc
 from tradebot.exchange.times import nanoseconds, stamp
@@ -33,22 +30,10 @@ def test_the_clock_shows_its_moment_to_the_nanosecond_and_its_sessions_to_the_se
     assert (clock["next_open"], clock["next_close"]) == ("2025-03-03T09:30:00-05:00", "2025-03-03T16:00:00-05:00")
 
 
-def test_a_shifted_clock_keeps_its_columns(world: World) -> None:
+def test_skewed_clock_keeps_its_columns(world: World) -> None:
     script = b"[{name: skew, when: {request: clock}, what: {clock_skew: 2s}}]"
     assert world.ask("POST", "/exchange/v1/faults", script).status == 200
     assert world.get("/v2/clock")["timestamp"] == "2025-03-03T09:00:02.000000000-05:00"
-
-
-def test_a_trade_update_has_the_same_columns_as_its_order(new_folder: Callable[[], Path]) -> None:
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        with place.connect("/stream") as client:
-            client.ask({"action": "auth", "key": "sandbox", "secret": "sandbox"})
-            client.ask({"action": "listen", "data": {"streams": ["trade_updates"]}})
-            place.order("AAPL", "buy", 1)
-            data = client.get()["data"]
-    assert all(NANOSECONDS.fullmatch(data[name]) for name in ("at", "timestamp"))
-    assert NANOSECONDS.fullmatch(data["order"]["submitted_at"])
 
 
 def test_a_microsecond_is_not_rounded_away() -> None:

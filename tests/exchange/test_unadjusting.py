@@ -83,7 +83,7 @@ def adjusted_again(rebuilt: Rebuilt, dates: Sequence[str], units: Sequence[int])
 
 @given(days(40))
 @settings(max_examples=40)
-def test_what_was_traded_is_rebuilt_to_the_cent_and_adjusts_to_the_same_again(traded: list[Traded]) -> None:
+def test_raw_prices_are_rebuilt_to_the_cent_and_adjust_to_the_same_closes(traded: list[Traded]) -> None:
     (closes, events), dates = vendors(traded), dated(len(traded))
     rebuilt = rebuild(dates, closes, events)
     units = raw(rebuilt, closes)
@@ -97,9 +97,7 @@ def test_what_was_traded_is_rebuilt_to_the_cent_and_adjusts_to_the_same_again(tr
 
 @given(st.integers(5, 30), days(40), days(40))
 @settings(max_examples=30)
-def test_what_comes_later_changes_no_raw_price_dividend_or_split(
-    known: int, one: list[Traded], two: list[Traded]
-) -> None:
+def test_later_days_change_no_rebuilt_price_dividend_or_split(known: int, one: list[Traded], two: list[Traded]) -> None:
     shifted = [day._replace(cents=round(day.cents * one[known - 1].cents / two[known - 1].cents)) for day in two]
     other = [*one[:known], *shifted[known:]]
     seen = []
@@ -111,20 +109,20 @@ def test_what_comes_later_changes_no_raw_price_dividend_or_split(
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_an_event_before_the_first_row_is_left_out_and_one_without_a_row_counts() -> None:
+def test_rebuild_skips_an_event_before_the_first_row_and_counts_one_between_rows() -> None:
     dates = ["2025-01-02", "2025-01-06"]
     rebuilt = rebuild(dates, [99.0, 100.0], [Event("2024-12-30", 5.0), Event("2025-01-03", 1.0)])
     assert raw(rebuilt, [99.0, 100.0]) == [100_0000, 100_0000]
     assert [one.date for one in rebuilt.happened] == ["2025-01-03"]
 
 
-def test_prices_below_a_dollar_keep_a_hundredth_of_a_cent_and_none_becomes_nothing() -> None:
+def test_prices_below_a_dollar_keep_a_hundredth_of_a_cent_and_stay_above_zero() -> None:
     assert on_ticks([0.12344, 1.23456, 0.000_01], 1.0) == [1234, 1_2300, 1]
     assert exactly([0.12344, 1.23456, 0.000_01]) == [1234, 1_2346, 1]
 
 
 @pytest.mark.skipif(not PARQUET.exists(), reason="needs ../shared/data/market/etf_daily_adj.parquet")
-def test_the_shipped_funds_were_traded_in_cents() -> None:
+def test_rebuilt_prices_of_the_shipped_funds_are_whole_cents() -> None:
     pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
     daily = read_daily(Path(PARQUET), frozenset(("TLT", "XLF", "XLK", "BIL")))
     assert set(daily.skipped.counts) == {"symbol not requested"}

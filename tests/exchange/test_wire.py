@@ -65,7 +65,7 @@ def said(place: Served, data: bytes) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("begun", "answer"), [(b"", b""), (b"GET /v2/clo", b"HTTP/1.1 408 "), (HALF_BODY, b"HTTP/1.1 408 ")]
 )
-def test_a_request_that_does_not_arrive_in_time_costs_its_connection(
+def test_connection_is_closed_when_a_request_does_not_arrive_in_time(
     place: Served, monkeypatch: pytest.MonkeyPatch, begun: bytes, answer: bytes
 ) -> None:
     monkeypatch.setattr(wire, "REQUEST_S", 0.05)
@@ -77,7 +77,7 @@ def test_a_request_that_does_not_arrive_in_time_costs_its_connection(
     assert place.get("/v2/clock")["is_open"] is False
 
 
-def test_the_deadline_holds_for_no_answered_connection_no_websocket_and_no_hang(
+def test_request_deadline_spares_kept_connections_websockets_and_hanging_answers(
     place: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "REQUEST_S", 0.1)
@@ -97,7 +97,7 @@ def test_a_request_with_two_lengths_is_refused_with_its_connection(place: Served
     assert place.get("/v2/orders?status=all") == []
 
 
-def test_a_target_may_name_its_host_which_then_counts(place: Served) -> None:
+def test_host_in_the_request_target_replaces_the_header(place: Served) -> None:
     own = request(f"GET http://127.0.0.1:{place.port}/v2/clock?x=1", "Host: evil.example", "Connection: close")
     status, body = said(place, own)
     assert (status, json.loads(body)["is_open"]) == (200, False)
@@ -114,7 +114,7 @@ def test_each_allowed_method_is_listed_once(place: Served, path: str) -> None:
 
 
 @pytest.mark.parametrize("what", [{"hang": "1h"}, {"hang": "1h", "then": "answer"}, {"slow_drip": 1}])
-def test_the_server_ends_at_once_and_in_peace_whatever_a_script_lets_wait(
+def test_server_stops_at_once_without_errors_while_answers_are_held_back(
     new_folder: Callable[[], Path], caplog: pytest.LogCaptureFixture, what: dict[str, object]
 ) -> None:
     with served(new_folder()) as place, ExitStack() as clients:
@@ -130,7 +130,7 @@ def test_the_server_ends_at_once_and_in_peace_whatever_a_script_lets_wait(
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_without_descriptors_clients_are_refused_and_the_server_lives_on(new_folder: Callable[[], Path]) -> None:
+def test_server_refuses_clients_without_descriptors_and_lives_on(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
     limit = (FEW_DESCRIPTORS, FEW_DESCRIPTORS)
@@ -159,7 +159,7 @@ def test_without_descriptors_clients_are_refused_and_the_server_lives_on(new_fol
     assert server.returncode == 0
 
 
-def test_an_answer_comes_in_one_piece_with_its_head(place: Served) -> None:
+def test_answer_is_sent_in_one_piece_with_its_head(place: Served) -> None:
     with closing(connected(place.port)) as client:
         for _ in range(30):
             client.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
@@ -168,7 +168,7 @@ def test_an_answer_comes_in_one_piece_with_its_head(place: Served) -> None:
             assert json.loads(body)["is_open"] is False
 
 
-def test_no_header_changes_who_a_request_comes_from(place: Served) -> None:
+def test_forwarding_headers_do_not_change_the_caller(place: Served) -> None:
     body = b'{"seconds": 1}'
     headers = ("Host: 127.0.0.1", "X-Forwarded-For: 10.0.0.1", f"Content-Length: {len(body)}", "Connection: close")
     assert said(place, request("POST /exchange/v1/tick", *headers) + body)[0] == 200
