@@ -13,16 +13,42 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.exchange.worlds import KEYS, SPEC, SYMBOLS
+from tests.nursery import Nursery, starting_with, without_nursery
+from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import EXIT_HELD, create, ensure, running, stop
+
+
+def test_forked_exchange_outlives_its_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    with closing(Nursery()) as nursery, starting_with(nursery.start):
+        started = process.ensure(folder, idle_exit_s=30)
+    assert started.detached
+    assert process.ask(folder, "GET", "/exchange/v1/status")["symbols"]
+    process.stop(folder)
+    assert process.running(folder) is None
+
+
+def test_forked_exchange_that_cannot_start_gives_the_same_error(new_folder: Callable[[], Path]) -> None:
+    folder, stories = new_folder(), []
+    (folder / "log.jsonl").write_text("no log\n")
+    with closing(Nursery()) as nursery:
+        for way in (without_nursery(), starting_with(nursery.start)):
+            with way, pytest.raises(MarketError) as raised:
+                process.ensure(folder)
+            stories.append((raised.value.message, raised.value.hint))
+    assert stories[0] == stories[1]
+    assert "is not JSON" in stories[0][0]
+
 
 ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": 5}
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,7 +1,9 @@
 """Time that runs by itself, and what a kill leaves of it: it stands where it was shown to stand, or later."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,133 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SPEC, World, folders_of
-from tradebot.exchange.clock import Clock, read_pace
+from tests.exchange.worlds import SPEC, World, folders_of, open_world
+from tradebot.adapters.wire.rows import utc
+from tradebot.exchange.clock import LATENCIES, Clock, latency_name, read_latency, read_pace
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.spec import PAPER
-from tradebot.exchange.times import DAY, MINUTE, SECOND, parse_time
+from tradebot.exchange.times import DAY, MINUTE, SECOND, nanoseconds, parse_time, stamp
 from tradebot.model.values import replace
+
+LATENCY = "/exchange/v1/latency"
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("instant", 0), ("slow", 5_000_000), ("250", 250_000), ("2s", 2_000_000), ("3600s", 3_600_000_000)],
+)
+def test_latency_is_read_from_a_name_milliseconds_or_seconds(text: str, us: int) -> None:
+    assert read_latency(text) == us
+    assert read_latency(latency_name(us)) == us
+
+
+@pytest.mark.parametrize("name", LATENCIES)
+def test_latency_with_a_name_is_shown_by_it(name: str) -> None:
+    assert latency_name(read_latency(name)) == name
+
+
+
+def resting(world: World) -> Any:
+    return world.order("AAPL", "buy", 2, limit_price="1.00").json["id"]
+
+
+def test_latency_applies_to_later_requests_and_survives_a_restart(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    world = open_world(folder)
+    world.tick(to="open")
+    first, second, third = resting(world), resting(world), resting(world)
+    assert world.ask("POST", LATENCY, {"latency": "2s"}).json == {"latency": "2s"}
+    world.ask("DELETE", f"/v2/orders/{first}")
+    world.ask("POST", LATENCY, {"latency": "slow"})
+    world.ask("DELETE", f"/v2/orders/{second}")
+    world.exchange.commit()
+    again = open_world(folder)
+    assert again.get("/exchange/v1/status")["latency"] == "slow"
+    again.ask("DELETE", f"/v2/orders/{third}")
+    states = []
+    for seconds in (0, 2, 3):
+        again.tick(seconds=seconds)
+        states.append([again.get(f"/v2/orders/{one}")["status"] for one in (first, second, third)])
+    assert states == [
+        ["pending_cancel"] * 3,
+        ["canceled", "pending_cancel", "pending_cancel"],
+        ["canceled"] * 3,
+    ]
+    assert [line["latency"] for line in again.events() if line["event"] == "latency_set"] == ["2s", "slow"]
+
+
+NANOSECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+
+
+def test_every_moment_of_an_order_has_nine_digits_of_a_second(world: World) -> None:
+    world.tick(to="open")
+    world.order("AAPL", "buy", 1)
+    world.order("SPY", "buy", 1, limit_price="1")
+    world.tick(to="close")
+    orders = world.get("/v2/orders?status=all")
+    moments = [order[name] for order in orders for name in order if name.endswith("_at") and order[name]]
+    assert len(moments) >= 10
+    assert all(NANOSECONDS.fullmatch(moment) for moment in moments)
+    # The bot's own adapter reads them to the microsecond.
+    assert utc("filled_at", orders[-1]["filled_at"]) == datetime(2025, 3, 3, 14, 31, tzinfo=UTC)
+
+
+def test_the_clock_shows_its_moment_to_the_nanosecond_and_its_sessions_to_the_second(world: World) -> None:
+    world.tick(seconds=0.25)
+    clock = world.get("/v2/clock")
+    assert clock["timestamp"] == "2025-03-03T09:00:00.250000000-05:00"
+    assert (clock["next_open"], clock["next_close"]) == ("2025-03-03T09:30:00-05:00", "2025-03-03T16:00:00-05:00")
+
+
+def test_skewed_clock_keeps_its_columns(world: World) -> None:
+    script = b"[{name: skew, when: {request: clock}, what: {clock_skew: 2s}}]"
+    assert world.ask("POST", "/exchange/v1/faults", script).status == 200
+    assert world.get("/v2/clock")["timestamp"] == "2025-03-03T09:00:02.000000000-05:00"
+
+
+def test_a_microsecond_is_not_rounded_away() -> None:
+    assert stamp(1_000_001) == "1970-01-01T00:00:01.000001000Z"
+    assert nanoseconds(datetime(2025, 3, 3, 1, 2, 3, 4, tzinfo=UTC)) == "2025-03-03T01:02:03.000004000Z"
+
+
+def test_tick_moves_to_the_open_the_close_and_the_next_open(world: World) -> None:
+    assert world.tick(to="open")["now"] == "2025-03-03T14:30:00Z"
+    assert world.tick(to="open")["now"] == "2025-03-03T14:30:00Z"
+    assert world.tick(to="close")["now"] == "2025-03-03T21:00:00Z"
+    assert world.tick(to="next_open")["now"] == "2025-03-04T14:30:00Z"
+    clock = world.get("/v2/clock")
+    assert (clock["is_open"], clock["next_close"]) == (True, "2025-03-04T16:00:00-05:00")
+
+
+def test_the_market_ends_at_its_last_close(world: World) -> None:
+    assert world.tick(seconds=864_000)["finished"] is True
+    assert world.tick(seconds=60)["now"] == "2025-03-04T21:00:00Z"
+    assert world.tick(to="next_open")["now"] == "2025-03-04T21:00:00Z"
+    assert world.tick(to="2025-03-05T16:59:00Z")["now"] == "2025-03-05T16:59:00Z"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"to": "2025-03-03T13:00:00Z"},
+        {"to": "2025-03-05T17:00:01Z"},
+        {"to": "9999-99-99"},
+        {"to": "0001-01-01T00:00:00+23:59"},
+        {"to": 5},
+        {"seconds": -1},
+        {"seconds": 1e300},
+        {"seconds": "soon"},
+        {"seconds": 1, "to": "open"},
+        {"minutes": 1},
+        {},
+        [],
+    ],
+)
+def test_invalid_tick_is_refused_and_moves_nothing(world: World, body: object) -> None:
+    answer = world.ask("POST", "/exchange/v1/tick", body)
+    assert (answer.status, answer.json["code"]) == (400, 40010000)
+    assert world.get("/exchange/v1/status")["now"] == "2025-03-03T14:00:00Z"
+
 
 START = parse_time("2025-03-03T14:00:00Z")
 OPEN = parse_time("2025-03-03T14:30:00Z")
