@@ -74,12 +74,12 @@ def test_a_key_is_shown_in_alpaca_s_headers_or_as_basic_or_bearer_authentication
     assert world.ask("GET", "/v2/account", headers=shown).json["account_number"].startswith("SBX")
 
 
-def test_a_stranger_s_order_is_refused_before_it_is_a_command(world: World) -> None:
+def test_order_with_an_unknown_key_never_becomes_a_command(world: World) -> None:
     assert world.order("AAPL", "buy", 1, headers=keys("nobody")).status == 401
     assert [event["event"] for event in world.events()] == ["created"]
 
 
-def test_accounts_stand_side_by_side(world: World) -> None:
+def test_accounts_trade_independently(world: World) -> None:
     alice = open_account(world, cash=5000)
     world.tick(to="open")
     assert world.order("AAPL", "buy", 2, headers=keys("alice"), client_order_id="same").status == 200
@@ -111,12 +111,12 @@ def test_one_account_cannot_see_or_touch_an_order_of_another(world: World) -> No
     assert world.ask("GET", "/v2/orders", headers=other).json == []
 
 
-def test_an_account_begins_with_as_much_as_the_main_one_where_nothing_is_said(world: World) -> None:
+def test_new_account_has_the_main_account_s_cash_by_default(world: World) -> None:
     assert open_account(world)["cash"] == "100000"
     assert open_account(world, "bob", cash="0.01")["cash"] == "0.01"
 
 
-def test_an_account_is_opened_once_and_there_is_a_most(world: World) -> None:
+def test_account_is_opened_only_once_and_their_number_is_limited(world: World) -> None:
     open_account(world)
     assert world.ask("POST", "/exchange/v1/accounts", {"name": "alice"}).status == 422
     for number in range(98):
@@ -124,7 +124,7 @@ def test_an_account_is_opened_once_and_there_is_a_most(world: World) -> None:
     assert world.ask("POST", "/exchange/v1/accounts", {"name": "last"}).status == 422
 
 
-def test_a_reset_gives_the_same_key_a_fresh_account_and_the_old_one_is_gone(new_folder: Callable[[], Path]) -> None:
+def test_reset_replaces_the_key_s_account(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     world = open_world(folder)
     before = world.get("/v2/account")
@@ -143,7 +143,7 @@ def test_a_reset_gives_the_same_key_a_fresh_account_and_the_old_one_is_gone(new_
     assert open_world(folder).get("/v2/account") == world.get("/v2/account")
 
 
-def test_a_reset_takes_another_amount_and_keeps_to_it(world: World) -> None:
+def test_reset_with_cash_uses_it_for_later_resets_too(world: World) -> None:
     open_account(world, cash=500)
     assert world.ask("POST", "/exchange/v1/reset", {"account": "alice"}).json["cash"] == "500"
     assert world.ask("POST", "/exchange/v1/reset", {"account": "alice", "cash": 750}).json["cash"] == "750"

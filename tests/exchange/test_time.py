@@ -37,7 +37,6 @@ def test_latency_with_a_name_is_shown_by_it(name: str) -> None:
     assert latency_name(read_latency(name)) == name
 
 
-
 def resting(world: World) -> Any:
     return world.order("AAPL", "buy", 2, limit_price="1.00").json["id"]
 
