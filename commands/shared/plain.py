@@ -32,7 +32,7 @@ _OPTION = (
 _COMMAND = rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:{_NAMING}|{_VERB})(?:{_OPTION})*"
 _OF_THE_SHELL = r"\b(?:chmod \S+|mv \S+|(?:ls|df) -\w+|touch|kill -\w+) \S+|\btimedatectl set-ntp true\b"
 _MEASURED = r"\b\d[\d,.-]*(?: \d\d)?(?::\d\d){0,2} (?:ET|UTC|USD|s|min|h)\b"
-WORD = re.compile(rf"(?:{_COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*")
+WORD = rf"(?:{_COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*"
 """What stays on one line: a word, a number with its unit, a moment with its zone, or a command with its options."""
 
 
@@ -44,7 +44,7 @@ def wrapped_plain(text: str, width: int) -> str:
 def _parts(line: str, width: int) -> Iterator[str]:
     indent = len(line) - len(line.lstrip(" "))
     current = line[:indent]
-    for word in WORD.findall(line):
+    for word in re.findall(WORD, line):
         if current.strip() and len(current) + len(word.rstrip()) > width:
             yield current.rstrip()
             current = " " * (indent + 2)

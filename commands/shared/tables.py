@@ -201,7 +201,7 @@ def wrapped(text: Text, width: int) -> list[Text]:
     lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
         breaks, start = [], 0
-        for word in WORD.finditer(line.plain):
+        for word in re.finditer(WORD, line.plain):
             if line.plain[start : word.start()].strip() and _wide(line.plain[start : word.end()]) > width:
                 breaks.append(start := word.start())
         lines += line.divide(breaks)
@@ -230,7 +230,7 @@ def _hung(line: Text, width: int) -> list[Text]:
 
 def longest_word(text: Text) -> int:
     """Return the width of the widest part of a text that stays on one line."""
-    return max((_wide(word[0]) for word in WORD.finditer(text.plain)), default=0)
+    return max((_wide(word[0]) for word in re.finditer(WORD, text.plain)), default=0)
 
 
 def _wide(text: str) -> int:

@@ -11,11 +11,11 @@ from tradebot.errors import OperatorError
 
 SECOND, MINUTE, CLOCK = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%H:%M:%S"
 DAY_SECOND, DAY_MINUTE = "%m-%d %H:%M:%S", "%m-%d %H:%M"
-WRITTEN = re.compile(r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)")
+WRITTEN = r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)"
 """A date and time in UTC, as it is written in sentences of records and checks."""
 
 
-CLOCK_IN_SLOT = re.compile(r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b")
+CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 """A time of day in UTC, as in the name of a slot outside the timetable."""
 
 
@@ -57,7 +57,7 @@ def moment(text: str) -> datetime:
 
 def slot_for_reader(slot: str, at: datetime) -> str:
     """Return a slot's name with a time of its day (at 21:00:00Z) converted to the reader's time zone."""
-    return CLOCK_IN_SLOT.sub(lambda found: when(_on_day(at, found[1]), CLOCK), slot)
+    return re.sub(CLOCK_IN_SLOT, lambda found: when(_on_day(at, found[1]), CLOCK), slot)
 
 
 def _on_day(at: datetime, clock: str) -> datetime:
@@ -67,7 +67,7 @@ def _on_day(at: datetime, clock: str) -> datetime:
 
 def for_reader(text: str) -> str:
     """Return a text with each date and time in UTC converted to the reader's time zone."""
-    return text if _zone() is UTC else WRITTEN.sub(_rewritten, text)
+    return text if _zone() is UTC else re.sub(WRITTEN, _rewritten, text)
 
 
 def _rewritten(found: re.Match[str]) -> str:

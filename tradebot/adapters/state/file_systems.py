@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
-_NETWORK = re.compile(
+_ESCAPED = rb"\\([0-7]{3})"
+_NETWORK = (
     r"nfs\d?|cifs|smb\d|smbfs|9p|afs|ceph|glusterfs|lustre|davfs"
     r"|fuse\.(sshfs|glusterfs|ceph|ceph-fuse|s3fs|rclone|gcsfuse|goofys|juicefs|davfs2?|curlftpfs|smbnetfs|gvfsd-fuse)"
 )
@@ -28,7 +28,7 @@ def kind_of(path: Path) -> str | None:
 
 def is_network(kind: str) -> bool:
     """Return True if a kind of file system is on the network."""
-    return _NETWORK.fullmatch(kind) is not None
+    return re.fullmatch(_NETWORK, kind) is not None
 
 
 def network_kind(path: Path) -> str | None:
@@ -45,5 +45,5 @@ def _mounts() -> Iterator[tuple[str, str]]:
         return
     for fields in (line.split(b" ") for line in lines if line):
         # The kernel writes a space, tab, newline or backslash in a name as three octal digits.
-        place = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), fields[1])
+        place = re.sub(_ESCAPED, lambda found: bytes([int(found[1], 8)]), fields[1])
         yield os.fsdecode(place), os.fsdecode(fields[2])
