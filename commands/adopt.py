@@ -13,7 +13,7 @@ from msgspec import Struct
 from commands.shared.completing import strangers
 from commands.shared.drawing import usd
 from commands.shared.plain import clean
-from commands.shared.surface import Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.surface import VERBS, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -80,11 +80,10 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
         closes=closes,
         findings=len(after.findings),
     )
-    return Report("adopt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+    return Report("adopt", data, _render)
 
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    """Return the exit rule that the broker's last price already meets, or None if it meets none or is unknown."""
     from tradebot.exits.held import Held
     from tradebot.exits.rules import met
     from tradebot.model.position import ADOPTED, Lot, Position
@@ -122,21 +121,18 @@ def _render(console: "Console", data: Adopted) -> None:
     console.print(f"Books and broker at {when(data.at)}: {differ if data.findings else 'they agree'}")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
+@acts
+def adopt(
+    bot: "App",
+    symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
+    manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
+    confirmed: Annotated[
+        str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
+    ] = None,
+) -> Report:
+    """Acknowledge a position that the bot did not open.
 
-    @on_bot(app, "adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
-    @acts
-    def adopt(
-        bot: "App",
-        symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
-        manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
-        confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
-        ] = None,
-    ) -> Report:
-        """Acknowledge a position that the bot did not open.
-
-        With --manage the bot takes it over, and its exit rules will close it.
-        """
-        return run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)
+    With --manage the bot takes it over, and its exit rules will close it.
+    """
+    return run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from commands.shared import schema
+from commands.shared import schema, surface
 from commands.shared.help import Program, VerbGroup
 from commands.shared.plain import clean
 from tradebot import __version__
@@ -32,7 +32,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "commands.doctor.verb",
     "signals": "commands.signals.verb",
     "audit": "commands.audit.verb",
-    "halt": "commands.halt.verb",
+    "halt": "commands.halt.typed",
     "unhalt": "commands.unhalt",
     "positions": "commands.positions",
     "orders": "commands.orders",
@@ -78,7 +78,9 @@ def program(first: str = "") -> Callable[..., Any]:
     app.callback()(_root)
     for verb, module in VERBS.items():
         if first in ("", verb):
-            import_module(module).register(app)
+            import_module(module)
+    named = sorted(surface.VERBS.registered_commands, key=lambda verb: list(VERBS).index(str(verb.name)))
+    app.registered_commands = [verb for verb in named if first in ("", verb.name)]
     for group, module in GROUPS.items():
         if first in ("", group):
             app.add_typer(import_module(module).app, name=group, cls=VerbGroup)

@@ -7,7 +7,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
@@ -66,7 +66,7 @@ def run(app: "App", *, only_list: bool = False) -> Report:
     broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, hashed))
     data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)), broken)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
-    return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("backup", data, _render, code)
 
 
 def run_session(app: "App") -> Report:
@@ -94,7 +94,7 @@ def run_session(app: "App") -> Report:
     broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, Hashed()))
     data = Backups(None, tuple(kept), broken)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
-    return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("backup", data, _render, code)
 
 
 def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
@@ -163,21 +163,18 @@ def _render(console: "Console", data: Backups) -> None:
         console.print(f"To restore it: tradebot restore {data.kept[0]}", markup=False)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
+def backup(
+    bot: "App",
+    only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
+    session: Annotated[
+        bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
+    ] = False,
+) -> Report:
+    """Back up the ledger and the journal, and verify the copy.
 
-    @on_bot(app, "backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
-    def backup(
-        bot: "App",
-        only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
-        session: Annotated[
-            bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
-        ] = False,
-    ) -> Report:
-        """Back up the ledger and the journal, and verify the copy.
-
-        A backup is also made whenever a session ends.
-        """
-        if only_list and session:
-            raise OperatorError("--list makes no backup, --session makes one", "use one of them")
-        return run_session(bot) if session else run(bot, only_list=only_list)
+    A backup is also made whenever a session ends.
+    """
+    if only_list and session:
+        raise OperatorError("--list makes no backup, --session makes one", "use one of them")
+    return run_session(bot) if session else run(bot, only_list=only_list)

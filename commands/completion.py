@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.shared.hints import invoked_as
 from commands.shared.plain import clean
-from commands.shared.surface import Json, Report, finish
+from commands.shared.surface import VERBS, Json, Report, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Repo
         raise OperatorError(what, f"tradebot completion {' | '.join(SHELLS)}")
     script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=chosen)
     data = Completion(chosen, script, SHELLS[chosen], f"{invoked_as()} --install-completion")
-    return Report("completion", data, lambda console: _render(console, data, script_only=shell is not None))
+    return Report("completion", data, lambda console, _: _render(console, data, script_only=shell is not None))
 
 
 def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
@@ -63,13 +63,10 @@ def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
     console.print("Then try: tradebot why-no-orders A<TAB>, or tradebot reconcile --apply <TAB>", markup=False)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
-    @app.command("completion", epilog="tradebot completion\ntradebot completion bash")
-    def completion(
-        shell: Annotated[str | None, typer.Argument(help="Print the script for bash, zsh or fish.")] = None,
-        as_json: Json = False,
-    ) -> None:
-        """Set up shell completion for verbs, options and values."""
-        finish(run(shell, os.environ), as_json)
+@VERBS.command("completion", epilog="tradebot completion\ntradebot completion bash")
+def completion(
+    shell: Annotated[str | None, typer.Argument(help="Print the script for bash, zsh or fish.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Set up shell completion for verbs, options and values."""
+    finish(run(shell, os.environ), as_json)

@@ -8,7 +8,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean, document, say
-from commands.shared.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, console, finish, jsonable, opened
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -42,7 +42,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     require_file(path)
     found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
     data = Events(tuple(found), unreadable)
-    return Report("events", data, lambda screen: _render(screen, data), mode=app.mode_name, account=app.account_tail)
+    return Report("events", data, _render, mode=app.mode_name, account=app.account_tail)
 
 
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
@@ -95,27 +95,24 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
         screen.print(f"    {clean(line)}", markup=False, highlight=False)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
+def events(
+    last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
+    refusals: Annotated[bool, typer.Option("--refusals", help="Show how many entries gates refused, too.")] = False,
+    on: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events as they come.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what happened to the bot itself.
 
-    @app.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
-    def events(
-        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
-        refusals: Annotated[bool, typer.Option("--refusals", help="Show how many entries gates refused, too.")] = False,
-        on: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events as they come.")] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Show what happened to the bot itself.
-
-        That is failed sources, unexpected responses and faults.
-        """
-        with opened(state_dir, config) as bot:
-            report = run(bot, last, refusals=refusals)
-            if not on:
-                finish(report, as_json)
-                return
-            if not as_json:
-                finish(report, as_json)
-            follow(bot, as_json, refusals=refusals)
+    That is failed sources, unexpected responses and faults.
+    """
+    with opened(state_dir, config) as bot:
+        report = run(bot, last, refusals=refusals)
+        if not on:
+            finish(report, as_json)
+            return
+        if not as_json:
+            finish(report, as_json)
+        follow(bot, as_json, refusals=refusals)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.completing import symbols
 from commands.shared.days import Since, span_of
 from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import stamp, zone
 from tradebot.model.origin import Origin
 from tradebot.model.text import counted
@@ -78,7 +79,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
         known=len(every),
         slippage=totals([made[owned.fill.activity_id] for owned in chosen if owned.fill.activity_id in made]),
     )
-    return Report("fills", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+    return Report("fills", data, _render)
 
 
 def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, Made]":
@@ -149,26 +150,21 @@ def _render(console: "Console", data: Fills) -> None:
 
 
 def _bps(row: FillRow) -> str:
-    """Return the slippage against the midpoint at decision, in basis points."""
     decision = row.slippage.decision if row.slippage else None
     return "" if decision is None else f"{decision.bps:+.1f} bps"
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
-    from commands.shared.completing import symbols
+@on_bot(VERBS, "fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
+def fills(
+    bot: "App",
+    symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
+    since: Since = None,
+) -> Report:
+    """Show what was bought and sold, and its slippage.
 
-    @on_bot(app, "fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
-    def fills(
-        bot: "App",
-        symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
-        since: Since = None,
-    ) -> Report:
-        """Show what was bought and sold, and its slippage.
-
-        Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
-        when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
-        books; the broker isn't asked.
-        """
-        span = span_of(None, since) if since else None
-        return run(bot, span, symbol.upper() if symbol else None)
+    Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
+    when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
+    books; the broker isn't asked.
+    """
+    span = span_of(None, since) if since else None
+    return run(bot, span, symbol.upper() if symbol else None)

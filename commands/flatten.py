@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import own
-from commands.shared.surface import DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
+from commands.shared.surface import VERBS, DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
 from tradebot.errors import ExitCode, OperatorError, word
 
@@ -35,11 +35,10 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     with app.exit_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
-    return Report("flatten", data, lambda console: _render(console, data, again), code, app.mode_name, app.account_tail)
+    return Report("flatten", data, lambda console, _: _render(console, data, again), code)
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
-    """Describe our positions and working orders as last recorded; raise OperatorError if a symbol has none."""
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})
@@ -87,7 +86,6 @@ def _exit_code(data: "PassData") -> ExitCode:
 
 
 def _without_exit(data: "PassData") -> list[str]:
-    """Return the symbols in which something is held, and no exit is at work at the broker."""
     from commands.shared.passes import left_open
 
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
@@ -111,28 +109,25 @@ def _render(console: "Console", data: "PassData", again: str) -> None:
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all", opens=opened_to_leave)
+@acts
+def flatten(
+    bot: "App",
+    symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
+    confirmed: Annotated[
+        str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> Report:
+    """Close one of the bot's positions, or all of them.
 
-    @on_bot(app, "flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all", opens=opened_to_leave)
-    @acts
-    def flatten(
-        bot: "App",
-        symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
-        everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
-        confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
-        ] = None,
-        dry_run: DryRun = False,
-    ) -> Report:
-        """Close one of the bot's positions, or all of them.
-
-        Entries are canceled first; an exit that already works is repriced.
-        """
-        if (symbol is None) is not everything:
-            raise OperatorError(
-                "name one symbol, or --all",
-                "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
-            )
-        name = None if symbol is None else symbol.strip().upper()
-        return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)
+    Entries are canceled first; an exit that already works is repriced.
+    """
+    if (symbol is None) is not everything:
+        raise OperatorError(
+            "name one symbol, or --all",
+            "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
+        )
+    name = None if symbol is None else symbol.strip().upper()
+    return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)

@@ -61,7 +61,7 @@ def run(bot: "App", file: str | None) -> Report:
         found = replace(read(path, found.breaks[0].offset), torn=path.stat().st_size - found.breaks[0].offset)
     data = _data(path, found, ledger)
     code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
-    return Report("journal-verify", data, lambda console: _render(console, data), code, bot.mode_name, bot.account_tail)
+    return Report("journal-verify", data, _render, code)
 
 
 def _data(path: Path, found: "JournalContent", ledger: str | None) -> Verified:

@@ -77,7 +77,7 @@ def status(app: "App") -> Report:
     state = app.ledger_view.trading_state().state.value
     data = LiveStatus(strictest, MEANINGS[strictest], now, rows, state)
     code = ExitCode.DONE if strictest == OPEN else ExitCode.FINDINGS
-    return Report("live-status", data, lambda c: _render(c, data), code, app.mode_name, app.account_tail)
+    return Report("live-status", data, _render, code)
 
 
 def arm(app: "App", sessions: int, *, by: str) -> Report:
@@ -103,7 +103,7 @@ def arm(app: "App", sessions: int, *, by: str) -> Report:
         arming.at,
         app.ledger.trading_state().state.value,
     )
-    return Report("live-arm", data, lambda c: _render_armed(c, data), mode=app.mode_name, account=app.account_tail)
+    return Report("live-arm", data, _render_armed)
 
 
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
@@ -169,7 +169,6 @@ def _closed(name: str, found: str, fix: str) -> Condition:
 
 
 def _keys(app: "App") -> Condition:
-    """Check that key, secret, address and mode belong together, without contacting the broker."""
     try:
         venue = app.venue
     except TradebotError as error:
@@ -178,7 +177,6 @@ def _keys(app: "App") -> Condition:
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
-    """Ask the broker which account these keys belong to, and whether it may trade."""
     from tradebot.reconciliation.account import require_account
 
     try:
@@ -201,7 +199,6 @@ def _require_live(app: "App") -> None:
 
 
 def _require_other_conditions(app: "App") -> None:
-    """Raise OperatorError unless every condition other than the arming is open."""
     _, rows = conditions(app)
     closed = [row for row in rows if row.state != OPEN and row.name != ARMING]
     if closed:
@@ -213,7 +210,6 @@ def _require_other_conditions(app: "App") -> None:
 
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
-    """Check the books for damage, write the arming durably, and emit an event."""
     from commands.shared.calendar import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import EventKind

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from commands.shared.drawing import acts_at, usd
 from commands.shared.plain import clean
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import DAY_SECOND, stamp, zone
 from tradebot.model.text import counted
 
@@ -75,9 +75,7 @@ def run(app: "App", *, every: bool, last: int) -> Report:
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
     shown = tuple(chosen[-last:])
     data = Orders(shown, len(rows), len(chosen) - len(shown))
-    return Report(
-        "orders", data, lambda console: _render(console, data, every), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("orders", data, lambda console, _: _render(console, data, every))
 
 
 def _may_fill(promised: "dict[str, IntentRecord]", reported: "dict[str, Order]") -> Iterable[bool]:
@@ -170,17 +168,14 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
     console.print(table)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "orders", epilog="tradebot orders\ntradebot orders --all --last 20")
+def orders(
+    bot: "App",
+    every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show at most this many.")] = 100,
+) -> Report:
+    """Show working orders, or all orders with --all.
 
-    @on_bot(app, "orders", epilog="tradebot orders\ntradebot orders --all --last 20")
-    def orders(
-        bot: "App",
-        every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,
-        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show at most this many.")] = 100,
-    ) -> Report:
-        """Show working orders, or all orders with --all.
-
-        Reads the bot's own books; the broker isn't asked.
-        """
-        return run(bot, every=every, last=last)
+    Reads the bot's own books; the broker isn't asked.
+    """
+    return run(bot, every=every, last=last)

@@ -4,12 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
 from commands.shared.drawing import duration, time_left, usd, way_there
 from commands.shared.plain import clean
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -55,9 +54,7 @@ def run(app: "App") -> Report:
     acts_from = next_open(app.ledger_view, now) if now else None
     unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
     data = Positions(now, rows, unrealized, totals.count, notes(app, left), trades, acts_from, left)
-    return Report(
-        "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("positions", data, _render)
 
 
 def _render(console: "Console", data: Positions) -> None:
@@ -94,7 +91,6 @@ def _render(console: "Console", data: Positions) -> None:
 
 
 def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
-    """Say how much of a position is closed, at which average prices and why."""
     what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
     prices = (
         f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
@@ -141,7 +137,6 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
 
 
 def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner: bool) -> None:
-    """Name the stops and targets that positions were opened with, if there are any."""
     own = [
         f"{clean(row.symbol)}{f' of {row.strategy}' if with_owner else ''} {', '.join(own_rules)}"
         for row in rows
@@ -195,7 +190,6 @@ def columns(rows: "Iterable[Holding]") -> dict[str, str]:
 
 
 def _own_rules(row: "Holding") -> list[str]:
-    """Return the headings of the rules with which a position was opened."""
     own = [stop.rule for stop in row.stops if stop.own]
     return [heading for rule, heading in columns([row]).items() if rule in own]
 
@@ -219,14 +213,11 @@ def _gain(gain: Decimal | None) -> str:
     return f"[{colour}]{gain:+.2%}[/{colour}]"
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "positions", epilog="tradebot positions\ntradebot positions --json")
+def positions(bot: "App") -> Report:
+    """Show open positions and how far each is from its exits.
 
-    @on_bot(app, "positions", epilog="tradebot positions\ntradebot positions --json")
-    def positions(bot: "App") -> Report:
-        """Show open positions and how far each is from its exits.
-
-        Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
-        books; the broker isn't asked.
-        """
-        return run(bot)
+    Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
+    books; the broker isn't asked.
+    """
+    return run(bot)

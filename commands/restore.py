@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import backups as backup_names
-from commands.shared.surface import AccountTail, Report, caller, confirm_for, on_bot, opened_as_found
+from commands.shared.surface import VERBS, AccountTail, Report, caller, confirm_for, on_bot, opened_as_found
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -30,19 +30,16 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     return report_of(app, "restore", data)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16", opens=opened_as_found)
+def restore(
+    bot: "App",
+    backup: Annotated[
+        str, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
+    ],
+    confirmed: AccountTail = None,
+) -> Report:
+    """Restore the books from a backup.
 
-    @on_bot(app, "restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16", opens=opened_as_found)
-    def restore(
-        bot: "App",
-        backup: Annotated[
-            str, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
-        ],
-        confirmed: AccountTail = None,
-    ) -> Report:
-        """Restore the books from a backup.
-
-        The current books are moved to the quarantine folder; nothing is deleted.
-        """
-        return run(bot, backup, by=caller(), confirmed=confirmed)
+    The current books are moved to the quarantine folder; nothing is deleted.
+    """
+    return run(bot, backup, by=caller(), confirmed=confirmed)

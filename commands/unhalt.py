@@ -11,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean
-from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 
@@ -77,11 +77,10 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
         in_turn(app, "unhalt", work)
     aside = tuple(str(path) for path in left_aside(app.folder.path))
     data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at, aside)
-    return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+    return Report("unhalt", data, _render)
 
 
 def _gives_reason(reason: str) -> bool:
-    """Return True if the person gave a reason."""
     return bool(reason.strip()) and reason != NO_REASON
 
 
@@ -122,7 +121,6 @@ def _require_agreement(app: "App", by: str) -> None:
 
 
 def _require_no_cause(app: "App") -> None:
-    """Raise OperatorError if a cause remains, because the bot would halt itself again."""
     from tradebot.desk.halting import remaining_causes
 
     causes = remaining_causes(app.world(dry_run=True, proposing=False))
@@ -150,21 +148,18 @@ def _render(console: "Console", data: Unhalted) -> None:
     console.print("Next: tradebot status")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "unhalt", epilog='tradebot unhalt --reason "feed is back"')
+@acts
+def unhalt(
+    bot: "App",
+    reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
+    override: Annotated[
+        bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
+    ] = False,
+    confirmed: AccountTail = None,
+) -> Report:
+    """Resume trading after a halt.
 
-    @on_bot(app, "unhalt", epilog='tradebot unhalt --reason "feed is back"')
-    @acts
-    def unhalt(
-        bot: "App",
-        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
-        override: Annotated[
-            bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
-        ] = False,
-        confirmed: AccountTail = None,
-    ) -> Report:
-        """Resume trading after a halt.
-
-        Requires books that agree with the broker's, and your confirmation.
-        """
-        return run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)
+    Requires books that agree with the broker's, and your confirmation.
+    """
+    return run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)

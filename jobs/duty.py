@@ -175,7 +175,6 @@ class Duty:
         return slot.job == ENTRIES or claim.missed is not None or not self._unfinished(slot, now)
 
     def _why(self, slot: Slot, latest: Mapping[str, Slot], now: datetime) -> Reason:
-        """Return why nobody ran a slot that has begun."""
         if not self._planned.has(slot):
             return Reason.CLOSED_EARLY
         if slot.key in self._failed:

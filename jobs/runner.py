@@ -217,7 +217,6 @@ class Runner:
             self._run(CALENDAR, None, now, calendar.ask)
 
     def _look(self, now: datetime, besides: Collection[Job] = ()) -> bool:
-        """Run what is due; return False if that couldn't be found out."""
         try:
             due = self._duty.look(now)
         except WILL_PASS as failed:
@@ -346,6 +345,5 @@ def _trace(fault: Exception) -> str:
 
 
 def _where(fault: Exception) -> str:
-    """Return the file, line and function that raised it."""
     last = traceback.extract_tb(fault.__traceback__)[-1]
     return f"{last.filename}:{last.lineno} in {last.name}"

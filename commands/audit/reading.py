@@ -4,16 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from commands.shared.evidence.gather import attempt, evidence_of, moment_of
 from commands.signals.reading import read as read_signals
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
 from tradebot.desk.snapshot import book
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
+from tradebot.model.activity import Booking
+from tradebot.model.books import Books
 from tradebot.model.event import Severity
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
@@ -26,14 +31,6 @@ from tradebot.reconciliation.new_fills import new_fills
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.timetable.sessions import session_date
-
-if TYPE_CHECKING:
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.app.wiring import App
-    from tradebot.model.activity import Booking
-    from tradebot.model.books import Books
-    from tradebot.model.intent import IntentRecord
-    from tradebot.model.order import Order
 
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
@@ -85,7 +82,6 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
 
 
 def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
-    """Ask the broker; raise TradebotError for refused keys, another account or no reply."""
     reader, clock = app.reader, app.reader.clock()
     view = read_view(reader, ledger)
     require_account(ledger, view.account)
@@ -122,7 +118,6 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
 def _books_after(
     ledger: "SqliteLedger", books: "Books", pending: tuple[OwnedFill, ...], bookings: "Sequence[Booking]"
 ) -> "Books":
-    """Return the books as they will be once the broker's facts are recorded."""
     made = tuple(owned for booking in bookings for owned in booking.fills)
     after, standing = books.with_pending(pending), books.standing
     fills = sorted((*ledger.fills(), *pending, *made), key=lambda owned: owned.fill.at) if made else ()
@@ -174,7 +169,6 @@ def _events(app: "App", moment: Moment) -> Watched:
 def _kept(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
 ) -> dict[tuple[str, str], Kept]:
-    """Return what is kept of the positions; for those about to be restated, as it will be kept then."""
     before = {(one.strategy, one.symbol, one.opened_at): one for booking in bookings for one in booking.restated}
     held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
     found = ledger.kept(held | before.keys())

@@ -1,16 +1,18 @@
 """The report of `tradebot audit`."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.audit.reading import read
+from commands.shared.judged import counted_states
 from commands.shared.plain import clean
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.app.wiring import App
+from tradebot.judging.audit import audit
+from tradebot.judging.judgment import Judgment, ranked
+from tradebot.judging.trading import Trading
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.judging.judgment import Judgment
 
 
 class Audited(Struct, frozen=True):
@@ -29,13 +31,6 @@ class Audited(Struct, frozen=True):
 
 def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
-    from commands.audit.reading import read
-    from commands.shared.judged import counted_states
-    from tradebot.adapters.state.evidence import BACKTEST
-    from tradebot.judging.audit import audit
-    from tradebot.judging.judgment import ranked
-    from tradebot.judging.trading import Trading
-
     finished = app.folder.kind == BACKTEST
     offline = offline or finished
     evidence, seen = read(app, since_s, offline=offline)

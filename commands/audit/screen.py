@@ -1,19 +1,14 @@
 """The screen of `tradebot audit`: first what to fix, then every item with its evidence."""
 
-from typing import TYPE_CHECKING
-
+from rich.console import Console
 from rich.markup import escape
 
+from commands.audit.report import Audited
 from commands.shared.drawing import colored
 from commands.shared.judged import counts, table
 from commands.shared.times import MINUTE, when
 from tradebot.judging.judgment import Judgment
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.audit.report import Audited
 
 
 def show(console: "Console", data: "Audited", mode: str, tail: str) -> None:
@@ -40,7 +35,6 @@ def _findings(console: "Console", data: "Audited") -> None:
 
 
 def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:
-    """Group the findings by the command that fixes them, in the order in which to run the commands."""
     tasks: dict[str, list[Judgment]] = {}
     for item in findings:
         tasks.setdefault(item.next, []).append(item)

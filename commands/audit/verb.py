@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,20 +19,17 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
     data = audited(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
     name, tail = app.mode_name, app.account_tail
-    return Report("audit", data, lambda console: show(console, data, name, tail), code, name, tail)
+    return Report("audit", data, lambda console, _: show(console, data, name, tail), code, name, tail)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
+def audit(
+    bot: "App",
+    since: Annotated[str, typer.Option("--since", help="Time to cover: session, 30m, 2h, 1d.")] = "session",
+    offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
+) -> Report:
+    """Audit jobs, data, books and limits, and say what to fix."""
+    from commands.shared.days import span_of
 
-    @on_bot(app, "audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
-    def audit(
-        bot: "App",
-        since: Annotated[str, typer.Option("--since", help="Time to cover: session, 30m, 2h, 1d.")] = "session",
-        offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
-    ) -> Report:
-        """Audit jobs, data, books and limits, and say what to fix."""
-        from commands.shared.days import span_of
-
-        span = span_of(None, since)
-        return run(bot, since_s=span.since_s, offline=offline)
+    span = span_of(None, since)
+    return run(bot, since_s=span.since_s, offline=offline)

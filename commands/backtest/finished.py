@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
 
+from commands.backtest.options import Planned
 from commands.shared.surface import jsonable
+from tradebot.app.backtest.assumptions import Assumption
+from tradebot.app.backtest.identity import Identity
+from tradebot.app.backtest.ready import Waits
+from tradebot.app.backtest.results import Trial
+from tradebot.app.backtest.run import Run
+from tradebot.app.baseline import plain
+from tradebot.views.backtest_result import BacktestResult, backtest_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from commands.backtest.options import Planned
-    from tradebot.app.backtest.assumptions import Assumption
-    from tradebot.app.backtest.identity import Identity
-    from tradebot.app.backtest.ready import Waits
-    from tradebot.app.backtest.results import Trial
-    from tradebot.app.backtest.run import Run
-    from tradebot.views.backtest_result import BacktestResult
 
 SCHEMA = 1
 """The version of result.json."""
@@ -36,8 +36,6 @@ class Finished(Struct, frozen=True):
 
 
 def result_of(run: "Run") -> "BacktestResult":
-    from tradebot.views.backtest_result import backtest_result
-
     ledger = run.made.ledger
     return backtest_result(
         ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
@@ -46,8 +44,6 @@ def result_of(run: "Run") -> "BacktestResult":
 
 def document_of(finished: Finished) -> dict[str, Any]:
     """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
-    from tradebot.app.baseline import plain
-
     return {
         "schema": SCHEMA,
         "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
@@ -59,8 +55,6 @@ def document_of(finished: Finished) -> dict[str, Any]:
 
 def trials_of(finished: Finished) -> "Sequence[Trial]":
     """Return what a complete run has tried; a trial has to have been seen to its end."""
-    from tradebot.app.backtest.results import Trial
-
     if not finished.run.is_complete:
         return ()
     result, digest = result_of(finished.run), finished.identity.trial

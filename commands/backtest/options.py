@@ -103,7 +103,6 @@ def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
 
 
 def _flags(wish: Wish) -> dict[str, Any]:
-    """Return the layer of the configuration that the options make, but for the number of sessions."""
     market = MarketWish(
         start=wish.first.isoformat() if wish.first else None,
         seed=wish.seed,
@@ -145,7 +144,6 @@ def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
 
 
 def _outside(begins: date, ends: date, first: date | None, last: date | None) -> str:
-    """Return what to write instead of dates that a file doesn't have; empty if it has them."""
     parts = (
         f"--from {begins}" if first is not None and not begins <= first <= ends else "",
         f"--to {ends}" if last is not None and not begins <= last <= ends else "",
@@ -170,7 +168,6 @@ def _cost(option: str) -> tuple[str, str, object]:
 
 
 def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
-    """Return the bot's configuration, or that of a profile, with the options over it, and its file."""
     from commands.init.profiles import profile_file, require_strategies
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load

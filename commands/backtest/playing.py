@@ -13,18 +13,21 @@ from commands.backtest.parameters import How
 from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
+from tradebot.adapters.ledger.interruption import Holding
+from tradebot.app.backtest.assembly import loaded_strategies
+from tradebot.app.backtest.assumptions import assumptions
+from tradebot.app.backtest.checkpoint import packed, unpack
+from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.app.backtest.ready import Waits, waits
+from tradebot.app.backtest.results import Results
+from tradebot.app.backtest.run import Run, bars_in, begin
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
+from tradebot.ports.strategy import Strategy
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tradebot.app.backtest.identity import Identity
-    from tradebot.app.backtest.ready import Waits
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.run import Run
-    from tradebot.ports.strategy import Strategy
 
 CHECKPOINT_S = 15.0
 """How often an unfinished run is kept, in case the process is killed."""
@@ -34,8 +37,6 @@ MOST_SHARE = 0.1
 
 @contextmanager
 def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
-    from tradebot.app.backtest.assembly import loaded_strategies
-
     with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:
         yield strategies
 
@@ -47,9 +48,6 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
     Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
     variants are still to be played can be taken up at its end.
     """
-    from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
-    from tradebot.app.backtest.results import Results
-
     plan, waiting = _ready(wish)
     identity, results = identity_of(plan.plan), Results(plan.folder)
     name = (
@@ -66,10 +64,6 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
 def _played(
     name: str, plan: Planned, identity: "Identity", waiting: "tuple[Waits, ...]", results: "Results", how: How
 ) -> Finished:
-    from tradebot.adapters.ledger.interruption import Holding
-    from tradebot.app.backtest.assumptions import assumptions
-    from tradebot.app.backtest.run import begin
-
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
         with_flow = any(strategy.needs.facts for strategy in strategies)
@@ -89,8 +83,6 @@ def _played(
 
 def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
     """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
-    from tradebot.app.backtest.ready import waits
-
     plan = planned(wish)
     with loaded(plan) as strategies:
         waiting = waits(plan.plan.settings, strategies, plan.market)
@@ -115,9 +107,6 @@ def _too_short(one: "Waits", since: date | None) -> OperatorError:
 
 
 def _taken_up(run: "Run", checkpoint: "Path", identity: "Identity", how: How) -> int:
-    """Bring a run to where it was stopped, if that is asked for; return how many sessions were done already."""
-    from tradebot.app.backtest.checkpoint import unpack
-
     if not how.resume:
         return 0
     try:
@@ -131,9 +120,6 @@ def _taken_up(run: "Run", checkpoint: "Path", identity: "Identity", how: How) ->
 
 def _to_the_end(finished: Finished, results: "Results") -> None:
     """Play session by session. A signal is held back until the session is over, so that what is kept is whole."""
-    from tradebot.adapters.ledger.interruption import Holding
-    from tradebot.app.backtest.run import bars_in
-
     run, market = finished.run, finished.planned.market
     bars = sum(bars_in(market, place) for place in range(len(run.ends)))
     kept_at, took_s = time.monotonic(), 0.0
@@ -168,15 +154,11 @@ def _save(finished: Finished, results: "Results", how: How) -> None:
 
 
 def _keep(finished: Finished, results: "Results") -> None:
-    """Keep an unfinished run, so that it can go on later."""
-    from tradebot.app.backtest.checkpoint import packed
-
     run = finished.run
     results.keep(finished.name, packed(run.made, run.driver, run.ends, finished.identity.fingerprint))
 
 
 def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
-    """Keep what is done of a run; return what to tell about it."""
     run, code = finished.run, ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
     if not run.ends:
         return TradebotError("Stopped before the first session was over", "run the same command again", code=code)

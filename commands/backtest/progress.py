@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
 from commands.shared.surface import console
 
 Told = Callable[[int, int, int], None]
@@ -20,8 +22,6 @@ def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
     if not sys.stderr.isatty():
         yield lambda done, total, bars: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     started = time.monotonic()
     with Progress(*columns, TimeRemainingColumn(), console=console(err=True), transient=True) as drawn:

@@ -5,22 +5,21 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.backtest.finished import result_of
+from commands.backtest.finished import Finished, result_of
+from commands.backtest.sensitivity import Varied
+from tradebot.adapters.state.state_folder import option
+from tradebot.app.backtest.assumptions import Assumption
+from tradebot.app.backtest.identity import DataFile
+from tradebot.app.backtest.lookahead import Checked
+from tradebot.app.backtest.ready import Waits
+from tradebot.app.backtest.run import Run, bars_in
+from tradebot.ports.strategy import Strategy
+from tradebot.views.backtest_result import BacktestResult, what_it_cannot_know
+from tradebot.views.performance.report_rows import Sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from commands.backtest.finished import Finished
-    from commands.backtest.sensitivity import Varied
-    from tradebot.app.backtest.assumptions import Assumption
-    from tradebot.app.backtest.identity import DataFile
-    from tradebot.app.backtest.lookahead import Checked
-    from tradebot.app.backtest.ready import Waits
-    from tradebot.app.backtest.run import Run
-    from tradebot.ports.strategy import Strategy
-    from tradebot.views.backtest_result import BacktestResult
-    from tradebot.views.performance.report_rows import Sensitivity
 
 SENT = "SENT"
 """How an entry ended that was sent."""
@@ -81,9 +80,6 @@ class BacktestData(Struct, frozen=True):
 def data_of(
     finished: "Finished", folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
 ) -> BacktestData:
-    from tradebot.adapters.state.state_folder import option
-    from tradebot.views.backtest_result import what_it_cannot_know
-
     run, result = finished.run, result_of(finished.run)
     place = option(folder)
     return BacktestData(
@@ -116,8 +112,6 @@ def _ended(run: "Run") -> dict[str, int]:
 
 
 def _played(finished: "Finished") -> Played:
-    from tradebot.app.backtest.run import bars_in
-
     run, market = finished.run, finished.planned.market
     strategies: Sequence[Strategy] = run.made.world.strategies
     return Played(

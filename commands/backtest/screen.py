@@ -3,23 +3,22 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from commands.backtest.progress import rate_of
-from commands.backtest.report import SENT
+from commands.backtest.report import SENT, BacktestData
+from commands.report.further_screen import render_variants
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
+from tradebot.app.backtest.lookahead import Checked, Peek
+from tradebot.app.backtest.ready import Waits
 from tradebot.model.text import counted
+from tradebot.views.backtest_result import BacktestResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from rich.console import Console
-
-    from commands.backtest.report import BacktestData
-    from tradebot.app.backtest.lookahead import Checked, Peek
-    from tradebot.app.backtest.ready import Waits
-    from tradebot.views.backtest_result import BacktestResult
 
 SHOWN_HALTS = 3
 SHOWN_REASONS = 3
@@ -52,9 +51,6 @@ def render(out: "Console", data: "BacktestData") -> None:
 
 
 def _sensitivity(out: "Console", data: "BacktestData") -> None:
-    """Print the variants that were asked for, and which weren't played."""
-    from commands.report.further_screen import render_variants
-
     if not data.sensitivity and not data.not_varied:
         return
     out.print()

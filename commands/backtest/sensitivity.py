@@ -9,18 +9,19 @@ from commands.backtest import playing
 from commands.backtest.finished import Finished
 from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
+from tradebot.adapters.ledger.interruption import Holding
+from tradebot.app.backtest.results import Results
+from tradebot.app.backtest.run import Plan, bars_in
+from tradebot.app.backtest.variants import Change, Changes, changes_of, play, variant
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.evidence import Variant
 from tradebot.model.text import counted
 from tradebot.model.values import replace
+from tradebot.views.performance.report_rows import Sensitivity
+from tradebot.views.performance.sensitivity import sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.run import Plan
-    from tradebot.app.backtest.variants import Change, Changes
-    from tradebot.model.evidence import Variant
-    from tradebot.views.performance.report_rows import Sensitivity
 
 
 class Varied(Struct, frozen=True):
@@ -35,9 +36,6 @@ def vary(finished: Finished, results: "Results") -> Varied:
 
     Raises TradebotError with the code of the signal if it was stopped.
     """
-    from tradebot.app.backtest.variants import changes_of, variant
-    from tradebot.views.performance.sensitivity import sensitivity
-
     run = finished.run
     asked = changes_of(run.plan, run.made.world.strategies)
     variants = [*results.variants(finished.name, finished.identity.fingerprint)]
@@ -58,9 +56,6 @@ def vary(finished: Finished, results: "Results") -> Varied:
 
 def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", results: "Results") -> None:
     """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
-    from tradebot.adapters.ledger.interruption import Holding
-    from tradebot.app.backtest.variants import play, variant
-
     plans = [change.plan for change in asked.changes[: len(variants)]]
     known = [(asked.played, variant(finished.run)), *zip(plans, variants, strict=True)]
     left = asked.changes[len(variants) :]
@@ -86,9 +81,6 @@ def _count(known: "Sequence[tuple[Plan, Variant]]", left: "Sequence[Change]") ->
 
 @contextmanager
 def _watched(finished: Finished, plays: int) -> "Iterator[Callable[[int], None]]":
-    """Yield what is told how many sessions of a play are done, and draws the progress of all plays."""
-    from tradebot.app.backtest.run import bars_in
-
     sessions, done, bars = finished.run.total, 0, 0
     with progress(f"playing {counted(plays, 'variant')}", 0, 0) as tell:
         tell(0, plays * sessions, 0)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from commands.backtest.options import Wish
 from commands.backtest.parameters import (
     MOST_CUTS,
@@ -29,7 +27,7 @@ from commands.backtest.parameters import (
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
 from commands.report.files import Files, Html, Plot, files_of
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import Config, Json, Report, StateDir, finish
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ def run(wish: Wish, how: "How") -> Report:
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("backtest", data, lambda out: render(out, data), code, mode="sandbox")
+    return Report("backtest", data, render, code, mode="sandbox")
 
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":
@@ -67,6 +65,7 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
         return check(finished.run, finished.planned.market, lambda: loaded(finished.planned), cuts or MOST_CUTS, tell)
 
 
+@VERBS.command("backtest", epilog=EXAMPLES)
 def backtest(
     bars: Bars = None,
     bar_stamp: BarStamp = None,
@@ -120,14 +119,9 @@ def backtest(
 
 
 def _cuts(cuts: int, recorder: str) -> int:
-    """Return at how many moments the future is cut off; raise OperatorError if decisions aren't kept to compare."""
     if recorder != "full":
         raise OperatorError("--check-lookahead compares every decision", "leave out --recorder")
     return cuts
-
-
-def register(app: typer.Typer) -> None:
-    app.command("backtest", epilog=EXAMPLES)(backtest)
 
 
 def _drawn(report: Report, files: Files) -> Report:

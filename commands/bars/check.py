@@ -61,7 +61,7 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
     )
     data = BarsChecked(now, sum(each.bars for each in result.looked_at), result.looked_at, result.findings)
     code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
-    return Report("bars-check", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("bars-check", data, _render, code)
 
 
 def _counted(every: "Iterable[Stored]", total: int, progress: "Progress") -> "Iterator[Stored]":

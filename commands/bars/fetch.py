@@ -70,9 +70,7 @@ def run(app: "App", wanted: "Callable[[datetime], Wanted | None]", heard: Callab
         kept = counted(_count(app) - before, "new bar")
         raise TemporaryError(f"{error.message.rstrip('.')}; {kept} kept", error.hint, code=error.code) from error
     data = BarsFetched(now, rows, sum(row.new for row in rows), _count(app))
-    return Report(
-        "bars-fetch", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("bars-fetch", data, _render)
 
 
 def _count(app: "App") -> int:
@@ -119,7 +117,6 @@ def _render(console: "Console", data: BarsFetched) -> None:
 def _wanted(
     app: "App", symbols: Sequence[str], timeframe: str | None, start: date | None, end: date | None
 ) -> "Callable[[datetime], Wanted | None]":
-    """Return what the options ask for, by trading time; raise OperatorError if they leave something open."""
     if not (symbols or timeframe or start or end):
         return lambda now: None
     if timeframe is None or start is None:
@@ -142,7 +139,6 @@ def _wanted(
 
 
 def _end_of(day: date) -> datetime:
-    """Return when a New York date is over."""
     from zoneinfo import ZoneInfo
 
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo("America/New_York"))
@@ -159,7 +155,6 @@ def _day(text: str | None) -> date | None:
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[int], None]]":
-    """Yield a callable that counts new bars and shows how many come per second, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda new: None
         return

@@ -80,7 +80,7 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
         refused=refused,
     )
     code = ExitCode.FINDINGS if refused or read.bad else ExitCode.DONE
-    return Report("bars-import", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("bars-import", data, _render, code)
 
 
 def _placed(read: "Read", how: "How") -> "tuple[BarFinding, ...]":
@@ -158,7 +158,6 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
 
 
 def _how(timeframe: str, stamp: str | None, zone: str | None) -> "Callable[[datetime], How]":
-    """Return what the options declare, at a trading time; raise OperatorError if that isn't enough, or too much."""
     from tradebot.adapters.bars.importing import How
 
     name = timeframe_of(timeframe)

@@ -50,9 +50,7 @@ def run(app: "App") -> Report:
         for span in spans_of(app)
     )
     data = BarsStored(rows, sum(row.bars for row in rows), stored_bytes(app))
-    return Report(
-        "bars-list", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("bars-list", data, _render)
 
 
 def _render(console: "Console", data: BarsStored) -> None:

@@ -11,16 +11,15 @@ from commands.shared.plain import clean
 from commands.shared.surface import opened
 from tradebot.app.backtest.results import read_result
 from tradebot.app.baseline import effective
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.views.performance.pnl import Choice
+from tradebot.views.performance.report import AccountReport, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from tradebot.app.wiring import App
-    from tradebot.views.performance.report import AccountReport, Figure
 
 SHOWN = (
     "total_return",
@@ -119,7 +118,6 @@ def _read(letter: str, folder: str) -> Read:
 
 
 def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
-    """Yield everything that a run was made from, or the settings of a bot, by dotted names."""
     result = read_result(bot.folder.path)
     if result is None:
         yield from _leaves("", effective(bot.settings))

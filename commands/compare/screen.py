@@ -1,22 +1,17 @@
 """The screen of a comparison: what differs about the runs, then their figures side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from commands.compare.report import letters
+from rich.console import Console
+
+from commands.compare.report import Comparison, Run, letters
 from commands.report.chart import curve
 from commands.report.contents import basis_of, interval_of, value_of
 from commands.report.page import rendered
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.compare.report import Comparison, Run
-    from tradebot.views.performance.report import AccountReport
-
+from tradebot.views.performance.report import AccountReport
 
 LONGEST = 40
 """So many characters of a setting are shown; the JSON document has all."""

@@ -7,7 +7,7 @@ import typer
 
 from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completing import runs
-from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.surface import VERBS, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError, word
 
 MOST_NAMED = 5
@@ -22,44 +22,40 @@ def run(named: list[str], home: Path, files: Files) -> Report:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
     read = read_all([_folder(home, one) for one in named])
     data, accounts = compared(read), [one.account for one in read]
-    report = Report("compare", data, lambda out: render(out, data))
+    report = Report("compare", data, render)
     return written(report, files, accounts, lambda: page(data, accounts))
 
 
-def register(app: typer.Typer) -> None:
-    @app.command(
-        "compare",
-        epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
-        "tradebot compare slow fast --plot curves.svg --html compared.html",
-    )
-    def compare(
-        folders: Annotated[
-            list[str],
-            typer.Argument(
-                metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs
-            ),
-        ],
-        plot: Plot = None,
-        html: Html = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Compare backtests, or bots, side by side.
+@VERBS.command(
+    "compare",
+    epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
+    "tradebot compare slow fast --plot curves.svg --html compared.html",
+)
+def compare(
+    folders: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs),
+    ],
+    plot: Plot = None,
+    html: Html = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Compare backtests, or bots, side by side.
 
-        Shows first which settings, markets and versions differ, then return, risk, exposure, turnover, costs and
-        trades of each, with 95% intervals. A name is looked up in STATE/backtests.
-        """
-        import os
+    Shows first which settings, markets and versions differ, then return, risk, exposure, turnover, costs and
+    trades of each, with 95% intervals. A name is looked up in STATE/backtests.
+    """
+    import os
 
-        from tradebot.adapters.state import state_folder
-        from tradebot.app.backtest.results import Results
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.backtest.results import Results
 
-        results = Results(state_folder.resolve(state_dir, os.environ))
-        finish(run(folders, results.folder, files_of(plot, html)), as_json)
+    results = Results(state_folder.resolve(state_dir, os.environ))
+    finish(run(folders, results.folder, files_of(plot, html)), as_json)
 
 
 def _folder(home: Path, named: str) -> str:
-    """Return the folder that is meant: a path, or the name of a run; raise OperatorError if there is neither."""
     if Path(named).exists():
         return named
     if (home / named).exists():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tradebot.model.baseline import Baseline, Difference
 
 
+app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
+
+
 class Value(Struct, frozen=True):
     """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
 
@@ -108,7 +111,7 @@ def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...
         who=clean(after.who),
         at=after.at,
     )
-    return Report("config-accept", data, lambda c: _render(c, data), mode=app.mode_name, account=app.account_tail)
+    return Report("config-accept", data, _render)
 
 
 def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
@@ -120,7 +123,6 @@ def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]"
 
 
 def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference, ...]") -> None:
-    """Print what a person is about to accept."""
     if before is None:
         screen.print("These books have no accepted configuration yet. The one in force will be accepted.")
         screen.print("To see it: tradebot config show --origin", style="dim", markup=False)
@@ -157,18 +159,15 @@ def _render(screen: "Console", data: Accepted) -> None:
     screen.print("  a running serve keeps the configuration it started with: restart it", style="dim")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(
+    app,
+    "accept",
+    epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
+)
+@acts
+def accept(bot: "App", confirmed: AccountTail = None) -> Report:
+    """Approve the settings in force.
 
-    @on_bot(
-        app,
-        "accept",
-        epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
-    )
-    @acts
-    def accept(bot: "App", confirmed: AccountTail = None) -> Report:
-        """Approve the settings in force.
-
-        From then on, a setting that is looser than approved closes entries.
-        """
-        return run(bot, by=caller(), confirmed=confirmed)
+    From then on, a setting that is looser than approved closes entries.
+    """
+    return run(bot, by=caller(), confirmed=confirmed)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.config import accept as config_accept
-from commands.config.accept import Change, Checked, Shown, Value
+from commands.config.accept import Change, Checked, Shown, Value, app
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Loaded
     from tradebot.model.baseline import Difference
 
-app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
 """A section with more values than this is shown by its size, unless it is requested by name."""
@@ -41,7 +39,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
     if not chosen and key is not None:
         raise _unknown(key, every)
     data = Shown(str(folder.path) if folder else None, key, tuple(chosen))
-    return _report("config-show", data, folder, loaded, lambda console: _render(console, data, origin=origin))
+    return _report("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
@@ -66,7 +64,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     differ = _differences(folder, loaded)
     less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less)
-    report = _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
+    report = _report("config-check", data, folder, loaded, _render_check)
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
 
 
@@ -78,7 +76,6 @@ def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Load
 
 
 def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":
-    """Return the bot's folder and settings, or the shipped layers if there is no folder and none was named."""
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options, load_for, user_file
     from tradebot.app.settings import load
@@ -156,7 +153,6 @@ def _render(console: "Console", data: Shown, *, origin: bool) -> None:
 
 
 def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
-    """Yield the text shown for each value; a long section is shown by its size."""
     from rich.markup import escape
 
     sizes: dict[str, int] = {}
@@ -224,9 +220,6 @@ def _render_never_bought(console: "Console", data: Checked) -> None:
     console.print(
         f"Next: give each one a sector, such as sectors: {{{data.never_bought[0]}: technology}}", markup=False
     )
-
-
-config_accept.register(app)
 
 
 @app.command("show", epilog="tradebot config show\ntradebot config show limits --origin")

@@ -8,14 +8,13 @@ from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
 from commands.trade_once import verb as trade_once
+from tradebot.app.wiring import App
+from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable.slots import FETCHING, Slot, due_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
 
 MINUTE = timedelta(minutes=1)
 VERBS = {

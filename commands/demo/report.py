@@ -11,6 +11,8 @@ from commands.init.market_notes import made_up
 from commands.shared.history import read_history
 from commands.shared.records import exit_reasons
 from tradebot.app.sandbox import remarks_on
+from tradebot.app.wiring import App
+from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import Job, SessionEnd
@@ -20,6 +22,7 @@ from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.views.explain import Funnel, Profit, funnel, profit
 from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Cut, Row, entry_component, pnl
@@ -28,10 +31,6 @@ from tradebot.views.performance.trades import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.views.performance.history import History
 
 CENT = Decimal("0.01")
 
@@ -119,7 +118,6 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
 
 
 def _exits(app: "App", session: "Session") -> dict[str, int]:
-    """Return for how many positions each reason closed shares in a session, whether the bot or the broker acted."""
     fills = app.ledger.fills()
     filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}
     closing = [filled.intersection(trade.exit_orders) for trade in trades(fills)]
@@ -163,7 +161,6 @@ def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosit
 
 
 def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
-    """Return three commands for this state: why a symbol was refused, the status, and a demo with zero edge."""
     refused = (
         [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
     )

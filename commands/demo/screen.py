@@ -2,21 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from commands.demo.report import DemoData, Earned
 from commands.shared.drawing import bar, gain, measured, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.screen import by_strategy
 from tradebot.model.decision import units_of
 from tradebot.model.text import counted
+from tradebot.views.explain import ReasonCount
+from tradebot.views.performance.pnl import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from commands.demo.report import DemoData, Earned
-    from tradebot.views.explain import ReasonCount
-    from tradebot.views.performance.pnl import Row
 
 BAR = 12
 
@@ -111,7 +110,6 @@ def _money(console: "Console", data: "DemoData") -> None:
 
 
 def _earned(console: "Console", data: "Earned") -> None:
-    """Print the best and the worst trade, and what the profit came from."""
     if not data.closed:
         console.print("Trades    none was closed")
         return

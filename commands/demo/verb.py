@@ -10,7 +10,7 @@ import typer
 
 from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
 from commands.shared.plain import note
-from commands.shared.surface import Json, Report, StateDir, finish, progress_bar
+from commands.shared.surface import VERBS, Json, Report, StateDir, finish, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -48,11 +48,10 @@ def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Re
 
     data = played_data(app, session, minutes, elapsed_s)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("demo", data, lambda console: render(console, data), code, app.mode_name, app.account_tail)
+    return Report("demo", data, render, code, app.mode_name, app.account_tail)
 
 
 def _refuse_users(path: Path) -> None:
-    """Raise OperatorError if the folder belongs to a bot other than an earlier demo."""
     from tradebot.adapters.state import state_folder
 
     folder = state_folder.open_state(path) if state_folder.marked(path) else None
@@ -122,35 +121,32 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     return session, minutes
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
+)
+def demo(
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
+    ] = (SESSION_MINUTES),
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    sessions: Sessions = None,
+    start: Start = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    flow_folder: FlowFolder = None,
+    symbols: Symbols = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Play one trading session on the embedded exchange.
 
-    @app.command(
-        "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
-    )
-    def demo(
-        minutes: Annotated[
-            int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
-        ] = (SESSION_MINUTES),
-        bars: Bars = None,
-        bar_stamp: BarStamp = None,
-        sessions: Sessions = None,
-        start: Start = None,
-        seed: Seed = None,
-        edge: Edge = None,
-        flow_folder: FlowFolder = None,
-        symbols: Symbols = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Play one trading session on the embedded exchange.
+    It needs no account and no keys. At the end it checks the bot's books against the exchange's.
+    """
+    from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 
-        It needs no account and no keys. At the end it checks the bot's books against the exchange's.
-        """
-        from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
-
-        sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
-        flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
-        with progress_bar("playing the session") as progress:
-            report = run(state_dir, flags, minutes, progress)
-        finish(report, as_json)
+    sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
+    flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
+    with progress_bar("playing the session") as progress:
+        report = run(state_dir, flags, minutes, progress)
+    finish(report, as_json)

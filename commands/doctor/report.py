@@ -1,15 +1,11 @@
 """The report of `tradebot doctor`, and its screen."""
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.judged import counts, table
 from tradebot.judging.judgment import Judgment
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Health(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -107,32 +107,27 @@ def _report(
 
     data = Health(str(path), asked, counted_states(rows), tuple(rows))
     code = ExitCode.FINDINGS if data.states[State.FAILED] else ExitCode.DONE
-    return Report("doctor", data, lambda console: show(console, data, mode, tail), code, mode, tail)
+    return Report("doctor", data, lambda console, _: show(console, data, mode, tail), code, mode, tail)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "doctor", epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it"
+)
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")] = False,
+    order: Annotated[
+        bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
+    ] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything that trading needs.
 
-    @app.command(
-        "doctor", epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it"
-    )
-    def doctor(
-        offline: Annotated[
-            bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")
-        ] = False,
-        order: Annotated[
-            bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
-        ] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Check everything that trading needs.
+    Each check shows what it found and how to fix it. Exits with code 10 if any fails.
+    """
+    if offline and order:
+        raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
+    from tradebot.app.loading import Options
 
-        Each check shows what it found and how to fix it. Exits with code 10 if any fails.
-        """
-        if offline and order:
-            raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
-        from tradebot.app.loading import Options
-
-        finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)
+    finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

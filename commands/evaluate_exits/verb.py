@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from commands.shared.surface import DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
+from commands.shared.surface import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def run(
             data = pass_data(app, evaluate_exits(world, call, for_exits(world, clocks), ended))
         data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now))) if noted else data
     code = pass_exit_code(data)
-    return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("evaluate-exits", data, _render, code)
 
 
 def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
@@ -87,19 +85,16 @@ def _render(console: "Console", data: "PassData") -> None:
         console.print(line, markup=False)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(
+    VERBS,
+    "evaluate-exits",
+    epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
+    opens=opened_to_leave,
+)
+@acts
+def evaluate_exits(bot: "App", dry_run: DryRun = False, force_slot: ForceSlot = False) -> Report:
+    """Close positions whose exit rules have triggered.
 
-    @on_bot(
-        app,
-        "evaluate-exits",
-        epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
-        opens=opened_to_leave,
-    )
-    @acts
-    def evaluate_exits(bot: "App", dry_run: DryRun = False, force_slot: ForceSlot = False) -> Report:
-        """Close positions whose exit rules have triggered.
-
-        Also cancels orders that have been working too long. Runs while halted too.
-        """
-        return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)
+    Also cancels orders that have been working too long. Runs while halted too.
+    """
+    return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)

@@ -72,11 +72,10 @@ def run(path: Path, action: str, name: str | None) -> Report:
     if name is not None and action in ("list", "ready"):
         raise OperatorError(f"{action} takes no name", f"tradebot exchange faults {action}")
     data = _looked_up(action, name) if action in ("ready", "show") else _asked(path, action, name)
-    return Report("exchange-faults", data, lambda out: _render(out, data), mode="sandbox")
+    return Report("exchange-faults", data, _render, mode="sandbox")
 
 
 def _looked_up(action: str, name: str | None) -> Faults:
-    """Answer from the scripts that ship with tradebot, without a running exchange."""
     from tradebot.app import sandbox
 
     if name is not None:
@@ -85,7 +84,6 @@ def _looked_up(action: str, name: str | None) -> Faults:
 
 
 def _shown(name: str) -> str:
-    """Return a ready-made script, or the description of a fault."""
     from tradebot.app import sandbox
 
     text = sandbox.fault_script(name) or sandbox.fault_explained(name)

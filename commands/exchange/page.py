@@ -35,7 +35,7 @@ def page(path: "Path", browser: bool) -> Report:
         url = sandbox.start(folder) + "/"
     data = Page(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
-    return Report("exchange-page", data, lambda out: _render(out, data), code, mode="sandbox")
+    return Report("exchange-page", data, _render, code, mode="sandbox")
 
 
 def _open(url: str) -> bool:

@@ -56,7 +56,7 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
     body = {"account": name} | ({} if cash is None else {"cash": cash})
     reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
     data = convert(reply, Reset)
-    return Report("exchange-reset", data, lambda out: _render(out, data), mode="sandbox")
+    return Report("exchange-reset", data, _render, mode="sandbox")
 
 
 def _refuse_books(path: Path, name: str) -> None:

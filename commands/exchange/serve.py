@@ -121,7 +121,7 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
 
     def ready(url: str, status: Mapping[str, Any]) -> None:
         data = _serving(path, url, status, wish)
-        finish(Report("exchange-serve", data, lambda out: _render(out, data), mode="sandbox"), as_json)
+        finish(Report("exchange-serve", data, _render, mode="sandbox"), as_json)
         _note_other_cash(wish.accounts, status["accounts"])
 
     with sandbox.undone_if_refused(folder):
@@ -142,7 +142,6 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
 
 
 def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: Sequence[Mapping[str, Any]]) -> None:
-    """Print a note for each existing account that started with a different amount of cash than requested."""
     began = {row["name"]: Decimal(row["began_with"]) for row in accounts}
     for name, cash in requested:
         if cash is not None and cash != began[name]:

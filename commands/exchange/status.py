@@ -82,7 +82,7 @@ def run(path: Path) -> Report:
         accounts = tuple(convert(row, AccountRow) for row in reply["accounts"])
         armed = tuple(reply.get("faults", ()))
         data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, armed, reply["log_lines"])
-    return Report("exchange-status", data, lambda out: _render(out, data), mode="sandbox")
+    return Report("exchange-status", data, _render, mode="sandbox")
 
 
 def _render(out: "Console", data: ExchangeStatus) -> None:

@@ -71,7 +71,7 @@ def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
 
 
 def _report(data: Ticked, mode: str, account: str | None, another: str) -> Report:
-    return Report("exchange-tick", data, lambda out: _render_ticked(out, data, another), mode=mode, account=account)
+    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), mode=mode, account=account)
 
 
 def seconds_of(text: str) -> int | None:

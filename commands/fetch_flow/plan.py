@@ -1,22 +1,26 @@
 """`tradebot fetch-flow --plan`: what a session of fetching takes and what has to give way, without a call."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
 
+from commands.shared.drawing import duration
 from commands.shared.surface import Report
+from commands.shared.tables import Table, number, sentence
+from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
+from tradebot.adapters.state import state_folder
+from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
+from tradebot.model.record import Job
 from tradebot.model.text import counted
+from tradebot.model.trading import Mode
+from tradebot.timetable.fetching import FetchPlan, Line, Outcome
 
 ONCE_S = 86_400
 """From this interval on, in seconds, a kind of facts is fetched once a session."""
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.timetable.fetching import FetchPlan, Line, Outcome
 
 
 LATEST = 100
@@ -69,8 +73,6 @@ class Planned(Struct, frozen=True):
 
 def run(app: "App") -> Report:
     """Plan a session; exit 10 if alerts can't stay fresh."""
-    from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
-
     allowance = configured_allowance(app.settings)
     plan = plan_of(app.settings, app.needed_facts, allowance)
     data = Planned(
@@ -90,7 +92,9 @@ def run(app: "App") -> Report:
         problems=tuple(flow_problems(app.settings, allowance)),
     )
     code = ExitCode.DONE if data.fits else ExitCode.FINDINGS
-    return Report("fetch-flow-plan", data, lambda out: _render(out, data, plan), code, app.mode_name, app.account_tail)
+    return Report(
+        "fetch-flow-plan", data, lambda out, _: _render(out, data, plan), code, app.mode_name, app.account_tail
+    )
 
 
 def _used_today(app: "App") -> int | None:
@@ -98,12 +102,6 @@ def _used_today(app: "App") -> int | None:
 
     Without a count of our own, the one that the source told the last fetch is taken.
     """
-    from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
-    from tradebot.adapters.state import state_folder
-    from tradebot.app.flow_plan import configured_allowance
-    from tradebot.model.record import Job
-    from tradebot.model.trading import Mode
-
     now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
     file = app.folder.path / state_folder.FLOW_QUOTA
     counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
@@ -134,10 +132,6 @@ def _kind(line: "Line") -> PlannedKind:
 
 
 def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
     if not data.kinds:
         console.print("No strategy in use reads options flow.")
         return
@@ -161,8 +155,6 @@ def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
 
 
 def _span(seconds: float) -> str:
-    from commands.shared.drawing import duration
-
     days, hours = divmod(seconds, ONCE_S)
     return f"{days:.0f}d" if days and not hours else duration(seconds)
 

@@ -81,11 +81,10 @@ def run(app: "App", *, lasting: str | None) -> Report:
     counts = asdict(follower.so_far)
     data = FlowStreamed(began, until, session.date, follower.symbols, complete=follower.whole, **counts)
     code = ExitCode.DONE if data.joined else ExitCode.UNAVAILABLE
-    return Report("fetch-flow", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("fetch-flow", data, _render, code, app.mode_name, app.account_tail)
 
 
 def _seconds(lasting: str | None) -> float:
-    """Return how long to stream, in real seconds; raise OperatorError if that can't be read."""
     found = float("inf") if lasting is None else seconds_in(lasting)
     if found is None:
         raise OperatorError(f"can't read {clean(lasting or '')[:20]!r} as a duration", "write 90s, 5m or 2h")
@@ -104,7 +103,6 @@ def _prepare(app: "App") -> None:
 
 
 def _follow(follower: "Follower", session: "Session", now: "Callable[[], datetime]", most_s: float) -> datetime:
-    """Look at what came until the time is over; return when the last look was."""
     from tradebot.app.streaming import may_stream
 
     ends_s = time.monotonic() + most_s

@@ -9,6 +9,7 @@ from msgspec import Struct
 from commands.fetch_flow import streaming
 from commands.shared.plain import clean
 from commands.shared.surface import (
+    VERBS,
     Config,
     ForceSlot,
     Json,
@@ -109,7 +110,7 @@ def run(
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE
-    return Report("fetch-flow", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("fetch-flow", data, _render, code, app.mode_name, app.account_tail)
 
 
 def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
@@ -127,7 +128,6 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
 
 
 def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
-    """Return the requests to make; raise OperatorError for an unknown endpoint or symbol."""
     from commands.shared.universe import in_universe
     from tradebot.desk.fetching import Wanted
 
@@ -204,7 +204,6 @@ def _differences(answers: "Iterable[Intake]") -> "tuple[Drift, ...]":
 
 
 def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | None:
-    """Return the time, or the trading date, of the newest row kept."""
     from tradebot.signals.kinds import kind_of
 
     moment = kind_of(endpoint).moment
@@ -254,7 +253,6 @@ def _age(row: EndpointCount) -> str:
 
 
 def _check_alone(stream: bool, lasting: str | None, plan: bool, *others: object) -> None:
-    """Refuse options that don't go with each other."""
     if lasting is not None and not stream:
         raise typer.BadParameter("--for goes with --stream")
     if stream and (plan or any(others)):
@@ -263,46 +261,43 @@ def _check_alone(stream: bool, lasting: str | None, plan: bool, *others: object)
         raise typer.BadParameter("--plan is about a whole session, so it takes no other option")
 
 
-def register(app: typer.Typer) -> None:
-    @app.command(
-        "fetch-flow",
-        epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
-        "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
-        "tradebot fetch-flow --stream --for 5m",
-    )
-    def fetch_flow(
-        endpoint: Annotated[
-            list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
-        ] = None,
-        symbol: Annotated[
-            list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")
-        ] = None,
-        plan: Annotated[
-            bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
-        ] = False,
-        force_slot: ForceSlot = False,
-        stream: streaming.Stream = False,
-        lasting: streaming.Lasting = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Fetch options flow from the endpoints that are due.
+@VERBS.command(
+    "fetch-flow",
+    epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
+    "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
+    "tradebot fetch-flow --stream --for 5m",
+)
+def fetch_flow(
+    endpoint: Annotated[
+        list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
+    ] = False,
+    force_slot: ForceSlot = False,
+    stream: streaming.Stream = False,
+    lasting: streaming.Lasting = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch options flow from the endpoints that are due.
 
-        Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
-        is fetched less often, or left out.
-        """
-        _check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
-        if stream:
-            with opened(state_dir, config) as bot:
-                report = streaming.run(bot, lasting=lasting)
-        elif plan:
-            from commands.fetch_flow.plan import run as run_plan
+    Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
+    is fetched less often, or left out.
+    """
+    _check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
+    if stream:
+        with opened(state_dir, config) as bot:
+            report = streaming.run(bot, lasting=lasting)
+    elif plan:
+        from commands.fetch_flow.plan import run as run_plan
 
-            with opened_to_plan(state_dir, config) as bot:
-                report = run_plan(bot)
-        else:
-            with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
-                named = {"endpoints": endpoint or (), "symbols": symbol or ()}
-                report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
-        finish(report, as_json)
+        with opened_to_plan(state_dir, config) as bot:
+            report = run_plan(bot)
+    else:
+        with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+            named = {"endpoints": endpoint or (), "symbols": symbol or ()}
+            report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
+    finish(report, as_json)

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from commands.halt.report import (
     FLATTEN,
-    NO_REASON,
     PATIENCE_S,
     REDUCE_ONLY,
     Halted,
@@ -47,8 +46,6 @@ from tradebot.adapters.state.stamps import stamp_time
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
-    import typer
-
     from commands.shared.passes import PassData
 
 COMMAND = "tradebot halt --flatten"
@@ -122,7 +119,6 @@ def _exit_code(request: Request, latch: Latch, orders: Orders | None) -> ExitCod
 
 
 def _report_ignored(request: Request) -> None:
-    """Name on stderr the arguments that were ignored."""
     if request.not_understood:
         words = ", ".join(repr(clean(text)[:40]) for text in request.not_understood)
         so = "; so nothing is closed" if request.flatten else ""
@@ -181,7 +177,6 @@ def _request(arguments: Sequence[str]) -> Request:
 
 
 def _is_value(following: Sequence[str]) -> bool:
-    """Return True if there is a next word and it isn't an option itself."""
     return any(word.partition("=")[0] not in {*FLAGS, *VALUES} for word in following)
 
 
@@ -193,7 +188,6 @@ def _require_bot_folder(path: Path) -> Path:
 
 
 def _mode_and_tail(path: Path) -> tuple[str | None, str | None]:
-    """Return the mode and the end of the account number, or None for both if the marker can't be read."""
     try:
         folder = state_folder.open_state(path, os.environ)
     except OperatorError:
@@ -202,7 +196,6 @@ def _mode_and_tail(path: Path) -> tuple[str | None, str | None]:
 
 
 def _set_latch(path: Path, request: Request, state: str) -> Latch:
-    """Write the halt, print it, wait for an order in flight, then try to write the ledger's history."""
     who, why, at = caller(), request.reason, stamp_time(path, _mode_and_tail(path)[0])
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
@@ -233,7 +226,6 @@ def _write_halt(path: Path, who: str, why: str, at: datetime, state: str) -> tup
 
 
 def _print(text: str) -> bool:
-    """Print a text; return False, and print why to stderr, if that fails."""
     try:
         say(clean_lines(text))
     except OutputError as lost:
@@ -327,26 +319,3 @@ def _data(request: Request, latch: Latch, orders: Orders | None) -> Halted:
 
 def _in_utc(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
-
-
-def register(app: "typer.Typer") -> None:
-    """Register the verb, for its help, for completion, and for options that precede the verb."""
-    from typing import Annotated
-
-    import typer
-
-    from commands.shared.surface import Config, Json, StateDir
-
-    @app.command("halt", epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten')
-    def halt(
-        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
-        flatten: Annotated[bool, typer.Option("--flatten", help="Also close every position.")] = False,
-        confirm: Annotated[
-            str | None, typer.Option("--confirm", help="Type FLATTEN here if there is no terminal.")
-        ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Stop opening positions now. Working entries are canceled and no new ones are sent; exits continue."""
-        raise typer.Exit(run(Request(reason, flatten, confirm, state_dir, config, as_json)))

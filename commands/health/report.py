@@ -1,17 +1,14 @@
 """The data of `tradebot health`, and its screen: how each part of the bot is, and a sentence about all of them."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.drawing import colored
 from commands.shared.judged import table
 from tradebot.judging.judgment import Judgment, State
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Health(Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Report, on_bot, opened_to_look
+from commands.shared.surface import VERBS, Report, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -24,32 +24,31 @@ def run(app: "App", *, probe: bool = False) -> Report:
     state, mode, tail = overall(judgments), app.mode_name, app.account_tail
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
-    def line(console: "Console") -> None:
+    def render(console: "Console", data: Health) -> None:
+        if not probe:
+            show(console, data, mode, tail)
+            return
         console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
 
-    render = line if probe else lambda console: show(console, data, mode, tail)
     code = ExitCode.FINDINGS if state is State.FAILED or (probe and state.is_finding) else ExitCode.DONE
     return Report("health", data, render, code, mode, tail)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(
+    VERBS,
+    "health",
+    epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well",
+    opens=opened_to_look,
+)
+def health(
+    bot: "App",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
+    ] = False,
+) -> Report:
+    """Show how each part of the bot is, and by what evidence.
 
-    @on_bot(
-        app,
-        "health",
-        epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well",
-        opens=opened_to_look,
-    )
-    def health(
-        bot: "App",
-        probe: Annotated[
-            bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
-        ] = False,
-    ) -> Report:
-        """Show how each part of the bot is, and by what evidence.
-
-        Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
-        changed. Exits with code 10 if any part has FAILED.
-        """
-        return run(bot, probe=probe)
+    Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
+    changed. Exits with code 10 if any part has FAILED.
+    """
+    return run(bot, probe=probe)

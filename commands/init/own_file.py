@@ -67,7 +67,6 @@ def _written(values: dict[str, Any]) -> str:
 
 
 def _text(file: Path) -> str:
-    """Return a configuration's text, without the first line of one that `init` wrote, and with a newline at its end."""
     text = read_text(file)
     if text.startswith(WRITTEN):
         text = text.partition("\n")[2]

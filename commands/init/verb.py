@@ -15,7 +15,7 @@ from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.shared.completing import data_plans, fills, played, profiles
 from commands.shared.plain import clean, note
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
 from commands.shared.times import when
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
@@ -175,7 +175,7 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
         notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
     )
-    return Report("init", data, lambda console: _render(console, data), mode=data.mode, account=data.account_tail)
+    return Report("init", data, _render, mode=data.mode, account=data.account_tail)
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
@@ -336,41 +336,38 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dic
     return {"mode": mode, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
+def init(
+    mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    sessions: Sessions = None,
+    start: Start = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    flow_folder: FlowFolder = None,
+    fill: Fill = None,
+    corporate_actions: Actions = None,
+    data_plan: DataPlan = None,
+    symbols: Symbols = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            help=PROFILES,
+            autocompletion=profiles,
+        ),
+    ] = SHIPPED_PROFILE,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record, but send no orders.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Create a bot in a new folder.
 
-    @app.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
-    def init(
-        mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
-        bars: Bars = None,
-        bar_stamp: BarStamp = None,
-        sessions: Sessions = None,
-        start: Start = None,
-        seed: Seed = None,
-        edge: Edge = None,
-        flow_folder: FlowFolder = None,
-        fill: Fill = None,
-        corporate_actions: Actions = None,
-        data_plan: DataPlan = None,
-        symbols: Symbols = None,
-        profile: Annotated[
-            str,
-            typer.Option(
-                "--profile",
-                help=PROFILES,
-                autocompletion=profiles,
-            ),
-        ] = SHIPPED_PROFILE,
-        shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record, but send no orders.")] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Create a bot in a new folder.
-
-        A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
-        """
-        wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
-        sandbox = market_flags(wish)
-        flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
-        finish(run(state_dir, config, "user", flags, profile), as_json)
+    A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
+    """
+    wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+    sandbox = market_flags(wish)
+    flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
+    finish(run(state_dir, config, "user", flags, profile), as_json)

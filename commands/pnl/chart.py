@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from tradebot.errors import OperatorError
-from tradebot.views.performance.pnl import IN_TIME
+from tradebot.views.performance.pnl import IN_TIME, Pnl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-
-    from tradebot.views.performance.pnl import Pnl
 
 LABELS = 12
 """How many names fit below a chart of days."""

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from commands.shared.history import read_history
+from tradebot.app.wiring import App
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, Pnl, pnl
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 REALIZED = (
     "Realized profit is before fees, first in, first out within each strategy, and belongs to the day of the exit in "

@@ -3,21 +3,19 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 
+from commands.pnl.report import ProfitAndLoss
 from commands.shared.drawing import bar, gain, tinted, to_cent
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.model.text import counted
+from tradebot.views.performance.pnl import Compared, Pnl, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.console import Console
-
-    from commands.pnl.report import ProfitAndLoss
-    from tradebot.views.performance.pnl import Compared, Pnl, Row
 
 SHOWN = 100
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
@@ -44,7 +42,6 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
 
 
 def _of(data: "ProfitAndLoss") -> str:
-    """Say which part of the profit this is."""
     parts = [clean(part) for part in (data.strategy, data.symbol) if part]
     of = f" of {' in '.join(parts)}" if parts else ""
     first, last = data.pnl.first, data.pnl.last

@@ -7,7 +7,7 @@ import typer
 
 from commands.shared.completing import cuts, strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -38,11 +38,10 @@ def run(app: "App", by: "Cut", choice: "Choice") -> Report:
     from commands.pnl.screen import show
 
     data = read(app, by, choice)
-    return Report("pnl", data, lambda out: show(out, data), mode=app.mode_name, account=app.account_tail)
+    return Report("pnl", data, show, mode=app.mode_name, account=app.account_tail)
 
 
 def _to_csv(report: Report, file: Path) -> Report:
-    """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
     from commands.pnl.csv_file import written
     from commands.shared.files import to_csv
     from tradebot.model.text import counted
@@ -52,7 +51,6 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 
 def _cut(by: str) -> "Cut":
-    """Return what profit is divided by; raise OperatorError if there is no such part."""
     from tradebot.errors import ExitCode, word
     from tradebot.views.performance.pnl import Cut
 
@@ -64,44 +62,41 @@ def _cut(by: str) -> "Cut":
     return Cut(by)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "pnl",
+    epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
+    "tradebot pnl --by reason --from 2026-11-16 --to 2026-11-20\n"
+    "tradebot pnl --by component --strategy flow --csv -",
+)
+def pnl(
+    by: By = "day",
+    first: From = None,
+    last: To = None,
+    strategy: Strategy = None,
+    symbol: Symbol = None,
+    csv: Csv = None,
+    plot: Plot = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the account earned, by day, strategy or reason.
 
-    @app.command(
-        "pnl",
-        epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
-        "tradebot pnl --by reason --from 2026-11-16 --to 2026-11-20\n"
-        "tradebot pnl --by component --strategy flow --csv -",
-    )
-    def pnl(
-        by: By = "day",
-        first: From = None,
-        last: To = None,
-        strategy: Strategy = None,
-        symbol: Symbol = None,
-        csv: Csv = None,
-        plot: Plot = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Show what the account earned, by day, strategy or reason.
+    Profit is what was realized, the change of what is held, fees, dividends, interest, and what else moved cash.
+    The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
+    bot's own books; the broker isn't asked.
+    """
+    from commands.shared.pictures import checked
+    from tradebot.views.performance.pnl import Choice
 
-        Profit is what was realized, the change of what is held, fees, dividends, interest, and what else moved cash.
-        The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
-        bot's own books; the broker isn't asked.
-        """
-        from commands.shared.pictures import checked
-        from tradebot.views.performance.pnl import Choice
+    if as_json and csv == Path("-"):
+        raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
+    cut, choice = _cut(by), Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
+    picture = checked(plot, "pnl.svg")
+    with opened(state_dir, config) as bot:
+        report = run(bot, cut, choice)
+    if picture:
+        from commands.pnl.chart import draw
 
-        if as_json and csv == Path("-"):
-            raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
-        cut, choice = _cut(by), Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-        picture = checked(plot, "pnl.svg")
-        with opened(state_dir, config) as bot:
-            report = run(bot, cut, choice)
-        if picture:
-            from commands.pnl.chart import draw
-
-            draw(report.data.pnl, picture)
-        finish(_to_csv(report, csv) if csv else report, as_json)
+        draw(report.data.pnl, picture)
+    finish(_to_csv(report, csv) if csv else report, as_json)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.shared.completing import plans
 from commands.shared.plain import clean
-from commands.shared.surface import Report, caller, on_bot
+from commands.shared.surface import VERBS, Report, caller, on_bot
 from commands.shared.times import when
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
@@ -101,7 +101,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         without_stop=tuple(Unstopped(position.symbol, position.strategy) for position in result.without_stop),
     )
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    return Report("reconcile", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("reconcile", data, _render, code)
 
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
@@ -208,24 +208,21 @@ def _number(value: Decimal | None) -> str:
     return "" if value is None else f"{value:,f}"
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
+def reconcile(
+    bot: "App",
+    apply: Annotated[
+        str | None,
+        typer.Option(
+            "--apply",
+            metavar="PLAN",
+            help="Accept this plan first: its id or a file.",
+            autocompletion=plans,
+        ),
+    ] = None,
+) -> Report:
+    """Compare the bot's books with the broker's.
 
-    @on_bot(app, "reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
-    def reconcile(
-        bot: "App",
-        apply: Annotated[
-            str | None,
-            typer.Option(
-                "--apply",
-                metavar="PLAN",
-                help="Accept this plan first: its id or a file.",
-                autocompletion=plans,
-            ),
-        ] = None,
-    ) -> Report:
-        """Compare the bot's books with the broker's.
-
-        Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
-        """
-        return run(bot, by=caller(), apply=apply)
+    Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
+    """
+    return run(bot, by=caller(), apply=apply)

@@ -13,7 +13,17 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean
-from commands.shared.surface import AccountTail, Report, caller, confirm_for, console, jsonable, on_bot, opened_as_found
+from commands.shared.surface import (
+    VERBS,
+    AccountTail,
+    Report,
+    caller,
+    confirm_for,
+    console,
+    jsonable,
+    on_bot,
+    opened_as_found,
+)
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -207,7 +217,6 @@ def _file(app: "App", name: str) -> Path:
 
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
-    """Show what couldn't be proven, ask the person to confirm, and accept the books."""
     from tradebot.model.event import EventKind
 
     waiting = app.ledger.file.rebuilt()
@@ -251,7 +260,7 @@ def report_of(app: "App", verb: str, data: Recovered) -> Report:
     """Report new books; exit 10 if something about them couldn't be proven and isn't accepted yet."""
     code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
     accepting = _accepting(app, data.name) if data.name else ""
-    return Report(verb, data, lambda c: _render(c, verb, data, accepting), code, app.mode_name, app.account_tail)
+    return Report(verb, data, lambda c, _: _render(c, verb, data, accepting), code)
 
 
 def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> None:
@@ -301,21 +310,14 @@ def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
         console.print(f"    … and {len(doubts) - SHOWN:,} more; the rebuild's file in the quarantine lists them all")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(VERBS, "recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d", opens=opened_as_found)
+def recover(
+    bot: "App",
+    accept: Annotated[str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")] = None,
+    confirmed: AccountTail = None,
+) -> Report:
+    """Rebuild damaged books from backup, journal and broker.
 
-    @on_bot(
-        app, "recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d", opens=opened_as_found
-    )
-    def recover(
-        bot: "App",
-        accept: Annotated[
-            str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")
-        ] = None,
-        confirmed: AccountTail = None,
-    ) -> Report:
-        """Rebuild damaged books from backup, journal and broker.
-
-        Entries stay closed until you accept the rebuilt books with --accept.
-        """
-        return run(bot, by=caller(), accept=accept, confirmed=confirmed)
+    Entries stay closed until you accept the rebuilt books with --accept.
+    """
+    return run(bot, by=caller(), accept=accept, confirmed=confirmed)

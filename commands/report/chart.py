@@ -9,6 +9,8 @@ from commands.shared.drawing import signed
 from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
+from tradebot.model.kind import NEW_YORK
+from tradebot.views.performance.report import AccountReport, CurvePoint
 from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from tradebot.views.performance.report import AccountReport, CurvePoint
 
 ACCOUNTS = ("#1d4ed8", "#b4530a", "#0f766e", "#a21caf", "#4d7c0f", "#be123c")
 BENCHMARK, LEVELED = "#7c8794", "#3f4b59"
@@ -96,7 +96,6 @@ def _account_lines(accounts: Sequence[AccountReport], most: int) -> Iterator[Lin
 
 
 def _others(account: AccountReport, leveled: str, most: int) -> Iterator[Line]:
-    """Yield what an account is compared with, as far as it is known."""
     points = _fewer(account.curve, most)
     for name, color, style, values in (
         (clean(account.benchmark or ""), BENCHMARK, "-", [(point, point.benchmark) for point in points]),
@@ -121,7 +120,6 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
 
 
 def _days(points: Sequence[CurvePoint]) -> list[float]:
-    """Return when points are, as matplotlib counts days."""
     from matplotlib.dates import date2num
 
     return [float(each) for each in date2num([point.at for point in points])]  # type: ignore[no-untyped-call]
@@ -159,7 +157,6 @@ def _percent(value: float) -> str:
 
 
 def _span(accounts: Sequence[AccountReport]) -> str:
-    """Return the first and the last session of all accounts; empty if there is none."""
     ends = [day for account in accounts for day in (account.from_session, account.to_session) if day]
     return f"{min(ends)} to {max(ends)}" if ends else ""
 
@@ -167,8 +164,6 @@ def _span(accounts: Sequence[AccountReport]) -> str:
 def _date(axes: Axes, width: float) -> None:
     """Mark two days or more by their dates: the curve has one point for each session, and no hours between."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    from tradebot.model.kind import NEW_YORK
 
     first, last = axes.get_xlim()
     fewest = min(max(int(last - first), 2), 3)

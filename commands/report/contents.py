@@ -8,11 +8,10 @@ from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
 from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
+from tradebot.views.performance.report_rows import Sensitivity, VariantRow
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-    from tradebot.views.performance.report_rows import Sensitivity, VariantRow
 
 T = TypeVar("T")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -58,8 +58,8 @@ def written(shown: Report, files: Files, accounts: "Sequence[AccountReport]", pa
 
         save(page(), files.page)
 
-    def render(out: "Console") -> None:
-        shown.render(out)
+    def render(out: "Console", data: object) -> None:
+        shown.render(out, data)
         for file in filter(None, (files.picture, files.page)):
             out.print(f"Written: {file}", markup=False)
 

@@ -1,8 +1,8 @@
 """Show what only longer accounts and backtests have to say: years, spans, costs, chance and sensitivity."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 
 from commands.report.contents import (
@@ -23,11 +23,7 @@ from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from tradebot.views.performance.report import AccountReport, Block
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.views.performance.report_rows import Cost, Sensitivity
+from tradebot.views.performance.report_rows import Cost, Sensitivity
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:

@@ -15,14 +15,13 @@ from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
 from tradebot.model.text import counted
+from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
     from jinja2 import Environment
-
-    from tradebot.views.performance.report import AccountReport, Figure, Report, TradeRow
 
 LAST_TRADES = 100
 """So many trades are listed, the last ones; a file of ten thousand would be too large to keep."""
@@ -112,9 +111,6 @@ def _filters() -> Mapping[str, Any]:
 
 
 def _whole(data: Report) -> Mapping[str, Any]:
-    """Return what the page says of all accounts together."""
-    from tradebot.views.performance.report import Block
-
     groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
     return {
         "curve": curve(data.accounts),
@@ -160,6 +156,5 @@ def _by_name(account: AccountReport) -> Mapping[str, Figure]:
 
 
 def _columns(account: AccountReport) -> list[tuple[str, str]]:
-    """Return the amounts that any row of an attribution has, as field and name."""
     rows = [row for cut in account.cuts for row in cut.rows]
     return [(f"{name}_usd", name) for name in contents.PARTS if any(getattr(row, f"{name}_usd") for row in rows)]

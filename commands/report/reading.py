@@ -9,22 +9,21 @@ from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import calendar
+from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
+from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
+from tradebot.ports.world import Progress
 from tradebot.views.performance.curve import Benchmark
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pnl import Choice
 from tradebot.views.performance.report import AccountReport, RefusalsWorth
 from tradebot.views.performance.reporting import Material, account_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.ports.world import Progress
-    from tradebot.views.performance.history import History
-    from tradebot.views.performance.pnl import Choice
 
 BENCHMARK = "SPY"
 BEFORE = timedelta(days=10)
@@ -68,7 +67,6 @@ def read(
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
-    """Return what a backtest left beside its books, and why that can't be read."""
     trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
     try:
         evidence, why_not = read_evidence(app.folder.path), ""
@@ -93,7 +91,6 @@ def _kept(evidence: "Evidence") -> Priced | None:
 
 
 def _priced(app: "App", history: "History") -> Priced:
-    """Return the benchmark's adjusted daily prices since shortly before the books."""
     none = Benchmark(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return Priced(none)
@@ -125,7 +122,6 @@ def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
 def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
-    """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
     if history.at is None:
         return (), ""
     if app.folder.kind == BACKTEST:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from rich.console import Console
 from rich.markup import escape
 
 from commands.report.contents import (
@@ -40,10 +41,6 @@ from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.model.text import counted
 from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 HEIGHT = 12
 LABEL = 9

@@ -10,7 +10,7 @@ import typer
 from commands.report.files import Files, Html, Plot, files_of, written
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
     at = max((at for _, at in read if at), default=None)
     data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
     mode, account = (accounts[0].mode, accounts[0].account) if len(accounts) == 1 else (None, None)
-    return Report("report", data, lambda out: render(out, data), mode=mode, account=account)
+    return Report("report", data, render, mode=mode, account=account)
 
 
 def _read(
@@ -59,40 +59,37 @@ def _read(
         return read(bot, folder or str(bot.folder.path), choice, progress)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "report",
+    epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
+    "tradebot report --plot curve.svg --html report.html\n"
+    "tradebot report state other-state  # two bots side by side",
+)
+def report(
+    folders: Folders = None,
+    first: From = None,
+    last: To = None,
+    strategy: Strategy = None,
+    symbol: Symbol = None,
+    plot: Plot = None,
+    html: Html = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Report what the account earned and how much may be chance.
 
-    @app.command(
-        "report",
-        epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
-        "tradebot report --plot curve.svg --html report.html\n"
-        "tradebot report state other-state  # two bots side by side",
-    )
-    def report(
-        folders: Folders = None,
-        first: From = None,
-        last: To = None,
-        strategy: Strategy = None,
-        symbol: Symbol = None,
-        plot: Plot = None,
-        html: Html = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Report what the account earned and how much may be chance.
+    Shows the curve beside SPY and cash, returns and ratios with 95% intervals, months, drawdowns, trades, and what
+    the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
+    says how many it takes. Reads the bot's own books; only missing bars are fetched.
+    """
+    from tradebot.views.performance.pnl import Choice
 
-        Shows the curve beside SPY and cash, returns and ratios with 95% intervals, months, drawdowns, trades, and what
-        the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
-        says how many it takes. Reads the bot's own books; only missing bars are fetched.
-        """
-        from tradebot.views.performance.pnl import Choice
-
-        choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-        _refuse_combinations(folders or (), state_dir, config)
-        files = files_of(plot, html)
-        found = run(folders or (), state_dir, config, choice)
-        finish(with_files(found, found.data, files), as_json)
+    choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
+    _refuse_combinations(folders or (), state_dir, config)
+    files = files_of(plot, html)
+    found = run(folders or (), state_dir, config, choice)
+    finish(with_files(found, found.data, files), as_json)
 
 
 def with_files(shown: Report, data: "Data", files: Files) -> Report:
@@ -105,7 +102,6 @@ def with_files(shown: Report, data: "Data", files: Files) -> Report:
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
-    """Raise OperatorError for folders that can't be compared, or options that belong to one."""
     if len(folders) > MOST:
         raise OperatorError("report takes at most two folders", "name one or two")
     if folders and (state_dir or config):

@@ -6,22 +6,25 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 
+from commands.app import program
+from commands.shared.evidence.gather import evidence_of
+from commands.shared.help import leaves
 from commands.shared.surface import Report
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
+from tradebot.judging.judgment import Judgment
+from tradebot.judging.table import judge
+from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
+from tradebot.timetable.slots import Slot
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.judging.judgment import Judgment
-    from tradebot.model.bar import Session
-    from tradebot.timetable.slots import Slot
 
 DAYS = 365
 """How far ahead slots are looked at: every half day, holiday and change of the clocks comes once a year."""
@@ -50,16 +53,12 @@ class ScheduleChecked(Struct, frozen=True):
 
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
-    from commands.shared.evidence.gather import evidence_of
-    from tradebot.adapters.time.calendar import exchange_sessions
-    from tradebot.judging.table import judge
-
     first = now.date()
     sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
     data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
-    return Report("schedule-check", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
+    return Report("schedule-check", data, _render, code, app.mode_name, app.account_tail)
 
 
 def checked(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
@@ -94,9 +93,6 @@ def _problems(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") 
 def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
     """Yield a problem if the program can't read a chore's command line; nothing is run."""
     import typer
-
-    from commands.app import program
-    from commands.shared.help import leaves
 
     words, given = line.command(slot.session), len(line.verb.split())
     try:

@@ -1,20 +1,20 @@
 """`tradebot schedule run CHORE`: run a chore whose slot is due, unless somebody has."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 
+from commands.shared.missed import run_chore
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
+from jobs.chores import unfinished
+from jobs.duty import Duty
+from tradebot.adapters.state.one_shots import OneShots
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.timetable.lines import Line
-    from tradebot.timetable.slots import Slot
+from tradebot.timetable.lines import Line
+from tradebot.timetable.slots import Slot
 
 DAYS = 8
 """How many days are searched for who ran the last slot."""
@@ -34,9 +34,6 @@ def run(app: "App", name: str, by: str, config: str | None, *, again: bool = Fal
     With `again`, it is run for its last slot, whatever became of that.
     It raises TradebotError if the chore failed, or if another process is running a chore.
     """
-    from commands.shared.missed import run_chore
-    from tradebot.adapters.state.one_shots import OneShots
-
     line, now = _line(app, name), app.now()
     slot, code = _due(app, line, now) or (_last_slot(app, line) if again else None), ExitCode.DONE
     if slot is None:
@@ -45,7 +42,7 @@ def run(app: "App", name: str, by: str, config: str | None, *, again: bool = Fal
         ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot, again=again)
         said, code = ended.said, ended.exit_code
     data = ChoreRun(name, slot.name if slot else None, said)
-    return Report("schedule-run", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
+    return Report("schedule-run", data, _render, code, app.mode_name, app.account_tail)
 
 
 def _line(app: "App", name: str) -> "Line":
@@ -58,9 +55,6 @@ def _line(app: "App", name: str) -> "Line":
 
 def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
     """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
-    from jobs.chores import unfinished
-    from jobs.duty import Duty
-
     grace_s = app.settings.serve.grace_s
     duty = Duty(app.ledger, [line], grace_s, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
     return next(iter(duty.look(now).run), None)
@@ -68,8 +62,6 @@ def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
 
 def _last_slot(app: "App", line: "Line") -> "Slot | None":
     """Return the last slot of a chore that somebody ran or accounted for."""
-    from tradebot.timetable.slots import Slot
-
     claim = app.ledger.last_claim(line.job)
     return Slot(line.job, claim.session, claim.slot.partition("#")[0], claim.at, claim.at) if claim else None
 

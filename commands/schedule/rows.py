@@ -4,22 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import groupby, islice
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app.wiring import App
+from tradebot.desk.own_slots import Claims, times_of
 from tradebot.errors import OperatorError
+from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.slot import StrategySlot
+from tradebot.model.trading import SlotClaim
+from tradebot.ports.strategy import Strategy
+from tradebot.timetable.lines import Line
+from tradebot.timetable.own_clock import standing, usable
+from tradebot.timetable.sessions import differences
+from tradebot.timetable.slots import CHAIN, Slot
 from tradebot.views.schedule_notes import Note, is_half, notes
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.model.slot import StrategySlot
-    from tradebot.model.trading import SlotClaim
-    from tradebot.ports.strategy import Strategy
-    from tradebot.timetable.lines import Line
-    from tradebot.timetable.slots import Slot
 
 REACH = timedelta(days=30)
 BEHIND = timedelta(days=41)
@@ -92,8 +94,6 @@ def _times(line: "Line") -> str:
 
 
 def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
-    from tradebot.timetable.sessions import differences
-
     if not moments:
         return ()
     first, last = min(since.date(), moments[0].session), moments[-1].session
@@ -123,9 +123,6 @@ def _names_sessions(app: "App") -> bool:
 
 
 def _slots(app: "App", day: date, session: "Session | None", sessions: "Sequence[Session]") -> "list[Slot]":
-    """Return all slots of a day in order; at one moment, jobs come in the order of the chain and chores after them."""
-    from tradebot.timetable.slots import CHAIN
-
     lines = {line.job: line for line in app.settings.timetable.lines}
     order = [*CHAIN, *(job for job in lines if job not in set(CHAIN))]
     own = (session,) if session else ()
@@ -149,8 +146,6 @@ class _Calendar(Struct, frozen=True):
         held = self.app.ledger_view.sessions(start, end)
         if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
             return held
-        from tradebot.adapters.time.calendar import exchange_sessions
-
         return exchange_sessions(start, end)
 
 
@@ -159,10 +154,6 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
 
     If one isn't installed, none are shown: `strategy list` says what is wrong.
     """
-    from tradebot.desk.own_slots import Claims, times_of
-    from tradebot.model.record import Job
-    from tradebot.timetable.own_clock import standing, usable
-
     entries, rules = app.settings.timetable[Job.TRADE_ONCE], app.rules
     strategies: Sequence[Strategy] = ()
     with suppress(OperatorError):

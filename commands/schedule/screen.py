@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from commands.schedule.rows import Moment, OwnSchedule, Planned, Schedule
+from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.schedule.rows import Moment, OwnSchedule, Planned, Schedule
 
 _DAY = attrgetter("session", "half_day", "has_session")
 
 
 def show(console: "Console", data: "Schedule") -> None:
     """Print the moments by day with what is unusual about it, then the configuration behind them."""
-    from commands.shared.tables import Table, sentence
-
     left = list(data.notes)
     for (day, half_day, has_session), moments in groupby(data.moments, key=_DAY):
         while left and left[0].day <= day:
@@ -41,8 +37,6 @@ def show(console: "Console", data: "Schedule") -> None:
 
 
 def _moments(console: "Console", moments: "Sequence[Moment]") -> None:
-    from commands.shared.tables import Table, sentence, staying
-
     table = Table("time", staying("slot"), sentence("jobs"), header=False)
     for moment in moments:
         jobs = " > ".join(f"{job.job}{_taken(job)}" for job in moment.jobs)
@@ -57,8 +51,6 @@ def _taken(job: "Planned") -> str:
 
 
 def _own(console: "Console", strategies: "Sequence[OwnSchedule]") -> None:
-    from commands.shared.tables import Table, sentence
-
     table = Table("strategy", sentence("times"), sentence("due"), header=False)
     for each in strategies:
         next_slot = f"next at {when(each.next.start, MINUTE)}" if each.next else "the next slot isn't known yet"

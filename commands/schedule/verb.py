@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import schedule_words
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, opened
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def run(app: "App", count: int, day: str | None) -> Report:
 
     data = schedule_of(app, count, _day(day) if day else now(app))
     mode, tail = app.mode_name, app.account_tail
-    return Report("schedule", data, lambda console: show(console, data), mode=mode, account=tail)
+    return Report("schedule", data, show, mode=mode, account=tail)
 
 
 def now(app: "App") -> datetime:
@@ -45,7 +45,6 @@ def _day(text: str) -> datetime:
 def _refuse_combinations(
     what: str | None, chore: str | None, count: int | None, day: str | None, *, again: bool
 ) -> None:
-    """Raise OperatorError for an unknown word, a chore that isn't to run, or options that the action doesn't have."""
     if what not in (None, CHECK, RUN):
         raise OperatorError(
             f"schedule can't {word(what)}", "use tradebot schedule, schedule check or schedule run CHORE"
@@ -58,51 +57,48 @@ def _refuse_combinations(
         raise OperatorError("--next and --at belong to the list of what is due", "tradebot schedule --next 20")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "schedule",
+    epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
+    "tradebot schedule check\ntradebot schedule run audit\ntradebot schedule run backup --again",
+)
+def schedule(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[check|run]", help="Check the timetable, or run a chore.", autocompletion=schedule_words
+        ),
+    ] = None,
+    chore: Annotated[
+        str | None,
+        typer.Argument(metavar="[CHORE]", help="The chore to run.", autocompletion=schedule_words),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--next", min=1, max=MOST, help=f"Number of runs to show [{NEXT}].")
+    ] = None,
+    day: Annotated[str | None, typer.Option("--at", help="First date to show, such as 2026-11-27.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run the chore for its last slot again, as after a failure.")
+    ] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show which jobs run next, and when each strategy is due.
 
-    @app.command(
-        "schedule",
-        epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
-        "tradebot schedule check\ntradebot schedule run audit\ntradebot schedule run backup --again",
-    )
-    def schedule(
-        what: Annotated[
-            str | None,
-            typer.Argument(
-                metavar="[check|run]", help="Check the timetable, or run a chore.", autocompletion=schedule_words
-            ),
-        ] = None,
-        chore: Annotated[
-            str | None,
-            typer.Argument(metavar="[CHORE]", help="The chore to run.", autocompletion=schedule_words),
-        ] = None,
-        count: Annotated[
-            int | None, typer.Option("--next", min=1, max=MOST, help=f"Number of runs to show [{NEXT}].")
-        ] = None,
-        day: Annotated[str | None, typer.Option("--at", help="First date to show, such as 2026-11-27.")] = None,
-        again: Annotated[
-            bool, typer.Option("--again", help="Run the chore for its last slot again, as after a failure.")
-        ] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Show which jobs run next, and when each strategy is due.
+    `check` looks for what can't work in the timetable. `run CHORE` runs a chore if its slot is due and nobody has
+    run it yet, so that cron and systemd can start chores too.
+    """
+    _refuse_combinations(what, chore, count, day, again=again)
+    with opened(state_dir, config) as bot:
+        if what == CHECK:
+            from commands.schedule.check import run as run_check
 
-        `check` looks for what can't work in the timetable. `run CHORE` runs a chore if its slot is due and nobody has
-        run it yet, so that cron and systemd can start chores too.
-        """
-        _refuse_combinations(what, chore, count, day, again=again)
-        with opened(state_dir, config) as bot:
-            if what == CHECK:
-                from commands.schedule.check import run as run_check
+            report = run_check(bot, now(bot))
+        elif chore is not None:
+            from commands.schedule.chore import run as run_chore
 
-                report = run_check(bot, now(bot))
-            elif chore is not None:
-                from commands.schedule.chore import run as run_chore
-
-                report = run_chore(bot, chore, caller(), config, again=again)
-            else:
-                report = run(bot, count or NEXT, day)
-        finish(report, as_json)
+            report = run_chore(bot, chore, caller(), config, again=again)
+        else:
+            report = run(bot, count or NEXT, day)
+    finish(report, as_json)

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from commands.shared.drawing import signed
 from commands.shared.surface import Report
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.app.wiring import App
-    from tradebot.model.record import CycleRecord
-    from tradebot.views.score_diff import Moved, MovedCandidate
+from tradebot.views.score_diff import Moved, MovedCandidate, moved
 
 DOT = "·"
 NAMED = {"last": 1, "previous": 2}
@@ -31,11 +29,9 @@ PARTS = 6
 
 def run(app: "App", before: str, after: str) -> Report:
     """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
-    from tradebot.views.score_diff import moved
-
     facts = app.recorded
     data = moved(*(_pass(facts, name) for name in (before, after)))
-    return Report("score-diff", data, lambda out: _render(out, data), mode=app.mode_name, account=app.account_tail)
+    return Report("score-diff", data, _render, mode=app.mode_name, account=app.account_tail)
 
 
 def _pass(facts: "SqliteFacts | None", name: str) -> "CycleRecord":
@@ -57,7 +53,6 @@ def _hint(newest: "Sequence[CycleRecord]") -> str:
 
 
 def _named(facts: "SqliteFacts", name: str) -> "CycleRecord | None":
-    """Return the pass with this id or name, or the last one up to a time."""
     if name in NAMED:
         newest = _newest(facts, NAMED[name])
         return newest[0] if len(newest) == NAMED[name] else None
@@ -73,9 +68,6 @@ def _named(facts: "SqliteFacts", name: str) -> "CycleRecord | None":
 
 
 def _newest(facts: "SqliteFacts", count: int) -> "Sequence[CycleRecord]":
-    """Return the newest passes that have candidates, oldest first."""
-    from tradebot.model.record import Job
-
     # A pass that was refused has none, so more are read than asked for.
     found = [
         cycle
@@ -87,14 +79,10 @@ def _newest(facts: "SqliteFacts", count: int) -> "Sequence[CycleRecord]":
 
 
 def _scores(head: "CycleRecord") -> bool:
-    from tradebot.model.record import Job
-
     return head.job in {Job.SCORE, Job.TRADE_ONCE} and head.job_decision is None
 
 
 def _render(out: "Console", data: "Moved") -> None:
-    from commands.shared.tables import Table, number, sentence
-
     out.print(
         f"From {data.before.id} ({when(data.before.at)}) to {data.after.id} ({when(data.after.at)}): "
         f"{data.moved:,} of {counted(len(data.rows), 'candidate')} moved",

@@ -7,18 +7,19 @@ its contribution is value x weight / the sum of all weights, and the score is th
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.model.candidate import Component, OptionContract
-    from tradebot.model.decision import Decision
-    from tradebot.model.inputs import ComponentInputs, Input
-    from tradebot.model.view import StrategyView
-    from tradebot.model.wants import Open
-    from tradebot.ports.strategy import Strategy
+from commands.shared.universe import in_universe
+from tradebot.app.wiring import App
+from tradebot.desk.views import Sights
+from tradebot.model.candidate import Component, OptionContract
+from tradebot.model.decision import Decision
+from tradebot.model.inputs import ComponentInputs, Input
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
+from tradebot.ports.strategy import ExplainedStrategy, Strategy
+from tradebot.signals.formula import evaluate, names
 
 STEPS: Mapping[str, float] = {
     "USD": 100_000,
@@ -116,9 +117,6 @@ class Explained(Struct, frozen=True):
 
 def explained(app: "App", symbol: str) -> Explained:
     """Score the universe as `score` does, record nothing, and break one symbol's score down."""
-    from commands.shared.universe import in_universe
-    from tradebot.desk.views import Sights
-
     symbol = in_universe(app, symbol)
     world, now = app.world(dry_run=True), app.now()
     facts = world.facts.last_answers((symbol,), now).get(symbol)
@@ -136,9 +134,6 @@ def explained(app: "App", symbol: str) -> Explained:
 
 
 def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> Iterator[ExplainedScore]:
-    from tradebot.model.decision import Decision
-    from tradebot.model.wants import Open
-
     proposed = strategy.propose(view)
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
@@ -149,8 +144,6 @@ def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> Iterator
 
 
 def _explained(strategy: "Strategy", want: "Open", view: "StrategyView") -> ExplainedScore:
-    from tradebot.ports.strategy import ExplainedStrategy
-
     inputs: Sequence[ComponentInputs] = ()
     contracts: Sequence[OptionContract] = want.contracts
     if isinstance(strategy, ExplainedStrategy):
@@ -186,8 +179,6 @@ def _component(part: "Component", found: "ComponentInputs | None", total: float,
 
 
 def _inputs(found: "ComponentInputs", value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
-    from tradebot.signals.formula import names
-
     read = names(found.formula) if value is not None else frozenset()
     given = {each.name: float(each.value) for each in found.values}
     for each in found.values:
@@ -200,8 +191,6 @@ def _one_more(
     each: "Input", formula: str, given: Mapping[str, float], share: float
 ) -> tuple[float | None, float | None]:
     """Return how much "one more" of an input is, and what it would do to the score; None where it has no result."""
-    from tradebot.signals.formula import evaluate
-
     step = STEPS.get(each.unit, 1.0)
     try:
         change = evaluate(formula, {**given, each.name: given[each.name] + step}) - evaluate(formula, given)

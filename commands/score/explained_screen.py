@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
+
+from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore
 from commands.shared.drawing import duration, measured, signed, usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
 from tradebot.errors import OperatorError
+from tradebot.model.decision import Decision
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from rich.console import Console
-
-    from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore
-    from tradebot.model.decision import Decision
 
 
 def draw(data: Explained, file: Path) -> None:
@@ -34,8 +36,6 @@ def draw(data: Explained, file: Path) -> None:
 
 
 def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
-    from commands.shared.times import when
-
     parts = list(reversed(score.components))
     names = [part.name.replace("_", " ") for part in parts]
     values = [part.contribution or 0.0 for part in parts]
@@ -77,8 +77,6 @@ def render(out: Console, data: Explained) -> None:
 
 
 def _score(out: Console, score: ExplainedScore) -> None:
-    from commands.shared.tables import Table, number
-
     largest = max((abs(part.contribution or 0) for part in score.components), default=0)
     table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
     for part in score.components:
@@ -100,7 +98,6 @@ def _score(out: Console, score: ExplainedScore) -> None:
 
 
 def _observed(decision: Decision) -> str:
-    """Return the numbers of a decision; some reasons have no limit."""
     observed, limit = decision.units
     numbers = f"observed {measured(decision.observed, observed)}"
     return numbers if decision.limit is None else f"{numbers}, limit {measured(decision.limit, limit)}"
@@ -117,10 +114,6 @@ def _bar(contribution: float | None, largest: float) -> str:
 
 
 def _inputs(out: Console, part: ExplainedComponent) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
     if part.formula is None:
         return
     out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
@@ -143,10 +136,6 @@ def _one_more(found: ExplainedInput) -> str:
 
 
 def _contracts(out: Console, score: ExplainedScore) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number
-
     if not score.contracts:
         return
     out.print("Contracts behind it (whether trades were opening or sweeps is the source's inference):")

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
+from tradebot.app import calendar
+from tradebot.app.wiring import App
+from tradebot.auditing.forward_returns import SessionReturns, closes_of
+from tradebot.auditing.intervals import LEVEL
+from tradebot.auditing.outcomes import WORTH_SEEING, Refusals, RefusedTally, StrategyOutcomes, Tally, what_refusals_did
 from tradebot.errors import OperatorError, word
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.auditing.forward_returns import SessionReturns
-    from tradebot.auditing.outcomes import Refusals, StrategyOutcomes
-    from tradebot.model.bar import Session
-    from tradebot.model.record import Judged, Refused
-    from tradebot.ports.world import Progress
+from tradebot.model.bar import Session
+from tradebot.model.record import Judged, Refused
+from tradebot.model.series import DAY
+from tradebot.ports.world import Progress
 
 BENCHMARK = "SPY"
 A_WEEK = timedelta(days=7)
@@ -56,9 +57,6 @@ def measured(
     The candidates are those of sessions up to `until`, and what followed is measured at `at`; None for all of them, and
     for the broker's time. `progress` is told how many sessions are read, and of how many.
     """
-    from tradebot.auditing.intervals import LEVEL
-    from tradebot.auditing.outcomes import WORTH_SEEING, Tally, what_refusals_did
-
     now, tally = at or app.now(), Tally()
     facts, first = app.recorded, _first(app, since)
     measuring = _Measuring(app, now, first) if first else None
@@ -90,8 +88,6 @@ def refused_trades(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> tuple[RefusedTrades, ...]:
     """Return the refusals that `measured` returns, by strategy; for these alone, much less has to be read."""
-    from tradebot.auditing.outcomes import RefusedTally, what_refusals_did
-
     facts, first, tally = app.recorded, _first(app, since), RefusedTally()
     if facts is None or first is None:
         return ()
@@ -105,7 +101,6 @@ def refused_trades(
 
 
 def _first(app: "App", since: date | None) -> date | None:
-    """Return the first day with recorded candidates, but none before `since`."""
     facts = app.recorded
     oldest = facts.first_scored() if facts else None
     return max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
@@ -115,8 +110,6 @@ class _Measuring:
     """The prices of sessions since a date; each session's minutes are read only while it is measured."""
 
     def __init__(self, app: "App", now: datetime, first: date) -> None:
-        from tradebot.app import calendar
-
         self._bars, self._now, self._first = app.bars, now, first
         self._sessions: Sequence[Session] = [
             session
@@ -145,8 +138,6 @@ class _Measuring:
                 yield self._returns(place, list(dict.fromkeys(each.symbol for each in found))), found
 
     def _returns(self, place: int, symbols: Sequence[str]) -> "SessionReturns":
-        from tradebot.auditing.forward_returns import SessionReturns
-
         self._learn([symbol for symbol in symbols if symbol not in self._closes])
         names = [*symbols, *([self.benchmark] if self.benchmark else [])]
         day = self._sessions[place].date
@@ -155,9 +146,6 @@ class _Measuring:
         return SessionReturns(self._sessions[place:], minutes, self._closes, until, self.benchmark)
 
     def _learn(self, symbols: Sequence[str]) -> None:
-        from tradebot.auditing.forward_returns import closes_of
-        from tradebot.model.series import DAY
-
         if symbols:
             found = self._bars.between(DAY, symbols, self._first, self._now.date(), self._now)
             self._closes |= {symbol: closes_of(found[symbol]) if symbol in found else {} for symbol in symbols}

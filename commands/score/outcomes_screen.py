@@ -1,17 +1,16 @@
 """Show what followed the recorded candidates."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
+
+from commands.score.outcomes import Outcomes
 from commands.shared.drawing import signed
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
+from tradebot.auditing.outcomes import Measured, OutcomeRow, StrategyOutcomes, verdict
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.score.outcomes import Outcomes
-    from tradebot.auditing.outcomes import Measured, OutcomeRow, StrategyOutcomes
 
 DOT = "·"
 
@@ -37,9 +36,6 @@ def render(out: "Console", data: "Outcomes") -> None:
 
 
 def _render_strategy(out: "Console", found: "StrategyOutcomes", data: "Outcomes") -> None:
-    from commands.shared.tables import Table, number, sentence
-    from tradebot.auditing.outcomes import verdict
-
     without = f"; {found.unmeasured:,} more had no bar to enter at yet" if found.unmeasured else ""
     out.print(f"\nStrategy {found.strategy}, {counted(found.candidates, 'scored candidate')}{without}", markup=False)
     out.print("Following the score, each candidate in proportion to it:")
@@ -59,10 +55,6 @@ def _render_strategy(out: "Console", found: "StrategyOutcomes", data: "Outcomes"
 
 
 def _render_rows(out: "Console", title: str, kind: str, rows: "Sequence[tuple[str, OutcomeRow]]") -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number
-
     if not rows:
         return
     out.print(title)
@@ -88,7 +80,6 @@ def _short(horizon: str) -> str:
 
 
 def _number(found: "Measured") -> str:
-    """Return a mean in percent with half its interval."""
     if found.mean is None:
         return DOT
     mean = signed(100 * found.mean, 2)

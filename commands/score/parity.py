@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 
 from commands.score.past import day_of
 from commands.shared.surface import Report
+from commands.shared.tables import Table, number
+from commands.shared.times import when
+from tradebot.app.past import past_of
+from tradebot.app.wiring import App
+from tradebot.desk.proposals import propose
 from tradebot.errors import ExitCode
+from tradebot.model.candidate import Candidate
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.model.candidate import Candidate
-    from tradebot.model.record import CycleRecord
-    from tradebot.ports.world import Progress
+from tradebot.ports.world import Progress
 
 Scores = Mapping[tuple[str, str], float | None]
 
@@ -49,13 +49,10 @@ def run(app: "App", session: str, progress: "Progress") -> Report:
     """Compare them; exit 10 if any score differs. Raises OperatorError if no replies of the session are kept."""
     data = _compared(app, day_of(session), progress)
     code = ExitCode.FINDINGS if data.differences else ExitCode.DONE
-    return Report("score-parity", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
+    return Report("score-parity", data, _render, code, app.mode_name, app.account_tail)
 
 
 def _compared(app: "App", day: date, progress: "Progress") -> Parity:
-    from tradebot.app.past import past_of
-    from tradebot.desk.proposals import propose
-
     recorded = _last_scores(app, day)
     if recorded is None:
         return Parity(day, None, 0, (), (), "no scores of this session are recorded")
@@ -72,8 +69,6 @@ def _compared(app: "App", day: date, progress: "Progress") -> Parity:
 
 
 def _last_scores(app: "App", day: date) -> "CycleRecord | None":
-    from tradebot.model.record import Job
-
     session = next(iter(app.ledger_view.sessions(day, day)), None)
     if app.recorded is None or session is None:
         return None
@@ -87,9 +82,6 @@ def _scores(candidates: "Sequence[Candidate]", left_out: Sequence[str]) -> Score
 
 
 def _render(out: "Console", data: Parity) -> None:
-    from commands.shared.tables import Table, number
-    from commands.shared.times import when
-
     if data.why_not is not None or data.at is None:
         out.print(f"Session {data.session}: nothing to compare, because {data.why_not}.")
         return

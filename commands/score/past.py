@@ -1,22 +1,21 @@
 """`score --from SESSION`: score a past session again from the replies that were kept, recording nothing."""
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
+from rich.console import Console
 
+from commands.score.screen import show
+from commands.shared.passes import PassData, pass_data
 from commands.shared.surface import Report
 from commands.shared.times import moment
 from tradebot.app.past import Replayed, past_of
+from tradebot.app.wiring import App
+from tradebot.desk.proposals import propose
 from tradebot.errors import OperatorError
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.shared.passes import PassData
-    from tradebot.app.wiring import App
-    from tradebot.ports.world import Progress
+from tradebot.ports.world import Progress
 
 
 class ScoredAgain(Replayed, frozen=True):
@@ -27,10 +26,6 @@ class ScoredAgain(Replayed, frozen=True):
 
 def run(app: "App", session: str, at: str | None, progress: "Progress") -> Report:
     """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
-    from commands.shared.passes import pass_data
-    from tradebot.desk.proposals import propose
-    from tradebot.model.record import CandidateRecord, CycleRecord, Job
-
     day = day_of(session)
     with past_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)
@@ -38,9 +33,7 @@ def run(app: "App", session: str, at: str | None, progress: "Progress") -> Repor
     slot = f"at {past.at:%H:%M:%SZ}"
     cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
     data = ScoredAgain(**asdict(past), scores=pass_data(app, cycle))
-    return Report(
-        "score-from", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("score-from", data, _render, mode=app.mode_name, account=app.account_tail)
 
 
 def day_of(text: str) -> date:
@@ -52,15 +45,12 @@ def day_of(text: str) -> date:
 
 
 def _moment(day: date, text: str | None) -> datetime | None:
-    """Return the moment that a person typed: a time of the session's day, or a date and time."""
     if text is None:
         return None
     return moment(text if len(text) > len("HH:MM:SS.ffffff") else f"{day} {text}")
 
 
 def _render(console: "Console", data: ScoredAgain) -> None:
-    from commands.score.screen import show
-
     console.print(
         f"Session {data.session} from {counted(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
     )

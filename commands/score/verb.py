@@ -8,7 +8,7 @@ import typer
 
 from commands.score.screen import show
 from commands.shared.completing import symbols
-from commands.shared.surface import Report, caller, on_bot, progress_bar
+from commands.shared.surface import VERBS, Report, caller, on_bot, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(app: "App", *, by: str) -> Report:
     call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
     assert not isinstance(call, Refused), "a score is never refused"
     data = pass_data(app, score(world, call, clocks.clock))
-    return Report("score", data, lambda console: show(console, data), mode=app.mode_name, account=app.account_tail)
+    return Report("score", data, show)
 
 
 def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
@@ -80,7 +80,7 @@ def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
         from commands.score.explained_screen import draw
 
         draw(data, picture)
-    return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+    return Report("score-explain", data, render)
 
 
 def _outcomes(app: "App", since: str | None) -> Report:
@@ -89,13 +89,12 @@ def _outcomes(app: "App", since: str | None) -> Report:
 
     with progress_bar("measuring sessions") as progress:
         data = measured(app, day_of(since) if since else None, progress)
-    return Report("score-outcomes", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+    return Report("score-outcomes", data, render)
 
 
 def _refuse_combinations(
     chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None, *, parity: bool
 ) -> None:
-    """Raise OperatorError unless at most one of --explain, --outcomes, --diff and --from is given, with its options."""
     explain, outcomes, _, session = chosen
     if plot and not explain:
         raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
@@ -112,41 +111,40 @@ def _refuse_combinations(
         raise OperatorError("--explain, --outcomes, --diff and --from can't be combined", "use one of them")
 
 
-def register(app: typer.Typer) -> None:
-    @on_bot(
-        app,
-        "score",
-        epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
-        "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
-        "tradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
-    )
-    def score(
-        bot: "App",
-        explain: Explain = None,
-        plot: Plot = None,
-        outcomes: Outcomes = False,
-        since: Since = None,
-        diff: Diff = None,
-        session: From = None,
-        at: At = None,
-        parity: Parity = False,
-    ) -> Report:
-        """Score every symbol without trading.
+@on_bot(
+    VERBS,
+    "score",
+    epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
+    "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
+    "tradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
+)
+def score(
+    bot: "App",
+    explain: Explain = None,
+    plot: Plot = None,
+    outcomes: Outcomes = False,
+    since: Since = None,
+    diff: Diff = None,
+    session: From = None,
+    at: At = None,
+    parity: Parity = False,
+) -> Report:
+    """Score every symbol without trading.
 
-        With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
-        and its components predicted it, and what the refusals cost or saved.
-        """
-        _refuse_combinations((explain, outcomes, diff, session), plot, since, at, parity=parity)
-        if outcomes:
-            return _outcomes(bot, since)
-        if diff:
-            from commands.score.diff import run as run_diff
+    With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
+    and its components predicted it, and what the refusals cost or saved.
+    """
+    _refuse_combinations((explain, outcomes, diff, session), plot, since, at, parity=parity)
+    if outcomes:
+        return _outcomes(bot, since)
+    if diff:
+        from commands.score.diff import run as run_diff
 
-            return run_diff(bot, *diff)
-        if session:
-            from commands.score.parity import run as run_parity
-            from commands.score.past import run as run_past
+        return run_diff(bot, *diff)
+    if session:
+        from commands.score.parity import run as run_parity
+        from commands.score.past import run as run_past
 
-            with progress_bar("reading the kept replies") as progress:
-                return run_parity(bot, session, progress) if parity else run_past(bot, session, at, progress)
-        return _explain(bot, explain, plot) if explain else run(bot, by=caller())
+        with progress_bar("reading the kept replies") as progress:
+            return run_parity(bot, session, progress) if parity else run_past(bot, session, at, progress)
+    return _explain(bot, explain, plot) if explain else run(bot, by=caller())

@@ -6,33 +6,31 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.stop import Stop
+from commands.serve.streaming import StreamLane
 from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
+from commands.serve.web import serving
 from jobs.backoff import BROKER, Backoff
-from jobs.runner import TICK_S, Kind, Line, Runner
+from jobs.duty import Duty
+from jobs.runner import TICK_S, Kind, Line, Pace, Runner
+from jobs.ticker import Lane, tick_lanes, tick_until
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.adapters.wire.supervisor import Supervisor
+from tradebot.app.baseline import values_of
+from tradebot.app.settings import Loaded, Settings
+from tradebot.app.wiring import App
 from tradebot.desk.halting import halt_for_crash_loop
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
-
-if TYPE_CHECKING:
-    from jobs.duty import Duty
-    from jobs.runner import Pace
-    from jobs.ticker import Lane
-    from tradebot.app.settings import Loaded, Settings
-    from tradebot.app.wiring import App
-    from tradebot.ports.stores import Events
-
+from tradebot.ports.stores import Events
 
 SUBSYSTEM = "config"
 AT_START = ("mode", "serve.log", "health")
@@ -90,8 +88,6 @@ class Reloading(Struct):
 
 def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str], ...]:
     """Return each setting that changed: its name, and both values as they are written in the configuration."""
-    from tradebot.app.baseline import values_of
-
     was, now = values_of(before), values_of(after)
     names = (name for name in dict.fromkeys((*was, *now)) if was.get(name) != now.get(name))
     return tuple((name, _shown(was.get(name)), _shown(now.get(name))) for name in names)
@@ -162,16 +158,12 @@ class Daemon:
             return code
 
     def _asked_about(self) -> AbstractContextManager[object]:
-        """Return what answers questions about health over HTTP, if the configuration names a port for it."""
         ports = self._app.settings.health.ports
         if not ports:
             return nullcontext()
-        from commands.serve.web import serving
-
         return serving(self._app, ports)
 
     def _run_turns(self) -> ExitCode:
-        """Run with the settings that there are, and again with other ones as often as they are reloaded."""
         code = self._turn(self._app, first=True)
         while (loaded := self._reloading.take()) is not None:
             self._watch.settings = loaded.settings.serve
@@ -207,9 +199,6 @@ class Daemon:
         return code
 
     def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
-        """Run the jobs in this thread, which moves the embedded exchange's time."""
-        from jobs.ticker import tick_until
-
         # While an answer of the flow source takes its time, what is due for trading runs.
         app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
         with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
@@ -223,9 +212,6 @@ class Daemon:
         return runner.exit_code
 
     def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
-        """Run the jobs in real time, each lane in its own thread; return the exit code."""
-        from jobs.ticker import tick_lanes
-
         working = lanes(app, shift, reconciled=reconciled)
 
         def ask() -> None:
@@ -237,8 +223,6 @@ class Daemon:
         over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
         every: dict[str, Lane] = dict(working)
         if app.settings.unusual_whales.stream:
-            from commands.serve.streaming import StreamLane
-
             every["stream"] = StreamLane(app.twin(), self._tell)
         with self._watch.lanes(*every):
             tick_lanes({name: WatchedLane(self._watch, name, lane) for name, lane in every.items()}, over)
@@ -297,7 +281,6 @@ class Daemon:
         return self._stop.ending
 
     def _note(self, app: "App", at: datetime, message: str) -> None:
-        """Print a message about the whole run, and record it as an event."""
         app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message}))
         self._tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
 
@@ -318,7 +301,6 @@ class Daemon:
             self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
-        """Halt, with exits going on, if something ends this process again and again."""
         if self._starts > starts.MOST:
             halt_for_crash_loop(app.ledger, app.events, self._starts, starts.MOST, now)
 
@@ -339,8 +321,6 @@ def _streaming(app: "App", tell: Callable[[Line], None], tick: Callable[[], None
     if not app.settings.unusual_whales.stream:
         yield tick
         return
-    from commands.serve.streaming import StreamLane
-
     with closing(StreamLane(app.twin(), tell)) as stream:
 
         def both() -> None:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -28,6 +27,7 @@ from commands.serve.screen import done
 from commands.shared.calendar import CalendarKeeper
 from commands.shared.missed import run_chore, unmet
 from commands.shared.passes import unfinished
+from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
@@ -35,16 +35,13 @@ from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
 from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.time.pace import RealTime
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.lines import Lane
 from tradebot.timetable.slots import Slot
-
-if TYPE_CHECKING:
-    from commands.shared.surface import Report
-    from tradebot.app.wiring import App
 
 
 class Shift(Struct, frozen=True):

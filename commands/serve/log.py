@@ -9,21 +9,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from jobs.runner import Kind
+from jobs.runner import Kind, Line
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.redaction import hide
+from tradebot.app.sections import ServeSettings
 from tradebot.errors import OperatorError
-from tradebot.model.event import EventKind, Severity
-
-if TYPE_CHECKING:
-    from jobs.runner import Line
-    from tradebot.app.sections import ServeSettings
-    from tradebot.model.event import SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 
 STDERR = "-"
 """The name of a log that goes to stderr."""

@@ -1,20 +1,15 @@
 """Format one line of `serve`: what a pass did, as a sentence."""
 
-from typing import TYPE_CHECKING
+from rich.text import Text
 
 from commands.fetch_flow.verb import FlowFetched
 from commands.reconcile.verb import Compared
 from commands.shared.not_run import NotRun
 from commands.shared.passes import PassData
+from commands.shared.surface import Report
 from commands.shared.times import DAY_SECOND, for_reader, when
-from jobs.runner import Done, Kind
+from jobs.runner import Done, Kind, Line
 from tradebot.model.text import counted, noun
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from commands.shared.surface import Report
-    from jobs.runner import Line
 
 STYLE = {Kind.NOTE: "dim", Kind.RAN: "", Kind.MISSED: "yellow", Kind.FAILED: "red", Kind.FAULT: "bold red"}
 MOST_REASONS = 3
@@ -56,8 +51,6 @@ def _pass(data: PassData) -> str:
 
 def row(line: "Line") -> "Text":
     """Return a line for people: trading time, slot, job, what happened, how long it took."""
-    from rich.text import Text
-
     at = when(line.at, DAY_SECOND)
     took = f"  [{line.took_s:.2f} s]" if line.took_s is not None else ""
     if line.job is None:

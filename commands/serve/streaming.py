@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from jobs.runner import Kind, Line
 from tradebot.app.streaming import following, may_stream, trading_time
+from tradebot.app.wiring import App
+from tradebot.desk.streaming import Follower
 from tradebot.errors import OperatorError, TradebotError, one_line
+from tradebot.model.bar import Session
 from tradebot.timetable.sessions import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tradebot.app.wiring import App
-    from tradebot.desk.streaming import Follower
-    from tradebot.model.bar import Session
 
 
 class StreamLane:
@@ -69,7 +68,6 @@ class StreamLane:
         self._open.close()
 
     def _say(self, problem: TradebotError) -> None:
-        """Print a problem once, until it is gone."""
         message = f"stream: {one_line(problem)}"
         if message != self._told:
             self._told = message

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import OutputError, document, say
-from commands.shared.surface import Config, Json, StateDir, acts, caller, console, jsonable, opened_to_leave
+from commands.shared.surface import VERBS, Config, Json, StateDir, acts, caller, console, jsonable, opened_to_leave
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], N
 
 
 def _log(app: "App", place: str | None) -> "Log | None":
-    """Return the log at a place, which from now on hears the bot's events too; None without a place."""
     if place is None:
         return None
     from commands.serve.log import log_to
@@ -104,39 +103,36 @@ def _to_be_started_again() -> Iterator[None]:
         raise TradebotError(full.message, full.hint, code=ExitCode.UNAVAILABLE) from full
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
+@acts
+def serve(
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            min=1,
+            max=1_000_000,
+            callback=_number,
+            help="Sandbox only: exchange seconds per real second [60].",
+        ),
+    ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option("--log", metavar="FILE", help="Also write a log of JSON lines; - is stderr."),
+    ] = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run every job on schedule until Ctrl-C.
 
-    @app.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
-    @acts
-    def serve(
-        speed: Annotated[
-            float | None,
-            typer.Option(
-                "--speed",
-                min=1,
-                max=1_000_000,
-                callback=_number,
-                help="Sandbox only: exchange seconds per real second [60].",
-            ),
-        ] = None,
-        log: Annotated[
-            str | None,
-            typer.Option("--log", metavar="FILE", help="Also write a log of JSON lines; - is stderr."),
-        ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Run every job on schedule until Ctrl-C.
+    The jobs are fetching flow, scoring, exits, entries and reconciling. SIGHUP reloads the configuration.
+    """
+    from tradebot.app.loading import Options, load_for
 
-        The jobs are fetching flow, scoring, exits, entries and reconciling. SIGHUP reloads the configuration.
-        """
-        from tradebot.app.loading import Options, load_for
-
-        with _to_be_started_again(), opened_to_leave(state_dir, config) as bot:
-            logged = _log(bot, log)
-            tell, lost = _teller(bot, as_json, logged), logged.lost if logged else lambda: None
-            load = partial(load_for, bot.folder, Options(state_dir, config), os.environ)
-            code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load, lost=lost)
-        raise typer.Exit(int(code))
+    with _to_be_started_again(), opened_to_leave(state_dir, config) as bot:
+        logged = _log(bot, log)
+        tell, lost = _teller(bot, as_json, logged), logged.lost if logged else lambda: None
+        load = partial(load_for, bot.folder, Options(state_dir, config), os.environ)
+        code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load, lost=lost)
+    raise typer.Exit(int(code))

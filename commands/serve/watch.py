@@ -15,26 +15,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.serve.stop import Stop
+from jobs.ticker import Lane
 from tradebot import __version__
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.plain_files import written_plain
 from tradebot.adapters.state.serving import write_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE
+from tradebot.adapters.wire.supervisor import Supervisor
+from tradebot.app.sections import ServeSettings
 from tradebot.errors import ExitCode
 from tradebot.model.event import EventKind
 from tradebot.model.serving import Serving
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from commands.serve.stop import Stop
-    from jobs.ticker import Lane
-    from tradebot.adapters.wire.supervisor import Supervisor
-    from tradebot.app.sections import ServeSettings
-    from tradebot.ports.stores import Events
+from tradebot.ports.stores import Events
 
 LOOK_S = 0.5
 """Real seconds between two looks."""
@@ -255,7 +252,6 @@ class Watch:
             self._supervisor.tell(STATUS=self._status())
 
     def _weigh(self, memory: int | None, descriptors: int | None) -> None:
-        """Ask for a restart if the process has grown beyond its ceilings."""
         limits = self.settings
         over = []
         if memory is not None and memory > limits.max_memory_mb * MB:

@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from commands.serve.web_answers import Looked
+from commands.serve.web_pages import Pages
+from commands.serve.web_server import servers_of
+from commands.shared.evidence.figures import figures_of
+from commands.shared.evidence.gather import attempt, budgets_of, evidence_of
+from commands.shared.evidence.machine import serve_of
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.judging.evidence import Past, Unread
-    from tradebot.judging.judgment import Judgment
-    from tradebot.views.figures import Figures
+from tradebot.judging.evidence import Evidence, Past, Unread
+from tradebot.judging.judgment import Judgment
+from tradebot.judging.permission import permission
+from tradebot.judging.table import judge, judged
+from tradebot.views.figures import Figures
 
 HOST = "127.0.0.1"
 BACKLOG, MOST_CONNECTIONS = 1_024, 80
@@ -32,22 +37,12 @@ LAST_ANSWERS_S = 1.0
 
 def process(app: "App") -> "Judgment":
     """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
-    from commands.shared.evidence.gather import budgets_of
-    from commands.shared.evidence.machine import serve_of
-    from tradebot.judging.evidence import Evidence
-    from tradebot.judging.table import judge
-
     parts = {"serve": serve_of(app.folder.path, ())}
     return judge("serve", Evidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.shared.evidence.gather import evidence_of
-    from tradebot.judging.evidence import Past
-    from tradebot.judging.permission import permission
-    from tradebot.judging.table import judged
-
     with closing(app.twin()) as bot:
         evidence = evidence_of(bot)
         past = evidence.past
@@ -61,10 +56,6 @@ def look(app: "App") -> Looked:
 
 
 def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
-    from commands.shared.evidence.figures import figures_of
-    from commands.shared.evidence.gather import attempt
-    from tradebot.judging.evidence import Past, Unread
-
     if isinstance(past, Past):
         return attempt(lambda: figures_of(app, past))
     return past or Unread("nothing was recorded yet", "tradebot reconcile")
@@ -81,8 +72,6 @@ def serving(
     if not ports:
         yield ()
         return
-    from commands.serve.web_pages import Pages
-
     pages = Pages(
         app.folder.path / EVENTS, app.settings.health.hosts, partial(process, app), evidence or partial(look, app)
     )
@@ -95,8 +84,6 @@ def serving(
 @contextmanager
 def _answering(pages: Any, listeners: Sequence[socket.socket]) -> Iterator[None]:
     from waitress import wasyncore
-
-    from commands.serve.web_server import servers_of
 
     logging.getLogger("waitress").addHandler(logging.NullHandler())
     channels: dict[int, Any] = {}

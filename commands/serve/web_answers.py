@@ -109,7 +109,6 @@ def health(looked: Looked) -> Answer:
 
 
 def _figures(looked: Looked) -> Mapping[str, Any]:
-    """Return the figures by name; if they can't be read, None for each, and why as the last error."""
     figures, past = looked.figures, looked.evidence.parts.get("strategies")
     models = past.strategies if isinstance(past, Past) else None
     if isinstance(figures, Unread):

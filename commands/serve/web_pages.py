@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from commands.serve.web_answers import Answer, Looked, document, health, healthz, readyz
+from commands.serve.web_metrics import metrics
 from tradebot.adapters.state.events import last_events
 from tradebot.judging.judgment import Judgment
 from tradebot.model.event import EventKind, Severity
@@ -32,8 +33,6 @@ SUBSYSTEMS = frozenset(kind.subsystem for kind in EventKind)
 
 
 def _metrics(looked: Looked, accept: str) -> Answer:
-    from commands.serve.web_metrics import metrics
-
     return metrics(looked, accept)
 
 
@@ -94,7 +93,6 @@ class Pages:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
 
     def _looked(self, answer: Callable[[Looked], Answer]) -> Answer:
-        """Look at everything and answer; say that it is unknown if that takes too long."""
         if not self._one_at_a_time.acquire(timeout=PATIENCE_S):
             return document(503, {"status": "UNKNOWN", "issues": ["the bot's records can't be read in time"]})
         try:
@@ -103,7 +101,6 @@ class Pages:
             self._one_at_a_time.release()
 
     def _system_events(self, query: str) -> Answer:
-        """Return the last events, those of a subsystem, of a severity and about a symbol if that is asked."""
         wanted = _parameters(query, ("subsystem", "severity", "symbol", "last"))
         wanted["severity"] = wanted.get("severity", "").upper()
         _require_known(wanted, "subsystem", SUBSYSTEMS)
@@ -121,13 +118,11 @@ class Pages:
 
 
 def _name(host: str) -> str:
-    """Return a Host header's name, without the port; empty if it isn't written as one."""
     found = HOST.fullmatch(host.lower())
     return (found[1] or found[2]) if found else ""
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:
-    """Return a query's parameters; raise AskedWronglyError if one isn't known, is empty, or is given twice."""
     if len(query) > LONGEST_QUERY:
         raise AskedWronglyError("the question is too long")
     try:

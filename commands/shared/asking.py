@@ -6,18 +6,19 @@ the pass under the lock, so that its slot is used up and its record says why.
 """
 
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.shared.missed import entry_grace_s
+from commands.shared.passes import unfinished
+from jobs.claims import Refused, claim
+from tradebot.app.wiring import App
+from tradebot.desk.proposals import Proposals, propose
 from tradebot.errors import DamagedBooksError
+from tradebot.model.bar import VenueClock
 from tradebot.model.record import Job
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.desk.proposals import Proposals
-    from tradebot.model.bar import VenueClock
-    from tradebot.ports.world import World
+from tradebot.ports.world import World
+from tradebot.timetable.sessions import session_of
 
 
 class Asked(Struct):
@@ -46,8 +47,6 @@ class Asked(Struct):
 
     def answer(self) -> "Proposals":
         """Return the candidates, none if nobody was asked; raise the error that ended the asking."""
-        from tradebot.desk.proposals import Proposals
-
         if self.failed:
             raise self.failed
         return self.proposed or Proposals((), ())
@@ -72,8 +71,6 @@ def ask_if_due(
 
     The world's ledger is only read. If it can't be read, the pass itself will say more.
     """
-    from tradebot.desk.proposals import propose
-
     with Asked() as asked:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
             # A dry run asks everyone, whatever their own clocks say.
@@ -84,11 +81,6 @@ def ask_if_due(
 
 def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:
     """Return True if a pass would get its slot now, in an open session; whether clocks agree is for the pass to say."""
-    from commands.shared.missed import entry_grace_s
-    from commands.shared.passes import unfinished
-    from jobs.claims import Refused, claim
-    from tradebot.timetable.sessions import session_of
-
     if not clock.is_open:
         return False
     session = session_of(world.ledger, clock.now)

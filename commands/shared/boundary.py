@@ -56,7 +56,6 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def _mode_and_tail(arguments: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the mode and the account tail from the folder's marker; None for both if it can't be read."""
     try:
         folder = state_folder.open_state(hints.meant(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):

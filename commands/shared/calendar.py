@@ -2,19 +2,18 @@
 
 from contextlib import nullcontext, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from jobs.station import Done
+from tradebot.app.calendar import ask
+from tradebot.app.settings import Settings
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.gates.common import clocks_agree
+from tradebot.model.bar import VenueClock
+from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
-
-if TYPE_CHECKING:
-    from tradebot.app.settings import Settings
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import VenueClock
-    from tradebot.model.decision import Decision
+from tradebot.timetable.sessions import is_due
 
 ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
 """The passes that ask if nobody has. Exits go by the broker's clock, and never wait for its calendar."""
@@ -25,8 +24,6 @@ def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
 
     Raises TradebotError if a pass of entries can't ask it: entries need both calendars and the clock to agree.
     """
-    from tradebot.timetable.sessions import is_due
-
     app.ensure_calendar(clock.now)
     if job in ASKING and is_due(app.ledger, clock):
         with nullcontext() if job is Job.TRADE_ONCE else suppress(TradebotError):
@@ -34,8 +31,6 @@ def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
 
 
 def _ask(app: "App", clock: "VenueClock", by: str) -> str:
-    from tradebot.app.calendar import ask
-
     return ask(app.ledger, app.reader.calendar, clock, app.events, by)
 
 
@@ -59,8 +54,6 @@ class CalendarKeeper:
 
     def is_due(self) -> bool:
         """Return True if the calendar should be asked now; that is found out whenever the clock was read."""
-        from tradebot.timetable.sessions import is_due
-
         if self._clock is not None:
             self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock)
             self._clock = None

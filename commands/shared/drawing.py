@@ -136,7 +136,6 @@ def off_by(distance: float) -> str:
 
 
 def _number(value: object) -> Decimal | None:
-    """Return a recorded number, or one written as text, as a decimal; None for other texts."""
     try:
         number = Decimal(str(value).replace(",", ""))
     except InvalidOperation:

@@ -7,18 +7,15 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
 
 from commands.shared.plain import note, say
 from commands.shared.surface import Report, jsonable
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 STDOUT = Path("-")
 FORMATS = (".csv", ".html", ".svg", ".png")
@@ -88,7 +85,7 @@ def to_csv(
         raise typer.Exit
     save(text, file, "name another file, or - for stdout")
 
-    def render(out: "Console") -> None:
+    def render(out: "Console", _: object) -> None:
         for line in (f"{what} written to {file}", *below):
             out.print(line, markup=False)
 

@@ -2,14 +2,12 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from tradebot.app.wiring import App
+from tradebot.desk.halting import halt_for
 from tradebot.errors import TradebotError
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 
 class HaltOnFault(Struct, frozen=True):
@@ -26,8 +24,6 @@ class HaltOnFault(Struct, frozen=True):
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
         """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
-        from tradebot.desk.halting import halt_for
-
         if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
             with suppress(TradebotError):
                 halt_for(self.app.ledger, self.app.events, fault, self.at)

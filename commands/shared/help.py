@@ -82,7 +82,6 @@ def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
 
 
 def _examples(command: Any) -> list[str]:
-    """Return a command's examples; a group without any shows the first one of each of its verbs."""
     if command.epilog:
         return str(command.epilog).splitlines()
     return [_examples(verb)[0] for _, verb in leaves(command)]

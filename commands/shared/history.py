@@ -4,20 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from commands.shared.records import last_passes
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App
+from tradebot.model.filled import Asked, Sent
+from tradebot.model.origin import Origin
+from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
+from tradebot.model.record import SessionEnd
+from tradebot.model.trade import TradeNote, renames
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.app.wiring import App
-    from tradebot.model.filled import Sent
-    from tradebot.model.position import Kept, Key, Marks, OwnedFill
-    from tradebot.model.record import SessionEnd
-    from tradebot.model.trade import TradeNote
-    from tradebot.views.performance.history import History
+from tradebot.views.performance.history import History
 
 
 def read_history(app: "App") -> "History":
@@ -25,8 +23,6 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    from tradebot.views.performance.history import History
-
     ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app.recorded)
     with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
@@ -75,8 +71,6 @@ def _kept(
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
     """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
-    from tradebot.model.position import Kept
-
     entries, found = _entries(fills, sent), dict["Key", "Kept"]()
     for key in _opened(fills):
         entry, seen = entries.get(key), marks.get(key)
@@ -88,9 +82,6 @@ def _kept(
 
 def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, Sent]") -> "dict[Key, Kept]":
     """Return what each position was opened for; an order that replaced another was decided on with the first one."""
-    from tradebot.model.filled import Asked
-    from tradebot.model.trade import renames
-
     found = dict["Key", "Kept"]()
     for owned in fills:
         behind = sent.get(owned.fill.venue_order_id)
@@ -104,8 +95,6 @@ def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, Sent]") -> "dict[
 
 def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
     """Yield the strategy, symbol and opening time of each position of ours; one that was renamed has both symbols."""
-    from tradebot.model.position import FOREIGN
-
     held: dict[tuple[str, str], Decimal] = {}
     for owned in fills:
         position, change = (owned.strategy, owned.fill.symbol), owned.fill.signed_quantity
@@ -117,8 +106,6 @@ def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
 
 def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFill]") -> "dict[Key, TradeNote]":
     """Return the notes by the positions' last symbols; what was written under the last symbol counts."""
-    from tradebot.model.trade import renames
-
     found = dict(notes)
     for rename in renames(fills) if notes else ():
         moved = {rename.of(key): note for key, note in found.items() if rename.of(key) != key}
@@ -128,8 +115,6 @@ def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFi
 
 def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[str, Decimal]":
     """Return the last prices known, without those from before a split: these are prices of other shares."""
-    from tradebot.model.origin import Origin
-
     last = next((end for end in reversed(ends) if end.marked_at and end.marks), None)
     if last is None or last.marked_at is None:
         return {}

@@ -1,16 +1,17 @@
 """Work under the pass lock that gives way to exits and goes on after them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from tradebot.adapters.state.lock import EXIT_WAIT_S, WAIT_S
+from tradebot.adapters.state.turns import MOST_WAYS
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, GaveWay, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.ports.world import Call
+from tradebot.ports.world import Call
 
 T = TypeVar("T")
 
@@ -20,9 +21,6 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
 
     The work goes on with the call of its first beginning. Raises TradebotError, exit 6, after giving way too often.
     """
-    from tradebot.adapters.state.lock import EXIT_WAIT_S, WAIT_S
-    from tradebot.adapters.state.turns import MOST_WAYS
-
     call: Call | None = None
     for times in range(MOST_WAYS):
         try:
@@ -47,8 +45,6 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
 
 def _note_given_way(app: "App", verb: str) -> None:
     """Write an event: a pass that takes longer than usual should be explained somewhere."""
-    from tradebot.model.event import EventKind
-
     details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
     app.events.emit(EventKind.GAVE_WAY.at(app.stamp_time(), details))
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from commands.shared.calendar import require
+from jobs.chores import Chores, Running
+from jobs.duty import Duty
+from jobs.station import Done
 from tradebot.adapters.state import lock
+from tradebot.app.wiring import App
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.timetable.lines import Need
 from tradebot.timetable.sessions import session_of
 from tradebot.timetable.slots import Slot, slot_at
-
-if TYPE_CHECKING:
-    from jobs.chores import Running
-    from jobs.station import Done
-    from tradebot.app.wiring import App
 
 
 def account_for_missed(app: "App", by: str, now: datetime) -> None:
@@ -24,8 +23,6 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
     """
     if app.mode is Mode.SANDBOX or lock.holder(app.folder.path, lock.SERVE_LOCK) is not None:
         return
-    from jobs.duty import Duty
-
     settings = app.settings
     # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.
     duty = Duty(app.ledger, settings.timetable.lines, settings.serve.grace_s, lambda now: None, lambda slot, now: False)
@@ -43,9 +40,6 @@ def entry_grace_s(app: "App") -> int | None:
 
 def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
     """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
-    from tradebot.timetable.sessions import session_of
-    from tradebot.timetable.slots import slot_at
-
     if not any(line.job == job and Need.FLOW in line.needs for line in app.settings.timetable.lines):
         return False
     session = session_of(app.ledger, now)
@@ -60,9 +54,6 @@ def run_chore(
 
     Raises TradebotError if it failed, if another process is running a chore, or if two clocks disagree about the time.
     """
-    from commands.shared.calendar import require
-    from jobs.chores import Chores
-
     lines = {line.job: line for line in app.settings.timetable.chores}
     with lock.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=lock.CHORE_LOCK):
         clock = app.reader.clock()

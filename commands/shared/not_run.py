@@ -4,25 +4,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 
 from commands.shared.drawing import measured
 from commands.shared.plain import clean
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, when
+from jobs.claims import Refused
+from tradebot.app import sandbox
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import StrategyRefusal
+from tradebot.model.slot import Waiting
 from tradebot.model.text import noun
+from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from rich.console import Console
-
-    from jobs.claims import Refused
-    from tradebot.app.wiring import App
-    from tradebot.model.record import StrategyRefusal
-    from tradebot.model.slot import Waiting
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
@@ -40,9 +40,7 @@ class NotRun(Struct, frozen=True):
 def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
     """Report a pass that got no slot. This is a normal result: the slot's work is done or isn't due."""
     data = not_run(app, refused.decision, app.now())
-    return Report(
-        verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
-    )
+    return Report(verb, data, render_not_run, ExitCode.DONE, app.mode_name, app.account_tail)
 
 
 def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
@@ -56,9 +54,6 @@ def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
     """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
-    from tradebot.app import sandbox
-    from tradebot.model.trading import Mode
-
     ended = reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.ended(app.folder.exchange, at)
     return MARKET_ENDED if ended else REASONS[reason].remedy
 

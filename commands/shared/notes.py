@@ -3,14 +3,17 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean
+from tradebot.app.baseline import differences
+from tradebot.app.wiring import App
+from tradebot.gates.permission import described, is_about_exits
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-
-    from tradebot.app.wiring import App
-    from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingStateRecord
 
 
 def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
@@ -22,9 +25,6 @@ def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
 
 
 def _rules(app: "App") -> "Iterator[str]":
-    from tradebot.app.baseline import differences
-    from tradebot.gates.permission import described, is_about_exits
-
     unread, accepted = app.loaded.unread, app.accepted
     if unread is not None:
         yield f"The accepted configuration is used instead, and no entries are sent: {unread.message}. {unread.hint}"
@@ -36,9 +36,6 @@ def _rules(app: "App") -> "Iterator[str]":
 
 def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
     """Return the symbols in which orders of the bot that these books don't know have left shares."""
-    from tradebot.reconciliation.read_books import read_books
-    from tradebot.reconciliation.unknown_orders import forgotten_symbols
-
     return tuple(forgotten_symbols(read_books(app.ledger_view, now))) if now else ()
 
 
@@ -59,11 +56,6 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     """Return why entries are halted: the newest of the bot's own causes, or books that are too old, or None."""
-    from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingState, hidden_halts
-    from tradebot.reconciliation.read_books import read_books
-    from tradebot.reconciliation.unknown_orders import forgotten_symbols
-
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None

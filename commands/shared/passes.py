@@ -5,37 +5,36 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
 
-from commands.shared.calendar import keep_calendar
+from commands.backup import of_ended_session
+from commands.shared.calendar import disagreement, keep_calendar
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_run import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.plain import clean
+from commands.shared.tables import LONGEST_NUMBER, Table, number
+from jobs.claims import Refused, claim
+from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.model.candidate import Purpose
+from tradebot.gates.common import clocks_agree
+from tradebot.model.bar import ClockReading, VenueClock
+from tradebot.model.candidate import Component, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.model.slot import Waiting
 from tradebot.model.text import counted
 from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
-from tradebot.timetable.sessions import CALENDAR_KNOWN
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from jobs.claims import Refused
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import ClockReading, VenueClock
-    from tradebot.model.candidate import Component
-    from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
-    from tradebot.model.slot import Waiting
+from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session
 
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
@@ -60,10 +59,6 @@ def begin(
 
     They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
     """
-    from commands.backup import of_ended_session
-    from jobs.claims import Refused, claim
-    from tradebot.gates.common import clocks_agree
-
     clocks = clocks or both_clocks(app, job, dry_run=dry_run)
     if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
@@ -108,9 +103,6 @@ def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bo
 
 
 def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":
-    """Record why a pass got no slot, and return that."""
-    from jobs.claims import Refused
-
     refused = missed or Call(job, now.date(), f"at {now:%H:%M:%SZ}", by)
     app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
     return Refused(decision)
@@ -121,9 +113,6 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 
     Its orders carry the later of the two dates, so that they aren't given up as belonging to an earlier day.
     """
-    from commands.shared.calendar import disagreement
-    from tradebot.timetable.sessions import last_session
-
     second = app.second_time() or clock.now
     if job is Job.EVALUATE_EXITS:
         session = max(last_session(app.ledger, clock.now), last_session(app.ledger, second))
@@ -145,16 +134,11 @@ def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
 
     In the sandbox, another process may have moved the time between the two.
     """
-    from tradebot.gates.common import clocks_agree
-
     clocks = _clocks(app, job, dry_run)
     return clocks if clocks_agree(clocks.ahead_s, app.settings.limits).passed else _clocks(app, job, dry_run)
 
 
 def _clocks(app: "App", job: Job, dry_run: bool) -> "ClockReading":
-    from tradebot.adapters.time.stopwatch import stopwatch
-    from tradebot.model.bar import ClockReading
-
     stopwatch_s = stopwatch()
     return ClockReading(venue_clock(app, job, dry_run=dry_run), app.second_time(), stopwatch_s)
 
@@ -195,8 +179,6 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
 
 
 def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
-    from tradebot.model.record import CycleRecord
-
     cut_short = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)
     return CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, app.mode_name, job_decision=cut_short)
 
@@ -306,10 +288,6 @@ def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
 
 def render_rows(console: "Console", data: PassData) -> None:
     """Print the candidates that passed, then the refused ones with the numbers of the deciding gate."""
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number
-
     unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
@@ -335,8 +313,6 @@ def render_rows(console: "Console", data: PassData) -> None:
 
 def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
     """Return a sentence that all rows of a reason observed, by reason: it is shown once instead of in each row."""
-    from commands.shared.tables import LONGEST_NUMBER
-
     seen: dict[Reason, list[str]] = {}
     for row in rows:
         ended = first_failure(row.decisions)
@@ -360,7 +336,6 @@ def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = Ma
 
 
 def _why_sent(row: CandidateRow) -> str:
-    """Return the rule behind an exit or a cancel; an entry has none."""
     return next((str(d.reason) for d in row.decisions if d.gate is Gate.EXIT and d.reason), "")
 
 
@@ -369,9 +344,6 @@ def _quantity(row: CandidateRow) -> str:
 
 
 def _compared(ended: "Decision") -> tuple[str, str]:
-    """Return the observed value and its limit, each with its unit."""
-    from rich.markup import escape
-
     texts = (measured(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True))
     observed, limit = (escape(clean(text)) for text in texts)
     return observed, limit

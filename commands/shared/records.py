@@ -2,18 +2,20 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app.wiring import App
+from tradebot.model.lifecycle import Records, Work
+from tradebot.model.limits import Protection
+from tradebot.model.position import FOREIGN, Kept
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
+from tradebot.model.trade import Trade
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.app.wiring import App
-    from tradebot.model.lifecycle import Work
-    from tradebot.model.record import CycleRecord
-    from tradebot.model.totals import Totals
-    from tradebot.model.trade import Trade
-    from tradebot.views.holdings import Holding
+from tradebot.views.holdings import Holding, holdings, prices
+from tradebot.views.performance.lots import trades
+from tradebot.views.performance.trade_row import exit_reason
 
 YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""
@@ -21,8 +23,6 @@ YESTERDAY = timedelta(days=1)
 
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
     """Return the last recorded pass of exits and of entries, oldest first."""
-    from tradebot.model.record import Job
-
     if facts is None:
         return ()
     found = [cycle for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE) for cycle in facts.cycles(job=job, last=1)]
@@ -31,8 +31,6 @@ def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
     """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one."""
-    from tradebot.model.trading import Mode
-
     if app.mode is not Mode.SANDBOX:
         return datetime.now(UTC)
     known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
@@ -41,10 +39,6 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 
 def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
-    from tradebot.model.limits import Protection
-    from tradebot.model.position import FOREIGN
-    from tradebot.views.holdings import holdings, prices
-
     ledger = app.ledger_view
     positions = [position for position in totals.positions.values() if position.quantity]
     ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
@@ -56,9 +50,6 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
-    """Return what is on its way or rests at the broker for each position, by strategy and symbol."""
-    from tradebot.model.lifecycle import Records
-
     ledger = app.ledger_view
     working = ledger.orders(working=True)
     chains = ledger.order_chains([order.venue_id for order in working])
@@ -73,9 +64,6 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
 
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     """Return the trade of each of our open positions, in the order in which they were opened."""
-    from tradebot.model.position import Kept
-    from tradebot.views.performance.lots import trades
-
     ledger = app.ledger_view
     held = {(p.strategy, p.symbol, p.opened_at): p.quantity for p in totals.own_positions()}
     if not held:
@@ -93,8 +81,6 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
 
 def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
-    from tradebot.views.performance.trade_row import exit_reason
-
     chains = app.ledger_view.order_chains(venue_ids)
     promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})
     behind = {

@@ -127,7 +127,6 @@ def _document(name: str, known: "Definitions") -> "Schema":
 
 
 def _bot_fields() -> "dict[str, Schema]":
-    """Return the two fields that identify the bot: mode and account."""
     from tradebot.model.trading import Mode, mode_name
 
     modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]

@@ -105,7 +105,6 @@ def closed(**properties: Schema) -> Schema:
 
 
 def _description(kind: type) -> str:
-    """Return the type's docstring as one paragraph."""
     return " ".join((kind.__doc__ or "").split())
 
 

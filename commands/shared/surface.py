@@ -48,6 +48,9 @@ ForceSlot = Annotated[
     bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
 ]
 
+VERBS = typer.Typer()
+"""The verbs of one word, as their modules are imported."""
+
 Act = TypeVar("Act", bound=Callable[..., Any])
 
 LONG = 1_000
@@ -57,11 +60,11 @@ WIDTH = 100
 
 
 class Report(Struct, frozen=True):
-    """The result of a verb: the same data as text for people and as JSON for programs."""
+    """The result of a verb: the same data as text for people and as JSON for programs; without a mode, that of its bot."""
 
     verb: str
     data: Any
-    render: "Callable[[Console], None]"
+    render: "Callable[[Console, Any], None]"
     exit_code: ExitCode = ExitCode.DONE
     mode: str | None = None
     account: str | None = None
@@ -115,7 +118,7 @@ def show(report: Report) -> None:
     """Print a report as text for people."""
     screen = console()
     with screen.capture() as shown:
-        report.render(screen)
+        report.render(screen, report.data)
     say(shown.get().removesuffix("\n"))
 
 
@@ -261,6 +264,8 @@ def on_bot(
         def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
             with opens(state_dir, config) as bot:
                 report = verb(bot, **own)
+                if report.mode is None:
+                    report = replace(report, mode=bot.mode_name, account=bot.account_tail)
             finish(report, as_json)
 
         options = [*list(signature(verb).parameters.values())[1:], *signature(_asked).parameters.values()]

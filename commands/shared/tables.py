@@ -2,16 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from commands.shared.plain import WORD
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4
@@ -134,7 +131,6 @@ def _total(widths: dict[int, int]) -> int:
 
 
 def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
-    """Yield the lines of the cells that fit into their columns."""
     shown = [
         wrapped(cells[place], width) if layout.has(place, cells[place]) else []
         for place, width in layout.widths.items()
@@ -179,7 +175,6 @@ def _labelled(column: Column, cell: Text) -> Text:
 
 
 def _filled(parts: Sequence[Text], room: int) -> Iterator[Text]:
-    """Yield lines of short parts, as many per line as fit."""
     line = Text()
     for part in parts:
         if line.plain and line.cell_len + len(GAP) + part.cell_len > room:

@@ -61,7 +61,6 @@ def slot_for_reader(slot: str, at: datetime) -> str:
 
 
 def _on_day(at: datetime, clock: str) -> datetime:
-    """Return the moment of a clock time in UTC on the day of another moment."""
     return datetime.fromisoformat(f"{at.astimezone(UTC):%Y-%m-%d}T{clock}+00:00")
 
 

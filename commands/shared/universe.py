@@ -1,12 +1,8 @@
 """Symbols of the universe, as a person types them."""
 
-from typing import TYPE_CHECKING
-
 from commands.shared.plain import did_you_mean
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 
 def in_universe(app: "App", symbol: str) -> str:

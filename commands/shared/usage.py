@@ -77,7 +77,6 @@ def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: 
 
 
 def _sentence(wrong: Exception, verb: str) -> str:
-    """Return what is wrong with an option's or an argument's value."""
     if isinstance(wrong, MissingParameter):
         return f"{verb} needs {_name(wrong.param)}"
     if isinstance(wrong, BadParameter) and wrong.param is not None:

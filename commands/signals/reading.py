@@ -3,21 +3,22 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from commands.shared.evidence.gather import lately, moment_of
+from commands.shared.records import last_passes, trading_now
+from tradebot.adapters.facts.facts import AnswerCounts
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
 from tradebot.judging.evidence import Moment
 from tradebot.judging.signals import KindEvidence, Signals, signals
 from tradebot.model.contract import CheckedReply, NullCounts
+from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.kind import AnyKind
+from tradebot.model.record import CycleRecord, Job
+from tradebot.signals.components import component_names, component_of
 from tradebot.signals.contracts import more_nulls
-
-if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import AnswerCounts
-    from tradebot.app.wiring import App
-    from tradebot.model.event import SystemEvent
-    from tradebot.model.kind import AnyKind
-    from tradebot.model.record import CycleRecord
 
 USUAL = timedelta(days=7)
 """How far back before that the usual share of nulls is measured."""
@@ -38,8 +39,6 @@ def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
 
 
 def _last_scores(app: "App") -> "CycleRecord | None":
-    from tradebot.model.record import Job
-
     if app.recorded is None:
         return None
     found = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
@@ -47,8 +46,6 @@ def _last_scores(app: "App") -> "CycleRecord | None":
 
 
 def _now(app: "App", scores: "CycleRecord | None") -> datetime:
-    from commands.shared.records import last_passes, trading_now
-
     mark, passes, answers = (
         app.ledger_view.last_reconcile(),
         last_passes(app.recorded),
@@ -103,10 +100,6 @@ def _limit_s(app: "App", kind: "AnyKind") -> float:
 
 
 def _failures(app: "App", since: datetime, now: datetime) -> "Mapping[str, list[SystemEvent]]":
-    from tradebot.adapters.state.events import worth_seeing
-    from tradebot.adapters.state.state_folder import EVENTS
-    from tradebot.model.event import EventKind
-
     found: dict[str, list[SystemEvent]] = defaultdict(list)
     for event in worth_seeing(app.folder.path / EVENTS, ((since, now),))[1]:
         if event.event_type == EventKind.FETCH_FAILED.event_type:
@@ -115,15 +108,12 @@ def _failures(app: "App", since: datetime, now: datetime) -> "Mapping[str, list[
 
 
 def _since_last_reply(failures: "Sequence[SystemEvent]", replies: "Sequence[AnswerCounts]") -> "list[SystemEvent]":
-    """Return the failed calls that no reply about the same symbol came after, oldest first."""
     last = {row.symbol: row.at for row in replies}
     return [event for event in failures if event.symbol not in last or event.timestamp >= last[event.symbol]]
 
 
 def _reads(scores: "CycleRecord | None") -> dict[str, tuple[str, ...]]:
     """Return the kinds that each component of the last scores reads; those of plug-ins aren't known."""
-    from tradebot.signals.components import component_names, component_of
-
     names = {part.name for record in scores.candidates for part in record.candidate.components} if scores else set()
     known = names & set(component_names())
     return {name: tuple(kind.name for kind in component_of(name).reads) for name in known}

@@ -1,19 +1,13 @@
 """The screen of `tradebot signals`: the kinds of facts, the components computed from them, and what differs."""
 
-from typing import TYPE_CHECKING
-
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import DAY_SECOND, stamp, when, zone
-from tradebot.judging.signals import Health
+from tradebot.judging.signals import Health, KindHealth, Signals
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.judging.signals import KindHealth, Signals
 
 STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.CRITICAL: "red", Health.UNKNOWN: "dim"}
 NOTHING = "·"

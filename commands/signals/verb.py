@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,16 +16,15 @@ def run(app: "App") -> Report:
 
     data = read(app)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    return Report("signals", data, lambda console: show(console, data), code, app.mode_name, app.account_tail)
+    return Report("signals", data, show, code)
 
 
-def register(app: typer.Typer) -> None:
-    @on_bot(app, "signals", epilog="tradebot signals\ntradebot signals --json")
-    def signals(bot: "App") -> Report:
-        """Show how healthy each signal is.
+@on_bot(VERBS, "signals", epilog="tradebot signals\ntradebot signals --json")
+def signals(bot: "App") -> Report:
+    """Show how healthy each signal is.
 
-        What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
-        (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
-        the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
-        """
-        return run(bot)
+    What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
+    (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
+    the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
+    """
+    return run(bot)

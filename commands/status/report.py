@@ -3,12 +3,23 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from commands.shared.evidence.gather import evidence_of
+from commands.shared.records import held, last_passes, trading_now
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app import sandbox
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
+from tradebot.model.position import FOREIGN
+from tradebot.model.record import Job
+from tradebot.model.totals import Totals
+from tradebot.model.trading import ReconcileMark
+from tradebot.timetable.slots import CHAIN
+from tradebot.views.performance.day import DayProfit, begun, day_profit
+from tradebot.views.performance.days import day_of
 from tradebot.views.status import (
     LastPass,
     LookedAt,
@@ -22,13 +33,6 @@ from tradebot.views.status import (
     unresolved_order,
 )
 
-if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.app.wiring import App
-    from tradebot.model.totals import Totals
-    from tradebot.model.trading import ReconcileMark
-    from tradebot.views.performance.day import DayProfit
-
 REACH = timedelta(days=7)
 """How far back the end of the session before is looked for."""
 
@@ -38,11 +42,6 @@ def status_of(app: "App") -> Status:
 
     Raises OperatorError if the books can't be read.
     """
-    from commands.shared.evidence.gather import evidence_of
-    from commands.shared.records import held, last_passes, trading_now
-    from tradebot.app import sandbox
-    from tradebot.model.position import FOREIGN
-
     evidence, ledger = evidence_of(app), app.ledger_view
     past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.recorded
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
@@ -86,10 +85,6 @@ def _halts(evidence: Evidence) -> Halts:
 
 
 def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: datetime | None) -> "DayProfit | None":
-    """Return the profit of the day of the last recorded trading time, read since its positions were opened."""
-    from tradebot.views.performance.day import begun, day_profit
-    from tradebot.views.performance.days import day_of
-
     ledger = app.ledger_view
     if as_of is None or not ledger.books_opened_at():
         return None
@@ -102,16 +97,11 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
 
 def _next_slots(past: Past) -> tuple[NextSlot, ...]:
     """Return each job's next slot, in the order they run; empty if no calendar is stored yet."""
-    from tradebot.timetable.slots import CHAIN
-
     coming = [past.coming[job] for job in CHAIN if job in past.coming]
     return tuple(NextSlot(slot.job, slot.session, slot.name, slot.start) for slot in coming)
 
 
 def _passes(facts: "SqliteFacts | None", mark: "ReconcileMark | None") -> Iterator[LastPass]:
-    """Yield the last pass of each job, in the order of a session."""
-    from tradebot.model.record import Job
-
     if facts is not None:
         for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE):
             for cycle in facts.cycles(job=job, last=1):

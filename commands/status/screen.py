@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
@@ -13,12 +13,8 @@ from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.judging.judgment import State, overall, ranked
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode, mode_name
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.views.holdings import Holding
-    from tradebot.views.status import OpenOrder, Status
+from tradebot.views.holdings import Holding
+from tradebot.views.status import OpenOrder, Status
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
@@ -131,7 +127,6 @@ def _equity(console: "Console", data: "Status") -> None:
 
 
 def _today(console: "Console", data: "Status") -> None:
-    """Print the profit of the day, and what was realized since the books began."""
     day = data.today
     if day is not None:
         other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""

@@ -4,17 +4,15 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
+from rich.console import Console
 
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
 from tradebot.judging.evidence import Kept
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MB = 1_000_000
 ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in place"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_look
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def run(app: "App") -> Report:
     from commands.status.screen import show
 
     data, mode, tail = status_of(app), app.mode_name, app.account_tail
-    return Report("status", data, lambda console: show(console, data, mode, tail), mode=mode, account=tail)
+    return Report("status", data, lambda console, _: show(console, data, mode, tail), mode=mode, account=tail)
 
 
 def run_stores(app: "App") -> Report:
@@ -25,35 +25,30 @@ def run_stores(app: "App") -> Report:
     from commands.status.stores import show, stores_of
 
     data, mode, tail = stores_of(app.folder.path), app.mode_name, app.account_tail
-    return Report("status", data, lambda console: show(console, data), mode=mode, account=tail)
+    return Report("status", data, show, mode=mode, account=tail)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")
+def status(
+    stores: Annotated[
+        bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every five seconds, until q.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show trading state, positions, orders and recent passes.
 
-    @app.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")
-    def status(
-        stores: Annotated[
-            bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
-        ] = False,
-        watch: Annotated[bool, typer.Option("--watch", help="Show it again every five seconds, until q.")] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Show trading state, positions, orders and recent passes.
+    Reads the bot's own books; the broker isn't asked.
+    """
+    if watch and (as_json or stores):
+        raise OperatorError("--watch draws one screen for people, and no document or stores", "tradebot status --json")
+    with opened_to_look(state_dir, config) as bot:
+        if watch:
+            from commands.status.watch import follow
 
-        Reads the bot's own books; the broker isn't asked.
-        """
-        if watch and (as_json or stores):
-            raise OperatorError(
-                "--watch draws one screen for people, and no document or stores", "tradebot status --json"
-            )
-        with opened_to_look(state_dir, config) as bot:
-            if watch:
-                from commands.status.watch import follow
-
-                follow(bot)
-                return
-            report = run_stores(bot) if stores else run(bot)
-        finish(report, as_json)
+            follow(bot)
+            return
+        report = run_stores(bot) if stores else run(bot)
+    finish(report, as_json)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -17,13 +17,9 @@ from commands.shared.surface import console
 from commands.shared.times import when
 from commands.status.report import status_of
 from commands.status.screen import sections
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
 
 EVERY_S = 5.0
 MOST_KEYS = 100

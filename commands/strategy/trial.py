@@ -103,7 +103,7 @@ def run(name: str, symbols: Sequence[str], at: datetime | None, state_dir: str |
         data = _tried(app, seed, at)
         mode, account = (app.mode_name, app.account_tail) if seed is None else (None, None)
     code = ExitCode.FINDINGS if data.refusal or data.repeats is False else ExitCode.DONE
-    return Report("strategy-test", data, lambda console: render(console, data), code, mode, account)
+    return Report("strategy-test", data, render, code, mode, account)
 
 
 @contextmanager
@@ -162,7 +162,6 @@ def _require_installed(name: str, installed_as: str) -> None:
 
 @contextmanager
 def _generated(loaded: "Loaded") -> "Iterator[App]":
-    """Yield a sandbox bot in a temporary folder, two hours into its first session, with the flow it needs."""
     from tempfile import TemporaryDirectory
 
     from commands.fetch_flow import verb as fetch_flow

@@ -98,7 +98,7 @@ def new(name: str, path: Path, kind: Kind) -> Report:
     files = tuple(package_files(name, kind))
     _write(path, {path / place: text for place, text in files})
     data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
-    return Report("strategy-new", data, lambda console: _render_new(console, data))
+    return Report("strategy-new", data, _render_new)
 
 
 def _write(folder: Path, files: Mapping[Path, str]) -> None:
@@ -144,7 +144,7 @@ def listing(
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
     well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
-    return Report("strategy-list", data, lambda console: _render_list(console, data), code, mode, account)
+    return Report("strategy-list", data, _render_list, code, mode, account)
 
 
 def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
@@ -274,7 +274,6 @@ def remedy(row: StrategyRow) -> str:
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:
-    """List with the bot's configuration, or with the shipped one if there is no bot yet."""
     from tradebot.adapters.state.state_folder import MARKER, resolve
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load

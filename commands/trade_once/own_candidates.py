@@ -3,23 +3,23 @@
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from msgspec import Struct
 from msgspec.structs import asdict
+from rich.console import Console
 
 from commands.shared.passes import PassData
 from commands.shared.plain import clean
+from tradebot.adapters.flow.candidate_lines import read as read_lines
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
+from tradebot.model.event import EventKind
+from tradebot.model.submitted import BadLine, Submission
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.model.submitted import BadLine, Submission
-    from tradebot.ports.world import World
+from tradebot.ports.world import World
+from tradebot.strategies.submitted import strategies_of
 
 STANDARD_INPUT = "-"
 SHOWN = 10
@@ -44,8 +44,6 @@ class EntriesData(PassData, frozen=True):
 
 def read(app: "App", origin: str) -> "Submission":
     """Read candidates from a file, or from standard input for "-"; raise OperatorError if there are none."""
-    from tradebot.adapters.flow.candidate_lines import read as read_lines
-
     in_use = app.settings.strategies.in_use()
     try:
         with _open(origin) as stream:
@@ -70,8 +68,6 @@ def _open(origin: str) -> IO[bytes]:
 
 def world_of(world: "World", submission: "Submission | None") -> "World":
     """Return the world with only the submitted candidates, if any, and their symbols as the universe."""
-    from tradebot.strategies.submitted import strategies_of
-
     if submission is None:
         return world
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
@@ -81,8 +77,6 @@ def world_of(world: "World", submission: "Submission | None") -> "World":
 
 def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
     """Record the bad lines as one event, because the person who sent them may never see this screen."""
-    from tradebot.model.event import EventKind
-
     if world.dry_run or not submission.bad:
         return
     lines = "; ".join(f"{bad.line}: {bad.reason} ({bad.detail})" for bad in submission.bad[:SHOWN])

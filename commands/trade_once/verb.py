@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import DryRun, Report, acts, caller, on_bot
+from commands.shared.surface import VERBS, DryRun, Report, acts, caller, on_bot
 from commands.shared.times import slot_for_reader, when
 
 Candidates = Annotated[
@@ -74,7 +74,7 @@ def run(
     if isinstance(data, Refused):
         return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)
-    return Report("trade-once", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    return Report("trade-once", data, _render, code)
 
 
 def _render(console: "Console", data: "EntriesData") -> None:
@@ -96,16 +96,13 @@ def _render(console: "Console", data: "EntriesData") -> None:
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
-    @on_bot(app, "trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
-    @acts
-    def trade_once(
-        bot: "App",
-        dry_run: DryRun = False,
-        force_slot: ForceSlot = False,
-        candidates: Candidates = None,
-    ) -> Report:
-        """Send an order for each candidate that passes every gate."""
-        return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)
+@on_bot(VERBS, "trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
+@acts
+def trade_once(
+    bot: "App",
+    dry_run: DryRun = False,
+    force_slot: ForceSlot = False,
+    candidates: Candidates = None,
+) -> Report:
+    """Send an order for each candidate that passes every gate."""
+    return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)

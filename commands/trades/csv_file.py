@@ -1,15 +1,12 @@
 """`trades --csv`: every column of trades or lots, with exact decimals and times in UTC."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from commands.shared.files import cell, csv_text
+from tradebot.model.candidate import Component
 from tradebot.views.performance.risk import Excursion
 from tradebot.views.performance.trade_row import LotRow, TradeRow
-
-if TYPE_CHECKING:
-    from tradebot.model.candidate import Component
-    from tradebot.views.slippage import TotalSlippage
+from tradebot.views.slippage import TotalSlippage
 
 MIDPOINTS = ("decision", "send", "arrival")
 EXCURSION = Excursion.__struct_fields__

@@ -3,23 +3,19 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 from rich.text import Text
 
 from commands.shared.plain import clean
 from commands.shared.surface import Report, caller
 from commands.shared.times import MINUTE, when
 from commands.trades.report import all_rows
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.trade import TradeNote
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.views.performance.trade_row import TradeRow
+from tradebot.views.performance.trade_row import TradeRow
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 LONGEST = 1_000
@@ -87,7 +83,7 @@ def run(
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     done = "Note removed from" if remove else "Noted on"
     return Report(
-        "trades-note", data, lambda out: _show(out, row, data, done), mode=app.mode_name, account=app.account_tail
+        "trades-note", data, lambda out, _: _show(out, row, data, done), mode=app.mode_name, account=app.account_tail
     )
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from commands.shared.history import read_history
+from tradebot.app.wiring import App
 from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.trade_row import (
@@ -21,9 +21,6 @@ from tradebot.views.performance.trade_row import (
 )
 from tradebot.views.performance.trades import rows_of
 from tradebot.views.slippage import TotalSlippage, summed
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
@@ -80,7 +77,6 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
 
 
 def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
-    """Yield what the figures of these trades rest on, as far as they have them."""
     if trades:
         yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
     if any(row.risk_usd for row in trades):

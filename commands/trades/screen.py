@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
@@ -9,17 +10,13 @@ from commands.shared.drawing import duration, gain, signed, slippage_sentence, u
 from commands.shared.plain import clean
 from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
+from commands.trades.report import Trades
 from tradebot.model.text import counted
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.performance.trade_row import SHORT, LotRow, Source, Status, TradeRow, TradeTotals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from commands.shared.tables import Column, Table
-    from commands.trades.report import Trades
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
@@ -88,21 +85,18 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
 
 
 def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
-    """Return an empty table of trades or lots with these amounts and last columns; unused columns aren't shown."""
     numbers = map(number, ("held", "shares", "entry", "exit", *amounts))
     opened = Column(f"opened {zone()}", "opened", stays=True)
     return Table(opened, staying("symbol"), *numbers, "strategy", "closed by", *last)
 
 
 def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:
-    """Return the cells that a trade and a lot begin with."""
     held = "" if row.held_s is None else duration(row.held_s)
     prices = usd(row.entry_price), usd(row.exit_price) or "open"
     return stamp(row.opened_at, form), escape(clean(row.symbol)), held, shares, *prices
 
 
 def _form(rows: "Sequence[TradeRow | LotRow]") -> str:
-    """Return how times are written: with the year only if there are several."""
     return DAY_MINUTE if len({row.opened_at.year for row in rows}) == 1 else MINUTE
 
 
@@ -128,7 +122,6 @@ def _went(excursion: "Excursion | None") -> str:
 
 
 def _sums(totals: "TradeTotals") -> list[str]:
-    """Say how many trades there were, and what they add up to."""
     ends = [f"{totals.won:,} won", f"{totals.lost:,} lost", *([f"{totals.even:,} even"] if totals.even else [])]
     held = f"{totals.held:,} open" + (f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else "")
     money = f"gross {totals.gross_usd:+,.2f} USD, fees {totals.fees_usd:+,.2f}, net {totals.net_usd:+,.2f}"
@@ -141,7 +134,6 @@ def _sums(totals: "TradeTotals") -> list[str]:
 
 
 def _known_r(data: "Trades") -> list[str]:
-    """Say for how many of the closed trades R is known, and from which stops."""
     closed = [row for row in data.trades if row.status is Status.CLOSED]
     known = [row.risk_from for row in closed if row.r is not None and row.risk_from]
     if not closed:

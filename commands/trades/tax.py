@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.files import csv_text
@@ -16,13 +16,9 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.text import counted
 from tradebot.views.holdings import FOREIGN_OWNER
 from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.history import History
 from tradebot.views.performance.tax import TaxRow, TaxYear, TermTotal, tax_year
 from tradebot.views.performance.tax_lots import Method
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.views.performance.history import History
 
 PICKED = {"fifo": "the oldest shares first", "lifo": "the newest shares first", "hifo": "the highest cost first"}
 NOT_KNOWN = "not known"
@@ -167,7 +163,6 @@ def _assumptions(method: str) -> tuple[str, ...]:
 
 
 def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
-    """Yield what is particular to these sales, most important first."""
     if len(found.rows) != len(whole.rows):
         shown = f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}"
         yield f"{shown}; what is said of disallowed losses is about all of them."

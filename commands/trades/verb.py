@@ -8,7 +8,7 @@ import typer
 
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 
@@ -52,7 +52,7 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
 
     data = read(app, choice, by_lot=by_lot)
     return Report(
-        "trades", data, lambda out: show(out, data, by_lot=by_lot), mode=app.mode_name, account=app.account_tail
+        "trades", data, lambda out, _: show(out, data, by_lot=by_lot), mode=app.mode_name, account=app.account_tail
     )
 
 
@@ -73,7 +73,7 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
         )
     data = taxed(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
-    report = Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+    report = Report("trades-tax", data, render, mode=app.mode_name, account=app.account_tail)
     if csv is None:
         return report
     rows = counted(len(data.rows), "row")
@@ -89,7 +89,6 @@ def _noted(
     *,
     remove: bool,
 ) -> Report:
-    """Write or remove a note; raise OperatorError if the words aren't one."""
     from commands.trades.note import run as note
     from commands.trades.note import words_of
 
@@ -99,7 +98,6 @@ def _noted(
 
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
-    """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
     from commands.shared.files import to_csv
     from commands.trades.csv_file import written
     from tradebot.model.text import counted
@@ -109,59 +107,55 @@ def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     return to_csv(report, written(data.trades, data.lots if by_lot else None), file, what)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@VERBS.command(
+    "trades",
+    epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
+    "tradebot trades --lots --csv lots.csv\ntradebot trades --tax 2026 --csv form-8949.csv\n"
+    'tradebot trades note AAPL "bought the open" --tag swing\n'
+    "tradebot trades note AAPL --remove",
+)
+def trades(
+    words: Words = None,
+    first: From = None,
+    last: To = None,
+    strategy: Strategy = None,
+    symbol: Symbol = None,
+    reason: Reason = None,
+    is_open: Open = None,
+    by_lot: Lots = False,
+    csv: Csv = None,
+    tax: Tax = None,
+    tag: Tag = None,
+    untag: Untag = None,
+    remove: Remove = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show each trade, why it was closed and what it earned.
 
-    @app.command(
-        "trades",
-        epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
-        "tradebot trades --lots --csv lots.csv\ntradebot trades --tax 2026 --csv form-8949.csv\n"
-        'tradebot trades note AAPL "bought the open" --tag swing\n'
-        "tradebot trades note AAPL --remove",
-    )
-    def trades(
-        words: Words = None,
-        first: From = None,
-        last: To = None,
-        strategy: Strategy = None,
-        symbol: Symbol = None,
-        reason: Reason = None,
-        is_open: Open = None,
-        by_lot: Lots = False,
-        csv: Csv = None,
-        tax: Tax = None,
-        tag: Tag = None,
-        untag: Untag = None,
-        remove: Remove = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Show each trade, why it was closed and what it earned.
+    A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv
+    and --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending
+    and arrival. With note, it writes a text or tags to one trade: the open one in a symbol, or else the last one.
+    With --tax, it matches all shares of the account, and carries the losses of wash sales.
+    Reads the bot's own books; the broker isn't asked.
+    """
+    from tradebot.views.performance.trade_row import Choice
 
-        A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv
-        and --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending
-        and arrival. With note, it writes a text or tags to one trade: the open one in a symbol, or else the last one.
-        With --tax, it matches all shares of the account, and carries the losses of wash sales.
-        Reads the bot's own books; the broker isn't asked.
-        """
-        from tradebot.views.performance.trade_row import Choice
-
-        if words:
-            _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
-            finish(_noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
-            return
-        if tag or untag or remove:
-            raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
-        if as_json and csv == Path("-"):
-            raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
-        choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
-        with opened(state_dir, config) as bot:
-            report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
-        finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
+    if words:
+        _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
+        finish(_noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
+        return
+    if tag or untag or remove:
+        raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
+    if as_json and csv == Path("-"):
+        raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
+    choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
+    with opened(state_dir, config) as bot:
+        report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
+    finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
 
 
 def _refuse_filters(given: tuple[object, ...]) -> None:
-    """Raise OperatorError if a note comes with options that choose what to show."""
     if any(each is not None for each in given):
         raise OperatorError("a note is for one trade, so it takes no filters", 'tradebot trades note AAPL "TEXT"')

@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
 
 from commands.shared.drawing import measured, off_by
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
+from commands.shared.tables import LONGEST_NUMBER, Table, number
 from commands.shared.times import MINUTE, stamp, zone
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.decision import Decision, Gate, Number, units_of
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CycleRecord
 from tradebot.model.text import counted, noun
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.wiring import App
-    from tradebot.model.decision import Decision, Gate, Number
-    from tradebot.model.reasons import Reason
-    from tradebot.model.record import CycleRecord
+from tradebot.views.explain import remedy_of
 
 SHOWN = 40
 NAMED = 3
@@ -52,9 +51,6 @@ def reason_of(text: str, cycles: "Sequence[CycleRecord]") -> "Reason":
 
     Raises OperatorError for any other text, naming the closest codes, and for a gate that gave several reasons or none.
     """
-    from tradebot.model.decision import Gate
-    from tradebot.model.reasons import Reason
-
     code = text.strip().upper().replace("-", "_")
     if code in set(Reason):
         return Reason(code)
@@ -81,14 +77,11 @@ def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report
     """Select the candidates from the records; exit 10 if there are any."""
     data = ended(reason, cycles)
     code = ExitCode.FINDINGS if data.rows else ExitCode.DONE
-    return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
+    return Report("why-no-orders", data, show, code, app.mode_name, app.account_tail)
 
 
 def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
     """Return the candidates of some passes that ended with a reason."""
-    from tradebot.model.reasons import REASONS
-    from tradebot.views.explain import remedy_of
-
     ends = list(_ends(reason, cycles))
     rows = (EndedRow(symbol, at, end.gate.value, end.observed, end.limit, end.distance) for symbol, at, end in ends)
     nearest_first = sorted(rows, key=lambda row: (row.distance is None, row.distance or 0.0, row.at, row.symbol))
@@ -97,7 +90,6 @@ def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
 
 
 def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[str, datetime, Decision]]":
-    """Yield the symbol, the time and the last decision of each candidate that ended with a reason."""
     for cycle in cycles:
         for record in cycle.candidates:
             if record.terminal is not None and record.terminal.reason is reason:
@@ -106,12 +98,6 @@ def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[
 
 def show(console: "Console", data: Ended) -> None:
     """Print what the reason means, what would change it, and its candidates, equal ones in one line."""
-    from rich.markup import escape
-
-    from commands.shared.tables import LONGEST_NUMBER, Table, number
-    from tradebot.model.decision import Gate, units_of
-    from tradebot.model.reasons import Reason
-
     console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
     console.print(f"Next: {data.remedy}", markup=False)
     refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"

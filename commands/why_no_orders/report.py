@@ -2,18 +2,34 @@
 
 from collections.abc import Sequence, Set
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from commands.shared.days import UNITS, Span
+from commands.shared.not_run import remedy_of
+from commands.shared.notes import cause_of_halt
 from commands.shared.plain import clean, did_you_mean
+from tradebot.adapters.state import switch
+from tradebot.adapters.state.evidence import BACKTEST, read_evidence
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.model.record import CycleRecord
-    from tradebot.views.explain import Explanation, Way
-    from tradebot.views.why_no_orders import MissedSlots, SymbolWhy, Why
-
+from tradebot.model.intent import IntentState
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import Mode, TradingState
+from tradebot.model.values import replace
+from tradebot.timetable.sessions import session_of
+from tradebot.views.explain import Explanation, Way, funnel, of_strategy, way_of, why_no_orders, with_outcomes
+from tradebot.views.why_no_orders import (
+    PLAY_AGAIN,
+    MissedSlots,
+    SymbolWhy,
+    Why,
+    left_out,
+    missed_slots,
+    seen,
+    unseen,
+    was_halted,
+    without_records,
+)
 
 JOB = "trade-once"
 MANY_MISSED = 3
@@ -26,8 +42,6 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
 
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
-    from tradebot.model.intent import IntentState
-    from tradebot.views.explain import of_strategy, with_outcomes
 
     def found(client_order_id: str) -> bool:
         record = app.ledger_view.intent(client_order_id)
@@ -38,9 +52,6 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
 
 
 def _known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
-    """Return a strategy's name; raise OperatorError naming the known ones if no pass and no setting has it."""
-    from tradebot.views.explain import funnel
-
     known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
     if strategy not in known:
         raise OperatorError(
@@ -65,9 +76,6 @@ def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
 
 def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
     """Return the answer over these passes."""
-    from tradebot.views.explain import why_no_orders
-    from tradebot.views.why_no_orders import Why, without_records
-
     last, lacking = cycles[-1] if cycles else None, left_out_of(app)
     return Why(
         explanation=without_records(_remedied(app, why_no_orders(cycles), last), lacking),
@@ -83,26 +91,16 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
 
 def left_out_of(app: "App") -> str | None:
     """Return in a sentence what the records of a backtest lack; None for other records, and for those with all."""
-    from tradebot.adapters.state.evidence import BACKTEST, read_evidence
-    from tradebot.views.why_no_orders import left_out
-
     return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None
 
 
 def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
-    """Return the slots that nobody ran in these sessions."""
-    from tradebot.views.why_no_orders import missed_slots
-
     claims = app.ledger_view.slot_claims
     return missed_slots(claim for session in sorted(sessions) for claim in claims(session))
 
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
     """Return the answer with a remedy that helps now, for an ended market or a halt with a known cause."""
-    from commands.shared.not_run import remedy_of
-    from tradebot.model.reasons import REASONS, Reason
-    from tradebot.model.values import replace
-
     if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:
         more, remedy = _why_halted(app, last.at)
         return replace(answer, sentence=f"{answer.sentence}{more}", remedy=remedy)
@@ -114,20 +112,12 @@ def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> 
 
 def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
     """Return a sentence with the cause of the halt and what clears it; ending the halt doesn't clear its cause."""
-    from commands.shared.notes import cause_of_halt
-    from tradebot.model.reasons import REASONS, Reason
-
     cause = cause_of_halt(app, at)
     why = f" {cause}: {REASONS[cause].meaning}" if cause else ""
     return why, REASONS[cause or Reason.HALTED].remedy
 
 
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
-    """Return what has changed in the switch and the configuration since the last recorded pass."""
-    from tradebot.adapters.state import switch
-    from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingState
-
     then = _reasons(last) if last else frozenset[Reason]()
     # A pass records only the first closed condition.
     for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
@@ -145,10 +135,6 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
 
 def _silent_since(app: "App", last: datetime) -> str | None:
     """Report that no pass has run for a while in an open session; in the sandbox no pass can be late."""
-    from tradebot.model.record import Job
-    from tradebot.model.trading import Mode
-    from tradebot.timetable.sessions import session_of
-
     now = datetime.now(UTC)
     session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now)
     if session is None or not session.contains(now):
@@ -178,8 +164,6 @@ def known_symbol(app: "App", symbol: str) -> str:
 
 def _recorded(app: "App", symbol: str) -> bool:
     """Return True if the last passes looked at the symbol: one that has left the universe can still be shown."""
-    from tradebot.views.explain import way_of
-
     return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
 
 
@@ -190,10 +174,6 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 
 def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = None) -> "SymbolWhy":
     """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
-    from tradebot.model.values import replace
-    from tradebot.views.explain import way_of, why_no_orders
-    from tradebot.views.why_no_orders import PLAY_AGAIN, seen, unseen, was_halted
-
     cycles = cycles_of(app, span, strategy)
     ways = way_of(symbol, cycles)
     if not ways and span == Span():

@@ -1,8 +1,8 @@
 """The screens of `tradebot why-no-orders`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.drawing import bar, measured, off_by, signed, usd
@@ -11,16 +11,12 @@ from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
 from tradebot.model import decision as gates
+from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, units_of
 from tradebot.model.text import counted
 from tradebot.model.units import Unit
 from tradebot.views.explain import Funnel, NearMiss, ReasonCount, Verdict
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.model.candidate import Component
-    from tradebot.views.why_no_orders import SymbolWhy, Why
+from tradebot.views.why_no_orders import SymbolWhy, Why
 
 BAR = 8
 VERDICT_STYLE: Mapping[Verdict, str] = {
@@ -58,14 +54,12 @@ def show(console: "Console", data: "Why") -> None:
 
 
 def _advice(console: "Console", lines: Mapping[str, str | None]) -> None:
-    """Print what to do and what has changed, a line for each that there is."""
     for heading, said in lines.items():
         if said:
             console.print(f"{heading}: {said}", markup=False)
 
 
 def _missed(console: "Console", data: "Why") -> None:
-    """Print the slots that nobody ran, a line for each job and reason."""
     for row in data.missed:
         until = f" to {row.last}" if row.count > 1 else ""
         slots = f"{counted(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"

@@ -6,7 +6,7 @@ import typer
 
 from commands.shared.completing import reasons, strategies, symbols
 from commands.shared.days import Since, Span, span_of
-from commands.shared.surface import Report, on_bot
+from commands.shared.surface import VERBS, Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -34,41 +34,38 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
         data = explained(app, cycles_of(app, span, strategy))
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
-        return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
+        return Report("why-no-orders", data, show, code)
     way = way_of_symbol(app, known_symbol(app, symbol), span, strategy)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
-    return Report("why-no-orders", way, lambda c: show_symbol(c, way), code, app.mode_name, app.account_tail)
+    return Report("why-no-orders", way, lambda c, _: show_symbol(c, way), code)
 
 
-def register(app: typer.Typer) -> None:
-    """Register the verb."""
+@on_bot(
+    VERBS,
+    "why-no-orders",
+    epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h",
+)
+def why_no_orders(
+    bot: "App",
+    symbol: Annotated[
+        str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
+    ] = None,
+    last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N passes.")] = None,
+    since: Since = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
+    ] = None,
+) -> Report:
+    """Explain why the bot did or didn't trade.
 
-    @on_bot(
-        app,
-        "why-no-orders",
-        epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h",
-    )
-    def why_no_orders(
-        bot: "App",
-        symbol: Annotated[
-            str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
-        ] = None,
-        last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N passes.")] = None,
-        since: Since = None,
-        reason: Annotated[
-            str | None,
-            typer.Option(
-                "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
-            ),
-        ] = None,
-        strategy: Annotated[
-            str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
-        ] = None,
-    ) -> Report:
-        """Explain why the bot did or didn't trade.
-
-        Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
-        """
-        span = span_of(last, since)
-        return run(bot, symbol, span, reason, strategy)
+    Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
+    """
+    span = span_of(last, since)
+    return run(bot, symbol, span, reason, strategy)

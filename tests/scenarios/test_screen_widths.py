@@ -96,7 +96,7 @@ def shown(report: Report, monkeypatch: pytest.MonkeyPatch, width: int | None) ->
     monkeypatch.delenv("COLUMNS") if width is None else monkeypatch.setenv("COLUMNS", str(width))
     screen = surface.console()
     with screen.capture() as text:
-        report.render(screen)
+        report.render(screen, report.data)
     return text.get()
 
 
@@ -132,7 +132,7 @@ def test_a_terminal_without_colors_is_sent_none(traded: Bot, monkeypatch: pytest
         monkeypatch.setenv("NO_COLOR", no_color)
         screen = Screen(width=80, force_terminal=True, color_system="standard", highlight=False)
         with screen.capture() as text:
-            report.render(screen)
+            report.render(screen, report.data)
         sent[no_color] = bool(re.search(r"\x1b\[[\d;]*3\d", text.get()))
     assert sent == {"": True, "1": False}
 

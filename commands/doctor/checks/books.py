@@ -4,19 +4,16 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from commands.shared.evidence.gather import evidence_of
+from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.model.text import counted
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-
 
 SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar", "facts", "halts")
 """What of the table trading needs, whatever else goes on."""
@@ -32,8 +29,6 @@ def books_checks(app: "App") -> Iterator[Judgment]:
 
 def events(path: Path) -> Seen:
     """Read each line of the events file, and check that another one can be appended."""
-    from tradebot.adapters.state.events import read_through, require_file
-
     require_file(path)
     if not path.exists():
         return skip("nothing has happened yet")

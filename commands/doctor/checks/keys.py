@@ -1,13 +1,13 @@
 """Check the keys, and that they belong to the bot's mode. No key is ever shown."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip
+from tradebot.adapters.wire.hosts import check_secret
+from tradebot.app.flow_plan import plan_of
+from tradebot.app.keys import SECRET_NAMES
+from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
@@ -29,8 +29,6 @@ def keys(app: "App", environ: Mapping[str, str]) -> Seen:
 
 def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
     """Check that there is a key for the flow source, and that it can be sent."""
-    from tradebot.adapters.wire.hosts import check_secret
-
     if not app.secrets.uw_key and app.settings.strategies.flow is None:
         return skip("UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
@@ -43,8 +41,6 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
 
 def _source(field: str, environ: Mapping[str, str]) -> str:
     """Return a key's name and where it was found, never the key itself."""
-    from tradebot.app.keys import SECRET_NAMES
-
     names = SECRET_NAMES[field]
     named = next((name for name in names if environ.get(name, "").strip()), None)
     return f"{named} from the environment" if named else f"{names[0]} from .env"
@@ -52,6 +48,4 @@ def _source(field: str, environ: Mapping[str, str]) -> str:
 
 def calls_a_session(app: "App") -> int:
     """Return how many calls to the flow source a full session makes, if all of them fit."""
-    from tradebot.app.flow_plan import plan_of
-
     return plan_of(app.settings, app.needed_facts, None).calls if app.needed_facts else 0

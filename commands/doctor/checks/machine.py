@@ -15,6 +15,7 @@ from packaging.version import Version
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot import __version__
 from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment
@@ -98,8 +99,6 @@ def _is_ours(entry: Path) -> bool:
 
 def env_file(path: Path) -> Seen:
     """Check who can read the file with the keys."""
-    from tradebot.adapters.state.env_file import read_env_file
-
     # This is the check that every verb makes, so the row can't contradict them.
     read_env_file(path)
     if not path.exists():

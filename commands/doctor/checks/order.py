@@ -4,17 +4,21 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from commands.doctor.checks.row import Seen, bad, failed, ok, skip, warn
+from commands.shared.calendar import require
+from commands.shared.in_turn import in_turn
+from jobs.claims import claim_by_hand
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import REASONS
+from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.orders.rehearsal import Rehearsal, rehearse
+from tradebot.ports.world import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tradebot.app.wiring import App
-    from tradebot.model.decision import Decision
-    from tradebot.orders.rehearsal import Rehearsal
-    from tradebot.ports.world import Call
 
 T = TypeVar("T")
 PAUSE_S = 0.25
@@ -54,12 +58,6 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
 
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
-    from commands.shared.calendar import require
-    from commands.shared.in_turn import in_turn
-    from jobs.claims import claim_by_hand
-    from tradebot.model.record import Job
-    from tradebot.orders.rehearsal import rehearse
-
     def turn(step: "Callable[[], T]") -> "T":
         return in_turn(app, "doctor --order", step)
 
@@ -104,7 +102,5 @@ def _words(decision: "Decision") -> str:
 
 
 def _remedy(decision: "Decision") -> str:
-    from tradebot.model.reasons import REASONS
-
     assert decision.reason is not None, "a failure has a reason"
     return REASONS[decision.reason].remedy

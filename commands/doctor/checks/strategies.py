@@ -1,14 +1,11 @@
 """Check that each configured strategy is installed and, unless offline, that it answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import Seen, bad, ok, warn
 from commands.shared.plain import clean
 from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
-
-if TYPE_CHECKING:
-    from tradebot.app.settings import Settings
+from tradebot.app.settings import Settings
 
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
 

@@ -4,21 +4,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from commands.doctor.checks.keys import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
+from tradebot.adapters.alpaca.bars import AlpacaBars
+from tradebot.adapters.alpaca.wire import NotInPlanError
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.app.flow_plan import configured_allowance
+from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
+from tradebot.model.bar import VenueClock
+from tradebot.model.flow import FlowPage
+from tradebot.model.intent import is_marked
+from tradebot.model.kind import AnyKind
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode
-
-if TYPE_CHECKING:
-    from tradebot.adapters.flow.unusual_whales import UnusualWhales
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import VenueClock
-    from tradebot.model.flow import FlowPage
-    from tradebot.model.kind import AnyKind
+from tradebot.reconciliation.account import require_account
+from tradebot.timetable.sessions import last_session
 
 NEW_NAMES = "Write the new names in universe:, and in sectors: too"
 LOW_QUOTA = 0.1
@@ -58,8 +62,6 @@ def broker(app: "App") -> Seen:
 
 def account(app: "App") -> Seen:
     """Check that the keys belong to the account of these books, and that it may trade."""
-    from tradebot.reconciliation.account import require_account
-
     held = app.reader.account()
     require_account(app.ledger_view, held)
     if held.blocked or held.status != "ACTIVE":
@@ -72,8 +74,6 @@ def account(app: "App") -> Seen:
 
 def other_copies(app: "App") -> Seen:
     """Look for open orders with our prefix that these books never recorded."""
-    from tradebot.model.intent import is_marked
-
     orders = app.reader.view().orders
     names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
@@ -94,8 +94,6 @@ def quotes(app: "App") -> Seen:
 
 def bars(app: "App") -> Seen:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
-    from tradebot.adapters.alpaca.bars import AlpacaBars
-
     found = app.reader.bar_times(app.settings.universe)
     lost = [symbol for symbol in app.settings.universe if symbol not in found]
     today = app.now().date()
@@ -132,8 +130,6 @@ def data_plan(app: "App") -> Seen:
     """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
     if app.mode is Mode.SANDBOX:
         return skip("the embedded exchange has no data plans")
-    from tradebot.adapters.alpaca.wire import NotInPlanError
-
     feed = app.venue.feed
     try:
         count = len(app.reader.bar_times(app.settings.universe[:1], "sip"))
@@ -163,7 +159,6 @@ def clock_skew(app: "App") -> Seen:
 
 
 def _engine_clock(app: "App") -> Seen:
-    """Compare the time that the embedded exchange gives a client with its engine's time."""
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
     found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
@@ -177,8 +172,6 @@ def _engine_clock(app: "App") -> Seen:
 
 def venue_calendar(app: "App") -> Seen:
     """Compare the stored sessions of the next two weeks with the broker's."""
-    from tradebot.model.reasons import REASONS, Reason
-
     today = app.now().date()
     theirs = {day.date: day for day in app.reader.calendar(today, today + COMPARED)}
     ours = {day.date: day for day in app.ledger_view.sessions(today, today + COMPARED)}
@@ -211,8 +204,6 @@ BROKER_CHECKS: Mapping[str, Callable[["App"], Seen]] = {
 
 def flow(app: "App") -> Seen:
     """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
-    from tradebot.timetable.sessions import last_session
-
     if not app.needed_facts:
         return skip("no strategy in use reads options flow")
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
@@ -238,8 +229,6 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
 
 
 def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Seen:
-    from tradebot.app.flow_plan import configured_allowance
-
     quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
     used, limit = quota.used_today, quota.daily_limit
     plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"

@@ -1,18 +1,16 @@
 """Gather the figures that monitoring asks for, from the bot's own records."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
 from tradebot.judging.evidence import Past
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
+from tradebot.signals.regime import market_state, regime
 from tradebot.timetable.sessions import last_session
 from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
 
 DAY = timedelta(days=1)
 
@@ -41,8 +39,6 @@ def figures_of(app: "App", past: Past) -> Figures:
 
 def _regime(app: "App", now: datetime) -> str | None:
     """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
-    from tradebot.signals.regime import market_state, regime
-
     if app.recorded is None:
         return None
     state = market_state(app.recorded.market(last_session(app.ledger_view, now), now), now)

@@ -5,13 +5,25 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, storage_of, stream_of
+from commands.shared.notes import why_in_state
+from commands.shared.records import trading_now
+from jobs.chores import ENDED, FAILED
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.facts.schema import check
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.app.baseline import values_of
+from tradebot.app.settings import Settings
+from tradebot.app.wiring import App
 from tradebot.errors import DamagedJournalError, TradebotError
 from tradebot.judging import passes
 from tradebot.judging.evidence import (
     Budgets,
+    Calendar,
     ChoreRun,
     Chores,
     Config,
@@ -26,15 +38,12 @@ from tradebot.judging.evidence import (
     Unread,
 )
 from tradebot.judging.passes import last_run
+from tradebot.model.bar import Session
 from tradebot.model.trading import Mode, hidden_halts
-
-if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.app.settings import Settings
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.timetable.lines import Line
+from tradebot.signals.contracts import broken, drifts
+from tradebot.timetable.lines import Line
+from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference
+from tradebot.timetable.slots import slots
 
 
 def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable[[], Any]]:
@@ -75,8 +84,6 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Chore
 
 
 def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> ChoreRun | None:
-    from jobs.chores import ENDED, FAILED
-
     ends = [claim for end in (ENDED, FAILED) if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
     end = max(ends, key=lambda claim: claim.at, default=None)
     well = end is not None and end.job == f"{line.job}{ENDED}"
@@ -92,8 +99,6 @@ def _orders(ledger: "SqliteLedger") -> Orders:
 
 
 def _halts(ledger: "SqliteLedger") -> Halts:
-    from commands.shared.notes import why_in_state
-
     state = ledger.trading_state()
     hidden = hidden_halts(ledger.halts(), state)
     return Halts(state, why_in_state(state), tuple(halt.why for halt in hidden))
@@ -101,9 +106,6 @@ def _halts(ledger: "SqliteLedger") -> Halts:
 
 def halts_by_files(folder: Path) -> Halts:
     """Return the trading state without the ledger, by the two files that say which state is in force."""
-    from commands.shared.notes import why_in_state
-    from tradebot.adapters.state import switch
-
     state = switch.read(folder)
     return Halts(state, why_in_state(state))
 
@@ -154,17 +156,12 @@ def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
 
     A damaged page may lie where no query looks; all are read if `pages`.
     """
-    from tradebot.adapters.facts.schema import check
-    from tradebot.adapters.state.state_folder import FACTS
-
     if (app.folder.path / FACTS).exists():
         check(app.folder.path / FACTS, pages=pages)
     return app.recorded
 
 
 def _config(app: "App") -> Config:
-    from tradebot.app.baseline import values_of
-
     unread, settings = app.loaded.unread, app.settings
     bare = tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
     return Config(len(values_of(settings)), unread.message if unread else "", bare)
@@ -185,8 +182,6 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
 
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     """Return trading time; in the sandbox, whose time stands still, that of the last record."""
-    from commands.shared.records import trading_now
-
     if app.mode is not Mode.SANDBOX:
         return trading_now(app, ())
     mark = app.ledger_view.last_reconcile()
@@ -197,8 +192,6 @@ def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
 
 
 def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Past:
-    from tradebot.timetable.slots import slots
-
     ledger = app.ledger_view
     known = ledger.sessions(now.date() - REACH, now.date() + REACH)
     last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now]
@@ -239,9 +232,6 @@ def _prices(app: "App", past: Past) -> Prices | None:
 
 
 def _signals(app: "App", past: Past) -> Signals | None:
-    """Return how many replies of the flow source were checked, and what differs in too many of their rows."""
-    from tradebot.signals.contracts import broken, drifts
-
     if app.recorded is None:
         return None
     replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
@@ -265,9 +255,6 @@ def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = No
 
 
 def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
-    from tradebot.judging.evidence import Calendar
-    from tradebot.timetable.sessions import calendar_end, difference
-
     today = past.now.date()
     ahead = ledger.sessions(today, today + timedelta(days=400))
     differs = passes.calendar_differs(past.cycles) or difference(ledger, today)
@@ -276,15 +263,12 @@ def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
 
 def budgets_of(settings: "Settings") -> Budgets:
     """Return how late each part may be."""
-    from tradebot.timetable.sessions import NEAR_END_DAYS
-
     health = settings.health
     skew_s = settings.limits.max_clock_skew_s
     return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS, skew_s)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
-    """Return what is read from something, or why that couldn't be looked at."""
     return found if found is None or isinstance(found, Unread) else attempt(lambda: read(found))
 
 

@@ -5,21 +5,20 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean
+from commands.status.stores import unbounded
+from tradebot.adapters.recovery.backups import damaged, places
+from tradebot.adapters.recovery.untouched import as_left
 from tradebot.adapters.state import events, file_systems, serving
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
+from tradebot.app.wiring import App
 from tradebot.judging.evidence import Backups, Disk, Serve, Storage, Stream, Unread
+from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
-from tradebot.model.trading import Mode
+from tradebot.model.trading import Mode, SlotClaim
 from tradebot.timetable.failed_backups import FailedBackup, failed_backup
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.model.trading import SlotClaim
 
 MB = 1_000_000
 LAST_EVENTS = 500
@@ -66,8 +65,6 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
 
 def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
     """Return what only a person deletes, and how large it is."""
-    from commands.status.stores import unbounded
-
     try:
         return Storage(tuple(unbounded(folder)), tell_mb * MB)
     except OSError as error:
@@ -92,9 +89,6 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
 
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
     """
-    from tradebot.adapters.recovery.backups import damaged, places
-    from tradebot.adapters.recovery.untouched import as_left
-
     try:
         names = [place.name for place in places(app.folder.path)]
     except OSError as error:

@@ -14,7 +14,7 @@ from commands.shared.surface import Report, show
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import OperatorError
 
-REPORT = Report("trades", None, lambda out: out.print("a table"))
+REPORT = Report("trades", None, lambda out, _: out.print("a table"))
 LONG = "4 lots " + "of all that the bot ever held " * 5 + "at 2026-11-16T15:00:00Z; next: tradebot trades\n"
 """A text that a screen would change: it is too long for a line, and it has a time and a command."""
 

@@ -29,6 +29,8 @@ def test_a_long_document_is_the_same_in_parts(
 ) -> None:
     monkeypatch.setattr(surface, "LONG", 3)
     rows = tuple(Row(n, Decimal(n) / 4, "tradebot status") for n in range(count))
-    report = Report("fills", Data("x", rows, tuple(range(count)), Decimal("1.50")), lambda console: None, mode="paper")
+    report = Report(
+        "fills", Data("x", rows, tuple(range(count)), Decimal("1.50")), lambda console, data: None, mode="paper"
+    )
     finish(report, as_json=True)
     assert capsys.readouterr().out == json.dumps(report.document()) + "\n"

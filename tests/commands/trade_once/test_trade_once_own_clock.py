@@ -58,7 +58,7 @@ def accepted(bot: Bot) -> list[str]:
 def shown(report: Report) -> str:
     """Return what a report shows a person, in one line."""
     screen = Screen(width=160, record=True, file=io.StringIO())
-    report.render(screen)
+    report.render(screen, report.data)
     return " ".join(screen.export_text().split())
 
 
