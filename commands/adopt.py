@@ -50,7 +50,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import in_turn
     from commands.shared.passes import begin
     from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job

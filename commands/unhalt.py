@@ -50,7 +50,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that remains, or a newer halt.
     """
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import in_turn
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept_causes
     from tradebot.model.trading import TradingState

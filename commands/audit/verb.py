@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Report:
     """Read the evidence and judge it; exit 10 if there is anything to do."""
-    from commands.audit.report import audited
-    from commands.audit.screen import show
+    from commands.audit.report import audited, show
 
     data = audited(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE

@@ -1,33 +1,115 @@
 """Play a backtest to its end, or keep what is done when someone stops it."""
 
 import os
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-from commands.backtest.finished import Finished, document_of, trials_of
+from msgspec import Struct, to_builtins
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
 from commands.backtest.options import Planned, Wish, planned
 from commands.backtest.parameters import How
-from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
+from commands.shared.surface import console, jsonable
 from tradebot.adapters.ledger.interruption import Holding
 from tradebot.app.backtest.assembly import loaded_strategies
-from tradebot.app.backtest.assumptions import assumptions
+from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
 from tradebot.app.backtest.ready import Waits, waits
-from tradebot.app.backtest.results import Results
+from tradebot.app.backtest.results import Results, Trial
 from tradebot.app.backtest.run import Run, bars_in, begin
+from tradebot.app.baseline import plain
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
+from tradebot.views.backtest_result import BacktestResult, backtest_result
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+SCHEMA = 1
+"""The version of result.json."""
+
+
+class Finished(Struct, frozen=True):
+    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
+
+    name: str
+    planned: "Planned"
+    run: "Run"
+    identity: "Identity"
+    assumptions: "tuple[Assumption, ...]"
+    waits: "tuple[Waits, ...]"
+    done_before: int
+    elapsed_s: float
+
+
+def result_of(run: "Run") -> "BacktestResult":
+    ledger = run.made.ledger
+    return backtest_result(
+        ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
+    )
+
+
+def document_of(finished: Finished) -> dict[str, Any]:
+    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
+    return {
+        "schema": SCHEMA,
+        "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
+        "complete": finished.run.is_complete,
+        "assumptions": jsonable(finished.assumptions),
+        "result": jsonable(result_of(finished.run)),
+    }
+
+
+def trials_of(finished: Finished) -> "Sequence[Trial]":
+    """Return what a complete run has tried; a trial has to have been seen to its end."""
+    if not finished.run.is_complete:
+        return ()
+    result, digest = result_of(finished.run), finished.identity.trial
+    strategies = finished.run.made.world.strategies
+    return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]
+
+
+Told = Callable[[int, int, int], None]
+"""Is told how many sessions are done, how many there are, and how many bars those done had."""
+
+
+@contextmanager
+def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
+    """Yield what draws a bar on stderr if it is a terminal, and otherwise does nothing.
+
+    What an earlier process has done isn't part of the rate.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, bars: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    started = time.monotonic()
+    with Progress(*columns, TimeRemainingColumn(), console=console(err=True), transient=True) as drawn:
+        task = drawn.add_task(what, total=None, rate="")
+
+        def tell(done: int, total: int, bars: int) -> None:
+            rate = rate_of(done - done_before, bars - bars_before, time.monotonic() - started)
+            drawn.update(task, completed=done, total=total, rate=rate)
+
+        yield tell
+
+
+def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
+    if elapsed_s <= 0:
+        return ""
+    return f"{sessions / elapsed_s:,.1f} sessions/s, {bars / elapsed_s:,.0f} bars/s"
+
 
 CHECKPOINT_S = 15.0
 """How often an unfinished run is kept, in case the process is killed."""

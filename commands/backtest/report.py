@@ -4,22 +4,30 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 
-from commands.backtest.finished import Finished, result_of
+from commands.backtest.playing import Finished, rate_of, result_of
 from commands.backtest.sensitivity import Varied
+from commands.report.further_screen import render_variants
+from commands.shared.drawing import signed
+from commands.shared.plain import clean
+from commands.shared.tables import Table, sentence, staying
+from commands.shared.times import when
 from tradebot.adapters.state.state_folder import option
 from tradebot.app.backtest.assumptions import Assumption
 from tradebot.app.backtest.identity import DataFile
-from tradebot.app.backtest.lookahead import Checked
+from tradebot.app.backtest.lookahead import Checked, Peek
 from tradebot.app.backtest.ready import Waits
 from tradebot.app.backtest.run import Run, bars_in
+from tradebot.model.text import counted
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import BacktestResult, what_it_cannot_know
 from tradebot.views.performance.report_rows import Sensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
 
 SENT = "SENT"
 """How an entry ended that was sent."""
@@ -121,3 +129,136 @@ def _played(finished: "Finished") -> Played:
         configuration=finished.planned.configuration,
         data=finished.identity.data,
     )
+
+
+SHOWN_HALTS = 3
+SHOWN_REASONS = 3
+SHOWN_WAITS = 5
+LONGEST = 400
+"""So many characters of a decision are shown."""
+
+
+def render(out: "Console", data: "BacktestData") -> None:
+    _head(out, data)
+    out.print("\nIt assumes")
+    table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)
+    for one in data.assumptions:
+        remark = f"[bold red]{one.remark}[/]" if one.is_loud else one.remark
+        table.row(f"  {one.name.replace('_', ' ')}", one.value, remark)
+    out.print(table)
+    out.print("\nResult")
+    for line in (*_result(data.result), *_entries(data.ended)):
+        out.print(f"  {line}", markup=False)
+    out.print(f"  Books     {_books(data.differences)}")
+    _sensitivity(out, data)
+    out.print("\n[bold]What it cannot know[/]")
+    for line in (*data.cannot_know, *_trials(data.trials)):
+        out.print(f"  {line}", markup=False)
+    if data.lookahead:
+        _lookahead(out, data.lookahead)
+    out.print("\nTry next")
+    for command in data.next_commands:
+        out.print(f"  {command}", markup=False)
+
+
+def _sensitivity(out: "Console", data: "BacktestData") -> None:
+    if not data.sensitivity and not data.not_varied:
+        return
+    out.print()
+    if data.sensitivity:
+        render_variants(out, data.sensitivity)
+    for line in data.not_varied:
+        out.print(line, markup=False)
+
+
+def _head(out: "Console", data: "BacktestData") -> None:
+    played, result, speed = data.played, data.result, data.speed
+    out.print(
+        f"Backtest {data.name}: {result.first_session} to {result.last_session}, "
+        f"{counted(result.sessions, 'session')}, {played.bars:,} bars of "
+        f"{counted(len(played.symbols), 'symbol')}",
+        markup=False,
+    )
+    out.print(f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}", markup=False)
+    share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
+    bars = played.bars * speed.sessions // max(result.sessions, 1)
+    rate = f"Took {speed.elapsed_s:,.1f} s: {rate_of(speed.sessions, bars, speed.elapsed_s)}"
+    out.print(f"{rate if speed.sessions else 'Was played before'}; {share}", markup=False)
+    for line in _waits(data.waits):
+        out.print(f"Note: {line}", markup=False)
+
+
+def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
+    by_need: dict[tuple[str, int, str], list[Waits]] = {}
+    for one in waits:
+        by_need.setdefault((one.strategy, one.depth, one.timeframe), []).append(one)
+    for (strategy, depth, timeframe), late in by_need.items():
+        named = [f"{one.symbol} from {one.since}" if one.since else f"{one.symbol} never" for one in late if one.symbol]
+        more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
+        yield f"{strategy} needs {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
+
+
+def _result(result: "BacktestResult") -> "Iterator[str]":
+    yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
+    change = f"{signed(100 * result.total_return, 2)}%{yearly}"
+    yield f"Return    {change}: from {result.start_usd:,.2f} to {result.end_usd:,.2f} USD"
+    fall = result.max_drawdown
+    if fall is None:
+        yield "Drawdown  none"
+    else:
+        after = f"made up for on {fall.recovered}" if fall.recovered else "not made up for"
+        yield f"Drawdown  {100 * fall.depth:.2f}% from {fall.from_session} to {fall.low_session}, {after}"
+    held = f", {result.still_open:,} open" if result.still_open else ""
+    yield f"Trades    {result.trades:,} closed{held}; {counted(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
+    parts = (("fees", result.fees_usd), ("interest", result.interest_usd), ("dividends", result.dividends_usd))
+    said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in parts if amount)
+    yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
+    yield from (f"Halted    {when(halt.at)}: {halt.why}" for halt in result.halts[:SHOWN_HALTS])
+    if len(result.halts) > SHOWN_HALTS:
+        yield f"          and {counted(len(result.halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
+    if result.halts:
+        yield "          Nobody was there to end the halt, so no position was opened after it."
+
+
+def _entries(ended: "dict[str, int]") -> "Iterator[str]":
+    if not ended:
+        return
+    refused = [f"{count:,} {reason}" for reason, count in ended.items() if reason != SENT]
+    most = f"; refused most often: {', '.join(refused[:SHOWN_REASONS])}" if refused else ""
+    yield f"Entries   {sum(ended.values()):,} candidates, {ended.get(SENT, 0):,} sent{most}"
+
+
+def _books(differences: int) -> str:
+    if differences:
+        return f"[bold red]the books and the exchange disagree about {counted(differences, 'thing')}[/]"
+    return "[green]the ledger and the exchange's account agree to the cent[/]"
+
+
+def _trials(trials: "dict[str, int]") -> "Iterator[str]":
+    counts = Counter(trials)
+    for strategy, count in counts.items():
+        if count > 1:
+            yield (
+                f"{strategy} has been tried with {count:,} different settings here: the best of many looks good by "
+                "chance alone."
+            )
+
+
+def _lookahead(out: "Console", checked: "Checked") -> None:
+    out.print("\nLook-ahead")
+    out.print(
+        f"  Played again without what came later at {checked.cuts:,} of {checked.of_cuts:,} moments; "
+        f"{checked.compared:,} decisions, orders, fills and ends of sessions compared.",
+        markup=False,
+    )
+    for peek in checked.peeks:
+        _peek(out, peek)
+    if not checked.peeks:
+        out.print("  [green]Nothing differs: no decision knew what came later.[/]")
+
+
+def _peek(out: "Console", peek: "Peek") -> None:
+    out.print(f"  [bold red]{peek.strategy} knows the future[/]: {when(peek.at)}, {clean(peek.what)}")
+    cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
+    out.print(f"    with the whole market: {clean(peek.known)[:LONGEST]}", markup=False)
+    out.print(f"    without the future{cut}: {clean(peek.unknown)[:LONGEST]}", markup=False)

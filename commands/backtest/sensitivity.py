@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.backtest import playing
-from commands.backtest.finished import Finished
-from commands.backtest.progress import progress
+from commands.backtest.playing import Finished, progress
 from commands.shared.boundary import TerminatedError
 from tradebot.adapters.ledger.interruption import Holding
 from tradebot.app.backtest.results import Results

@@ -31,7 +31,7 @@ from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finis
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
-    from commands.backtest.finished import Finished
+    from commands.backtest.playing import Finished
     from tradebot.app.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
@@ -41,8 +41,7 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 def run(wish: Wish, how: "How") -> Report:
     from commands.backtest.playing import play
-    from commands.backtest.report import data_of
-    from commands.backtest.screen import render
+    from commands.backtest.report import data_of, render
     from commands.backtest.sensitivity import vary
 
     with play(wish, how) as (finished, results):

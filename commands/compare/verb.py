@@ -15,8 +15,7 @@ MOST_NAMED = 5
 
 
 def run(named: list[str], home: Path, files: Files) -> Report:
-    from commands.compare.report import compared, read_all
-    from commands.compare.screen import page, render
+    from commands.compare.report import compared, page, read_all, render
 
     if files and len(named) > MOST_CURVES:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")

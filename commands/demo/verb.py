@@ -43,8 +43,7 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
 
 def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
     """Report the played session; exit 1 if the books and the exchange disagree."""
-    from commands.demo.report import played_data
-    from commands.demo.screen import render
+    from commands.demo.report import played_data, render
 
     data = played_data(app, session, minutes, elapsed_s)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE

@@ -52,11 +52,9 @@ def _check_bot(
     offline: bool,
     order: bool,
 ) -> Report:
-    from commands.doctor.checks.books import books_checks
-    from commands.doctor.checks.keys import keys_checks
-    from commands.doctor.checks.machine import instances
+    from commands.doctor.checks.books import books_checks, strategies
+    from commands.doctor.checks.machine import instances, keys_checks
     from commands.doctor.checks.row import attempt
-    from commands.doctor.checks.strategies import strategies
     from tradebot.app.wiring import App
 
     with closing(App(folder, loaded, environ)) as app:

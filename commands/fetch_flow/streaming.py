@@ -60,7 +60,7 @@ class FlowStreamed(Struct, frozen=True):
 
 def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import in_turn
     from commands.shared.not_run import refused_report
     from jobs.claims import Refused
     from tradebot.app.streaming import following, may_stream, trading_time

@@ -93,7 +93,7 @@ def run(
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import in_turn
     from commands.shared.not_run import refused_report
     from jobs.claims import Refused
     from tradebot.desk.fetching import fetch_flow

@@ -98,7 +98,7 @@ def run(request: Request) -> int:
         by_hand = mode not in ("sandbox", "paper")
         confirm(FLATTEN, request.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _set_latch(path, request, FLATTEN)
-    from commands.halt.screen import further_lines
+    from commands.halt.report import further_lines
 
     orders = _orders(path, request, latch)
     code = _exit_code(request, latch, orders)

@@ -11,7 +11,7 @@ from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finis
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from commands.pnl.report import ProfitAndLoss
+    from commands.pnl.screen import ProfitAndLoss
     from tradebot.app.wiring import App
     from tradebot.views.performance.pnl import Choice, Cut
 
@@ -34,15 +34,14 @@ Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also 
 
 def run(app: "App", by: "Cut", choice: "Choice") -> Report:
     """Return the profit and loss of the chosen days, in rows."""
-    from commands.pnl.report import read
-    from commands.pnl.screen import show
+    from commands.pnl.screen import read, show
 
     data = read(app, by, choice)
     return Report("pnl", data, show, mode=app.mode_name, account=app.account_tail)
 
 
 def _to_csv(report: Report, file: Path) -> Report:
-    from commands.pnl.csv_file import written
+    from commands.pnl.screen import written
     from commands.shared.files import to_csv
     from tradebot.model.text import counted
 

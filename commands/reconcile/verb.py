@@ -77,7 +77,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
     Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
     has changed since the plan was made.
     """
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import in_turn
     from tradebot.adapters.state import plans
 
     plan = plans.read(app.folder, apply) if apply else None

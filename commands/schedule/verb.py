@@ -19,8 +19,7 @@ CHECK, RUN = "check", "run"
 
 def run(app: "App", count: int, day: str | None) -> Report:
     """Return the next moments at which something is due; raise OperatorError for an invalid date."""
-    from commands.schedule.rows import schedule_of
-    from commands.schedule.screen import show
+    from commands.schedule.rows import schedule_of, show
 
     data = schedule_of(app, count, _day(day) if day else now(app))
     mode, tail = app.mode_name, app.account_tail

@@ -53,8 +53,7 @@ Parity = Annotated[
 
 def run(app: "App", *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
-    from commands.shared.asking import asking_world
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import asking_world, in_turn
     from commands.shared.passes import begin, both_clocks, pass_data
     from jobs.claims import Refused
     from tradebot.desk.proposals import score
@@ -70,22 +69,20 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
-    from commands.score.explained import explained
-    from commands.score.explained_screen import render
+    from commands.score.explained import explained, render
     from commands.shared.pictures import checked
 
     picture = checked(plot, "score.svg")
     data = explained(app, symbol)
     if picture:
-        from commands.score.explained_screen import draw
+        from commands.score.explained import draw
 
         draw(data, picture)
     return Report("score-explain", data, render)
 
 
 def _outcomes(app: "App", since: str | None) -> Report:
-    from commands.score.outcomes import day_of, measured
-    from commands.score.outcomes_screen import render
+    from commands.score.outcomes import day_of, measured, render
 
     with progress_bar("measuring sessions") as progress:
         data = measured(app, day_of(since) if since else None, progress)

@@ -10,9 +10,8 @@ from functools import partial
 from msgspec import Struct
 
 from commands.serve.lanes import Shift, exits_first, lanes
-from commands.serve.stop import Stop
 from commands.serve.streaming import StreamLane
-from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
+from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
 from commands.serve.web import serving
 from jobs.backoff import BROKER, Backoff
 from jobs.duty import Duty

@@ -1,19 +1,140 @@
 """What can be asked about health over HTTP: only with GET and HEAD, and only by known names of this machine."""
 
+import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from commands.serve.web_answers import Answer, Looked, document, health, healthz, readyz
-from commands.serve.web_metrics import metrics
+from msgspec import Struct
+from msgspec.structs import asdict
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from commands.shared.surface import jsonable
+from tradebot import __version__
 from tradebot.adapters.state.events import last_events
-from tradebot.judging.judgment import Judgment
+from tradebot.adapters.text.redaction import hide
+from tradebot.judging.evidence import Disk, Evidence, Orders, Past, Serve, Unread
+from tradebot.judging.judgment import Judgment, State, overall, ranked
+from tradebot.judging.parts import NEVER
+from tradebot.judging.passes import finished, missed, newest
 from tradebot.model.event import EventKind, Severity
+from tradebot.model.record import Job
+from tradebot.model.text import counted
+from tradebot.views.figures import Figures
+
+JSON = "application/json"
+TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
+"""The parts without which nothing may be traded now."""
+PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW}
+"""The parts whose passes trading needs: none may let two of its slots begin without finishing one."""
+
+
+class Condition(Struct, frozen=True):
+    """One condition of trading now, whether it holds, and by what."""
+
+    name: str
+    holds: bool
+    found: str
+
+
+class Looked(Struct, frozen=True):
+    """Everything that was looked at for one answer."""
+
+    evidence: Evidence
+    judgments: tuple[Judgment, ...]
+    figures: Figures | Unread
+    is_open: bool
+    permission: Judgment
+
+
+class Answer(NamedTuple):
+    """One answer: its status, its kind and its text."""
+
+    status: int
+    kind: str
+    text: str
+
+
+def document(status: int, fields: Mapping[str, Any]) -> Answer:
+    """Return a JSON document, without anything secret."""
+    return Answer(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
+
+
+def healthz(process: Judgment, at: datetime) -> Answer:
+    """Tell whether the process works: whether its lanes have looked of late."""
+    status = 200 if process.state in (State.OK, State.DEGRADED) else 503
+    return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
+
+
+def readyz(looked: Looked) -> Answer:
+    """Tell whether the bot may trade now, and each condition of that."""
+    conditions = tuple(_conditions(looked))
+    ready = all(condition.holds for condition in conditions)
+    found = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
+    return document(200 if ready else 503, found)
+
+
+def _conditions(looked: Looked) -> Sequence[Condition]:
+    found = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
+    return (
+        Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
+        *(Condition(name, found[name].state is State.OK, found[name].found) for name in ("permission", *TRADING)),
+        _slots(looked.evidence),
+    )
+
+
+def _slots(evidence: Evidence) -> Condition:
+    """Hold until a second slot of a job begins that no pass has finished since the one before."""
+    behind = []
+    for name, job in PASSES.items():
+        past = evidence.parts.get(name)
+        last = newest(finished(past, job)) if isinstance(past, Past) else None
+        many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
+        if isinstance(past, Past) and many > 1:
+            behind.append(f"{counted(many, 'slot')} of {name}")
+    said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
+    return Condition("slots", not behind, said)
+
+
+def health(looked: Looked) -> Answer:
+    """Tell how each part is; status 503 if anyone has to act. Fields are named as those of the earlier bots."""
+    evidence, state = looked.evidence, overall(looked.judgments)
+    wrong = ranked(looked.judgments)
+    fields = {
+        "status": state,
+        "timestamp": evidence.at,
+        "uptime_seconds": uptime_s(evidence),
+        **_figures(looked),
+        "issues": [f"{judgment.subject} {judgment.state}: {judgment.found}" for judgment in wrong],
+        "alpaca_connected": any(each.subject == "broker" and each.state is State.OK for each in looked.judgments),
+        "subsystems": looked.judgments,
+    }
+    return document(503 if state.is_finding else 200, fields)
+
+
+def _figures(looked: Looked) -> Mapping[str, Any]:
+    figures, past = looked.figures, looked.evidence.parts.get("strategies")
+    models = past.strategies if isinstance(past, Past) else None
+    if isinstance(figures, Unread):
+        return {**dict.fromkeys(Figures.__struct_fields__), "last_error": figures.why, "models": models}
+    return {**asdict(figures), "models": models}
+
+
+def uptime_s(evidence: Evidence) -> float | None:
+    """Return for how long `serve` has been running; None if it isn't."""
+    serve = evidence.parts.get("serve")
+    if not isinstance(serve, Serve) or serve.note is None or not serve.running:
+        return None
+    return max((evidence.at - serve.note.since).total_seconds(), 0.0)
+
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 METHODS = ("GET", "HEAD")
@@ -149,3 +270,74 @@ def _require_known(wanted: Mapping[str, str], name: str, known: frozenset[str]) 
 
 def _refusal(status: HTTPStatus, why: str) -> Answer:
     return document(status, {"error": why})
+
+
+OF_PARTS: Mapping[str, tuple[str, str]] = {
+    "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
+    "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
+    "tradebot_evidence_budget_seconds": (
+        "budget_s",
+        "For how long newer evidence may be due before a part has failed.",
+    ),
+    "tradebot_evidence_count": ("count", "How many pieces of evidence about a part were looked at."),
+}
+
+
+def metrics(looked: Looked, accept: str) -> Answer:
+    """Return all figures in the format that the reader accepts."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(looked))
+    encoder, kind = choose_encoder(accept)
+    return Answer(200, kind, hide(encoder(registry).decode("utf-8")))
+
+
+class _Figures(Collector):
+    """What was looked at for one answer, as metrics. What isn't known is left out."""
+
+    def __init__(self, looked: Looked) -> None:
+        self._looked = looked
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        looked = self._looked
+        yield InfoMetricFamily("tradebot", "The version of the bot.", {"version": __version__})
+        for name, (field, meaning) in OF_PARTS.items():
+            family = GaugeMetricFamily(name, meaning, labels=["part"])
+            for judgment in looked.judgments:
+                value = getattr(judgment, field)
+                if value is not None:
+                    family.add_metric([judgment.subject], float(value))
+            yield family
+        states = GaugeMetricFamily("tradebot_parts", "How many parts are in each state.", labels=["state"])
+        for state in State:
+            states.add_metric([state.value], sum(judgment.state is state for judgment in looked.judgments))
+        yield states
+        for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence)):
+            if value is not None:
+                yield GaugeMetricFamily(name, meaning, float(value))
+
+
+def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
+    found = looked.figures
+    if isinstance(found, Unread):
+        return
+    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", found.last_cycle_ago_seconds
+    fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
+    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
+    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate
+    yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
+    yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
+    yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", found.errors
+    yield "tradebot_warnings", "Events of the last day with severity WARN.", found.warnings
+    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", found.healings
+
+
+def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:
+    yield "tradebot_uptime_seconds", "For how long serve has been running.", uptime_s(evidence)
+    disk, past, orders = (evidence.parts.get(name) for name in ("disk", "schedule", "orders"))
+    if isinstance(disk, Disk):
+        yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", disk.free_bytes
+    if isinstance(past, Past):
+        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(missed(past))
+    if isinstance(orders, Orders):
+        yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", orders.unresolved

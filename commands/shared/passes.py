@@ -13,7 +13,6 @@ from rich.markup import escape
 from commands.backup import of_ended_session
 from commands.shared.calendar import disagreement, keep_calendar
 from commands.shared.drawing import measured, signed, usd
-from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_run import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.plain import clean
@@ -21,6 +20,7 @@ from commands.shared.tables import LONGEST_NUMBER, Table, number
 from jobs.claims import Refused, claim
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app.wiring import App
+from tradebot.desk.halting import halt_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import ClockReading, VenueClock
@@ -35,6 +35,26 @@ from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session
+
+
+class HaltOnFault(Struct, frozen=True):
+    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
+
+    Errors raised on purpose, errors of the system and signals don't count as bugs.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                halt_for(self.app.ledger, self.app.events, fault, self.at)
+
 
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""

@@ -57,7 +57,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "compare": ("commands.compare.report:Comparison",),
     "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
-    "pnl": ("commands.pnl.report:ProfitAndLoss",),
+    "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
     "trades-tax": ("commands.trades.tax:Tax",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),

@@ -60,7 +60,7 @@ WIDTH = 100
 
 
 class Report(Struct, frozen=True):
-    """The result of a verb: the same data as text for people and as JSON for programs; without a mode, that of its bot."""
+    """The result of a verb: the same data as text for people and as JSON for programs; its bot gives it a mode."""
 
     verb: str
     data: Any

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
 def run(app: "App") -> Report:
     """Judge every signal in use; exit 10 if one of them isn't as it should be."""
-    from commands.signals.reading import read
-    from commands.signals.screen import show
+    from commands.signals.reading import read, show
 
     data = read(app)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE

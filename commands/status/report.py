@@ -1,29 +1,40 @@
 """Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from rich.console import Console
+from rich.markup import escape
+
+from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
+from commands.shared.plain import clean
 from commands.shared.records import held, last_passes, trading_now
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app import sandbox
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
+from tradebot.judging.judgment import State, overall, ranked
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
+from tradebot.model.text import counted
 from tradebot.model.totals import Totals
-from tradebot.model.trading import ReconcileMark
+from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.slots import CHAIN
+from tradebot.views.holdings import Holding
 from tradebot.views.performance.day import DayProfit, begun, day_profit
 from tradebot.views.performance.days import day_of
 from tradebot.views.status import (
     LastPass,
     LookedAt,
     NextSlot,
+    OpenOrder,
     Status,
     equity,
     last_pass,
@@ -32,6 +43,169 @@ from tradebot.views.status import (
     quota,
     unresolved_order,
 )
+
+IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
+STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
+
+
+def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
+    """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
+    for draw in sections(data, mode, tail).values():
+        draw(console)
+    seen = data.looked_at
+    console.print(
+        f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
+        f"{counted(seen.orders, 'working order')} and the last pass of {counted(seen.passes, 'job')}",
+        style="dim",
+    )
+
+
+def sections(data: "Status", mode: str, tail: str) -> "Mapping[str, Callable[[Console], None]]":
+    """Return what draws each part of the screen, by name and in their order."""
+    one, many = "order with an unknown outcome", "orders with an unknown outcome"
+    return {
+        "bot": lambda console: _bot(console, data, mode, tail),
+        "may": lambda console: _may(console, data),
+        "health": lambda console: _health(console, data),
+        "passes": lambda console: _show_passes(console, data),
+        "equity": lambda console: _equity(console, data),
+        "positions": lambda console: _positions(console, data),
+        "orders": lambda console: _orders(console, "working order", "working orders", data.orders),
+        "unresolved": lambda console: _orders(console, one, many, data.unresolved),
+        "today": lambda console: _show_today(console, data),
+    }
+
+
+def _bot(console: "Console", data: "Status", mode: str, tail: str) -> None:
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
+    if mode in IN_SANDBOX:
+        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
+        console.print(f"  embedded exchange {served}")
+
+
+def _may(console: "Console", data: "Status") -> None:
+    color = STATE_STYLE[data.trading_state]
+    who = f" by {escape(data.trading_who)}" if data.trading_who else ""
+    at = f" at {_when(data.trading_at)}" if data.trading_at else ""
+    console.print(f"Trading state [{color}]{data.trading_state}[/{color}]{who}{at}: {escape(data.trading_why)}")
+    for cause in data.halted_itself:
+        console.print(f"  the bot had also halted itself: {escape(cause)}")
+    if data.permission.next:
+        found = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
+        console.print(f"Permission [red]closed[/red]: {found}")
+    else:
+        console.print("Permission open")
+    books = next(judgment for judgment in data.health if judgment.subject == "books")
+    if not books.at:
+        console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
+        return
+    ago = f", {books.age_s / 60:.0f} min before the last record" if books.age_s is not None else ""
+    console.print(f"Books compared {_when(books.at)}{ago}: {books.found}")
+
+
+def _health(console: "Console", data: "Status") -> None:
+    """Print whether `serve` runs, how many parts are well, and what to do about the others, the worst first."""
+    served = next(judgment for judgment in data.health if judgment.subject == "serve")
+    console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+    good = sum(not judgment.state.is_finding for judgment in data.health)
+    console.print(f"Health {colored(overall(data.health))}, {good} of {counted(len(data.health), 'part')} well")
+    findings = [judgment for judgment in ranked(data.health) if judgment is not served]
+    for judgment in findings:
+        if judgment.state is not State.UNKNOWN:
+            found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
+            console.print(f"  {found}", markup=False)
+    unknown = [judgment.subject for judgment in findings if judgment.state is State.UNKNOWN]
+    if unknown:
+        console.print(f"  no evidence about {', '.join(unknown)}. Next: tradebot health")
+    if data.quota is not None:
+        quota = data.quota
+        left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"
+        used = counted(quota.used_today or 0, "call")
+        console.print(f"Flow quota {used} used today{left} (as of {_when(quota.at)})")
+
+
+def _show_passes(console: "Console", data: "Status") -> None:
+    table = Table("job", f"last pass {zone()}", "slot", sentence("did"), f"next {zone()}")
+    last = {row.job: row for row in data.passes}
+    coming = {row.job: row for row in data.next_slots}
+    for job in dict.fromkeys((*last, *coming)):
+        done, due = last.get(job), coming.get(job)
+        last_pass = (
+            (stamp(done.at), slot_for_reader(done.slot or "", done.at), escape(done.did))
+            if done
+            else ("none yet", "", "")
+        )
+        table.row(job, *last_pass, stamp(due.at, DAY_MINUTE) if due else "")
+    if last or coming:
+        console.print(table)
+
+
+def _equity(console: "Console", data: "Status") -> None:
+    seen = data.equity
+    if seen is None:
+        return
+    change = seen.last_usd - seen.first_usd
+    console.print(
+        f"Equity {seen.last_usd:,.2f} USD, {gain(change)} since the first of "
+        f"{counted(seen.passes, 'pass', 'passes')} in session {seen.session}"
+    )
+    line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
+    console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
+
+
+def _show_today(console: "Console", data: "Status") -> None:
+    day = data.today
+    if day is not None:
+        other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
+        unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
+        console.print(
+            f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
+            f"{day.open_usd:+,.2f} open at bid or ask, {day.fees_usd:+,.2f} fees{other}; "
+            f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
+        )
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
+
+
+def _positions(console: "Console", data: "Status") -> None:
+    console.print(counted(len(data.positions), "position"))
+    numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
+    table = Table("symbol", *numbers, "nearest stop", number("age"), "strategy")
+    for one in data.positions:
+        gain = "" if one.gain is None else f"{one.gain:+.2%}"
+        age = "" if one.age_s is None else duration(one.age_s)
+        prices = usd(one.average_price), usd(one.price)
+        table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)
+    if data.positions:
+        console.print(table)
+
+
+def nearest_rule(held: "Holding") -> str:
+    """Return the closest exit rule and how far it is; empty if no price is known."""
+    stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
+    if stop is None:
+        return ""
+    if stop.left_s is not None:
+        return f"{stop.rule} {time_left(stop.left_s)}"
+    if stop.distance is None:
+        return ""
+    away = " away" if stop.distance > 0 else ""
+    return f"{stop.rule} {usd(stop.price)}, {way_there(stop.distance)}{away}"
+
+
+def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
+    console.print(counted(len(orders), one, many))
+    table = Table("symbol", "side", number("open"), number("price"), "status", "id")
+    for order in orders:
+        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price))
+        table.row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
+    if orders:
+        console.print(table)
+
+
+def _when(at: datetime | None) -> str:
+    return when(at) if at else "none yet"
+
 
 REACH = timedelta(days=7)
 """How far back the end of the session before is looked for."""

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def run(app: "App") -> Report:
     """Report what the ledger, the recorded passes and the switch say; always exit 0."""
-    from commands.status.report import status_of
-    from commands.status.screen import show
+    from commands.status.report import show, status_of
 
     data, mode, tail = status_of(app), app.mode_name, app.account_tail
     return Report("status", data, lambda console, _: show(console, data, mode, tail), mode=mode, account=tail)

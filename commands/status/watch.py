@@ -15,8 +15,7 @@ from rich.text import Text
 from commands.shared.console import Screen
 from commands.shared.surface import console
 from commands.shared.times import when
-from commands.status.report import status_of
-from commands.status.screen import sections
+from commands.status.report import sections, status_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.model.text import counted

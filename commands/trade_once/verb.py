@@ -34,8 +34,7 @@ def run(
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
     """
-    from commands.shared.asking import ask_if_due, asking_world
-    from commands.shared.in_turn import in_turn
+    from commands.shared.asking import ask_if_due, asking_world, in_turn
     from commands.shared.missed import entry_grace_s
     from commands.shared.not_run import refused_report
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded

@@ -99,7 +99,7 @@ def _noted(
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     from commands.shared.files import to_csv
-    from commands.trades.csv_file import written
+    from commands.trades.report import written
     from tradebot.model.text import counted
 
     data: Trades = report.data

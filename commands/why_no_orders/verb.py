@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
-    from commands.why_no_orders.report import cycles_of, explained, known_symbol, left_out_of, way_of_symbol
-    from commands.why_no_orders.screen import show, show_symbol
+    from commands.why_no_orders.report import (
+        cycles_of,
+        explained,
+        known_symbol,
+        left_out_of,
+        show,
+        show_symbol,
+        way_of_symbol,
+    )
     from tradebot.views.why_no_orders import PLAY_AGAIN
 
     if reason is not None:

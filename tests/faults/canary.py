@@ -22,7 +22,7 @@ import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve import web
-from commands.serve.stop import Stop
+from commands.serve.watch import Stop
 from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import made

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from commands import positions
-from commands.status import screen as status_screen
+from commands.status import report
 from tests.builders import EXITS, LISTED, NOW, ago
 from tradebot.exits.held import Held
 from tradebot.exits.lists import parse
@@ -45,7 +45,7 @@ OVERDUE_S = EXITS.time_exit_s + 14 * 3600 + 27 * 60
 def test_status_shows_the_exit_rule_that_acts_first(price: Decimal, held_for_s: float, rule: str, said: str) -> None:
     held = holding(str(price), held_for_s=held_for_s)
     assert held.nearest == rule
-    assert status_screen.nearest_rule(held) == said
+    assert report.nearest_rule(held) == said
 
 
 @pytest.mark.parametrize("columns", [50, 80, 100, 160])

@@ -7,13 +7,43 @@ from pathlib import Path
 
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from commands.shared.evidence.gather import evidence_of
+from commands.shared.plain import clean
+from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
 from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.model.text import counted
+
+UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
+
+
+def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Seen:
+    """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
+
+    A plug-in that could read our keys still works, so that is only a warning.
+    """
+    used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
+    ill = [row for row in used if row.state != WELL]
+    if ill:
+        found = "; ".join(map(_fault, ill))
+        return bad(found, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
+    for row in used:
+        if row.protections and not row.protections.keep_keys:
+            found = f"{row.name} {guarded(row.protections)}"
+            return warn(found, UNPROTECTED, "strategies", len(used))
+    found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
+    return ok(found, "strategies", len(used))
+
+
+def _fault(row: StrategyRow) -> str:
+    if row.state == MISSING:
+        return f"{row.name} is configured, but no installed package provides it"
+    return f"{row.name}: {row.state} ({clean(row.observed or '')})"
+
 
 SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar", "facts", "halts")
 """What of the table trading needs, whatever else goes on."""

@@ -4,8 +4,8 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from commands.doctor.checks.row import Seen, bad, failed, ok, skip, warn
+from commands.shared.asking import in_turn
 from commands.shared.calendar import require
-from commands.shared.in_turn import in_turn
 from jobs.claims import claim_by_hand
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError

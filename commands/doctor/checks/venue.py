@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from commands.doctor.checks.keys import calls_a_session
+from commands.doctor.checks.machine import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands.doctor.checks.strategies import strategies
+from commands.doctor.checks.books import strategies
 from tests.accepting import accept
 from tests.bot import Bot, blank, log, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.score.explained import Explained, ExplainedScore
-from commands.score.explained_screen import render
+from commands.score.explained import Explained, ExplainedScore, render
 from commands.shared.surface import console
 from tests.bot import Bot, second_session
 from tradebot.model.decision import Decision, Gate, Verdict

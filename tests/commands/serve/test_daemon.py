@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from commands.serve.daemon import Reloading, changes, described
-from commands.serve.stop import Stop
+from commands.serve.watch import Stop
 from tests.bot import Bot, log
 from tests.commands.serve.test_watch import Scene
 from tradebot.adapters.state.serving import is_running, read_serving

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from commands.serve.stop import Stop
+from commands.serve.watch import Stop
 from tradebot.errors import ExitCode
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from commands.serve.stop import Stop
-from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
+from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.serving import read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE

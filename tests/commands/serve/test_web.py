@@ -13,7 +13,7 @@ import pytest
 
 from commands.serve import web, web_pages
 from commands.serve.web import serving
-from commands.serve.web_answers import Looked
+from commands.serve.web_pages import Looked
 from tests.builders import SHIPPED
 from tests.commands.serve.test_web_pages import looked
 from tradebot.adapters.state import serving as notes

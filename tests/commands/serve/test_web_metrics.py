@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from commands.serve.web_metrics import metrics
+from commands.serve.web_pages import metrics
 from tests.builders import NOW, ago
 from tests.commands.serve.test_web_pages import looked
 from tests.judging.samples import cycle, past

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.serve.web_answers import TRADING, Looked
-from commands.serve.web_pages import MOST_EVENTS, Pages
+from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, Pages
 from tests.builders import NOW, ago
 from tests.judging.samples import at, cycle, note, past
 from tradebot.adapters.state.events import JsonlEvents

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.shared.in_turn import in_turn
+from commands.shared.asking import in_turn
 from tradebot.adapters.state.turns import Turns
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from commands.why_no_orders.screen import show_symbol
+from commands.why_no_orders.report import show_symbol
 from tests.builders import NOW
 from tradebot.views.why_no_orders import SymbolWhy
 
