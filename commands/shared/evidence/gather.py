@@ -44,7 +44,6 @@ from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.signals.contracts import broken, drifts
-from tradebot.signals.regime import market_state, regime
 from tradebot.timetable.lines import Line
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_session
 from tradebot.timetable.slots import slots
@@ -77,6 +76,8 @@ def figures_of(app: "App", past: Past) -> Figures:
 
 def _regime(app: "App", now: datetime) -> str | None:
     """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
+    from tradebot.signals.regime import market_state, regime
+
     if app.recorded is None:
         return None
     state = market_state(app.recorded.market(last_session(app.ledger_view, now), now), now)
