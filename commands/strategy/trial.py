@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from commands.shared.plain import clean
 from commands.shared.surface import Report
-from commands.strategy.trial_screen import NeedsRow, needs_row, render
+from commands.strategy.needs import NeedsRow, needs_row
+from commands.strategy.trial_screen import render
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, WantKind
 from tradebot.model.decision import Decision, first_failure

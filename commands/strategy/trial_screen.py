@@ -1,14 +1,12 @@
 """The screen of `tradebot strategy test`."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from commands.shared.drawing import measured, signed
 from commands.shared.not_run import remedy_for
 from commands.shared.plain import clean
 from commands.shared.times import when
+from commands.strategy.needs import EVERY_PASS, in_words
 from tradebot.model.reasons import REASONS
 from tradebot.model.text import counted
 
@@ -20,44 +18,7 @@ if TYPE_CHECKING:
 
     from commands.strategy.trial import Cost, Tried, WantRow
     from tradebot.model.decision import Decision
-    from tradebot.model.needs import BarNeed, Needs
     from tradebot.model.record import StrategyRefusal
-
-
-EVERY_PASS = "every pass of entries"
-"""When a strategy that sets no times is asked."""
-
-
-class NeedsRow(Struct, frozen=True):
-    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and its equity."""
-
-    facts: tuple[str, ...]
-    bars: "tuple[BarNeed, ...]"
-    quotes: bool
-    lots: bool
-    equity: bool
-
-
-def needs_row(needs: "Needs") -> NeedsRow:
-    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity)
-
-
-def in_words(needs: NeedsRow) -> str:
-    return ", ".join(_words(needs)) or "nothing but the time and its universe"
-
-
-def _words(needs: NeedsRow) -> Iterator[str]:
-    if needs.facts:
-        yield f"flow ({', '.join(needs.facts)})"
-    for bars in needs.bars:
-        raw, of = "" if bars.adjusted else "raw ", f" of {', '.join(bars.symbols)}" if bars.symbols else ""
-        yield f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{of}"
-    if needs.quotes:
-        yield "quotes"
-    if needs.lots:
-        yield "its own positions"
-    if needs.equity:
-        yield "its equity"
 
 
 def render(console: "Console", data: "Tried") -> None:

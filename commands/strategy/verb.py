@@ -14,8 +14,8 @@ from msgspec import Struct
 from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from commands.strategy.package import Kind
-from commands.strategy.trial_screen import EVERY_PASS, NeedsRow, in_words, needs_row
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
 

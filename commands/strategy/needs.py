@@ -1,0 +1,46 @@
+"""What a strategy needs and when it is asked, as documents and screens show it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from tradebot.model.needs import BarNeed, Needs
+
+EVERY_PASS = "every pass of entries"
+"""When a strategy that sets no times is asked."""
+
+
+class NeedsRow(Struct, frozen=True):
+    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and its equity."""
+
+    facts: tuple[str, ...]
+    bars: "tuple[BarNeed, ...]"
+    quotes: bool
+    lots: bool
+    equity: bool
+
+
+def needs_row(needs: "Needs") -> NeedsRow:
+    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity)
+
+
+def in_words(needs: NeedsRow) -> str:
+    return ", ".join(_words(needs)) or "nothing but the time and its universe"
+
+
+def _words(needs: NeedsRow) -> Iterator[str]:
+    if needs.facts:
+        yield f"flow ({', '.join(needs.facts)})"
+    for bars in needs.bars:
+        raw, of = "" if bars.adjusted else "raw ", f" of {', '.join(bars.symbols)}" if bars.symbols else ""
+        yield f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{of}"
+    if needs.quotes:
+        yield "quotes"
+    if needs.lots:
+        yield "its own positions"
+    if needs.equity:
+        yield "its equity"
