@@ -20,7 +20,6 @@ from tradebot.exchange.market.spec import (
     NEXT_BAR,
     NO_COSTS,
     Costs,
-    FillSpec,
     MarketError,
     MarketSpec,
     fill_spec,
@@ -65,34 +64,35 @@ def test_specification_omits_costs_when_there_are_none() -> None:
     assert MarketSpec.from_json(SPEC.to_json()).costs == NO_COSTS
 
 
-@pytest.mark.parametrize(
-    ("costs", "told"),
-    [
-        (Costs(commission_bps=Decimal(1001)), "costs.commission_bps must be from 0 to 1000, not 1001"),
-        (Costs(commission_min_usd=Decimal(-1)), "costs.commission_min_usd must be"),
-        (Costs(borrow_fee_rate=Decimal("NaN")), "costs.borrow_fee_rate must be from 0 to 1"),
-        (Costs(margin_rate=Decimal(5)), "costs.margin_rate must be from 0 to 1, not 5"),
-        (Costs(cash_spread=Decimal(-2)), "costs.cash_spread must be from -1 to 1"),
-        (Costs(posted="yearly"), "unknown costs.posted 'yearly'"),  # type: ignore[arg-type]
-        (Costs(cash_rate=FUNDS), "costs.rates_path names no file"),
-    ],
-)
-def test_specification_refuses_invalid_costs(costs: Costs, told: str) -> None:
-    with pytest.raises(MarketError, match=told):
-        replace(SPEC, costs=costs)
+DAILY: dict[str, Any] = {"source": "daily", "path": "days.csv", "start": date(1995, 1, 3)}
 
 
 @pytest.mark.parametrize(
-    ("fill", "told"),
+    ("changes", "message"),
     [
-        (NEXT_BAR._replace(slippage_bps=Decimal(-1)), "fill.slippage_bps must be from 0 to 1000"),
-        (NEXT_BAR._replace(quotes="mid"), "unknown fill.quotes 'mid'"),  # type: ignore[arg-type]
-        (NEXT_BAR._replace(model="best"), "unknown fill model 'best'"),  # type: ignore[arg-type]
+        ({"costs": Costs(commission_bps=Decimal(1001))}, "costs.commission_bps must be from 0 to 1000, not 1001"),
+        ({"costs": Costs(commission_min_usd=Decimal(-1))}, "costs.commission_min_usd must be"),
+        ({"costs": Costs(borrow_fee_rate=Decimal("NaN"))}, "costs.borrow_fee_rate must be from 0 to 1"),
+        ({"costs": Costs(margin_rate=Decimal(5))}, "costs.margin_rate must be from 0 to 1, not 5"),
+        ({"costs": Costs(cash_spread=Decimal(-2))}, "costs.cash_spread must be from -1 to 1"),
+        ({"costs": NO_COSTS._replace(posted="yearly")}, "unknown costs.posted 'yearly'"),  # type: ignore[arg-type]
+        ({"costs": Costs(cash_rate=FUNDS)}, "costs.rates_path names no file"),
+        ({"fill": NEXT_BAR._replace(slippage_bps=Decimal(-1))}, "fill.slippage_bps must be from 0 to 1000"),
+        ({"fill": NEXT_BAR._replace(quotes="mid")}, "unknown fill.quotes 'mid'"),  # type: ignore[arg-type]
+        ({"fill": NEXT_BAR._replace(model="best")}, "unknown fill model 'best'"),  # type: ignore[arg-type]
+        ({"source": "csv", "path": "bars.csv"}, "isn't clear whether bars are stamped"),
+        (DAILY | {"bar_stamp": "end"}, "no stamp of a minute"),
+        (DAILY | {"prices": "net"}, "unknown prices 'net'"),
+        (DAILY | {"day_prices": "noon"}, "unknown day prices 'noon'"),
+        (DAILY | {"path": None}, "needs the path of a file"),
+        (DAILY | {"sessions": 10_001}, "sessions must be 1 to 10000"),
+        (DAILY | {"start": date(1971, 1, 4)}, "start must be from 1972"),
     ],
 )
-def test_specification_refuses_invalid_fill_settings(fill: FillSpec, told: str) -> None:
-    with pytest.raises(MarketError, match=told):
-        replace(SPEC, fill=fill)
+def test_specification_refuses_invalid_settings(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(MarketError, match=message) as refused:
+        replace(SPEC, **changes)
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("costs", [{"commission": "1"}, {"commission_bps": "much"}, {"margin_rate": None}])

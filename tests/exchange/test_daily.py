@@ -196,20 +196,6 @@ def test_recorded_source_and_span_follow_the_columns_and_the_start(tmp_path: Pat
     assert "daily" in refused.value.hint
 
 
-def test_specification_of_a_daily_market_refuses_invalid_settings(tmp_path: Path) -> None:
-    for change, message in (
-        ({"bar_stamp": "end"}, "no stamp of a minute"),
-        ({"prices": "net"}, "unknown prices 'net'"),
-        ({"day_prices": "noon"}, "unknown day prices 'noon'"),
-        ({"path": None}, "needs the path of a file"),
-        ({"sessions": 10_001}, "sessions must be 1 to 10000"),
-        ({"start": date(1971, 1, 4)}, "start must be from 1972"),
-    ):
-        fields = {"source": "daily", "path": "days.csv", "start": date(1995, 1, 3), **change}
-        with pytest.raises(MarketError, match=message):
-            MarketSpec(**fields)  # type: ignore[arg-type]
-
-
 def test_specification_has_daily_settings_only_for_daily_bars(tmp_path: Path) -> None:
     assert "day_prices" not in MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3)).to_json()
     spec = spec_of(tmp_path, day_prices="close")

@@ -155,16 +155,3 @@ def test_go_sdk_resumes_trade_updates_where_its_connection_broke(place: Served, 
         fill = [heard(answer) for _ in range(3)][-1]
     assert (fill["event"], fill["qty"], fill["order"]["status"]) == ("fill", "3", "filled")
     assert {"price", "position_qty", "execution_id", "timestamp"} <= fill.keys()
-
-
-def test_go_sdk_ends_bounded_streams_and_reports_contradicting_bounds(place: Served) -> None:
-    key = "Apca-Api-Key-Id: sandbox\r\nApca-Api-Secret-Key: sandbox\r\n"
-    connection, answer = updates(place, "?since=2025-03-03T14%3A30%3A00Z&until=2025-03-03T14%3A31%3A00Z", key)
-    with connection, answer:
-        assert (answer.status, answer.read()) == (200, b"")
-    connection, answer = updates(place, "?until=2025-03-03T14%3A31%3A00Z", key)
-    with connection, answer:
-        assert (answer.status, json.loads(answer.read())["code"]) == (422, 40010001)
-    connection, answer = updates(place, "", "")
-    with connection, answer:
-        assert answer.status == 401

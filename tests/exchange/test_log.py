@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,88 +78,79 @@ def test_concurrent_commands_share_a_sync_and_reads_need_none(world: World, monk
     assert syncs.count == done, "a read needs no sync"
 
 
-def test_failed_sync_is_reported_after_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[LogError] = []
+def answered(
+    world: World, commands: Sequence[Command], send: Callable[[Any], None], fail: Callable[[LogError], None]
+) -> None:
+    """Answer a request that runs some commands, through the layer that holds answers back."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        world.exchange.run(OPEN)
+        for command in commands:
+            world.exchange.run(command)
         await send({})
 
-    async def send(message: Any) -> None:
-        return
+    async def sent(message: Any) -> None:
+        send(message)
+
+    async def story() -> None:
+        await Recording(application, world.exchange, fail)({"type": "http"}, None, sent)  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+
+    LOOP.run_until_complete(story())
+
+
+def test_failed_sync_is_reported_after_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[LogError] = []
 
     def broken(file: int) -> None:
         raise OSError(5, "Input/output error")
 
-    async def asked() -> None:
-        await Recording(application, world.exchange, told.append)({"type": "http"}, None, send)  # type: ignore[arg-type]
-        await asyncio.sleep(0.05)
-
     monkeypatch.setattr(os, "fsync", broken)
-    LOOP.run_until_complete(asked())
-    assert [str(error).endswith("can't be written: Input/output error") for error in told] == [True]
+    answered(world, [OPEN], lambda message: None, errors.append)
+    assert [str(error).endswith("can't be written: Input/output error") for error in errors] == [True]
+
+
+def test_failed_write_is_reported_instead_of_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class EndedError(Exception):
+        pass
+
+    def full(file: int, content: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    def fail(error: LogError) -> None:
+        assert "No space left on device" in str(error)
+        raise EndedError
+
+    sent: list[Any] = []
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(EndedError):
+        answered(world, [OPEN], sent.append, fail)
+    assert sent == []
 
 
 def test_answers_and_listeners_wait_until_the_lines_are_written(world: World) -> None:
-    exchange, told = world.exchange, []
+    exchange = world.exchange
+    told, sent = list[str](), list[Any]()
 
     class Ear:
         def capture(self, event: Event, place: Place) -> str:
             return event.name
 
         def publish(self, captured: str) -> None:
-            assert captured in world.exchange.log.path.read_text()
+            assert captured in exchange.log.path.read_text()
             told.append(captured)
 
-    exchange.listeners.append(Ear())
-    sent: list[str] = []
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        exchange.run(OPEN)
-        exchange.run(
-            Command(
-                "POST",
-                "/v2/orders",
-                body='{"symbol":"AAPL","side":"buy","type":"market","time_in_force":"day","qty":1}',
-                account=exchange.engine.main.number,
-            )
-        )
-        await send({"type": "http.response.start"})
-
-    async def send(message: Any) -> None:
-        assert "order_accepted" in world.exchange.log.path.read_text()
+    def send(message: Any) -> None:
+        assert "order_accepted" in exchange.log.path.read_text()
         assert "order_accepted" in told
-        sent.append(message["type"])
+        sent.append(message)
 
     def fail(error: LogError) -> None:
         raise error
 
-    recording = Recording(application, exchange, fail)
-    LOOP.run_until_complete(recording({"type": "http"}, None, send))  # type: ignore[arg-type]
-    assert sent == ["http.response.start"]
-
-
-def test_failed_write_is_reported_instead_of_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: int, content: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        world.exchange.run(OPEN)
-        await send({})
-
-    class EndedError(Exception):
-        pass
-
-    def fail(error: LogError) -> None:
-        assert "No space left on device" in str(error)
-        raise EndedError
-
-    async def send(message: Any) -> None:
-        raise AssertionError("answered without a log")
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(EndedError):
-        LOOP.run_until_complete(Recording(application, world.exchange, fail)({"type": "http"}, None, send))  # type: ignore[arg-type]
+    exchange.listeners.append(Ear())
+    body = '{"symbol":"AAPL","side":"buy","type":"market","time_in_force":"day","qty":1}'
+    answered(world, [OPEN, Command("POST", "/v2/orders", body=body, account=exchange.engine.main.number)], send, fail)
+    assert sent == [{}]
 
 
 def busy(folder: Path) -> World:

@@ -5,10 +5,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,20 +160,6 @@ def test_cursor_in_the_future_returns_no_future_alert(world: World) -> None:
     assert max(datetime.fromisoformat(row["created_at"]) for row in rows) <= datetime.fromisoformat(
         "2025-03-03T18:00:00Z"
     )
-
-
-@pytest.mark.parametrize("end", ["2025-03-04T20:00:00Z", ""])
-def test_bars_are_paged_without_loss_or_repetition(world: World, end: str) -> None:
-    world.tick(to="2025-03-04T15:00:00Z")
-    target = f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Min&start=2025-03-01&end={end}"
-    whole = world.get(f"{target}&limit=10000")
-    assert whole["next_page_token"] is None
-    pages: list[tuple[str, str]] = []
-    page: dict[str, Any] = {"next_page_token": ""}
-    while page["next_page_token"] is not None:
-        page = world.get(f"{target}&limit=250&page_token={page['next_page_token']}")
-        pages += [(symbol, bar["t"]) for symbol, bars in page["bars"].items() for bar in bars]
-    assert pages == [(symbol, bar["t"]) for symbol, bars in whole["bars"].items() for bar in bars]
 
 
 def playthrough(world: World) -> dict[str, str]:

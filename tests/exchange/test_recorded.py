@@ -206,12 +206,6 @@ def test_span_of_a_file_with_only_bad_rows_names_the_reasons(make: Make) -> None
         recorded_span("csv", Path(spec.path), "end")
 
 
-def test_specification_refuses_recorded_bars_without_a_stamp() -> None:
-    with pytest.raises(MarketError, match="isn't clear whether bars are stamped") as raised:
-        MarketSpec(source="csv", path="bars.csv", start=date(2025, 3, 3))
-    assert "--bar-stamp" in raised.value.hint
-
-
 def test_create_from_parquet_names_the_data_extra_when_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.exchange.worlds import World, open_world
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
+EVENT = "01JNDW1QG00000000000000000"
 SPLIT = {"type": "forward_split", "symbol": "AAPL", "new_rate": 2, "old_rate": 1}
 DIVIDEND = {"type": "cash_dividend", "symbol": "AAPL", "rate": 1}
 RENAMED = {"type": "name_change", "symbol": "AAPL"}
@@ -102,6 +103,16 @@ ROWS: list[Row] = [
         (RESTATE | {"limit_price": "x"}, 422, "limit_price"),
     ),
     *posted(
+        "tick",
+        *(({"to": to}, 400) for to in ("2025-03-03T13:00:00Z", "2025-03-05T17:00:01Z", "9999-99-99", 5)),
+        ({"to": "0001-01-01T00:00:00+23:59"}, 400),
+        *(({"seconds": seconds}, 400) for seconds in (-1, 1e300, "soon")),
+        ({"seconds": 1, "to": "open"}, 400),
+        ({"minutes": 1}, 400),
+        ({}, 400),
+        ([], 400),
+    ),
+    *posted(
         "latency",
         *(
             ({"latency": text}, 422, "a latency is instant, paper, slow")
@@ -147,6 +158,16 @@ ROWS: list[Row] = [
     *asked("/v2/account/portfolio/history?", 422, "only two of", "start=2025-03-03&end=2025-03-04&period=1D"),
     *asked("/v2/account/portfolio/history?", 422, "", "pnl_reset=never", "intraday_reporting=always"),
     *asked("/v2/account/portfolio/history?", 422, "", "cashflow_types=STAMPS", "extended_hours=perhaps"),
+    *(
+        row
+        for path in ("/v2/events/trades?", "/v2beta1/events/trades?", "/v2beta1/events/activities?")
+        for row in (
+            *asked(path, 422, "since", "until=2025-03-03", f"until_id={EVENT}", f"since=2025-03-03&since_id={EVENT}"),
+            *asked(path, 422, "since", f"since=2025-03-03&until_id={EVENT}", f"since_id={EVENT}&until=2025-03-03"),
+            *asked(path, 422, "", "since=soon", "since=2025-13-03", "since_id=17", f"since_id=9{EVENT[1:]}"),
+            *asked(path, 422, "invalid until", "since=2025-03-03&until=never"),
+        )
+    ),
     *asked("/v1/corporate-actions?", 400, "", "types=bonus", "ids=a&symbols=AAPL", "limit=1001", "start=today"),
     *asked("/v1/corporate-actions?", 400, "", "page_token=QQ=="),
     *asked(
