@@ -38,6 +38,11 @@ def world_of(state: Path, captures: Path) -> World:
 @pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
 def test_captures_are_served_row_for_row_once_engine_time_has_passed_them(tmp_path: Path) -> None:
     world = world_of(tmp_path, LIVE)
+    world.tick(to="2025-12-26T21:00:00Z")
+    alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
+    assert 0 < len(alerts) < 50
+    assert max(row["created_at"] for row in alerts) <= "2025-12-26T21:00:00"
+    assert world.get("/api/stock/AAPL/iv-rank")["data"][-1]["date"] == "2025-12-24"
     world.tick(to="2025-12-27T12:00:00Z")
     for path in LIVE.glob("*.json"):
         capture = json.loads(path.read_text())
@@ -46,16 +51,6 @@ def test_captures_are_served_row_for_row_once_engine_time_has_passed_them(tmp_pa
             assert world.ask("GET", endpoint).status == 404
         else:
             assert world.get(f"{endpoint}?ticker_symbol=AAPL")["data"] == rows
-
-
-@pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
-def test_captured_rows_are_held_back_until_they_were_known(tmp_path: Path) -> None:
-    world = world_of(tmp_path, LIVE)
-    world.tick(to="2025-12-26T21:00:00Z")
-    alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
-    assert 0 < len(alerts) < 50
-    assert max(row["created_at"] for row in alerts) <= "2025-12-26T21:00:00"
-    assert world.get("/api/stock/AAPL/iv-rank")["data"][-1]["date"] == "2025-12-24"
 
 
 def test_endpoint_returns_no_rows_when_it_was_not_captured(tmp_path: Path) -> None:

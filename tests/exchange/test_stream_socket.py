@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -45,12 +46,26 @@ class Wire:
         if message["type"] == "websocket.close":
             self.inbox.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
 
+    def serving(self, hear: Callable[[object], None] = lambda message: None) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.socket.serve(hear))
+
+    async def left(self, serving: "asyncio.Task[None]") -> None:
+        """Disconnect the client, and wait until it is served no more."""
+        self.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await serving
+
     def bodies(self) -> list[bytes]:
         return [message["bytes"] for message in self.sent if message["type"] == "websocket.send"]
 
 
-def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 5))
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an asynchronous test for at most five seconds."""
+
+    @wraps(test)
+    def run(*given: Any, **named: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*given, **named), 5))
+
+    return run
 
 
 async def turns(count: int = 20) -> None:
@@ -58,101 +73,85 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def test_client_that_never_reads_is_cut_off_and_its_queue_stays_bounded(
+@in_a_loop
+async def test_client_that_never_reads_is_cut_off_and_its_queue_stays_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
     monkeypatch.setattr(module, "_LAST_WORDS_S", 0.01)
-
-    async def story() -> None:
-        wire = Wire(room=2)
-        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
-        await turns()
-        for number in range(1000):
-            wire.socket.put(Message(number))
-            if number % 5 == 0:
-                await turns(2)
-        await serving
-        assert wire.transport.aborted
-        assert wire.bodies() == [b"0", b"1"]
-
-    run(story)
+    wire = Wire(room=2)
+    serving = wire.serving()
+    await turns()
+    for number in range(1000):
+        wire.socket.put(Message(number))
+        if number % 5 == 0:
+            await turns(2)
+    await serving
+    assert wire.transport.aborted
+    assert wire.bodies() == [b"0", b"1"]
 
 
-def test_slow_client_is_told_why_it_is_closed_when_it_reads_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_a_loop
+async def test_slow_client_is_told_why_it_is_closed_when_it_reads_again_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
+    wire = Wire()
+    serving = wire.serving()
+    await turns()
+    for number in range(12):
+        wire.socket.put(Message(number))
+    await serving
+    assert wire.bodies() == [b'{"farewell":true}']
+    assert wire.sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "slow client"}
+    assert not wire.transport.aborted
 
-    async def story() -> None:
-        wire = Wire()
-        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
-        await turns()
-        for number in range(12):
-            wire.socket.put(Message(number))
+
+@in_a_loop
+async def test_news_are_made_only_while_the_client_reads() -> None:
+    wire = Wire(room=3)
+    asked = iter(range(100))
+    wire.socket.news = lambda: map(Message, asked)
+    serving = wire.serving()
+    wire.socket.wake()
+    await turns(100)
+    assert wire.bodies() == [b"0", b"1", b"2"]
+    assert next(asked) == 4
+    await wire.left(serving)
+
+
+@in_a_loop
+async def test_connection_is_cut_off_when_its_writer_fails() -> None:
+    wire = Wire()
+    wire.socket.news = lambda: iter([Message({1, 2})])
+    serving = wire.serving()
+    wire.socket.wake()
+    with pytest.raises(TypeError):
         await serving
-        assert wire.bodies() == [b'{"farewell":true}']
-        assert wire.sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "slow client"}
-        assert not wire.transport.aborted
-
-    run(story)
+    assert wire.transport.aborted
 
 
-def test_news_are_made_only_while_the_client_reads() -> None:
-    async def story() -> None:
-        wire = Wire(room=3)
-        asked = iter(range(100))
-        wire.socket.news = lambda: map(Message, asked)
-        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
-        wire.socket.wake()
-        await turns(100)
-        assert wire.bodies() == [b"0", b"1", b"2"]
-        assert next(asked) == 4
-        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
-        await serving
-
-    run(story)
+@in_a_loop
+async def test_queued_messages_are_sent_before_news() -> None:
+    wire = Wire()
+    left = iter([Message("source")])
+    wire.socket.news = lambda: left
+    wire.socket.put(Message("queued"))
+    serving = wire.serving()
+    await turns()
+    assert wire.bodies() == [b'"queued"', b'"source"']
+    await wire.left(serving)
 
 
-def test_connection_is_cut_off_when_its_writer_fails() -> None:
-    async def story() -> None:
-        wire = Wire()
-        wire.socket.news = lambda: iter([Message({1, 2})])
-        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
-        wire.socket.wake()
-        with pytest.raises(TypeError):
-            await serving
-        assert wire.transport.aborted
-
-    run(story)
-
-
-def test_queued_messages_are_sent_before_news() -> None:
-    async def story() -> None:
-        wire = Wire()
-        left = iter([Message("source")])
-        wire.socket.news = lambda: left
-        wire.socket.put(Message("queued"))
-        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
-        await turns()
-        assert wire.bodies() == [b'"queued"', b'"source"']
-        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
-        await serving
-
-    run(story)
-
-
-def test_messages_of_a_closing_client_are_ignored() -> None:
+@in_a_loop
+async def test_messages_of_a_closing_client_are_ignored() -> None:
     heard: list[object] = []
-
-    async def story() -> None:
-        wire = Wire(room=0)
-        serving = asyncio.create_task(wire.socket.serve(heard.append))
-        await turns()
-        wire.socket.put(Message("stuck"))
-        await turns()
-        wire.socket.close(1008, "enough")
-        wire.inbox.put_nowait({"type": "websocket.receive", "text": "{}"})
-        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
-        await serving
-
-    run(story)
+    wire = Wire(room=0)
+    serving = wire.serving(heard.append)
+    await turns()
+    wire.socket.put(Message("stuck"))
+    await turns()
+    wire.socket.close(1008, "enough")
+    wire.inbox.put_nowait({"type": "websocket.receive", "text": "{}"})
+    await wire.left(serving)
     assert heard == []
