@@ -76,23 +76,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.usefixtures("new_interpreters")
-def test_ensure_finds_the_server_that_an_earlier_call_started(folder: Path) -> None:
+def test_folder_has_one_server_however_many_callers_start_one(folder: Path) -> None:
     assert running(folder) is None
-    first = ensure(folder, idle_exit_s=30)
+    with ThreadPoolExecutor() as pool:
+        (first,) = set(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
     assert ensure(folder) == running(folder) == first
     assert first.url.startswith("http://127.0.0.1:")
     assert ask(first.url, "/exchange/v1/status")["symbols"] == list(SYMBOLS)
-
-
-@pytest.mark.usefixtures("new_interpreters")
-def test_concurrent_calls_of_ensure_start_one_server(folder: Path) -> None:
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
-    assert len(set(found)) == 1
-
-
-def test_a_second_server_on_a_folder_exits_6_and_names_the_first(folder: Path) -> None:
-    first = ensure(folder, idle_exit_s=30)
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == EXIT_HELD == 6
@@ -142,19 +132,22 @@ def test_server_stops_when_its_lock_file_is_removed(folder: Path) -> None:
     assert running(folder) is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_server_with_exit_code_0(folder: Path, number: int) -> None:
+def test_sigint_ends_a_server_with_exit_code_0(folder: Path) -> None:
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
     with subprocess.Popen(command) as server:
         wait_until(lambda: running(folder) is not None)
-        server.send_signal(number)
+        server.send_signal(signal.SIGINT)
         assert server.wait(timeout=120) == 0
 
 
-def test_a_server_is_stopped_over_http_and_its_lock_file_stays(folder: Path) -> None:
-    ensure(folder, idle_exit_s=30)
+def test_server_stopped_over_http_keeps_its_lock_file_and_leaves_nothing_to_replay(folder: Path) -> None:
+    url = ensure(folder, idle_exit_s=30).url
+    ask(url, "/exchange/v1/tick", {"to": "open"})
+    ask(url, "/v2/orders", ORDER)
     stop(folder)
     assert running(folder) is None
+    log = open_exchange(folder).log
+    assert log.known_lines == log.count > 4
     assert (folder / "exchange.lock").exists()
     stop(folder)
 

@@ -292,13 +292,3 @@ def test_kills_while_snapshots_are_written_lose_nothing(folder: Path, tmp_path: 
         same_without_snapshot(folder, tmp_path / f"copy-{number}")
         used += open_exchange(folder).log.known_lines > 0
     assert used >= KILLS - 1
-
-
-def test_clean_stop_leaves_nothing_to_replay(folder: Path) -> None:
-    with served(folder, "-m", "tradebot.exchange") as (running, address):
-        process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
-        order_until(address, time.monotonic() + 0.1)
-        process.stop(folder)
-        assert running.wait(20) == 0
-    exchange = open_exchange(folder)
-    assert exchange.log.known_lines == exchange.log.count > 4
