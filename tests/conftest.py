@@ -229,4 +229,4 @@ hypothesis.settings.register_profile(
     "suite", max_examples=50, deadline=None, database=None, print_blob=True, derandomize=True
 )
 hypothesis.settings.register_profile("fresh", max_examples=50, deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("campaigns", max_examples=200, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)

@@ -50,8 +50,8 @@ HOLDING = (
     "tests/commands/test_groups.py",
     "tests/strategies/test_breakout.py",
     "tests/strategies/test_new_high.py",
-    "tests/signals/components/test_short_volume.py",
-    "tests/signals/components/test_sold_short.py",
+    "tests/signals/test_short_volume.py",
+    "tests/signals/test_sold_short.py",
     "tests/docs/test_signals_document.py",
 )
 """What the recipes' own cases are in, and what finds a place that was left out."""

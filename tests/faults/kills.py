@@ -300,8 +300,8 @@ def left(ledger: SqliteLedger) -> Iterator[str]:
 
 
 def may_die(bot: Bot, name: str) -> bool:
-    """Tell whether a bot may be killed at a point: one that is broken on purpose is where it shows."""
-    return not bot.control or name.startswith("alpaca.")
+    """Tell whether a bot may be killed at a point: a broken one is where it shows, unless a kill would excuse it."""
+    return not bot.control or (name.startswith("alpaca.") and not bot.control.startswith("believe-"))
 
 
 def fatal(chance: random.Random, names: Sequence[str], met: Mapping[str, int]) -> Fatal:

@@ -275,11 +275,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=64, help="so many bots, and as many calls on each day")
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="3 plays every third of them")
+    parser.add_argument("--first", type=int, help="which of them comes first")
     parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
     parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")
     parser.add_argument("--only", action="append", help="play this one, as call-7 or lasting-7; again for another one")
     asked = parser.parse_args()
-    numbers = range(asked.every, asked.count + 1, asked.every)
+    numbers = range(asked.first or asked.every, asked.count + 1, asked.every)
     names = asked.only or [f"{asked.kind or (ONCE, LASTING)[nth % 2]}-{nth}" for nth in numbers]
     tally, most = each_call(names, asked.count, asked.days, each=asked.each)
     replay = f"python -m tests.faults.nth --count {asked.count} --days {asked.days}{' --each' * asked.each} --only"

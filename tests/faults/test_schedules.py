@@ -120,10 +120,12 @@ def broken(lines: list[dict[str, Any]]) -> list[str]:
     return [*twice, *pairs.broken(lines)]
 
 
-def test_judge_accepts_an_exit_sent_again_or_after_another() -> None:
+def test_judge_accepts_an_exit_sent_again_or_after_another_and_two_round_trips() -> None:
     again = [asked("CLOSE", "a"), accepted("CLOSE", "a"), asked("CLOSE", "a")]
     ended = {**accepted("CLOSE", "a", "canceled"), "event": "order_canceled"}
     assert broken([filled("OPEN", "o", "8"), *again, ended, asked("CLOSE", "b")]) == []
+    round_trip = [accepted("OPEN", "a"), filled("OPEN", "a", "8"), accepted("CLOSE", "b"), filled("CLOSE", "b", "0")]
+    assert broken([*round_trip, accepted("OPEN", "c"), filled("OPEN", "c", "8")]) == []
 
 
 @pytest.mark.parametrize(("limit", "found"), [(Decimal(3000), 0), (Decimal(2999), 1)])
@@ -136,9 +138,3 @@ def test_judge_counts_held_working_and_requested_orders_against_the_limit(limit:
     lines = [opens("a", "AAPL"), held | {"position": "-10"}, opens("b", "MSFT"), opens("c", "NVDA")]
     assert len(list(verdicts.above_limit(lines, limit, 1))) == found
     assert list(verdicts.above_limit(lines, limit, 10)) == []
-
-
-def test_judge_accepts_two_round_trips() -> None:
-    round_trip = [accepted("OPEN", "a"), filled("OPEN", "a", "8"), accepted("CLOSE", "b"), filled("CLOSE", "b", "0")]
-    lines = [*round_trip, accepted("OPEN", "c"), filled("OPEN", "c", "8")]
-    assert broken(lines) == []
