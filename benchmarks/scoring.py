@@ -50,11 +50,11 @@ def view_of(size: int) -> StrategyView:
     own = [kind for kind in kinds().values() if kind.scope in (Scope.SYMBOL, Scope.FUND)]
     for number, symbol in enumerate(symbols):
         chance = seeded(number)
-        known = {kind.name: summed_up(kind.name, rows_of(kind, chance)) for kind in own}
+        known = {kind.name: summed_up(kind.name, *rows_of(kind, chance)) for kind in own}
         there = {name: value for name, value in known.items() if value is not None}
         facts[symbol] = SymbolFacts(symbol, there, alerts_fetched_at=NOW, received=20)
     for kind in kinds().values():
-        if kind not in own and (value := summed_up(kind.name, rows_of(kind, seeded(7)))) is not None:
+        if kind not in own and (value := summed_up(kind.name, *rows_of(kind, seeded(7)))) is not None:
             market[kind.name] = {"Technology": value} if kind.scope is Scope.SECTOR else value
     return StrategyView(NOW, symbols, facts, market, sectors=dict.fromkeys(symbols, "technology"))
 

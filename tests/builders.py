@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from tradebot.app.settings import load
 from tradebot.exits.held import Held
@@ -31,6 +32,7 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.lines import Line
 from tradebot.timetable.lines import parse as parse_line
 
+T = TypeVar("T")
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
 SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))
@@ -64,6 +66,11 @@ LISTED = of_account(EXITS)
 THEMES = {"AAPL": "phones", "MSFT": "cloud", "JPM": None, "XOM": None}
 BETAS = {"AAPL": Decimal("1.2"), "MSFT": Decimal("0.9"), "JPM": Decimal("1.1"), "XOM": Decimal("-0.4")}
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
+
+
+def there(value: T | None) -> T:
+    assert value is not None
+    return value
 
 
 def limits(**changes: object) -> Limits:
@@ -123,7 +130,6 @@ def account(**changes: object) -> Account:
 
 
 def books(*fills: OwnedFill, **changes: object) -> Books:
-    """Return books with these fills, oldest first."""
     usual = Books(
         at=NOW,
         account_number=ACCOUNT,
@@ -135,7 +141,6 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
 
 
 def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-    """Return the best price stored for a position."""
     held = (strategy, symbol, opened_at)
     return ledger.kept([held]).get(held, Kept()).best
 
@@ -246,5 +251,4 @@ def fill(
 
 
 def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[Line, ...]:
-    """Return the lines of these jobs."""
     return tuple(filter(None, (parse_line(job.value, str(times)) for job, times in timetable.items())))

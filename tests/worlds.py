@@ -1,26 +1,46 @@
 """A world of fakes for the stories: one account, one venue, books that are open and just reconciled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
 from tests.builders import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
-from tests.fakes import WatchedSendLock
 from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tradebot import cycle
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
+from tradebot.model.intent import Intent
 from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
+
+
+class WatchedSendLock(MemorySendLock):
+    """A send lock that remembers for what it was held; `taken` is told of each holding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: list[Intent] = []
+        self.taken: Callable[[Intent], None] = lambda intent: None
+
+    @contextmanager
+    def hold(self, intent: Intent) -> Iterator[None]:
+        """Hold the lock while one order is promised and sent."""
+        with super().hold(intent):
+            self.orders.append(intent)
+            self.taken(intent)
+            yield
+
 
 NAMES = ("AAPL", "MSFT", "JPM", "XOM")
 WITH_UNKNOWN = (*NAMES, "ZZZZ")

@@ -28,14 +28,16 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.slots import CHAIN
 from tradebot.views.holdings import Holding
-from tradebot.views.performance.day import DayProfit, begun, day_profit
 from tradebot.views.performance.days import day_of
 from tradebot.views.status import (
+    DayProfit,
     LastPass,
     LookedAt,
     NextSlot,
     OpenOrder,
     Status,
+    begun,
+    day_profit,
     equity,
     last_pass,
     last_reconcile,
@@ -212,10 +214,7 @@ REACH = timedelta(days=7)
 
 
 def status_of(app: "App") -> Status:
-    """Read the ledger, the evidence that the bot is judged by, and the passes recorded in sound facts.
-
-    Raises OperatorError if the books can't be read.
-    """
+    """Read the ledger, the evidence and the passes in sound facts; raise OperatorError if the books can't be read."""
     evidence, ledger = evidence_of(app), app.ledger_view
     past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.recorded
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()

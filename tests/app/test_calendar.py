@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
@@ -177,8 +177,7 @@ def test_calendar_is_extended_early_and_keeps_the_brokers_changes() -> None:
     desk, longer = Desk(), replace(COMING[40], close=COMING[40].close + HOUR)
     desk.asks(Broker({longer.date: longer}))
     later = MORNING + AHEAD - LEAST + timedelta(days=10)
-    end = calendar_end(desk.ledger, later)
-    assert end is not None
+    end = there(calendar_end(desk.ledger, later))
     assert (end - later.date()).days > NEAR_END_DAYS
     ensure(desk.ledger, later, LEAST)
     assert desk.stored()[longer.date] == longer

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, SESSION, ago, candidate, fill
-from tests.signals.enriched import GOOD, TIDE, asked
+from tests.signals.source_rows import GOOD, asked
 from tests.worlds import Scene, call, evaluate_exits
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.desk import watching
@@ -258,7 +258,7 @@ def test_the_regime_is_read_from_what_is_stored_of_the_market_and_unknown_if_par
     scene = holding()
     for kind in regime.READS:
         assert looks(scene).regime is None
-        told(scene, kind.name, {**GOOD, "market_tide": TIDE}[kind.name])
+        told(scene, kind.name, GOOD[kind.name])
     assert looks(scene).regime == "mixed"
     told(scene, "market_breadth", {**GOOD["market_breadth"], "close": "200"})
     assert looks(scene).regime == "low_vol_uptrend"
@@ -297,7 +297,7 @@ def test_a_rule_closes_by_stored_facts_and_cannot_tell_without_them(reason: Reas
     scene.price("AAPL", "99")
     world = replace(scene.world(), rules=replace(scene.world().rules, own_exits={"flow": parse([CLOSING[reason]])}))
     assert judged(evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+1m"))) == [Reason.EXIT_INPUT_MISSING]
-    for name, row in {**GOOD, "market_tide": TIDE}.items():
+    for name, row in GOOD.items():
         told(scene, name, row)
     assert judged(evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+2m"))) == [reason]
 

@@ -9,12 +9,105 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.flow import FlowAlert, FlowWindow
+from tradebot.model.flow import Direction, FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
-from tradebot.signals.alerts import counting, flow, flow_now, recent_alerts
+from tradebot.signals.alerts import MOST, contracts_behind, counting, flow, flow_now, recent_alerts, sizes
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
+
+TEN_MINUTES = timedelta(seconds=600)
+
+
+@st.composite
+def many_alerts(draw: st.DrawFn) -> list[FlowAlert]:
+    shapes = st.tuples(st.sampled_from(Right), st.integers(0, 4000), st.sampled_from([0, 400_000, 800_000]))
+    return [
+        replace(alert(n, right), at=alert(1).at + timedelta(seconds=second), bid_premium=Decimal(bid))
+        for n, (right, second, bid) in enumerate(draw(st.lists(shapes, max_size=25)))
+    ]
+
+
+@given(alerts=many_alerts())
+def test_each_directional_alert_is_in_exactly_one_cluster(alerts: list[FlowAlert]) -> None:
+    for direction in (Direction.BULLISH, Direction.BEARISH):
+        found = sizes(alerts, TEN_MINUTES, direction.sign)
+        assert sum(found) == sum(each.direction is direction for each in alerts)
+        assert min(found, default=1) > 0
+
+
+@given(alerts=many_alerts(), direction=st.sampled_from([Direction.BULLISH, Direction.BEARISH]))
+def test_a_cluster_is_within_its_window_and_the_next_one_begins_past_it(
+    alerts: list[FlowAlert], direction: Direction
+) -> None:
+    left = sorted(each.at for each in alerts if each.direction is direction)
+    for size in sizes(alerts, TEN_MINUTES, direction.sign):
+        assert left[size - 1] - left[0] <= TEN_MINUTES
+        assert all(at - left[0] > TEN_MINUTES for at in left[size:])
+        left = left[size:]
+    assert not left
+
+
+@given(alerts=many_alerts())
+def test_the_order_in_which_alerts_came_is_of_no_matter(alerts: list[FlowAlert]) -> None:
+    assert sizes(alerts, TEN_MINUTES, 1) == sizes(alerts[::-1], TEN_MINUTES, 1)
+
+
+def test_an_alert_past_the_window_begins_a_new_cluster() -> None:
+    first = alert(1)
+    at_edge = replace(alert(2), at=first.at + TEN_MINUTES)
+    past = replace(alert(3), at=first.at + TEN_MINUTES + timedelta(seconds=1))
+    assert sizes([first, at_edge, past], TEN_MINUTES, 1) == [2, 1]
+
+
+def test_sizes_count_their_own_direction_only() -> None:
+    found = [alert(1), alert(2), alert(3, Right.PUT)]
+    assert sizes(found, TEN_MINUTES, 1) == [2]
+    assert sizes(found, TEN_MINUTES, -1) == [1]
+    assert sizes([], TEN_MINUTES, 1) == []
+
+
+alerts = st.lists(
+    st.builds(
+        lambda number, contract, ask, bid: alert(
+            number, contract=contract, ask_premium=Decimal(ask), bid_premium=Decimal(bid)
+        ),
+        st.integers(1, 9),
+        st.sampled_from("ABCDEFGH"),
+        st.integers(0, 10**6),
+        st.integers(0, 10**6),
+    ),
+    max_size=12,
+    unique_by=lambda one: one.id,
+)
+
+
+@given(known=alerts, direction=st.sampled_from([-1, 1]))
+def test_each_alert_in_the_direction_counts_for_its_contract_only(known: list[FlowAlert], direction: int) -> None:
+    found = contracts_behind(known, direction)
+    leaning = [one for one in known if one.direction.sign == direction]
+    assert len(found) == min(MOST, len({one.contract for one in leaning}))
+    assert [abs(one.net_premium) for one in found] == sorted((abs(one.net_premium) for one in found), reverse=True)
+    for one in found:
+        its = [each for each in leaning if each.contract == one.symbol]
+        assert set(one.alerts) == {each.id for each in its}
+        assert one.net_premium == sum(each.net_premium for each in its)
+        assert one.net_premium * direction > 0
+
+
+def test_spread_and_cost_are_those_of_the_newest_alert() -> None:
+    older = alert(2, contract="C", bid=Decimal(1), ask=Decimal(3), volume=10)
+    newer = alert(1, contract="C", bid=Decimal("1.9"), ask=Decimal("2.1"), volume=90, has_sweep=True)
+    (found,) = contracts_behind([older, newer], 1)
+    assert (found.spread_fraction, found.cost_usd, found.volume) == (Decimal("0.1"), Decimal("210.0"), 90)
+    assert (found.at, found.alerts, found.sweep) == (ago(60), ("alert-1", "alert-2"), True)
+
+
+def test_without_a_quote_there_is_neither_spread_nor_cost() -> None:
+    (found,) = contracts_behind([alert(contract="")], 1)
+    assert (found.spread_fraction, found.cost_usd) == (None, None)
+    assert found.symbol == "call 100 2026-11-26"
+
 
 FILTERS = {"min_premium": 50_000, "min_dte": 0, "max_dte": 45, "is_multi_leg": False}
 WINDOW = FlowWindow(timedelta(seconds=1800), FILTERS, 0.005, 5)

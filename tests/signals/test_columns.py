@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW
+from tests.builders import NOW, there
 from tradebot.model.kind import Column, Columns, Row
 from tradebot.signals import columns, rows
 from tradebot.signals.columns import NotPlainError
@@ -50,9 +50,7 @@ def one_by_one(read: Callable[[Row, str], object], values: Sequence[object]) -> 
 
 
 def found(values: Sequence[object]) -> Columns:
-    made = columns.columns([{"field": value} for value in values])
-    assert made is not None
-    return made
+    return there(columns.columns([{"field": value} for value in values]))
 
 
 @pytest.mark.parametrize("name", READERS)

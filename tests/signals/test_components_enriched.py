@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import NOW
-from tests.signals.enriched import GOOD, TIDE, Rows, days, seen
-from tests.signals.source_rows import world
+from tests.signals.source_rows import GOOD, TIDE, Rows, days, seen, world
+from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds.congress import CongressFacts
@@ -29,8 +29,6 @@ COMPONENTS = (
     "top_net_impact",
 )
 FOLLOWERS = [name for name in COMPONENTS if component_of(name).follows]
-ROWS = {**GOOD, "market_tide": TIDE}
-"""A row of each kind that these components read."""
 EARLIER: dict[str, Rows] = {"etf_flow": [{**GOOD["etf_flow"], "date": days(-4), "change_prem": "6000"}]}
 """What a value takes besides the last row."""
 
@@ -41,8 +39,8 @@ SEVERAL = {"calendar_catalyst"}
 
 def replies(name: str, **changes: dict[str, object]) -> dict[str, Rows]:
     """Return a good reply of each kind that a component reads besides alerts, with some fields changed by kind."""
-    kinds = [kind.name for kind in component_of(name).reads if kind.name in ROWS]
-    return {kind: [*EARLIER.get(kind, ()), {**ROWS[kind], **changes.get(kind, {})}] for kind in kinds}
+    kinds = [kind.name for kind in component_of(name).reads if kind.name in GOOD and kind.name != FLOW_ALERTS]
+    return {kind: [*EARLIER.get(kind, ()), {**GOOD[kind], **changes.get(kind, {})}] for kind in kinds}
 
 
 def value(name: str, known: Known) -> float | None:

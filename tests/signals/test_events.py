@@ -1,12 +1,37 @@
 """The next event of a company, by the calendars of earnings and of the FDA."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.builders import DAY, NOW
-from tests.signals.enriched import GOOD, Rows, days, seen
-from tradebot.signals.events import next_event
+from tests.builders import DAY, NOW, alert
+from tests.signals.source_rows import GOOD, Rows, days, seen
+from tradebot.model.record import SymbolFacts
+from tradebot.signals.events import next_event, next_report
+from tradebot.signals.kinds.earnings import EarningsFacts
+
+SOON, LATER, PAST = DAY + timedelta(days=3), DAY + timedelta(days=9), DAY - timedelta(days=1)
+
+
+def facts(report: date | None, *named: date | None) -> SymbolFacts:
+    known: dict[str, object] = {"flow_alerts": tuple(alert(9 - n, next_earnings=day) for n, day in enumerate(named))}
+    return SymbolFacts("AAPL", known | ({"earnings": EarningsFacts(report, "premarket")} if report else {}))
+
+
+def test_the_reply_about_earnings_comes_before_what_alerts_say() -> None:
+    assert next_report(facts(SOON, LATER), DAY) == EarningsFacts(SOON, "premarket")
+
+
+def test_without_a_coming_report_the_newest_alert_counts() -> None:
+    assert next_report(facts(PAST, SOON, LATER), DAY) == EarningsFacts(LATER, "unknown")
+    assert next_report(facts(None, LATER), DAY) == EarningsFacts(LATER, "unknown")
+
+
+def test_a_report_of_today_is_still_to_come_and_one_of_yesterday_is_not() -> None:
+    assert next_report(facts(DAY), DAY) == EarningsFacts(DAY, "premarket")
+    assert next_report(facts(PAST, PAST), DAY) is None
+    assert next_report(facts(None, None), DAY) is None
+    assert next_report(facts(None), DAY) is None
 
 
 def due(replies: dict[str, Rows], now: datetime = NOW, symbol: str = "AAPL") -> datetime | None:

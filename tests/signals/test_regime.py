@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW
-from tests.signals.enriched import GOOD, TIDE, summed_up
+from tests.signals.source_rows import GOOD, summed_up
 from tradebot.signals.regime import READS, MarketState, market_state, regime
 
 CALM_RISE = MarketState(volatility=0.2, gamma=1.0, breadth=0.3, net_premium=1.0)
 
 
 def market() -> dict[str, object]:
-    return {kind.name: summed_up(kind.name, {**GOOD, "market_tide": TIDE}[kind.name]) for kind in READS}
+    return {kind.name: summed_up(kind.name, GOOD[kind.name]) for kind in READS}
 
 
 def test_it_is_read_from_measured_facts() -> None:

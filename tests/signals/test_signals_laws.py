@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.signals.source_rows import Rows, World, computed, known_from, read, seeded, spoiled, value_of, world
+from tests.signals.source_rows import World, asked, computed, known_from, seeded, spoiled, value_of, world
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kind_names
 
@@ -106,9 +106,9 @@ def test_both_swaps_change_nothing_that_has_both(seed: int) -> None:
 @given(seed=SEEDS)
 def test_duplicate_rows_and_the_order_of_rows_change_nothing(seed: int) -> None:
     rows, chance = world(seed), seeded(seed)
-    again: dict[str, Rows] = {}
+    again: dict[str, list[Row]] = {}
     for name, each in rows.items():
-        unique = list({fact.id: row for row in each for fact in read(name, [row]).facts}.values())
+        unique = list({fact.id: row for row in each for fact in asked(name, row).facts}.values())
         more = unique + chance.sample(unique, chance.randint(0, len(unique)))
         chance.shuffle(more)
         rows = {**rows, name: unique}
@@ -177,7 +177,7 @@ def test_the_made_up_rows_give_every_component_a_value_that_is_not_zero() -> Non
 @pytest.mark.parametrize("name", kind_names())
 def test_rows_as_documented_are_read_and_break_no_contract(name: str) -> None:
     rows = [row for seed in range(8) for row in world(seed)[name]]
-    intake = read(name, rows)
+    intake = asked(name, *rows)
     assert len(intake.rejected) <= len(rows) * 2 / 3
     assert intake.findings == ()
 

@@ -3,7 +3,6 @@
 import json
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW
+from tests.signals.source_rows import NO_QUOTA, captured
 from tradebot.adapters.wire.http import decode
 from tradebot.exchange.streams.flow_alerts import streamed
-from tradebot.model.flow import FlowAlert, FlowPage, Quota
+from tradebot.model.flow import FlowAlert, FlowPage
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
 from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 from tradebot.signals.streamed import about_symbol, as_polled
 
-CAPTURED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "uw" / "live" / "option_flow_alerts.json"
 LATER = timedelta(days=10_000)
 ROW: dict[str, Any] = {
     "rule_id": "5ce5ec11-087c-4c00-b164-08106b015856", "rule_name": "RepeatedHitsDescendingFill", "ticker": "DIA",
@@ -41,7 +40,7 @@ def wired(row: dict[str, Any]) -> Any:
 
 
 def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
-    intake = normalize(KIND, FlowPage(KIND.name, symbol, tuple(rows), Quota(None, None, None)), NOW + LATER)
+    intake = normalize(KIND, FlowPage(KIND.name, symbol, tuple(rows), NO_QUOTA), NOW + LATER)
     assert intake.rejected == ()
     assert intake.findings == (), "the form isn't the documented one"
     return intake.facts  # type: ignore[return-value]
@@ -61,10 +60,7 @@ def test_the_documented_row_is_read_with_all_it_says() -> None:
 
 
 def test_a_captured_alert_is_the_same_fact_by_either_way_but_for_its_time_and_volatility() -> None:
-    if not CAPTURED.is_file():
-        pytest.skip("needs shared/data")
-    rows = decode(json.dumps(json.loads(CAPTURED.read_text())["response"]["data"]).encode())
-    assert isinstance(rows, list)
+    rows = captured("live/option_flow_alerts.json")["response"]["data"]
     for row in rows:
         (polled,) = facts([row], row["ticker"])
         (heard,) = facts([as_polled(wired(streamed(row)), about_symbol(row))], row["ticker"])
@@ -88,7 +84,7 @@ def test_a_captured_alert_is_the_same_fact_by_either_way_but_for_its_time_and_vo
 )
 def test_a_field_that_cannot_be_used_is_the_reason_that_is_counted(changes: dict[str, Any], reason: str) -> None:
     row = as_polled(wired(ROW | changes), {})
-    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), Quota(None, None, None)), NOW)
+    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert [bad.reason for bad in intake.rejected] == [reason.replace("strike is missing", "type is missing")]
 
 
@@ -98,5 +94,5 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), VALUES))
 def test_whatever_a_row_holds_it_is_read_or_counted(changes: dict[str, Any]) -> None:
     row = as_polled(wired(ROW | changes), {})
-    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), Quota(None, None, None)), NOW)
+    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert len(intake.facts) + len(intake.rejected) + intake.foreign == 1

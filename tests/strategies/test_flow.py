@@ -1,21 +1,26 @@
 """The flow strategy: one want per symbol, with its components, its side and its own decision."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
+from tradebot.model.inputs import ComponentInputs, Input
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
+from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.signals.kinds.flow_alerts import KIND as ALERTS
@@ -24,8 +29,35 @@ from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiFacts
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
-from tradebot.strategies.flow import FlowStrategy
+from tradebot.strategies.flow import FlowStrategy, agreeing, weigh
 from tradebot.strategies.flow_settings import FilterSettings, FlowSettings
+
+names = ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank", "oi_change")
+component_values = st.lists(
+    st.tuples(st.one_of(st.none(), st.floats(-1, 1)), st.floats(0, 100)), min_size=6, max_size=6
+)
+
+
+def components(rows: list[tuple[float | None, float]]) -> list[Component]:
+    return [Component(name, value, weight, "test") for name, (value, weight) in zip(names, rows, strict=True)]
+
+
+@given(rows=component_values)
+def test_score_and_coverage_stay_in_their_ranges(rows: list[tuple[float | None, float]]) -> None:
+    score, coverage = weigh(components(rows))
+    assert -1 <= score <= 1
+    assert 0 <= coverage <= 1
+
+
+@given(rows=component_values, lost=st.integers(0, 5))
+def test_losing_an_agreeing_component_never_helps_its_side(rows: list[tuple[float | None, float]], lost: int) -> None:
+    before, covered = weigh(components(rows))
+    value, weight = rows[lost]
+    after, left = weigh(components([*rows[:lost], (None, weight), *rows[lost + 1 :]]))
+    if value is not None and value * before > 0:
+        assert after * (1 if before > 0 else -1) <= abs(before)
+    assert left <= covered
+
 
 WEIGHTS = {
     "flow": 0.4,
@@ -169,3 +201,116 @@ def test_a_component_without_a_weight_is_off_and_what_only_it_reads_is_not_neede
 def test_an_unknown_component_is_an_error_that_names_the_nearest() -> None:
     with pytest.raises(ValidationError, match="there is no component 'darkpool'; did you mean dark_pool"):
         FlowStrategy({**SETTINGS, "weights": {"darkpool": 1}})
+
+
+STRATEGY = FlowStrategy(SETTINGS)
+
+
+def number(found: ComponentInputs, name: str) -> float:
+    return next(float(value.value) for value in found.values if value.name == name)
+
+
+def recomputed(found: ComponentInputs) -> float | None:
+    if found.absent:
+        return None
+
+    return evaluate(found.formula, {value.name: float(value.value) for value in found.values})
+
+
+def explained(facts: SymbolFacts | None, seen: Mapping[str, object]) -> tuple[ComponentInputs, ...]:
+    view = StrategyView(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen)
+    (candidate,) = STRATEGY.propose(view)
+    found = STRATEGY.inputs(view, "AAPL")
+    assert [part.component for part in found] == [part.name for part in candidate.components]
+    for part, component in zip(found, candidate.components, strict=True):
+        again = recomputed(part)
+        assert (again is None) == (component.value is None), part
+        assert again == pytest.approx(component.value or 0.0 if again is not None else None)
+    return found
+
+
+@pytest.mark.parametrize("missing", [(), *((name,) for name in full().known), tuple(full().known)])
+def test_each_component_follows_from_its_inputs_by_its_formula(missing: tuple[str, ...]) -> None:
+    for right in Right:
+        known = full(right)
+        explained(known.only(known.known.keys() - set(missing)), tide(right))
+
+
+def test_what_is_absent_says_why() -> None:
+    assert all(part.absent for part in explained(None, {}))
+    assert not any(part.absent for part in explained(full(), tide()))
+
+
+def test_each_alert_that_counts_is_shown_with_its_time_newest_first() -> None:
+    flow = explained(full(), tide())[0]
+    shown = [value for value in flow.values if isinstance(value, Input) and value.name.startswith("call 100 ")]
+    assert [value.at for value in shown] == [NOW - timedelta(minutes=n) for n in (1, 2, 3)]
+    assert {value.value for value in shown} == {Decimal(400_000)}
+
+
+FAMILIES = {
+    "flow": "options_flow",
+    "clusters": "options_flow",
+    "dark_pool": "off_exchange",
+    "oi_change": "open_interest",
+}
+
+
+def part(name: str, value: float | None, weight: float = 0.25) -> Component:
+    return Component(name, value, weight, "test")
+
+
+def among(parts: tuple[Component, ...], score: float, least: float) -> frozenset[str]:
+    return agreeing(parts, [FAMILIES[each.name] for each in parts], score, least)
+
+
+def test_a_single_saturated_input_is_no_entry() -> None:
+    enormous = tuple(alert(n, ask_premium=Decimal(10) ** 12) for n in (1, 2, 3))
+    alone = replace(full(), known={**full().only({"options_volume"}).known, "flow_alerts": enormous})
+    found = proposed(alone)
+    assert found.components[0].value == pytest.approx(1)
+    assert found.score > 0.39
+    assert found.decisions[0].reason is Reason.FAMILIES_TOO_FEW
+    assert (found.decisions[0].observed, found.decisions[0].limit) == (1, 2)
+
+
+@pytest.mark.parametrize(("families", "verdict"), [(4, Verdict.PASS), (5, Verdict.FAIL)])
+def test_an_entry_needs_as_many_agreeing_families_as_the_settings_say(families: int, verdict: Verdict) -> None:
+    # Greek exposure and IV rank only strengthen flow, so six components are four families.
+    assert proposed(full(), tide(), min_families=families).decisions[0].verdict is verdict
+
+
+def test_what_opposes_the_score_or_hardly_matters_does_not_count() -> None:
+    parts = (part("flow", 1.0), part("dark_pool", 0.08), part("oi_change", -0.5))
+    assert among(parts, 0.3, 0.02) == {"options_flow", "off_exchange"}
+    assert among(parts, 0.3, 0.03) == {"options_flow"}
+    assert among(parts, -0.3, 0.03) == {"open_interest"}
+    assert among((part("flow", 0.0), part("dark_pool", None)), 0.1, 0.0) == frozenset()
+
+
+def test_components_of_one_family_count_once_and_by_what_they_say_together() -> None:
+    assert among((part("flow", 1.0), part("clusters", 1.0)), 1.0, 0.02) == {"options_flow"}
+    assert among((part("flow", 1.0), part("clusters", -1.0)), 0.1, 0.02) == frozenset()
+
+
+usd = st.integers(1, 3_000_000).map(Decimal)
+rows = st.lists(st.builds(lambda n, right, ask, bid: alert(n, right, ask_premium=ask, bid_premium=bid),
+    st.integers(1, 29), st.sampled_from(Right), usd, usd), max_size=5)  # fmt: skip
+signs = st.sampled_from([-1, 0, 1])
+
+
+@settings(max_examples=60)
+@given(rows, signs, usd)
+def test_one_more_bullish_alert_never_lowers_a_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
+    facts = with_alerts(*some)
+    facts = replace(
+        facts,
+        known={**facts.known, "dark_pool": PRINTS.condense([SignedPrint(some[0].at, 1.0, sign)])}
+        if some
+        else facts.known,
+    )
+    bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
+    bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})
+    weights = {"flow": 0.4, "dark_pool": 0.3, "market_tide": 0.3}
+    before, after = (proposed(each, tide(), weights=weights).score for each in (facts, bullish))
+    assert after >= before - 1e-12

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, ago, candidate
+from tests.builders import DAY, NOW, ago, candidate, there
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
@@ -107,8 +107,7 @@ def test_the_nearest_miss_is_the_smallest_distance_to_its_limit() -> None:
             )
         ]
     )
-    nearest = told.reasons[0].nearest
-    assert nearest is not None
+    nearest = there(told.reasons[0].nearest)
     assert (nearest.symbol, nearest.observed, nearest.limit) == ("NEAR", 0.2, 0.25)
     assert nearest.distance == pytest.approx(0.2)
 

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from tests.builders import there
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
 from tradebot.timetable import lines
@@ -14,9 +15,7 @@ SHIPPED = load(None, {}).settings.timetable.lines
 
 
 def line(when: str) -> Line:
-    found = lines.parse("pnl", {"when": when, "late": "always"})
-    assert found is not None
-    return found
+    return there(lines.parse("pnl", {"when": when, "late": "always"}))
 
 
 def said(first: date, last: date, *own: Line) -> list[str]:

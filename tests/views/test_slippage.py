@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import make_intent, make_order
-from tests.builders import NOW
+from tests.builders import NOW, there
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.filled import Asked, FilledOrder
 from tradebot.model.intent import IntentRecord, IntentState
@@ -41,16 +41,13 @@ def made(of: Fill, decision: Decimal | None, age_s: int | None = None) -> Made:
     ],
 )
 def test_slippage_is_positive_when_it_costs(side: Side, price: str, usd: str, bps: str) -> None:
-    found = slippage(fill(side, "10", Decimal(price)), Decimal(100))
-    assert found is not None
+    found = there(slippage(fill(side, "10", Decimal(price)), Decimal(100)))
     assert (found.usd, found.value_usd, found.bps) == (Decimal(usd), Decimal(1000), Decimal(bps))
 
 
 @given(PRICES, PRICES)
 def test_slippage_of_a_sale_has_the_opposite_sign_of_a_purchase(price: Decimal, middle: Decimal) -> None:
-    bought, sold = (slippage(fill(side, "7", price), middle) for side in Side)
-    assert bought is not None
-    assert sold is not None
+    bought, sold = (there(slippage(fill(side, "7", price), middle)) for side in Side)
     assert (bought.usd, bought.bps) == (-sold.usd, -sold.bps)
 
 
@@ -59,8 +56,7 @@ def test_slippage_total_is_weighted_by_value(rows: list[tuple[Side, Decimal, Dec
     found = totals([made(fill(side, "3", middle + cents / 2), middle) for side, middle, cents in rows])
     paid = sum((side.sign * 3 * cents / 2 for side, _, cents in rows), Decimal(0))
     worth = sum((3 * middle for _, middle, _ in rows), Decimal(0))
-    total = found[0].total
-    assert total is not None
+    total = there(found[0].total)
     assert (total.usd, total.value_usd, total.bps) == (paid, worth, round(paid / worth * 10_000, 2))
 
 

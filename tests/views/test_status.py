@@ -1,18 +1,94 @@
 """The values of `tradebot status`: what a pass did, what a comparison found, and which orders still work."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
 
 from tests.adapters.samples import NOW, make_cycle, make_order
+from tests.builders import fill, there
+from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.order import OrderStatus
+from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
+from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
-from tradebot.views.status import last_pass, last_reconcile, open_order
+from tradebot.views.performance.days import Days, day_of
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Choice, Cut, pnl
+from tradebot.views.status import DayProfit, begun, day_profit, last_pass, last_reconcile, open_order
+
+
+def of_last_day(past: History) -> DayProfit | None:
+    totals, day = Totals.of(past.fills), day_of(past.fills[-1].fill.at)
+    since = min(begun(totals, day).values(), default=past.fills[-1].fill.at)
+    few = [owned for owned in past.fills if owned.fill.at >= since]
+    before = [one for one in past.ends if one.session <= day][-2:]
+    return day_profit(totals, day, few, past.cash, before)
+
+
+@LAW
+@given(pasts())
+def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None:
+    ours = replace(past, fills=tuple(owned for owned in past.fills if owned.strategy != FOREIGN))
+    if not ours.fills:
+        return
+    day = day_of(ours.fills[-1].fill.at)
+    marks = dict.fromkeys(("AAPL", "MSFT", "JPM"), "50")
+    ends = [one for one in ours.ends if one.session < day and len(one.marks) == len(marks)][-1:]
+    ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
+    found = of_last_day(ours)
+    if found is not None:
+        whole = pnl(breakdown(ours), Cut.DAY, Choice(Days(day, day))).total
+        assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
+            whole.realized_usd,
+            whole.fees_usd,
+            whole.trades_closed,
+        )
+        if ends or day == day_of(ours.fills[0].fill.at):
+            assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
+
+
+def test_day_profit_splits_realized_open_fees_and_other() -> None:
+    past = history(
+        fill(1, "JPM", at=on(0)),
+        fill(2, "JPM", Side.SELL, at=on(0, 1)),
+        fill(3, quantity="10", price="100", at=on(0)),
+        fill(4, "MSFT", quantity="10", price="50", at=on(0)),
+        fill(5, side=Side.SELL, quantity="10", price="107", at=on(1)),
+        cash=(paid("-0.02", "FEE", on(1)), paid("1.25", "DIV", on(1)), paid("500", "CSD", on(1)), paid("9", "INT")),
+        ends=(end(0, {"AAPL": "104", "MSFT": "50"}), end(1, {"MSFT": "53"})),
+    )
+    money = (Decimal(70), Decimal(-10), Decimal("-0.02"), Decimal("1.25"), Decimal("61.23"))
+    assert of_last_day(past) == DayProfit(date(2026, 11, 17), *money, 1, ())
+
+
+def test_day_profit_names_positions_without_a_price() -> None:
+    found = there(of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),))))
+    assert found.unpriced == ("AAPL",)
+    assert found.open_usd == 0
+
+
+def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
+    past = history(fill(1, at=on(0)), fill(2, at=on(1)))
+    assert day_profit(Totals.of(past.fills), date(2026, 11, 17), past.fills[1:], (), ()) is None
+
+
+def test_day_profit_counts_both_trades_in_one_symbol() -> None:
+    sides, prices = (Side.BUY, Side.SELL, Side.BUY, Side.SELL), ("100", "103", "101", "102")
+    made = [
+        fill(n, side=side, price=price, at=on(0, n)) for n, (side, price) in enumerate(zip(sides, prices, strict=True))
+    ]
+    found = there(of_last_day(history(*made, ends=(end(0, {}, "1"),))))
+    assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)
+
 
 BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED))
 ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))

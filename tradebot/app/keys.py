@@ -1,6 +1,6 @@
 """Load keys and permission gates from the environment or an owner-only .env file."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -39,7 +39,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None) -> Secrets:
     `env_file` is None if only the environment counts.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    values = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
+    values = {field: next(_given(sources, names), None) for field, names in SECRET_NAMES.items()}
     learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
     return Secrets(**values)
 
@@ -54,12 +54,7 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
     return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
 
 
-def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
-    """Return the first non-empty value; any alias in the environment takes precedence over any in the file."""
-    return next(_given(sources, names), None)
-
-
-def _given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> Iterator[str]:
-    names = tuple(names)
+def _given(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:
+    """Yield the non-empty values: any alias in the environment comes before any in the file."""
     given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
     return (text for text in given if text)

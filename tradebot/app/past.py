@@ -57,7 +57,7 @@ def past_of(
     kept = app.replies.sessions()
     found = _session(kept, session, at)
     at = at or found.last_at
-    asked = tuple(strategy for strategy in app.strategies if _knows_only_facts(strategy))
+    asked = tuple(one for one in app.strategies if not (one.needs.quotes or one.needs.lots or one.needs.equity))
     kinds = {kind for strategy in asked for kind in _kinds(strategy)}
     first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
@@ -89,11 +89,6 @@ def _complete(app: App, oldest: KeptSession, first: date) -> bool:
         return True
     fetched = app.recorded.intakes(datetime.combine(first, time(), NEW_YORK))
     return not fetched or fetched[0].at >= oldest.first_at
-
-
-def _knows_only_facts(strategy: Strategy) -> bool:
-    needs = strategy.needs
-    return not (needs.quotes or needs.lots or needs.equity)
 
 
 def _kinds(strategy: Strategy) -> frozenset[str]:

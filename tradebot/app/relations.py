@@ -8,7 +8,6 @@ end a bad day for it.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
     from tradebot.model.limits import DisplacementRules
-    from tradebot.strategies.settings import CoreSettings
 
 SESSION_S = 23_400
 """How long a regular session lasts."""
@@ -91,13 +89,9 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
 def _traders(settings: Sections) -> Iterator[Trader]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        stop, offset = _stop_of(section, settings), settings.exits.limit_offset_fraction
-        yield Trader(name, allotments[name], settings.limits_of(name), stop, offset)
-
-
-def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
-    """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
-    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+        exits = settings.exits
+        stop = exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+        yield Trader(name, allotments[name], settings.limits_of(name), stop, exits.limit_offset_fraction)
 
 
 def _rotations(settings: Sections) -> Iterator[str]:
@@ -106,11 +100,11 @@ def _rotations(settings: Sections) -> Iterator[str]:
     named = [name for name, installed in strategies.installed_as().items() if installed == "rotation"]
     if not named:
         return
-    from tradebot.strategies import rotation_limits
+    from tradebot.strategies import rotation_settings
 
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
     found = [
-        rotation_limits.read(
+        rotation_settings.read(
             name, in_use[name], allotments[name], sections[name].limits, sections[name].universe or settings.universe
         )
         for name in named
@@ -118,7 +112,7 @@ def _rotations(settings: Sections) -> Iterator[str]:
     for wrong in found:
         yield from wrong if isinstance(wrong, list) else ()
     if rotations := [each for each in found if not isinstance(each, list)]:
-        yield from rotation_limits.problems(rotations, settings.limits)
+        yield from rotation_settings.problems(rotations, settings.limits)
 
 
 def _displacement(settings: Sections) -> Iterator[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
-from tradebot.model.flow import FlowWindow
 from tradebot.model.limits import DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
 from tradebot.ports.world import Rules
@@ -12,6 +11,7 @@ from tradebot.ports.world import Rules
 
 def rules_of(settings: Settings, exits: ExitRules) -> Rules:
     """Return the part of the settings that the core needs, with the exit rules in force."""
+    flow = settings.strategies.flow
     return Rules(
         mode=settings.mode,
         universe=tuple(settings.universe),
@@ -21,7 +21,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
-        flow=_flow(settings),
+        flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
         execution=settings.execution_of(),
         themes=settings.themes,
@@ -31,12 +31,6 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         funds=frozenset(settings.funds),
         streamed=settings.unusual_whales.stream,
     )
-
-
-def _flow(settings: Settings) -> FlowWindow | None:
-    """Return which alerts count toward the direction of flow, or None if the flow strategy is off."""
-    flow = settings.strategies.flow
-    return None if flow is None else flow.window()
 
 
 def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:

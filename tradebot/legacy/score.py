@@ -146,8 +146,10 @@ def _rows(read: LegacyInputs) -> dict[str, float]:
         "institutional": w["institutional"] * _institutional(read),
         "market_tide": w["market_tide"] * _tide(read),
         "calendar": w["calendar"] * _calendar(read),
-        "greeks_gamma": w["greeks_gamma"] * _gamma(read),
-        "ftd_pressure": w["ftd_pressure"] * _fails(read),
+        "greeks_gamma": w["greeks_gamma"]
+        * _step(abs(read.gamma_exposure), read.gamma_squeeze_flag, (500_000, 0.5), (100_000, 0.25)),
+        "ftd_pressure": w["ftd_pressure"]
+        * _step(read.fails_shares, read.fails_pressure_flag, (200_000, 1.0), (100_000, 0.67), (50_000, 0.33)),
         "iv_rank": w["iv_rank"] * _iv_rank(read.iv_rank),
         "oi_change": w["oi_change"] * _open_interest(read),
         "etf_flow": w["etf_flow"] * _etf(read),
@@ -242,14 +244,6 @@ def _calendar(read: LegacyInputs) -> float:
 def _step(value: float, flagged: bool, *steps: tuple[float, float]) -> float:
     """Return what the first limit that the value exceeds pays, or 0; a flag pays 1 whatever the value."""
     return 1.0 if flagged else next((pays for limit, pays in steps if value > limit), 0.0)
-
-
-def _gamma(read: LegacyInputs) -> float:
-    return _step(abs(read.gamma_exposure), read.gamma_squeeze_flag, (500_000, 0.5), (100_000, 0.25))
-
-
-def _fails(read: LegacyInputs) -> float:
-    return _step(read.fails_shares, read.fails_pressure_flag, (200_000, 1.0), (100_000, 0.67), (50_000, 0.33))
 
 
 def _iv_rank(rank: float) -> float:

@@ -1,17 +1,49 @@
 """Which alerts count, and what they add up to."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
+from tradebot.model.candidate import OptionContract
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.filters import Chosen, Filter, chosen, filters_on
 from tradebot.signals.formula import compiled
 from tradebot.signals.kinds import options_volume
+
+MOST = 5
+"""How many contracts of an entry are kept, those with the most premium."""
+
+
+def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
+    """Return the contracts of the alerts that lean in a direction (+1 bullish, -1 bearish), the most premium first."""
+    found: dict[str, list[FlowAlert]] = defaultdict(list)
+    for alert in alerts:
+        if alert.sign == direction:
+            found[alert.contract].append(alert)
+    contracts = [_contract(symbol, its) for symbol, its in found.items()]
+    return tuple(sorted(contracts, key=lambda one: (-abs(one.net_premium), one.symbol))[:MOST])
+
+
+def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
+    newest_first = sorted(alerts, key=attrgetter("at", "id"), reverse=True)
+    newest = newest_first[0]
+    return OptionContract(
+        symbol=symbol or f"{newest.right.value} {newest.strike:f} {newest.expiry.isoformat()}",
+        net_premium=sum(alert.net_premium for alert in alerts),  # type: ignore[arg-type]
+        at=newest.at,
+        bid=newest.bid,
+        ask=newest.ask,
+        volume=newest.volume,
+        open_interest=newest.open_interest,
+        opening=newest.opening,
+        sweep=any(alert.has_sweep for alert in alerts),
+        alerts=tuple(alert.id for alert in newest_first),
+    )
 
 
 def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:

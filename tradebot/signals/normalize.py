@@ -1,13 +1,15 @@
 """Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Columns, Fact, Row
 from tradebot.signals import contracts
 from tradebot.signals.columns import NotPlainError, columns
+from tradebot.signals.contracts import check
 from tradebot.signals.rows import BadRowError
 
 
@@ -83,3 +85,93 @@ def _object(row: object) -> Row:
     if not isinstance(row, dict):
         raise BadRowError("the row is not an object")
     return row
+
+
+Nulls = tuple[str, ...]
+"""Which fields of a row are null."""
+
+
+class _Read(NamedTuple):
+    """A row that was read; it is kept so that no other object can take its place."""
+
+    row: object
+    fact: Fact
+    nulls: Nulls
+
+
+class _Rejected(NamedTuple):
+    """A row that was rejected."""
+
+    row: RejectedRow
+    nulls: Nulls
+
+
+class Rereading:
+    """Returns what `normalize` does, if a row object is never changed and time never goes back.
+
+    What doesn't change is the same fact whenever it is read, so a row that the last reply about the same kind and
+    symbol held too isn't read again, unless it was rejected: a row of the future may be one of the past by now.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str | None], dict[int, _Read]] = {}
+        self._shapes: dict[tuple[object, ...], Nulls | None] = {}
+
+    def __call__(self, kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
+        """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected."""
+        if kind.changes or not page.rows:
+            return normalize(kind, page, at)
+        key = page.endpoint, page.symbol
+        before, rejected = self._last.get(key, {}), list[_Rejected]()
+        found = [before.get(name) for name in map(id, page.rows)]
+        for place in [place for place, one in enumerate(found) if one is None]:
+            one = self._read(kind, page.symbol, page.rows[place], at)
+            if one is None:
+                # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
+                return normalize(kind, page, at)
+            if isinstance(one, _Read):
+                found[place] = one
+            else:
+                rejected.append(one)
+        read = [one for one in found if one is not None]
+        self._last[key] = {id(one.row): one for one in read}
+        by_id = {one.fact.id: one.fact for one in read}
+        return Intake(
+            page.endpoint,
+            page.symbol,
+            at,
+            len(page.rows),
+            tuple(by_id.values()),
+            0,
+            len(read) - len(by_id),
+            tuple([one.row for one in rejected]),
+            (),
+            _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]]),
+        )
+
+    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | _Rejected | None:
+        """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
+        if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
+            return None
+        nulls = self._nulls(kind, row)
+        if nulls is None:
+            return None
+        fact = read_one(kind, row, symbol or "", at)
+        return _Rejected(fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
+
+    def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
+        """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""
+        shape = (kind.name, *row, *map(type, row.values()))
+        if shape not in self._shapes:
+            checked = check(kind.fields, [row])
+            self._shapes[shape] = None if checked.findings else tuple(checked.nulls)
+        return self._shapes[shape]
+
+
+def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for names in set(nulls):
+        times = nulls.count(names)
+        for name in names:
+            found[name] = found.get(name, 0) + times
+    return found

@@ -13,8 +13,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals.alerts import Counting, counting, flow_now, sizes
-from tradebot.signals.behind import contracts_behind
+from tradebot.signals.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies.flow_settings import FlowSettings
 

@@ -14,9 +14,9 @@ from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
+from tradebot.views.performance.returns import SESSIONS_PER_YEAR
 from tradebot.views.performance.statistics import falls, sharpe
 
-SESSIONS_PER_YEAR = 252
 FEW_TRADES = 30
 """With fewer closed trades, a backtest says next to nothing about the next one."""
 FEW_YEARS = 10

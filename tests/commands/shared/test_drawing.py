@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from commands.shared.drawing import HEIGHTS, bar, duration, gain, measured, sparkline, tinted, usd
 from tradebot.model.text import counted, counted_kind
 from tradebot.model.units import Unit
-from tradebot.views.plots import thinned
+from tradebot.views.figures import thinned
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 

@@ -1,29 +1,25 @@
 """Flow alerts: read all at once or one by one; decisions read them whole, oldest first."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, alert
-from tests.signals.source_rows import JUNK, world
-from tradebot.model.flow import FlowPage, Intake, Quota
+from tests.signals.source_rows import JUNK, NO_QUOTA, captured, world
+from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.values import replace
 from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 
-CAPTURED = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "uw" / "live" / "option_flow_alerts.json"
 ONE_BY_ONE = replace(KIND, parse_all=None)
 
 
 def read(kind: AnyKind, rows: Sequence[object], at: datetime = NOW, symbol: str | None = "AAPL") -> Intake:
-    return normalize(kind, FlowPage(KIND.name, symbol, tuple(rows), Quota(None, None, None)), at)
+    return normalize(kind, FlowPage(KIND.name, symbol, tuple(rows), NO_QUOTA), at)
 
 
 def test_alerts_are_kept_whole_and_come_oldest_first() -> None:
@@ -48,9 +44,7 @@ def test_alerts_with_a_field_that_is_odd_or_gone_are_read_alike(name: str) -> No
 
 
 def test_captured_alerts_are_read_at_once() -> None:
-    if not CAPTURED.exists():
-        pytest.skip("shared/data absent: uw/live holds the captured responses")
-    rows = json.loads(CAPTURED.read_text(), parse_float=Decimal)["response"]["data"]
+    rows = captured("live/option_flow_alerts.json")["response"]["data"]
     at = datetime(2025, 12, 27, 2, 18, 51, tzinfo=UTC)
     found = read(replace(KIND, parse=lambda row, symbol, at: pytest.fail("read one by one")), rows, at, None)
     assert len(found.facts) == 50

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, fill
+from tests.builders import NOW, ago, fill, there
 from tests.model.test_trade import histories, sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.reconciliation.test_adoption import scene_of, take_over
@@ -138,8 +138,7 @@ def test_shares_that_were_left_alone_stay_in_the_account(before: int, foreign: i
 def test_shares_that_a_plan_changes_have_no_price() -> None:
     scene = holding("10")
     scene.venue.held["AAPL"] = D(4)
-    plan = reconcile(FakeReader(scene.venue), scene.ledger).plan
-    assert plan is not None
+    plan = there(reconcile(FakeReader(scene.venue), scene.ledger).plan)
     apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 10, 100), ("AAPL", -6, None)]
     (row,) = rows(history(scene))

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.model.bar import Session
 from tradebot.views.performance.activity import Exposure, average_equity, measure, traded_usd
@@ -25,10 +26,8 @@ def exposed(history: History, along: Path, known: Sequence[Session]) -> Exposure
 def test_exposure_weighs_cost_by_open_market_time() -> None:
     # Each session of 6.5 hours holds 10,000 USD for 3 hours; the books were opened an hour before the first one.
     history = past(1, 20)
-    found = exposed(history, way(history, 20), sessions(20))
-    average = average_equity(way(history, 20))
-    assert found is not None
-    assert average is not None
+    found = there(exposed(history, way(history, 20), sessions(20)))
+    average = there(average_equity(way(history, 20)))
     assert found.gross == pytest.approx(10_000 * 3 / 6.5 / average)
     assert found.net == found.gross
 
@@ -36,10 +35,8 @@ def test_exposure_weighs_cost_by_open_market_time() -> None:
 def test_exposure_clips_positions_to_the_span() -> None:
     history = past(1, 20)
     held = History("1", "sandbox", history.opened_at, history.opening_cash, history.fills[:1], ends=history.ends)
-    found = exposed(held, way(held, 20), sessions(20))
-    average = average_equity(way(held, 20))
-    assert found is not None
-    assert average is not None
+    found = there(exposed(held, way(held, 20), sessions(20)))
+    average = there(average_equity(way(held, 20)))
     assert found.gross == pytest.approx(10_000 * (20 * 6.5 - 1) / (20 * 6.5) / average)
 
 

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
+from tests.builders import there
 from tradebot.views.performance import statistics
 from tradebot.views.performance.bootstrap import (
     DEFAULT,
@@ -65,8 +66,7 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
 
 def test_resampled_figures_equal_those_of_a_plain_loop() -> None:
     of = Series(series(50), series(50, 2, 0.0001, 0.0001), 252, {"SPY": series(50, 3)})
-    found, expected = intervals(of, SMALL), plainly(of, SMALL)
-    assert found is not None
+    found, expected = there(intervals(of, SMALL)), plainly(of, SMALL)
     assert found.keys() == expected.keys() == {"cagr", "sharpe", "max_drawdown", "SPY"}
     for name, span in expected.items():
         assert isclose(found[name].low, span.low, rel_tol=1e-9)
@@ -101,8 +101,7 @@ def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
 
 def test_independent_returns_have_the_interval_of_their_standard_error() -> None:
     values = series(1_257, deviation=0.01)
-    found = intervals(Series(values, [0.0] * len(values), 252, {"zero": [0.0] * len(values)}), DEFAULT)
-    assert found is not None
+    found = there(intervals(Series(values, [0.0] * len(values), 252, {"zero": [0.0] * len(values)}), DEFAULT))
     half = (found["zero"].high - found["zero"].low) / 2
     assert half == pytest.approx(1.96 * stdev(map(log1p, values)) * 252 / sqrt(1_257), rel=0.1)
 
@@ -110,16 +109,13 @@ def test_independent_returns_have_the_interval_of_their_standard_error() -> None
 def test_autocorrelated_returns_widen_the_interval() -> None:
     runs = [value for start in range(20) for value in [0.01 if start % 2 else -0.01] * 21]
     mixed = [0.01, -0.01] * 210
-    in_runs, in_turn = (intervals(Series(values, [0.0] * 420, 252, {})) for values in (runs, mixed))
-    assert in_runs is not None
-    assert in_turn is not None
+    in_runs, in_turn = (there(intervals(Series(values, [0.0] * 420, 252, {}))) for values in (runs, mixed))
     assert in_runs["cagr"].high - in_runs["cagr"].low > 5 * (in_turn["cagr"].high - in_turn["cagr"].low)
     assert in_runs["max_drawdown"].low < in_turn["max_drawdown"].low
 
 
 def test_constant_returns_have_an_interval_without_width() -> None:
-    found = intervals(Series([0.001] * 30, [0.001] * 30, 252, {"same": [0.001] * 30}), SMALL)
-    assert found is not None
+    found = there(intervals(Series([0.001] * 30, [0.001] * 30, 252, {"same": [0.001] * 30}), SMALL))
     assert found["cagr"].low == pytest.approx(1.001**252 - 1) == pytest.approx(found["cagr"].high)
     assert found["max_drawdown"] == (0.0, 0.0)
     assert found["same"] == pytest.approx((0.0, 0.0))

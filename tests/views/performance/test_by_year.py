@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import known, rotated, sessions, spy
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured, measure
@@ -48,8 +49,7 @@ def test_year_is_measured_like_an_account_of_that_year() -> None:
         part = dict(path_by_year(WHOLE.way))[year]
         assert part.start is not None
         assert part.start.session.year == year - 1 or year == 2025
-        volatility = statistics.volatility(part.returns, 252)
-        assert volatility is not None
+        volatility = there(statistics.volatility(part.returns, 252))
         assert found.volatility == volatility.value
         assert found.max_drawdown == statistics.max_drawdown(part.returns)
         assert found.exposure == pytest.approx(1.25, abs=0.03)

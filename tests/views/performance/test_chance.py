@@ -6,6 +6,7 @@ from statistics import fmean
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import Trials
 from tradebot.model.values import replace
@@ -15,7 +16,7 @@ from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.report import Chance
 from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures, returns_of
 from tradebot.views.performance.returns import path
-from tradebot.views.performance.statistics import Shape, probabilistic_sharpe, shape
+from tradebot.views.performance.statistics import Shape, probabilistic_sharpe
 
 HOW = Resampling(resamples=500)
 RATES = Rates(0.04, 0.5)
@@ -29,8 +30,7 @@ def found(
 
 
 def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
-    of = found(A_YEAR)
-    assert of is not None
+    of = there(found(A_YEAR))
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
     way = path(past(1, A_YEAR), [], sessions(A_YEAR))
     reported = {each.name: each.value for each in return_figures(returns_of(way.returns, way, RATES))}
@@ -52,8 +52,7 @@ def test_chance_is_missing_below_a_year() -> None:
 
 
 def test_chance_skips_benchmarks_without_name_or_prices() -> None:
-    alone = found(A_YEAR, names=("", ""))
-    assert alone is not None
+    alone = there(found(A_YEAR, names=("", "")))
     assert [each.name for each in alone.figures] == ["cagr", "sharpe", "max_drawdown"]
     prices = spy(2, A_YEAR)
     few = replace(prices, closes=dict(list(prices.closes.items())[:50]))
@@ -64,8 +63,7 @@ def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
     history = past(1, A_YEAR)
     ends = (*history.ends[:-1], replace(history.ends[-1], equity=history.opening_cash * 0))
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
-    of = chance(way, frame(way, spy(2, A_YEAR), RATES), ("SPY", ""), HOW)
-    assert of is not None
+    of = there(chance(way, frame(way, spy(2, A_YEAR), RATES), ("SPY", ""), HOW))
     assert {(each.low, each.note) for each in of.figures} == {(None, "everything was lost")}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown"]
 
@@ -74,8 +72,7 @@ def test_constant_returns_have_no_ratio_and_say_why() -> None:
     history = past(1, A_YEAR)
     ends = tuple(replace(end, equity=history.opening_cash) for end in history.ends)
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
-    of = chance(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW)
-    assert of is not None
+    of = there(chance(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW))
     assert [(each.value, each.note) for each in of.figures] == [(0, ""), (None, "the returns don't vary"), (0, "")]
 
 
@@ -113,15 +110,10 @@ def test_more_trials_lower_the_deflated_sharpe_and_one_leaves_it() -> None:
 def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
     of = returns(300)
     narrow, wide, unknown = (
-        selected(of, Trials(10, sharpes)) for sharpes in ((0.50, 0.51, 0.52), (0.0, 1.0, 2.0), (0.0, 2.0))
+        there(selected(of, Trials(10, sharpes))) for sharpes in ((0.50, 0.51, 0.52), (0.0, 1.0, 2.0), (0.0, 2.0))
     )
-    assert narrow is not None
-    assert wide is not None
-    assert unknown is not None
     assert wide.best_by_chance.value == pytest.approx(best_by_chance(10, 1.0))
     assert (narrow.deflated.value or 0) > (wide.deflated.value or 1)
-    moments = shape(of.values)
-    assert moments is not None
     by_error = best_by_chance(10, sqrt(252 / 299) * sqrt(1))
     assert unknown.best_by_chance.value == pytest.approx(by_error, rel=0.05)
     assert (narrow.trials, narrow.known, unknown.known) == (10, 3, 2)
@@ -129,15 +121,13 @@ def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
 
 
 def test_deflated_sharpe_says_how_many_returns_it_needs() -> None:
-    found = selected(returns(A_QUARTER - 1), Trials(4))
-    assert found is not None
+    found = there(selected(returns(A_QUARTER - 1), Trials(4)))
     for figure in (found.best_by_chance, found.deflated):
         assert (figure.value, figure.observations, figure.needed, figure.lacks) == (None, A_QUARTER - 1, A_QUARTER, 1)
 
 
 def test_deflated_sharpe_is_missing_for_constant_returns() -> None:
-    found = selected(Returns([0.001] * 100, 252, 0.0), Trials(4))
-    assert found is not None
+    found = there(selected(Returns([0.001] * 100, 252, 0.0), Trials(4)))
     assert (found.deflated.value, found.deflated.note) == (None, "the returns don't vary")
 
 

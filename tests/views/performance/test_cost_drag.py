@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
@@ -46,8 +47,7 @@ def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
         ("CSD", "1000", ""),
     ):
         history = paid(history, kind, usd, sub_kind)
-    found = costs(history, 10)
-    assert found is not None
+    found = there(costs(history, 10))
     assert {row.name: row.usd for row in found.rows} == {"commission": 8, "fees": 3, "borrow": 4, "interest": 5}
     assert (found.total.usd, found.total.drag, found.before.value, found.before.lacks) == (20, None, None, 242)
     traded = float(sum(owned.fill.quantity * owned.fill.price for owned in history.fills))
@@ -94,14 +94,13 @@ def test_drag_is_the_growth_lost_to_a_cost() -> None:
                 CashMovement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM"),
             ),
         )
-    found = costs(history, YEAR)
+    found = there(costs(history, YEAR))
     way = path(history, [], days)
     without = [
         step.value + (100 / float(step.before.equity_usd) if place in (9, 199) else 0)
         for place, step in enumerate(way.steps)
         if step.value is not None
     ]
-    assert found is not None
     assert found.after.value == pytest.approx(statistics.cagr(way.returns, 1))
     assert found.before.value == pytest.approx(statistics.cagr(without, 1))
     assert found.rows[0].drag == found.total.drag == pytest.approx((found.before.value or 0) - (found.after.value or 0))
@@ -110,7 +109,7 @@ def test_drag_is_the_growth_lost_to_a_cost() -> None:
 def test_growth_before_costs_equals_growth_without_paying() -> None:
     # Borrowing and commissions are given back to the equity of each session, with the same shares.
     history, days = rotated(1, YEAR), sessions(YEAR)
-    found = costs(history, YEAR)
+    found = there(costs(history, YEAR))
     back, ends = Decimal(0), []
     left = list(history.cash)
     for end in history.ends:
@@ -120,7 +119,6 @@ def test_growth_before_costs_equals_growth_without_paying() -> None:
             back -= left.pop(0).amount_usd
         ends.append(replace(end, equity=end.equity + back))
     free = path(replace(history, ends=tuple(ends)), [], days)
-    assert found is not None
     assert found.before.value == pytest.approx(statistics.cagr(free.returns, 1), abs=0.005)
     assert {row.name for row in found.rows} == {"commission", "interest"}
     assert sum(row.drag or 0 for row in found.rows) == pytest.approx(found.total.drag, rel=0.02)

@@ -20,7 +20,7 @@ from tradebot.model.values import replace
 from tradebot.reconciliation.activities import CASH_ONLY
 from tradebot.views.performance.fees import Allotted, Moments, allotted, cash_kind, moments
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import AnyLot
+from tradebot.views.performance.lots import OpenLot
 from tradebot.views.performance.lots import lots_of as folded
 
 D = Decimal
@@ -34,7 +34,7 @@ def moments_of(fills: Sequence[OwnedFill]) -> Moments:
     return moments((owned.fill.activity_id, owned.fill.symbol, owned.fill.at) for owned in fills)
 
 
-def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
+def lots_of(fills: Sequence[OwnedFill]) -> list[OpenLot]:
     closed, held, *_ = folded(fills)
     return [*closed, *held]
 
@@ -70,7 +70,7 @@ def two_sold() -> list[OwnedFill]:
     ]
 
 
-def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decimal]:
+def shares_by_symbol(found: Allotted, lots: Sequence[OpenLot]) -> dict[str, Decimal]:
     return {lot.symbol: found.of(lot) for lot in lots}
 
 
@@ -114,14 +114,14 @@ def test_fee_remainders_below_nine_places_are_kept() -> None:
 
 def test_equal_pieces_each_pay_their_share() -> None:
     (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
-    pieces = (lot, lot._replace())
+    pieces = (lot, replace(lot))
     found = allotted([fee("-0.04")], pieces, {})
     assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
 
 
 def of_symbols(history: History) -> dict[str, Decimal]:
     """Return what the fees took from the lots of each symbol."""
-    lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
+    lots: Sequence[OpenLot] = (*history.lots.closed, *history.lots.held)
     found = dict[str, Decimal]()
     for lot in lots:
         found[lot.symbol] = found.get(lot.symbol, D(0)) + history.fees.of(lot)
@@ -130,7 +130,7 @@ def of_symbols(history: History) -> dict[str, Decimal]:
 
 def of_lots(history: History) -> tuple[Decimal, ...]:
     """Return what the fees took from each closed lot, then from each held one."""
-    lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
+    lots: Sequence[OpenLot] = (*history.lots.closed, *history.lots.held)
     return tuple(map(history.fees.of, lots))
 
 

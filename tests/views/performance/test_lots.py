@@ -33,7 +33,7 @@ def hurried(draw: st.DrawFn) -> list[OwnedFill]:
     return made
 
 
-def either(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> list[ClosedLot | OpenLot]:
+def either(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> list[OpenLot]:
     return [*closed, *held]
 
 

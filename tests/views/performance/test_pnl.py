@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill
+from tests.builders import NOW, fill, there
 from tradebot.model.candidate import Component, Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
@@ -248,8 +248,7 @@ def test_unknown_days_have_no_rows_and_no_value() -> None:
 
 def test_books_are_compared_with_the_brokers_last_equity() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}))
-    found = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), Cut.DAY).compared
-    assert found is not None
+    found = there(pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), Cut.DAY).compared)
     assert (found.at, found.books_usd, found.difference_usd) == (on(0, 5), D(100_050), D("0.25"))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.curve import Rates, frame
@@ -55,10 +56,7 @@ def test_year_of_returns_has_every_figure_with_interval() -> None:
     with_interval = {name for name, each in found.items() if each.low is not None}
     assert with_interval == {"cagr", "mean_return", "volatility", "sharpe"}
     for name in with_interval:
-        low, value, high = found[name].low, found[name].value, found[name].high
-        assert low is not None
-        assert value is not None
-        assert high is not None
+        low, value, high = there(found[name].low), there(found[name].value), there(found[name].high)
         assert low < value < high
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.builders import there
 from tests.views.performance.played import past, sessions
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
@@ -45,8 +46,7 @@ def test_played_account_is_measured_like_its_variants() -> None:
 
 def test_variants_show_their_change_from_the_backtest() -> None:
     costly = Variant(VariantKind.COSTS, "costs x2", 1257, 60, 0.6, -0.35, 0.10, 0.5)
-    found = sensitivity(PLAYED, [costly, day(1, 0.05)])
-    assert found is not None
+    found = there(sensitivity(PLAYED, [costly, day(1, 0.05)]))
     assert (found.played.name, found.played.cagr_change) == ("as played", 0.0)
     assert [(row.name, row.kind) for row in found.rows] == [("costs x2", "costs")]
     assert found.rows[0].cagr_change == pytest.approx(-0.02)
@@ -55,8 +55,7 @@ def test_variants_show_their_change_from_the_backtest() -> None:
 
 
 def test_band_has_quartiles_and_the_place_of_the_backtest() -> None:
-    found = sensitivity(PLAYED, [day(number, number / 100) for number in (5, 1, 4, 2, 3, 30, 40, 12, 13)])
-    assert found is not None
+    found = there(sensitivity(PLAYED, [day(number, number / 100) for number in (5, 1, 4, 2, 3, 30, 40, 12, 13)]))
     assert found.band is not None
     # Sorted: 1 2 3 4 5 12 13 30 40 percent.
     assert found.band.days == 9
@@ -67,10 +66,8 @@ def test_band_has_quartiles_and_the_place_of_the_backtest() -> None:
 
 def test_too_few_rebalance_days_have_no_band() -> None:
     few = [day(number, 0.1) for number in range(FEWEST - 1)]
-    found = sensitivity(PLAYED, [*few, day(9, None)])
-    assert found is not None
+    found = there(sensitivity(PLAYED, [*few, day(9, None)]))
     assert (found.band, found.needed_days, len(found.rebalance_days)) == (None, FEWEST, FEWEST)
-    enough = sensitivity(replace(PLAYED, cagr=None), [*few, day(9, 0.2)])
-    assert enough is not None
+    enough = there(sensitivity(replace(PLAYED, cagr=None), [*few, day(9, 0.2)]))
     assert enough.band is not None
     assert enough.band.below_played is None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.builders import there
 from tradebot.views.performance import statistics as figures
 
 RETURNS = st.lists(st.floats(-0.5, 0.5).map(lambda value: round(value, 6)), min_size=2, max_size=60)
@@ -106,8 +107,7 @@ def test_statistics_match_a_case_worked_by_hand() -> None:
     assert figures.calmar(returns, 1) == pytest.approx(1.88)
     found = figures.shape(returns)
     assert found == pytest.approx((4, 0.05, sqrt(0.05 / 3), 0.0, (0.0025**2 + 0.0225**2) / 2 / 0.0125**2))
-    ratio = figures.sharpe(returns, 4)
-    assert ratio is not None
+    ratio = there(figures.sharpe(returns, 4))
     assert ratio.value == pytest.approx(2 * 0.05 / sqrt(0.05 / 3))
     assert figures.sortino(returns, 4) == pytest.approx(2.0)
     (fall,) = figures.falls(figures.growth(returns))
@@ -124,8 +124,7 @@ def test_probabilistic_sharpe_matches_its_paper() -> None:
 def test_minimum_track_record_matches_its_paper() -> None:
     # The paper: to be above 1 at 95% with a Sharpe ratio of 2 and normal daily returns takes 2.73 years.
     daily = figures.Shape(1000, 2 / sqrt(252), 1.0, 0.0, 3.0)
-    years = figures.minimum_track_record(daily, 1 / sqrt(252))
-    assert years is not None
+    years = there(figures.minimum_track_record(daily, 1 / sqrt(252)))
     assert years / 252 == pytest.approx(2.73, abs=5e-3)
     assert figures.minimum_track_record(figures.Shape(100, -0.01, 1.0, 0.0, 3.0)) is None
 
@@ -143,9 +142,7 @@ def test_sharpe_ratio_of_daily_returns_uses_252_returns_per_year() -> None:
     drawn = series(5, 1257, 0.0, 0.0133, fat=True)
     mean, deviation = fmean(drawn), stdev(drawn)
     returns = [(each - mean) / deviation * 0.0133 + 0.0133 * 0.581 / sqrt(252) for each in drawn]
-    true, claimed = figures.sharpe(returns, 252), figures.sharpe(returns, 2190)
-    assert true is not None
-    assert claimed is not None
+    true, claimed = there(figures.sharpe(returns, 252)), there(figures.sharpe(returns, 2190))
     assert true.value == pytest.approx(0.581, abs=1e-9)
     assert claimed.value == pytest.approx(1.713, abs=1e-3)
     assert true.low < 0 < true.high

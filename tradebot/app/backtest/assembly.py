@@ -32,8 +32,8 @@ from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
-from tradebot.ports.world import Rules, World
-from tradebot.signals.rereading import Rereading
+from tradebot.ports.world import World
+from tradebot.signals.normalize import Rereading
 
 if TYPE_CHECKING:
     from tradebot.app.backtest.past_flow import PastFlow
@@ -145,7 +145,8 @@ def assemble(
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
-        rules=_rules(settings),
+        # Its configuration counts as accepted.
+        rules=replace(rules_of(settings, settings.exits), own_exits=settings.strategies.own_exits()),
         permission=Permission(),
         reader=venue,
         market=venue,
@@ -184,8 +185,3 @@ def _with_flow(made: Assembled, spec: MarketSpec, source: OpenedMarket | PastFlo
     flow, world = EngineFlow(made.engine, spec, source.market() if source else None), made.world
     needed = needed_facts(world.strategies, world.rules)
     return replace(made, world=replace(world, flow=flow, needed_facts=needed, reading=Rereading()))
-
-
-def _rules(settings: Settings) -> Rules:
-    """Return the rules that a new bot of these settings has; its configuration counts as accepted."""
-    return replace(rules_of(settings, settings.exits), own_exits=settings.strategies.own_exits())

@@ -40,7 +40,6 @@ def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assum
     spec = plan.spec
     return (
         *_fills(spec),
-        *_quotes(plan),
         *_prices(spec),
         *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *(_flow(plan) if with_flow else ()),
@@ -64,6 +63,9 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
     yield Assumption("slippage", slippage if fill.slippage_bps else FREE, "" if fill.slippage_bps else "optimistic")
     if fill.volume_share is not None:
         yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
+    if spec.source == "daily":
+        remark = "optimistic: the price of the open is still there"
+        yield Assumption("quotes", "stand from the open to the last minute", remark)
 
 
 def _prices(spec: MarketSpec) -> Iterator[Assumption]:
@@ -132,13 +134,6 @@ def _account(plan: Plan) -> Iterator[Assumption]:
     if plan.equity_at == "last_fill":
         remark = "positions are sized at the prices of their last fills: for reproducing a study"
         yield Assumption("equity", "stale", remark, is_loud=True)
-
-
-def _quotes(plan: Plan) -> Iterator[Assumption]:
-    if plan.spec.source == "daily":
-        yield Assumption(
-            "quotes", "stand from the open to the last minute", "optimistic: the price of the open is still there"
-        )
 
 
 def _halts(halts: HaltRules) -> Assumption:

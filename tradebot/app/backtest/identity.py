@@ -60,6 +60,7 @@ def identity_of(plan: Plan) -> Identity:
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
     # Where the files are doesn't matter, only what is in them.
     placeless = {name: value for name, value in market.items() if name not in _PATHS}
+    placeless["costs"] = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
     files = [(one.name, one.sha256) for one in data]
     tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
     return Identity(
@@ -68,7 +69,7 @@ def identity_of(plan: Plan) -> Identity:
         options=options,
         versions=versions,
         data=data,
-        fingerprint=_digest([tried, _without_paths(placeless), options, versions, files]),
+        fingerprint=_digest([tried, placeless, options, versions, files]),
         trial=_digest(tried),
     )
 
@@ -101,11 +102,6 @@ def _past_flow(past: PastFlow | None) -> Iterator[DataFile]:
     if past is not None:
         content = repr(past.replies).encode()
         yield DataFile(FACTS, len(content), sha256(content).hexdigest())
-
-
-def _without_paths(market: Mapping[str, Any]) -> dict[str, Any]:
-    costs = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
-    return {**market, "costs": costs}
 
 
 def _digest(value: object) -> str:

@@ -4,7 +4,7 @@ Every record goes through the ledger's own stores, so a row and its line in the 
 written; only the commit is one for all of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -78,9 +78,18 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
     if opened_at is not None:
         books.open_books(ledger.opening_cash(), opened_at)
     # Each kind of row is numbered in the order in which it was written, even where its times are not in order.
-    kinds = (_promises, _orders, _fills, _cash, _acknowledged, _notes, _states)
-    late_claims = _claims(books, ledger, ended_at - CLAIMS_KEPT)
-    for _, write in merge(*(kind(books, ledger) for kind in kinds), late_claims, key=itemgetter(0)):
+    held, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
+    kinds: tuple[Iterable[Write], ...] = (
+        _promises(books, ledger),
+        ((row.applied_at, partial(books.tables.orders.put, row)) for row in held.orders.after(0).values()),
+        ((row.applied_at, partial(books.apply_fill, row)) for row in held.fills.after(0).values()),
+        ((row.at, partial(books.move_cash, row)) for row in held.cash.after(0).values()),
+        ((row.at, partial(books.note_foreign, row)) for row in held.acknowledged.after(0).values()),
+        ((note.at, partial(books.note_trade, note)) for note in ledger.trade_notes().values()),
+        _states(books, ledger),
+        ((c.at, partial(books.tables.slots.add, c)) for c in held.slots.after(0).values() if c.at >= claimed_from),
+    )
+    for _, write in merge(*kinds, key=itemgetter(0)):
         write()
     books.put_sessions(ledger.sessions(date.min, date.max))
     books.put_marks(dict(ledger.tables.marks.after(0).values()))
@@ -108,43 +117,12 @@ def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
         yield intent.at, partial(books.retry, intent.client_order_id, at)
 
 
-def _orders(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.tables.orders.after(0).values():
-        yield row.applied_at, partial(books.tables.orders.put, row)
-
-
-def _fills(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.tables.fills.after(0).values():
-        yield row.applied_at, partial(books.apply_fill, row)
-
-
-def _cash(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.tables.cash.after(0).values():
-        yield row.at, partial(books.move_cash, row)
-
-
-def _acknowledged(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for row in ledger.tables.acknowledged.after(0).values():
-        yield row.at, partial(books.note_foreign, row)
-
-
-def _notes(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
-    for note in ledger.trade_notes().values():
-        yield note.at, partial(books.note_trade, note)
-
-
 def _states(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
     for state in ledger.trading_states():
         assert state.at is not None, "states are written with their times"
         accepted, causes = state.override, state.override.causes if state.override else state.causes
         record = partial(books.history.record, causes=causes, accepted_at=time_text(accepted.at) if accepted else None)
         yield state.at, partial(record, state.state, state.who, state.why, state.at)
-
-
-def _claims(books: SqliteLedger, ledger: MemoryLedger, since: datetime) -> Iterator[Write]:
-    for claim in ledger.tables.slots.after(0).values():
-        if claim.at >= since:
-            yield claim.at, partial(books.tables.slots.add, claim)
 
 
 def _write_switch(path: Path, state: TradingStateRecord, by: str, began_at: datetime) -> None:

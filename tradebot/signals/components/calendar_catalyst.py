@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.kind import NEW_YORK
+from tradebot.signals.events import next_report
 from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
 from tradebot.signals.normalize import source_ticker
-from tradebot.signals.reports import next_report
 from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import Known, ScoreComponent, Shown
 

@@ -4,8 +4,8 @@ from datetime import date, timedelta
 from math import fsum
 from typing import NamedTuple
 
+from tradebot.signals.events import next_report
 from tradebot.signals.kinds import earnings, flow_alerts, options_volume
-from tradebot.signals.reports import next_report
 from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
 

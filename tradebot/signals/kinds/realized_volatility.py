@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -48,8 +49,10 @@ def _moment(volatility: RealizedVolatility) -> date:
 
 def condense(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
     """Return the last implied and the last realized volatility, which come from different rows."""
-    implied = max((each for each in volatilities if each.implied is not None), key=lambda v: v.day, default=None)
-    realized = max((each for each in volatilities if each.measured), key=lambda v: v.measured or v.day, default=None)
+    implied = max((each for each in volatilities if each.implied is not None), key=attrgetter("day"), default=None)
+    # Two rows may name the same day of measurement.
+    measured = (each for each in volatilities if each.measured)
+    realized = max(measured, key=attrgetter("measured", "day"), default=None)
     return VolatilityFacts(
         float(implied.implied) if implied and implied.implied is not None else None,
         implied.day if implied else None,

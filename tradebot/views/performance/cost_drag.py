@@ -43,10 +43,14 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
 
     Interest that was earned is no cost.
     """
+
+    def paid_interest(each: CashMovement) -> bool:
+        return cash_kind(each) is CashKind.INTEREST and each.amount_usd < 0
+
     return (
         Kind("commission", "Commissions", _charged(history, lambda each: fee_of(each) is Fee.COMMISSION)),
         Kind("fees", "Other fees", _charged(history, lambda each: fee_of(each) is Fee.OTHER)),
-        Kind("interest", "Interest on borrowed cash", _charged(history, _is_paid_interest)),
+        Kind("interest", "Interest on borrowed cash", _charged(history, paid_interest)),
         Kind("borrow", "Stock borrow fees", _charged(history, lambda each: fee_of(each) is Fee.BORROW)),
         Kind("slippage", "Slippage at arrival", tuple(_slippage(history)), INSIDE),
     )
@@ -54,10 +58,6 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
 
 def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[Charge, ...]:
     return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.cash if counts(each))
-
-
-def _is_paid_interest(movement: CashMovement) -> bool:
-    return cash_kind(movement) is CashKind.INTEREST and movement.amount_usd < 0
 
 
 def _slippage(history: History) -> Iterator[Charge]:

@@ -84,7 +84,8 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
     rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
     rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
-    reached = [_reached(each, path) for each in seen]
+    # How many sessions of the path were over at each sight.
+    reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
     rows["cash"] = [float("nan"), *map(rates.cash, passed)]
     known = rows["price"].ffill()
@@ -97,11 +98,6 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _reached(seen: Seen, path: Path) -> int:
-    """Return how many sessions of a path were over when the account was seen."""
-    return 0 if seen.is_start else bisect_right(path.sessions, seen.session)
 
 
 def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:

@@ -13,7 +13,7 @@ from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import NINE_PLACES
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.lots import AnyLot, ClosedLot
+from tradebot.views.performance.lots import ClosedLot, OpenLot
 
 LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
@@ -27,7 +27,7 @@ ASSUMPTION = (
 _ZERO = Decimal(0)
 Moments = Mapping[tuple[str, datetime], Collection[str]]
 """The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
-_Part = tuple[AnyLot, Decimal]
+_Part = tuple[OpenLot, Decimal]
 """A lot, and its value in USD by which it takes part in a fee."""
 
 
@@ -35,7 +35,7 @@ class FeeShare(Struct, frozen=True):
     """What one fee took from one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
-    lot: AnyLot
+    lot: OpenLot
     usd: Decimal
 
 
@@ -49,12 +49,12 @@ class Allotted(Struct, frozen=True):
     left: tuple[CashMovement, ...]
     by_lot: Mapping[int, Decimal]
 
-    def of(self, lot: AnyLot) -> Decimal:
+    def of(self, lot: OpenLot) -> Decimal:
         """Return what all fees took from one of the lots that were given, in signed USD."""
         return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Iterable[AnyLot], fills: Moments) -> Allotted:
+def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments) -> Allotted:
     """Give each fee to the fills of its symbol and time, or else share it among the lots that were sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
@@ -80,7 +80,7 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[AnyLot], fills: Moment
     return Allotted(tuple(shares), tuple(left), by_lot)
 
 
-def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
+def sold(lot: OpenLot) -> tuple[date, Decimal] | None:
     """Return the New York day on which a lot was sold and its value in USD; None if it isn't sold yet."""
     if isinstance(lot, ClosedLot):
         at, usd = lot.sold_at, lot.sold_usd
@@ -99,7 +99,7 @@ def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
     return found
 
 
-def _sales(lots: Iterable[AnyLot]) -> Mapping[date, list[_Part]]:
+def _sales(lots: Iterable[OpenLot]) -> Mapping[date, list[_Part]]:
     """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
     for lot in lots:
@@ -109,7 +109,7 @@ def _sales(lots: Iterable[AnyLot]) -> Mapping[date, list[_Part]]:
     return found
 
 
-def _of_fills(lots: Iterable[AnyLot]) -> Mapping[str, list[_Part]]:
+def _of_fills(lots: Iterable[OpenLot]) -> Mapping[str, list[_Part]]:
     """Return the lots that each fill opened or closed, by what was paid or received for them."""
     found = defaultdict[str, list[_Part]](list)
     for lot in lots:
@@ -121,7 +121,7 @@ def _of_fills(lots: Iterable[AnyLot]) -> Mapping[str, list[_Part]]:
     return found
 
 
-def _name(lot: AnyLot) -> tuple[str, str, str, str, Decimal]:
+def _name(lot: OpenLot) -> tuple[str, str, str, str, Decimal]:
     exit_fill = lot.exit_fill if isinstance(lot, ClosedLot) else ""
     return lot.strategy, lot.symbol, lot.entry_fill, exit_fill, lot.quantity
 

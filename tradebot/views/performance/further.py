@@ -130,7 +130,7 @@ def cautions(
     """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
     if len(returns) < A_YEAR:
         return
-    closed = sum(1 for trade in trades if trade.closed_at)
+    closed = _closed(trades)
     if closed < FEW_TRADES:
         yield (
             f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."

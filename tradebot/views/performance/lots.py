@@ -6,16 +6,18 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import Key, OwnedFill, to_nine_places
 from tradebot.model.trade import Trade, by_position, divided, together
+from tradebot.model.values import replace
 
 _ZERO = Decimal(0)
 
 
-class OpenLot(NamedTuple):
+class OpenLot(Struct, frozen=True):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
     A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
@@ -39,24 +41,14 @@ class OpenLot(NamedTuple):
         return self.quantity * self.entry_price
 
 
-class ClosedLot(NamedTuple):
-    """A piece of a position that one fill closed: what an OpenLot has, then its end.
+class ClosedLot(OpenLot, frozen=True):
+    """A piece of a position that one fill closed, with its end.
 
     An order's id is empty if no order made the fill.
 
     Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
 
-    strategy: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    opened_at: datetime
-    entry_price: Decimal
-    entry_fill: str
-    entry_order: str
-    entry_origin: Origin
-    trade: Key
     closed_at: datetime
     exit_price: Decimal
     exit_fill: str
@@ -79,7 +71,6 @@ class ClosedLot(NamedTuple):
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
-AnyLot = ClosedLot | OpenLot
 Owner = tuple[str, str]
 """Whose position it is, and its symbol."""
 
@@ -107,12 +98,12 @@ class Trip(NamedTuple):
     held: Sequence[OpenLot]
 
     @property
-    def lots(self) -> list[AnyLot]:
+    def lots(self) -> list[OpenLot]:
         """Return all pieces."""
         return [*self.closed, *self.held]
 
     @property
-    def first(self) -> AnyLot:
+    def first(self) -> OpenLot:
         """Return the piece that was bought first."""
         return min(self.lots, key=lambda lot: lot.opened_at)
 
@@ -176,7 +167,7 @@ class _Going(Struct):
 
     def trip(self, held: Sequence[OpenLot]) -> Trip:
         """Return the position; it is over if nothing of it is held."""
-        piece: AnyLot = held[0] if held else self.closed[0]
+        piece: OpenLot = held[0] if held else self.closed[0]
         received = realized = _ZERO
         for lot in self.closed:
             received += lot.quantity * lot.exit_price
@@ -272,9 +263,9 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
         part = min(lot.quantity, quantity)
         quantity -= part
         if part:
-            taken.append(lot if part == lot.quantity else lot._replace(quantity=part))
+            taken.append(lot if part == lot.quantity else replace(lot, quantity=part))
         if part < lot.quantity:
-            others.append(lot._replace(quantity=lot.quantity - part) if part else lot)
+            others.append(replace(lot, quantity=lot.quantity - part) if part else lot)
     return taken, others
 
 
@@ -296,7 +287,8 @@ def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
     fill = owned.fill
-    return ClosedLot(*lot, fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin)
+    end = fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin
+    return ClosedLot(*(*astuple(lot), *end))
 
 
 def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
@@ -309,7 +301,7 @@ def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenL
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
         was = _at(lots, (done + lot.quantity / 2) * before / held)
-        restated.append(was._replace(quantity=lot.quantity, entry_price=lot.entry_price))
+        restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated
 

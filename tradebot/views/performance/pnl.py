@@ -14,10 +14,9 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Kept
-from tradebot.views.performance.day_ends import DayEnd, value_at
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
-from tradebot.views.performance.pieces import ACCOUNT, Breakdown, Kind, Piece
+from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
 from tradebot.views.performance.trade_row import rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"

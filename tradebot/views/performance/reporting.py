@@ -129,7 +129,8 @@ def transfers(history: History) -> list[Transfer]:
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    measured = measure(of.history, way, of.sessions, of.benchmark, _rates(of))
+    rates_of_cash = Rates(of.cash_yearly, None, of.evidence.cash_rates, of.evidence.borrowing_spread)
+    measured = measure(of.history, way, of.sessions, of.benchmark, rates_of_cash)
     rows, rates = measured.rows, measured.rates
     trades, slippage = report_trades(of.history, Choice(of.days, of.strategy, of.symbol))
     known = breakdown(of.history)
@@ -170,10 +171,6 @@ def account_report(of: Material) -> AccountReport:
             **further_assumptions(more),
         },
     )
-
-
-def _rates(of: Material) -> Rates:
-    return Rates(of.cash_yearly, None, of.evidence.cash_rates, of.evidence.borrowing_spread)
 
 
 def _unseen(way: Path) -> tuple[str, ...]:

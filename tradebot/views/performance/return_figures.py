@@ -10,7 +10,7 @@ from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.report import Comparison, Figure, Unit
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
-from tradebot.views.performance.statistics import Interval
+from tradebot.views.performance.statistics import Interval, sharpe, sortino, volatility
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Re
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
     """Return all figures of returns."""
-    values = of.values
+    values, excess, per_year = of.values, of.excess, of.per_year
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     return tuple(
         _figure(len(values), *row)
@@ -70,32 +70,11 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
             ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
             ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
             ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
-            (
-                "volatility",
-                "Volatility",
-                Unit.YEARLY,
-                A_MONTH,
-                lambda: statistics.volatility(values, of.per_year),
-                NO_SPREAD,
-            ),
-            (
-                "sharpe",
-                "Sharpe ratio",
-                Unit.RATIO,
-                A_QUARTER,
-                lambda: statistics.sharpe(of.excess, of.per_year),
-                NO_SPREAD,
-            ),
-            ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(of.excess), NO_SPREAD),
-            ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(of.excess), never),
-            (
-                "sortino",
-                "Sortino ratio",
-                Unit.RATIO,
-                A_QUARTER,
-                lambda: statistics.sortino(of.excess, of.per_year),
-                NO_LOSS,
-            ),
+            ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
+            ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
+            ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(excess), NO_SPREAD),
+            ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(excess), never),
+            ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
             ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
             ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
         )

@@ -121,7 +121,7 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
         begun=history.opened_at.astimezone(NEW_YORK).date() if history.opened_at else None,
         until=until,
         carried_usd=_cents(sum((lot.carried_usd for lot in all_sales.lots), Fraction(0))),
-        undecided=sum(_is_undecided(sale, until) for sale in of_year),
+        undecided=sum(until is not None and s.unmatched_loss and s.closing.day + WINDOW >= until for s in of_year),
         near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
         other_kinds=account.other_kinds,
         returns_capital=any(movement.kind == RETURN_OF_CAPITAL for movement in history.cash),
@@ -234,10 +234,6 @@ def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
         adjustment_usd=sum((row.adjustment_usd for row in known), _ZERO),
         gain_usd=sum((row.gain_usd or _ZERO for row in known), _ZERO),
     )
-
-
-def _is_undecided(sale: Sale, until: date | None) -> bool:
-    return until is not None and sale.unmatched_loss and sale.closing.day + WINDOW >= until
 
 
 def _sold_near(sale: Sale, sales: Iterable[Sale]) -> bool:

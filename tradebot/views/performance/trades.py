@@ -13,7 +13,7 @@ from tradebot.model.trade import Trade, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
-from tradebot.views.performance.lots import AnyLot, ClosedLot, OpenLot, Trip
+from tradebot.views.performance.lots import ClosedLot, OpenLot, Trip
 from tradebot.views.performance.risk import Entered, Risk, Stops, excursion, in_risks, initial_risk
 from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of, why_closed
 from tradebot.views.slippage import Made, totals
@@ -145,7 +145,7 @@ class _Rows:
         row = self._lot(trade_id, lot, self.history.at)
         return row if mark is None else replace(row, open_usd=_open(lot, mark))
 
-    def _lot(self, trade_id: str, lot: AnyLot, until: datetime | None) -> LotRow:
+    def _lot(self, trade_id: str, lot: OpenLot, until: datetime | None) -> LotRow:
         return LotRow(
             trade_id=trade_id,
             strategy=lot.strategy,

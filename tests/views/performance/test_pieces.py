@@ -11,9 +11,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import unreported_fill
 from tradebot.model.record import SessionEnd
-from tradebot.views.performance.day_ends import day_ends, value_at
 from tradebot.views.performance.history import History
-from tradebot.views.performance.pieces import Kind, breakdown
+from tradebot.views.performance.pieces import Kind, breakdown, day_ends, value_at
 
 D = Decimal
 
