@@ -20,7 +20,7 @@ from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faults.face import FaultFace
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.page.face import PageFace
+from tradebot.exchange.page.document import PageFace
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65_534

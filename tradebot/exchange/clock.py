@@ -1,4 +1,7 @@
-"""Tie engine time to the machine's clock: not at all (lock-step, the default), or at a multiple of real time."""
+"""Tie engine time to the machine's clock: not at all (lock-step, the default), or at a multiple of real time.
+
+Paces and latencies are read here as people write them.
+"""
 
 from __future__ import annotations
 

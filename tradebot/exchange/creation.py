@@ -1,4 +1,7 @@
-"""Create a market: build its sessions from the calendar, and check and keep recorded bars and captured flow."""
+"""Create a market, and report what a person should know about it.
+
+That is building its sessions from the calendar, and checking and keeping recorded bars and captured flow.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Written lines survive the end of this process; synced lines survive a power loss too. A crash can tear the last line. It
 is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each line is a
-command's request, a consequence of one, or a note, which a replay copies unchanged.
+command's request, a consequence of one, or a note, which a replay copies unchanged; a replay makes all others again.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Write the exchange's files so that only their owner can read them, and never through a link placed by someone else.
 
-Quick commands import this module, so it needs only the standard library.
-
-Manage the token of a running exchange, which proves that a control request comes from its user if the kernel can't.
-
-The token is drawn at each start and stored beside the port file, readable only by its owner. It is sent in a header and
-nowhere else. Quick commands import this module, so it needs only the standard library.
+One of them is the token of a running exchange, which proves that a control request comes from its user if the kernel
+can't. It is drawn at each start, stored beside the port file, and sent in a header and nowhere else. Quick commands
+import this module, so it needs only the standard library.
 """
 
 from __future__ import annotations

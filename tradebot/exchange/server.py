@@ -41,7 +41,7 @@ from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.page.face import PageFace
+from tradebot.exchange.page.document import PageFace
 from tradebot.exchange.private_files import TOKEN_FILE, issue, open_own, write_atomically
 from tradebot.exchange.process import HeldError
 from tradebot.exchange.rate_limit import RateLimit

@@ -61,16 +61,7 @@ def read_market(state_dir: Path) -> StoredMarket:
     except OSError as error:
         raise MarketError(f"{path} can't be read: {error.strerror}", "make it readable") from error
     try:
-        return StoredMarket(
-            spec=MarketSpec.from_json(json.dumps(fields["spec"])),
-            symbols=tuple(fields["symbols"]),
-            sessions=fields["sessions"],
-            first=fields["first"],
-            skipped_rows=fields["skipped_rows"],
-            # Markets from before lines were kept have none to show.
-            first_lines=fields.get("first_lines", {}),
-            extended_rows=fields.get("extended_rows", 0),
-            rates=Rates.from_fields(fields.get("rates", {})),
-        )
+        spec, rates = MarketSpec.from_json(json.dumps(fields["spec"])), Rates.from_fields(fields["rates"])
+        return StoredMarket(**fields | {"spec": spec, "symbols": tuple(fields["symbols"]), "rates": rates})
     except (KeyError, TypeError, ArithmeticError) as error:
         raise MarketError(f"{path} is damaged: {error!r}", _RESTORE) from error

@@ -8,13 +8,11 @@ from tradebot.exchange.flow.alerts import Flow, Prints
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.events import Events, Reports
 from tradebot.exchange.flow.exposures import Exposures
-from tradebot.exchange.flow.filings import Congress, Funds, Insiders, Institutions
+from tradebot.exchange.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
 from tradebot.exchange.flow.screens import Screens
 from tradebot.exchange.flow.series import NOTHING, Answered, Closes, Maker, Question, Row, feed_ticker, known
-from tradebot.exchange.flow.shorts import Shorts
-from tradebot.exchange.flow.tide import Tide
 from tradebot.exchange.flow.volatilities import Skews, Volatilities
-from tradebot.exchange.flow.volumes import Ticks, Volumes
+from tradebot.exchange.flow.volumes import Ticks, Tide, Volumes
 from tradebot.exchange.market.bars import Market
 
 

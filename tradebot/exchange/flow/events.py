@@ -1,10 +1,8 @@
-"""Generate the calendars of what is due: economic reports, the Federal Reserve's meetings, and the FDA's decisions.
+"""Generate the calendars of what is due: economic reports, the Federal Reserve, the FDA, and companies' earnings.
 
-Dates follow the usual rules of each report; nothing about an event says how it will turn out.
-
-Generate when companies report earnings: every thirteen weeks, on a day and at a time of day that stay the same.
-
-Prices don't jump at a report, so that a report's result says nothing about them. Funds don't report.
+Dates follow the usual rules of each report; nothing about an event says how it will turn out. Companies report every
+thirteen weeks, on a day and at a time of day that stay the same. Prices don't jump at a report, so that its result says
+nothing about them. Funds don't report.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Define a market's specification: together with the commands sent, it determines every byte served.
 
-Define what trading costs besides the spread: commissions, and what cash and positions earn or cost overnight.
-
-Commissions and fees of a real broker change often, so nothing here is on by default. engine.charges books the costs.
+Commissions and fees of a real broker change often, so no cost is on by default. engine.charges books the costs, and
+engine.matching explains the fill models.
 """
 
 from __future__ import annotations

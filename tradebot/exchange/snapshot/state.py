@@ -1,12 +1,8 @@
-"""Name the state of an exchange, and restore it from bytes.
+"""Write the state of an exchange to its snapshot file, and restore it.
 
-Encode the values of an exchange as MessagePack, and decode them.
-
-A record is a list of all its fields in the order of declaration, so that a new field is written as soon as it is
-declared. Decoding creates only objects of the classes in `RECORDS`. An order is written as its own row; other values
-refer to it by its sequence.
-
-Read and write the snapshot file: a state, and what the state belongs to.
+Values are MessagePack. A record is a list of all its fields in the order of declaration, so that a new field is written
+as soon as it is declared. Decoding creates only objects of the classes in `RECORDS`. An order is written as its own
+row; other values refer to it by its sequence.
 
 A snapshot is used only if its digest is right and it was made by this very program, from this market, and from a log
 whose first bytes equal this log's. Otherwise the log is replayed and a new snapshot is made.

@@ -170,12 +170,7 @@ class _Client:
     """One connection: who it is, what it subscribed to, and the engine time up to which it has received data."""
 
     def __init__(self, socket: Socket, feed: Feed, streams: MarketStreams) -> None:
-        self._socket = socket
-        self._feed = feed
-        self._engine = streams.engine
-        self._messages = streams.messages
-        self._delivery = streams.delivery
-        self._slots = streams.slots
+        self._socket, self._feed, self._streams = socket, feed, streams
         self._account: Account | None = None
         self._carried = feed.carried and not (streams.free and feed.paid)
         self._subscription = Subscription(_FREE_SYMBOLS if streams.free else None)
@@ -212,8 +207,8 @@ class _Client:
     def leave(self) -> None:
         """Release the key's slot on the feed."""
         if self._account is not None:
-            self._slots.discard((self._feed.name, self._account.key_id))
-            self._delivery.forget(Recipient(self._feed.name, self._account.key_id))
+            self._streams.slots.discard((self._feed.name, self._account.key_id))
+            self._streams.delivery.forget(Recipient(self._feed.name, self._account.key_id))
 
     def _log_in(self, message: dict[str, Any]) -> None:
         key, secret = message.get("key"), message.get("secret")
@@ -225,16 +220,16 @@ class _Client:
             self._authenticate(Credentials(key, secret))
 
     def _authenticate(self, credentials: Credentials) -> None:
-        account = account_with(credentials, self._engine)
+        account = account_with(credentials, self._streams.engine)
         slot = self._feed.name, credentials.key_id
         if account is None:
             self._refuse(402, "auth failed")
         elif not self._carried:
             self._refuse(409, "insufficient subscription")
-        elif slot in self._slots:
+        elif slot in self._streams.slots:
             self._refuse(406, "connection limit exceeded")
         else:
-            self._slots.add(slot)
+            self._streams.slots.add(slot)
             self._account = account
             self._say("success", msg="authenticated")
 
@@ -249,16 +244,16 @@ class _Client:
             self._say("subscription", **self._subscription.shown())
 
     def _reached_us(self) -> int:
-        return self._engine.now_us - self._feed.delay_us
+        return self._streams.engine.now_us - self._feed.delay_us
 
     def news(self) -> Iterator[Message]:
         """Yield the data that became due since the last call, in frames that any client accepts."""
         if not self._subscription:
             return
         from_us, self._told_us = self._told_us, max(self._told_us, self._reached_us())
-        for due in self._messages.between(self._feed.name, from_us, self._told_us, self._subscription.symbols):
+        for due in self._streams.messages.between(self._feed.name, from_us, self._told_us, self._subscription.symbols):
             yield from self._frames(due.points)
-        yield from self._frames(self._messages.statuses(self._subscription.symbols, self._halted))
+        yield from self._frames(self._streams.messages.statuses(self._subscription.symbols, self._halted))
 
     def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
         delivered = [point for given in points for point in self._delivered(given)]
@@ -269,7 +264,7 @@ class _Client:
         if self._account is None:
             return []
         recipient = Recipient(self._feed.name, self._account.key_id)
-        return self._delivery.deliver(MARKET_DATA, self._account.number, point, recipient)
+        return self._streams.delivery.deliver(MARKET_DATA, self._account.number, point, recipient)
 
     def _say(self, kind: str, **fields: object) -> None:
         self._socket.put(Message([{"T": kind, **fields}]))

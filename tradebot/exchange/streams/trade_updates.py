@@ -1,12 +1,11 @@
 """Serve the trade_updates stream at /stream: what happens to an account's orders, sent once the log holds it.
 
 A client authenticates, then names the streams to listen to; each such message replaces the whole set. There is no
-replay: clients learn what happened while they weren't listening from the REST API.
+replay: clients learn what happened while they weren't listening from the REST API, or from the event streams over HTTP,
+whose bounds follow Alpaca's documentation.
 
-Select the events that a client of an event stream asks for, following Alpaca's documentation of these streams.
-
-Their ids are ULIDs, which sort as text in the order of the events. The first 48 bits are milliseconds of engine time;
-the other 80 tell apart events of the same millisecond.
+The ids of events are ULIDs, which sort as text in the order of the events. The first 48 bits are milliseconds of engine
+time; the other 80 tell apart events of the same millisecond.
 """
 
 from __future__ import annotations
@@ -129,13 +128,8 @@ class Hearer(Protocol):
     def tell(self, place: Place, messages: Sequence[Message]) -> None: ...
 
 
-class Captured(NamedTuple):
-    """An update as it was when it happened, and the account it belongs to."""
-
-    key_id: str
-    account: str
-    place: Place
-    message: dict[str, Any]
+Captured = tuple[str, str, Place, dict[str, Any]]
+"""An update as it was when it happened: its account's key and number, its place, and its message."""
 
 
 class TradeUpdates:
@@ -171,8 +165,12 @@ class TradeUpdates:
         account = self._engine.accounts.get(event.account)
         if account is None or account.key_id not in self._listening:
             return None
-        message = {"stream": TRADE_UPDATES, "data": update_json(event.update, place)}
-        return Captured(account.key_id, account.number, place, message)
+        return (
+            account.key_id,
+            account.number,
+            place,
+            {"stream": TRADE_UPDATES, "data": update_json(event.update, place)},
+        )
 
     def publish(self, captured: Captured) -> None:
         key_id, account, place, given = captured
