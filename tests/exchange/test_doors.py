@@ -179,6 +179,6 @@ def test_nothing_listens_beyond_this_machine() -> None:
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
     assert found == ["listener.bind((HOST, port))"] * 2
-    assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web_server.py").read_text()
+    assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web.py").read_text()
     for file in (ROOT / "tradebot" / "exchange" / "server.py", ROOT / "commands" / "serve" / "web.py"):
         assert 'HOST = "127.0.0.1"' in file.read_text()
