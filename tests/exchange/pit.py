@@ -13,8 +13,7 @@ from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.expiry import move
-from tradebot.exchange.engine.orders import Execution, Order, OrderRequest, Replacement, StopLoss
-from tradebot.exchange.engine.policy import USUAL, Policy
+from tradebot.exchange.engine.orders import USUAL, Execution, Order, OrderRequest, Policy, Replacement, StopLoss
 from tradebot.exchange.events import Event, Update
 from tradebot.exchange.market.actions import Action, before_trading
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd

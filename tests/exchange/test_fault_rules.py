@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.worlds import World
-from tradebot.exchange.faults import library
+from tradebot.exchange.faults import table
 from tradebot.exchange.faults.book import FIRED, FaultBook
 from tradebot.exchange.faults.kinds import KINDS, Facts, kind_of
 from tradebot.exchange.faults.rules import MOST_RULES, RuleError, read_rules
@@ -81,20 +81,20 @@ def test_no_text_is_more_than_refused(text: str) -> None:
         read_rules(text)
 
 
-@pytest.mark.parametrize("name", library.names())
+@pytest.mark.parametrize("name", table.names())
 def test_a_ready_made_script_is_read_says_what_it_is_and_names_its_rules_after_itself(name: str) -> None:
-    text = library.text_of(name) or ""
+    text = table.text_of(name) or ""
     rules = read_rules(text)
     assert all(rule.name.startswith(name) for rule in rules)
-    assert library.summary_of(name).endswith(".")
+    assert table.summary_of(name).endswith(".")
     for words in ("# What happens:", "# In the world:", "# A good bot:"):
         assert words in text
     assert read_rules(encode([dict(rule.written) for rule in rules]).decode()) == rules
 
 
 def test_there_are_ten_ready_made_scripts_and_more_and_each_fault_is_in_one_or_on_the_page() -> None:
-    used = {rule.fault for name in library.names() for rule in read_rules(library.text_of(name) or "")}
-    assert len(library.names()) >= 10
+    used = {rule.fault for name in table.names() for rule in read_rules(table.text_of(name) or "")}
+    assert len(table.names()) >= 10
     assert used <= set(FAULTS)
     assert len(used) >= 18
 
@@ -230,8 +230,8 @@ def test_control_refuses_a_bad_script_and_one_armed_already_and_changes_nothing(
     assert world.ask("DELETE", path + "/other").status == 404
     assert world.ask("DELETE", path + "/lost-reply").json == {"cleared": ["lost-reply"]}
     assert world.ask("DELETE", path).json == {"cleared": []}
-    assert [one["name"] for one in world.get(path + "/ready")["scripts"]] == library.names()
-    assert world.get(path + "/ready/lost-reply")["script"] == library.text_of("lost-reply")
+    assert [one["name"] for one in world.get(path + "/ready")["scripts"]] == table.names()
+    assert world.get(path + "/ready/lost-reply")["script"] == table.text_of("lost-reply")
     assert world.ask("GET", path + "/ready/none").status == 404
 
 

@@ -23,8 +23,7 @@ from tests.exchange.pit import (
     sell,
 )
 from tests.exchange.worlds import World
-from tradebot.exchange.engine.orders import Fill
-from tradebot.exchange.engine.policy import Policy
+from tradebot.exchange.engine.orders import Fill, Policy
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.refusal import Refusal

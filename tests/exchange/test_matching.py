@@ -5,9 +5,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.exchange.engine.matching import UNBOUNDED, FillModel, fill_qty, priority
+from tradebot.exchange.engine.matching import UNBOUNDED, FillModel, fill_qty, priority, stop_price
 from tradebot.exchange.engine.orders import Order, OrderRequest
-from tradebot.exchange.engine.stops import stop_price
 from tradebot.exchange.market.bars import Bar, ask, bid, half_spread, tick
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 

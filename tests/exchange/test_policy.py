@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.exchange.pit import Pit, protect
 from tradebot.exchange.engine.amending import bust
-from tradebot.exchange.engine.policy import USUAL, Policy
+from tradebot.exchange.engine.orders import USUAL, Policy
 from tradebot.exchange.market.spec import PAPER
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE

@@ -7,7 +7,7 @@ import requests
 
 from tests.bot import Bot, log
 from tests.faults.pairs import PROTECT, Groups
-from tradebot.exchange.faults import library
+from tradebot.exchange.faults import table
 
 DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""
@@ -36,14 +36,14 @@ def does(bot: Bot, line: str) -> int:
 
 
 def script_of(name: str) -> str:
-    text = library.text_of(name) or ""
+    text = table.text_of(name) or ""
     for slow, fast in HASTENED.get(name, ()):
         assert slow in text
         text = text.replace(slow, fast)
     return text
 
 
-@pytest.mark.parametrize("name", [name for name in library.names() if name not in ON_STREAMS])
+@pytest.mark.parametrize("name", [name for name in table.names() if name not in ON_STREAMS])
 def test_a_ready_made_script_costs_no_double_order_and_leaves_nothing_unexplained(trader: Bot, name: str) -> None:
     control(trader, "POST", "faults", script_of(name))
     # Only what stops the bot from trading makes it cancel what is working.

@@ -170,16 +170,16 @@ def control_headers(folder: Path) -> Mapping[str, str]:
 
 def ready_faults() -> list[tuple[str, str]]:
     """Return the name and one-sentence summary of each built-in fault script."""
-    from tradebot.exchange.faults import library
+    from tradebot.exchange.faults import table
 
-    return [(name, library.summary_of(name)) for name in library.names()]
+    return [(name, table.summary_of(name)) for name in table.names()]
 
 
 def fault_script(name: str) -> str | None:
     """Return the text of a built-in fault script, or None if there is none by that name."""
-    from tradebot.exchange.faults import library
+    from tradebot.exchange.faults import table
 
-    return library.text_of(name)
+    return table.text_of(name)
 
 
 def fault_words() -> tuple[str, ...]:
@@ -191,9 +191,9 @@ def fault_words() -> tuple[str, ...]:
 
 def fault_explained(word: str) -> str | None:
     """Return what a fault in a script does, or None if there is none by that name."""
-    from tradebot.exchange.faults import library
+    from tradebot.exchange.faults import table
 
-    return library.explained(word)
+    return table.explained(word)
 
 
 def holds_market(folder: Path) -> bool:

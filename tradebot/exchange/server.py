@@ -27,8 +27,7 @@ from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
 from tradebot.exchange.faces.flow import FlowFace, FlowLimits, FlowSource
-from tradebot.exchange.faces.framing import Framing
-from tradebot.exchange.faces.guard import Guard
+from tradebot.exchange.faces.guard import Framing, Guard
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Endpoint, Handler, Paths, Reply, Route

@@ -27,7 +27,7 @@ from tradebot.adapters.alpaca.bodies import order_body
 from tradebot.adapters.alpaca.models import read_account, read_order, read_position
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.exchange.faults import library
+from tradebot.exchange.faults import table
 from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Purpose, Side
@@ -382,7 +382,7 @@ def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
     reply = orders(wire).submit(intent())
     assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "unauthorized", 1)
     faults = f"{bot.url}/exchange/v1/faults"
-    requests.post(faults, data=library.text_of("expired-keys"), timeout=10).raise_for_status()
+    requests.post(faults, data=table.text_of("expired-keys"), timeout=10).raise_for_status()
     codes = [bot.says(verb).code for verb in ("trade-once", "evaluate-exits", "reconcile", "fetch-flow")]
     requests.delete(faults, timeout=10).raise_for_status()
     assert codes == [4, 4, 4, 4]

@@ -10,8 +10,8 @@ from tradebot.exchange.commands.control import NINE_PLACES, account_of, check_fi
 from tradebot.exchange.engine import actions, expiry
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.expiry import move
+from tradebot.exchange.engine.floor import enter
 from tradebot.exchange.engine.options import contract_of, last_session, underlying, value
 from tradebot.exchange.jsontext import encode, plain
 from tradebot.exchange.market.actions import CASH_MERGER, FORWARD_SPLIT, KINDS, NAME_CHANGE, SPLITS, Action

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.policy import Policy
+from tradebot.exchange.engine.orders import Policy
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.refusal import Refusal, not_found
 

@@ -7,7 +7,7 @@ from typing import Any
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account, Watchlist
-from tradebot.exchange.faces.trading.watchlists import by_id, by_name
+from tradebot.exchange.faces.trading.assets import by_id, by_name
 from tradebot.exchange.faces.trading_json import watchlist_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import invalid, not_found, unprocessable

@@ -18,9 +18,8 @@ from fractions import Fraction
 
 from tradebot.exchange.engine import expiry, life
 from tradebot.exchange.engine.account import Account, Activity, Position
-from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.expiry import move, rename
-from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.floor import Floor, enter
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain

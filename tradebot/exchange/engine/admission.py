@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.engine import brackets
 from tradebot.exchange.engine.account import Account, Balances
-from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id, shares_for
-from tradebot.exchange.engine.policy import USUAL, Policy
+from tradebot.exchange.engine.orders import USUAL, Order, OrderRequest, Policy, duplicate_client_id, shares_for
 from tradebot.exchange.engine.reading import check_legs_apart
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, Market, tick, usd

@@ -13,8 +13,7 @@ from decimal import Decimal
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
 from tradebot.exchange.engine.charges import charge_commission
-from tradebot.exchange.engine.entries import activity_id
-from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.floor import Floor, activity_id
 from tradebot.exchange.engine.orders import BUST, CORRECT, Amendment, Execution, Fill, Order
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found, unprocessable

@@ -17,8 +17,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from tradebot.exchange.engine.account import Account, Activity, Balances
-from tradebot.exchange.engine.entries import enter
-from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.floor import Floor, enter
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.market.spec import FUNDS, Costs, Rate

@@ -13,9 +13,8 @@ from tradebot.exchange.engine import actions, expiry, life
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.admission import Desk, admit
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
+from tradebot.exchange.engine.orders import USUAL, Order, OrderRequest, Policy, Replacement
 from tradebot.exchange.engine.playing import advance
-from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.engine.replacing import replaced_request
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.market.bars import Market

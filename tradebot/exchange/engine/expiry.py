@@ -11,8 +11,7 @@ from decimal import Decimal
 
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
-from tradebot.exchange.engine.entries import enter
-from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.floor import Floor, enter
 from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
 from tradebot.exchange.market.bars import UNITS, usd
 

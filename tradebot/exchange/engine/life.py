@@ -10,10 +10,9 @@ from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.charges import charge_commission
-from tradebot.exchange.engine.entries import id_stamp
-from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.floor import Floor, id_stamp
+from tradebot.exchange.engine.matching import first_stop
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
-from tradebot.exchange.engine.stops import first_stop
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd

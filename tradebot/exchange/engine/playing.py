@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from tradebot.exchange.engine import charges, life
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.matching import Priority, priority
+from tradebot.exchange.engine.matching import Priority, priority, stop_price
 from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.engine.stops import stop_price
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
-from tradebot.exchange.faults import library
+from tradebot.exchange.faults import table
 from tradebot.exchange.faults.room import PATH
 from tradebot.exchange.faults.rules import RuleError, read_rules
 from tradebot.exchange.jsontext import decode_object
@@ -35,18 +35,18 @@ class FaultFace:
     def _arm(self, call: Call) -> Reply:
         """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
         given = _script(call.body)
-        return Reply(*self._exchange.run(Command("POST", PATH, body=library.text_of(given.strip()) or given)))
+        return Reply(*self._exchange.run(Command("POST", PATH, body=table.text_of(given.strip()) or given)))
 
     def _run(self, call: Call) -> Reply:
         return Reply(*self._exchange.run(Command(call.method, call.raw_path)))
 
     def _ready(self, call: Call) -> Reply:
-        return ok({"scripts": [{"name": name, "summary": library.summary_of(name)} for name in library.names()]})
+        return ok({"scripts": [{"name": name, "summary": table.summary_of(name)} for name in table.names()]})
 
     def _show(self, call: Call) -> Reply:
-        text = library.text_of(call.names["name"])
+        text = table.text_of(call.names["name"])
         if text is None:
-            raise not_found(f"no ready-made script has that name; choose from {', '.join(library.names())}")
+            raise not_found(f"no ready-made script has that name; choose from {', '.join(table.names())}")
         return ok({"name": call.names["name"], "script": text})
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_in_reach, is_pattern
-from tradebot.exchange.faults.moments import Moment, read_moment
+from tradebot.exchange.faults.kinds import KINDS, STREAMS, Moment, can_meet, is_in_reach, is_pattern, read_moment
 from tradebot.exchange.faults.table import (
     FAULTS,
     NEEDED,

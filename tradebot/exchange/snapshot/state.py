@@ -30,7 +30,7 @@ from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest
 from tradebot.exchange.engine.tables import Find, History, OrderTable
 from tradebot.exchange.engine.updates import PastUpdates
 from tradebot.exchange.faults.book import Armed
-from tradebot.exchange.faults.moments import Moment
+from tradebot.exchange.faults.kinds import Moment
 from tradebot.exchange.faults.rules import Rule, When
 from tradebot.exchange.log import Prefix
 from tradebot.exchange.market.actions import Action

@@ -9,7 +9,7 @@ from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import account_of, command_of
-from tradebot.exchange.faces.trading import account, announcements, assets, history, orders, sessions, watchlists
+from tradebot.exchange.faces.trading import account, assets, history, sessions
 from tradebot.exchange.faces.trading.left_out import left_out_routes
 from tradebot.exchange.faces.trading_json import account_json, clock_json, configuration_json
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, ok, route
@@ -22,9 +22,9 @@ Rows = tuple[tuple[str, Show | None, str], ...]
 
 _ANNOUNCEMENTS, _WATCHLIST = "/v2/corporate_actions/announcements", "/v2/watchlists/{watchlist_id}"
 _BUSIEST: Rows = (
-    ("/v2/orders", orders.list_orders, "POST DELETE"),
-    ("/v2/orders:by_client_order_id", orders.order_by_client_id, ""),
-    ("/v2/orders/{order_id}", orders.one_order, "PATCH DELETE"),
+    ("/v2/orders", account.list_orders, "POST DELETE"),
+    ("/v2/orders:by_client_order_id", account.order_by_client_id, ""),
+    ("/v2/orders/{order_id}", account.one_order, "PATCH DELETE"),
     ("/v2/account", lambda engine, account, call: account_json(engine, account), ""),
     ("/v2/account/configurations", lambda engine, account, call: configuration_json(account.configuration), "PATCH"),
     ("/v2/account/activities", account.list_activities, ""),
@@ -39,11 +39,11 @@ _OTHERS: Rows = (
     ("/v3/calendar/{market}", sessions.show_market_calendar, ""),
     ("/v2/assets", assets.list_assets, ""),
     ("/v2/assets/{symbol_or_asset_id:path}", assets.one_asset, ""),
-    (_ANNOUNCEMENTS, announcements.list_announcements, ""),
-    (_ANNOUNCEMENTS + "/{id}", announcements.one_announcement, ""),
-    ("/v2/watchlists", watchlists.list_watchlists, "POST"),
-    ("/v2/watchlists:by_name", watchlists.named_watchlist, "PUT POST DELETE"),
-    (_WATCHLIST, watchlists.one_watchlist, "PUT POST DELETE"),
+    (_ANNOUNCEMENTS, assets.list_announcements, ""),
+    (_ANNOUNCEMENTS + "/{id}", assets.one_announcement, ""),
+    ("/v2/watchlists", assets.list_watchlists, "POST"),
+    ("/v2/watchlists:by_name", assets.named_watchlist, "PUT POST DELETE"),
+    (_WATCHLIST, assets.one_watchlist, "PUT POST DELETE"),
     (_WATCHLIST + "/{symbol}", None, "DELETE"),
 )
 
