@@ -1,11 +1,12 @@
 """A market built once: building one loads the exchange calendar, so tests copy its folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.exchange.worlds import SPEC, World, folders_of, open_world
+from tradebot.exchange.exchange import open_exchange
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,20 @@ def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 @pytest.fixture
 def world(new_folder: Callable[[], Path]) -> World:
     return open_world(new_folder())
+
+
+@pytest.fixture
+def venue(new_folder: Callable[[], Path]) -> Iterator[World]:
+    """Yield an exchange half an hour into its first session; afterwards its log must replay."""
+    folder = new_folder()
+    world = open_world(folder)
+    world.tick(to="open")
+    world.tick(seconds=1800)
+    yield world
+    book = world.exchange.faults.book
+    armed = [(one.rule.name, one.seen, one.fired) for one in book]
+    world.exchange.commit()
+    lines = world.exchange.log.lines()
+    again = open_exchange(folder)
+    assert again.log.lines()[: len(lines)] == lines
+    assert [(one.rule.name, one.seen, one.fired) for one in again.faults.book] == armed

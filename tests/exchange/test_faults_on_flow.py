@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import Answer, World, open_world
+from tests.exchange.worlds import FAULTS, World, open_world
 
-FAULTS = "/exchange/v1/faults"
 ALERTS = "/api/option-trades/flow-alerts?limit=40"
 PRINTS = "/api/darkpool/AAPL?limit=40"
 TIDE = "/api/market/market-tide?interval_5m=false"
@@ -28,12 +27,11 @@ def opened(new_folder: Callable[[], Path]) -> World:
 @pytest.fixture
 def world(opened: World) -> Iterator[World]:
     yield opened
-    opened.ask("DELETE", FAULTS)
+    opened.clear_rules()
 
 
 def arm(world: World, what: object, **when: object) -> None:
-    answer = world.ask("POST", FAULTS, [{"name": "x", "when": {"request": "any flow", **when}, "what": what}])
-    assert answer.status == 200, answer.body
+    world.arm(what, **{"request": "any flow", **when})
 
 
 def fired(world: World) -> int:
@@ -97,14 +95,14 @@ def test_other_types_change_too(world: World) -> None:
         after = rows(world, ALERTS)[0]
         assert after == before | {field: expected}
         assert type(after[field]) is type(expected)
-        world.ask("DELETE", FAULTS)
+        world.clear_rules()
 
 
 def test_a_new_field_and_a_missing_one_are_drift(world: World) -> None:
     before = rows(world, PRINTS)
     arm(world, {"new_field": "venue_fee"})
     assert all(set(row) == {*before[0], "venue_fee"} for row in rows(world, PRINTS))
-    world.ask("DELETE", FAULTS)
+    world.clear_rules()
     arm(world, {"missing_field": "nbbo_bid"})
     assert all(set(row) == set(before[0]) - {"nbbo_bid"} for row in rows(world, PRINTS))
 
@@ -118,7 +116,7 @@ def test_stale_flow_stands_still_or_lags_while_its_headers_are_new(new_folder: C
     world.tick(to="2025-03-03T18:00:00Z")
     assert {target: rows(world, target) for target in EVERY} == as_of_then
     assert world.ask("GET", ALERTS).headers["x-exchange-time"] == "2025-03-03T18:00:00Z"
-    world.ask("DELETE", FAULTS)
+    world.clear_rules()
     assert rows(world, TIDE) != as_of_then[TIDE]
     arm(world, {"stale_flow": "1h"})
     assert rows(world, TIDE) == as_of_then[TIDE]
@@ -144,7 +142,7 @@ def test_what_is_not_in_the_plan_is_refused_with_a_code(world: World) -> None:
         answer = world.ask("GET", STATS)
         assert (answer.status, answer.json["code"]) == (403, code)
         assert "x-uw-daily-req-count" in answer.headers
-        world.ask("DELETE", FAULTS)
+        world.clear_rules()
 
 
 def test_gzip_cut_short_is_neither_whole_nor_silently_shorter(world: World) -> None:
@@ -164,14 +162,10 @@ def test_an_internal_error_of_the_flow_api_is_plain_text(world: World) -> None:
     arm(world, {"status": 500})
     answer = world.ask("GET", TIDE)
     assert (answer.status, answer.headers["content-type"]) == (500, "text/plain; charset=utf-8")
-    arm_html(world)
+    world.clear_rules()
+    arm(world, "html_body")
     page = world.ask("GET", TIDE)
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-
-
-def arm_html(world: World) -> Answer:
-    world.ask("DELETE", FAULTS)
-    return world.ask("POST", FAULTS, [{"name": "page", "when": {"request": "any flow"}, "what": "html_body"}])
 
 
 def test_faults_of_flow_can_meet_no_other_request(world: World) -> None:
@@ -188,7 +182,7 @@ def test_an_answer_without_rows_stays_as_it_is(world: World) -> None:
         arm(world, what)
         assert world.get("/api/darkpool/NONE") == {"data": []}
         assert world.ask("GET", "/api/darkpool/MSFT12").status == 422
-        world.ask("DELETE", FAULTS)
+        world.clear_rules()
 
 
 def test_the_ready_made_script_makes_the_troubles_it_names(new_folder: Callable[[], Path]) -> None:

@@ -1,35 +1,14 @@
 """What a venue may refuse, reject or acknowledge late without a fill: the word, the order, and what the log holds."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.exchange.pit import Pit
-from tests.exchange.worlds import World, open_world
-from tradebot.exchange.exchange import open_exchange
+from tests.exchange.worlds import World
 
 FAULTS = "/exchange/v1/faults"
 ENTRY = {"symbol": "SPY", "side": "buy", "type": "market", "qty": 1, "time_in_force": "day"}
-
-
-@pytest.fixture
-def venue(new_folder: Callable[[], Path]) -> Iterator[World]:
-    """Yield an exchange half an hour into its first session; afterwards its log must replay."""
-    folder = new_folder()
-    world = open_world(folder)
-    world.tick(to="open")
-    world.tick(seconds=1800)
-    yield world
-    world.exchange.commit()
-    lines = world.exchange.log.lines()
-    assert open_exchange(folder).log.lines()[: len(lines)] == lines
-
-
-def arm(world: World, what: object, **when: object) -> None:
-    answer = world.ask("POST", FAULTS, [{"name": "rule", "when": when, "what": what}])
-    assert answer.status == 200, answer.body
 
 
 def resting(world: World, name: str = "low") -> Any:
@@ -48,7 +27,7 @@ def told(world: World, order_id: str) -> list[str]:
 
 def test_a_refused_cancel_is_answered_422_and_the_order_goes_on(venue: World) -> None:
     order = resting(venue)
-    arm(venue, "refused", request="cancel", nth=1)
+    venue.arm("refused", request="cancel", nth=1)
     answer = venue.ask("DELETE", f"/v2/orders/{order['id']}")
     assert (answer.status, answer.json) == (422, {"code": 42210000, "message": "order is not cancelable"})
     assert found(venue, order["id"])["status"] == "new"
@@ -60,7 +39,7 @@ def test_a_refused_cancel_is_answered_422_and_the_order_goes_on(venue: World) ->
 
 def test_a_refused_replacement_is_answered_422_and_makes_no_order(venue: World) -> None:
     order = resting(venue)
-    arm(venue, "refused", request="replace", nth=1)
+    venue.arm("refused", request="replace", nth=1)
     answer = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"})
     assert (answer.status, answer.json["code"]) == (422, 42210000)
     assert [row["limit_price"] for row in venue.get("/v2/orders?status=all")] == ["1"]
@@ -69,7 +48,7 @@ def test_a_refused_replacement_is_answered_422_and_makes_no_order(venue: World) 
 
 def test_each_row_of_a_refused_cancel_of_all_orders_says_so(venue: World) -> None:
     orders = [resting(venue, name) for name in ("one", "two")]
-    arm(venue, "refused", request="cancel_all")
+    venue.arm("refused", request="cancel_all")
     rows = venue.ask("DELETE", "/v2/orders").json
     assert [(row["id"], row["status"], row["body"]["code"]) for row in rows] == [
         (order["id"], 500, 42210000) for order in orders
@@ -79,7 +58,7 @@ def test_each_row_of_a_refused_cancel_of_all_orders_says_so(venue: World) -> Non
 
 def test_a_replacement_is_accepted_then_rejected_and_the_old_order_goes_on(venue: World) -> None:
     order = resting(venue)
-    arm(venue, "reject_after_acceptance", request="replace", nth=1)
+    venue.arm("reject_after_acceptance", request="replace", nth=1)
     answer = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"})
     assert answer.status == 200
     assert (found(venue, answer.json["id"])["status"], found(venue, order["id"])["status"]) == ("rejected", "new")
@@ -90,7 +69,7 @@ def test_a_replacement_is_accepted_then_rejected_and_the_old_order_goes_on(venue
 
 def test_a_cancel_is_accepted_then_rejected_once_and_the_order_goes_on(venue: World) -> None:
     order = resting(venue)
-    arm(venue, "reject_after_acceptance", request="cancel", nth=1)
+    venue.arm("reject_after_acceptance", request="cancel", nth=1)
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
     assert told(venue, order["id"])[2:] == ["order_pending_cancel pending_cancel", "order_cancel_rejected new"]
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
@@ -100,7 +79,7 @@ def test_a_cancel_is_accepted_then_rejected_once_and_the_order_goes_on(venue: Wo
 def test_a_rejected_cancel_leaves_an_order_that_waits_for_the_open_waiting(venue: World) -> None:
     venue.tick(to="close")
     order = resting(venue)
-    arm(venue, "reject_after_acceptance", request="cancel")
+    venue.arm("reject_after_acceptance", request="cancel")
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
     assert found(venue, order["id"])["status"] == "accepted"
     venue.tick(to="next_open")
@@ -109,7 +88,7 @@ def test_a_rejected_cancel_leaves_an_order_that_waits_for_the_open_waiting(venue
 
 @pytest.mark.parametrize("status", ["pending_new", "accepted"])
 def test_a_late_acknowledgement_keeps_an_order_from_the_market_for_so_long(venue: World, status: str) -> None:
-    arm(venue, {"late_acknowledgement": "90s", "status": status}, request="submit")
+    venue.arm({"late_acknowledgement": "90s", "status": status}, request="submit")
     order = venue.order("SPY", "buy", 2).json
     assert order["status"] == "pending_new"
     venue.tick(seconds=60)
@@ -121,7 +100,7 @@ def test_a_late_acknowledgement_keeps_an_order_from_the_market_for_so_long(venue
 
 
 def test_an_order_that_is_not_acknowledged_yet_can_be_canceled_and_not_replaced(venue: World) -> None:
-    arm(venue, {"late_acknowledgement": "90s"}, request="submit")
+    venue.arm({"late_acknowledgement": "90s"}, request="submit")
     order = resting(venue)
     answer = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"})
     assert (answer.status, answer.json["message"]) == (422, "cannot replace order in pending_new status")
@@ -156,7 +135,7 @@ def refusals(world: World) -> list[tuple[int, int, str]]:
 
 
 def test_a_class_of_orders_can_be_refused_while_others_are_accepted(venue: World) -> None:
-    arm(venue, {"class_refused": "oco"})
+    venue.arm({"class_refused": "oco"})
     answer, _ = protect(venue)
     assert (answer["code"], answer["message"]) == (42210000, "oco orders are not supported")
     assert refusals(venue) == [(422, 42210000, "oco orders are not supported")]
@@ -165,7 +144,7 @@ def test_a_class_of_orders_can_be_refused_while_others_are_accepted(venue: World
 
 
 def test_legs_that_an_answer_leaves_out_are_found_by_asking_for_the_order(venue: World) -> None:
-    arm(venue, "legs_left_out")
+    venue.arm("legs_left_out")
     placed, last = protect(venue)
     assert placed["legs"] is None
     (leg,) = venue.get(f"/v2/orders/{placed['id']}?nested=true")["legs"]
@@ -176,7 +155,7 @@ def test_legs_that_an_answer_leaves_out_are_found_by_asking_for_the_order(venue:
 
 
 def test_a_stop_that_is_shown_as_held_works_all_the_same(venue: World) -> None:
-    arm(venue, "legs_shown_held", request="submit", nth=1)
+    venue.arm("legs_shown_held", request="submit", nth=1)
     placed, last = protect(venue)
     stop = placed["legs"][0]["id"]
     assert found(venue, stop)["status"] == "held"
@@ -190,7 +169,7 @@ def test_a_stop_that_is_shown_as_held_works_all_the_same(venue: World) -> None:
 
 
 def test_a_replacement_through_the_market_is_refused_and_leaves_the_pair_working(venue: World) -> None:
-    arm(venue, "marketable_exit_refused")
+    venue.arm("marketable_exit_refused")
     placed, last = protect(venue)
     answer = venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
     message = "take_profit.limit_price must be >= base_price + 0.01"
@@ -216,7 +195,7 @@ def test_a_replacement_that_needs_shares_is_refused_and_a_lost_reply_adds_up_wit
 
 
 def test_a_replacement_starts_over_by_script(venue: World) -> None:
-    arm(venue, "replace_starts_over")
+    venue.arm("replace_starts_over")
     order = resting(venue)
     moved = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"}).json
     assert venue.engine.main.order(moved["id"]).starts_over
@@ -225,7 +204,7 @@ def test_a_replacement_starts_over_by_script(venue: World) -> None:
 @pytest.mark.parametrize("way", ["one", "all", "close"])
 def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None:
     placed, _ = protect(venue)
-    arm(venue, {"shares_freed_late": "2s"})
+    venue.arm({"shares_freed_late": "2s"})
     paths = {"one": f"orders/{placed['legs'][0]['id']}", "all": "orders", "close": "positions?cancel_orders=true"}
     answer = venue.ask("DELETE", f"/v2/{paths[way]}")
     if way == "close":
@@ -243,7 +222,7 @@ def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None
 
 
 def test_both_exits_of_a_pair_fill_by_script(venue: World) -> None:
-    arm(venue, {"exits_told_late": "1h"})
+    venue.arm({"exits_told_late": "1h"})
     placed, last = protect(venue)
     stop = placed["legs"][0]["id"]
     assert venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"}).status == 200

@@ -27,6 +27,7 @@ KEYS = {
     "APCA-API-SECRET-KEY": "sandbox",
     "Authorization": "Bearer sandbox",
 }
+FAULTS = "/exchange/v1/faults"
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=2, start=date(2025, 3, 3))
 
 
@@ -53,6 +54,7 @@ class World:
         spec = exchange.stored.spec
         self.exchange = exchange
         self.engine = exchange.engine
+        self._armed = 0
         self._application = build_application(
             exchange, feed or DerivedFlow(exchange.market, spec.seed, spec.edge), "test"
         )
@@ -80,6 +82,24 @@ class World:
         answer = self.ask("POST", "/exchange/v1/tick", body)
         assert answer.status == 200, answer
         return answer.json
+
+    def arm(self, what: object, **when: object) -> None:
+        """Arm a rule; the rules of a world are called rule-0, rule-1 and so on."""
+        rule = {"name": f"rule-{self._armed}", "when": when, "what": what}
+        answer = self.ask("POST", FAULTS, [rule])
+        assert answer.status == 200, answer
+        self._armed += 1
+
+    def clear_rules(self) -> None:
+        assert self.ask("DELETE", FAULTS).status == 200
+
+    def found(self, name: str) -> Any:
+        """Return the order with a client order id, or None."""
+        answer = self.ask("GET", f"/v2/orders:by_client_order_id?client_order_id={name}")
+        return answer.json if answer.status == 200 else None
+
+    def logged(self, *names: str) -> list[dict[str, Any]]:
+        return [event for event in self.events() if event["event"] in names]
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.exchange.log.lines()]
