@@ -7,7 +7,9 @@ differences names it. A file that documents no error for a path means the API's 
 from __future__ import annotations
 
 import json
+import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -21,6 +23,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from tests.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
+from tests.exchange.worlds import Answer, World
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "alpaca"
 TRADING_FILE = FOLDER / "trading-api.openapi.json"
@@ -224,3 +227,24 @@ def trading_api() -> Api:
 def data_api() -> Api:
     """Return the market-data API's file; skips the test where it is not at hand."""
     return _load(DATA_FILE, DATA_DIFFERENCES, coded=False)
+
+
+class Session:
+    """A client that asks for anything at random; every answer is held against the file as it comes."""
+
+    def __init__(self, world: World, api: Api, seed: int) -> None:
+        self.world = world
+        self.api = api
+        self.chance = random.Random(seed)  # noqa: S311 -- replayable on purpose
+        self.seen: Counter[tuple[str, str, int]] = Counter()
+
+    def ask(self, method: str, target: str, body: object = None) -> Answer:
+        answer = self.world.ask(method, target, body)
+        kind = answer.headers.get("content-type", "")
+        problems = self.api.problems(method, target, answer.status, kind, answer.body)
+        assert not problems, (method, target, body, answer.status, problems[:3])
+        self.seen[(method, str(self.api.path_of(target)), answer.status)] += 1
+        return answer
+
+    def pick(self, *choices: Any) -> Any:
+        return self.chance.choice(choices)

@@ -37,7 +37,23 @@ def units(price: float) -> int:
     return round(price * UNITS)
 
 
-class Written:
+class Bars:
+    """A bar source of liquid symbols without extended hours or past days, but for a close at a hundred dollars."""
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return ()
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return HUNDRED
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return None
+
+    def liquid(self, symbol: str) -> bool:
+        return True
+
+
+class Written(Bars):
     """A bar source: every minute trades ten thousand shares at a hundred dollars, but for those that are written."""
 
     def __init__(self, written: Mapping[int, tuple[Quad, int] | None], extended: Mapping[int, Quad]) -> None:
@@ -56,15 +72,6 @@ class Written:
         start_us = CALENDAR.market[index].open_us
         rows = sorted(self._extended.items()) if index == 0 else ()
         return tuple(bar_of(start_us + minute * MINUTE, quad, 500) for minute, quad in rows)
-
-    def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        return HUNDRED
-
-    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        return None
-
-    def liquid(self, symbol: str) -> bool:
-        return True
 
 
 def bar_of(start_us: int, quad: Quad, volume: int = 10_000) -> Bar:

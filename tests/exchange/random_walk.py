@@ -2,6 +2,7 @@
 
 from random import Random
 
+from tests.exchange.pit import Bars
 from tradebot.exchange.chance import stream
 from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.sessions import Calendar, Session
@@ -15,7 +16,7 @@ FIRST_PRICE = 10 * UNITS
 CENT = UNITS // 100
 
 
-class Walk:
+class Walk(Bars):
     """Bars of a random walk near ten dollars: some minutes are missing, some have no volume, most very little."""
 
     def __init__(self, seed: int, calendar: Calendar) -> None:
@@ -35,12 +36,6 @@ class Walk:
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return FIRST_PRICE
-
-    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        return None
-
-    def liquid(self, symbol: str) -> bool:
-        return True
 
 
 def _minutes(rng: Random, first_us: int) -> tuple[Bar, ...]:

@@ -156,3 +156,10 @@ def test_the_status_shows_time_accounts_and_market(world: World) -> None:
     assert (status["pace"], status["is_open"], status["log_lines"]) == ("step", False, 2)
     assert [(row["name"], row["equity"]) for row in status["accounts"]] == [("main", "100000"), ("alice", "5000")]
     assert status["market"]["fill"]["model"] == "next-bar"
+
+
+def test_flow_api_refuses_an_empty_key_and_control_needs_none(world: World) -> None:
+    flow = world.ask("GET", "/api/darkpool/AAPL", headers={"Authorization": "Bearer "})
+    assert flow.status == 401
+    assert not [name for name in flow.headers if name.startswith("x-uw")]
+    assert world.ask("GET", "/exchange/v1/status", headers={}).status == 200

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.exchange.pit import Bars, bar_of
 from tests.exchange.random_walk import small_calendar
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
@@ -25,26 +26,16 @@ CALENDAR = small_calendar()
 OPEN_US = CALENDAR.market[0].open_us
 
 
-class Flat:
+class Flat(Bars):
     """Every minute at ten dollars; BBB is not liquid, and NEW has not traded yet."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         session = CALENDAR.market[index]
-        starts = range(session.open_us, session.close_us, MINUTE)
-        return (
-            ()
-            if symbol == "NEW"
-            else tuple(Bar(us, 10 * UNITS, 10 * UNITS, 10 * UNITS, 10 * UNITS, 10_000) for us in starts)
-        )
-
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        return ()
+        starts = range(session.open_us, session.close_us, MINUTE) if symbol != "NEW" else ()
+        return tuple(bar_of(us, 10.0) for us in starts)
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return None if symbol == "NEW" else 10 * UNITS
-
-    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        return None
 
     def liquid(self, symbol: str) -> bool:
         return symbol == "AAA"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.pit import HUNDRED, Pit, bar_of
+from tests.exchange.pit import HUNDRED, Bars, Pit, bar_of
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.amending import bust, correct
 from tradebot.exchange.engine.charges import commission
@@ -30,7 +30,7 @@ TEN_BPS = Costs(commission_bps=Decimal(10))
 RATES = Rates.of({"2025-02-27": Decimal("0.05"), "2025-03-01": Decimal("0.02"), "2025-03-03": Decimal("0.04")})
 
 
-class Still:
+class Still(Bars):
     """A bar source in which one share costs a hundred dollars, but for the sessions that are given another price."""
 
     def __init__(self, prices: Mapping[int, float]) -> None:
@@ -40,18 +40,6 @@ class Still:
         session = CALENDAR.market[index]
         price = self._prices.get(index, 100.0)
         return tuple(bar_of(us, price) for us in (session.open_us, session.close_us - MINUTE))
-
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        return ()
-
-    def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        return HUNDRED
-
-    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        return None
-
-    def liquid(self, symbol: str) -> bool:
-        return True
 
 
 class Nights:

@@ -147,15 +147,3 @@ def assert_price_is_fair(order: dict[str, Any], bar: Bar, price: Decimal) -> Non
         assert sign * price <= sign * market
         assert usd(bar.low) - usd(half_spread(bar.low)) <= price
         assert price <= usd(bar.high) + usd(half_spread(bar.high))
-
-
-def test_a_large_order_fills_over_several_bars_within_their_volume(world: World) -> None:
-    world.tick(to="open")
-    order = world.order("ZAAC", "buy", "100").json
-    world.tick(to="close")
-    fills = [event for event in world.events() if event["event"] == "fill"]
-    assert len(fills) > 1
-    assert sum(Decimal(fill["fill_qty"]) for fill in fills) == 100
-    kinds = [row["type"] for row in world.get("/v2/account/activities?direction=asc")]
-    assert kinds == ["partial_fill"] * (len(fills) - 1) + ["fill"]
-    assert world.get(f"/v2/orders/{order['id']}")["status"] == "filled"

@@ -1,5 +1,6 @@
 """What a venue may refuse, reject or acknowledge late without a fill: the word, the order, and what the log holds."""
 
+import json
 from typing import Any
 
 import pytest
@@ -168,39 +169,6 @@ def test_a_stop_that_is_shown_as_held_works_all_the_same(venue: World) -> None:
     assert found(venue, placed["id"])["status"] == "canceled"
 
 
-def test_a_replacement_through_the_market_is_refused_and_leaves_the_pair_working(venue: World) -> None:
-    venue.arm("marketable_exit_refused")
-    placed, last = protect(venue)
-    answer = venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
-    message = "take_profit.limit_price must be >= base_price + 0.01"
-    assert (answer.status, answer.json) == (422, {"code": 42210000, "message": message, "base_price": f"{last}"})
-    assert refusals(venue) == [(422, 42210000, message)]
-    assert [found(venue, one)["status"] for one in (placed["id"], placed["legs"][0]["id"])] == ["new", "new"]
-    assert venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 1.01:.2f}"}).status == 200
-
-
-def test_a_replacement_that_needs_shares_is_refused_and_a_lost_reply_adds_up_with_it(venue: World) -> None:
-    placed, last = protect(venue)
-    rules = [
-        {"name": "short-of-shares", "what": "replace_needs_shares"},
-        {"name": "late", "when": {"request": "replace", "nth": 2}, "what": {"status": 504, "acceptance": "after"}},
-    ]
-    assert venue.ask("POST", FAULTS, rules).status == 200
-    patch = ("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
-    answers = [venue.ask(*patch) for _ in range(2)]
-    assert [answer.status for answer in answers] == [403, 504]
-    assert (answers[0].json["available"], answers[0].json["held_for_orders"]) == ("0", "10")
-    short = "insufficient qty available for order (requested: 10, available: 0)"
-    assert refusals(venue) == [(403, 40310000, short)] * 2
-
-
-def test_a_replacement_starts_over_by_script(venue: World) -> None:
-    venue.arm("replace_starts_over")
-    order = resting(venue)
-    moved = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"}).json
-    assert venue.engine.main.order(moved["id"]).starts_over
-
-
 @pytest.mark.parametrize("way", ["one", "all", "close"])
 def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None:
     placed, _ = protect(venue)
@@ -221,15 +189,45 @@ def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None
     assert (freed["qty"], canceled["at"][-4:], freed["at"][-4:]) == ("10", ":00Z", ":02Z")
 
 
-def test_both_exits_of_a_pair_fill_by_script(venue: World) -> None:
-    venue.arm({"exits_told_late": "1h"})
+@pytest.mark.parametrize(
+    ("what", "status", "code", "message"),
+    [
+        ("marketable_exit_refused", 422, 42210000, "take_profit.limit_price must be >= base_price + 0.01"),
+        ("replace_needs_shares", 403, 40310000, "insufficient qty available for order (requested: 10, available: 0)"),
+    ],
+)
+def test_refused_replacement_of_an_exit_leaves_the_pair_working_and_a_lost_reply_adds_up_with_it(
+    venue: World, what: str, status: int, code: int, message: str
+) -> None:
     placed, last = protect(venue)
-    stop = placed["legs"][0]["id"]
-    assert venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"}).status == 200
-    venue.tick(seconds=120)
-    assert (venue.get("/v2/positions"), found(venue, stop)["status"]) == ([], "new")
-    now = venue.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
-    assert venue.ask("PATCH", f"/v2/orders/{stop}", {"stop_price": f"{now - 0.02:.2f}"}).status == 200
-    venue.tick(seconds=1800)
-    fills = [(event["type"], event["position"]) for event in venue.events() if event["event"] == "fill"]
-    assert fills == [("limit", "0"), ("stop", "-10")]
+    venue.arm(what, request="replace", at_most=2)
+    venue.arm({"status": 504, "acceptance": "after"}, request="replace", nth=2)
+    patch = ("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
+    assert [venue.ask(*patch).status for _ in range(2)] == [status, 504]
+    assert refusals(venue) == [(status, code, message)] * 2
+    assert [found(venue, one)["status"] for one in (placed["id"], placed["legs"][0]["id"])] == ["new", "new"]
+    assert venue.ask(*patch).status == 200
+
+
+@pytest.mark.parametrize(
+    ("what", "policy"),
+    [
+        ({"class_refused": "oto"}, {"refuses_class": "oto"}),
+        ({"exits_told_late": "1h"}, {"tells_after_us": 3_600_000_000}),
+        ("legs_left_out", {"leaves_legs_out": True}),
+        ("legs_shown_held", {"holds_legs": True}),
+        ("marketable_exit_refused", {"refuses_marketable": True}),
+        ("replace_needs_shares", {"counts_own_shares": True}),
+        ("replace_starts_over", {"starts_over": True}),
+    ],
+)
+def test_fault_of_policy_is_logged_with_the_request_that_it_decides(venue: World, what: Any, policy: Any) -> None:
+    order = resting(venue)
+    venue.arm(what)
+    moved = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"})
+    resting(venue, "other")
+    decided = [json.loads(line["effects"]) for line in venue.logged("request") if line["effects"]]
+    assert decided == [[{"policy": policy}]] * len(decided)
+    assert decided
+    assert venue.engine.main.order(moved.json["id"]).starts_over == ("starts_over" in policy)
+    assert venue.engine.main.by_client_id["other"].tells_after_us == policy.get("tells_after_us", 0)

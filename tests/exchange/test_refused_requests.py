@@ -11,6 +11,8 @@ from tests.exchange.worlds import World, open_world
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 EVENT = "01JNDW1QG00000000000000000"
+ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
+ODD = {"type": "limit", "qty": "0.5", "limit_price": "1", "time_in_force": "gtc"}
 SPLIT = {"type": "forward_split", "symbol": "AAPL", "new_rate": 2, "old_rate": 1}
 DIVIDEND = {"type": "cash_dividend", "symbol": "AAPL", "rate": 1}
 RENAMED = {"type": "name_change", "symbol": "AAPL"}
@@ -33,6 +35,19 @@ def asked(path: str, status: int, message: str, *queries: str) -> list[Row]:
 
 
 ROWS: list[Row] = [
+    *(
+        ("POST", "/v2/orders", {name: value for name, value in (ORDER | change).items() if value}, status, message)
+        for change, status, message in (
+            ({"qty": "0"}, 422, "qty must be > 0"),
+            ({"type": "stop", "stop_price": "1"}, 422, "stop price must be greater than current price"),
+            ({"time_in_force": "opg"}, 403, "opg orders must be submitted after 7:00pm and before 9:28am"),
+            ({"symbol": "ZAAC", "side": "sell"}, 422, 'asset "ZAAC" cannot be sold short'),
+            ({"qty": "", "notional": "0.5"}, 403, "cost basis must be >= minimal amount of order 1"),
+            ({"symbol": "NOPE", **ODD}, 422, 'asset "NOPE" not found'),
+            (ODD, 422, "fractional orders must be DAY orders"),
+            (ODD | {"side": "up"}, 422, "invalid side"),
+        )
+    ),
     *posted(
         "accounts",
         *(({"name": name}, 422) for name in (None, 7, "", "Alice", "-a", "a" * 33, "a\0b", "ünal", "main", "sandbox")),
@@ -219,4 +234,5 @@ def test_request_that_makes_no_sense_is_refused_and_changes_nothing(
     assert message in answer.json["message"]
     assert [world.get(path) for path in SHOWN] == before
     logged = [json.loads(line)["event"] for line in world.exchange.log.lines(lines)]
-    assert logged == ([] if method == "GET" else ["request", "request_refused"])
+    refused = "order_rejected" if target == "/v2/orders" else "request_refused"
+    assert logged == ([] if method == "GET" else ["request", refused])

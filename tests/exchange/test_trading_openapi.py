@@ -1,8 +1,6 @@
 """A long seeded session through the application: whatever is asked, in whatever state, the answer is documented."""
 
-import random
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.exchange.openapi import Api, trading_api
-from tests.exchange.worlds import SYMBOLS, Answer, World, open_world
+from tests.exchange.openapi import Api, Session, trading_api
+from tests.exchange.worlds import SYMBOLS, World, open_world
 from tests.tiers import drawn
 from tradebot.exchange.faces.trading.left_out import LEFT_OUT
 
@@ -23,27 +21,13 @@ KINDS = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 ANNOUNCED = "corporate_actions/announcements?ca_types=dividend,split&since=2025-03-01&until=2025-04-01"
 
 
-class Session:
-    """A client that does anything at random; every answer is held against the file as it comes."""
+class Trading(Session):
+    """A client that trades, asks and changes its settings."""
 
     def __init__(self, world: World, api: Api, seed: int) -> None:
-        self.world = world
-        self.api = api
-        self.chance = random.Random(seed)  # noqa: S311 -- replayable on purpose
-        self.seen: Counter[tuple[str, str, int]] = Counter()
+        super().__init__(world, api, seed)
         self.orders: list[dict[str, Any]] = []
         self.lists: list[str] = []
-
-    def ask(self, method: str, target: str, body: object = None) -> Answer:
-        answer = self.world.ask(method, target, body)
-        kind = answer.headers.get("content-type", "")
-        problems = self.api.problems(method, target, answer.status, kind, answer.body)
-        assert not problems, (method, target, body, answer.status, problems[:3])
-        self.seen[(method, str(self.api.path_of(target)), answer.status)] += 1
-        return answer
-
-    def pick(self, *choices: Any) -> Any:
-        return self.chance.choice(choices)
 
     def step(self) -> None:
         """Do one thing, orders more often than the rest."""
@@ -220,9 +204,9 @@ def prepared(world: World) -> World:
 
 
 @pytest.fixture(scope="module")
-def sessions(new_folder: Callable[[], Path]) -> list[Session]:
+def sessions(new_folder: Callable[[], Path]) -> list[Trading]:
     """Return sessions that were played to their end, every answer of them held against the file."""
-    played = [Session(prepared(open_world(new_folder())), trading_api(), seed) for seed in SEEDS]
+    played = [Trading(prepared(open_world(new_folder())), trading_api(), seed) for seed in SEEDS]
     for session in played:
         for _ in range(STEPS):
             session.step()
@@ -230,14 +214,14 @@ def sessions(new_folder: Callable[[], Path]) -> list[Session]:
 
 
 @pytest.mark.sampled
-def test_every_request_that_is_not_left_out_was_answered_well(sessions: list[Session]) -> None:
+def test_every_request_that_is_not_left_out_was_answered_well(sessions: list[Trading]) -> None:
     seen = {(method, path) for session in sessions for method, path, status in session.seen if status < 300}
     asked_for = {(one.method.upper(), PARAMETER.sub("{}", one.path)) for one in trading_api().operations()}
     left_out = {(method, PARAMETER.sub("{}", row.path)) for row in LEFT_OUT for method in row.methods}
     assert {(method, PARAMETER.sub("{}", path)) for method, path in seen} == asked_for - left_out
 
 
-def test_the_session_was_a_rich_one(sessions: list[Session]) -> None:
+def test_the_session_was_a_rich_one(sessions: list[Trading]) -> None:
     world = sessions[0].world
     orders = world.get("/v2/orders?status=all&limit=500")
     assert {"filled", "canceled", "expired", "replaced"} <= {order["status"] for order in orders}

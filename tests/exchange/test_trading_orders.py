@@ -93,13 +93,6 @@ def test_an_order_may_name_its_asset_by_id_and_shows_the_symbol(desk: World) -> 
     assert placed(desk, asset, "buy", 1, limit_price=1)["symbol"] == "SPY"
 
 
-def test_canceling_all_answers_a_row_for_each_order(desk: World) -> None:
-    orders = [placed(desk, symbol, "buy", 1, limit_price=1)["id"] for symbol in ("AAPL", "SPY")]
-    answer = desk.ask("DELETE", "/v2/orders")
-    assert (answer.status, answer.json) == (207, [{"id": one, "status": 200} for one in orders])
-    assert desk.ask("DELETE", "/v2/orders").json == []
-
-
 def test_a_replaced_order_and_the_new_one_name_each_other(desk: World) -> None:
     old = placed(desk, "AAPL", "buy", 2, limit_price=1, time_in_force="gtc")
     answer = desk.ask("PATCH", f"/v2/orders/{old['id']}", {"qty": "5", "client_order_id": "better"})
