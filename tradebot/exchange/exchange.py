@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.clock import Clock, Pace, latency_name
-from tradebot.exchange.commands import actions, configurations, orders, positions, venue, watchlists
+from tradebot.exchange.commands import actions, orders, owner, venue
 from tradebot.exchange.commands.command import Answer, Command, Commands
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
 from tradebot.exchange.engine.actions import schedule
@@ -43,7 +43,7 @@ _RESERVED_S = 10
 """Real seconds of running time to reserve at once; a crash loses at most this much."""
 _RESERVED = "time_reserved"
 
-_ROOMS = (orders, positions, configurations, watchlists, actions, venue)
+_ROOMS = (orders, owner, actions, venue)
 _ENTRIES = tuple(entry for room in _ROOMS for entry in room.ENTRIES)
 """The commands that accounts and the venue's staff can send."""
 Moved = Callable[[int, int], None]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
+from functools import partial
 
 from tradebot.exchange.engine import expiry, life
 from tradebot.exchange.engine.account import Account, Activity, Position
@@ -117,17 +118,13 @@ def _split(floor: Floor, action: Action) -> None:
     for order in _open_orders(floor, action.symbol):
         if not order.is_open:
             continue
-        if action.kind == FORWARD_SPLIT and _splittable(order):
-            assert order.qty is not None
-            _restate(floor, order, _shares(order.qty, ratio), _divided_by(ratio, order.side))
+        lasts = order.request.time_in_force == "gtc" and not order.filled_qty
+        if action.kind == FORWARD_SPLIT and lasts and order.qty is not None:
+            _restate(floor, order, _shares(order.qty, ratio), partial(_divided, ratio, order.side))
         else:
             life.cancel(floor, order)
     for account, held in _holders(floor, action.symbol):
         _split_position(floor, account, held, action, ratio)
-
-
-def _splittable(order: Order) -> bool:
-    return order.request.time_in_force == "gtc" and order.qty is not None and not order.filled_qty
 
 
 def _shares(qty: Decimal, ratio: Fraction) -> Decimal:
@@ -166,8 +163,8 @@ def _restate(floor: Floor, order: Order, qty: Decimal | None, change: Callable[[
     floor.tell("order_restated", order, "restated")
 
 
-def _divided_by(ratio: Fraction, side: int) -> Callable[[int], int]:
-    return lambda price: _on_tick(price / ratio, side)
+def _divided(ratio: Fraction, side: int, price: int) -> int:
+    return _on_tick(price / ratio, side)
 
 
 def _on_tick(price: Fraction, side: int) -> int:

@@ -16,7 +16,7 @@ from tradebot.exchange.engine.orders import USUAL, Order, OrderRequest, Policy, 
 from tradebot.exchange.engine.reading import check_legs_apart
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, Market, tick, usd
-from tradebot.exchange.refusal import Refusal, forbidden, unprocessable
+from tradebot.exchange.refusal import forbidden, unprocessable
 from tradebot.exchange.times import MINUTE, at_new_york, new_york_date
 
 _SHORT_MARKUP = (103, 100)
@@ -355,17 +355,14 @@ def _check_available(case: Case, reserve: int) -> None:
     claims = [order for order in case.desk.working(request.symbol, request.side) if order.claimed]
     held = sum((order.claimed for order in claims), case.desk.account.kept_back(request.symbol))
     existing = abs(case.desk.account.qty(request.symbol))
-    if requested > existing - held:
-        raise _insufficient(request.symbol, requested, existing, held, [order.id for order in claims])
-
-
-def _insufficient(symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]) -> Refusal:
-    available = max(existing - held, _ZERO)
-    return forbidden(
-        f"insufficient qty available for order (requested: {plain(requested)}, available: {plain(available)})",
-        available=plain(available),
+    if requested <= existing - held:
+        return
+    available = plain(max(existing - held, _ZERO))
+    raise forbidden(
+        f"insufficient qty available for order (requested: {plain(requested)}, available: {available})",
+        available=available,
         existing_qty=plain(existing),
         held_for_orders=plain(held),
-        related_orders=related,
-        symbol=symbol,
+        related_orders=[order.id for order in claims],
+        symbol=request.symbol,
     )

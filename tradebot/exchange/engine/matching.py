@@ -116,12 +116,10 @@ class FillModel:
 
     def room(self, order: Order, bar: Bar, left: Decimal) -> Decimal:
         """Return how many shares of a bar an order may take when this much of the volume share is left."""
-        return UNBOUNDED if self._whole_at_open and bar.volume and self._opens_marketable(order, bar) else left
-
-    def _opens_marketable(self, order: Order, bar: Bar) -> bool:
-        if order.stop is not None or order.request.time_in_force == "cls":
-            return False
-        return _is_marketable(order, self.far_side(order.side, bar.open))
+        waits = order.stop is not None or order.request.time_in_force == "cls"
+        if not self._whole_at_open or not bar.volume or waits:
+            return left
+        return UNBOUNDED if _is_marketable(order, self.far_side(order.side, bar.open)) else left
 
     def volume_cap(self, bar: Bar) -> Decimal:
         """Return how many shares of a bar all orders together may take."""

@@ -64,10 +64,10 @@ def read_order(body: Body) -> OrderRequest:
         # The first order of an oco pair is its take-profit; a separate limit price is ignored.
         limit=take_profit if order_class == "oco" else _read_price(body, order_type, "limit_price"),
         client_order_id=_read_client_id(body),
-        position_intent=_read_intent(body),
+        position_intent=_optional_choice(body, "position_intent", INTENTS),
         stop=_read_price(body, order_type, "stop_price"),
         trail_price=_read_trail_price(body, order_type),
-        trail_percent=_read_trail_percent(body, order_type),
+        trail_percent=_optional(body, "trail_percent", _positive) if order_type == "trailing_stop" else None,
         extended_hours=_read_flag(body, "extended_hours"),
         order_class=order_class,
         take_profit=take_profit,
@@ -82,13 +82,12 @@ def read_replacement(body: Body) -> Replacement:
     if body.get("notional") is not None:
         raise unprocessable("notional orders cannot be replaced")
     _check_instructions(body)
-    given = body.get("time_in_force")
     return Replacement(
         qty=_read_whole_qty(body),
         limit=_optional(body, "limit_price", price_units),
         stop=_optional(body, "stop_price", price_units),
         trail=_optional(body, "trail", _positive),
-        time_in_force=None if given in (None, "") else _choice(body, "time_in_force", TIMES_IN_FORCE),
+        time_in_force=_optional_choice(body, "time_in_force", TIMES_IN_FORCE),
         client_order_id=_read_client_id(body),
     )
 
@@ -102,9 +101,13 @@ def _choice(body: Body, field: str, allowed: tuple[str, ...], called: str = "") 
     raise invalid(f"invalid {called or field}")
 
 
+def _optional_choice(body: Body, field: str, allowed: tuple[str, ...]) -> str | None:
+    return None if body.get(field) in (None, "") else _choice(body, field, allowed)
+
+
 def _read_class(body: Body) -> str:
     _check_instructions(body)
-    order_class = "simple" if body.get("order_class") in (None, "") else _choice(body, "order_class", CLASSES)
+    order_class = _optional_choice(body, "order_class", CLASSES) or "simple"
     if order_class == "mleg":
         raise _no_options()
     if body.get("legs") not in (None, []):
@@ -231,10 +234,6 @@ def _read_trail_price(body: Body, order_type: str) -> int | None:
     return _optional(body, "trail_price", price_units)
 
 
-def _read_trail_percent(body: Body, order_type: str) -> Decimal | None:
-    return _optional(body, "trail_percent", _positive) if order_type == "trailing_stop" else None
-
-
 def _read_legs(body: Body, order_class: str, side: int) -> tuple[int | None, StopLoss | None]:
     take_profit, stop_loss = _read_take_profit(body), _read_stop_loss(body)
     _check_legs(order_class, take_profit, stop_loss)
@@ -340,7 +339,3 @@ def _read_client_id(body: Body) -> str | None:
     if len(value) > _LONGEST_CLIENT_ID:
         raise invalid(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")
     return value
-
-
-def _read_intent(body: Body) -> str | None:
-    return None if body.get("position_intent") in (None, "") else _choice(body, "position_intent", INTENTS)

@@ -143,17 +143,13 @@ class Paths:
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._literal.get(scope["path"]) or self._app_of(scope)
-        await app(scope, receive, send)
-
-    def _app_of(self, scope: Scope) -> ASGIApp:
-        """Return what answers a path with names, which go into the scope."""
-        for one in self._named:
+        app = self._literal.get(scope["path"])
+        for one in () if app else self._named:
             names = one.names(scope["path"])
             if names is not None:
-                scope["path_params"] = names
-                return one.app
-        return self._default
+                scope["path_params"], app = names, one.app
+                break
+        await (app or self._default)(scope, receive, send)
 
 
 async def send_reply(send: Send, reply: Reply) -> None:

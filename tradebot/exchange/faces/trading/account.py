@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from tradebot.exchange.commands.positions import position_symbol
+from tradebot.exchange.commands.orders import position_symbol
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Execution, Order

@@ -1,7 +1,8 @@
-"""Show the assets of the market."""
+"""Show the assets of the market, announcements of their corporate actions, and watchlists of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -30,29 +31,22 @@ def list_watchlists(engine: Engine, account: Account, call: Call) -> list[dict[s
 
 
 def one_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    return watchlist_json(engine.market, account, by_id(account, call.names["watchlist_id"]))
+    return watchlist_json(engine.market, account, watchlist_of(account, call.names, call.query))
 
 
-def named_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    return watchlist_json(engine.market, account, by_name(account, call.query.get("name", "")))
-
-
-def by_id(account: Account, text: str) -> Watchlist:
-    """Return a watchlist by its id; raise a 404 Refusal if there is none."""
-    watchlist = account.watchlists.get(uuid(text, "watchlist_id"))
-    if watchlist is None:
+def watchlist_of(account: Account, names: Mapping[str, str], query: Mapping[str, str]) -> Watchlist:
+    """Return the watchlist that a path or a query names; raise a 404 Refusal if there is none."""
+    if "watchlist_id" in names:
+        text = names["watchlist_id"]
+        found = account.watchlists.get(uuid(text, "watchlist_id"))
+    else:
+        text = query.get("name", "")
+        found = next((listed for listed in account.watchlists.values() if listed.name == text), None)
+        if not text:
+            raise invalid("name is required")
+    if found is None:
         raise not_found(f"watchlist not found for {text}")
-    return watchlist
-
-
-def by_name(account: Account, name: str) -> Watchlist:
-    """Return a watchlist by its name; raise a 404 Refusal if there is none."""
-    if not name:
-        raise invalid("name is required")
-    for listed in account.watchlists.values():
-        if listed.name == name:
-            return listed
-    raise not_found(f"watchlist not found for {name}")
+    return found
 
 
 _TYPES = {

@@ -42,7 +42,7 @@ _OTHERS: Rows = (
     (_ANNOUNCEMENTS, assets.list_announcements, ""),
     (_ANNOUNCEMENTS + "/{id}", assets.one_announcement, ""),
     ("/v2/watchlists", assets.list_watchlists, "POST"),
-    ("/v2/watchlists:by_name", assets.named_watchlist, "PUT POST DELETE"),
+    ("/v2/watchlists:by_name", assets.one_watchlist, "PUT POST DELETE"),
     (_WATCHLIST, assets.one_watchlist, "PUT POST DELETE"),
     (_WATCHLIST + "/{symbol}", None, "DELETE"),
 )

@@ -1,27 +1,57 @@
-"""Create, change and delete watchlists."""
+"""Change what an owner keeps in an account: its configuration, and watchlists."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account, Watchlist
-from tradebot.exchange.faces.trading.assets import by_id, by_name
-from tradebot.exchange.faces.trading_json import watchlist_json
-from tradebot.exchange.jsontext import encode
+from tradebot.exchange.faces.trading.assets import watchlist_of
+from tradebot.exchange.faces.trading_json import configuration_json, watchlist_json
+from tradebot.exchange.jsontext import encode, to_decimal
 from tradebot.exchange.refusal import invalid, not_found, unprocessable
 
+_FLAGS = (
+    *("fractional_trading", "no_shorting", "suspend_trade"),
+    *("ptp_no_exception_entry", "disable_overnight_trading"),
+)
+_MULTIPLIER = "max_margin_multiplier"
+_ALLOWED: Mapping[str, tuple[object, ...]] = dict.fromkeys(_FLAGS, (True, False)) | {
+    _MULTIPLIER: (1, 2, 4),
+    "max_options_trading_level": (0, 1, 2, 3),
+    "trade_confirm_email": ("all", "none"),
+}
+_CHECKS = (None, "both", "entry", "exit")
 _LONGEST_NAME = 64
 _MOST_LISTS = 200
 _MOST_SYMBOLS = 500
 
 
+def _change(asked: Asked) -> Answer:
+    """Set the fields that are given and not null; if one is invalid, set none."""
+    settings, body = asked.account.configuration, asked.body
+    changes = {name: _read(name, body[name]) for name in _ALLOWED if body.get(name) is not None}
+    # Alpaca removed the day-trading checks; clients that still send them must not fail.
+    if any(body.get(name) not in _CHECKS for name in ("dtbp_check", "pdt_check")):
+        raise invalid("invalid day-trading check")
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    return 200, encode(configuration_json(settings))
+
+
+def _read(name: str, value: object) -> object:
+    """Return the allowed value that a value equals; only a multiplier may be written as text, and 1 isn't true."""
+    given = to_decimal(value) if name == _MULTIPLIER else value
+    for allowed in _ALLOWED[name]:
+        if given == allowed and isinstance(given, bool) == isinstance(allowed, bool):
+            return allowed
+    raise invalid(f"invalid {name}")
+
+
 def _requested(asked: Asked) -> Watchlist:
-    """Return the watchlist that the path or the query names; raise a 404 Refusal if there is none."""
-    if "watchlist_id" in asked.names:
-        return by_id(asked.account, asked.names["watchlist_id"])
-    return by_name(asked.account, asked.query.get("name", ""))
+    return watchlist_of(asked.account, asked.names, asked.query)
 
 
 def _create(asked: Asked) -> Answer:
@@ -106,6 +136,7 @@ def _distinct(symbols: list[str]) -> list[str]:
 
 _ONE, _NAMED = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
 ENTRIES = (
+    Entry("PATCH", "/v2/account/configurations", _change),
     Entry("POST", "/v2/watchlists", _create),
     *(Entry("PUT", path, _update) for path in (_ONE, _NAMED)),
     *(Entry("POST", path, _append) for path in (_ONE, _NAMED)),
