@@ -21,7 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 from commands.shared import hints
 from tests import tiers
 
-pytest_plugins = ["tests.bot_fixtures"]
+pytest_plugins = ["tests.bot_fixtures", "tests.crew"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
 gc.set_threshold(50_000)
 
@@ -38,7 +38,7 @@ LONG = (
 """Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 DONT_WRITE_BYTECODE = sys.dont_write_bytecode
-PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- its own folder is made there
+PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- a folder of its own is made there
 """Where the tests' folders can be: memory first, because every write of the books is synced."""
 ROOM = 2 << 30
 """Bytes that must be free; a run takes a fifth of it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, LOOP, World, open_world
+from tests.exchange.worlds import KEYS, World, loop, open_world
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import open_exchange
@@ -59,7 +59,7 @@ class Syncs:
 
 def pass_time() -> None:
     """Let the loop of the worlds do what it has planned."""
-    LOOP.run_until_complete(asyncio.sleep(0.05))
+    loop().run_until_complete(asyncio.sleep(0.05))
 
 
 def test_concurrent_commands_share_a_sync_and_reads_need_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def answered(
         await Recording(application, world.exchange, fail)({"type": "http"}, None, sent)  # type: ignore[arg-type]
         await asyncio.sleep(0.05)
 
-    LOOP.run_until_complete(story())
+    loop().run_until_complete(story())
 
 
 def test_failed_sync_is_reported_after_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, LOOP, World
+from tests.exchange.worlds import KEYS, World, loop
 from tradebot.exchange.rate_limit import RateLimit, kind_of
 
 ORDERS, BARS = "/v2/orders", "/v2/stocks/bars"
@@ -47,7 +47,7 @@ class Limited:
             "path": path,
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
-        LOOP.run_until_complete(asyncio.wait_for(self._limit(scope, None, send), 5))  # type: ignore[arg-type]
+        loop().run_until_complete(asyncio.wait_for(self._limit(scope, None, send), 5))  # type: ignore[arg-type]
         told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return sent[0]["status"], told, json.loads(sent[1]["body"])
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -158,13 +159,16 @@ async def asked(app: Application, method: str, target: str, body: bytes, headers
     return Answer(start["status"], names, b"".join(part.get("body", b"") for part in rest))
 
 
-LOOP = asyncio.new_event_loop()
-"""One loop for all worlds: answers wait for the log's next write, so that an application needs one."""
-atexit.register(LOOP.close)
+@cache
+def loop() -> asyncio.AbstractEventLoop:
+    """Return the process's loop for all worlds: answers wait for the log's next write, so an application needs one."""
+    made = asyncio.new_event_loop()
+    atexit.register(made.close)
+    return made
 
 
 def together(requests: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     async def gathered() -> list[Answer]:
         return await asyncio.wait_for(asyncio.gather(*requests), 30)
 
-    return LOOP.run_until_complete(gathered())
+    return loop().run_until_complete(gathered())

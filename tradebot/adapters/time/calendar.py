@@ -1,24 +1,21 @@
 """Compute the exchange's calendar in advance, without asking a venue."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from functools import lru_cache
 
 from tradebot.model.bar import Session
 
-_MARGIN = timedelta(days=10)
+_USUAL = date(2000, 1, 1), date(2040, 12, 31)
 
 
 @lru_cache(maxsize=8)
 def exchange_sessions(start: date, end: date) -> Sequence[Session]:
-    """Return the New York sessions from `start` to `end`, inclusive; half days have their early close.
-
-    By default the library's calendar ends a year from today, so both bounds are passed, with a margin because the
-    library refuses bounds that contain no session.
-    """
+    """Return the New York sessions from `start` to `end`, inclusive; half days have their early close."""
     import exchange_calendars
 
-    calendar = exchange_calendars.get_calendar("XNYS", start=start - _MARGIN, end=end + _MARGIN)
+    # Working out all these years takes no longer than a month, and the library keeps what it was asked for last.
+    calendar = exchange_calendars.get_calendar("XNYS", start=min(start, _USUAL[0]), end=max(end, _USUAL[1]))
     schedule = calendar.schedule.loc[start.isoformat() : end.isoformat()]
     return tuple(
         Session(day.date(), opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC))
