@@ -6,7 +6,7 @@ times out, a body that stops before its length. Whole sockets are met by the cam
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from urllib.parse import unquote, urlsplit
@@ -19,7 +19,7 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.data import history
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
-from tradebot.exchange.faces.web import Endpoint, Paths
+from tradebot.exchange.faces.web import Endpoint, Paths, Route
 from tradebot.exchange.faults import yamltext
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.market.spec import MarketSpec
@@ -40,9 +40,18 @@ class Wire:
         self._change: Change
         self._lifted: Lifted
 
-    def connect(self, exchange: Exchange, change: Change, lifted: Lifted = nullcontext) -> None:
-        """Lead requests to an exchange from now on; the limits of the bot's process are `lifted` while it answers."""
-        faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes()], Endpoint({}))
+    def close(self) -> None:
+        """End what a fault that waits has needed."""
+        self._loop.close()
+
+    def connect(
+        self, exchange: Exchange, change: Change, lifted: Lifted = nullcontext, own: Iterable[Route] = ()
+    ) -> None:
+        """Lead requests to an exchange from now on; the limits of the bot's process are `lifted` while it answers.
+
+        `own` are routes besides those that a bot asks.
+        """
+        faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes(), *own], Endpoint({}))
         self._app = FaultDoor(faces, exchange, exchange.record)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
@@ -75,7 +84,7 @@ class Wire:
 
 
 class Whole:
-    """An answer that came as long as it was promised to be: of the library's own, what a bot asks of one."""
+    """An answer that came as long as it was promised to be: of the library's own, what a bot and a test ask."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status, self.headers, self._body = status, headers, body
@@ -86,10 +95,12 @@ class Whole:
     def __exit__(self, *error: object) -> None:
         """There is no connection to be given back."""
 
-    def read1(self, _amount: int, decode_content: bool) -> bytes:
+    def read1(self, _amount: int, decode_content: bool = True) -> bytes:
         """Return the body, and then nothing more."""
         body, self._body = self._body, b""
         return body
+
+    read, reason = read1, ""
 
 
 class _Told:

@@ -78,7 +78,7 @@ def test_processes_that_open_it_at_once_upgrade_it_once(path: Path) -> None:
 
 
 def forked(path: Path) -> int:
-    """Read the notes in its own process, which ends with 0 if they are there; return its number."""
+    """Read the notes in a process of its own, which ends with 0 if they are there; return its number."""
     child = os.fork()
     if child == 0:
         code = 1

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+import urllib3
 
 from commands import flatten
 from commands.evaluate_exits import verb as evaluate_exits
@@ -25,13 +26,18 @@ from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
 from tests.faults import judge, protection
+from tests.faults.ground import URL
 from tests.faults.stage import Bot, Stage, Verb, set_up
+from tests.faults.wire import Wire
 from tradebot.adapters.alpaca.wire import AlpacaReads
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.wiring import App, FolderLook
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.faces.control import ControlFace
+from tradebot.exchange.faults.face import FaultFace
 from tradebot.model.intent import IntentRecord
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import CycleRecord, Job
@@ -97,7 +103,7 @@ class Trader:
         return Said(int(code), self._capture.readouterr().err)
 
     def buys(self, *symbols: str, again: bool = False) -> Said:
-        """Run a pass of entries that proposes these; `again` takes its own slot."""
+        """Run a pass of entries that proposes these; `again` takes a slot of its own."""
         return self.does(self.entries(*symbols, again=again))
 
     def entries(self, *symbols: str, again: bool = False) -> Verb:
@@ -123,7 +129,7 @@ class Trader:
         self.is_whole()
 
     def exits(self) -> Said:
-        """Run a pass of exits in its own slot."""
+        """Run a pass of exits in a slot of its own."""
         return self.does(lambda app: int(evaluate_exits.run(app, by="test", force_slot=True).exit_code))
 
     def flattens(self) -> Said:
@@ -236,10 +242,49 @@ def at_a_point() -> Iterator[AtAPoint]:
     failpoint.hook = None
 
 
+class Near(Stage):
+    """A stage whose exchange is in this process: requests to it are carried by a wire instead of sockets.
+
+    It says what a served one says (`test_ground.py` compares them); a wait that a fault causes is over at once.
+    """
+
+    def serve(self) -> str:
+        """Open the exchange, and lead every request to its address there."""
+        self._open = open_exchange(self.exchange)
+        self._wire = wire = Wire()
+        far = urllib3.HTTPConnectionPool.urlopen
+        own = [*ControlFace(self._open, "near", lambda: None).routes(), *FaultFace(self._open).routes()]
+        wire.connect(self._open, lambda method, path, body: None, own=own)
+
+        def urlopen(
+            pool: urllib3.HTTPConnectionPool, method: str, url: str, body: Any = None, *rest: Any, **named: Any
+        ) -> Any:
+            if f"{pool.scheme}://{pool.host}:{pool.port}" != URL:
+                return far(pool, method, url, body, *rest, **named)
+            return wire.send(method, url, body.encode() if isinstance(body, str) else body, *rest, **named)
+
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+        return URL
+
+    def close(self) -> None:
+        """Lead requests to where they say again."""
+        self._patch.undo()
+        self._wire.close()
+
+    def log(self, naming: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the events of the log up to now."""
+        self._open.record()
+        return super().log(naming)
+
+
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """Yield the exchange of a file of tests; its time only ever goes forward, and it has room for 100 accounts."""
-    with set_up(SESSIONS) as made:
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Yield the exchange of a file of tests; its time only ever goes forward, and it has room for 100 accounts.
+
+    It is in this process if the file says NEAR, because processes, sockets and clocks make no difference there.
+    """
+    with set_up(SESSIONS, kind=Near if getattr(request.module, "NEAR", False) else Stage) as made:
         yield made
 
 

@@ -23,6 +23,8 @@ from tradebot.app.wiring import App
 from tradebot.model.finding import Finding
 from tradebot.model.trading import TradingState
 
+NEAR = True
+
 BOOKS = ("ledger.db", "journal.jsonl")
 STRANGERS = {"by_hand", "foreign_position", "foreign_order"}
 

@@ -14,6 +14,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
 
+NEAR = True
+
 
 def state(trader: Trader) -> TradingState:
     with closing(SqliteLedger.open(trader.folder, read_only=True)) as ledger:

@@ -12,6 +12,8 @@ from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, con
 from tests.faults.listed.test_lying_reads import closed, leave
 from tradebot.app.wiring import App
 
+NEAR = True
+
 MISSING = "missing_rows"
 ORDERS, POSITIONS, POSITION = "GET /v2/orders", "GET /v2/positions", "GET /v2/positions/*"
 

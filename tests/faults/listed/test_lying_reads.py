@@ -23,6 +23,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options, load_for
 from tradebot.model.trading import TradingState
 
+NEAR = True
 ORDERS, POSITIONS = "GET /v2/orders", "GET /v2/positions"
 MISSING, MISSING_AAPL = "missing_rows", {"missing_rows": None, "symbol": "AAPL"}
 OF_A_MINUTE_AGO, FROZEN = {"stale_account": "1m"}, "stale_account"

@@ -12,6 +12,8 @@ from tests.faults.listed.test_lists_that_forget import planned
 from tests.faults.listed.test_lying_reads import closed, fills_again, is_lawful, leave, moves, position, rests
 from tradebot.adapters.time.clock import LockStepClock
 
+NEAR = True
+
 FILLS, ORDERS, POSITIONS = "/account/activities/FILL", "/orders", "/positions"
 FAR = "2099-01-01T00:00:00Z"
 Rows = list[dict[str, Any]]

@@ -18,8 +18,10 @@ from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
+NEAR = True
+
 TOO_OLD_S = 660
-"""After so long an order that rests is canceled, or priced again."""
+"""After so long an order that rests is canceled, or priced anew."""
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +174,7 @@ def test_an_exit_that_is_lost_after_its_pair_was_canceled_is_sent_again_a_minute
     assert trader.exits().code == 0
     trader.stage.tick(seconds=60)
     assert trader.reconciles().code == 0
-    # It was accepted under the id that was lost, and only then priced again.
+    # It was accepted under the id that was lost, and only then priced anew.
     lost = next(record.intent for record in trader.intents() if record.intent.key.role == "close")
     exits = [order for order in trader.told().accepted if "CLOSE" in order["client_order_id"]]
     assert [order["client_order_id"] for order in exits if not order.get("replaces")] == [lost.client_order_id]
