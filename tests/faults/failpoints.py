@@ -24,7 +24,6 @@ OFF_THE_ROAD = {
     "ledger_migration.sync_copy": "a ledger of an earlier version",
     "ledger_migration.keep": "a ledger of an earlier version",
     "cache_database.set_aside": "facts or bars that are damaged",
-    "cache_database.upgrade": "facts of an earlier version",
     "cache_database.set_companion_aside": "facts or bars that are damaged",
     "parquet.replace": "a strategy that reads bars",
     "parquet.drop_draft": "a file of bars that can't be written",

@@ -4,7 +4,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -185,16 +184,6 @@ def test_parts_go_when_no_backup_needs_them_and_not_before(
     assert 2 <= len(parts) <= 4
 
 
-def test_a_backup_of_the_first_version_is_listed_verified_and_restored(folder: StateFolder) -> None:
-    place = of_the_first_version(folder)
-    grown(folder, 1)
-    assert backups.places(folder.path) == [place]
-    assert backups.verified(folder, place.name).intents == 5
-    rebuild.rebuild(folder, "restored", NOW, only=place)
-    with closing(SqliteLedger.open(folder.path, read_only=True)) as books:
-        assert len(books.intents()) == 5
-
-
 def flip(path: Path, at: int = 0) -> None:
     """Change one byte of a file, and neither its size nor its times."""
     content, found = bytearray(path.read_bytes()), path.stat()
@@ -241,50 +230,6 @@ def test_a_backup_with_a_damaged_or_lost_file_is_named_and_no_other(
     _, second = both
     harm(part_of(second, "journal.jsonl") if name == "part" else second.path / name)
     assert damaged(folder).keys() == {second.path.name}
-
-
-def of_the_first_version(folder: StateFolder, name: str = "20260101T000000Z-by-hand") -> Path:
-    """Return a backup as the first version made it: whole files and a manifest."""
-    place = folder.path / "backups" / name
-    place.mkdir(parents=True)
-    for file in (*BOTH, "state.id"):
-        shutil.copy(folder.path / file, place / file)
-    quarantine.write_manifest(place, {"state": folder.id, "account": folder.account_number, "record": 1})
-    return place
-
-
-@pytest.mark.parametrize("name", [*BOTH, "state.id"])
-def test_a_backup_of_the_first_version_is_held_against_its_manifest_too(folder: StateFolder, name: str) -> None:
-    place = of_the_first_version(folder)
-    assert damaged(folder) == {}
-    flip(place / name, at=20)
-    assert damaged(folder).keys() == {place.name}
-
-
-def test_a_ledger_of_the_first_version_that_was_changed_is_no_source_of_new_books(folder: StateFolder) -> None:
-    older = of_the_first_version(folder, "20260101T000000Z-by-hand")
-    newer = of_the_first_version(folder, "20260102T000000Z-by-hand")
-    grown(folder, 1)
-    shutil.copy(folder.path / "ledger.db", newer / "ledger.db")
-    for name in BOTH:
-        (folder.path / name).unlink()
-    made = rebuild.rebuild(folder, "damaged", NOW)
-    assert (made.ledger, made.fills) == (older, 2)
-    why = f"{newer / 'ledger.db'} has changed since the backup was made"
-    assert (str(newer / "ledger.db"), why) in {(doubt.where, doubt.why) for doubt in made.doubts}
-
-
-def test_a_journal_of_the_first_version_that_was_changed_is_told_and_what_its_chain_holds_is_used(
-    folder: StateFolder,
-) -> None:
-    place = of_the_first_version(folder)
-    with (place / "journal.jsonl").open("ab") as file:
-        file.write(b"{")
-    for name in BOTH:
-        (folder.path / name).unlink()
-    made = rebuild.rebuild(folder, "damaged", NOW)
-    assert (made.journal, made.intents) == (place, 5)
-    assert any(doubt.what == "journal" and "has changed since" in doubt.why for doubt in made.doubts)
 
 
 POINTS = (

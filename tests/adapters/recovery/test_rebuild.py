@@ -2,8 +2,6 @@
 
 import ast
 import errno
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -25,7 +23,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
 from tradebot.adapters.state.state_folder import StateFolder, open_state, read_marker
-from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.intent import IntentState
@@ -345,23 +342,6 @@ def test_the_journal_of_another_account_is_no_source(folder: StateFolder) -> Non
     made = rebuild.rebuild(folder, "damaged", NOW)
     assert part(content(folder.path), *MONEY) == part(before, *MONEY)
     assert any("no record of this account" in doubt.why for doubt in made.doubts)
-
-
-def test_a_journal_of_the_version_before_is_played_too(folder: StateFolder) -> None:
-    before = content(folder.path)
-    path, head = folder.path / "journal.jsonl", journal.GENESIS
-    lines = []
-    for line in path.read_bytes().splitlines():
-        record = json.loads(line)
-        old = {"schema": 1, **{key: record[key] for key in ("seq", "at", "kind", "payload")}, "prev": head}
-        body = json_text(old).encode()
-        head = hashlib.sha256(body).hexdigest()
-        lines.append(body[:-1] + journal.HASH_FIELD + head.encode() + journal.HASH_END + b"\n")
-    path.write_bytes(b"".join(lines))
-    assert verify(path).sequence == len(lines)
-    (folder.path / "ledger.db").unlink()
-    rebuild.rebuild(folder, "damaged", NOW)
-    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
 
 
 NOTES = ("self._file.note", "books.note", "self.tables.books.note")

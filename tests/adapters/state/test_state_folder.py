@@ -151,14 +151,6 @@ def test_a_lost_marker_is_put_back_from_a_backup_and_only_without_one_needs_init
     assert marker_copies.by_its_copy(folder, damaged.value).account_number == ACCOUNT
 
 
-def test_a_marker_from_before_there_were_sums_still_counts(folder: Path) -> None:
-    marker, said = folder / "state.id", state_folder.read_marker(folder)
-    content = json.loads(marker.read_text())
-    del content["sum"]
-    marker.write_text(json.dumps(content))
-    assert state_folder.read_marker(folder) == said
-
-
 @pytest.mark.parametrize("size", [None, 0])
 def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, size: int | None) -> None:
     (folder / "ledger.db").unlink()

@@ -33,7 +33,7 @@ LONGEST_LINE = 1 << 18
 HASH_FIELD = b',"hash":"'
 HASH_END = b'"}'
 LINE = re.compile(
-    rb'\{"schema":[12],"seq":(\d+),"at":"([^"]*)",(?:"sealed":(\d+),)?"kind":"(\w+)",'
+    rb'\{"schema":2,"seq":(\d+),"at":"([^"]*)","sealed":(\d+),"kind":"(\w+)",'
     rb'"payload":(.*),"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}',
     re.DOTALL,
 )
@@ -53,7 +53,7 @@ BEFORE_ALL = Head(0, GENESIS)
 class Record(NamedTuple):
     """One record whose own hash is right: its payload as JSON bytes, its number, and the hash of the record before.
 
-    `sealed` is the number of the last record that the ledger had committed; the journal's first version lacks it.
+    `sealed` is the number of the last record that the ledger had committed.
     """
 
     kind: str
@@ -190,7 +190,7 @@ class Journal:
         chain, whole = _whole_lines(tail)
         if tail and not chain:
             raise DamagedJournalError(f"Record {self._sealed.sequence} of {self._path} is damaged.", REBUILD)
-        proven = max((record["sealed"] for record in _sealed_lines(tail.split(b"\n"))), default=0)
+        proven = max((record["sealed"] for record in _intact(tail.split(b"\n"))), default=0)
         require_matching(self._path, self._sealed, chain[0] if chain else None, proven)
         return chain[-1], self._set_aside(tail[whole:], size) if tail[whole:] else size
 
@@ -238,7 +238,7 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
 
 def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
     """Return True if a complete line says that the ledger had committed more than `sealed` when it was written."""
-    return any(record["sealed"] > sealed for record in _sealed_lines(lines))
+    return any(record["sealed"] > sealed for record in _intact(lines))
 
 
 def require_matching(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
@@ -270,9 +270,8 @@ def _whole_lines(text: bytes) -> tuple[list[Head], int]:
     return chain, end
 
 
-def _sealed_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the intact lines that have `sealed`; those of the journal's first version lack it."""
-    return (record for record in map(parse_line, lines) if record and "sealed" in record)
+def _intact(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    return filter(None, map(parse_line, lines))
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
@@ -324,7 +323,7 @@ def read_line(line: bytes) -> Record | None:
     if found is None or found[7].decode() != (digest := _digest(line)):
         return None
     sequence, at, sealed, kind, payload, prev, _ = found.groups()
-    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed or 0), at.decode(), prev.decode())
+    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
 
 
 def _checked(line: bytes, before: Head) -> Record | None:

@@ -22,7 +22,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database, open_database, translated
 from tradebot.adapters.recovery import backup_parts
 from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe
-from tradebot.adapters.recovery.quarantine import MANIFEST, SCHEMA, describe, stamp, write_manifest
+from tradebot.adapters.recovery.quarantine import MANIFEST, describe, stamp, write_manifest
 from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, read_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     BACKUPS,
@@ -39,10 +39,7 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Tradebot
 
 SESSION = "session-"
 DRAFT, SCRATCH = ".new", ".whole-"
-IN_PARTS = "tradebot.backup/2"
-"""The schema of backups whose files are put together from parts; first-version backups hold whole files."""
-
-
+SCHEMA = "tradebot.backup/2"
 DELETE_DAMAGED = "delete the damaged ones, and check the disk"
 REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
 """What to do about damaged backups; only the second half if a new backup was just made."""
@@ -86,7 +83,10 @@ def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = N
 
 def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -> Backup:
     root = folder.path / BACKUPS
-    place, draft = _unused_name(root / f"{stamp(at)}-{what}"), root / DRAFT
+    name = f"{stamp(at)}-{what}"
+    # Two backups may be made in the same second.
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    place, draft = next(root / name for name in names if not (root / name).exists()), root / DRAFT
     try:
         with around("backups.forget_draft"):
             shutil.rmtree(draft, ignore_errors=True)
@@ -98,7 +98,7 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
         manifest |= {name: value for name, value in found._asdict().items() if name != "path"}
         manifest |= {"at": at.astimezone(UTC).isoformat(), **_end(draft)._asdict()}
         manifest["made_of"] = _keep(root, draft, place.name, _newest_recipes(folder), hashed)
-        write_manifest(draft, manifest, IN_PARTS)
+        write_manifest(draft, manifest, SCHEMA)
         with around("backups.name"):
             draft.rename(place)
         sync_folder(root)
@@ -143,12 +143,6 @@ def _locked(scratch: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _unused_name(place: Path) -> Path:
-    """Return an unused name, because two backups may be made in the same second."""
-    numbered = (place.with_name(f"{place.name}-{number}") for number in count(2))
-    return next(path for path in chain([place], numbered) if not path.exists())
 
 
 def _newest_recipes(folder: StateFolder) -> Mapping[str, Recipe]:
@@ -220,8 +214,6 @@ def verified(folder: StateFolder, name: str) -> Backup:
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
         raise OperatorError(f"{place} is a backup of another bot's books", _known(folder))
     _require_files(place, content)
-    if not in_parts(place):
-        return _read_through(place, place, folder.account_number)
     for recipe in recipes(content).values():
         backup_parts.require_whole(place.parent / PARTS, recipe)
     try:
@@ -252,18 +244,9 @@ def _damage(place: Path, hashed: Hashed) -> str | None:
     return None
 
 
-def require_as_made(place: Path, file: str) -> None:
-    """Raise OperatorError if a file of a first-version backup differs from its manifest, if both exist.
-
-    For backups in parts this shows when they are put together. The quarantine holds files that were damaged before.
-    """
-    if place.parent.name == BACKUPS and (place / file).exists() and (place / MANIFEST).exists():
-        _require_files(place, read_manifest(place), only=file)
-
-
-def _require_files(place: Path, content: Mapping[str, Any], only: str | None = None) -> None:
+def _require_files(place: Path, content: Mapping[str, Any]) -> None:
     for file, described in content["files"].items():
-        if only in (None, file) and (not (place / file).is_file() or describe(place / file) != described):
+        if not (place / file).is_file() or describe(place / file) != described:
             raise OperatorError(f"{place / file} has changed since the backup was made", NEXT_STEP)
 
 
@@ -272,7 +255,7 @@ def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str]
     """Yield a folder with whole files of a backup while it is needed; OperatorError if they can't be put together.
 
     With a list `lost`, files that can't be put together are left out and the reasons are appended to it. A folder that
-    holds the files itself, such as in the quarantine or a first-version backup, is yielded as it is.
+    holds the files itself, such as in the quarantine, is yielded as it is.
     """
     if not in_parts(place):
         yield place
@@ -328,16 +311,15 @@ def _end(place: Path) -> End:
 
 
 def in_parts(place: Path) -> bool:
-    """Return True if a folder is a backup whose files are put together from parts."""
-    kept = place.parent.name == BACKUPS and (place / MANIFEST).exists()
-    return kept and not any((place / file).exists() for file in (LEDGER, JOURNAL))
+    """Return True if a folder is a backup, whose files are put together from parts."""
+    return place.parent.name == BACKUPS and (place / MANIFEST).exists()
 
 
 def read_manifest(place: Path) -> dict[str, Any]:
     """Return what a backup says about itself; OperatorError if that is missing or damaged."""
     try:
         content = json.loads(read_plain(place / MANIFEST))
-        if content["schema"] in (SCHEMA, IN_PARTS) and isinstance(content["files"], dict):
+        if content["schema"] == SCHEMA and isinstance(content["files"], dict):
             return dict(content)
     except FileNotFoundError as error:
         raise OperatorError(f"there is no backup {place}", "to see the backups: tradebot backup --list") from error
@@ -349,9 +331,9 @@ def read_manifest(place: Path) -> dict[str, Any]:
 
 
 def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
-    """Return how a backup's files are put together; empty if they lie in its folder."""
+    """Return how a backup's files are put together."""
     try:
-        return {file: backup_parts.read_recipe(described) for file, described in content.get("made_of", {}).items()}
+        return {file: backup_parts.read_recipe(described) for file, described in content["made_of"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OperatorError(f"the manifest of a backup can't be read: {error}", NEXT_STEP) from error
 

@@ -180,19 +180,10 @@ def _reading(
     """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
         path = _copy(found, opened, place, JOURNAL) / JOURNAL
-        _doubt_if_changed(found, place)
         return journal_reading.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
     except TradebotError as damaged:
         found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
         return None
-
-
-def _doubt_if_changed(found: Sources, place: Path) -> None:
-    """Record a doubt if a journal differs from its backup's manifest; whatever its chain proves is still used."""
-    try:
-        backups.require_as_made(place, JOURNAL)
-    except TradebotError as damaged:
-        found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
 
 
 class Lineage:
@@ -225,7 +216,6 @@ def _find_ledger(
     """Choose the first ledger that is intact and belongs to one of the journals; one of them may be copied already."""
     for place in places:
         try:
-            backups.require_as_made(place, LEDGER)
             checked = copy if copy and copy.place == place and copy.is_whole() else None
             if checked:
                 found.copies[place, LEDGER] = checked.target

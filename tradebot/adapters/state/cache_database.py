@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain
 from tradebot.adapters.state.row_sums import BadRows
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.errors import TemporaryError
 
 BUSY_TIMEOUT_S = 5.0
 POLL_S = 0.02
@@ -48,17 +48,12 @@ class CacheConnection(sqlite3.Connection):
 
 
 class CacheDatabase(NamedTuple):
-    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables.
-
-    `upgrades` are the statements that bring a file of each earlier version to the next one. A file of an earlier
-    version is upgraded in place when it is opened.
-    """
+    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables."""
 
     holds: str
     application_id: int
     version: int
     tables: tuple[str, ...]
-    upgrades: Mapping[int, tuple[str, ...]] = {}
 
     def open(self, path: Path) -> "CacheConnection":
         """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
@@ -67,13 +62,11 @@ class CacheDatabase(NamedTuple):
         with self.translated(path):
             database = self._connect(path)
             try:
-                if self._is_earlier(database):
-                    self._upgrade(path, database)
                 self._check(database)
                 if _writable(path):
                     _make_quick(database)
                 database.bad_rows.hide()
-            except (sqlite3.Error, DamagedError, OperatorError):
+            except (sqlite3.Error, DamagedError):
                 database.close()
                 raise
         return database
@@ -142,41 +135,13 @@ class CacheDatabase(NamedTuple):
         database.bad_rows = BadRows(database, self.tables)
         return database
 
-    def _is_earlier(self, database: sqlite3.Connection) -> bool:
-        application_id, version = _marks(database)
-        return application_id == self.application_id and version in self.upgrades
-
-    def _upgrade(self, path: Path, database: sqlite3.Connection) -> None:
-        """Bring a file up to this version, all or nothing; one process does it while the others wait."""
-        if not _writable(path):
-            raise OperatorError(
-                f"The {self.holds} {path} are of an earlier version and can't be upgraded: the file is read-only.",
-                f"make it writable: chmod u+w {path}",
-            )
-        database.execute("BEGIN IMMEDIATE")
-        # Another process may have upgraded it while we waited.
-        for version in range(_marks(database)[1], self.version):
-            for statement in self.upgrades[version]:
-                database.execute(statement)
-        database.execute(f"PRAGMA user_version = {self.version}")
-        with around("cache_database.upgrade"):
-            database.execute("COMMIT")
-
     def _check(self, database: sqlite3.Connection) -> None:
-        if _marks(database) != (self.application_id, self.version):
+        marks = [database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
+        if marks != [(self.application_id,), (self.version,)]:
             raise DamagedError(f"not a file of {self.holds} of this version")
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
         if not tables.issuperset(self.tables):
             raise DamagedError(f"its tables are not those of a {self.holds} file")
-
-
-def _marks(database: sqlite3.Connection) -> tuple[int, int]:
-    """Return a file's application id and version."""
-    found = [database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
-    if None in found:
-        raise DamagedError("its header can't be read")
-    (application_id,), (version,) = found
-    return application_id, version
 
 
 def check_pages(database: sqlite3.Connection) -> None:

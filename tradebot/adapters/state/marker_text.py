@@ -25,12 +25,9 @@ def marker_text(content: Mapping[str, Any]) -> str:
 
 
 def marker_content(text: str) -> dict[str, Any]:
-    """Return what a marker says; raise ValueError or TypeError if it isn't as it was written.
-
-    The first markers have no sum.
-    """
+    """Return what a marker says; raise ValueError or TypeError if it isn't as it was written."""
     content = json.loads(text)
-    if not isinstance(content, dict) or content.pop(SUM, "") not in ("", _sum(content)):
+    if not isinstance(content, dict) or content.pop(SUM, "") != _sum(content):
         raise ValueError("it isn't as it was written")
     if int(content["schema"]) == SCHEMA and content.keys() != set(MARKED):
         raise ValueError("it doesn't say what a marker says")
