@@ -19,7 +19,6 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import Promise
-from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
@@ -100,7 +99,7 @@ def make(folder: Path, count: int) -> None:
     state_folder.prepare(folder)
     began = next(traded(0, 1, count)).intent.at - timedelta(days=1)
     SqliteLedger.create(folder, ACCOUNT, began).close()
-    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as books, books.file.all_at_once():
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as books, books.file.in_one_write():
         books.open_books(CASH, began)
         books.put_sessions(sessions(count // A_SESSION + 2))
         _write(books, traded(0, count, count))
@@ -115,11 +114,11 @@ def make(folder: Path, count: int) -> None:
 
 def add(folder: Path, first: int, count: int) -> None:
     """Add fills to books, as a session does; the venue knows nothing of them."""
-    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as books, books.file.all_at_once():
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as books, books.file.in_one_write():
         _write(books, traded(first, first + count, first + count))
 
 
-def _write(books: Replayed, orders: Iterator[Traded]) -> None:
+def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
     # The text of the verdicts is most of a promise, and always the same.
     verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:

@@ -19,7 +19,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import FillRow
 from tradebot.adapters.ledger.table import Kind
 from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS
-from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.errors import DamagedBooksError
 from tradebot.model.values import replace
 
@@ -32,7 +31,7 @@ def books(folder: Path, count: int) -> Path:
     """Make books of so many intents, one a session, each with its fill."""
     folder.mkdir()
     SqliteLedger.create(folder, ACCOUNT, NOW).close()
-    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as ledger, ledger.file.all_at_once():
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger, ledger.file.in_one_write():
         for number in range(count):
             ledger.promise(make_intent(f"open+{number}m", session=DAY + timedelta(days=number)), VERDICTS)
             ledger.apply_fills([make_fill(f"a{number}")], NOW)

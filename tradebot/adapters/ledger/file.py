@@ -35,6 +35,8 @@ class LedgerFile(AccountRows):
         self._opened = _stat(self.path)
         self._custody = Custody(folder)
         self._in_one_write = False
+        self.keeps_journal = True
+        """False while what is written comes from this very journal."""
 
     def table(self, kind: Kind[Row]) -> FileTable[Row]:
         """Return one of the account's tables."""
@@ -280,6 +282,8 @@ class LedgerFile(AccountRows):
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, after checking that it still belongs to this ledger."""
+        if not self.keeps_journal:
+            return
         if self._journal is None or not self._in_one_write:
             sealed = self.sealed()
             if self._journal is None:

@@ -27,7 +27,7 @@ from tradebot.adapters.recovery.rebuild_sources import (
     identity,
     words_of,
 )
-from tradebot.adapters.recovery.replaying import Replayed, replay
+from tradebot.adapters.recovery.replaying import NOT_INHERITED, replay
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.adapters.text.canonical import parse_time
 
@@ -38,7 +38,7 @@ IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "
 """Kinds of which only the last record is in force, and their tables."""
 
 
-def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[Replayed], None]:
+def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[SqliteLedger], None]:
     """Copy both to the scratch folder; return a function that writes what only the journal holds into the ledger."""
     assert sources.ledger, "there is a ledger to be joined"
     copy = sources.copies[sources.ledger, LEDGER]
@@ -121,20 +121,24 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
         yield {**words, "causes": [], "accepted_at": None}, now
 
 
-def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:
+def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], books: SqliteLedger) -> None:
     """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
-    books.continue_at(head)
-    if sources.approval_unsure:
-        books.forget_baselines()
+    books.file.execute(
+        "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
+        (*head, books.account_number),
+    )
+    for table in (*NOT_INHERITED, *(["baselines"] if sources.approval_unsure else [])):
+        books.file.delete(table)
     _, known = books.tallies.counts()
-    books.file.writes_journal = False
+    books.file.keeps_journal = False
     for record in rest:
         replay(books, record, sources)
-    books.file.writes_journal = True
+    books.file.keeps_journal = True
     # If shares changed owners without a trade since the old ledger, their best price is no longer known.
     for owned in (row.owned for row in books.tables.fills.after(known).values()):
         if not owned.fill.venue_order_id:
-            books.forget_high_water(owned.strategy, owned.fill.symbol)
+            which = owned.strategy, owned.fill.symbol
+            books.file.delete("high_water", "AND strategy = ? AND symbol = ?", which)
 
 
 def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:

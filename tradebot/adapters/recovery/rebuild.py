@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import joining, quarantine
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources, find
-from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce, replay
+from tradebot.adapters.recovery.replaying import replay
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.adapters.text.canonical import parse_time
 
@@ -40,17 +39,13 @@ class Rebuilt(NamedTuple):
     doubts: tuple[Doubt, ...]
 
 
-def _keep_nothing(_: Rebuilt) -> None:
-    pass
-
-
 def rebuild(
     folder: StateFolder,
     why: str,
     on: datetime,
     *,
     only: Path | None = None,
-    keep: Callable[[Rebuilt], None] = _keep_nothing,
+    keep: Callable[[Rebuilt], None] = lambda made: None,
 ) -> Rebuilt:
     """Make new books, move the old ones to the quarantine, and put the new ones in their place.
 
@@ -110,36 +105,28 @@ def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
     """Write the new books into the scratch folder; return how many intents and fills they hold."""
-    write: Callable[[Replayed], None]
-    if sources.ledger is None:
+    joined = joining.join(folder, scratch, sources, now) if sources.ledger else None
+    if joined is None:
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
-        write = partial(_play_all, sources)
-    else:
-        write = joining.join(folder, scratch, sources, now)
-    with closing(Replayed(WrittenAtOnce.open(scratch, folder.account_number))) as books:
-        with books.file.all_at_once():
-            write(books)
+    with closing(SqliteLedger.open(scratch, folder.account_number)) as books:
+        with books.file.in_one_write():
+            if joined:
+                joined(books)
+            else:
+                for record in sources.records():
+                    replay(books, record, sources)
             books.keep_totals()
             books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
             books.upkeep.mark_rebuilt(name, _rebuild_record(sources), now)
-        if sources.ledger is None:
+        if joined is None:
             books.file.check_pages()
             books.file.check_journal()
         return books.tallies.counts()
 
 
-def _play_all(sources: Sources, books: Replayed) -> None:
-    """Replay every record of the journal, because no ledger is intact."""
-    for record in sources.records():
-        replay(books, record, sources)
-
-
 def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
     """Return what the journal records about a rebuild: its generation, its sources, and what it revokes."""
+    made_of = {"journal": sources.journal, "ledger": sources.ledger}
     record: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
-    record |= {"journal": _text(sources.journal), "ledger": _text(sources.ledger)}
+    record |= {name: place.name if place else None for name, place in made_of.items()}
     return record | ({"approved": False} if sources.approval_unsure else {})
-
-
-def _text(place: Path | None) -> str | None:
-    return None if place is None else place.name

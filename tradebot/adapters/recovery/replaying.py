@@ -1,14 +1,12 @@
 """Replay a journal's records into books: what each kind does, and which kinds are skipped."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.journal import Head, Record
+from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import FillRow, Promise
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
@@ -23,59 +21,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.trade import TradeNote
 
 
-class WrittenAtOnce(LedgerFile):
-    """A ledger file written in one go: one transaction over everything, and one sync at the end."""
-
-    writes_journal = True
-    """False while replaying records that the journal already holds."""
-
-    @contextmanager
-    def all_at_once(self) -> Iterator[None]:
-        """Hold one transaction over everything inside; if anything fails, nothing is written."""
-        with super().write():
-            yield
-            super().seal()
-
-    @contextmanager
-    def write(self) -> Iterator[None]:
-        """Write inside the one transaction."""
-        yield
-
-    def note(self, kind: str, payload: object, at: datetime) -> None:
-        """Append a record to the journal, unless it is there already."""
-        if self.writes_journal:
-            super().note(kind, payload, at)
-
-    def seal(self) -> None:
-        """Leave the sync to the end."""
-
-
-class Replayed(SqliteLedger):
-    """Books that are being written in one go."""
-
-    def __init__(self, file: WrittenAtOnce) -> None:
-        super().__init__(file)
-        self.file: WrittenAtOnce = file
-
-    def continue_at(self, head: Head) -> None:
-        """Continue a journal that ends with this record, and delete what new books don't inherit."""
-        self.file.execute(
-            "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
-            (*head, self.account_number),
-        )
-        for table in NOT_INHERITED:
-            self.file.delete(table)
-
-    def forget_baselines(self) -> None:
-        """Delete every approval, because a person must approve the configuration again."""
-        self.file.delete("baselines")
-
-    def forget_high_water(self, strategy: str, symbol: str) -> None:
-        """Delete the best prices of a symbol's positions."""
-        self.file.delete("high_water", "AND strategy = ? AND symbol = ?", (strategy, symbol))
-
-
-def replay(books: Replayed, record: Record, sources: Sources) -> None:
+def replay(books: SqliteLedger, record: Record, sources: Sources) -> None:
     """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind == "approved" and sources.approval_unsure):
@@ -95,7 +41,7 @@ def replay(books: Replayed, record: Record, sources: Sources) -> None:
         sources.doubts.append(Doubt("record", where, problem))
 
 
-def _promise_again(books: Replayed, text: str) -> None:
+def _promise_again(books: SqliteLedger, text: str) -> None:
     """Replay a promise from its text: its verdicts are most of the journal, and nothing needs to parse them."""
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
@@ -104,16 +50,16 @@ def _promise_again(books: Replayed, text: str) -> None:
     books.promise_again(decode(Intent, intent), Promise(texts=texts))
 
 
-def _fill_again(books: Replayed, text: str, at: datetime) -> None:
+def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:
     """Replay a fill from its text, which the ledger stores exactly as the journal does."""
     books.apply_fill(FillRow(decode(OwnedFill, json.loads(text)), at, text))
 
 
-def _settled(books: Replayed, payload: Any, at: datetime) -> None:
+def _settled(books: SqliteLedger, payload: Any, at: datetime) -> None:
     books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
 
 
-def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
+def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:
     # A process killed between journal and ledger books an activity again, so the journal may hold it twice.
     origin, about = Origin(payload["origin"]), payload["about"]
     if origin is not Origin.ACTIVITY:
@@ -125,17 +71,17 @@ def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
         books.book(Booking((entry,)), at)
 
 
-def _rebuilt(books: Replayed, payload: Any, at: datetime) -> None:
+def _rebuilt(books: SqliteLedger, payload: Any, at: datetime) -> None:
     if payload.get("approved") is False:
-        books.forget_baselines()
+        books.file.delete("baselines")
 
 
-def _noted(books: Replayed, payload: Any, at: datetime) -> None:
+def _noted(books: SqliteLedger, payload: Any, at: datetime) -> None:
     trade = payload["strategy"], payload["symbol"], parse_time(payload["opened_at"])
     books.note_trade(TradeNote(trade, tuple(payload["tags"]), payload["note"], payload["who"], at))
 
 
-PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
+PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
     "opening": lambda books, payload, at: books.open_books(Decimal(payload["cash"]), at),
     "settled": _settled,
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
@@ -166,6 +112,6 @@ BY_TEXT = frozenset({"promised", "fill"})
 """Records whose text the ledger stores exactly as the journal does."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
-"""Records and tables that new books don't inherit: they have their own, and a person must arm live trading again."""
+"""Tables that new books don't inherit: they have their own, and a person must arm live trading again."""
 JSON = json.JSONDecoder()
 INTENT, VERDICTS = '{"intent":', ',"verdicts":'
