@@ -53,7 +53,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     from commands.shared.asking import in_turn
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept_causes
-    from tradebot.model.trading import TradingState
+    from tradebot.model.trading import TradingState, TradingStateRecord
 
     if override and not _gives_reason(reason):
         raise OperatorError("an override needs a reason, for the record", 'tradebot unhalt --override --reason "…"')
@@ -70,7 +70,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
                 _require_no_cause(app)
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             now = app.stamp_time()
-            app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
+            app.ledger.set_trading_state(
+                TradingStateRecord(TradingState.ACTIVE, by, why, now, override=accepted), over=before
+            )
             if override:
                 _record_override(app, before, by, reason)
 

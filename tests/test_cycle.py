@@ -21,7 +21,7 @@ from tradebot.model.order import OrderStatus, OrderType
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
-from tradebot.model.trading import Permission, TradingState
+from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel
@@ -46,7 +46,7 @@ def bought(scene: Scene, symbol: str = "AAPL", price: str = "100") -> str:
 
 
 def halt(scene: Scene, state: TradingState = TradingState.REDUCE_ONLY) -> None:
-    scene.ledger.set_trading_state(state, "ada", "lunch", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(state, "ada", "lunch", NOW))
 
 
 def exit_of(record: CycleRecord, source: str = "exit") -> Decision:

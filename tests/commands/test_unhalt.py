@@ -14,7 +14,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 
 def state_of(bot: Bot) -> str:
@@ -147,8 +147,8 @@ def test_unhalt_reason_that_reads_like_an_override_is_only_a_reason(bot: Bot) ->
 def test_unhalt_override_also_accepts_the_bots_halt_under_a_persons(bot: Bot) -> None:
     own, at = "DAILY_LOSS_HALT: 0.05 against 0.04", datetime(2026, 11, 16, 15, tzinfo=UTC)
     ledger = SqliteLedger.open(bot.folder)
-    causes = {Reason.DAILY_LOSS_HALT}
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", own, at, causes=causes)
+    causes = frozenset({Reason.DAILY_LOSS_HALT})
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", own, at, causes=causes))
     ledger.close()
     assert bot.json("status")["halted_itself"] == []
     bot.says("halt", "--reason", "mine too")

@@ -17,7 +17,7 @@ from tradebot.model.intent import ID_CONFLICT
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
@@ -63,7 +63,9 @@ def unhalt(scene: Scene, *, override: bool = False) -> None:
     else:
         assert remaining_causes(scene.world(dry_run=True)) == ""
     at = NOW + timedelta(days=4)
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", words, at, override=accepted, over=before)
+    scene.ledger.set_trading_state(
+        TradingStateRecord(TradingState.ACTIVE, "ada", words, at, override=accepted), over=before
+    )
 
 
 def crowd(**changes: object) -> Scene:
@@ -139,7 +141,7 @@ def test_a_drawdown_that_is_overridden_is_measured_from_then_on() -> None:
         evaluate_exits(scene.world(), EXITS)
         assert why(scene) == ""
     # Another halt, ended without an override, does not bring the old height back.
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
     unhalt(scene)
     scene.before = Decimal(76_400)
     evaluate_exits(scene.world(), EXITS)

@@ -13,7 +13,7 @@ from tradebot.gates.coherence import Trader, contradictions, exit_contradictions
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import Override, TradingState, hidden_halts
+from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
 
 EXITS = call(Job.EVALUATE_EXITS)
 
@@ -69,13 +69,17 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
     scene = fallen()
     evaluate_exits(scene.world(), EXITS)
     own = scene.ledger.trading_state()
-    scene.ledger.set_trading_state(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
+    scene.ledger.set_trading_state(
+        TradingStateRecord(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
+    )
     assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == (own,)
     words, accepted = accept_causes(scene.ledger, scene.ledger.trading_state(), "seen")
     assert accepted == Override(own.causes, scene.venue.now)
     assert own.causes == {Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}
     assert peak(scene) == 0
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
+    scene.ledger.set_trading_state(
+        TradingStateRecord(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
+    )
     assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == ()
     evaluate_exits(scene.world(), EXITS)
     assert scene.ledger.trading_state().state is TradingState.ACTIVE
@@ -84,7 +88,7 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
 def test_another_halt_that_is_taken_over_leaves_the_highest_equity_alone() -> None:
     scene = Lossy()
     trade_once(scene.world(wanted("AAPL")), call())
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
     accept_causes(scene.ledger, scene.ledger.trading_state(), "back")
     assert peak(scene) == CASH
 

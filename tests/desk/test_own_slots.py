@@ -23,7 +23,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
 from tradebot.model.slot import StrategySlot
 from tradebot.model.submitted import Submitted
-from tradebot.model.trading import SlotClaim, TradingState
+from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Target
@@ -300,9 +300,9 @@ def test_a_position_that_crosses_over_is_not_done_when_its_first_half_is_closed(
 
 def test_entries_that_are_closed_altogether_leave_the_slot_to_the_next_pass() -> None:
     scene, strategy = a_scene(), Clocked("at open+25m")
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "lunch", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", NOW))
     assert entries(scene, strategy).candidates[0].terminal is not None
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "me", "back", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "back", NOW))
     later(scene, 5)
     entries(scene, strategy)
     assert (strategy.asked, sent(scene)) == (["open+25m"] * 2, ["AAPL"])

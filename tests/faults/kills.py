@@ -26,7 +26,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 REFERENCE = "spared"
@@ -65,7 +65,7 @@ def halted(state: TradingState) -> Callable[[Bot], Verb]:
 
     def of(bot: Bot) -> Verb:
         def verb(app: App) -> int:
-            app.ledger.set_trading_state(state, "campaign", "a kill", datetime.now(UTC))
+            app.ledger.set_trading_state(TradingStateRecord(state, "campaign", "a kill", datetime.now(UTC)))
             return int(evaluate_exits.run(app, by="campaign", force_slot=True).exit_code)
 
         return verb

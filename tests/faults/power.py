@@ -39,7 +39,7 @@ from tradebot.adapters.recovery import backups, rebuild, soundness
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 RECORDING, ANEW = ".calls", "made anew"
@@ -173,7 +173,7 @@ def made_anew(folder: Path) -> None:
     made = rebuild.rebuild(state_folder.read_marker(folder, {}), "a campaign", NOW)
     with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
         ledger.upkeep.accept_rebuilt(made.name, "campaign", NOW)
-        ledger.set_trading_state(TradingState.ACTIVE, "campaign", "accepted", NOW)
+        ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "campaign", "accepted", NOW))
 
 
 def script() -> list[tuple[str, stores.Write]]:

@@ -19,7 +19,7 @@ from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconci
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 TROUBLES: Mapping[str, str] = {
@@ -45,7 +45,9 @@ def flattened(bot: Bot) -> Verb:
     """Return what closes everything: the latch, then the pass of its slot."""
 
     def verb(app: App) -> int:
-        app.ledger.set_trading_state(TradingState.FLATTEN, "campaign", "all of it", datetime.now(UTC))
+        app.ledger.set_trading_state(
+            TradingStateRecord(TradingState.FLATTEN, "campaign", "all of it", datetime.now(UTC))
+        )
         return int(evaluate_exits.run(app, by="campaign").exit_code)
 
     return verb

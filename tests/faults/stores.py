@@ -39,7 +39,7 @@ from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks
 from tradebot.model.totals import Totals
-from tradebot.model.trading import ReconcileMark, TradingState
+from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 Write = Callable[[Path], None]
@@ -88,11 +88,11 @@ def open_facts(folder: Path) -> None:
 
 
 def halt(ledger: SqliteLedger) -> None:
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "campaign", "a kill", NOW)
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "campaign", "a kill", NOW))
 
 
 def unhalt(ledger: SqliteLedger) -> None:
-    ledger.set_trading_state(TradingState.ACTIVE, "campaign", "over", NOW)
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "campaign", "over", NOW))
 
 
 def tear(folder: Path) -> None:

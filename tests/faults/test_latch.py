@@ -19,7 +19,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 ACTIVE, REDUCE_ONLY, FLATTEN = TradingState.ACTIVE, TradingState.REDUCE_ONLY, TradingState.FLATTEN
 Act = Callable[[Path], None]
@@ -27,7 +27,7 @@ Act = Callable[[Path], None]
 
 def written(folder: Path, state: TradingState, who: str = "ann") -> None:
     with closing(SqliteLedger.open(folder)) as ledger:
-        ledger.set_trading_state(state, who, "a test", minutes(20))
+        ledger.set_trading_state(TradingStateRecord(state, who, "a test", minutes(20)))
 
 
 def unhalt(folder: Path) -> None:

@@ -11,7 +11,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.wants import Close, Reduce, Target, Want
 from tradebot.ports.world import World
@@ -78,7 +78,7 @@ def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_b
 def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
     scene = Scene()
     holding(scene)
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     both = world(scene, Close("AAPL", "enough"), Target("MSFT", quantity=Decimal(5)))
     # A want for a symbol that it doesn't hold is an entry, which the halt refuses.
     record = trade_once(both, call(slot="open+90m"))

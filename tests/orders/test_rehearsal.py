@@ -15,7 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Permission, TradingState
+from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.rehearsal import LOOKS, Rehearsal, far_below, rehearse
 
@@ -65,7 +65,7 @@ def test_an_order_that_was_not_accepted_is_not_cancelled(reply: object, reason: 
 
 def test_a_halt_and_a_closed_door_refuse_it_before_the_promise() -> None:
     halted, closed = Scene(), Scene(permission=Permission(((Reason.LIVE_NOT_ARMED, "live"),)))
-    halted.ledger.set_trading_state(TradingState.REDUCE_ONLY, "test", "why", NOW)
+    halted.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "test", "why", NOW))
     assert rehearsed(halted).sent.reason is Reason.HALTED
     assert rehearsed(closed).sent.reason is Reason.LIVE_NOT_ARMED
     for scene in (halted, closed):

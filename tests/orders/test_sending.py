@@ -16,7 +16,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, Operation
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.sending import LAST_MOMENT, QUICK_S, cancel_intent, closing_side, send, send_again, submit_intent
 from tradebot.ports.world import World
@@ -100,7 +100,7 @@ def test_a_halt_between_promise_and_request_is_on_record_as_never_sent_at_the_de
 
     def halting(*given: object) -> bool:
         done = promise(*given)  # type: ignore[arg-type]
-        scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", NOW)
+        scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
         return done
 
     scene.ledger.promise = halting  # type: ignore[method-assign,assignment]

@@ -12,7 +12,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.orders.sending import send_again
 
 ORDERS = ("submit", "replace", "cancel")
@@ -21,7 +21,7 @@ EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 
 
 def halt(scene: Scene) -> None:
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
 
 
 def test_an_entry_holds_the_lock_from_its_promise_through_its_answer_and_not_while_it_is_settled() -> None:

@@ -17,7 +17,7 @@ from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.trading import Permission, TradingState
+from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN
 from tradebot.orders.working_orders import entries_ended
@@ -235,7 +235,7 @@ def test_without_a_quote_an_exit_stays_unless_all_must_go(state: TradingState, d
     scene = Scene()
     leaving(scene)
     scene.venue.prices = {}
-    scene.ledger.set_trading_state(state, "ada", "why not", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(state, "ada", "why not", scene.venue.now))
     assert sent(exits(scene, "open+35m")) == done
 
 
@@ -245,7 +245,7 @@ def test_a_market_order_that_nothing_fills_stays(quoted: bool) -> None:
     order = leaving(scene)
     scene.venue.book[order.client_order_id] = replace(order, limit_price=None)
     scene.venue.prices = scene.venue.prices if quoted else {}
-    scene.ledger.set_trading_state(TradingState.FLATTEN, "ada", "all of it", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "ada", "all of it", scene.venue.now))
     assert sent(exits(scene, "open+35m")) == []
 
 
@@ -409,9 +409,9 @@ def test_a_cancel_that_died_before_its_request_is_sent_again_in_its_own_slot_and
 def test_a_promised_cancel_is_carried_out_though_its_reason_has_passed() -> None:
     scene = Scene()
     entered(scene)
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     killed(scene, "cancel", "open+31m")
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", "over", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "ada", "over", scene.venue.now))
     scene.later(60)
     (record,) = exits(scene, "open+32m").candidates
     assert (why(record), record.terminal) == (Reason.INTENT_UNRESOLVED, None)
@@ -430,7 +430,7 @@ def test_a_promised_cancel_is_carried_out_though_its_reason_has_passed() -> None
 def test_a_cancel_of_unknown_fate_is_settled_by_the_order_alone(status: OrderStatus, state: IntentState) -> None:
     scene = Scene()
     name = entered(scene).client_order_id
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     killed(scene, "cancel", "open+31m")
     scene.later(60)
     scene.venue.book[name] = replace(scene.venue.book[name], status=status, updated_at=scene.venue.now)
@@ -467,7 +467,7 @@ def test_a_halt_ends_entries_first_once_and_leaves_exits_to_the_pass(monkeypatch
     scene = Scene()
     leaving(scene)
     trade_once(scene.world(wanted("MSFT")), call(slot="open+36m"))
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "person", "odd", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "person", "odd", scene.venue.now))
     listed = scene.venue.view()
     ended = entries_ended(scene.world(), call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock())
     assert [intent.instrument.symbol for intent in scene.venue.cancelled] == ["MSFT"]

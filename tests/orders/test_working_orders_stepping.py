@@ -15,7 +15,7 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.order import Order, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
@@ -128,7 +128,7 @@ def test_a_halt_cancels_a_stepping_entry_and_no_step_follows() -> None:
     scene = Scene()
     entered(scene)
     minute(scene, 31)
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     minute(scene, 32)
     assert (working(scene), len(scene.venue.replaced), len(scene.venue.cancelled)) == ([], 1, 1)
 
@@ -139,7 +139,7 @@ def test_a_halt_that_comes_in_the_middle_of_a_pass_blocks_the_step() -> None:
     promise = scene.ledger.promise
 
     def halts_first(intent: Intent, verdicts: object) -> bool:
-        scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "now", scene.venue.now)
+        scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "now", scene.venue.now))
         return promise(intent, verdicts)  # type: ignore[arg-type]
 
     scene.ledger.promise = halts_first  # type: ignore[method-assign]

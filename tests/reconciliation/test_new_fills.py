@@ -16,7 +16,7 @@ from tradebot.gates.halts import override_for
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.reconciliation.new_fills import ASKED_SINGLY
 from tradebot.reconciliation.read_books import read_books
@@ -124,7 +124,9 @@ def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the
     halt = scene.ledger.trading_state()
     assert halt.why.startswith(Reason.SECOND_WRITER)
     assert halt.causes == {Reason.SECOND_WRITER}
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", "I stopped it", NOW, override=override_for([halt]))
+    scene.ledger.set_trading_state(
+        TradingStateRecord(TradingState.ACTIVE, "ada", "I stopped it", NOW, override=override_for([halt]))
+    )
     assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == ()
     assert (FindingKind.UNKNOWN_ORDER, COPY) not in kinds(scene)
     scene.later(60)

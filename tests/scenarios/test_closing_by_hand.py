@@ -15,7 +15,7 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import Permission, TradingState
+from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 AT = NOW - timedelta(minutes=5)
@@ -119,7 +119,7 @@ def test_an_order_of_unknown_fate_keeps_the_position_from_being_closed_twice() -
 
 def test_a_halt_does_not_stop_it_and_a_closed_permission_does() -> None:
     scene = holding("flow")
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ann", "odd", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "odd", NOW))
     assert ends(flatten(scene.world(), BY_HAND, None)) == [("AAPL", "flatten", None)]
     shut = holding("flow")
     shut.permission = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))

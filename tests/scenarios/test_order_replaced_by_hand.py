@@ -13,7 +13,7 @@ from tradebot.cycle import flatten
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -32,7 +32,7 @@ def repriced(scene: Scene, times: int = 1, price: str = "99") -> Order:
 
 
 def halted(scene: Scene) -> None:
-    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -27,7 +27,7 @@ from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 MARK = "HoStIlE"
@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def planted(folder: Path, now: datetime) -> None:
     with closing(SqliteLedger.open(folder)) as ledger:
-        ledger.set_trading_state(TradingState.REDUCE_ONLY, HOSTILE, HOSTILE, now)
+        ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, HOSTILE, HOSTILE, now))
         intent = make_intent(symbol=HOSTILE)
         ledger.promise(intent, (PASSED, replace(FAILED, observed=HOSTILE)))
         ledger.settle(intent.client_order_id, Reply(Outcome.REJECTED, None, HOSTILE, HOSTILE), now)

@@ -16,7 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 AT = NOW - timedelta(minutes=5)
 
@@ -38,7 +38,7 @@ def by_hand(scene: Scene) -> CycleRecord:
 
 def by_rule(scene: Scene) -> CycleRecord:
     """Close whatever the price: the trading state says so."""
-    scene.ledger.set_trading_state(TradingState.FLATTEN, "ada", "out", NOW)
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "ada", "out", NOW))
     return exits(scene, "open+31m")
 
 

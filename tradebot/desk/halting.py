@@ -95,7 +95,7 @@ def _take_over(world: World, desk: Desk) -> None:
         return
     details = {"who": found.who, "why": found.why}
     world.events.emit(EventKind.HALTED_BY_FILE.at(desk.now, details))
-    world.ledger.set_trading_state(found.state, found.who, found.why, found.at, causes=found.causes)
+    world.ledger.set_trading_state(found)
 
 
 def _halt_for_causes(world: World, desk: Desk) -> Desk:
@@ -118,7 +118,7 @@ def _halt_for_causes(world: World, desk: Desk) -> Desk:
 def _halt(ledger: States, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
     # Emit the event first: if the history can't be written, the event may be the only record of the cause.
     events.emit(EventKind.HALTED_ITSELF.at(at, {"why": why}))
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes))
 
 
 JUMP = 10

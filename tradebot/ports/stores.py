@@ -19,11 +19,10 @@ from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
-from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
 
 
 class Calendar(Protocol):
@@ -201,21 +200,8 @@ class States(Protocol):
     def trading_state(self) -> TradingStateRecord:
         """Return the state in force; a lost, damaged or contradictory record means REDUCE_ONLY."""
 
-    def set_trading_state(
-        self,
-        state: TradingState,
-        who: str,
-        why: str,
-        at: datetime,
-        *,
-        causes: Collection[Reason] = (),
-        override: Override | None = None,
-        over: TradingStateRecord | None = None,
-    ) -> None:
-        """Write a new state, with the causes if the bot halted itself, or those a person accepts by ending a halt.
-
-        If `over` is given and isn't the state in force anymore, raise OperatorError.
-        """
+    def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
+        """Write a new state; if `over` is given and isn't the state in force anymore, raise OperatorError."""
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since entries were last open, oldest first; empty if they are open now."""

@@ -20,7 +20,7 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 
 def make(path: Path) -> StateFolder:
@@ -70,8 +70,8 @@ def use(books: SqliteLedger) -> None:
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
     books.put_marks({("flow", "AAPL", NOW): Marks(Decimal("190.1"), None)})
-    books.set_trading_state(TradingState.REDUCE_ONLY, "me", "a storm", minutes(10))
-    books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(11))
+    books.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "a storm", minutes(10)))
+    books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(11)))
 
 
 def content(path: Path) -> dict[str, Any]:

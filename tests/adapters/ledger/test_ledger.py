@@ -30,7 +30,7 @@ from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill
-from tradebot.model.trading import SlotClaim, TradingState
+from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 
 ROOT = Path(__file__).parents[3]
 PREFACE = (
@@ -159,8 +159,8 @@ def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger)
     books.abandon(make_intent().client_order_id, "not there", NOW)
     books.apply_fills((make_fill(), make_fill()), NOW)
     books.adjust_cash(Decimal(-1), "fee", NOW, origin=Origin.PLAN)
-    books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
-    books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+    books.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "storm", NOW))
+    books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", NOW))
     expected = "created opening promised settled abandoned fill cash_adjusted trading_state trading_state"
     assert kinds(folder) == expected.split()
     assert verify(folder / "journal.jsonl").sequence == 9
@@ -324,11 +324,11 @@ def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Call
 
 
 def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books: SqliteLedger) -> None:
-    books.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    books.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     assert switch.lift(folder, switch.seen(folder))
     switch.arm(folder, "someone", minutes(2))
     assert books.trading_state().state is TradingState.FLATTEN
-    books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3))
+    books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)))
     assert books.trading_state().why == "calm"
     switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
     assert (books.trading_state().state, books.trading_state().why) == (
@@ -342,18 +342,18 @@ def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books:
 
 
 def test_a_trading_state_that_cannot_be_read_only_reduces(folder: Path, books: SqliteLedger) -> None:
-    books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+    books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", NOW))
     pragma("UPDATE trading_states SET state = 'WILD'")(folder / "ledger.db")
     assert books.trading_state().state is TradingState.REDUCE_ONLY
 
 
 def test_halt_is_ended_only_if_the_whole_journal_is_sound(folder: Path, books: SqliteLedger) -> None:
     books.promise(make_intent(), ())
-    books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
+    books.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "storm", NOW))
     path = folder / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"187.25", b"187.26"))
     with pytest.raises(OperatorError, match="broken at record 2"):
-        books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+        books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", NOW))
     assert books.trading_state().state is TradingState.REDUCE_ONLY
 
 

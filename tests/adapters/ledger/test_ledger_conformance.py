@@ -23,7 +23,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Marks, unreported_fill
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
@@ -346,7 +346,7 @@ def test_claims_of_a_session_come_in_the_order_claimed_with_their_holders(ledger
 
 def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
-    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     record = ledger.trading_state()
     assert (record.state, record.who, record.why, record.at) == (
         TradingState.FLATTEN,
@@ -355,38 +355,38 @@ def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
         minutes(1),
     )
     assert not ledger.armed()
-    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(2), over=record)
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(2)), over=record)
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
 
 
 def test_reduce_only_over_flatten_stays_flatten_with_the_newest_reason(ledger: Ledger) -> None:
-    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "another", "fire", minutes(2)))
     record = ledger.trading_state()
     assert (record.state, record.why) == (TradingState.FLATTEN, "fire")
-    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=record)
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "again", minutes(4))
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)), over=record)
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "again", minutes(4)))
     assert ledger.trading_state().state is TradingState.REDUCE_ONLY
 
 
 def test_newer_halt_than_the_one_shown_is_not_ended(ledger: Ledger) -> None:
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "storm", minutes(1)))
     shown = ledger.trading_state()
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "another", "fire", minutes(2)))
     with pytest.raises(OperatorError, match="a newer halt"):
-        ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=shown)
+        ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)), over=shown)
     assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
 
 
 def test_halts_are_those_since_entries_were_last_open(ledger: Ledger) -> None:
     assert ledger.halts() == ()
     for minute, state in enumerate(("REDUCE_ONLY", "ACTIVE", "REDUCE_ONLY", "FLATTEN"), 1):
-        ledger.set_trading_state(TradingState(state), "me", f"at {minute}", minutes(minute))
+        ledger.set_trading_state(TradingStateRecord(TradingState(state), "me", f"at {minute}", minutes(minute)))
     assert [(halt.state, halt.why, halt.at) for halt in ledger.halts()] == [
         (TradingState.REDUCE_ONLY, "at 3", minutes(3)),
         (TradingState.FLATTEN, "at 4", minutes(4)),
     ]
-    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(5))
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(5)))
     assert ledger.halts() == ()
 
 

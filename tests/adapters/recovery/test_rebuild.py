@@ -29,7 +29,7 @@ from tradebot.model.intent import IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Kept, Marks, OwnedFill
 from tradebot.model.totals import Totals
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 ROOT = Path(__file__).parents[3]
@@ -221,12 +221,12 @@ def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -
     made = rebuild.rebuild(folder, "damaged", NOW)
     books = SqliteLedger.open(folder.path)
     with pytest.raises(OperatorError, match=made.name) as caught:
-        books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(60))
+        books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(60)))
     assert caught.value.code is ExitCode.REFUSED
     with pytest.raises(AssertionError):
         books.upkeep.accept_rebuilt("rebuilt-another", "me", minutes(60))
     books.upkeep.accept_rebuilt(made.name, "me", minutes(60))
-    books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(61))
+    books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(61)))
     assert books.trading_state().state is TradingState.ACTIVE
     books.close()
 

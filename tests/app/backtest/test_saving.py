@@ -29,7 +29,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, Mark
-from tradebot.model.trading import Override, ReconcileMark, TradingState
+from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings
@@ -64,10 +64,11 @@ def test_saved_books_are_intact_and_equal_the_runs(acts: list[Act]) -> None:
 
 def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_path: Path) -> None:
     ledger = books()
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", "lost", minutes(1), causes=[Reason.DRAWDOWN_REACHED])
-    accepted = Override(frozenset({Reason.DRAWDOWN_REACHED}), minutes(2))
-    ledger.set_trading_state(TradingState.ACTIVE, "me", "seen", minutes(2), override=accepted)
-    ledger.set_trading_state(TradingState.FLATTEN, "tradebot", "again", minutes(3), causes=[Reason.DRAWDOWN_REACHED])
+    causes = frozenset({Reason.DRAWDOWN_REACHED})
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", "lost", minutes(1), causes))
+    accepted = Override(causes, minutes(2))
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "seen", minutes(2), override=accepted))
+    ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "tradebot", "again", minutes(3), causes))
     saved(tmp_path / "run", ledger)
     with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
         assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)

@@ -21,7 +21,7 @@ from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.model.intent import IntentState
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 LEDGER, JOURNAL = "ledger.db", "journal.jsonl"
@@ -212,7 +212,7 @@ def test_fault_127_table_of_halts_emptied(keeper: Trader) -> None:
     """The missing rows are noticed even if the files say ACTIVE: quarantine and halt."""
     now = datetime.now(UTC)
     with closing(SqliteLedger.open(keeper.folder)) as ledger:
-        ledger.set_trading_state(TradingState.REDUCE_ONLY, "test", "a storm", now)
+        ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "test", "a storm", now))
     assert edit(keeper.folder / LEDGER, "DELETE FROM trading_states")
     (keeper.folder / "HALT").unlink()
     switch.arm(keeper.folder, "somebody", now)

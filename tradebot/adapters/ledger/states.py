@@ -1,7 +1,7 @@
 """The trading state: the more restrictive of the switch files and the last row of the history."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import starmap
 
@@ -12,6 +12,7 @@ from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -33,56 +34,47 @@ class TradingStates:
             row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
-    def set_trading_state(
-        self,
-        state: TradingState,
-        who: str,
-        why: str,
-        at: datetime,
-        *,
-        causes: Collection[Reason] = (),
-        override: Override | None = None,
-        over: TradingStateRecord | None = None,
-    ) -> None:
+    def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
         """Write a new state: halting changes the files first, ACTIVE changes them last, and only over intact books.
 
         If ACTIVE can't be written completely, the previous state is written again.
         """
-        if state is not TradingState.ACTIVE:
-            self._halt(state, who, why, at, causes)
+        if new.state is not TradingState.ACTIVE:
+            self._halt(new)
             return
         self._file.check_whole()
         shown, before, under = switch.seen(self._file.folder), self.trading_state(), self.halts()
         if over is not None and before != over:
             raise switch.newer_halt()
         try:
-            opened = self._open_entries(who, why, at, override, shown)
+            opened = self._open_entries(new, shown)
         except (OperatorError, TemporaryError):
             for halt in (*under, before):
                 if halt.state is not TradingState.ACTIVE:
-                    self._halt(halt.state, halt.who, halt.why, halt.at or at, halt.causes)
+                    self._halt(replace(halt, at=halt.at or new.at))
             raise
         if not opened:
             raise switch.newer_halt()
 
-    def _open_entries(self, who: str, why: str, at: datetime, override: Override | None, shown: switch.Seen) -> bool:
+    def _open_entries(self, new: TradingStateRecord, shown: switch.Seen) -> bool:
         """End the halt that the person was shown; return False if there is a newer one."""
         if not switch.lift(self._file.folder, shown):
             return False
-        accepted_at = time_text(override.at) if override else None
-        causes = override.causes if override else ()
-        self._history.record("ACTIVE", who, why, at, causes=causes, accepted_at=accepted_at)
-        switch.arm(self._file.folder, who, at)
+        at, accepted = _time(new), new.override
+        causes, accepted_at = (accepted.causes, time_text(accepted.at)) if accepted else ((), None)
+        self._history.record("ACTIVE", new.who, new.why, at, causes=causes, accepted_at=accepted_at)
+        switch.arm(self._file.folder, new.who, at)
         return True
 
-    def _halt(self, state: TradingState, who: str, why: str, at: datetime, causes: Collection[Reason]) -> None:
+    def _halt(self, new: TradingStateRecord) -> None:
         """Write the halt file, then the history; if the file can't be changed, the history alone halts trading."""
+        who, why, at, causes = new.who, new.why, _time(new), new.causes
         try:
-            held = switch.halt(self._file.folder, who, why, at, state, causes)
+            held = switch.halt(self._file.folder, who, why, at, new.state, causes)
         except OperatorError:
-            self._history.record(state, who, why, at, causes=causes)
+            self._history.record(new.state, who, why, at, causes=causes)
             return
-        kept = self._history.record("FLATTEN" if held == "FLATTEN" else state, who, why, at, causes=causes)
+        kept = self._history.record("FLATTEN" if held == "FLATTEN" else new.state, who, why, at, causes=causes)
         if kept != held:
             switch.halt(self._file.folder, who, why, at, kept, causes)
 
@@ -105,6 +97,11 @@ class TradingStates:
             " WHERE account = ? ORDER BY sequence DESC LIMIT 1"
         )
         return _state_record(*found) if found else None
+
+
+def _time(record: TradingStateRecord) -> datetime:
+    assert record.at is not None, "somebody sets it now"
+    return record.at
 
 
 def _state_record(

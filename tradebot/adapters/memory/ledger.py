@@ -1,6 +1,6 @@
 """The money records of one account in memory: what a backtest writes to, and the tests of the core."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from tradebot.adapters.memory.table import MemoryTable
 from tradebot.adapters.state.switch import newer_halt
 from tradebot.model.cash import CashMovement
 from tradebot.model.position import OwnedFill
-from tradebot.model.reasons import Reason
 from tradebot.model.totals import Totals
-from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 BEGUN = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
 """The state that books in memory begin in: there is no file that could halt them."""
@@ -28,23 +28,12 @@ class MemoryStates:
     def trading_state(self) -> TradingStateRecord:
         return self._states[-1]
 
-    def set_trading_state(
-        self,
-        state: TradingState,
-        who: str,
-        why: str,
-        at: datetime,
-        *,
-        causes: Collection[Reason] = (),
-        override: Override | None = None,
-        over: TradingStateRecord | None = None,
-    ) -> None:
+    def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
         before = self.trading_state()
         if over is not None and before != over:
             raise newer_halt()
-        flattens = state is TradingState.REDUCE_ONLY and before.state is TradingState.FLATTEN
-        kept = TradingState.FLATTEN if flattens else state
-        self._states.append(TradingStateRecord(kept, who, why, at, frozenset(causes), override))
+        flattens = new.state is TradingState.REDUCE_ONLY and before.state is TradingState.FLATTEN
+        self._states.append(replace(new, state=before.state) if flattens else new)
 
     def halts(self) -> Sequence[TradingStateRecord]:
         open_last = max(place for place, one in enumerate(self._states) if one.state is TradingState.ACTIVE)
