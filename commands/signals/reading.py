@@ -12,7 +12,7 @@ from commands.shared.plain import clean
 from commands.shared.records import last_passes, trading_now
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import DAY_SECOND, stamp, when, zone
-from tradebot.adapters.facts.facts import AnswerCounts
+from tradebot.adapters.facts.history import AnswerCounts
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.alpaca.bars import AlpacaBars
     from tradebot.adapters.alpaca.venue import AlpacaVenue
-    from tradebot.adapters.bars.store import BarStore
+    from tradebot.adapters.bars.store import SqliteBars
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.model.bar import Session
@@ -28,7 +28,7 @@ def stored_bars(
 ) -> StoredBars:
     """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
 
-    def store() -> BarStore:
+    def store() -> SqliteBars:
         from tradebot.adapters.bars.choosing import open_bars
 
         return open_bars(folder, events, datetime.now(UTC))

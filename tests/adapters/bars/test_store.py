@@ -21,12 +21,12 @@ from tests.adapters.samples import NOW
 from tradebot.adapters.bars import choosing
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.parquet import ParquetBars
-from tradebot.adapters.bars.store import BarStore, LostBarsError, PriceStep, RawBar, Span, SqliteBars
+from tradebot.adapters.bars.store import LostBarsError, PriceStep, RawBar, Span, SqliteBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity
 
-Opens = Callable[[Path], BarStore]
+Opens = Callable[[Path], SqliteBars]
 JANUARY, MINUTE, DAY = 1_767_627_000, 60, 86_400
 """2026-01-05 15:30 UTC."""
 
@@ -51,17 +51,17 @@ def opens(request: pytest.FixtureRequest) -> Opens:
 
 
 @pytest.fixture
-def store(opens: Opens, tmp_path: Path) -> Iterator[BarStore]:
+def store(opens: Opens, tmp_path: Path) -> Iterator[SqliteBars]:
     store = opens(tmp_path)
     yield store
     store.close()
 
 
-def everything(store: BarStore, symbol: str = "AAPL", timeframe: str = "1Min") -> Sequence[RawBar]:
+def everything(store: SqliteBars, symbol: str = "AAPL", timeframe: str = "1Min") -> Sequence[RawBar]:
     return store.get(symbol, timeframe, 0, 2**40)
 
 
-def test_bars_come_back_oldest_first_and_only_those_of_the_span(store: BarStore) -> None:
+def test_bars_come_back_oldest_first_and_only_those_of_the_span(store: SqliteBars) -> None:
     assert store.put("AAPL", "1Min", bars_at(3, 1, 2, 0), "sandbox") == 4
     store.put("MSFT", "1Min", bars_at(1), "sandbox")
     store.put("AAPL", "1Day", bars_at(1), "sandbox")
@@ -70,7 +70,7 @@ def test_bars_come_back_oldest_first_and_only_those_of_the_span(store: BarStore)
     assert store.get("GOOG", "1Min", 0, 2**40) == []
 
 
-def test_only_what_is_new_or_different_counts_as_a_change(store: BarStore) -> None:
+def test_only_what_is_new_or_different_counts_as_a_change(store: SqliteBars) -> None:
     store.put("AAPL", "1Min", bars_at(0, 1), "sandbox")
     assert store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox") == 1
     assert store.put("AAPL", "1Min", [bar(JANUARY, 11.0), *bars_at(1)], "sandbox") == 1
@@ -86,7 +86,7 @@ def test_bars_outlive_the_process(opens: Opens, tmp_path: Path) -> None:
     again.close()
 
 
-def test_spans_list_stored_bars_by_source(store: BarStore) -> None:
+def test_spans_list_stored_bars_by_source(store: SqliteBars) -> None:
     store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox")
     store.put("AAPL", "1Min", bars_at(2, 3), "import")
     store.put("AAPL", "1Day", [bar(JANUARY + day * DAY) for day in range(400)], "import")
@@ -98,7 +98,7 @@ def test_spans_list_stored_bars_by_source(store: BarStore) -> None:
     ]
 
 
-def test_actions_replace_those_before(store: BarStore) -> None:
+def test_actions_replace_those_before(store: SqliteBars) -> None:
     split, dividend = PriceStep(JANUARY, "split", 0.5, 2.0), PriceStep(JANUARY - DAY, "dividend", 0.99, 1.0)
     store.put_actions("AAPL", [split])
     store.put_actions("AAPL", [split, dividend])
@@ -243,7 +243,7 @@ def test_a_damaged_file_of_bars_is_moved_aside_and_all_is_asked_again(tmp_path: 
 def test_a_folder_keeps_the_kind_of_store_that_it_was_created_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kind(folder: Path) -> type[BarStore]:
+    def kind(folder: Path) -> type[SqliteBars]:
         store = open_bars(folder, MemoryEvents(), NOW)
         store.close()
         return type(store)

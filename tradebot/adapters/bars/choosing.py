@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tradebot.adapters.bars.parquet import ParquetBars
-from tradebot.adapters.bars.store import BarStore, SqliteBars
+from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 from tradebot.errors import OperatorError
 from tradebot.ports.stores import Events
@@ -13,7 +13,7 @@ from tradebot.ports.stores import Events
 LIBRARY = "duckdb"
 
 
-def open_bars(folder: Path, events: Events, at: datetime) -> BarStore:
+def open_bars(folder: Path, events: Events, at: datetime) -> SqliteBars:
     """Open the store of bars, creating it if it is missing; OperatorError if it needs a library that isn't installed.
 
     What a folder was created with stays.

@@ -3,19 +3,18 @@
 It is only a cache: a damaged file is moved aside, and what is needed is fetched again.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
+from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.errors import TemporaryError
-from tradebot.model.event import EventKind, Severity
+from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -87,58 +86,34 @@ class Span(Struct, frozen=True):
     count: int
 
 
-class BarStore(Protocol):
-    """A place for bars. Every method raises LostBarsError if it had to start over because the store was damaged."""
-
-    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
-        """Store bars, replacing those with the same start; return how many were new or changed."""
-
-    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
-        """Return the bars that start in a span, both ends inclusive, oldest first."""
-
-    def spans(self) -> Sequence[Span]:
-        """Return what is stored, by symbol, timeframe and source."""
-
-    def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
-        """Store a symbol's splits and dividends, replacing all that it had."""
-
-    def actions(self, symbol: str) -> Sequence[PriceStep]:
-        """Return a symbol's splits and dividends, oldest first."""
-
-    def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
-        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
-
-    def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
-        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
-
-    def close(self) -> None:
-        """Close the store."""
-
-
 class LostBarsError(TemporaryError):
     """Raised after damaged bars were moved aside: the store is empty now, and asking again fetches what is needed."""
 
 
-class SqliteBars:
-    """The bars of a state folder, in one SQLite file."""
+class SqliteBars(CacheStore):
+    """The bars of a state folder, in one SQLite file.
+
+    Every method raises LostBarsError if it had to start over because the store was damaged.
+    """
+
+    FILE = FILE
+    STARTED_OVER = EventKind.BARS_BEGUN_ANEW
 
     def __init__(self, folder: Path, events: Events, at: datetime) -> None:
-        self._path = folder / BARS
-        self._events = events
-        self._opened_at = at
-        try:
-            self._database = FILE.open(self._path)
-        except DamagedError as error:
-            self._start_over(str(error), look_again=True)
+        super().__init__(folder / BARS, events, at)
 
-    def close(self) -> None:
-        self._database.close()
+    def _lost(self) -> TemporaryError:
+        return LostBarsError(
+            "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
+        )
 
     def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+        """Store bars, replacing those with the same start; return how many were new or changed."""
         with self._write():
             return self._insert(symbol, timeframe, [(*bar, source) for bar in bars])
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+        """Return the bars that start in a span, both ends inclusive, oldest first."""
         with self._guard():
             rows = self._database.execute(
                 f"SELECT {COLUMNS} FROM bars WHERE {_OF_BARS} ORDER BY start_s",  # noqa: S608 -- constants
@@ -147,6 +122,7 @@ class SqliteBars:
             return list(map(RawBar._make, rows))
 
     def spans(self) -> Sequence[Span]:
+        """Return what is stored, by symbol, timeframe and source."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM bars"
@@ -155,6 +131,7 @@ class SqliteBars:
             return [Span(*row) for row in rows]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
+        """Store a symbol's splits and dividends, replacing all that it had."""
         with self._write():
             self._database.execute("DELETE FROM actions WHERE symbol = ?", (symbol,))
             self._database.executemany(
@@ -163,6 +140,7 @@ class SqliteBars:
             )
 
     def actions(self, symbol: str) -> Sequence[PriceStep]:
+        """Return a symbol's splits and dividends, oldest first."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT at_s, kind, price, volume FROM actions WHERE symbol = ? ORDER BY at_s, kind", (symbol,)
@@ -170,6 +148,7 @@ class SqliteBars:
             return list(map(PriceStep._make, rows))
 
     def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
+        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
         with self._write():
             touching = (
                 "symbol = ? AND what = ? AND source = ? AND first_s <= ? AND last_s >= ?",
@@ -184,6 +163,7 @@ class SqliteBars:
             )
 
     def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
+        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND source = ? ORDER BY first_s",
@@ -201,28 +181,3 @@ class SqliteBars:
             [(symbol, timeframe, *row) for row in rows],
         )
         return self._database.total_changes - before
-
-    @contextmanager
-    def _write(self) -> Iterator[None]:
-        """Run a transaction; other processes that write wait for its end."""
-        with self._guard(), self._database.transaction():
-            yield
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        """Start over with an empty file if this one turns out to be damaged."""
-        try:
-            with FILE.translated(self._path):
-                yield
-        except DamagedError as error:
-            self._database.close()
-            self._start_over(str(error))
-            raise LostBarsError(
-                "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
-            ) from error
-
-    def _start_over(self, why: str, *, look_again: bool = False) -> None:
-        self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
-        severity = Severity.WARN if moved_to else Severity.INFO
-        details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(EventKind.BARS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))

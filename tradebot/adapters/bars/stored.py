@@ -26,7 +26,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, BarStore, LostBarsError, PriceStep, RawBar, midnight_s
+from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, RawBar, SqliteBars, midnight_s
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
@@ -132,7 +132,7 @@ class StoredBars:
 
     def __init__(
         self,
-        opens: Callable[[], BarStore],
+        opens: Callable[[], SqliteBars],
         finds: Callable[[], BarSource],
         sessions: Callable[[date, date], Sequence[Session]],
     ) -> None:
@@ -142,7 +142,7 @@ class StoredBars:
         self._asked_at: dict[tuple[str, str], tuple[datetime, int]] = {}
 
     @cached_property
-    def store(self) -> BarStore:
+    def store(self) -> SqliteBars:
         return self._opens()
 
     @cached_property

@@ -1,5 +1,6 @@
-"""Write the passes of a finished run into a new file at once."""
+"""Write passes: one by one, or those of a finished run into a new file at once."""
 
+import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -13,25 +14,26 @@ from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 
 
-def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> int:
-    """Start a folder's file of facts with these passes, each of which has its own id; return their number."""
-    path, count = folder / FACTS, 0
+def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
+    """Start a folder's file of facts with these passes, each of which has its own id."""
+    path = folder / FACTS
     database, _ = FILE.start_over(path)
     with closing(database), FILE.translated(path):
         database.execute("BEGIN IMMEDIATE")
-        for count, cycle in enumerate(cycles, 1):
-            at = time_text(cycle.at)
-            database.execute(
-                "INSERT INTO main.cycles (sequence, job, at, body) VALUES (?, ?, ?, ?)",
-                (count, cycle.job, at, json_text(pack(replace(cycle, candidates=())))),
-            )
-            database.executemany(
-                "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
-                [
-                    (count, position, record.candidate.symbol, at, json_text(pack(record)))
-                    for position, record in enumerate(cycle.candidates)
-                ],
-            )
+        for cycle in cycles:
+            insert_pass(database, cycle)
         with around("bulk.commit"):
             database.execute("COMMIT")
-    return count
+
+
+def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
+    """Insert a pass with its candidates, in the caller's transaction."""
+    head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
+    row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
+    database.executemany(
+        "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
+        [
+            (row, position, record.candidate.symbol, at, json_text(pack(record)))
+            for position, record in enumerate(cycle.candidates)
+        ],
+    )

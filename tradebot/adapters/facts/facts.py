@@ -1,36 +1,31 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from tradebot.adapters.facts import checked, history
+from tradebot.adapters.facts.bulk import insert_pass
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
-from tradebot.adapters.state.cache_database import DamagedError
+from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
-from tradebot.model.contract import CheckedReply, NullCounts
-from tradebot.model.event import EventKind, Severity
+from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
-from tradebot.model.reasons import Reason
 from tradebot.model.record import (
     CandidateRecord,
     CycleRecord,
-    Job,
-    Judged,
-    Refused,
     Scored,
-    SessionEnd,
     SymbolFacts,
 )
 from tradebot.model.values import replace
@@ -42,37 +37,39 @@ if TYPE_CHECKING:
 ALL = -1
 
 
-class AnswerCounts(NamedTuple):
-    """One endpoint's answers for one symbol: the newest, and how many answers and rows came in a span of time."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
-    endpoint: str
-    symbol: str | None
-    at: datetime
-    answers: int
-    received: int
-    foreign: int
-    rejected: int
+
+def _asked(
+    query: Callable[Concatenate[CacheConnection, P], R],
+) -> "Callable[Concatenate[SqliteFacts, P], R]":
+    """Return the method of a store that asks its file a query; a damaged file is started over."""
+
+    @wraps(query)
+    def method(store: "SqliteFacts", /, *given: P.args, **named: P.kwargs) -> R:
+        with store._guard(*UNFIT):
+            return query(store._database, *given, **named)
+
+    return method
 
 
 @going_on
-class SqliteFacts:
+class SqliteFacts(CacheStore):
     """The facts of a state folder. A missing or damaged file is replaced by an empty one, and an event says so."""
 
+    FILE = FILE
+    STARTED_OVER = EventKind.FACTS_BEGUN_ANEW
+
     def __init__(self, folder: Path, events: "Events", at: datetime) -> None:
-        self._path = folder / FACTS
-        self._events = events
-        self._opened_at = at
         self._known: KnownFacts | None = None
         self._scores: KnownScores | None = None
-        try:
-            self._database = FILE.open(self._path)
-        except DamagedError as error:
-            self._start_over(str(error), look_again=True)
+        super().__init__(folder / FACTS, events, at)
 
     def close(self) -> None:
         """Close the database file."""
         self._tell(self._database.bad_rows.count)
-        self._database.close()
+        super().close()
 
     def store(self, intake: Intake) -> int:
         with self._write():
@@ -119,22 +116,12 @@ class SqliteFacts:
         return parse_time(at) if at else None
 
     def record(self, cycle: CycleRecord) -> None:
-        head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
         with self._write():
             self._database.execute(
                 "DELETE FROM main.cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
                 (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
             )
-            row = self._database.execute(
-                "INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)
-            ).lastrowid
-            self._database.executemany(
-                "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
-                [
-                    (row, position, item.candidate.symbol, at, json_text(pack(item)))
-                    for position, item in enumerate(cycle.candidates)
-                ],
-            )
+            insert_pass(self._database, cycle)
 
     def unfinished(self, cycle: CycleRecord) -> bool:
         found = self._rows(
@@ -163,68 +150,22 @@ class SqliteFacts:
         with self._guard(*UNFIT):
             return next((self._cycle(sequence, body) for sequence, body in heads), None)
 
-    def judged(self, since: datetime, until: datetime) -> Sequence[Judged]:
-        """Return the entry candidates recorded from `since` on and before `until`, refused ones too, oldest first."""
-        with self._guard(*UNFIT):
-            return history.judged(self._database, since, until)
-
-    def refused(self, since: datetime, until: datetime) -> Sequence[Refused]:
-        """Return the trades that gates refused in every pass from `since` on and before `until`, by the first time."""
-        with self._guard(*UNFIT):
-            return history.refused(self._database, since, until)
-
-    def first_scored(self) -> datetime | None:
-        """Return when the first recorded pass scored its candidates."""
-        with self._guard(*UNFIT):
-            return min(history.times(self._database, history.FIRST_TIMES, (Job.SCORE, Job.TRADE_ONCE)), default=None)
-
-    def last_pass(self) -> datetime | None:
-        """Return the time of the newest pass of any job."""
-        with self._guard(*UNFIT):
-            return max(history.times(self._database, history.LAST_TIMES, Job), default=None)
-
-    def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        with self._guard(*UNFIT):
-            return history.passes(self._database, history.PASSES, since)
-
-    def unpriced_passes(self, since: datetime) -> Sequence[CycleRecord]:
-        """Return what `passes` does, without the prices that the passes saw, in a third of the time."""
-        with self._guard(*UNFIT):
-            return history.passes(self._database, history.UNPRICED_PASSES, since)
-
-    def sent(self, job: str, since: datetime) -> Sequence[CandidateRecord]:
-        """Return the candidates for which a job has promised an order since a time, oldest first."""
-        with self._guard(*UNFIT):
-            return history.sent(self._database, job, since)
-
-    def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
-        """Return how many candidates a job has decided since a time, and how many ended for each reason."""
-        found = self._rows(history.REASONS, (job, time_text(since)))
-        with self._guard(*UNFIT):
-            return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
-
-    def answers(self, since: datetime) -> Sequence[AnswerCounts]:
-        """Return the newest answer of each endpoint and symbol, and the counts of its answers since a time."""
-        found = self._rows(
-            "SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),"
-            " sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))"
-            " FROM intakes GROUP BY endpoint, symbol",
-            (time_text(since),),
-        )
-        with self._guard(*UNFIT):
-            return tuple(
-                AnswerCounts(endpoint, symbol or None, parse_time(at), *counts)
-                for endpoint, symbol, at, *counts in found
-            )
-
-    def intakes(self, since: datetime) -> Sequence[Intake]:
-        found = self._rows(
-            "SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected FROM intakes"
-            " WHERE at >= ? ORDER BY at, sequence",
-            (time_text(since),),
-        )
-        with self._guard(*UNFIT):
-            return tuple(history.intake(row) for row in found)
+    judged = _asked(history.judged)
+    refused = _asked(history.refused)
+    first_scored = _asked(history.first_scored)
+    last_pass = _asked(history.last_pass)
+    passes = _asked(history.passes)
+    unpriced_passes = _asked(history.unpriced_passes)
+    sent = _asked(history.sent)
+    ends = _asked(history.ends)
+    answers = _asked(history.answers)
+    intakes = _asked(history.intakes)
+    marks = _asked(history.marks)
+    session_ends = _asked(history.session_ends)
+    stored = _asked(history.stored)
+    suspicious_replies = _asked(checked.suspicious)
+    checked_replies = _asked(checked.newest)
+    nulls = _asked(checked.nulls)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -235,33 +176,6 @@ class SqliteFacts:
         with self._guard(*UNFIT):
             self._scores.read(self._database, since, now)
         return self._scores.of(set(held))
-
-    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        with self._guard(*UNFIT):
-            return history.marks(self._database, since, until)
-
-    def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
-        """Return the account as each session's passes saw it last, between two sessions, both included."""
-        with self._guard(*UNFIT):
-            return history.session_ends(self._database, since, until)
-
-    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
-        with self._guard(*UNFIT):
-            return history.stored(self._database, kind, spans, now)
-
-    def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        with self._guard(*UNFIT):
-            return checked.suspicious(self._database, since, now)
-
-    def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found."""
-        with self._guard(*UNFIT):
-            return checked.newest(self._database, since, now)
-
-    def nulls(self, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
-        """Return, by kind, how many values were null in the replies from `since` to before `until`."""
-        with self._guard(*UNFIT):
-            return checked.nulls(self._database, since, until)
 
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured.
@@ -331,7 +245,7 @@ class SqliteFacts:
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        with self._guard(), self._database.transaction():
+        with super()._write():
             yield
             lost = self._database.bad_rows.delete()
         self._tell(lost)
@@ -340,24 +254,12 @@ class SqliteFacts:
         if rows:
             self._events.emit(EventKind.FACTS_ROWS_DAMAGED.at(self._opened_at, {"rows": str(rows)}))
 
-    @contextmanager
-    def _guard(self, *unfit: type[Exception]) -> Iterator[None]:
-        """Start over with an empty file if this one turns out to be damaged, so that a later run can go on."""
-        damage: tuple[type[Exception], ...] = (DamagedError, *unfit)
-        try:
-            with FILE.translated(self._path):
-                yield
-        except damage as error:
-            self._database.close()
-            self._start_over(str(error))
-            raise BegunAnewError(
-                "The stored facts were damaged, so they were moved aside and a new file was started.",
-                "tradebot fetch-flow --force-slot",
-            ) from error
+    def _lost(self) -> BegunAnewError:
+        return BegunAnewError(
+            "The stored facts were damaged, so they were moved aside and a new file was started.",
+            "tradebot fetch-flow --force-slot",
+        )
 
     def _start_over(self, why: str, *, look_again: bool = False) -> None:
         self._known = self._scores = None
-        self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
-        severity = Severity.WARN if moved_to else Severity.INFO
-        details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(EventKind.FACTS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))
+        super()._start_over(why, look_again=look_again)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
@@ -71,6 +71,11 @@ REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
     FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason"""
 """Count the candidates of a job by the reason of the first decision that didn't pass."""
+ANSWERS = """SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),
+    sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))
+    FROM intakes GROUP BY endpoint, symbol"""
+INTAKES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected FROM intakes
+    WHERE at >= ? ORDER BY at, sequence"""
 HEADS = "SELECT sequence, body FROM cycles WHERE sequence IN (SELECT value FROM json_each(?))"
 FORGET_CANDIDATES = """DELETE FROM main.candidates WHERE cycle IN
     (SELECT value FROM json_each(?1)) AND at < ?2"""
@@ -127,14 +132,28 @@ class KnownScores:
         return found
 
 
-def passes(database: sqlite3.Connection, query: str, since: datetime) -> Sequence[CycleRecord]:
+def passes(database: sqlite3.Connection, since: datetime, query: str = PASSES) -> Sequence[CycleRecord]:
     """Return the passes of all jobs since a time, without their candidates."""
     heads = database.execute(query, (json.dumps(list(Job)), time_text(since)))
     return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
 
 
-def times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Sequence[datetime]:
-    """Return the time of each job's pass that a query selects."""
+def unpriced_passes(database: sqlite3.Connection, since: datetime) -> Sequence[CycleRecord]:
+    """Return what `passes` does, without the prices that the passes saw, in a third of the time."""
+    return passes(database, since, UNPRICED_PASSES)
+
+
+def first_scored(database: sqlite3.Connection) -> datetime | None:
+    """Return when the first recorded pass scored its candidates."""
+    return min(_times(database, FIRST_TIMES, (Job.SCORE, Job.TRADE_ONCE)), default=None)
+
+
+def last_pass(database: sqlite3.Connection) -> datetime | None:
+    """Return the time of the newest pass of any job."""
+    return max(_times(database, LAST_TIMES, Job), default=None)
+
+
+def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Sequence[datetime]:
     return [parse_time(at) for (at,) in database.execute(query, (json.dumps(list(jobs)),)) if at]
 
 
@@ -142,6 +161,37 @@ def sent(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[Ca
     """Return the candidates for which a job has promised an order since a time, oldest first."""
     found = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in found]))
+
+
+def ends(database: sqlite3.Connection, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
+    """Return how many candidates a job has decided since a time, and how many ended for each reason."""
+    found = database.execute(REASONS, (job, time_text(since))).fetchall()
+    return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
+
+
+class AnswerCounts(NamedTuple):
+    """One endpoint's answers for one symbol: the newest, and how many answers and rows came in a span of time."""
+
+    endpoint: str
+    symbol: str | None
+    at: datetime
+    answers: int
+    received: int
+    foreign: int
+    rejected: int
+
+
+def answers(database: sqlite3.Connection, since: datetime) -> Sequence[AnswerCounts]:
+    """Return the newest answer of each endpoint and symbol, and the counts of its answers since a time."""
+    return tuple(
+        AnswerCounts(endpoint, symbol or None, parse_time(at), *counts)
+        for endpoint, symbol, at, *counts in database.execute(ANSWERS, (time_text(since),))
+    )
+
+
+def intakes(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
+    """Return the counts of the replies fetched since a time, without their facts."""
+    return tuple(map(intake, database.execute(INTAKES, (time_text(since),))))
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:

@@ -16,13 +16,13 @@ from typing import Any
 from msgspec import Struct
 
 from tradebot.adapters.flow.unusual_whales import rows_of
-from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError
+from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError, started_over
 from tradebot.adapters.state.row_sums import with_sums
 from tradebot.adapters.state.state_folder import REPLIES
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.model.event import EventKind, Severity
+from tradebot.model.event import EventKind
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
@@ -173,9 +173,7 @@ class KeptReplies:
     def _start_over(self, why: str, at: datetime, *, look_again: bool = False) -> None:
         self.close()
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
-        severity = Severity.WARN if moved_to else Severity.INFO
-        details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(EventKind.REPLIES_BEGUN_ANEW.at(at, details, severity=severity))
+        self._events.emit(started_over(EventKind.REPLIES_BEGUN_ANEW, at, why, moved_to))
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield rows; none if no reply was ever kept."""

@@ -1,7 +1,7 @@
 """One account's rows in the ledger's file, and one table of them."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -39,6 +39,15 @@ class AccountRows:
         gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))
 
+    def append(self, table: str, values: Mapping[str, Any], *, is_numbered: bool = True) -> bool:
+        """Add a row inside `write`, with the next number; return False, changing nothing, if one has its key."""
+        statement = _insert(table, tuple(values), is_numbered)
+        return bool(self.execute(statement, (self.account_number, *values.values())))
+
+    def newest(self, table: str, columns: str) -> Any:
+        """Return these columns of the row that was appended last; None if there is none."""
+        return self.row(f"SELECT {columns} FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own names
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query whose first parameter is the account."""
         with translated(self.path):
@@ -72,8 +81,7 @@ class FileTable(Generic[Row]):
         kind = self._kind
         key = dict(zip(kind.key, map(stored, kind.key_of(row)), strict=True))
         values = {**key, **kind.fixed(row), **kind.changing(row)}
-        statement = _insert(kind.name, tuple(values), kind.is_numbered)
-        return bool(self._file.execute(statement, (self._file.account_number, *values.values())))
+        return self._file.append(kind.name, values, is_numbered=kind.is_numbered)
 
     def put(self, row: Row) -> None:
         values, key = self._kind.changing(row), map(stored, self._kind.key_of(row))

@@ -45,20 +45,8 @@ class History:
             words = {"state": state, "who": who, "why": why, "causes": named, "accepted_at": accepted_at}
             self._file.note("trading_state", words, at)
             self._file.seal()
-            self._file.execute(
-                "INSERT INTO trading_states (account, sequence, state, who, why, causes, accepted_at, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
-                " FROM trading_states WHERE account = ?1",
-                (
-                    self._file.account_number,
-                    state,
-                    who,
-                    why,
-                    None if named is None else json_text(named),
-                    accepted_at,
-                    time_text(at),
-                ),
-            )
+            causes_text = None if named is None else json_text(named)
+            self._file.append("trading_states", {**words, "causes": causes_text, "at": time_text(at)})
         return state
 
     def may_fill(self) -> bool:
@@ -66,8 +54,7 @@ class History:
         return bool(self._file.row(MAY_FILL)[0])
 
     def _flattens(self) -> bool:
-        last = self._file.row("SELECT state FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1")
-        return last is not None and last[0] == "FLATTEN"
+        return bool(self._file.newest("trading_states", "state") == ("FLATTEN",))
 
 
 @contextmanager

@@ -125,16 +125,12 @@ class Baselines:
             at = max(baseline.at, last.at) if last else baseline.at
             self._file.note("approved", payload, at)
             self._file.seal()
-            self._file.execute(
-                "INSERT INTO baselines (account, sequence, fingerprint, body, who, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-                " FROM baselines WHERE account = ?1",
-                (self._file.account_number, baseline.fingerprint, body, baseline.who, time_text(at)),
-            )
+            row = {"fingerprint": baseline.fingerprint, "body": body, "who": baseline.who, "at": time_text(at)}
+            self._file.append("baselines", row)
 
     def last(self) -> Baseline | None:
         """Return the last approved configuration; None if there is none, as in books started over."""
-        found = self._file.row("SELECT body, who, at FROM baselines WHERE account = ? ORDER BY sequence DESC LIMIT 1")
+        found = self._file.newest("baselines", "body, who, at")
         if found is None:
             return None
         body, who, at = found
@@ -163,18 +159,11 @@ class Armings:
         with self._file.write():
             self._file.note("live_armed", words, arming.at)
             self._file.seal()
-            self._file.execute(
-                "INSERT INTO armings (account, sequence, sessions, first, last, until, who, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
-                " FROM armings WHERE account = ?1",
-                (self._file.account_number, *words.values(), time_text(arming.at)),
-            )
+            self._file.append("armings", {**words, "at": time_text(arming.at)})
 
     def last(self) -> Arming | None:
         """Return the last arming, even an expired one; None if this account was never armed."""
-        found = self._file.row(
-            "SELECT sessions, first, last, until, who, at FROM armings WHERE account = ? ORDER BY sequence DESC LIMIT 1"
-        )
+        found = self._file.newest("armings", "sessions, first, last, until, who, at")
         if found is None:
             return None
         count, first, last, until, who, at = found

@@ -16,6 +16,7 @@ from tradebot.model.values import replace
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
 NEVER = datetime.min.replace(tzinfo=UTC)
+COLUMNS = "state, who, why, at, causes, accepted_at"
 
 
 class TradingStates:
@@ -81,7 +82,7 @@ class TradingStates:
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since trading was last ACTIVE, oldest first; none if it is ACTIVE now."""
         found = self._file.rows(
-            "SELECT state, who, why, at, causes, accepted_at FROM trading_states WHERE account = ?1 AND sequence >"
+            f"SELECT {COLUMNS} FROM trading_states WHERE account = ?1 AND sequence >"  # noqa: S608 - our own names
             " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
             " ORDER BY sequence"
         )
@@ -92,10 +93,7 @@ class TradingStates:
         return switch.armed(self._file.folder)
 
     def _last_state(self) -> TradingStateRecord | None:
-        found = self._file.row(
-            "SELECT state, who, why, at, causes, accepted_at FROM trading_states"
-            " WHERE account = ? ORDER BY sequence DESC LIMIT 1"
-        )
+        found = self._file.newest("trading_states", COLUMNS)
         return _state_record(*found) if found else None
 
 

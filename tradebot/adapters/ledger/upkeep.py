@@ -1,44 +1,58 @@
 """What a rebuild needs from a ledger: each row as a journal record, and the rebuild that waits to be accepted."""
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.rows import promised_text
+from tradebot.adapters.ledger.rows import acknowledged_words, cash_words, note_words, promised_text
+from tradebot.adapters.ledger.table import Kind, Row
+from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES
 from tradebot.adapters.text.canonical import json_text
 
-AS_JOURNALED: Mapping[str, str] = {
-    "opening": """SELECT 0, opened_at, opening_cash FROM book
-        WHERE account = ? AND opened_at IS NOT NULL AND 0 BETWEEN ? AND ?""",
-    "promised": """SELECT sequence, intent ->> '$.at', intent, verdicts FROM intents
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "fill": """SELECT sequence, applied_at, body FROM fills
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at, symbol, sub_kind
-        FROM cash_adjustments
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "acknowledged": """SELECT sequence, at, symbol, quantity, origin, about, why FROM acknowledged
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "trade_noted": """SELECT sequence, at, strategy, symbol, opened_at, tags, note, who FROM trade_notes
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
-        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+
+class Journaled(NamedTuple):
+    """Where a ledger has the records of one kind: their table, number and time, and what their payload is made of.
+
+    `name` is the column with the id of records that have one.
+    """
+
+    table: str
+    at: str
+    columns: str
+    payload: Callable[..., bytes]
+    name: str = ""
+    number: str = "sequence"
+
+    def query(self, columns: str) -> str:
+        """Return the query for the number and time of each record, and for some columns, by number."""
+        return f"""SELECT {self.number}, {self.at}, {columns} FROM {self.table}
+            WHERE account = ? AND {self.at} IS NOT NULL AND {self.number} BETWEEN ? AND ? ORDER BY 1"""  # noqa: S608 - our own names
+
+
+def _of(kind: Kind[Row], words: Callable[[Row], object], at: str = "at", number: str = "sequence") -> Journaled:
+    def payload(*row: Any) -> bytes:
+        return json_text(words(kind.of_row(*row))).encode()
+
+    return Journaled(kind.name, at, kind.columns, payload, number=number)
+
+
+def _approved(fingerprint: str, body: str, who: str) -> bytes:
+    return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
+
+
+AS_JOURNALED: Mapping[str, Journaled] = {
+    "opening": _of(BOOK, attrgetter("words"), "opened_at", "0"),
+    "promised": Journaled("intents", "intent ->> '$.at'", "intent, verdicts", promised_text, "client_order_id"),
+    "fill": Journaled("fills", "applied_at", "body", str.encode, "activity_id"),
+    "cash_adjusted": _of(CASH, cash_words),
+    "acknowledged": _of(ACKNOWLEDGED, acknowledged_words),
+    "trade_noted": _of(NOTES, note_words),
+    "approved": Journaled("baselines", "at", "fingerprint, body, who", _approved),
 }
-"""Select the number and time of each record that the journal should have, and the columns of its payload."""
-IDENTITIES: Mapping[str, str] = {
-    "promised": "SELECT sequence, intent ->> '$.at', client_order_id FROM intents WHERE account = ?",
-    "fill": "SELECT sequence, applied_at, activity_id FROM fills WHERE account = ?",
-}
-"""Select the number, time and id of records that have an id."""
-PAYLOADS: Mapping[str, tuple[str, ...]] = {
-    "opening": ("cash",),
-    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at", "symbol", "sub_kind"),
-    "acknowledged": ("symbol", "quantity", "origin", "about", "why"),
-    "trade_noted": ("strategy", "symbol", "opened_at", "tags", "note", "who"),
-}
+"""The records that the journal should have for a ledger."""
 
 
 class JournalRow(NamedTuple):
@@ -94,14 +108,15 @@ class Upkeep:
 
     def as_journaled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[JournalRow]:
         """Yield the journal records of one kind for the rows from `first` to `last`."""
-        for sequence, at, *values in self._file.streamed(AS_JOURNALED[kind], (first, last)):
-            yield JournalRow(kind, sequence, _payload(kind, values), at)
+        form = AS_JOURNALED[kind]
+        for sequence, at, *values in self._file.streamed(form.query(form.columns), (first, last)):
+            yield JournalRow(kind, sequence, form.payload(*values), at)
 
     def identities(self) -> Iterator[Identity]:
         """Yield the identity of every record that the journal should have for this ledger."""
-        for kind in AS_JOURNALED:
-            if kind in IDENTITIES:
-                for sequence, at, name in self._file.streamed(IDENTITIES[kind]):
+        for kind, form in AS_JOURNALED.items():
+            if form.name:
+                for sequence, at, name in self._file.streamed(form.query(form.name), (0, sys.maxsize)):
                     yield Identity(kind, sequence, at, name.encode())
             else:
                 for record in self.as_journaled(kind):
@@ -109,23 +124,5 @@ class Upkeep:
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" if there is none."""
-        found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own name
+        found = self._file.newest(table, "at")
         return str(found[0]) if found else ""
-
-
-def _payload(kind: str, values: Sequence[Any]) -> bytes:
-    """Return a payload's JSON text; rows of intents, fills and configurations already store it."""
-    if kind == "promised":
-        return promised_text(*values)
-    if kind == "fill":
-        return str(values[0]).encode()
-    if kind == "approved":
-        fingerprint, body, who = values
-        return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
-    words = dict(zip(PAYLOADS[kind], values, strict=True))
-    if kind == "cash_adjusted":
-        # Records of plans and of earlier versions lack what isn't known.
-        words = {name: value for name, value in words.items() if value is not None}
-    if kind == "trade_noted":
-        words["tags"] = json.loads(words["tags"])
-    return json_text(words).encode()

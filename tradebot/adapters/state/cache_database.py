@@ -9,9 +9,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.flocks import flocked
@@ -19,6 +20,10 @@ from tradebot.adapters.state.plain_files import NotPlainError, require_plain
 from tradebot.adapters.state.row_sums import BadRows
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
 from tradebot.errors import TemporaryError
+from tradebot.model.event import EventKind, Severity, SystemEvent
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Events
 
 BUSY_TIMEOUT_S = 5.0
 POLL_S = 0.02
@@ -142,6 +147,58 @@ class CacheDatabase(NamedTuple):
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
         if not tables.issuperset(self.tables):
             raise DamagedError(f"its tables are not those of a {self.holds} file")
+
+
+class CacheStore:
+    """A store in a cache database. If that turns out to be missing or damaged, it starts over, and an event says so."""
+
+    FILE: ClassVar[CacheDatabase]
+    STARTED_OVER: ClassVar[EventKind]
+
+    def __init__(self, path: Path, events: "Events", at: datetime) -> None:
+        self._path = path
+        self._events = events
+        self._opened_at = at
+        try:
+            self._database = self.FILE.open(path)
+        except DamagedError as error:
+            self._start_over(str(error), look_again=True)
+
+    def close(self) -> None:
+        """Close the database file."""
+        self._database.close()
+
+    def _lost(self) -> TemporaryError:
+        """Return what is raised after the store has started over because of damage."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _guard(self, *unfit: type[Exception]) -> Iterator[None]:
+        """Start over with an empty file if this one turns out to be damaged, so that a later run can go on."""
+        damage: tuple[type[Exception], ...] = (DamagedError, *unfit)
+        try:
+            with self.FILE.translated(self._path):
+                yield
+        except damage as error:
+            self._database.close()
+            self._start_over(str(error))
+            raise self._lost() from error
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """Run a transaction; other processes that write wait for its end."""
+        with self._guard(), self._database.transaction():
+            yield
+
+    def _start_over(self, why: str, *, look_again: bool = False) -> None:
+        self._database, moved_to = self.FILE.start_over(self._path, look_again=look_again)
+        self._events.emit(started_over(self.STARTED_OVER, self._opened_at, why, moved_to))
+
+
+def started_over(kind: EventKind, at: datetime, why: str, moved_to: Path | None) -> SystemEvent:
+    """Return the event that says why a store started over; it is a warning if there was a file before."""
+    severity = Severity.WARN if moved_to else Severity.INFO
+    return kind.at(at, {"why": why, "moved_to": str(moved_to or "")}, severity=severity)
 
 
 def check_pages(database: sqlite3.Connection) -> None:
