@@ -18,6 +18,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import resources
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.errors import OperatorError
 
@@ -130,7 +131,7 @@ def test_note_is_ignored_when_it_is_damaged_too_late_or_of_another_day_or_boot(
 def test_every_process_checks_the_books_when_the_boot_has_no_id(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custody, "BOOT", folder / "missing")
+    monkeypatch.setattr(resources, "BOOT_ID", folder / "missing")
     for _ in range(2):
         check(folder)
     assert reads == ["pages"] * 2

@@ -179,12 +179,12 @@ from pathlib import Path
 from tests.faults.calls import Calls
 from tests.faults.nth import Failing
 from tests.faults.sqlite_calls import SqliteCalls
-from tradebot.adapters.ledger import custody
 from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state import resources
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.errors import TradebotError
 
-custody.BOOT = Path("missing")  # Without it, books are read through each time.
+resources.BOOT_ID = Path("missing")  # Without it, books are read through each time.
 folder, lasting = open_state(Path(sys.argv[1])), sys.argv[2] == "lasting"
 calls = Calls(folder.path, Failing(1, lasting=lasting, each=True))
 calls.install()

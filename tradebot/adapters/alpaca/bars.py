@@ -36,7 +36,7 @@ class AlpacaBars:
     """
 
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
-        self._feed = venue.feed
+        self._venue = venue
         self._tally = tally
         self._data = reads_of(venue, venue.data_url)
         self._events = reads_of(venue, venue.data_url, "v1")
@@ -46,7 +46,7 @@ class AlpacaBars:
     @property
     def name(self) -> str:
         """Return the feed that bars come from, such as "alpaca iex" or "sandbox"."""
-        return self._feed if self._feed == SANDBOX_FEED else f"alpaca {self._feed}"
+        return self._venue.feed if self._venue.feed == SANDBOX_FEED else f"alpaca {self._venue.feed}"
 
     def pages(
         self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
@@ -56,15 +56,14 @@ class AlpacaBars:
         Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
         """
         span = {"timeframe": timeframe, "start": _rfc3339(first), "end": _rfc3339(last), "adjustment": "raw"}
-        feed = {} if self._feed == SANDBOX_FEED else {"feed": self._feed}
         self.refused = frozenset()
         for chunk in _chunks(symbols):
-            yield from self._bars_of(chunk, {**span, **feed, "limit": str(MOST_ROWS)})
+            yield from self._bars_of(chunk, {**span, "limit": str(MOST_ROWS)})
 
     def _bars_of(self, symbols: Sequence[str], query: Mapping[str, str]) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the pages of some symbols; if the venue refuses the list, split it to isolate the bad symbol."""
         try:
-            for page in _pages(self._data, "/stocks/bars", {"symbols": ",".join(symbols), **query}):
+            for page in _pages(self._data, "/stocks/bars", {**self._venue.query_of(symbols), **query}):
                 yield _by_symbol(page, symbols, partial(_bar, tally=self._tally), self._tally)
         except NotInPlanError as error:
             raise self._delayed(error) from error

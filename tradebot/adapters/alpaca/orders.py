@@ -1,10 +1,11 @@
 """Send each order to Alpaca exactly once, and look orders up by their id."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import quote
 
 from tradebot.adapters.alpaca.bodies import order_body, price_body
-from tradebot.adapters.alpaca.models import read_legs, read_order
+from tradebot.adapters.alpaca.models import read_order
 from tradebot.adapters.alpaca.replies import (
     may_be_duplicate,
     refusal,
@@ -21,32 +22,26 @@ from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 
+T = TypeVar("T")
 NESTED = {"nested": "true"}
 """The query that shows the stop of a pair inside its limit order."""
 
 
-def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
-    """Return one order; None only for the venue's own "not found", because any other 404 proves nothing."""
+def unless_unknown(what: str, read: Callable[[], T]) -> T | None:
+    """Return what is read; None only for the venue's own "not found", because any other 404 proves nothing."""
     try:
-        return read_order(reads.json(path, params), tally)
+        return read()
     except RefusedReadError as error:
         if error.status == 404 and error.venue_code is not None:
             return None
         raise
     except RowError as error:
-        raise TemporaryError(f"the broker's order can't be read: {error}") from error
+        raise TemporaryError(f"the broker's {what} can't be read: {error}") from error
 
 
-def legs_of(reads: AlpacaReads, venue_id: str, tally: DriftTally) -> tuple[Order, ...]:
-    """Return the legs of an order, open or ended; none if the venue says that there is no such order."""
-    try:
-        return read_legs(reads.json(order_path(venue_id), NESTED), tally)
-    except RefusedReadError as error:
-        if error.status == 404 and error.venue_code is not None:
-            return ()
-        raise
-    except RowError as error:
-        raise TemporaryError(f"the broker's order can't be read: {error}") from error
+def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
+    """Return one order; None if the venue says that there is no such order."""
+    return unless_unknown("order", lambda: read_order(reads.json(path, params), tally))
 
 
 def order_path(venue_id: str) -> str:

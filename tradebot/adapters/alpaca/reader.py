@@ -1,10 +1,10 @@
 """Read account, orders, activities and prices from Alpaca; nothing here can send an order."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
 from itertools import islice
+from typing import TypeVar
 from urllib.parse import quote
 
 from tradebot.adapters.alpaca.models import (
@@ -12,6 +12,7 @@ from tradebot.adapters.alpaca.models import (
     read_activity,
     read_clock,
     read_fill,
+    read_legs,
     read_order,
     read_position,
     read_quote,
@@ -19,9 +20,9 @@ from tradebot.adapters.alpaca.models import (
     takes_back,
     with_open_legs,
 )
-from tradebot.adapters.alpaca.orders import NESTED, legs_of, one_order, order_path
+from tradebot.adapters.alpaca.orders import NESTED, one_order, order_path, unless_unknown
 from tradebot.adapters.alpaca.second_look import ask_again
-from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
+from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.alpaca.wire import RefusedReadError, reads_of
 from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
@@ -32,6 +33,7 @@ from tradebot.model.intent import is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 from tradebot.model.values import replace
 
+T = TypeVar("T")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 _SNAPSHOT_CHUNK = 100
 _ORDERS_PAGE = 500
@@ -98,16 +100,9 @@ class AlpacaReader:
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says it holds none."""
-        try:
-            answer = self._trading.json(f"/positions/{quote(symbol, safe='')}")
-            position = read_position(answer, self._tally)
-        except RefusedReadError as error:
-            if error.status == 404 and error.venue_code is not None:
-                return None
-            raise
-        except RowError as error:
-            raise TemporaryError(f"the broker's position in {symbol} can't be read: {error}") from error
-        if position.symbol != symbol:
+        path = f"/positions/{quote(symbol, safe='')}"
+        position = unless_unknown(f"position in {symbol}", lambda: read_position(self._trading.json(path), self._tally))
+        if position is not None and position.symbol != symbol:
             raise TemporaryError(f"asked for {symbol}, but the broker returned another position")
         return position
 
@@ -125,13 +120,14 @@ class AlpacaReader:
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
-        return legs_of(self._trading, venue_id, self._tally)
+        path = order_path(venue_id)
+        return unless_unknown("order", lambda: read_legs(self._trading.json(path, NESTED), self._tally)) or ()
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return the orders submitted since `since` that have ended, oldest first; very long lists are cut off."""
         pages = islice(self._order_pages("closed", _since(since)), _MOST_ENDED_PAGES)
         raws = [raw for page in pages for raw in page]
-        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        orders = self._readable("order", raws, read_order)
         return list({order.venue_id: order for order in orders}.values())
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
@@ -145,7 +141,7 @@ class AlpacaReader:
                 break
             # Other orders may share the last row's timestamp, so the next page includes that instant.
             bound = _until(page[-1])
-        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        orders = self._readable("order", raws, read_order)
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
@@ -155,7 +151,7 @@ class AlpacaReader:
         """
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         if raws != self._fill_rows_read:
-            self._fills_read = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+            self._fills_read = self._readable("fill", raws, read_fill)
             self._fill_rows_read = raws
         fills = self._fills_read
         self.unreadable_fills = sum(not takes_back(raw) for raw in raws) - len(fills)
@@ -165,14 +161,14 @@ class AlpacaReader:
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return the activities after `after` that are not executions, oldest first, each once."""
         raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
-        read = keep_readable("activity", raws, partial(read_activity, tally=self._tally), self._tally)
+        read = self._readable("activity", raws, read_activity)
         once = {activity.id: activity for activity in read if activity.at > after}
         return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         """Return the venue's sessions from `start` to `end`, inclusive."""
         raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
-        sessions = keep_readable("calendar", raws, partial(read_session, tally=self._tally), self._tally)
+        sessions = self._readable("calendar", raws, read_session)
         return [session for session in sessions if start <= session.date <= end]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
@@ -198,9 +194,7 @@ class AlpacaReader:
 
         `feed` replaces the venue's own feed. Raises NotInPlanError if the data plan does not include it.
         """
-        source = feed or self._venue.feed
-        params = {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
-        answer = self._data.json("/stocks/bars/latest", params)
+        answer = self._data.json("/stocks/bars/latest", self._venue.query_of(symbols, feed))
         try:
             bars = Row("latest bars", answer, self._tally).value("bars") or {}
             if not isinstance(bars, Mapping):
@@ -217,29 +211,21 @@ class AlpacaReader:
 
     def _snapshot_chunk(self, symbols: list[str]) -> dict[str, object]:
         """Request snapshots of some symbols; if the venue refuses the list, split it to isolate the bad symbol."""
-        params = {"symbols": ",".join(symbols)}
-        if self._venue.feed != SANDBOX_FEED:
-            params["feed"] = self._venue.feed
         try:
-            answer = self._data.json("/stocks/snapshots", params)
+            answer = self._data.json("/stocks/snapshots", self._venue.query_of(symbols))
         except RefusedReadError as error:
             if error.status not in _MALFORMED:
                 raise
-            return self._snapshots_by_halves(symbols)
+            middle = len(symbols) // 2
+            return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:]) if middle else {}
         if not isinstance(answer, dict):
             raise TemporaryError("GET /stocks/snapshots did not return an object")
         return answer
 
-    def _snapshots_by_halves(self, symbols: list[str]) -> dict[str, object]:
-        if len(symbols) == 1:
-            return {}
-        middle = len(symbols) // 2
-        return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:])
-
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
         """Return the readable positions and the number of bad rows; two that disagree on a symbol count as one."""
         raws = self._trading.rows("/positions")
-        positions = keep_readable("position", raws, partial(read_position, tally=self._tally), self._tally)
+        positions = self._readable("position", raws, read_position)
         once = {position.symbol: position for position in positions}
         return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
@@ -254,6 +240,9 @@ class AlpacaReader:
             once = tuple({order.venue_id: order for order in orders}.values())
             self._rows_read, self._orders_read = rows, (once, len(rows) - len(orders))
         return self._orders_read
+
+    def _readable(self, kind: str, raws: Sequence[object], read: Callable[[object, DriftTally], T]) -> list[T]:
+        return keep_readable(kind, raws, lambda raw: read(raw, self._tally), self._tally)
 
     def _read_nested(self, row: tuple[object, str | None]) -> Order:
         return read_order(row[0], self._tally, row[1])

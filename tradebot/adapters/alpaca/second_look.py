@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from tradebot.adapters.alpaca.models import read_quote
-from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
+from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally, RowError
@@ -31,10 +31,9 @@ def ask_again(
     if not lock_step:
         sleep(WAIT_S)
     requested = symbols[:MOST_SYMBOLS]
-    params = {"symbols": ",".join(requested)} | ({} if venue.feed == SANDBOX_FEED else {"feed": venue.feed})
     client = AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY)
     reads = AlpacaReads(client, RetryPolicy(attempts=1), venue.before_read)
-    answer = reads.json("/stocks/snapshots", params)
+    answer = reads.json("/stocks/snapshots", venue.query_of(requested))
     if not isinstance(answer, dict):
         raise TemporaryError("GET /stocks/snapshots did not return an object")
     quotes = {}

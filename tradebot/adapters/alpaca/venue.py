@@ -1,7 +1,7 @@
 """Check that key, address and mode belong together, before any request is sent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from msgspec import Struct
@@ -116,6 +116,11 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
     def budget(self) -> TokenBucket | None:
         """Return how many requests are still allowed, which everything that asks this venue shares."""
         return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
+
+    def query_of(self, symbols: Sequence[str], feed: str | None = None) -> dict[str, str]:
+        """Return the query for market data about symbols; the embedded exchange has one feed and takes no name."""
+        source = feed or self.feed
+        return {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
 
     def _check_data(self) -> None:
         sandbox = self.mode is Mode.SANDBOX

@@ -5,22 +5,24 @@ may use the same key. If the file is lost or damaged, the minute starts empty an
 """
 
 import fcntl
-import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
+
+from msgspec import DecodeError, Meta, Struct, json
 
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.flow import Allowance, Quota
 from tradebot.model.kind import NEW_YORK
+from tradebot.model.values import replace
 
 LONGEST_FILE = 4096
 LENGTH = 256
@@ -36,7 +38,10 @@ _DAY_SPENT = "the day's allowance is used up"
 _DAY_ENDS = time_of_day(20, 0)
 
 
-class Level(NamedTuple):
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Level(Struct, frozen=True):
     """How much of the quota is left.
 
     `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
@@ -45,14 +50,14 @@ class Level(NamedTuple):
 
     tokens: float
     at_s: float
-    used: int = 0
-    renews_at: datetime | None = None
+    used: Annotated[int, Meta(ge=0)] = 0
+    renews_at: Moment | None = None
     limit: int | None = None
-    held_until: datetime | None = None
+    held_until: Moment | None = None
 
     def today(self, now: datetime) -> "Level":
         renews_at = next_quota_day(now)
-        return self if self.renews_at == renews_at else self._replace(used=0, renews_at=renews_at)
+        return self if self.renews_at == renews_at else replace(self, used=0, renews_at=renews_at)
 
 
 def next_quota_day(now: datetime) -> datetime:
@@ -103,7 +108,7 @@ class KeptQuota:
             if level.used >= self._limit(level):
                 raise spent(_DAY_SPENT, next_quota_day(now))
             tokens = min(burst, level.tokens + (at_s - level.at_s) * rate_s) - 1
-            return level._replace(tokens=tokens, at_s=at_s, used=level.used + 1)
+            return replace(level, tokens=tokens, at_s=at_s, used=level.used + 1)
 
         # Written first: a process killed while it waits has spent its request.
         tokens = self._change(taken).tokens
@@ -120,11 +125,11 @@ class KeptQuota:
             level = level.today(at)
             used = level.used if quota.used_today is None else quota.used_today
             limit = level.limit if quota.daily_limit is None else quota.daily_limit
-            level = level._replace(used=used, limit=limit)
+            level = replace(level, used=used, limit=limit)
             held = None if wait_s is None else at + timedelta(seconds=wait_s)
             if limit is not None and used >= limit:
                 held = next_quota_day(at)
-            return level._replace(held_until=held) if held else level
+            return replace(level, held_until=held) if held else level
 
         if self.would_change(quota, wait_s):
             self._change(corrected)
@@ -162,7 +167,7 @@ class KeptQuota:
                 day_spent = until == next_quota_day(until - timedelta(seconds=1))
                 raise spent(_DAY_SPENT if day_spent else "the flow source asked us to wait", until)
             self._sleep(wait_s)
-        self._change(lambda level: level._replace(held_until=None) if level.held_until == until else level)
+        self._change(lambda level: replace(level, held_until=None) if level.held_until == until else level)
 
     def _change(self, change: Callable[[Level], Level]) -> Level:
         """Change what is left, and keep it for all processes; return the new level."""
@@ -176,17 +181,19 @@ class KeptQuota:
         """Return the newest level known. One from before the machine last started says nothing about this minute."""
         levels = [level for level in (self._read(), self._last) if level]
         newest = max(levels, key=lambda level: level.at_s, default=Level(0.0, now_s))
-        return newest if newest.at_s <= now_s else newest._replace(tokens=0.0, at_s=now_s)
+        return newest if newest.at_s <= now_s else replace(newest, tokens=0.0, at_s=now_s)
 
     def _read(self) -> Level | None:
         if self._file is None:
             return None
         try:
-            level = _level_of(json.loads(read_plain(self._file)[:LONGEST_FILE]))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            level = json.decode(read_plain(self._file)[:LONGEST_FILE], type=Level)
+            for at in filter(None, (level.renews_at, level.held_until)):
+                at.astimezone(UTC)
+        except (OSError, DecodeError, OverflowError, RecursionError):
             return None
         burst = self._allowance.burst if self._allowance else 0.0
-        return level._replace(tokens=min(max(level.tokens, -burst - _MOST_WAITING), burst))
+        return replace(level, tokens=min(max(level.tokens, -burst - _MOST_WAITING), burst))
 
     @contextmanager
     def _locked(self) -> Iterator[int | None]:
@@ -207,12 +214,9 @@ class KeptQuota:
     def _lock(self, descriptor: int) -> None:
         """Wait a second at most: whoever holds the lock has only a few bytes to write."""
         for _ in range(_LOCK_TRIES):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_LOCK_WAIT_S)
-            else:
+            if flocked(descriptor, fcntl.LOCK_EX):
                 return
+            time.sleep(_LOCK_WAIT_S)
 
 
 def is_spent(quota: Quota) -> bool:
@@ -227,34 +231,11 @@ def spent(what: str, until: datetime) -> AllowanceSpentError:
     )
 
 
-def _level_of(found: Mapping[str, object]) -> Level:
-    """Return the level that a file holds; raise ValueError, KeyError, TypeError or OverflowError if it's none."""
-    numbers = [found[name] for name in ("tokens", "at_s")]
-    tokens, at_s = (float(number) for number in numbers if isinstance(number, int | float))
-    used, limit = found["used"], found["limit"]
-    if not (isinstance(used, int) and used >= 0 and isinstance(limit, int | None)):
-        raise ValueError("no count of requests")
-    if not (math.isfinite(tokens) and math.isfinite(at_s)):
-        raise ValueError("no numbers")
-    return Level(tokens, at_s, used, _time(found["renews_at"]), limit, _time(found["held_until"]))
-
-
-def _time(text: object) -> datetime | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise TypeError("no time")
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
 def _write(descriptor: int, level: Level) -> None:
-    values = {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in level._asdict().items()
-    }
     try:
         # Whatever longer content was there is covered too.
-        content = json.dumps(values).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + "\n"
+        content = json.encode(level).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + b"\n"
         with around("kept_quota.keep"):
-            os.pwrite(descriptor, content.encode(), 0)
+            os.pwrite(descriptor, content, 0)
     except OSError:
         return

@@ -23,13 +23,13 @@ from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import read_plain, written_plain
+from tradebot.adapters.state.resources import boot_id
 from tradebot.adapters.state.state_folder import CHECKED, JOURNAL, LEDGER
 
 COARSE_NS = 10_000_000
 """The system's clock for file times may lag by this much; two changes within it can carry the same time."""
 LARGE = 1 << 22
 """From so many bytes on, reading the books through takes longer than waiting until a note is believed."""
-BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 File = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, and the times of the last change of content and of status, in nanoseconds."""
@@ -113,7 +113,7 @@ class Custody:
         They believe it only if the last change was a moment before. A `patient` caller waits for that, and so does
         every caller if the books are large, so that nobody has to read them through.
         """
-        seen, boot = self._seen, _boot()
+        seen, boot = self._seen, boot_id()
         if seen is None or self._day is None or not boot or seen == self._kept or seen != self.look():
             return
         early_s = (seen.changed_ns + COARSE_NS - time.time_ns()) / 1e9
@@ -133,7 +133,7 @@ class Custody:
         try:
             note = json.loads(read_plain(self._folder / CHECKED))
             seen = Seen(tuple(note["ledger"]), tuple(note["journal"]))
-            trusted = seen == now and note["boot"] == _boot() and now.changed_ns + COARSE_NS < note["at_ns"]
+            trusted = seen == now and note["boot"] == boot_id() and now.changed_ns + COARSE_NS < note["at_ns"]
             return date.fromisoformat(note["day"]) if trusted else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -142,14 +142,6 @@ class Custody:
 def _file(path: Path) -> File:
     found = os.lstat(path)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _boot() -> str:
-    """Return what names this start of the machine; empty if the system doesn't say."""
-    try:
-        return BOOT.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _today() -> date:
