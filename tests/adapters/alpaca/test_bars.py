@@ -112,7 +112,7 @@ def test_a_bad_row_is_counted_and_left_out_alone(wire: Wire, bad: object) -> Non
     assert sum(tally.counts.values()) == 1
 
 
-def test_a_plan_without_recent_bars_makes_the_source_late_once(wire: Wire) -> None:
+def test_plan_without_recent_bars_sets_the_delay_once(wire: Wire) -> None:
     tally = DriftTally()
     bars = source(wire, tally)
     wire.answer(Scripted(403, NO_RECENT))
@@ -124,7 +124,7 @@ def test_a_plan_without_recent_bars_makes_the_source_late_once(wire: Wire) -> No
     assert sum(tally.counts.values()) == 1
 
 
-def test_a_symbol_that_is_none_costs_the_others_nothing(wire: Wire) -> None:
+def test_refused_symbol_does_not_affect_the_others(wire: Wire) -> None:
     def answers(request: Asked) -> Scripted:
         symbols = request.query["symbols"].split(",")
         if "B@D" in symbols:

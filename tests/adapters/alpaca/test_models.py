@@ -61,7 +61,7 @@ def garbled(draw: st.DrawFn) -> tuple[Any, Any, type[Exception]]:
 
 
 @given(garbled())
-def test_a_garbled_row_raises_nothing_but_the_documented_error(
+def test_readers_raise_only_row_errors_for_garbled_rows(
     case: tuple[Any, Any, type[Exception]],
 ) -> None:
     read, row, error = case
@@ -73,9 +73,7 @@ def test_a_garbled_row_raises_nothing_but_the_documented_error(
 
 
 @given(st.sampled_from(READERS), JUNK)
-def test_no_row_at_all_raises_nothing_but_the_documented_error(
-    reader: tuple[Any, Any, type[Exception]], junk: Any
-) -> None:
+def test_readers_raise_only_row_errors_for_anything_else(reader: tuple[Any, Any, type[Exception]], junk: Any) -> None:
     read, _, error = reader
     with pytest.raises(error):
         read(junk, DriftTally())

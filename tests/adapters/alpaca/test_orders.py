@@ -82,13 +82,13 @@ def test_each_answer_to_a_new_order_proves_what_the_table_says_after_exactly_one
     assert wire.count("POST") == 1
 
 
-def test_no_connection_at_all_is_unknown_too(wire: Wire) -> None:
+def test_submit_without_a_connection_is_unknown(wire: Wire) -> None:
     port = orders(wire)
     port._client._base_url = "http://127.0.0.1:9"
     assert port.submit(intent()).outcome is UNKNOWN
 
 
-def test_an_order_leaves_as_plain_text_numbers_with_its_id_and_the_keys(wire: Wire) -> None:
+def test_submit_sends_plain_text_numbers_with_id_and_keys(wire: Wire) -> None:
     wire.answer(Scripted(200, order_row()))
     orders(wire).submit(intent(quantity=Decimal("1E+1"), limit_price=Decimal("100.250")))
     (asked,) = wire.asked
@@ -105,7 +105,7 @@ def test_an_order_leaves_as_plain_text_numbers_with_its_id_and_the_keys(wire: Wi
     assert asked.headers["APCA-API-KEY-ID"] == "sandbox"
 
 
-def test_a_504_after_acceptance_is_one_post_an_unknown_and_then_an_order_found_by_its_id(wire: Wire) -> None:
+def test_submit_is_unknown_after_a_504_and_the_order_is_found_by_its_id(wire: Wire) -> None:
     book: list[dict[str, object]] = []
 
     def venue(asked: Asked) -> Scripted:
@@ -156,7 +156,7 @@ DUPLICATES = [
     [case[1:] for case in DUPLICATES],
     ids=[case[0] for case in DUPLICATES],
 )
-def test_a_taken_id_is_looked_up_and_never_sent_again(
+def test_submit_looks_up_a_taken_id_and_never_sends_again(
     wire: Wire, code: int, message: str, held: Scripted, outcome: Outcome, reply_code: str | None
 ) -> None:
     wire.script = lambda asked: refused(422, code, message) if asked.method == "POST" else held
@@ -193,7 +193,7 @@ def test_each_answer_to_a_new_price_proves_what_the_table_says_after_exactly_one
     assert (wire.count("PATCH"), wire.count("POST")) == (1, 0)
 
 
-def test_a_new_price_leaves_with_its_id_and_without_a_quantity(wire: Wire) -> None:
+def test_replace_sends_price_and_id_without_a_quantity(wire: Wire) -> None:
     wire.answer(Scripted(200, order_row()))
     orders(wire).replace(NEW_PRICE)
     (asked,) = wire.asked
@@ -210,7 +210,7 @@ def test_a_new_price_leaves_with_its_id_and_without_a_quantity(wire: Wire) -> No
         (Scripted(503), UNKNOWN, "duplicate_not_read"),
     ],
 )
-def test_a_refused_new_price_is_looked_up_because_it_may_be_the_second_delivery(
+def test_replace_looks_up_the_order_after_a_refusal(
     wire: Wire, held: Scripted, outcome: Outcome, code: str | None
 ) -> None:
     wire.script = lambda asked: DONE if asked.method == "PATCH" else held
@@ -258,14 +258,12 @@ def test_each_answer_to_a_cancel_proves_what_the_table_says_after_exactly_one_de
         ("odd", REJECTED),
     ],
 )
-def test_a_refused_cancel_reads_the_order_again_and_is_accepted_where_it_is_done(
-    wire: Wire, status: str, outcome: Outcome
-) -> None:
+def test_cancel_is_accepted_when_the_order_has_ended_already(wire: Wire, status: str, outcome: Outcome) -> None:
     answered, code, order = cancelled(wire, refused(422, 42210000), Scripted(200, order_row(status=status)))
     assert (answered, code) == (outcome, "42210000")
     assert order is not None
     assert order.status is OrderStatus(status)
 
 
-def test_a_refused_cancel_whose_order_cannot_be_read_proves_nothing(wire: Wire) -> None:
+def test_cancel_is_unknown_when_the_order_can_not_be_read(wire: Wire) -> None:
     assert cancelled(wire, refused(422, 42210000), Scripted(503))[:2] == (UNKNOWN, "order_not_read")

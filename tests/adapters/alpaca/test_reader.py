@@ -52,7 +52,7 @@ def routes(**answers: object) -> Script:
     ],
     ids=["429", "500", "503", "504", "reset", "truncate", "page", "empty"],
 )
-def test_a_read_is_tried_again_and_three_times_at_most(wire: Wire, spoiled: Scripted) -> None:
+def test_read_is_tried_three_times_at_most(wire: Wire, spoiled: Scripted) -> None:
     wire.answer(spoiled, spoiled, Scripted(200, account_row()))
     assert reader(wire).account().number == "SBX123456789"
     assert len(wire.asked) == 3
@@ -91,7 +91,7 @@ def test_a_read_is_tried_again_and_three_times_at_most(wire: Wire, spoiled: Scri
         (Scripted(200, account_row(cash=b"x".decode())), OperatorError, ExitCode.USAGE, "cash is not a number"),
     ],
 )
-def test_an_answer_that_no_retry_helps_is_asked_for_once_and_says_what_to_do(
+def test_read_is_tried_once_when_a_retry_can_not_help(
     wire: Wire, answer: Scripted, error: type[Exception], code: ExitCode, words: str
 ) -> None:
     wire.answer(answer)
@@ -101,7 +101,7 @@ def test_an_answer_that_no_retry_helps_is_asked_for_once_and_says_what_to_do(
     assert len(wire.asked) == 1
 
 
-def test_a_view_is_account_and_positions_between_two_readings_of_the_orders(wire: Wire) -> None:
+def test_view_reads_orders_before_and_after_account_and_positions(wire: Wire) -> None:
     wire.script = routes(positions=[position_row(side="short", qty="-10"), position_row(symbol="X", qty="-0")])
     view = reader(wire).view()
     assert [asked.path for asked in wire.asked] == ["/v2/orders", "/v2/positions", "/v2/account", "/v2/orders"]
@@ -110,7 +110,7 @@ def test_a_view_is_account_and_positions_between_two_readings_of_the_orders(wire
     assert [order.status for order in view.orders] == [OrderStatus.NEW]
 
 
-def test_a_view_is_read_again_where_an_order_filled_meanwhile(wire: Wire) -> None:
+def test_view_is_read_again_when_our_order_fills_meanwhile(wire: Wire) -> None:
     readings = [[order_row()], [order_row(filled_qty="4")], [order_row(filled_qty="4")]]
     fixed: Script = routes()
 
@@ -146,7 +146,7 @@ def changing(orders: Callable[[int], list[dict[str, object]]]) -> Script:
     return lambda asked: Scripted(200, orders(next(numbers))) if asked.path == "/v2/orders" else fixed(asked)
 
 
-def test_an_order_of_somebody_elses_may_change_at_each_reading(wire: Wire) -> None:
+def test_view_is_steady_while_foreign_orders_change(wire: Wire) -> None:
     """Of the foreign order the reading with more left to fill counts, and one that ended meanwhile still does."""
     busy = [{"qty": "9", "limit_price": str(n)} for n in range(9)]
     gone = order_row(id="gone", client_order_id="short-lived")
@@ -163,7 +163,7 @@ def test_an_order_of_somebody_elses_may_change_at_each_reading(wire: Wire) -> No
     assert (theirs["busy"], theirs["gone"]) == (Decimal(9), Decimal(10))
 
 
-def test_a_view_during_which_our_own_order_keeps_filling_says_that_it_is_not_steady(wire: Wire) -> None:
+def test_view_is_not_steady_while_our_order_keeps_filling(wire: Wire) -> None:
     wire.script = changing(lambda n: [order_row(filled_qty=str(n))])
     view = reader(wire).view()
     assert (view.steady, [order.filled_quantity for order in view.orders]) == (False, [Decimal(3)])
@@ -177,7 +177,7 @@ def test_a_status_that_cannot_be_read_is_no_change_of_our_order(
     assert reader(wire).view().steady == steady
 
 
-def test_a_position_is_asked_for_directly_and_its_absence_is_the_venues_own_word(wire: Wire) -> None:
+def test_position_is_none_only_if_the_venue_says_so(wire: Wire) -> None:
     wire.answer(Scripted(200, position_row(symbol="BRK/B")))
     found = reader(wire).position("BRK/B")
     assert found is not None
@@ -234,13 +234,13 @@ def test_one_bad_row_is_counted_and_the_others_are_kept(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("second", "unreadable"), [({}, 0), ({"qty": "11"}, 1), ({"side": "short"}, 1)])
-def test_a_symbol_has_one_position(wire: Wire, second: dict[str, object], unreadable: int) -> None:
+def test_two_rows_of_one_symbol_count_as_one_position(wire: Wire, second: dict[str, object], unreadable: int) -> None:
     wire.script = routes(positions=[position_row(), position_row(**second)])
     view = reader(wire).view()
     assert ([position.symbol for position in view.positions], view.unreadable) == (["AAPL"], unreadable)
 
 
-def test_an_order_that_the_venue_does_not_know_is_none_and_any_other_404_is_not(wire: Wire) -> None:
+def test_order_is_none_only_if_the_venue_says_so(wire: Wire) -> None:
     wire.answer(Scripted(404, {"code": 40410000, "message": "order not found"}))
     assert reader(wire).order("tb1.x") is None
     assert (wire.asked[0].path, wire.asked[0].query) == (
@@ -341,7 +341,7 @@ def test_more_open_orders_than_a_page_are_all_read_although_some_share_an_instan
     assert len(reader(wire).view().orders) == 1_400
 
 
-def test_a_page_of_open_orders_that_leads_to_itself_ends_with_an_error(wire: Wire) -> None:
+def test_open_orders_refuse_a_page_that_leads_to_itself(wire: Wire) -> None:
     wire.answer(Scripted(200, [order_row(id=f"order-{number}") for number in range(500)]))
     with pytest.raises(TemporaryError, match="repeats a page"):
         reader(wire).view()
@@ -397,7 +397,7 @@ BAD_SNAPSHOTS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("snapshot", "why"), BAD_SNAPSHOTS, ids=[why for _, why in BAD_SNAPSHOTS])
-def test_a_price_that_is_none_makes_its_symbol_absent_with_the_reason(wire: Wire, snapshot: object, why: str) -> None:
+def test_quotes_leave_out_a_symbol_without_a_price_and_say_why(wire: Wire, snapshot: object, why: str) -> None:
     wire.answer(Scripted(200, {"BAD": snapshot, "AAPL": snapshot_row()}))
     venue = reader(wire)
     assert list(venue.quotes(["BAD", "AAPL"])) == ["AAPL"]
@@ -429,7 +429,7 @@ def test_quotes_are_asked_by_the_hundred_and_a_symbol_that_the_venue_refuses_cos
     assert len(wire.asked) < 20
 
 
-def test_no_symbols_are_no_request_and_a_list_instead_of_snapshots_is_an_error(wire: Wire) -> None:
+def test_quotes_send_no_request_without_symbols_and_refuse_a_list(wire: Wire) -> None:
     assert reader(wire).quotes([]) == {}
     assert wire.asked == []
     wire.answer(Scripted(200, []))
@@ -454,7 +454,7 @@ def test_activities_are_what_is_no_fill_page_by_page_and_a_bad_row_costs_itself(
     assert second["page_token"] == rows[99]["id"]
 
 
-def test_an_activity_without_a_time_counts_from_its_day_and_one_that_was_taken_back_is_told_so(wire: Wire) -> None:
+def test_activity_without_a_time_counts_from_its_day(wire: Wire) -> None:
     bare = activity_row(created_at=None, symbol="", qty=None, net_amount="", status=None)
     wire.answer(
         Scripted(200, [bare, activity_row(2, status="canceled"), activity_row(3, date="never", created_at=None)])
@@ -487,13 +487,13 @@ def test_the_calendar_is_new_york_hours_as_utc_and_a_bad_day_is_left_out(wire: W
 
 
 @pytest.mark.parametrize("row", [clock_row(is_open="yes"), clock_row(timestamp="2026-11-20T10:30:00"), []])
-def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> None:
+def test_clock_refuses_an_unreadable_answer(wire: Wire, row: object) -> None:
     wire.answer(Scripted(200, row))
     with pytest.raises(TemporaryError, match="clock can't be read"):
         reader(wire).clock()
 
 
-def test_the_reader_has_no_way_to_write() -> None:
+def test_reader_has_no_way_to_send_orders() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
     reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "legs", "order"}
     assert names == reads | {"orders_of", "position", "quotes", "quotes_again", "view"}

@@ -21,7 +21,7 @@ def real(wire: Wire) -> AlpacaVenue:
     return made
 
 
-def test_a_real_venue_is_given_a_moment_and_all_of_it_stays_below_five_seconds(wire: Wire) -> None:
+def test_second_look_waits_and_ends_within_five_seconds(wire: Wire) -> None:
     slept: list[float] = []
     wire.answer(Scripted(200, {"AAPL": snapshot_row(), "MSFT": snapshot_row(bid=0), "JPM": None}))
     quotes = ask_again(real(wire), DriftTally(), ["AAPL", "MSFT", "JPM", "XOM"], slept.append)
@@ -30,7 +30,7 @@ def test_a_real_venue_is_given_a_moment_and_all_of_it_stays_below_five_seconds(w
     assert WAIT_S + HASTY.connect_s + HASTY.read_s + HASTY.total_s <= 5
 
 
-def test_in_lock_step_nobody_waits(wire: Wire) -> None:
+def test_second_look_does_not_wait_in_lock_step(wire: Wire) -> None:
     slept: list[float] = []
     wire.answer(Scripted(200, {"AAPL": snapshot_row()}))
     assert list(ask_again(venue(wire), DriftTally(), ["AAPL"], slept.append)) == ["AAPL"]

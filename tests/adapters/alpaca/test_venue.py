@@ -62,12 +62,12 @@ ODD_URLS = [
 
 
 @pytest.mark.parametrize(("mode", "key", "url"), FITTING)
-def test_a_key_at_the_address_of_its_mode_is_let_through(mode: Mode, key: str, url: str) -> None:
+def test_venue_accepts_a_key_at_the_address_of_its_mode(mode: Mode, key: str, url: str) -> None:
     check_credentials(mode, key, url)
 
 
 @pytest.mark.parametrize(("mode", "key", "url"), UNFITTING)
-def test_a_key_an_address_and_a_mode_that_do_not_belong_together_are_refused(mode: Mode, key: str, url: str) -> None:
+def test_venue_refuses_a_key_or_address_of_another_mode(mode: Mode, key: str, url: str) -> None:
     with pytest.raises(OperatorError) as raised:
         check_credentials(mode, key, url)
     assert raised.value.code is ExitCode.USAGE
@@ -122,7 +122,7 @@ def test_a_venue_hides_its_secrets_and_only_a_real_one_has_a_budget() -> None:
         {"secret": "s\n"},
     ],
 )
-def test_a_venue_whose_parts_do_not_fit_is_never_made(changes: dict[str, str]) -> None:
+def test_venue_refuses_parts_that_do_not_fit(changes: dict[str, str]) -> None:
     with pytest.raises(OperatorError):
         venue(**changes)
 

@@ -20,7 +20,7 @@ class Timer:
 
 
 @given(st.lists(st.floats(min_value=0, max_value=20), min_size=1, max_size=400))
-def test_no_minute_holds_more_requests_than_the_burst_and_the_rate(pauses: list[float]) -> None:
+def test_bucket_allows_no_more_than_burst_and_rate_in_any_minute(pauses: list[float]) -> None:
     timer = Timer()
     bucket = TokenBucket(160, 30, monotonic=timer.monotonic, sleep=timer.sleep)
     taken = []
@@ -32,7 +32,7 @@ def test_no_minute_holds_more_requests_than_the_burst_and_the_rate(pauses: list[
     assert most <= 191
 
 
-def test_the_burst_goes_at_once_and_the_next_request_waits_one_interval() -> None:
+def test_bucket_lets_the_burst_through_and_then_waits_one_interval() -> None:
     timer = Timer()
     bucket = TokenBucket(60, 5, monotonic=timer.monotonic, sleep=timer.sleep)
     for _ in range(5):

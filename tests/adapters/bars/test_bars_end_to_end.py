@@ -96,7 +96,7 @@ def test_a_strategy_has_half_a_year_of_days_before_the_first_session(market: Mar
     assert same(found["AAPL"], market.answer("AAPL", "1Day", now - timedelta(days=400), "raw"), 0)
 
 
-def test_a_bar_in_progress_is_answered_by_the_exchange_and_served_to_nobody(market: Market) -> None:
+def test_bar_in_progress_is_never_served(market: Market) -> None:
     now = market.to(FIRST, 15, 2, 30)
     with closing(market.bars()) as bars:
         day, five = (bars.closed(BarNeed(tf, 6, adjusted=False), ["AAPL"], now)["AAPL"] for tf in ("1Day", "5Min"))

@@ -140,7 +140,7 @@ def test_a_day_that_is_not_over_is_not_read(make: Make) -> None:
     assert found.reasons == {"not complete yet": 1, "not a date: its time isn't midnight": 1}
 
 
-def test_of_two_rows_for_one_bar_the_first_counts_in_all_files_together(make: Make, tmp_path: Path) -> None:
+def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path: Path) -> None:
     first = make(f"{HEADER}\n2026-11-16 09:30,{REST}\n2026-11-16 09:30,{REST}\n")
     (second := tmp_path / "second.csv").write_text(f"{HEADER}\n2026-11-16 09:30,AAPL,100,101,99,100,7\n")
     found = read_files([first, second], minutes())
@@ -264,13 +264,13 @@ def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
     return check(every, exchange_sessions(*importing.span(found)), NOW)
 
 
-def test_in_recorded_days_nothing_is_found(tmp_path: Path) -> None:
+def test_audit_finds_nothing_in_recorded_days(tmp_path: Path) -> None:
     result = recorded("etf_daily_adj.parquet", DAYS, tmp_path, "USMV", "XLF", "XLRE")
     assert [row.bars for row in result.looked_at] == [3_566, 6_794, 2_569]
     assert result.findings == ()
 
 
-def test_in_recorded_minutes_the_two_that_the_source_lost_are_found(tmp_path: Path) -> None:
+def test_audit_finds_the_two_minutes_that_the_source_lost(tmp_path: Path) -> None:
     symbols = "AAPL", "AMZN", "BAC", "GLD", "JPM", "MSFT", "PPLT", "SPY", "V", "XLP"
     result = recorded("us_minute_2019_02.parquet", minutes(ends=True, zone=None), tmp_path, *symbols)
     assert {each.flaw for each in result.findings} == {Flaw.HOLE}
@@ -278,7 +278,7 @@ def test_in_recorded_minutes_the_two_that_the_source_lost_are_found(tmp_path: Pa
     assert {each.symbol for each in result.findings} == {"AAPL", "AMZN", "MSFT"}
 
 
-def test_in_recorded_raw_minutes_the_split_is_found(tmp_path: Path) -> None:
+def test_audit_finds_the_split_in_recorded_raw_minutes(tmp_path: Path) -> None:
     result = recorded("us_minute_lean.parquet", minutes(zone=None), tmp_path, "AAPL", "GOOG", "TWX")
     (split, gap) = result.findings
     assert (split.flaw, split.symbol, split.expected) == (Flaw.UNADJUSTED_SPLIT, "AAPL", 7)

@@ -70,7 +70,7 @@ def test_bars_come_back_oldest_first_and_only_those_of_the_span(store: SqliteBar
     assert store.get("GOOG", "1Min", 0, 2**40) == []
 
 
-def test_only_what_is_new_or_different_counts_as_a_change(store: SqliteBars) -> None:
+def test_put_counts_only_new_and_changed_bars(store: SqliteBars) -> None:
     store.put("AAPL", "1Min", bars_at(0, 1), "sandbox")
     assert store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox") == 1
     assert store.put("AAPL", "1Min", [bar(JANUARY, 11.0), *bars_at(1)], "sandbox") == 1
@@ -240,9 +240,7 @@ def test_a_damaged_file_of_bars_is_moved_aside_and_all_is_asked_again(tmp_path: 
     store.close()
 
 
-def test_a_folder_keeps_the_kind_of_store_that_it_was_created_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_open_bars_keeps_the_kind_of_an_existing_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kind(folder: Path) -> type[SqliteBars]:
         store = open_bars(folder, MemoryEvents(), NOW)
         store.close()

@@ -85,7 +85,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
 
 @given(needs, moments)
 @settings(max_examples=25)
-def test_what_comes_later_changes_nothing(need: BarNeed, until: datetime) -> None:
+def test_later_bars_do_not_change_earlier_answers(need: BarNeed, until: datetime) -> None:
     found = []
     for later in (False, True):
         source = MadeUpBars()
@@ -117,7 +117,7 @@ def test_thin_symbols_get_their_bars_from_farther_back(bars: StoredBars) -> None
     assert found["THIN"].start_of(0) < found["AAPL"].start_of(0) == WEDNESDAY.open
 
 
-def test_what_was_asked_and_answered_is_not_asked_again(bars: StoredBars, source: MadeUpBars, tmp_path: Path) -> None:
+def test_answered_spans_are_not_fetched_again(bars: StoredBars, source: MadeUpBars, tmp_path: Path) -> None:
     first = bars.closed(FIVES, ["AAPL", "THIN"], WEDNESDAY.close + timedelta(hours=1))
     assert [symbols for symbols, *_ in source.asked] == [("AAPL", "THIN")]
     source.down = True
@@ -178,7 +178,7 @@ def test_adjusted_bars_know_the_actions_of_their_time_only(bars: StoredBars, sou
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, len(SESSIONS) - 1)), min_size=1, max_size=4))
 @example([(5, 9), (6, 6), (5, 9)])
 @settings(max_examples=20)
-def test_in_whichever_order_bars_are_asked_they_are_adjusted_alike(asked: list[tuple[int, int]]) -> None:
+def test_adjustment_does_not_depend_on_the_order_of_requests(asked: list[tuple[int, int]]) -> None:
     def found(requests: list[tuple[int, int]]) -> object:
         source = MadeUpBars()
         source.announced = {"AAPL": (DIVIDEND, SPLIT)}
@@ -209,7 +209,7 @@ def test_actions_are_asked_once_a_day(bars: StoredBars, source: MadeUpBars) -> N
     assert [symbols for symbols, *_ in source.asked_actions] == [("AAPL", "MSFT")] * 2
 
 
-def test_without_an_answer_there_are_no_bars_unless_they_are_stored(bars: StoredBars, source: MadeUpBars) -> None:
+def test_stored_bars_are_served_when_the_source_does_not_answer(bars: StoredBars, source: MadeUpBars) -> None:
     source.down = True
     with pytest.raises(TemporaryError, match="down"):
         bars.closed(DAYS, ["AAPL"], after_open(5))
@@ -233,7 +233,7 @@ def test_a_symbol_that_the_source_refuses_is_asked_again_by_the_next_pass(bars: 
     assert len(bars.closed(DAYS, ["AAPL"], after_open(10))["AAPL"]) == 5
 
 
-def test_a_source_that_is_late_serves_what_it_has(bars: StoredBars, source: MadeUpBars) -> None:
+def test_delayed_source_serves_the_bars_that_it_has(bars: StoredBars, source: MadeUpBars) -> None:
     pages = source.pages
 
     def only_late(*asked: object) -> object:

@@ -80,7 +80,7 @@ def test_facts_are_read_by_a_later_process(facts: SqliteFacts, tmp_path: Path) -
     again.close()
 
 
-def test_what_another_process_stores_is_seen_at_the_next_load(facts: SqliteFacts, tmp_path: Path) -> None:
+def test_load_sees_facts_that_another_process_stored(facts: SqliteFacts, tmp_path: Path) -> None:
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
     other = SqliteFacts(tmp_path, MemoryEvents(), NOW)
     other.store(make_intake("flow_alerts", make_alert("3"), at=minutes(1)))
@@ -92,7 +92,7 @@ def test_what_another_process_stores_is_seen_at_the_next_load(facts: SqliteFacts
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
 
 
-def test_a_new_file_is_said_to_be_new(tmp_path: Path) -> None:
+def test_facts_emit_an_event_when_they_create_a_file(tmp_path: Path) -> None:
     events = MemoryEvents()
     SqliteFacts(tmp_path, events, NOW).close()
     (event,) = events.emitted
@@ -170,7 +170,7 @@ def test_damaged_row_counts_as_absent_is_reported_once_and_is_replaced(tmp_path:
     facts_schema.check(tmp_path / "facts.db", pages=True)
 
 
-def test_a_pass_goes_on_with_an_empty_file_when_it_finds_damage(tmp_path: Path) -> None:
+def test_load_continues_with_an_empty_file_when_it_finds_damage(tmp_path: Path) -> None:
     events = MemoryEvents()
     store = SqliteFacts(tmp_path, events, NOW)
     store.store(make_intake("flow_alerts", make_alert("1")))
@@ -185,7 +185,7 @@ def test_a_pass_goes_on_with_an_empty_file_when_it_finds_damage(tmp_path: Path) 
     store.close()
 
 
-def test_a_folder_in_place_of_the_file_is_moved_aside(tmp_path: Path) -> None:
+def test_facts_move_a_folder_in_place_of_their_file_aside(tmp_path: Path) -> None:
     (tmp_path / "facts.db").mkdir()
     SqliteFacts(tmp_path, MemoryEvents(), NOW).close()
     assert (tmp_path / "facts.db.damaged-1").is_dir()
@@ -241,7 +241,7 @@ def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts:
     assert facts.ends(Job.TRADE_ONCE, minutes(9)) == (0, {})
 
 
-def test_what_was_sent_are_the_candidates_with_an_order_of_their_own(facts: SqliteFacts) -> None:
+def test_sent_returns_the_candidates_with_orders(facts: SqliteFacts) -> None:
     for minute in range(3):
         cycle = make_cycle(f"cycle-{minute}", minutes(minute), symbols=3)
         first, second, third = (replace(record, client_order_id=None) for record in cycle.candidates)
@@ -253,7 +253,7 @@ def test_what_was_sent_are_the_candidates_with_an_order_of_their_own(facts: Sqli
     assert len(facts.sent(Job.TRADE_ONCE, NOW)) == 3
 
 
-def test_a_pass_replaces_the_record_of_its_own_id_and_of_no_longer_one(facts: SqliteFacts) -> None:
+def test_record_replaces_only_the_pass_with_the_same_id(facts: SqliteFacts) -> None:
     for name in ("open+1m", "open+1m#2", "open+1"):
         facts.record(make_cycle(name, minutes(1), symbols=1))
     facts.record(make_cycle("open+1m", minutes(2), symbols=2))
@@ -261,7 +261,7 @@ def test_a_pass_replaces_the_record_of_its_own_id_and_of_no_longer_one(facts: Sq
     assert found == {"open+1m#2": 1, "open+1": 1, "open+1m": 2}
 
 
-def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
+def test_ends_agrees_with_the_recorded_passes(facts: SqliteFacts) -> None:
     for minute in range(3):
         facts.record(make_cycle(f"cycle-{minute}", minutes(minute), symbols=minute + 1))
     records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE) for record in cycle.candidates]
@@ -269,7 +269,7 @@ def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
     assert facts.ends(Job.TRADE_ONCE, NOW) == (len(records), reasons)
 
 
-def test_the_newest_answer_of_each_endpoint_and_symbol_comes_with_the_counts_of_a_span(facts: SqliteFacts) -> None:
+def test_answers_returns_the_newest_reply_and_the_counts_of_a_span(facts: SqliteFacts) -> None:
     for minute in (0, 5, 10):
         facts.store(make_intake("flow_alerts", at=minutes(minute), foreign=2))
     facts.store(make_intake("market_tide", symbol=None, at=minutes(1)))
@@ -324,7 +324,7 @@ def judged_of(cycle: CycleRecord) -> list[Judged]:
     return found
 
 
-def test_what_was_judged_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
+def test_judged_agrees_with_the_recorded_passes(facts: SqliteFacts) -> None:
     cycle = make_cycle("traded", minutes(1), symbols=4)
     refused, sent, closing, shadowed = cycle.candidates
     absent = (Component("flow", None, 1.0, ""), Component("iv_rank", -0.5, 1.0, ""))
@@ -353,7 +353,7 @@ LOOKS = st.tuples(
 
 @given(st.lists(LOOKS, max_size=5))
 @settings(max_examples=25)
-def test_what_was_refused_all_session_is_what_the_judged_candidates_say(looks: list[Any]) -> None:
+def test_refused_agrees_with_the_judged_candidates(looks: list[Any]) -> None:
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), MemoryEvents(), NOW)) as facts:
         for minute, (job, seen) in enumerate(looks):
             cycle = make_cycle(f"c{minute}", minutes(minute), job, symbols=len(seen))
@@ -378,7 +378,7 @@ def test_what_was_refused_all_session_is_what_the_judged_candidates_say(looks: l
         assert facts.refused(*span) == sorted(expected)
 
 
-def test_one_pass_comes_back_by_its_id_or_not_at_all(facts: SqliteFacts) -> None:
+def test_cycle_returns_a_pass_by_its_id_or_none(facts: SqliteFacts) -> None:
     assert facts.first_scored() is None
     facts.record(make_cycle("open+1m", minutes(1)))
     facts.record(make_cycle("open+2m", minutes(2), Job.SCORE))

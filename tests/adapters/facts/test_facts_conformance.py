@@ -51,7 +51,7 @@ def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
     store.close()
 
 
-def test_a_symbol_never_asked_for_is_known_to_be_empty(facts: Facts) -> None:
+def test_load_returns_no_facts_for_a_symbol_that_was_never_fetched(facts: Facts) -> None:
     assert facts.load(["AAPL"], DAY, NOW) == {"AAPL": SymbolFacts("AAPL")}
     assert facts.market(DAY, NOW) == {}
     assert facts.last_fetch("flow_alerts", "AAPL") is None
@@ -64,7 +64,7 @@ def test_each_fact_is_new_once(facts: Facts) -> None:
     assert len(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts) == 3
 
 
-def test_an_alert_keeps_its_first_form(facts: Facts) -> None:
+def test_store_keeps_the_first_version_of_an_alert(facts: Facts) -> None:
     facts.store(make_intake("flow_alerts", make_alert("1")))
     changed = replace(make_alert("1"), volume=9)
     assert facts.store(make_intake("flow_alerts", changed, at=minutes(5))) == 0
@@ -135,7 +135,7 @@ def test_kind_without_a_recent_reply_is_absent(facts: Facts, age_s: int, known: 
     assert "market_tide" not in facts.market(DAY, NOW - timedelta(seconds=1)), "and before that it wasn't known"
 
 
-def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
+def test_market_returns_the_session_tide_oldest_first(facts: Facts) -> None:
     first, second, old = (
         make_tick("1", minutes(-9)),
         make_tick("2", minutes(-4)),
@@ -169,7 +169,7 @@ def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
     assert len(facts.cycles(job="score")) == 1
 
 
-def test_a_pass_is_unfinished_until_its_own_record_stands(facts: Facts) -> None:
+def test_unfinished_is_true_until_the_pass_has_a_final_record(facts: Facts) -> None:
     whole = make_cycle("c")
     begun = replace(whole, candidates=(), job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT))
     assert facts.unfinished(whole), "a claim without a record has done nothing yet"
@@ -293,7 +293,7 @@ def test_later_facts_change_nothing_known_at_an_earlier_moment(learnt: list[tupl
 GONE = ContractFinding(Breach.GONE, "price", 2, "{'size': 3}")
 
 
-def test_what_a_check_found_is_kept_with_the_newest_reply_that_has_rows(facts: Facts) -> None:
+def test_suspicious_replies_returns_the_findings_of_the_newest_reply_with_rows(facts: Facts) -> None:
     first, second = make_intake("dark_pool", make_print("1")), make_intake("dark_pool", make_print("2"), at=minutes(5))
     facts.store(replace(first, nulls={}))
     facts.store(replace(second, findings=(GONE,), nulls={"sector": 1}))

@@ -61,7 +61,7 @@ PASSES = st.lists(
 
 
 @given(passes=PASSES)
-def test_a_session_ends_with_the_last_pass_that_saw_each(
+def test_session_ends_uses_the_last_pass_with_equity_and_the_last_with_prices(
     shared: SqliteFacts, passes: list[tuple[int, int, int | None, int | None]]
 ) -> None:
     with shared._write():
@@ -97,7 +97,7 @@ def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> Non
     assert cycle.candidates == ()
 
 
-def test_the_ends_of_years_are_found_without_reading_the_other_passes(facts: SqliteFacts) -> None:
+def test_session_ends_reads_no_other_passes_over_years(facts: SqliteFacts) -> None:
     asked = [day.isoformat() for day in EVER]
     plan = [str(row[3]) for row in facts._database.execute(f"EXPLAIN QUERY PLAN {history.ENDS}", asked)]
     assert [

@@ -96,7 +96,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:30]))
-def test_a_damaged_file_counts_as_an_empty_quota_and_is_replaced(file: Path, content: bytes) -> None:
+def test_damaged_quota_file_counts_as_empty_and_is_replaced(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     timer = Timer()
     assert at_once(quota(file, timer), timer) == 0
@@ -123,7 +123,7 @@ def test_process_keeps_its_own_quota_when_the_file_cannot_be_written(file: Path)
     assert at_once(kept, timer) == 6
 
 
-def test_a_source_without_a_limit_is_asked_at_once_and_leaves_no_file(file: Path) -> None:
+def test_source_without_a_limit_is_asked_at_once_without_a_file(file: Path) -> None:
     timer = Timer()
     kept = quota(file, timer, None)
     for _ in range(1000):
@@ -132,7 +132,7 @@ def test_a_source_without_a_limit_is_asked_at_once_and_leaves_no_file(file: Path
     assert (timer.now, file.exists(), kept.planned_left(), kept.used(NOON)) == (0, False, None, None)
 
 
-def test_the_days_count_outlives_the_process_and_begins_again_at_eight_in_the_evening(file: Path) -> None:
+def test_daily_count_survives_the_process_and_restarts_at_eight_pm(file: Path) -> None:
     timer, small = Timer(), Allowance(1_000_000, 10, 0.2)
     for _ in range(4):
         quota(file, timer, small).take()
@@ -144,7 +144,7 @@ def test_the_days_count_outlives_the_process_and_begins_again_at_eight_in_the_ev
     assert quota(file, timer, small).used(EVENING) == 1
 
 
-def test_the_day_is_never_overdrawn_and_a_request_that_is_not_sent_is_not_counted(file: Path) -> None:
+def test_daily_limit_is_never_exceeded_and_refused_requests_are_not_counted(file: Path) -> None:
     timer, small = Timer(), Allowance(1_000_000, 3)
     for _ in range(3):
         quota(file, timer, small).take()
@@ -157,7 +157,7 @@ def test_the_day_is_never_overdrawn_and_a_request_that_is_not_sent_is_not_counte
 
 
 @pytest.mark.parametrize("said", [4, 900])
-def test_the_source_corrects_our_count_in_both_directions(file: Path, said: int) -> None:
+def test_source_headers_correct_the_count_up_and_down(file: Path, said: int) -> None:
     timer, small = Timer(), Allowance(1_000_000, 1000, 0.1)
     kept = quota(file, timer, small)
     for _ in range(7):
@@ -166,7 +166,7 @@ def test_the_source_corrects_our_count_in_both_directions(file: Path, said: int)
     assert (quota(file, timer, small).used(NOON), kept.planned_left()) == (said, 900 - said)
 
 
-def test_a_plan_that_is_smaller_than_configured_counts(file: Path) -> None:
+def test_smaller_limit_of_the_source_replaces_the_configured_one(file: Path) -> None:
     timer, kept = Timer(), quota(file, Timer(), Allowance(1_000_000, 15_000))
     kept.told(Quota(99, 100, None), NOON, None)
     kept.take()

@@ -65,14 +65,14 @@ def test_replies_are_read_as_they_came_and_in_order(replies: list[tuple[str, str
         assert seen(kept, minutes(half)) == read[: half + 1]
 
 
-def test_only_the_asked_kinds_and_sessions_are_read(kept: KeptReplies) -> None:
+def test_replies_returns_only_the_requested_kinds_and_sessions(kept: KeptReplies) -> None:
     kept.keep(page([1]), DAY, NOW)
     kept.keep(page([2], kind="iv_rank"), DAY, NOW)
     kept.keep(page([3]), DAY + timedelta(days=1), minutes(1))
     assert [reply.page().rows for reply in kept.replies({"dark_pool"}, (DAY, DAY), minutes(9))] == [(1,)]
 
 
-def test_the_same_body_is_kept_once(kept: KeptReplies, tmp_path: Path) -> None:
+def test_identical_bodies_are_kept_once(kept: KeptReplies, tmp_path: Path) -> None:
     for number in range(5):
         kept.keep(page([{"a": 1}]), DAY, minutes(number))
     with closing(sqlite3.connect(tmp_path / "replies.db")) as database:
@@ -98,7 +98,7 @@ def test_rows_without_a_body_are_kept_as_a_reply(kept: KeptReplies) -> None:
     assert seen(kept)[0].rows == tuple(rows)
 
 
-def test_with_zero_sessions_nothing_is_kept(tmp_path: Path, kept: KeptReplies) -> None:
+def test_replies_are_not_kept_for_zero_sessions(tmp_path: Path, kept: KeptReplies) -> None:
     KeptReplies(tmp_path, MemoryEvents(), 0).keep(page([1]), DAY, NOW)
     assert not (tmp_path / "replies.db").exists()
     assert kept.sessions() == []
@@ -136,7 +136,7 @@ def test_reply_whose_stored_content_changed_is_left_out_reported_and_kept_again(
     assert {event.event_type for event in events.emitted[1:]} == {"replies_damaged"}
 
 
-def test_what_cannot_be_kept_is_an_event_and_no_error(
+def test_keep_emits_an_event_when_it_fails(
     kept: KeptReplies, events: MemoryEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(point: str) -> None:

@@ -94,7 +94,7 @@ def test_streamed_row_is_taken_once(place: Served) -> None:
 
 
 @pytest.mark.parametrize("what", ["dropped_stream", "stalled_stream"])
-def test_a_connection_that_ends_or_stalls_is_replaced(place: Served, what: str) -> None:
+def test_stream_reconnects_after_a_connection_ends_or_stalls(place: Served, what: str) -> None:
     with listening(place.url) as stream:
         joined(stream)
         arm(place, what, nth=2)
@@ -108,7 +108,7 @@ def test_a_connection_that_ends_or_stalls_is_replaced(place: Served, what: str) 
         assert ids(rows[-len(new) :]) == new
 
 
-def test_it_connects_again_to_a_source_that_was_away(own: Path) -> None:
+def test_stream_reconnects_when_the_source_is_back(own: Path) -> None:
     with served(own) as first:
         port = first.port
         with listening(first.url) as stream:
@@ -136,7 +136,7 @@ def test_slow_reader_is_told_how_many_rows_it_lost(place: Served) -> None:
         assert len(rows) + lost == count
 
 
-def test_a_renewed_stream_joins_again(place: Served) -> None:
+def test_renew_joins_the_channel_again(place: Served) -> None:
     with listening(place.url) as stream:
         joined(stream)
         stream.renew()
@@ -178,7 +178,7 @@ def closing(connection: ServerConnection) -> None:
     connection.close(1011, "secret " + TOKEN)
 
 
-def test_a_message_that_is_no_row_is_passed_on_to_be_counted_and_other_channels_are_ignored() -> None:
+def test_stream_passes_bad_rows_on_and_ignores_other_channels() -> None:
     with source(garbled) as url, listening(url, TOKEN) as stream:
         rows = until(stream, lambda rows, heard: len(rows) + len(heard.rows) >= 7)
     assert rows == ["", "{", [], None, ["flow-alerts"], {"id": "good"}, rows[-1]]
@@ -210,7 +210,7 @@ def test_token_arrives_unchanged_with_any_characters() -> None:
     assert (address.path, parse_qs(address.query)) == ("/socket", {"token": [TOKEN]})
 
 
-def test_the_token_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_token_appears_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     problems: list[str] = []
 

@@ -74,7 +74,7 @@ def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
         request_of(iv_rank.KIND, None, SESSION)
 
 
-def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
+def test_fetch_returns_unchanged_rows_and_the_quota(wire: Wire) -> None:
     headers = {"x-uw-daily-req-count": "41", "X-UW-Token-Req-Limit": "15000", "x-uw-req-per-minute-remaining": "many"}
     wire.answer(Scripted(200, b'{"data": [{"a": 0.1, "b": "0.10"}, 7, null], "date": "x"}', headers))
     page = fetch(wire)
@@ -82,7 +82,7 @@ def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
     assert page.quota == Quota(41, 15_000, None)
 
 
-def test_an_answer_of_a_kind_of_single_rows_holds_one_row_in_place_of_a_list(wire: Wire) -> None:
+def test_fetch_returns_the_object_of_a_single_row_kind_as_one_row(wire: Wire) -> None:
     wire.answer(Scripted(200, {"data": {"a": 1}}))
     assert fetch(wire, kind=short_interest.KIND).rows == ({"a": 1},)
 
@@ -161,7 +161,7 @@ def test_answer_sets_how_long_nothing_is_sent(status: int, headers: dict[str, st
     assert wait_of(answer, quota_of(answer.headers)) == wait_s
 
 
-def test_the_next_call_waits_as_long_as_the_source_asked(wire: Wire) -> None:
+def test_next_request_waits_as_long_as_the_source_asked(wire: Wire) -> None:
     slept: list[float] = []
     client = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
     wire.answer(Scripted(429, headers={"Retry-After": "7"}), EMPTY)
@@ -179,7 +179,7 @@ def test_refusal_has_the_error_for_its_status(wire: Wire, status: int, error: ty
     assert type(raised.value) is error
 
 
-def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(wire: Wire) -> None:
+def test_spent_daily_quota_blocks_requests_until_eight_pm_new_york(wire: Wire) -> None:
     times = [NOW]
     client = UnusualWhales(wire.url, "token", now=lambda: times[0], bounds=QUICK, policy=AT_ONCE)
     wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
@@ -194,7 +194,7 @@ def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(
 @pytest.mark.parametrize(
     "url", ["", UNUSUAL_WHALES_URL + "/api", "http://api.unusualwhales.com", "http://evil.example"]
 )
-def test_the_key_goes_to_no_other_host(url: str) -> None:
+def test_key_is_sent_to_no_other_host(url: str) -> None:
     with pytest.raises(OperatorError):
         UnusualWhales(url, "token", now=lambda: NOW)
 

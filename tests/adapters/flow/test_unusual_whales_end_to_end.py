@@ -103,7 +103,7 @@ def test_smaller_allowance_of_the_source_counts(tmp_path: Path) -> None:
         assert client.statuses[-1] == 200
 
 
-def test_another_user_of_the_key_costs_one_refusal_at_most(tmp_path: Path) -> None:
+def test_another_user_of_the_key_causes_at_most_one_refusal(tmp_path: Path) -> None:
     with limited(tmp_path / "exchange", 20, None) as place:
         client = Client(place, Allowance(20, 15_000), tmp_path / "flow.quota")
         client.ask(2)
@@ -115,7 +115,7 @@ def test_another_user_of_the_key_costs_one_refusal_at_most(tmp_path: Path) -> No
         assert client.statuses.count(429) == 1
 
 
-def test_the_day_ends_where_our_own_plan_says_so(tmp_path: Path) -> None:
+def test_configured_daily_limit_stops_requests(tmp_path: Path) -> None:
     with limited(tmp_path / "exchange", None, 50) as place:
         client = Client(place, Allowance(6000, 30), tmp_path / "flow.quota")
         with pytest.raises(AllowanceSpentError):

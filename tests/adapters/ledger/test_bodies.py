@@ -31,7 +31,7 @@ def test_proven_fill_equals_what_the_codec_reads(owned: OwnedFill) -> None:
 
 
 @pytest.mark.parametrize("change", [('"symbol"', '"sign"'), ('"0.125"', '"many"'), ('"buy"', '"hold"'), ("{", "[")])
-def test_a_text_that_is_no_fill_is_refused(change: tuple[str, str]) -> None:
+def test_proven_fill_refuses_a_text_that_is_no_fill(change: tuple[str, str]) -> None:
     with pytest.raises(DamagedBooksError, match="can't be read"):
         proven_fill(json_text(encode(FILLS[0])).replace(*change), Origin.VENUE, "")
 

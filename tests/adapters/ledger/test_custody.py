@@ -187,7 +187,7 @@ def test_note_is_written_only_when_its_time_proves_it(folder: Path) -> None:
     assert changed + custody.COARSE_NS < note["at_ns"] <= time.time_ns()
 
 
-def test_two_processes_that_keep_large_books_open_take_turns_without_reading_them_through(
+def test_two_processes_with_large_books_take_turns_without_reading_them_through(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(custody, "LARGE", 0)

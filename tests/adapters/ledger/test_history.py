@@ -32,29 +32,29 @@ def send(books: SqliteLedger, purpose: Purpose) -> Order:
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
-def test_an_order_may_fill_unless_it_only_protects_a_position(books: SqliteLedger, purpose: Purpose) -> None:
+def test_may_fill_is_true_unless_the_order_only_protects(books: SqliteLedger, purpose: Purpose) -> None:
     send(books, purpose)
     assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
-def test_the_leg_of_an_order_protects_as_its_order_does(books: SqliteLedger, purpose: Purpose) -> None:
+def test_may_fill_treats_a_leg_like_its_order(books: SqliteLedger, purpose: Purpose) -> None:
     order = send(books, purpose)
     books.apply_orders([replace(order, status=OrderStatus.FILLED), replace(LEG, status=OrderStatus.HELD)], NOW)
     assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
 
 
-def test_an_order_of_which_nothing_was_promised_may_fill(books: SqliteLedger) -> None:
+def test_may_fill_is_true_for_an_order_that_was_never_promised(books: SqliteLedger) -> None:
     send(books, Purpose.PROTECT)
     stranger = replace(LEG, venue_id="other", parent=None, status=OrderStatus.NEW)
     books.apply_orders([stranger], NOW)
     assert books.history.may_fill()
 
 
-def test_an_order_without_an_answer_may_fill_whatever_it_is_for(books: SqliteLedger) -> None:
+def test_may_fill_is_true_for_an_unanswered_promise(books: SqliteLedger) -> None:
     books.promise(replace(make_intent(), purpose=Purpose.PROTECT), ())
     assert books.history.may_fill()
 
 
-def test_books_without_orders_have_nothing_that_may_fill(books: SqliteLedger) -> None:
+def test_may_fill_is_false_without_orders(books: SqliteLedger) -> None:
     assert not books.history.may_fill()

@@ -60,7 +60,7 @@ def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -
 
 @settings(max_examples=40)
 @given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-def test_one_changed_byte_anywhere_is_found_and_its_record_named(place: float, change: int) -> None:
+def test_chain_check_names_the_record_with_a_changed_byte(place: float, change: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
         chain = Journal.create(path, {}, NOW)
@@ -77,14 +77,14 @@ def test_one_changed_byte_anywhere_is_found_and_its_record_named(place: float, c
 
 
 @pytest.mark.parametrize("lost", [0, 2, 3])
-def test_a_removed_record_is_found(chain: Journal, path: Path, lost: int) -> None:
+def test_chain_check_finds_a_removed_record(chain: Journal, path: Path, lost: int) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
     with pytest.raises(OperatorError, match=f"record {lost + 1}"):
         verify(path)
 
 
-def test_a_record_forged_with_a_right_hash_breaks_the_next(chain: Journal, path: Path) -> None:
+def test_chain_check_finds_a_forged_record_with_a_right_hash(chain: Journal, path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     body = lines[2].partition(b',"hash":')[0].replace(b'"number":1', b'"number":7') + b"}"
     digest = hashlib.sha256(body).hexdigest()
@@ -94,7 +94,7 @@ def test_a_record_forged_with_a_right_hash_breaks_the_next(chain: Journal, path:
         verify(path)
 
 
-def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, path: Path) -> None:
+def test_torn_last_line_is_set_aside_and_the_chain_continues(chain: Journal, path: Path) -> None:
     head = chain.head()
     with path.open("ab") as file:
         file.write(b'{"schema":1,"seq":6,"at":"20')
@@ -106,7 +106,7 @@ def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, pat
     assert verify(path).sequence == 6
 
 
-def test_a_complete_but_wrong_last_line_is_damage_and_stays(chain: Journal, path: Path) -> None:
+def test_complete_wrong_last_line_is_damage_and_stays(chain: Journal, path: Path) -> None:
     before = path.read_bytes().replace(b'"number":3', b'"number":4')
     path.write_bytes(before)
     with pytest.raises(DamagedJournalError, match=r"Record 5 of .* is damaged\."):
@@ -114,7 +114,7 @@ def test_a_complete_but_wrong_last_line_is_damage_and_stays(chain: Journal, path
     assert path.read_bytes() == before
 
 
-def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
+def test_two_writers_in_turn_keep_one_journal_chain(chain: Journal, path: Path) -> None:
     other = Journal.open(path, place(path, 1))
     other.append("fill", {"by": "other"}, NOW)
     chain.append("fill", {"by": "first"}, NOW)
@@ -199,7 +199,7 @@ def test_fragments_are_damage_when_a_later_line_shows_a_newer_seal(chain: Journa
     assert path.read_bytes() == before
 
 
-def test_the_journal_of_another_ledger_is_not_opened(chain: Journal, path: Path) -> None:
+def test_open_refuses_the_journal_of_another_ledger(chain: Journal, path: Path) -> None:
     with pytest.raises(DamagedBooksError, match="don't belong together"):
         Journal.open(path, Head(3, "a" * 64))
     with pytest.raises(DamagedJournalError, match="ends before record 6"):
@@ -207,7 +207,7 @@ def test_the_journal_of_another_ledger_is_not_opened(chain: Journal, path: Path)
 
 
 @pytest.mark.parametrize("left", range(5))
-def test_nothing_is_added_to_an_open_journal_that_was_cut_short(chain: Journal, path: Path, left: int) -> None:
+def test_append_refuses_an_open_journal_that_was_cut_short(chain: Journal, path: Path, left: int) -> None:
     chain.set_seal(chain.sync())
     lines = path.read_bytes().splitlines(keepends=True)
     os.truncate(path, sum(map(len, lines[:left])))
@@ -220,7 +220,7 @@ def test_nothing_is_added_to_an_open_journal_that_was_cut_short(chain: Journal, 
     assert verify(path).sequence == 6
 
 
-def test_an_open_journal_notices_a_ledger_that_goes_back(chain: Journal, path: Path) -> None:
+def test_append_refuses_when_the_ledger_was_replaced_by_an_older_one(chain: Journal, path: Path) -> None:
     old = place(path, 1)
     chain.set_seal(chain.sync())
     chain.append("settled", {}, NOW)
@@ -229,7 +229,7 @@ def test_an_open_journal_notices_a_ledger_that_goes_back(chain: Journal, path: P
         chain.append("promised", {}, NOW)
 
 
-def test_a_commit_that_failed_after_the_sync_is_no_ledger_that_goes_back(chain: Journal, path: Path) -> None:
+def test_append_continues_after_a_commit_that_failed_after_the_sync(chain: Journal, path: Path) -> None:
     old = place(path, 1)
     chain.sync()
     chain.set_seal(old)
@@ -239,7 +239,7 @@ def test_a_commit_that_failed_after_the_sync_is_no_ledger_that_goes_back(chain: 
     assert verify(path).sequence == 7
 
 
-def test_pieces_are_found_however_far_back_the_last_durable_record_stands(path: Path) -> None:
+def test_fragments_are_found_however_far_back_the_sealed_record_is(path: Path) -> None:
     chain = Journal.create(path, {}, NOW)
     for _ in range(5):
         chain.append("settled", {"text": "x" * (journal.LONGEST_LINE // 2)}, NOW)
@@ -249,7 +249,7 @@ def test_pieces_are_found_however_far_back_the_last_durable_record_stands(path: 
     assert verify(path).sequence == 2
 
 
-def test_a_journal_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(
+def test_unreadable_journal_is_a_temporary_error_and_no_damage(
     chain: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(*args: object) -> int:

@@ -14,13 +14,13 @@ def path(tmp_path: Path) -> Path:
     return old_books.make(tmp_path / "state").path / "journal.jsonl"
 
 
-def test_a_whole_chain_has_no_break(path: Path) -> None:
+def test_read_finds_no_break_in_a_whole_chain(path: Path) -> None:
     found = journal_reading.read(path)
     assert (found.breaks, found.torn) == ([], 0)
     assert found.whole == len(path.read_bytes().splitlines())
 
 
-def test_a_changed_line_is_named_and_the_others_are_read(path: Path) -> None:
+def test_read_names_a_changed_line_and_returns_the_others(path: Path) -> None:
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
     lines[4] = lines[4].replace(b'"kind":"', b'"kind":"x')
@@ -50,14 +50,14 @@ def test_each_break_says_what_is_wrong(path: Path, change: object, said: str) ->
     assert said in str(found.breaks[0].problem)
 
 
-def test_a_torn_last_line_is_no_break(path: Path) -> None:
+def test_read_counts_a_torn_last_line_as_no_break(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"schema":2,"se')
     found = journal_reading.read(path)
     assert (found.breaks, found.torn) == ([], 15)
 
 
-def test_without_a_file_there_is_nothing_to_read(path: Path) -> None:
+def test_read_refuses_a_missing_journal(path: Path) -> None:
     path.unlink()
     with pytest.raises(DamagedJournalError):
         journal_reading.read(path)

@@ -76,7 +76,7 @@ def test_promise_is_read_by_a_later_process(folder: Path) -> None:
     books.close()
 
 
-def test_a_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) -> None:
+def test_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) -> None:
     # The process dies between the two: the journal holds the promise, the ledger can make it again.
     code = (
         "class Dies(journal.Journal):\n"
@@ -96,7 +96,7 @@ def test_a_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) ->
     assert verify(folder / "journal.jsonl").sequence == 3
 
 
-def test_a_promise_is_synced_in_the_journal_while_the_ledger_does_not_show_it_yet(
+def test_promise_is_synced_in_the_journal_before_the_ledger_commits(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a power failure would leave of the journal is what it held when it was last synced.
@@ -127,7 +127,7 @@ def test_every_commit_is_synced_in_full(folder: Path, make: Callable[[Path], Sql
     books.close()
 
 
-def test_of_two_processes_one_wins_each_slot(folder: Path) -> None:
+def test_two_processes_never_win_the_same_slot(folder: Path) -> None:
     code = (
         "name = str(os.getpid())\n"
         "print(sum(books.claim_slot('score', DAY, f'slot{n}', name, NOW).won for n in range(25)))"
@@ -139,7 +139,7 @@ def test_of_two_processes_one_wins_each_slot(folder: Path) -> None:
 
 @settings(max_examples=15)
 @given(INTENTS, OWNED_FILLS)
-def test_any_intent_and_fill_comes_back_as_it_was(intent: Intent, owned: OwnedFill) -> None:
+def test_ledger_returns_any_intent_and_fill_unchanged(intent: Intent, owned: OwnedFill) -> None:
     with tempfile.TemporaryDirectory() as name:
         books = SqliteLedger.create(Path(name), ACCOUNT, NOW)
         assert books.promise(intent, (PASSED, FAILED))
@@ -166,7 +166,7 @@ def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger)
     assert verify(folder / "journal.jsonl").sequence == 9
 
 
-def test_the_verdicts_stand_beside_the_intent(folder: Path, books: SqliteLedger) -> None:
+def test_promise_stores_the_verdicts_beside_the_intent(folder: Path, books: SqliteLedger) -> None:
     books.promise(make_intent(), (PASSED, FAILED))
     with sqlite3.connect(folder / "ledger.db") as database:
         ((text,),) = database.execute("SELECT verdicts FROM intents").fetchall()
@@ -204,7 +204,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_ledger_is_refused_and_left_as_it_is(folder: Path, damage: str, read_only: bool) -> None:
+def test_open_refuses_a_damaged_ledger_and_leaves_it_unchanged(folder: Path, damage: str, read_only: bool) -> None:
     path = folder / "ledger.db"
     DAMAGE[damage](path)
     before = path.read_bytes() if path.exists() else None
@@ -220,14 +220,14 @@ def test_books_of_another_account_are_not_opened(folder: Path) -> None:
         SqliteLedger.open(folder, "SBX000000043")
 
 
-def test_a_row_changed_by_hand_is_damage(folder: Path, books: SqliteLedger) -> None:
+def test_intents_refuse_a_row_changed_by_hand(folder: Path, books: SqliteLedger) -> None:
     books.promise(make_intent(), ())
     pragma("UPDATE intents SET intent = replace(intent, '187.25', 'lots')")(folder / "ledger.db")
     with pytest.raises(OperatorError, match=r"Intent\.limit_price"):
         books.intents()
 
 
-def test_the_last_claim_of_a_job_is_of_its_latest_session_and_in_it_the_latest(books: SqliteLedger) -> None:
+def test_last_claim_is_the_latest_of_the_latest_session(books: SqliteLedger) -> None:
     assert books.last_claim("audit") is None
     for job, days, slot, at in [
         ("audit", 0, "a", 5),
@@ -251,7 +251,7 @@ def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: Sqlite
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
 
 
-def test_the_first_reader_after_a_kill_inside_a_commit_rolls_it_back(folder: Path) -> None:
+def test_first_reader_rolls_back_a_commit_that_was_killed(folder: Path) -> None:
     # The process dies with the change half in the file and the rollback journal hot beside it.
     code = (
         "books.promise(make_intent('kept'), ())\n"
@@ -269,7 +269,7 @@ def test_the_first_reader_after_a_kill_inside_a_commit_rolls_it_back(folder: Pat
     assert not (folder / "ledger.db-journal").exists()
 
 
-def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> None:
+def test_promise_fails_on_a_full_disk_and_the_books_stay_sound(folder: Path) -> None:
     code = (
         "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "books.promise(make_intent('s0'), ())\n"
@@ -323,7 +323,7 @@ def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Call
     books.close()
 
 
-def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books: SqliteLedger) -> None:
+def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, books: SqliteLedger) -> None:
     books.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     assert switch.lift(folder, switch.seen(folder))
     switch.arm(folder, "someone", minutes(2))
@@ -341,7 +341,7 @@ def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books:
     assert (books.trading_state().state, books.armed()) == (TradingState.REDUCE_ONLY, False)
 
 
-def test_a_trading_state_that_cannot_be_read_only_reduces(folder: Path, books: SqliteLedger) -> None:
+def test_unreadable_trading_state_counts_as_reduce_only(folder: Path, books: SqliteLedger) -> None:
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", NOW))
     pragma("UPDATE trading_states SET state = 'WILD'")(folder / "ledger.db")
     assert books.trading_state().state is TradingState.REDUCE_ONLY
@@ -357,7 +357,7 @@ def test_halt_is_ended_only_if_the_whole_journal_is_sound(folder: Path, books: S
     assert books.trading_state().state is TradingState.REDUCE_ONLY
 
 
-def test_a_failed_write_leaves_nothing_half_done(folder: Path, books: SqliteLedger) -> None:
+def test_failed_write_leaves_the_ledger_unchanged(folder: Path, books: SqliteLedger) -> None:
     with pytest.raises(TypeError):
         books.apply_fills([make_fill("a1"), None], NOW)  # type: ignore[list-item]
     assert books.fills() == ()
@@ -397,9 +397,7 @@ READS: tuple[Callable[[SqliteLedger], object], ...] = (
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_read_that_the_database_breaks_off_is_an_error_for_a_person_and_no_bug(
-    books: SqliteLedger, read: Callable[[SqliteLedger], object]
-) -> None:
+def test_interrupted_read_raises_an_operator_error(books: SqliteLedger, read: Callable[[SqliteLedger], object]) -> None:
     books.file.database.set_progress_handler(lambda: 1, 1)
     with pytest.raises(OperatorError):
         read(books)
@@ -411,7 +409,7 @@ def test_fills_since_a_time_come_oldest_first(books: SqliteLedger) -> None:
     assert [owned.fill.activity_id for owned in books.fills_since(minutes(1))] == ["a2", "a1", "a3"]
 
 
-def test_many_writes_can_be_one_that_is_durable_at_its_end_or_undone_as_a_whole(tmp_path: Path) -> None:
+def test_in_one_write_commits_all_writes_or_none(tmp_path: Path) -> None:
     ledger = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
     with ledger.file.in_one_write():
         ledger.open_books(Decimal(1), NOW)
@@ -433,7 +431,7 @@ def test_many_writes_can_be_one_that_is_durable_at_its_end_or_undone_as_a_whole(
 
 
 @pytest.mark.parametrize(("place", "name"), [(sums, "_look_at"), (journal, "records")])
-def test_what_another_process_writes_during_a_check_is_no_damage(
+def test_check_ignores_what_another_process_writes_meanwhile(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str
 ) -> None:
     books.promise(make_intent(), ())

@@ -76,7 +76,7 @@ def test_intents_since_a_session_are_returned_in_the_order_promised(ledger: Ledg
     assert ledger.promised(()) == {}
 
 
-def test_an_intent_belongs_to_the_session_in_which_it_is_sent(ledger: Ledger) -> None:
+def test_intents_are_listed_by_the_session_in_which_they_are_sent(ledger: Ledger) -> None:
     """A slot of a strategy's own clock may have begun days before."""
     sent = replace(make_intent(session=DAY), sent_in=DAY + timedelta(days=2))
     ledger.promise(sent, ())
@@ -117,7 +117,7 @@ def test_recent_orders_include_an_old_ended_one_only_if_it_was_never_promised(le
     assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3"]
 
 
-def test_a_circle_of_replacements_is_followed_once(ledger: Ledger) -> None:
+def test_order_chains_follow_a_circle_of_replacements_once(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order(a), replaced_by=b) for a, b in (("v1", "v2"), ("v2", "v1"))], NOW)
     assert [order.venue_id for order in ledger.order_chains({"v1"})["v1"]] == ["v1", "v2"]
 
@@ -129,7 +129,7 @@ def test_fills_stay_in_the_order_of_their_times_whenever_they_come(ledger: Ledge
     assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a3", "a1", "a4"]
 
 
-def test_a_promise_is_kept_whole_and_made_once(ledger: Ledger) -> None:
+def test_promise_stores_the_intent_once(ledger: Ledger) -> None:
     intent = make_intent()
     assert ledger.promise(intent, (PASSED, FAILED))
     assert not ledger.promise(intent, ())
@@ -154,7 +154,7 @@ def test_a_reply_settles_the_intent(ledger: Ledger, outcome: Outcome, state: Int
     assert ledger.intents() == (IntentRecord(intent, state, "40310000", "its words", minutes(1)),)
 
 
-def test_an_accepted_reply_brings_its_order(ledger: Ledger) -> None:
+def test_settle_stores_the_order_of_an_accepted_reply(ledger: Ledger) -> None:
     ledger.promise(make_intent(), ())
     ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), NOW)
     assert ledger.orders() == (make_order(),)
@@ -169,7 +169,7 @@ def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: Out
     assert ledger.intents() == known
 
 
-def test_what_was_never_promised_cannot_be_settled_or_abandoned(ledger: Ledger) -> None:
+def test_settle_and_abandon_refuse_an_unknown_intent(ledger: Ledger) -> None:
     with pytest.raises(KeyError):
         ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
     with pytest.raises(KeyError):
@@ -198,7 +198,7 @@ def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
         ledger.abandon(intent.client_order_id, "again", minutes(2))
 
 
-def test_an_abandoned_intent_that_arrives_late_is_acknowledged(ledger: Ledger) -> None:
+def test_abandoned_intent_is_acknowledged_when_its_order_appears(ledger: Ledger) -> None:
     ledger.promise(make_intent(), ())
     ledger.abandon(make_intent().client_order_id, "not found", NOW)
     ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), minutes(1))
@@ -217,7 +217,7 @@ def test_latest_report_of_an_order_wins_and_an_ended_order_stays_ended(ledger: L
     assert ledger.orders(working=True) == (make_order("v2"),)
 
 
-def test_an_order_has_ended_even_if_an_earlier_report_of_it_is_dated_later(ledger: Ledger) -> None:
+def test_ended_order_counts_even_if_an_earlier_report_is_dated_later(ledger: Ledger) -> None:
     working = replace(make_order("v1", at=minutes(2)), filled_quantity=Decimal(3))
     ledger.apply_orders((working,), NOW)
     canceled = replace(working, status=OrderStatus.CANCELED, updated_at=minutes(1))
@@ -344,7 +344,7 @@ def test_claims_of_a_session_come_in_the_order_claimed_with_their_holders(ledger
     )
 
 
-def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
+def test_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
     ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     record = ledger.trading_state()
@@ -408,7 +408,7 @@ def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
     assert ledger.last_reconcile() == ReconcileMark(minutes(1), 0, 1)
 
 
-def test_the_best_and_the_worst_price_are_stored_together_and_restated_together(ledger: Ledger) -> None:
+def test_best_and_worst_price_are_stored_and_restated_together(ledger: Ledger) -> None:
     apple, cola = ("flow", "AAPL", NOW), ("flow", "KO", NOW)
     ledger.put_marks({apple: Marks(Decimal(190), None), cola: Marks(Decimal(60), Decimal(55))})
     ledger.put_marks({apple: Marks(Decimal(190), Decimal("180.5"))})

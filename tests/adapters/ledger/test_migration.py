@@ -117,7 +117,7 @@ def test_kill_during_an_upgrade_leaves_one_version_or_the_next(ledger: Path, poi
     assert version(ledger.parent / "ledger.db-version-1") == FORM.version
 
 
-def test_of_two_writers_that_upgrade_at_once_the_second_finds_it_done(ledger: Path) -> None:
+def test_second_of_two_upgrading_writers_finds_it_done(ledger: Path) -> None:
     copied = list[int]()
     with closing(opened(ledger, FORM)) as one, closing(opened(ledger, FORM)) as two:
         for database in (one, two):

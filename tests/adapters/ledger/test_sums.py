@@ -54,7 +54,7 @@ def test_untouched_books_pass_their_check(ledger: Path) -> None:
 
 
 @pytest.mark.sampled
-def test_one_flipped_bit_anywhere_is_found_or_changes_nothing(ledger: Path) -> None:
+def test_check_finds_one_flipped_bit_or_it_changes_nothing(ledger: Path) -> None:
     whole, before = ledger.read_bytes(), old_books.content(ledger.parent)
     chance, found = random.Random(7), 0  # noqa: S311 - a seeded campaign
     for _ in range(FLIPS):
@@ -112,13 +112,13 @@ def test_text_made_invalid_by_a_flipped_bit_is_reported_as_damage(ledger: Path) 
         ),
     ],
 )
-def test_a_row_edited_removed_or_added_by_hand_is_found(ledger: Path, statement: str, said: str) -> None:
+def test_check_finds_a_row_edited_removed_or_added_by_hand(ledger: Path, statement: str, said: str) -> None:
     assert edit(ledger, statement) > 0
     with pytest.raises(DamagedBooksError, match=said):
         check(ledger)
 
 
-def test_another_program_cannot_edit_a_row_unless_it_drops_the_triggers(ledger: Path) -> None:
+def test_triggers_keep_other_programs_from_editing_rows(ledger: Path) -> None:
     database = sqlite3.connect(ledger)
     with pytest.raises(sqlite3.OperationalError, match="row_sum"):
         database.execute("UPDATE fills SET activity_id = 'a9' WHERE activity_id = 'a1'")
@@ -126,7 +126,7 @@ def test_another_program_cannot_edit_a_row_unless_it_drops_the_triggers(ledger: 
     check(ledger)
 
 
-def test_two_rows_that_changed_places_are_found(ledger: Path) -> None:
+def test_check_finds_two_rows_with_swapped_sums(ledger: Path) -> None:
     database = opened(ledger)
     ((first,), (second,)) = database.execute("SELECT row_sum FROM fills ORDER BY sequence").fetchall()
     database.execute("UPDATE fills SET row_sum = ? WHERE sequence = 1", (second,))
@@ -219,7 +219,7 @@ def test_books_pass_their_check_and_a_backup_restores_after_any_sequence_of_writ
     shutil.rmtree(folder.path)
 
 
-def test_the_drawn_writes_are_all_that_the_ledger_has() -> None:
+def test_drawn_writes_include_every_writing_method_of_the_ledger() -> None:
     """A method that writes is one that opens a transaction; nothing but `delete` and a new checkpoint deletes rows."""
     sources = [path.read_text() for path in Path(ledger_file.__file__).parent.glob("*.py")]
     methods = [part for source in sources for part in re.split(r"\n    def ", source)[1:]]

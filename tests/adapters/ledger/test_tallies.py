@@ -48,7 +48,9 @@ def test_sound_ledger_matches_its_journal(books: SqliteLedger) -> None:
         "UPDATE intents SET verdicts = '[1]' WHERE sequence = 1",
     ],
 )
-def test_one_number_changed_in_the_ledger_is_found(tmp_path: Path, books: SqliteLedger, statement: str) -> None:
+def test_compare_journal_finds_a_changed_number_in_the_ledger(
+    tmp_path: Path, books: SqliteLedger, statement: str
+) -> None:
     change(tmp_path, statement)
     assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=1, ahead=1)
 

@@ -92,12 +92,12 @@ def agree(books: SqliteLedger) -> None:
     assert list(found.positions) == list(whole.positions)
 
 
-def test_a_checkpoint_leaves_the_newest_fills_to_its_readers(books: SqliteLedger) -> None:
+def test_checkpoint_leaves_out_the_newest_fills(books: SqliteLedger) -> None:
     assert checkpoint(books) == (MANY - LEFT_OUT, "2026-01-05T17:19:00.000000Z")
     agree(books)
 
 
-def test_few_fills_need_no_checkpoint(tmp_path: Path) -> None:
+def test_keep_totals_writes_no_checkpoint_for_few_fills(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.apply_fills([traded(n, n) for n in range(MOST_TO_ADD)], NOW)
         books.keep_totals()
@@ -105,7 +105,7 @@ def test_few_fills_need_no_checkpoint(tmp_path: Path) -> None:
         agree(books)
 
 
-def test_a_checkpoint_stays_until_there_is_much_to_add_again(books: SqliteLedger) -> None:
+def test_checkpoint_stays_until_many_fills_follow_it(books: SqliteLedger) -> None:
     before = checkpoint(books)
     books.apply_fills([traded(n, 60 * n) for n in range(MANY, MANY + LEFT_OUT)], NOW)
     books.keep_totals()
@@ -117,7 +117,7 @@ def test_a_checkpoint_stays_until_there_is_much_to_add_again(books: SqliteLedger
     agree(books)
 
 
-def test_a_fill_that_comes_late_drops_the_checkpoint_and_the_next_pass_makes_another(books: SqliteLedger) -> None:
+def test_late_fill_makes_keep_totals_write_a_new_checkpoint(books: SqliteLedger) -> None:
     before = checkpoint(books)
     books.apply_fills([traded(MANY, 1, side=Side.SELL)], NOW)
     agree(books)
@@ -302,9 +302,7 @@ def whole(books: SqliteLedger) -> list[Any]:
         "UPDATE checkpoints SET row_sum = NULL",
     ],
 )
-def test_a_checkpoint_that_is_missing_or_was_changed_is_made_again_and_nothing_else_happens(
-    books: SqliteLedger, damage: str
-) -> None:
+def test_missing_or_changed_checkpoint_is_written_again(books: SqliteLedger, damage: str) -> None:
     before = whole(books)
     edited(books, damage)
     assert whole(books) != before
@@ -315,9 +313,7 @@ def test_a_checkpoint_that_is_missing_or_was_changed_is_made_again_and_nothing_e
 
 @pytest.mark.parametrize("lose", ["DELETE FROM high_water", "DELETE FROM slots WHERE slot = 'open+5m'"])
 @pytest.mark.parametrize("also", [True, False])
-def test_another_lost_row_is_found_with_a_checkpoint_and_without_one(
-    books: SqliteLedger, lose: str, *, also: bool
-) -> None:
+def test_check_finds_a_lost_row_with_and_without_a_checkpoint(books: SqliteLedger, lose: str, *, also: bool) -> None:
     books.put_marks({("flow", "AAPL", NOW): Marks(Decimal(100), None)})
     books.claim_slot("trade-once", DAY, "open+5m", "", NOW)
     books.file.check_pages()
@@ -331,7 +327,7 @@ def test_another_lost_row_is_found_with_a_checkpoint_and_without_one(
         books.file.check_pages()
 
 
-def test_a_checkpoint_that_is_believed_without_its_own_sum_is_caught(
+def test_comparison_catches_a_checkpoint_believed_without_its_sum(
     books: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(totals, "CHECKPOINT", "SELECT at, sum, body FROM checkpoints WHERE account = ?")
@@ -341,7 +337,7 @@ def test_a_checkpoint_that_is_believed_without_its_own_sum_is_caught(
 
 
 @pytest.mark.parametrize("step", [("new", 30, Side.BUY, "flow"), ("bust", 30, "flow"), ("give back", 30)])
-def test_a_checkpoint_that_is_believed_without_the_seal_of_all_fills_is_caught(
+def test_comparison_catches_a_checkpoint_believed_without_the_seal(
     books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, ...]
 ) -> None:
     monkeypatch.setattr(FillTotals, "_found", without_the_seal)
@@ -352,14 +348,14 @@ def test_a_checkpoint_that_is_believed_without_the_seal_of_all_fills_is_caught(
         kept.agrees()
 
 
-def test_a_lost_fill_still_counts_for_the_checkpoint_and_the_check_of_all_books_misses_it(books: SqliteLedger) -> None:
+def test_check_finds_a_lost_fill_that_the_checkpoint_counts(books: SqliteLedger) -> None:
     edit(books.file.path, "DELETE FROM fills WHERE activity_id = 'f7'")
     assert books.totals().count == MANY
     with pytest.raises(DamagedBooksError, match="its fills are not those that were written"):
         books.file.check_pages()
 
 
-def test_an_activity_moves_what_was_already_added_up(books: SqliteLedger) -> None:
+def test_totals_include_an_activity_dated_before_the_checkpoint(books: SqliteLedger) -> None:
     split = replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")
     books.apply_fills([split], NOW)
     agree(books)
@@ -374,7 +370,7 @@ def test_an_activity_moves_what_was_already_added_up(books: SqliteLedger) -> Non
         "DELETE FROM fill_seals",
     ],
 )
-def test_a_changed_fill_or_seal_is_not_added_up(books: SqliteLedger, damage: str) -> None:
+def test_totals_refuse_a_changed_fill_or_seal(books: SqliteLedger, damage: str) -> None:
     assert edit(books.file.path, damage) == 1
     with pytest.raises(DamagedBooksError, match="is not as it was written"):
         books.totals()

@@ -86,7 +86,7 @@ def many_fills(draw: st.DrawFn) -> list[OwnedFill]:
 
 
 @given(many_fills(), st.integers(1, 5))
-def test_the_running_totals_are_those_of_all_fills_at_every_moment(made: list[OwnedFill], every: int) -> None:
+def test_running_totals_equal_those_of_all_fills(made: list[OwnedFill], every: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory_ledger, "LEFT_OUT", 3)
         books = MemoryLedger(ACCOUNT)

@@ -80,7 +80,7 @@ def read_back(recorder: Recorder, last: CycleRecord) -> Mapping[str, object]:
 @pytest.mark.parametrize("level", [Level.NONE, Level.COUNTS])
 @settings(max_examples=settings().max_examples // 2)
 @given(made=passes())
-def test_after_each_pass_the_core_reads_the_same_as_if_all_were_kept(level: Level, made: list[CycleRecord]) -> None:
+def test_every_level_answers_the_core_like_a_full_record(level: Level, made: list[CycleRecord]) -> None:
     full, less = Recorder(Level.FULL), Recorder(level)
     for cycle in made:
         full.record(cycle)
@@ -90,7 +90,7 @@ def test_after_each_pass_the_core_reads_the_same_as_if_all_were_kept(level: Leve
 
 @settings(max_examples=settings().max_examples // 2)
 @given(passes())
-def test_the_counts_and_what_is_saved_are_those_of_the_last_records(made: list[CycleRecord]) -> None:
+def test_counts_and_saved_passes_are_those_of_the_last_records(made: list[CycleRecord]) -> None:
     recorders = {level: Recorder(level) for level in Level}
     for cycle in made:
         for recorder in recorders.values():
@@ -114,7 +114,7 @@ def test_the_counts_and_what_is_saved_are_those_of_the_last_records(made: list[C
         assert recorder.session_ends(date.min, date.max) == recorders[Level.FULL].session_ends(date.min, date.max)
 
 
-def test_what_is_kept_does_not_grow_with_the_sessions() -> None:
+def test_kept_passes_do_not_grow_with_the_sessions() -> None:
     recorder = Recorder(Level.NONE)
     for number in range(200):
         day = timedelta(days=number)

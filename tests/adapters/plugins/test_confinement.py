@@ -144,7 +144,7 @@ def prey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prey]:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_no_way_to_keys_files_processes_or_the_network_works_that_is_said_to_be_shut(prey: Prey, machine: str) -> None:
+def test_hostile_plug_in_reaches_nothing_that_is_reported_protected(prey: Prey, machine: str) -> None:
     less = MACHINES[machine]
     if less:
         (prey.home / "sitecustomize.py").write_text(less)
@@ -167,7 +167,7 @@ def _offered() -> set[Means]:
     return working({Means.LANDLOCK: confinement.version, Means.NAMESPACES: namespaces.enter})
 
 
-def test_where_nothing_is_offered_keys_are_read_and_the_protections_say_so(prey: Prey) -> None:
+def test_protections_are_empty_where_the_system_offers_nothing(prey: Prey) -> None:
     (prey.home / "sitecustomize.py").write_text(NOTHING)
     with closing(prey.plugin()) as plugin:
         protections = plugin.protections()
@@ -180,7 +180,7 @@ def test_where_nothing_is_offered_keys_are_read_and_the_protections_say_so(prey:
 
 
 @pytest.mark.parametrize("machine", ["without a filter", "with Landlock alone"])
-def test_a_process_that_a_plug_in_leaves_after_a_good_answer_is_found_and_ended(prey: Prey, machine: str) -> None:
+def test_processes_left_after_a_good_answer_are_ended(prey: Prey, machine: str) -> None:
     (prey.home / "sitecustomize.py").write_text(str(MACHINES[machine]))
     with closing(prey.plugin()) as plugin:
         assert plugin.propose(VIEW) == ()
@@ -188,7 +188,7 @@ def test_a_process_that_a_plug_in_leaves_after_a_good_answer_is_found_and_ended(
         assert prey.left() == []
 
 
-def test_what_hangs_and_refuses_to_end_is_ended_with_all_that_it_left(prey: Prey) -> None:
+def test_hanging_plug_in_is_ended_with_everything_it_started(prey: Prey) -> None:
     began = time.monotonic()
     assert prey.ask("daemon", "hang", seconds=3.0).reason is Reason.STRATEGY_TIMEOUT
     assert prey.left() == []
@@ -238,9 +238,7 @@ def test_another_user_reads_neither_the_keys_nor_our_environment(prey: Prey) -> 
     assert found == [False, False, os.geteuid() == 0]
 
 
-def test_a_folder_of_packages_is_reached_without_what_is_private_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_package_folder_is_readable_without_its_private_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("package", "bot/state", "another"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("package/__init__.py", "bot/.env", "bot/notes.py", ".env", "another/state.id"):
@@ -265,7 +263,7 @@ def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_ther
     assert not list(place.iterdir())
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
+def test_next_keeper_removes_only_what_a_killed_one_left(
     prey: Prey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "temporary"
@@ -325,7 +323,7 @@ def test_each_system_call_that_fails_says_which_one() -> None:
         kernel.call("no_such_call")
 
 
-def test_what_is_open_to_a_plug_in_is_said_in_plain_words() -> None:
+def test_open_access_is_described_in_plain_words() -> None:
     shut = Protections(*[(Means.LANDLOCK,)] * 5)
     assert guarded(shut).startswith("can't reach your keys")
     assert guarded(replace(shut, names=())) == "can see the names, sizes and times of this user's files."

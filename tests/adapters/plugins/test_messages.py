@@ -54,7 +54,7 @@ def test_messages_arrive_whole_and_in_order(line: Line, messages: list[bytes]) -
     sender.join()
 
 
-def test_a_message_that_does_not_come_in_time_is_a_timeout(line: Line) -> None:
+def test_get_times_out_without_a_message(line: Line) -> None:
     with pytest.raises(TimeoutError):
         line.pipes.get(MOST, soon())
     os.write(line.sink, HEADER.pack(5) + b"half")
@@ -62,31 +62,31 @@ def test_a_message_that_does_not_come_in_time_is_a_timeout(line: Line) -> None:
         line.pipes.get(MOST, soon())
 
 
-def test_a_message_that_nobody_reads_is_a_timeout(line: Line) -> None:
+def test_put_times_out_without_a_reader(line: Line) -> None:
     with pytest.raises(TimeoutError):
         line.pipes.put(bytes(MOST), soon())
 
 
-def test_a_deadline_that_has_passed_still_takes_what_is_there(line: Line) -> None:
+def test_get_returns_a_waiting_message_after_the_deadline(line: Line) -> None:
     line.pipes.put(b"there", 0.0)
     assert line.pipes.get(MOST, 0.0) == b"there"
 
 
-def test_a_message_that_is_too_long_is_refused_before_it_is_read(line: Line) -> None:
+def test_get_refuses_a_message_that_is_too_long(line: Line) -> None:
     os.write(line.sink, HEADER.pack(2**60))
     with pytest.raises(ValueError, match=f"{2**60} bytes are more than {MOST}"):
         line.pipes.get(MOST)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0\0", HEADER.pack(5) + b"half"], ids=["nothing", "header", "message"])
-def test_a_sender_that_is_gone_is_noticed(line: Line, sent: bytes) -> None:
+def test_get_raises_when_the_sender_is_gone(line: Line, sent: bytes) -> None:
     os.write(line.sink, sent)
     os.close(line.sink)
     with pytest.raises(EOFError):
         line.pipes.get(MOST)
 
 
-def test_a_receiver_that_is_gone_is_noticed(line: Line) -> None:
+def test_put_raises_when_the_receiver_is_gone(line: Line) -> None:
     os.close(line.source)
     with pytest.raises(BrokenPipeError):
         line.pipes.put(b"to nobody")

@@ -78,7 +78,7 @@ MISBEHAVING = [
 
 
 @pytest.mark.parametrize(("body", "reason", "observed"), MISBEHAVING, ids=[row[0] for row in MISBEHAVING])
-def test_a_plug_in_that_misbehaves_is_one_refusal(ask: Ask, body: str, reason: Reason, observed: str) -> None:
+def test_misbehaving_plug_in_is_refused_once(ask: Ask, body: str, reason: Reason, observed: str) -> None:
     found = ask(body)
     assert isinstance(found, Decision), found
     assert (found.reason, observed in str(found.observed)) == (reason, True), found
@@ -104,7 +104,7 @@ def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tm
     assert done.returncode == -signal.SIGALRM
 
 
-def test_what_a_plug_in_changes_prints_and_reads_stays_in_its_process(ask: Ask) -> None:
+def test_plug_in_changes_and_output_stay_in_its_process(ask: Ask) -> None:
     body = """\
 view.facts.clear()
 view.facts["MSFT"] = None
@@ -125,13 +125,13 @@ def test_a_plug_in_gets_its_settings_and_the_environment_that_it_was_given(ask: 
 
 
 @pytest.mark.parametrize("target", ["odd_plugin:Even", "no_such_module:Odd"])
-def test_a_plug_in_that_cannot_be_loaded_is_one_refusal(ask: Ask, target: str) -> None:
+def test_plug_in_that_can_not_be_loaded_is_refused_once(ask: Ask, target: str) -> None:
     found = ask("return []", target=target)
     assert isinstance(found, Decision)
     assert found.reason is Reason.STRATEGY_FAILED
 
 
-def test_a_plug_in_may_say_that_it_cannot_tell_and_its_process_stays(ask: Ask) -> None:
+def test_plug_in_may_decline_and_its_process_stays(ask: Ask) -> None:
     told = "Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)"
     body = f"from tradebot.ports import Decision, Gate, Reason, Verdict\nreturn {told}"
     found = ask(body)
@@ -177,7 +177,7 @@ def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: p
         strategies({"twin": {}}, SURROUNDINGS, {"twin": "even"})
 
 
-def test_the_built_in_comes_through_the_door_and_runs_here() -> None:
+def test_built_in_strategy_loads_by_entry_point_in_this_process() -> None:
     from tradebot.app.settings import load
 
     (found,) = strategies(load(None, {}).settings.strategies.in_use(), SURROUNDINGS)
@@ -200,9 +200,7 @@ def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytes
         strategies({"flow": {}}, SURROUNDINGS)
 
 
-def test_a_machine_that_starts_no_process_costs_the_plug_in_its_cycle(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plug_in_is_refused_when_no_process_can_start(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     found = ask("return []")
     assert isinstance(found, Decision)

@@ -150,7 +150,7 @@ def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make:
     assert told(plugin)["asked"] == "1"
 
 
-def test_nothing_of_a_plug_in_runs_between_its_answers(make: Make) -> None:
+def test_plug_in_is_stopped_between_answers(make: Make) -> None:
     body = """\
 def watch():
     last = time.monotonic()
@@ -181,7 +181,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("body", "reason", "observed"), ENDS, ids=[row[0] for row in ENDS])
-def test_a_plug_in_that_errs_in_a_later_answer_is_ended(
+def test_plug_in_is_ended_after_an_error_in_a_later_answer(
     make: Make, tmp_path: Path, body: str, reason: Reason, observed: str
 ) -> None:
     plugin = make(f"if self.asked == 2:\n    {body}\nreturn told(view, asked=self.asked)")
@@ -191,7 +191,7 @@ def test_a_plug_in_that_errs_in_a_later_answer_is_ended(
     assert left(tmp_path) == []
 
 
-def test_after_an_error_a_plug_in_sits_out_until_the_next_pass(make: Make, tmp_path: Path) -> None:
+def test_plug_in_sits_out_until_the_next_pass_after_an_error(make: Make, tmp_path: Path) -> None:
     plugin = make("if len(view.universe) == 2:\n    os._exit(3)\nreturn told(view, asked=self.asked)")
     well = replace(VIEW, universe=("JPM",))
     assert told(plugin, well) == {"asked": "1"}
@@ -204,7 +204,7 @@ def test_after_an_error_a_plug_in_sits_out_until_the_next_pass(make: Make, tmp_p
     assert told(plugin, well) == {"asked": "1"}
 
 
-def test_a_later_answer_has_the_same_time_whatever_an_earlier_one_did_to_its_clocks(make: Make) -> None:
+def test_time_limit_holds_after_a_plug_in_changed_its_timers(make: Make) -> None:
     body = """\
 signal.setitimer(signal.ITIMER_REAL, 0)
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -255,7 +255,7 @@ def test_a_plug_in_that_could_not_declare_is_asked_again_in_the_next_pass(make: 
     assert told(plugin) == {"asked": "1"}
 
 
-def test_a_new_process_that_needs_something_else_is_not_shown_what_the_old_one_needed(make: Make) -> None:
+def test_new_process_with_other_needs_is_refused(make: Make) -> None:
     plugin = make("return told(view, asked=self.asked)")
     assert plugin.needs == NEEDS
     plugin.close()
@@ -266,7 +266,7 @@ def test_a_new_process_that_needs_something_else_is_not_shown_what_the_old_one_n
     assert told(plugin) == {"asked": "1"}
 
 
-def test_an_interrupted_answer_is_never_taken_for_the_next_one(
+def test_interrupted_answer_is_never_used_for_the_next_request(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = make("return told(view, asked=self.asked)")
@@ -283,7 +283,7 @@ def test_an_interrupted_answer_is_never_taken_for_the_next_one(
     assert told(plugin) == {"asked": "1"}
 
 
-def test_a_plug_in_that_was_killed_between_answers_is_said_to_have_ended(make: Make, tmp_path: Path) -> None:
+def test_plug_in_killed_between_answers_is_reported(make: Make, tmp_path: Path) -> None:
     plugin = make("return told(view)")
     told(plugin)
     deadline = time.monotonic() + 60

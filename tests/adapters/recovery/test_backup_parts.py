@@ -23,7 +23,7 @@ def edited(content: bytes, edits: list[tuple[int, bytes]], size: int) -> bytes:
 
 
 @given(st.lists(st.tuples(EDITS, SIZES), min_size=1, max_size=5))
-def test_every_state_of_a_file_comes_back_byte_for_byte(states: list[tuple[list[tuple[int, bytes]], int]]) -> None:
+def test_assemble_restores_every_state_byte_for_byte(states: list[tuple[list[tuple[int, bytes]], int]]) -> None:
     with TemporaryDirectory() as name:
         root, content, recipe, kept = Path(name), b"", None, list[tuple[Recipe, bytes]]()
         for number, (edits, size) in enumerate(states):
@@ -36,7 +36,7 @@ def test_every_state_of_a_file_comes_back_byte_for_byte(states: list[tuple[list[
             assert (root / "again").read_bytes() == wanted
 
 
-def test_only_pages_that_differ_are_kept_again(tmp_path: Path) -> None:
+def test_write_stores_only_the_pages_that_differ(tmp_path: Path) -> None:
     file, content = tmp_path / "file", bytearray(b"".join(b"%d" % n * PAGE for n in range(10)) * 20)
     file.write_bytes(content)
     first = backup_parts.write(tmp_path, "first", file, None)
@@ -47,7 +47,7 @@ def test_only_pages_that_differ_are_kept_again(tmp_path: Path) -> None:
     assert second.parts.keys() == {"first", "second"}
 
 
-def test_what_is_damaged_by_now_is_kept_whole_once_more(tmp_path: Path) -> None:
+def test_write_stores_the_whole_file_when_earlier_parts_are_damaged(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * BLOCK)
     first = backup_parts.write(tmp_path, "first", file, None)
@@ -60,7 +60,7 @@ def test_what_is_damaged_by_now_is_kept_whole_once_more(tmp_path: Path) -> None:
         backup_parts.assemble(tmp_path, first, tmp_path / "again")
 
 
-def test_a_part_that_several_recipes_need_is_read_once(tmp_path: Path) -> None:
+def test_require_parts_reads_each_part_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * BLOCK)
     recipe, hashed = backup_parts.write(tmp_path, "first", tmp_path / "file", None), dict[Path, str | None]()
     backup_parts.require_parts(tmp_path, recipe, hashed)
@@ -70,7 +70,7 @@ def test_a_part_that_several_recipes_need_is_read_once(tmp_path: Path) -> None:
         backup_parts.require_parts(tmp_path, recipe, {})
 
 
-def test_after_many_parts_a_file_is_kept_whole_once_more(tmp_path: Path) -> None:
+def test_write_stores_the_whole_file_after_many_parts(tmp_path: Path) -> None:
     file, recipe, most = tmp_path / "file", None, 0
     for number in range(2 * backup_parts.MAX_PARTS):
         file.write_bytes(b"".join(b"%4096d" % n for n in range(number + 1)))

@@ -42,7 +42,7 @@ def test_a_backup_holds_what_the_books_held(folder: StateFolder) -> None:
     assert (made.intents, made.fills, made.record) == (5, 2, verify(folder.path / "journal.jsonl").sequence)
 
 
-def test_a_backup_between_two_writes_of_another_is_of_one_moment(folder: StateFolder) -> None:
+def test_backup_beside_a_writer_is_of_one_moment(folder: StateFolder) -> None:
     def write() -> None:
         books = SqliteLedger.open(folder.path)
         for number in range(12):
@@ -57,7 +57,7 @@ def test_a_backup_between_two_writes_of_another_is_of_one_moment(folder: StateFo
         assert backups.verified(folder, copy.path.name) == copy
 
 
-def test_two_backups_at_once_are_made_one_by_one(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_backup_is_refused_while_one_is_made(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     read_through, refused = backups._read_through, list[TradebotError]()
 
     def meanwhile(*given: Any) -> Backup:
@@ -80,14 +80,14 @@ def part_of(made: Backup, name: str) -> Path:
     return made.path.parent / "parts" / f"{made.path.name}.{name}"
 
 
-def test_two_copies_in_one_second_have_names_of_their_own(folder: StateFolder) -> None:
+def test_backups_of_one_second_have_different_names(folder: StateFolder) -> None:
     made = [backups.make(folder, "by-hand", NOW).path for _ in range(3)]
     assert sorted(backups.places(folder.path)) == sorted(set(made))
     assert made[2].name == f"{made[0].name}-3"
 
 
 @pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl", "state.id"])
-def test_a_backup_that_is_not_as_it_was_made_is_refused(folder: StateFolder, name: str) -> None:
+def test_verified_refuses_a_changed_backup(folder: StateFolder, name: str) -> None:
     made = backups.make(folder, "by-hand", NOW)
     path = made.path / name if name == "state.id" else part_of(made, name)
     path.write_bytes(path.read_bytes()[:-1])
@@ -114,7 +114,7 @@ def test_damaged_books_become_no_backup(folder: StateFolder) -> None:
     assert backups.places(folder.path) == []
 
 
-def test_a_backup_that_was_cut_short_does_not_count_and_is_made_again(
+def test_interrupted_backup_does_not_count_and_is_made_again(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(point: str) -> None:
@@ -129,7 +129,7 @@ def test_a_backup_that_was_cut_short_does_not_count_and_is_made_again(
     assert backups.of_session(folder, DAY, NOW, kept=30) is not None
 
 
-def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(folder: StateFolder) -> None:
+def test_session_is_backed_up_once_and_the_oldest_are_deleted(folder: StateFolder) -> None:
     by_hand = backups.make(folder, "by-hand", NOW - timedelta(days=9))
     days = [date(2026, 1, day) for day in (5, 6, 7)]
     for number, day in enumerate(days):
@@ -140,7 +140,7 @@ def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(f
     assert backups.verified(folder, by_hand.path.name) == by_hand
 
 
-def test_a_disk_that_takes_no_copy_says_so(folder: StateFolder) -> None:
+def test_make_refuses_a_file_in_place_of_the_backups(folder: StateFolder) -> None:
     (folder.path / "backups").write_text("not a folder")
     with pytest.raises(OperatorError, match="is not a folder"):
         backups.make(folder, "by-hand", NOW)
@@ -153,7 +153,7 @@ def grown(folder: StateFolder, number: int) -> None:
     books.close()
 
 
-def test_a_backup_keeps_only_what_the_one_before_it_lacks(folder: StateFolder) -> None:
+def test_backup_stores_only_what_the_previous_one_lacks(folder: StateFolder) -> None:
     first = backups.make(folder, "by-hand", NOW)
     grown(folder, 1)
     second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
@@ -162,7 +162,7 @@ def test_a_backup_keeps_only_what_the_one_before_it_lacks(folder: StateFolder) -
     assert [backups.verified(folder, made.path.name) for made in (first, second)] == [first, second]
 
 
-def test_what_a_person_takes_away_costs_no_other_backup(folder: StateFolder) -> None:
+def test_removed_backup_does_not_affect_others(folder: StateFolder) -> None:
     first = backups.make(folder, "by-hand", NOW)
     grown(folder, 1)
     second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
@@ -170,9 +170,7 @@ def test_what_a_person_takes_away_costs_no_other_backup(folder: StateFolder) -> 
     assert backups.verified(folder, second.path.name) == second
 
 
-def test_parts_go_when_no_backup_needs_them_and_not_before(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_are_deleted_only_when_no_backup_needs_them(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup_parts, "MAX_PARTS", 3)
     for number in range(6):
         grown(folder, number)
@@ -212,7 +210,7 @@ def test_backups_that_are_as_they_were_made_are_not_called_damaged(
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_damaged_part_damages_every_backup_that_needs_it(
+def test_damaged_part_damages_every_backup_that_needs_it(
     folder: StateFolder, both: tuple[Backup, Backup], name: str
 ) -> None:
     first, second = both
@@ -224,7 +222,7 @@ def test_a_damaged_part_damages_every_backup_that_needs_it(
 
 @pytest.mark.parametrize("name", ["state.id", "manifest.json", "part"])
 @pytest.mark.parametrize("harm", [flip, Path.unlink])
-def test_a_backup_with_a_damaged_or_lost_file_is_named_and_no_other(
+def test_only_the_backup_with_a_damaged_file_is_named(
     folder: StateFolder, both: tuple[Backup, Backup], name: str, harm: Callable[[Path], None]
 ) -> None:
     _, second = both
@@ -246,7 +244,7 @@ POINTS = (
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
+def test_killed_backup_leaves_the_others_whole(
     folder: StateFolder, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup_parts, "MAX_PARTS", 1)
@@ -274,9 +272,7 @@ def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
 
 
 @pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
-def test_of_a_backup_with_a_damaged_part_the_other_file_is_used_and_an_older_one_for_that_one(
-    folder: StateFolder, name: str
-) -> None:
+def test_rebuild_uses_an_older_backup_for_a_damaged_part(folder: StateFolder, name: str) -> None:
     first = backups.make(folder, "by-hand", NOW)
     grown(folder, 1)
     second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
@@ -292,7 +288,7 @@ def test_of_a_backup_with_a_damaged_part_the_other_file_is_used_and_an_older_one
     assert any(part.name in doubt.why for doubt in made.doubts)
 
 
-def test_the_next_backup_clears_the_files_that_a_killed_reader_left_and_none_that_are_read(folder: StateFolder) -> None:
+def test_next_backup_removes_only_what_killed_readers_left(folder: StateFolder) -> None:
     made = backups.make(folder, "by-hand", NOW)
     left = made.path.parent / f"{backups.SCRATCH}killed"
     left.mkdir()
@@ -304,7 +300,7 @@ def test_the_next_backup_clears_the_files_that_a_killed_reader_left_and_none_tha
 
 
 @pytest.mark.parametrize("name", ["parts", "manifest"])
-def test_a_pipe_among_the_files_of_a_backup_is_not_waited_for(folder: StateFolder, name: str) -> None:
+def test_verified_does_not_wait_for_a_pipe_in_a_backup(folder: StateFolder, name: str) -> None:
     made = backups.make(folder, "by-hand", NOW)
     path = part_of(made, "journal.jsonl") if name == "parts" else made.path / quarantine.MANIFEST
     path.unlink()
@@ -314,7 +310,7 @@ def test_a_pipe_among_the_files_of_a_backup_is_not_waited_for(folder: StateFolde
     assert backups.make(folder, "by-hand", NOW + timedelta(hours=1)).intents == made.intents
 
 
-def test_a_pipe_in_the_place_of_the_journal_keeps_no_backup_waiting(folder: StateFolder) -> None:
+def test_make_does_not_wait_for_a_pipe_in_place_of_the_journal(folder: StateFolder) -> None:
     (folder.path / "journal.jsonl").unlink()
     os.mkfifo(folder.path / "journal.jsonl")
     with pytest.raises(DamagedBooksError, match="it is a pipe, not a regular file"):

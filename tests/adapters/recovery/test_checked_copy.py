@@ -55,7 +55,7 @@ def never(*_: object, **__: object) -> Never:
     raise AssertionError("the second process has done this already")
 
 
-def test_a_whole_ledger_is_copied(folder: StateFolder) -> None:
+def test_second_process_copies_a_whole_ledger(folder: StateFolder) -> None:
     with checked_copy.started(folder.path, folder.path / BACKUPS) as copy:
         assert copy is not None
         assert copy.is_whole()
@@ -64,12 +64,12 @@ def test_a_whole_ledger_is_copied(folder: StateFolder) -> None:
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_the_second_process_sees_damage_in_a_ledger(folder: StateFolder, harm: str) -> None:
+def test_second_process_finds_damage_in_a_ledger(folder: StateFolder, harm: str) -> None:
     HARM[harm](folder.path / LEDGER)
     assert not copied(folder, folder.path)
 
 
-def test_the_second_process_sees_damage_in_a_backup(folder: StateFolder) -> None:
+def test_second_process_finds_damage_in_a_backup(folder: StateFolder) -> None:
     (place,) = backups.places(folder.path)
     assert copied(folder, place)
     (made,) = (folder.path / BACKUPS / "parts").glob(f"*.{LEDGER}")
@@ -78,9 +78,7 @@ def test_the_second_process_sees_damage_in_a_backup(folder: StateFolder) -> None
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_new_books_are_never_made_of_a_ledger_that_the_second_process_found_damaged(
-    folder: StateFolder, harm: str
-) -> None:
+def test_rebuild_ignores_a_ledger_that_the_second_process_found_damaged(folder: StateFolder, harm: str) -> None:
     before = content(folder.path)
     (folder.path / "journal.jsonl").unlink()
     HARM[harm](folder.path / LEDGER)
@@ -93,7 +91,7 @@ def test_new_books_are_never_made_of_a_ledger_that_the_second_process_found_dama
 
 
 @pytest.mark.parametrize("lost", [("journal.jsonl",), quarantine.BOOKS], ids=["journal", "both"])
-def test_new_books_are_made_of_the_copy_that_was_checked(
+def test_rebuild_uses_the_copy_that_was_checked(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch, lost: tuple[str, ...]
 ) -> None:
     before = content(folder.path)
@@ -107,9 +105,7 @@ def test_new_books_are_made_of_the_copy_that_was_checked(
     assert not list((folder.path / BACKUPS).glob(".*"))
 
 
-def test_without_a_second_process_the_ledger_is_read_all_the_same(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ledger_is_read_when_no_second_process_starts(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> Never:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -120,7 +116,7 @@ def test_without_a_second_process_the_ledger_is_read_all_the_same(
     assert made.ledger == backups.places(folder.path)[0]
 
 
-def test_the_copy_of_a_process_that_was_ended_is_not_used(folder: StateFolder, tmp_path: Path) -> None:
+def test_copy_of_a_killed_process_is_not_used(folder: StateFolder, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
         ended.kill()
         assert not CheckedCopy(folder.path, tmp_path, ended).is_whole()
@@ -134,7 +130,7 @@ def test_no_process_is_started_for_a_small_ledger(folder: StateFolder, monkeypat
 
 
 @pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="needs /proc/self/mounts")
-def test_the_second_process_gets_no_key(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_process_gets_no_key(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_SECRET", "a-key-of-ours")
     with checked_copy.started(folder.path, folder.path / BACKUPS) as copy:
         assert copy is not None

@@ -138,7 +138,7 @@ def without_rolled_back(found: dict[str, Any], truth: dict[str, Any]) -> dict[st
 @settings(max_examples=settings().max_examples // 4)
 @given(drawn_steps, st.integers(0, 14), st.booleans(), st.integers(0, 40))
 @example([Step("fill", 1, False), Step("split", 0, False), Step("promise", 1, True)], 0, False, 0)
-def test_a_ledger_and_a_journal_of_two_moments_give_the_books_of_the_later_one(
+def test_joining_two_moments_gives_the_books_of_the_later_one(
     steps: list[Step], cut: int, journal_is_older: bool, damaged: int
 ) -> None:
     if journal_is_older:
@@ -177,7 +177,7 @@ def _damage(journal: Path, number: int, keep_from: Path) -> None:
 
 @settings(max_examples=settings().max_examples // 10)
 @given(drawn_steps)
-def test_a_journal_played_from_its_beginning_gives_what_a_joined_ledger_gives(steps: list[Step]) -> None:
+def test_replayed_journal_equals_the_joined_ledger(steps: list[Step]) -> None:
     steps = [step._replace(fails=False) for step in steps]
     with tempfile.TemporaryDirectory() as place:
         diary = Diary(Path(place), steps)
@@ -188,7 +188,7 @@ def test_a_journal_played_from_its_beginning_gives_what_a_joined_ledger_gives(st
         assert owed(diary.folder.path) == truth
 
 
-def test_what_only_a_backup_accepted_is_not_approved_by_a_second_rebuild_either(tmp_path: Path) -> None:
+def test_second_rebuild_does_not_restore_an_approval_from_a_backup(tmp_path: Path) -> None:
     folder = old_books.make(tmp_path / "state")
     copy = backups.make(folder, "by-hand", NOW).path
     rebuild.rebuild(folder, "restored", NOW, only=copy)
@@ -212,7 +212,7 @@ def test_books_joined_twice_count_their_rebuilds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_the_old_files_are_not_touched(tmp_path: Path, kept: bool) -> None:
+def test_rebuild_leaves_the_old_files_unchanged(tmp_path: Path, kept: bool) -> None:
     folder = old_books.make(tmp_path / "state")
     before = {name: (folder.path / name).read_bytes() for name in (LEDGER, JOURNAL)}
     copy = backups.make(folder, "by-hand", NOW).path if kept else None

@@ -33,12 +33,12 @@ def last_line_in_pieces(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-80] + bytes(79) + b"\n")
 
 
-def test_nothing_is_left_where_there_are_no_books(tmp_path: Path) -> None:
+def test_folder_without_books_has_no_leftovers(tmp_path: Path) -> None:
     assert not leftovers.has_unused_books(tmp_path)
 
 
 @pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger empty", "journal in pieces", "journal empty"])
-def test_books_that_were_never_used_are_found_as_such(folder: Path, left: str) -> None:
+def test_unused_books_are_recognized(folder: Path, left: str) -> None:
     ledger, journal = folder / "ledger.db", folder / "journal.jsonl"
     harm: dict[str, Callable[[], object]] = {
         "whole": lambda: None,
@@ -52,7 +52,7 @@ def test_books_that_were_never_used_are_found_as_such(folder: Path, left: str) -
 
 
 @pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger lost", "journal in pieces", "journal lost"])
-def test_books_that_hold_a_promise_need_a_person_whichever_half_is_whole(folder: Path, left: str) -> None:
+def test_used_books_without_a_marker_need_a_person(folder: Path, left: str) -> None:
     ledger, journal = folder / "ledger.db", folder / "journal.jsonl"
     promise(folder)
     harm: dict[str, Callable[[], object]] = {
@@ -68,7 +68,7 @@ def test_books_that_hold_a_promise_need_a_person_whichever_half_is_whole(folder:
 
 
 @pytest.mark.parametrize("journal", [b"", b'{"schema":2,"torn', None])
-def test_a_ledger_in_pieces_without_a_whole_journal_needs_a_person(folder: Path, journal: bytes | None) -> None:
+def test_damaged_ledger_without_a_whole_journal_needs_a_person(folder: Path, journal: bytes | None) -> None:
     in_pieces(folder / "ledger.db")
     if journal is None:
         (folder / "journal.jsonl").unlink()

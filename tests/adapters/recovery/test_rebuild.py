@@ -53,7 +53,7 @@ HARM: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_books_in_the_quarantine_that_lost_their_files_keep_nothing_from_coming_back(folder: StateFolder) -> None:
+def test_rebuild_ignores_quarantined_books_without_files(folder: StateFolder) -> None:
     before = content(folder.path)
     backups.make(folder, "by-hand", NOW)
     place = quarantine.move(folder.path, "damaged", NOW)
@@ -67,7 +67,7 @@ def test_books_in_the_quarantine_that_lost_their_files_keep_nothing_from_coming_
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: str) -> None:
+def test_rebuild_restores_all_money_from_the_journal_alone(folder: StateFolder, harm: str) -> None:
     before = content(folder.path)
     HARM[harm](folder.path / "ledger.db")
     made = rebuild.rebuild(folder, "damaged", NOW)
@@ -79,7 +79,7 @@ def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: 
 
 
 @pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
-def test_books_made_anew_have_a_checkpoint_that_fits_them(
+def test_rebuilt_books_have_a_checkpoint_that_fits(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     monkeypatch.setattr(FillTotals, "left_out", 0)
@@ -95,7 +95,7 @@ def test_books_made_anew_have_a_checkpoint_that_fits_them(
         assert books.totals() == Totals.of(books.fills())
 
 
-def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFolder) -> None:
+def test_rebuild_books_a_twice_journaled_activity_once(folder: StateFolder) -> None:
     before = content(folder.path)["cash"]
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         paid = Booking((Entry("2026::1", "DIV", Decimal("12.5"), "DIV AAPL"),))
@@ -109,7 +109,7 @@ def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFo
         assert books.booked(["2026::1"]) == {"2026::1": paid.entries[0]}
 
 
-def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledger(folder: StateFolder) -> None:
+def test_rebuild_drops_a_best_price_from_before_a_split(folder: StateFolder) -> None:
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         for strategy in ("flow", "other"):
             books.put_marks({(strategy, "AAPL", NOW): Marks(Decimal(180), None)})
@@ -126,7 +126,7 @@ def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledge
 
 
 @pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
-def test_how_a_position_asked_to_be_closed_comes_back(folder: StateFolder, lost: str) -> None:
+def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder, lost: str) -> None:
     intent = replace(make_intent("open+45m", "MSFT"), stop_loss_fraction=Decimal("0.01"))
     order = replace(make_order("v45"), client_order_id=intent.client_order_id, symbol="MSFT")
     fill = replace(make_fill("a45").fill, venue_order_id="v45", symbol="MSFT")
@@ -141,7 +141,7 @@ def test_how_a_position_asked_to_be_closed_comes_back(folder: StateFolder, lost:
         assert books.kept([held]) == {held: Kept(None, Decimal("0.01"))}
 
 
-def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came_in_the_same_pass(
+def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(
     folder: StateFolder,
 ) -> None:
     intent, at = make_intent("open+40m"), make_intent("open+40m").at
@@ -158,7 +158,7 @@ def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_from_an_old_backup_and_the_journal_everything_comes_back(folder: StateFolder, harm: str) -> None:
+def test_rebuild_restores_everything_from_an_old_backup_and_the_journal(folder: StateFolder, harm: str) -> None:
     backups.make(folder, "by-hand", NOW)
     books = SqliteLedger.open(folder.path)
     books.promise(make_intent("open+90m"), (PASSED,))
@@ -170,7 +170,7 @@ def test_from_an_old_backup_and_the_journal_everything_comes_back(folder: StateF
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_from_a_whole_ledger_without_its_journal_everything_comes_back(folder: StateFolder, harm: str) -> None:
+def test_rebuild_restores_everything_from_a_ledger_without_its_journal(folder: StateFolder, harm: str) -> None:
     before = content(folder.path)
     HARM[harm](folder.path / "journal.jsonl")
     made = rebuild.rebuild(folder, "damaged", NOW)
@@ -179,7 +179,7 @@ def test_from_a_whole_ledger_without_its_journal_everything_comes_back(folder: S
     assert made.ledger == folder.path
 
 
-def test_with_both_lost_the_last_backup_is_what_is_left(folder: StateFolder) -> None:
+def test_rebuild_uses_the_last_backup_when_both_files_are_lost(folder: StateFolder) -> None:
     before = content(folder.path)
     backups.make(folder, "by-hand", NOW)
     for name in quarantine.BOOKS:
@@ -193,7 +193,7 @@ def test_with_both_lost_the_last_backup_is_what_is_left(folder: StateFolder) -> 
     assert made.quarantine is None
 
 
-def test_with_nothing_left_new_books_are_empty_and_say_so(folder: StateFolder) -> None:
+def test_rebuild_makes_empty_books_when_nothing_is_left(folder: StateFolder) -> None:
     for name in quarantine.BOOKS:
         (folder.path / name).unlink(missing_ok=True)
     made = rebuild.rebuild(folder, "damaged", NOW)
@@ -204,7 +204,7 @@ def test_with_nothing_left_new_books_are_empty_and_say_so(folder: StateFolder) -
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 8, 11, 13, 14, 16, 17, 18])
-def test_one_damaged_record_costs_no_other(folder: StateFolder, number: int) -> None:
+def test_rebuild_loses_no_other_record_to_a_damaged_one(folder: StateFolder, number: int) -> None:
     path = folder.path / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     before = content(folder.path)
@@ -232,7 +232,7 @@ def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -
 
 
 @pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
-def test_what_was_to_be_closed_is_to_be_closed_by_new_books_too(folder: StateFolder, lost: str) -> None:
+def test_rebuild_keeps_flatten_in_force(folder: StateFolder, lost: str) -> None:
     with closing(SqliteLedger.open(folder.path)) as books:
         books.history.record("FLATTEN", "me", "a storm", minutes(50))
     (folder.path / lost).unlink()
@@ -241,7 +241,7 @@ def test_what_was_to_be_closed_is_to_be_closed_by_new_books_too(folder: StateFol
         assert books.trading_state().state is TradingState.FLATTEN
 
 
-def test_the_rebuilt_books_are_sound_and_the_old_ones_lie_untouched(folder: StateFolder) -> None:
+def test_rebuilt_books_are_sound_and_the_old_ones_untouched(folder: StateFolder) -> None:
     flip(folder.path / "ledger.db")
     before = {name: (folder.path / name).read_bytes() for name in ("ledger.db", "journal.jsonl")}
     made = rebuild.rebuild(folder, "damaged", NOW)
@@ -260,7 +260,7 @@ def test_books_can_be_rebuilt_again_and_again(folder: StateFolder) -> None:
     assert len(quarantine.places(folder.path)) == len(HARM)
 
 
-def test_what_was_written_after_a_rebuild_is_not_lost_in_the_next(folder: StateFolder) -> None:
+def test_second_rebuild_keeps_what_was_written_after_the_first(folder: StateFolder) -> None:
     flip(folder.path / "ledger.db")
     rebuild.rebuild(folder, "damaged", NOW)
     books = SqliteLedger.open(folder.path)
@@ -284,7 +284,7 @@ POINTS = (
 
 
 @pytest.mark.parametrize(("point", "times"), POINTS)
-def test_a_rebuild_that_dies_is_finished_by_the_next(
+def test_next_rebuild_finishes_a_killed_one(
     folder: StateFolder, point: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, left = content(folder.path), [times]
@@ -305,7 +305,7 @@ def test_a_rebuild_that_dies_is_finished_by_the_next(
     soundness.problem(state)
 
 
-def test_a_full_disk_leaves_the_damaged_books_where_they_are(
+def test_rebuild_on_a_full_disk_leaves_the_damaged_books_in_place(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(reached: str) -> None:
@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_the_damaged_books_where_they_are(
     assert quarantine.places(folder.path) == []
 
 
-def test_the_ledger_of_another_bot_on_the_same_account_is_no_source(folder: StateFolder, tmp_path: Path) -> None:
+def test_rebuild_ignores_the_ledger_of_another_bot(folder: StateFolder, tmp_path: Path) -> None:
     before = content(folder.path)
     books = SqliteLedger.create(tmp_path, ACCOUNT, minutes(90))
     books.open_books(Decimal(5), minutes(90))
@@ -334,7 +334,7 @@ def test_the_ledger_of_another_bot_on_the_same_account_is_no_source(folder: Stat
     assert "no journal" in " ".join(doubt.why for doubt in made.doubts)
 
 
-def test_the_journal_of_another_account_is_no_source(folder: StateFolder) -> None:
+def test_rebuild_ignores_the_journal_of_another_account(folder: StateFolder) -> None:
     path = folder.path / "journal.jsonl"
     path.unlink()
     journal.Journal.create(path, {"account": "SBX000000043"}, NOW).close()
@@ -347,7 +347,7 @@ def test_the_journal_of_another_account_is_no_source(folder: StateFolder) -> Non
 NOTES = ("self._file.note", "books.note", "self.tables.books.note")
 
 
-def test_every_record_that_is_ever_journaled_is_played_or_left_out_by_name() -> None:
+def test_every_journaled_kind_is_replayed_or_left_out_by_name() -> None:
     written = {"created"}
     for path in (ROOT / "tradebot" / "adapters" / "ledger").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -358,7 +358,7 @@ def test_every_record_that_is_ever_journaled_is_played_or_left_out_by_name() -> 
     assert written == {*replaying.PLAYED} | replaying.BY_TEXT | replaying.NOT_PLAYED
 
 
-def test_a_record_of_a_kind_from_the_future_becomes_a_doubt(folder: StateFolder) -> None:
+def test_rebuild_doubts_a_record_of_an_unknown_kind(folder: StateFolder) -> None:
     path = folder.path / "journal.jsonl"
     chain = journal.Journal.open(path, verify(path))
     chain.append("teleported", {}, minutes(30))

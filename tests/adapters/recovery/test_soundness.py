@@ -88,7 +88,7 @@ def test_a_hot_rollback_journal_moves_with_its_ledger(folder: StateFolder) -> No
     assert not (folder.path / "ledger.db-journal").exists()
 
 
-def test_a_second_quarantine_never_lands_on_the_first(folder: StateFolder) -> None:
+def test_second_quarantine_gets_another_folder(folder: StateFolder) -> None:
     first = quarantine.move(folder.path, "why", NOW)
     assert quarantine.move(folder.path, "why", NOW) is None
     (folder.path / "ledger.db").write_bytes(b"again")
@@ -119,7 +119,7 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
     soundness.problem(folder)
 
 
-def test_the_ledger_of_another_journal_is_foreign(folder: StateFolder, tmp_path: Path) -> None:
+def test_check_refuses_the_ledger_of_another_journal(folder: StateFolder, tmp_path: Path) -> None:
     other = old_books.make(tmp_path / "other")
     books = SqliteLedger.open(other.path)
     books.adjust_cash(Decimal(1), "elsewhere", minutes(20), origin=Origin.PLAN)
@@ -139,16 +139,14 @@ def test_the_ledger_of_another_account_is_refused_and_left_alone(folder: StateFo
     assert quarantine.places(folder.path) == []
 
 
-def test_a_newer_ledger_is_refused_and_left_alone(folder: StateFolder) -> None:
+def test_ledger_of_a_newer_version_is_refused_and_left_alone(folder: StateFolder) -> None:
     edit(folder.path / "ledger.db", f"PRAGMA user_version = {LEDGER_VERSION + 1}")
     with pytest.raises(OperatorError, match="another version"):
         soundness.require_sound(folder, MemoryEvents())
     assert quarantine.places(folder.path) == []
 
 
-def test_a_locked_ledger_asks_for_patience_and_is_not_called_damaged(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locked_ledger_is_a_temporary_error_and_no_damage(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = ledger_schema._connect
     holder = sqlite3.connect(folder.path / "ledger.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
@@ -162,7 +160,7 @@ def test_a_locked_ledger_asks_for_patience_and_is_not_called_damaged(
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.replace(shutil.copy(path, f"{path}.other"), path)])
 @pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
-def test_nothing_is_promised_in_a_file_that_was_removed_or_replaced_while_open(
+def test_promise_refuses_a_file_removed_or_replaced_while_open(
     folder: StateFolder, name: str, harm: Callable[[Path], object]
 ) -> None:
     books = SqliteLedger.open(folder.path)
@@ -201,14 +199,14 @@ for nth in range(1, 1000):
 
 
 @pytest.mark.parametrize("how", ["once", "lasting"])
-def test_what_cannot_be_read_now_is_never_taken_for_damage(folder: StateFolder, how: str) -> None:
+def test_unreadable_books_are_never_taken_for_damaged(folder: StateFolder, how: str) -> None:
     command = [sys.executable, "-c", READ_WITH_FAILURES, str(folder.path), how]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert set(done.stdout.split()) == {"CannotWriteError", "TemporaryError"}
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: flip(path, b"a storm"), lambda path: path.write_bytes(b"")])
-def test_a_damaged_journal_halts_and_leaves_a_whole_ledger_to_the_exits(
+def test_damaged_journal_halts_and_leaves_the_ledger_in_place(
     folder: StateFolder, harm: Callable[[Path], object]
 ) -> None:
     harm(folder.path / "journal.jsonl")
@@ -238,7 +236,7 @@ def of_another(marker: Path, **differs: Any) -> None:
         (lambda path: of_another(path, id="another"), "the state of another bot"),
     ],
 )
-def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass(
+def test_hold_refuses_a_folder_whose_marker_changed(
     folder: StateFolder, harm: Callable[[Path], object], said: str
 ) -> None:
     with soundness.hold(folder, "trade-once", MemoryEvents()):
@@ -250,13 +248,13 @@ def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass
     assert (folder.path / "ledger.db").exists()
 
 
-def test_a_pass_goes_by_the_copy_of_a_damaged_marker(folder: StateFolder) -> None:
+def test_hold_uses_the_copy_of_a_damaged_marker(folder: StateFolder) -> None:
     (folder.path / "state.id").write_text("{")
     with soundness.hold(folder, "evaluate-exits", MemoryEvents()):
         pass
 
 
-def test_a_halt_that_is_in_force_keeps_its_own_reason(folder: StateFolder) -> None:
+def test_damage_keeps_the_reason_of_a_halt_in_force(folder: StateFolder) -> None:
     switch.halt(folder.path, "me", "a storm", NOW, "REDUCE_ONLY")
     (folder.path / "journal.jsonl").unlink()
     events = MemoryEvents()
@@ -279,7 +277,7 @@ def test_books_that_a_first_pass_opens_are_known_to_be_sound_before_the_next_pas
         assert reads == []
 
 
-def test_what_looks_like_a_bug_is_damage_if_the_books_are_damaged_whatever_their_note_says(folder: StateFolder) -> None:
+def test_unexpected_error_is_blamed_on_damaged_books_whatever_the_note_says(folder: StateFolder) -> None:
     events = MemoryEvents()
     with pytest.raises(ZeroDivisionError), soundness.hold(folder, "trade-once", events):
         raise ZeroDivisionError
@@ -297,9 +295,7 @@ def test_what_looks_like_a_bug_is_damage_if_the_books_are_damaged_whatever_their
 
 
 @pytest.mark.parametrize("change", ["account = ''", "journal_sequence = 'x'", "rebuilt = x'ff'"])
-def test_books_that_misstate_whose_they_are_are_damaged_and_not_of_another_account(
-    folder: StateFolder, change: str
-) -> None:
+def test_books_with_a_changed_owner_row_are_damaged(folder: StateFolder, change: str) -> None:
     edit(folder.path / "ledger.db", "UPDATE book SET " + change)  # noqa: S608 - constants of this test
     with pytest.raises(DamagedBooksError, match="is damaged"):
         LedgerFile.open(folder.path, ACCOUNT, read_only=True)

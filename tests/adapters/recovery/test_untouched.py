@@ -29,7 +29,7 @@ def flip(path: Path) -> None:
 HURTS: tuple[Callable[[Path], object], ...] = (flip, Path.unlink, lambda path: path.write_bytes(b""))
 
 
-def test_a_part_that_was_changed_or_removed_is_found_by_looking_at_times(made: Path) -> None:
+def test_changed_or_removed_part_is_found_by_its_times(made: Path) -> None:
     folder, parts = made.parent.parent, sorted((made.parent / "parts").iterdir())
     assert set(as_left(folder)) == set(parts)
     for path in parts:
@@ -42,7 +42,7 @@ def test_a_part_that_was_changed_or_removed_is_found_by_looking_at_times(made: P
     assert damaged(folder, as_left(folder)) == []
 
 
-def test_with_a_manifest_that_was_changed_everything_is_read(made: Path) -> None:
+def test_everything_is_read_when_a_manifest_was_changed(made: Path) -> None:
     folder, manifest = made.parent.parent, made / "manifest.json"
     os.utime(made, ns=(0, made.stat().st_mtime_ns - 10_000_000_000))
     assert damaged(folder, as_left(folder)) == []

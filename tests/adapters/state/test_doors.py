@@ -42,7 +42,7 @@ def refusal(folder: Path) -> tuple[str, str]:
     return refused.value.message, refused.value.hint.partition(", or name another folder")[0]
 
 
-def test_a_folder_of_ours_alone_is_fine_under_any_umask(tmp_path: Path) -> None:
+def test_create_makes_private_folders_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         state_folder.create(tmp_path / "a" / "b" / "bot", "paper", ACCOUNT, "user", NOW)
@@ -54,13 +54,13 @@ def test_a_folder_of_ours_alone_is_fine_under_any_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
-def test_a_folder_that_others_can_write_is_refused(folder: Path, mode: int) -> None:
+def test_folder_writable_by_others_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
     assert refusal(folder) == (f"{folder} is writable by other users.", f"chmod go-w {folder}")
 
 
 @pytest.mark.parametrize(("mode", "members"), [(0o775, ["ada", "ben"]), (0o757, [])])
-def test_a_folder_above_that_others_can_write_is_refused(
+def test_parent_folder_writable_by_others_is_refused(
     folder: Path, parent: Path, mode: int, members: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group_of(members, monkeypatch)
@@ -69,7 +69,7 @@ def test_a_folder_above_that_others_can_write_is_refused(
     assert refusal(folder) == (said, f"chmod go-w {parent}")
 
 
-def test_a_group_of_this_user_alone_may_write_a_folder_above(
+def test_parent_folder_writable_by_the_users_own_group_is_accepted(
     folder: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many systems make folders writable for a group that nobody else is in, a fresh clone among them."""
@@ -85,7 +85,7 @@ def group_of(members: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda group: own)
 
 
-def test_a_sticky_folder_above_is_fine_as_tmp_is(folder: Path, parent: Path) -> None:
+def test_sticky_parent_folder_is_accepted(folder: Path, parent: Path) -> None:
     parent.chmod(0o1777)
     assert state_folder.read_marker(folder).account_number == ACCOUNT
 
@@ -115,14 +115,12 @@ def test_a_folder_of_another_user_is_refused(folder: Path, given: Callable[[Path
     assert refusal(folder) == (said, remedy)
 
 
-def test_a_folder_above_that_belongs_to_another_user_is_refused(
-    folder: Path, parent: Path, given: Callable[[Path], None]
-) -> None:
+def test_parent_folder_of_another_user_is_refused(folder: Path, parent: Path, given: Callable[[Path], None]) -> None:
     given(parent)
     assert f"{parent} belongs to another user" in refusal(folder)[0]
 
 
-def test_the_way_through_a_link_counts_at_both_ends(folder: Path, parent: Path, tmp_path: Path) -> None:
+def test_parents_of_a_link_and_of_its_target_are_checked(folder: Path, parent: Path, tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "open" / "link").symlink_to(folder)
@@ -132,7 +130,7 @@ def test_the_way_through_a_link_counts_at_both_ends(folder: Path, parent: Path, 
     assert f"{parent} is above" in refusal(tmp_path / "open" / "link")[0]
 
 
-def test_where_the_bits_are_the_mounts_own_they_say_nothing(folder: Path) -> None:
+def test_permission_bits_are_ignored_on_network_disks(folder: Path) -> None:
     folder.chmod(0o777)
     put(folder, "ledger.db", 0o666)
     with mounted(folder, "9p"):
@@ -169,7 +167,7 @@ def is_fine(folder: Path) -> bool:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("mode", [0o622, 0o602])
-def test_a_file_that_others_can_write_is_refused(folder: Path, name: str, mode: int) -> None:
+def test_file_writable_by_others_is_refused(folder: Path, name: str, mode: int) -> None:
     path = put(folder, name, mode)
     open_to_readers(folder)
     assert refusal(folder) == (f"{path} is writable by other users.", f"chmod go-w {path}")
@@ -178,12 +176,12 @@ def test_a_file_that_others_can_write_is_refused(folder: Path, name: str, mode: 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_where_the_folder_lets_nobody_pass_the_bits_of_its_files_open_nothing(folder: Path, name: str) -> None:
+def test_files_in_a_private_folder_may_have_any_mode(folder: Path, name: str) -> None:
     put(folder, name, 0o666)
     assert is_fine(folder)
 
 
-def test_a_folder_in_between_that_lets_nobody_pass_closes_what_is_below(folder: Path) -> None:
+def test_private_folder_in_between_protects_what_is_below(folder: Path) -> None:
     put(folder, "backups/parts/p", 0o666)
     open_to_readers(folder)
     (folder / "backups").chmod(0o700)
@@ -191,7 +189,7 @@ def test_a_folder_in_between_that_lets_nobody_pass_closes_what_is_below(folder: 
 
 
 @pytest.mark.parametrize("name", ["backups", "backups/parts", "quarantine"])
-def test_a_folder_of_the_state_that_others_can_write_is_refused(folder: Path, name: str) -> None:
+def test_inner_folder_writable_by_others_is_refused(folder: Path, name: str) -> None:
     put(folder, f"{name}/file")
     open_to_readers(folder)
     (folder / name).chmod(0o777)
@@ -200,7 +198,7 @@ def test_a_folder_of_the_state_that_others_can_write_is_refused(folder: Path, na
 
 
 @pytest.mark.parametrize("members", [[], ["ada", "ben"]])
-def test_a_file_that_the_group_can_write_is_fine_if_nobody_else_is_in_it(
+def test_file_writable_by_the_users_own_group_is_accepted(
     folder: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an editor writes under the usual umask of a Debian system."""
@@ -211,7 +209,7 @@ def test_a_file_that_the_group_can_write_is_fine_if_nobody_else_is_in_it(
 
 
 @pytest.mark.parametrize("name", [*FILES, "backups"])
-def test_what_belongs_to_another_user_is_refused_behind_closed_folders_too(
+def test_file_of_another_user_is_refused_in_a_private_folder(
     folder: Path, name: str, given: Callable[[Path], None]
 ) -> None:
     for file in FILES:
@@ -222,15 +220,13 @@ def test_what_belongs_to_another_user_is_refused_behind_closed_folders_too(
     assert refusal(folder) == (said, f"take ownership: sudo chown -h {us} {folder / name}, or move it away")
 
 
-def test_what_belongs_to_the_administrator_is_fine(
-    folder: Path, given: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_of_root_is_accepted(folder: Path, given: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.adapters.state.test_doors.SOMEBODY", 0)
     given(put(folder, "ARMED"))
     assert is_fine(folder)
 
 
-def test_a_second_name_of_a_file_leads_around_the_folder(folder: Path, tmp_path: Path) -> None:
+def test_writable_file_with_a_second_name_is_refused(folder: Path, tmp_path: Path) -> None:
     path = put(folder, "ledger.db", 0o666)
     os.link(path, tmp_path / "other name")
     assert refusal(folder) == (f"{path} is writable by other users.", f"chmod go-w {path}")
@@ -238,7 +234,7 @@ def test_a_second_name_of_a_file_leads_around_the_folder(folder: Path, tmp_path:
     assert is_fine(folder)
 
 
-def test_what_a_link_leads_to_is_judged_and_so_is_every_folder_above_it(folder: Path, tmp_path: Path) -> None:
+def test_target_of_a_link_and_its_parents_are_checked(folder: Path, tmp_path: Path) -> None:
     elsewhere = put(tmp_path, "elsewhere/bot.yaml")
     link = folder / "tradebot.yaml"
     link.symlink_to(elsewhere)
@@ -252,12 +248,12 @@ def test_what_a_link_leads_to_is_judged_and_so_is_every_folder_above_it(folder: 
 
 
 @pytest.mark.parametrize("target", ["nowhere", "system_events.jsonl"])
-def test_a_link_that_leads_nowhere_opens_nothing(folder: Path, target: str) -> None:
+def test_dangling_link_is_accepted(folder: Path, target: str) -> None:
     (folder / "system_events.jsonl").symlink_to(target)
     assert is_fine(folder)
 
 
-def test_a_folder_that_we_may_not_look_into_opens_nothing(folder: Path) -> None:
+def test_unreadable_inner_folder_is_accepted(folder: Path) -> None:
     (folder / "quarantine").mkdir(mode=0)
     code = (
         "import sys, pathlib; from tradebot.adapters.state.state_folder import read_marker\n"
@@ -267,7 +263,7 @@ def test_a_folder_that_we_may_not_look_into_opens_nothing(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_another_state_in_a_folder_is_judged_by_itself(folder: Path) -> None:
+def test_nested_state_folder_is_checked_by_itself(folder: Path) -> None:
     state_folder.create(folder / "demo", "sandbox", ACCOUNT, "demo", NOW)
     put(folder, "demo/tradebot.yaml", 0o666)
     open_to_readers(folder)
@@ -275,7 +271,7 @@ def test_another_state_in_a_folder_is_judged_by_itself(folder: Path) -> None:
     assert "tradebot.yaml is writable" in refusal(folder / "demo")[0]
 
 
-def test_a_file_that_goes_while_it_is_looked_at_opens_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_disappears_during_the_check_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = folder / "ledger.db-journal"
     monkeypatch.setattr(doors, "_entries", lambda place: [gone, *sorted(place.iterdir())])
     assert is_fine(folder)

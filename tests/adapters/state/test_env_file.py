@@ -38,7 +38,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_a_line_that_cannot_be_read_is_named_without_its_text_and_what_to_do(case: str, tmp_path: Path) -> None:
+def test_unreadable_line_is_named_by_number_without_its_text(case: str, tmp_path: Path) -> None:
     text, said = UNREADABLE[case]
     path = written(tmp_path, text)
     with pytest.raises(OperatorError) as caught:
@@ -48,7 +48,7 @@ def test_a_line_that_cannot_be_read_is_named_without_its_text_and_what_to_do(cas
     assert SECRET not in caught.value.message
 
 
-def test_what_people_write_is_read(tmp_path: Path) -> None:
+def test_common_notations_are_read(tmp_path: Path) -> None:
     text = (
         "\ufeff# keys\r\nexport DRY_RUN = 'false' # never\r\n\r\nALLOW_ORDERS=\nENABLE_ORDER_EXEC\n"
         'PEM="a\nb"\nmy.own-name=1\n'
@@ -74,7 +74,9 @@ LETTERS = {
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 @pytest.mark.parametrize("line", LETTERS)
-def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str, ending: str, tmp_path: Path) -> None:
+def test_gate_in_the_file_has_the_value_it_would_have_in_the_environment(
+    line: str, ending: str, tmp_path: Path
+) -> None:
     said = load_gates({}, written(tmp_path, f"{line}{ending}"))["DRY_RUN"]
     assert said == LETTERS[line]
     for mode in Mode:
@@ -85,7 +87,7 @@ def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str,
         assert blank is (found == f"DRY_RUN has an unclear value: {said!r} has a space next to the word")
 
 
-def test_another_thing_keeps_its_word_without_the_blanks(tmp_path: Path) -> None:
+def test_other_values_lose_the_spaces_around_them(tmp_path: Path) -> None:
     assert read_env_file(written(tmp_path, "UW_API_KEY= key-of-mine \n")) == {"UW_API_KEY": "key-of-mine"}
 
 
@@ -109,7 +111,7 @@ def test_a_file_of_another_user_is_refused(link: bool, tmp_path: Path, monkeypat
     line=st.text(st.characters(codec="utf-8", categories=("L", "P", "S", "Z")), max_size=12),
     name=st.sampled_from(NAMES),
 )
-def test_a_name_of_permission_in_a_file_is_read_or_the_file_is_refused(
+def test_gate_in_a_file_is_read_or_the_file_is_refused(
     line: str, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever stands between a name and a word: a file that holds both never counts as one that says nothing."""
@@ -121,7 +123,7 @@ def test_a_name_of_permission_in_a_file_is_read_or_the_file_is_refused(
     assert name in found or not line.startswith("=")
 
 
-def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path: Path) -> None:
+def test_environment_overrides_the_file_even_with_an_empty_value(tmp_path: Path) -> None:
     path = written(tmp_path, "ALLOW_ORDERS=true\nENABLE_ORDER_EXEC=true\nDRY_RUN=\n")
     found = load_gates({"ALLOW_ORDERS": ""}, path)
     assert found == {"ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "true", "DRY_RUN": ""}
@@ -131,7 +133,7 @@ def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path
         assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set but empty") in closed
 
 
-def test_which_file_is_read_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_describe_sources_names_the_full_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert describe_sources(Path(".env")) == f"the environment only: no {tmp_path / '.env'}"
     written(tmp_path, "")

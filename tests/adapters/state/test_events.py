@@ -45,13 +45,13 @@ def test_full_files_are_rotated_and_the_newest_kept(tmp_path: Path) -> None:
     assert lines == list(range(40 - len(lines), 40))
 
 
-def test_a_place_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
+def test_emit_ignores_a_path_that_can_not_be_written(tmp_path: Path) -> None:
     JsonlEvents(tmp_path / "none" / "events.jsonl").emit(make_event())
     (tmp_path / "events.jsonl").mkdir()
     JsonlEvents(tmp_path / "events.jsonl").emit(make_event())
 
 
-def test_a_full_disk_is_passed_over(tmp_path: Path) -> None:
+def test_emit_ignores_a_full_disk(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from tests.adapters.state.test_events import JsonlEvents, make_event\n"
@@ -83,7 +83,7 @@ def test_the_last_events_are_found_across_rotated_files(tmp_path: Path) -> None:
     assert last_events(tmp_path / "absent", 3) == ((), 0)
 
 
-def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> None:
+def test_last_events_counts_unreadable_lines_and_leaves_them_out(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     JsonlEvents(path).emit(make_event(1))
     with path.open("ab") as file:
@@ -92,7 +92,7 @@ def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> No
     assert (numbers(found), unreadable) == ([1], 3)
 
 
-def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: Path) -> None:
+def test_tail_returns_each_new_event_once_across_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     events = JsonlEvents(path, max_bytes=600)
     events.emit(make_event(0))
@@ -105,7 +105,7 @@ def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: P
     tail.close()
 
 
-def test_a_tail_may_begin_before_there_is_a_file(tmp_path: Path) -> None:
+def test_tail_starts_before_the_file_exists(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     tail = Tail(path)
     assert tail.news() == []
@@ -114,7 +114,7 @@ def test_a_tail_may_begin_before_there_is_a_file(tmp_path: Path) -> None:
     tail.close()
 
 
-def test_of_a_span_all_events_are_counted_and_those_that_ask_for_attention_are_read(tmp_path: Path) -> None:
+def test_worth_seeing_counts_all_events_and_returns_those_that_need_attention(tmp_path: Path) -> None:
     path = tmp_path / "system_events.jsonl"
     events = JsonlEvents(path)
     for minute, severity in enumerate((Severity.WARN, Severity.INFO, Severity.ERROR, Severity.WARN)):

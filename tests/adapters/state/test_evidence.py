@@ -41,19 +41,19 @@ def test_evidence_is_read_as_it_was_written(tmp_path: Path, evidence: Evidence) 
     assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
 
 
-def test_a_folder_without_it_has_none(tmp_path: Path) -> None:
+def test_folder_without_evidence_has_none(tmp_path: Path) -> None:
     assert read_evidence(tmp_path) == NO_EVIDENCE
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trials": {"count": "many"}}', '{"other": 1}'])
-def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
+def test_unreadable_evidence_is_named_with_a_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / EVIDENCE).write_text(text)
     with pytest.raises(OperatorError, match=r"evidence\.json can't be read") as raised:
         read_evidence(tmp_path)
     assert raised.value.hint == "run the backtest again, or remove the file"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_write_evidence_names_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"evidence\.json can't be written: No such file"):
         write_evidence(tmp_path / "gone", KNOWN)
 

@@ -19,25 +19,25 @@ OWN = (
 
 
 @pytest.mark.parametrize("kind", NETWORK)
-def test_a_network_is_known_by_its_kind(kind: str, tmp_path: Path) -> None:
+def test_network_kind_knows_network_file_systems(kind: str, tmp_path: Path) -> None:
     with mounted(tmp_path, kind):
         assert network_kind(tmp_path / "state") == kind
 
 
 @pytest.mark.parametrize("kind", OWN)
-def test_a_disk_of_this_machine_is_none(kind: str, tmp_path: Path) -> None:
+def test_network_kind_is_none_for_a_local_disk(kind: str, tmp_path: Path) -> None:
     with mounted(tmp_path, kind):
         assert (network_kind(tmp_path / "state"), kind_of(tmp_path / "state")) == (None, kind)
 
 
-def test_the_nearest_mount_counts_and_of_two_on_one_place_the_later() -> None:
+def test_kind_of_takes_the_nearest_and_latest_mount() -> None:
     mounts = b"/dev/vda / ext4 rw 0 0\nh:/x /mnt/a nfs4 rw 0 0\n/dev/vdb /mnt/a/b xfs rw 0 0\nx /mnt/a cifs rw 0 0\n"
     with table(mounts):
         places = ("/mnt/a/c", "/mnt/a/b/c", "/mnt/ab", "/mnt", "/mnt/a", "/mnt/a/b/../c")
         assert [kind_of(Path(place)) for place in places] == ["cifs", "xfs", "ext4", "ext4", "cifs", "cifs"]
 
 
-def test_a_link_to_a_network_lies_on_it(tmp_path: Path) -> None:
+def test_network_kind_follows_links(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "near").symlink_to(tmp_path / "far")
     with mounted(tmp_path / "far", "nfs4"):
@@ -45,18 +45,18 @@ def test_a_link_to_a_network_lies_on_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a\tb", "a\\b", "a\\040b", "ä", os.fsdecode(b"a\xff")])
-def test_a_name_that_the_kernel_writes_otherwise_is_read(name: str, tmp_path: Path) -> None:
+def test_kind_of_reads_escaped_mount_names(name: str, tmp_path: Path) -> None:
     place = tmp_path / name
     written = os.fsencode(place).replace(b"\\", b"\\134").replace(b" ", b"\\040").replace(b"\t", b"\\011")
     with table(b"/dev/vda / ext4 rw 0 0\nh:/x " + written + b" nfs rw 0 0\n"):
         assert (kind_of(place), kind_of(tmp_path / "other")) == ("nfs", "ext4")
 
 
-def test_a_system_without_a_table_does_not_say() -> None:
+def test_kind_of_is_none_without_a_mount_table() -> None:
     with table(None):
         assert (kind_of(Path("/")), network_kind(Path("/"))) == (None, None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="needs /proc/self/mounts")
-def test_the_kernels_own_table_is_read() -> None:
+def test_kind_of_reads_the_kernels_mount_table() -> None:
     assert kind_of(Path("/proc/self")) == "proc"

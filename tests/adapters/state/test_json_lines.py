@@ -8,7 +8,7 @@ from tradebot.adapters.state.json_lines import RotatedLines
 
 
 @pytest.mark.parametrize("kept", [1, 3])
-def test_the_last_lines_stay_in_order_and_the_files_within_their_bound(tmp_path: Path, kept: int) -> None:
+def test_rotated_lines_stay_in_order_and_within_their_bound(tmp_path: Path, kept: int) -> None:
     lines = RotatedLines(tmp_path / "log", 100, kept)
     for number in range(200):
         lines.append(f"line {number:04d}")
@@ -25,7 +25,7 @@ def test_a_line_longer_than_the_bound_is_still_written(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "x" * 50 + "\n"
 
 
-def test_a_disk_that_fails_loses_lines_and_nothing_else(tmp_path: Path) -> None:
+def test_append_loses_lines_without_raising_when_the_disk_fails(tmp_path: Path) -> None:
     RotatedLines(tmp_path / "none" / "log", 100, 2).append("line")
     (tmp_path / "log").symlink_to("/dev/null")
     RotatedLines(tmp_path / "log", 100, 2).append("line")

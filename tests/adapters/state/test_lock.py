@@ -37,7 +37,7 @@ def another_process_holding(folder: Path) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_a_second_process_waits_and_then_names_the_holder(tmp_path: Path) -> None:
+def test_hold_names_the_holder_after_waiting(tmp_path: Path) -> None:
     with another_process_holding(tmp_path) as holder:
         with pytest.raises(TradebotError) as caught, lock.hold(tmp_path, "trade-once", wait_s=0.05):
             pass
@@ -45,7 +45,7 @@ def test_a_second_process_waits_and_then_names_the_holder(tmp_path: Path) -> Non
         assert f"serve, process {holder.pid}, since 20" in caught.value.message
 
 
-def test_a_lock_set_free_while_waiting_is_taken(tmp_path: Path) -> None:
+def test_hold_takes_a_lock_that_becomes_free(tmp_path: Path) -> None:
     with another_process_holding(tmp_path) as holder:
         assert holder.stdin is not None
         holder.stdin.close()
@@ -53,7 +53,7 @@ def test_a_lock_set_free_while_waiting_is_taken(tmp_path: Path) -> None:
             assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
 
 
-def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with another_process_holding(tmp_path) as holder:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
@@ -61,23 +61,21 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
             pass
 
 
-def test_the_lock_is_free_again_after_a_pass_that_failed(tmp_path: Path) -> None:
+def test_lock_is_free_after_a_failed_pass(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), lock.hold(tmp_path, "score"):
         _ = 1 / 0
     with lock.hold(tmp_path, "score", wait_s=0.0):
         assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_holder_that_left_garbage_is_still_a_holder(tmp_path: Path) -> None:
+def test_holder_with_an_unreadable_note_still_holds(tmp_path: Path) -> None:
     with lock.hold(tmp_path, "score"):
         (tmp_path / "lock").write_bytes(b"\xff")
         with pytest.raises(TradebotError, match="it left no name"), lock.hold(tmp_path, "halt", wait_s=0.0):
             pass
 
 
-def test_a_lock_on_a_file_that_was_replaced_meanwhile_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hold_ignores_a_lock_on_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked: list[int] = []
     kernel_flock = fcntl.flock
 
@@ -94,12 +92,12 @@ def test_a_lock_on_a_file_that_was_replaced_meanwhile_is_not_taken(
         assert locked[-1] == (tmp_path / "lock").stat().st_ino
 
 
-def test_a_folder_that_is_missing_needs_a_person(tmp_path: Path) -> None:
+def test_hold_refuses_a_missing_state_folder(tmp_path: Path) -> None:
     with pytest.raises(OperatorError), lock.hold(tmp_path / "none", "score", wait_s=0.0):
         pass
 
 
-def test_a_look_names_the_holder_and_neither_waits_nor_makes_a_file(tmp_path: Path) -> None:
+def test_holder_names_the_process_without_waiting_or_creating_a_file(tmp_path: Path) -> None:
     assert lock.holder(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
     with another_process_holding(tmp_path) as holder:

@@ -45,7 +45,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneShots:
     return OneShots(tmp_path)
 
 
-def test_a_verb_is_run_on_the_folder_with_its_exit_code_and_output(bot: Bot) -> None:
+def test_one_shot_returns_exit_code_and_output(bot: Bot) -> None:
     ended = OneShots(bot.folder)(["status", "--json"], 120, lambda: False)
     assert (ended.code, ended.why) == (0, None)
     assert ended.output.endswith("}")
@@ -53,16 +53,14 @@ def test_a_verb_is_run_on_the_folder_with_its_exit_code_and_output(bot: Bot) -> 
     assert (wrong.code, "/nowhere.yaml" in wrong.output) == (2, True)
 
 
-def test_only_the_last_output_is_kept(runs: OneShots) -> None:
+def test_one_shot_keeps_only_the_last_output(runs: OneShots) -> None:
     (runs.folder / "code.py").write_text(TALKS)
     ended = runs(["audit"], 60, lambda: False)
     assert (ended.code, ended.why, len(ended.output) <= KEPT, ended.output[-7:]) == (7, None, True, "the end")
 
 
 @pytest.mark.parametrize(("code", "number"), [(HANGS, 15), (DEAF, 9)])
-def test_a_verb_that_is_over_its_limit_is_ended_even_if_it_does_not_listen(
-    runs: OneShots, code: str, number: int
-) -> None:
+def test_one_shot_over_its_limit_is_ended_even_if_it_ignores_sigterm(runs: OneShots, code: str, number: int) -> None:
     (runs.folder / "code.py").write_text(code)
     began = time.monotonic()
     ended = runs(["audit"], 1, lambda: False)
@@ -70,13 +68,13 @@ def test_a_verb_that_is_over_its_limit_is_ended_even_if_it_does_not_listen(
     assert time.monotonic() - began < 20
 
 
-def test_a_verb_is_ended_when_serve_is_asked_to_stop(runs: OneShots) -> None:
+def test_one_shot_is_ended_when_serve_stops(runs: OneShots) -> None:
     (runs.folder / "code.py").write_text(HANGS)
     ended = runs(["audit"], 60, lambda: True)
     assert (ended.code, ended.why) == (-15, "stopped")
 
 
-def test_a_key_in_our_environment_reaches_the_verb_but_not_what_it_is_started_with(
+def test_key_reaches_a_one_shot_but_not_its_initial_environment(
     runs: OneShots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALPACA_KEY", "a-key-of-this-test")
@@ -85,7 +83,7 @@ def test_a_key_in_our_environment_reaches_the_verb_but_not_what_it_is_started_wi
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
-def test_a_verb_ends_with_the_process_that_started_it_even_if_that_is_killed(runs: OneShots) -> None:
+def test_one_shot_ends_when_its_starter_is_killed(runs: OneShots) -> None:
     started = runs.folder / "started"
     (runs.folder / "code.py").write_text(f"{TAKES_OVER}\nopen({str(started)!r}, 'w').write(str(os.getpid()))\n{HANGS}")
     starter = os.fork()
@@ -102,7 +100,7 @@ def test_a_verb_ends_with_the_process_that_started_it_even_if_that_is_killed(run
     assert select.select([chore], [], [], 20)[0], "it goes on without anybody who ends it"
 
 
-def test_a_verb_whose_starter_is_gone_already_does_nothing() -> None:
+def test_take_over_exits_when_the_starter_is_gone() -> None:
     ours, theirs = os.pipe()
     with pytest.raises(SystemExit) as ended:
         one_shots.take_over({one_shots.HANDED_OVER: f"{ours} 999999999"}, lambda number: None)
@@ -111,7 +109,7 @@ def test_a_verb_whose_starter_is_gone_already_does_nothing() -> None:
     os.close(theirs)
 
 
-def test_nothing_is_taken_over_by_a_process_that_was_started_as_usual() -> None:
+def test_take_over_changes_nothing_in_an_ordinary_process() -> None:
     environ = {"A": "b"}
     one_shots.take_over(environ, lambda number: None)
     assert environ == {"A": "b"}

@@ -35,15 +35,13 @@ WRITERS = frozenset({"write_text", "write_bytes"})
 
 @pytest.mark.parametrize("kind", PLACED)
 @pytest.mark.parametrize("flags", [os.O_RDONLY, WRITING, os.O_RDWR])
-def test_what_is_no_file_is_refused_at_once(kind: str, flags: int, tmp_path: Path) -> None:
+def test_open_plain_refuses_what_is_no_regular_file(kind: str, flags: int, tmp_path: Path) -> None:
     PLACED[kind](tmp_path / "file")
     with pytest.raises(NotPlainError, match=f"it is {kind}, not a regular file"):
         open_plain(tmp_path / "file", flags)
 
 
-def test_a_file_that_is_exchanged_for_a_pipe_meanwhile_is_refused_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_open_plain_refuses_a_pipe_that_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "file")
     monkeypatch.setattr("tradebot.adapters.state.plain_files.require_plain", lambda path: None)
     with pytest.raises(NotPlainError):
@@ -90,7 +88,7 @@ STEPS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing yet"])
 @pytest.mark.parametrize("name", STEPS)
-def test_a_link_in_the_place_of_a_file_is_never_written_through(name: str, there: bool, tmp_path: Path) -> None:
+def test_writers_never_follow_a_link_in_place_of_a_file(name: str, there: bool, tmp_path: Path) -> None:
     folder, victim = tmp_path / "bot", tmp_path / "victim"
     folder.mkdir()
     SqliteLedger.create(folder, ACCOUNT, NOW).close()
@@ -103,7 +101,7 @@ def test_a_link_in_the_place_of_a_file_is_never_written_through(name: str, there
 
 
 @pytest.mark.parametrize("write", [write_durably, private_files.write_atomically])
-def test_the_name_of_a_draft_is_another_each_time_and_owned_from_the_start(
+def test_drafts_have_unguessable_names_and_owner_only_modes(
     write: Callable[[Path, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, open_file = list[tuple[str, int, int]](), os.open
@@ -123,7 +121,7 @@ def test_the_name_of_a_draft_is_another_each_time_and_owned_from_the_start(
 
 
 @pytest.mark.parametrize("kind", PLACED)
-def test_books_that_are_no_files_are_damaged_and_neither_waited_for_nor_opened(kind: str, tmp_path: Path) -> None:
+def test_books_that_are_no_regular_files_are_damage(kind: str, tmp_path: Path) -> None:
     for name, step in (
         ("ledger.db", lambda path: open_database(path, read_only=True)),
         ("journal.jsonl", Journal),
@@ -149,7 +147,7 @@ def opens(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(call)
 
 
-def test_no_adapter_and_no_part_of_the_exchange_writes_a_file_by_any_other_way() -> None:
+def test_adapters_and_exchange_write_files_only_by_safe_functions() -> None:
     exchange = ADAPTERS.with_name("exchange")
     texts = {str(path): path.read_text() for path in [*ADAPTERS.rglob("*.py"), *exchange.rglob("*.py")]}
     opening = {name: text for name, text in texts.items() if "open(" in text or ".write_" in text}

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> StateFolder:
 
 @given(findings=st.lists(FINDINGS, max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-def test_a_plan_comes_back_as_it_was_by_its_id_and_by_its_file(folder: StateFolder, findings: list[Finding]) -> None:
+def test_plan_is_read_unchanged_by_id_and_by_file(folder: StateFolder, findings: list[Finding]) -> None:
     plan = Plan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
     path = plans.write(folder, plan, kept=3)
     assert plans.read(folder, plan.id) == plans.read(folder, str(path)) == plan
@@ -44,7 +44,7 @@ def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"schema": "tradebot.plan/1", "account": "PA0000001234"}', "\x00"]
 )
-def test_what_is_no_plan_is_refused_with_the_next_command(folder: StateFolder, text: str) -> None:
+def test_read_refuses_what_is_no_plan_with_the_next_command(folder: StateFolder, text: str) -> None:
     (folder.path / "odd.json").write_text(text)
     with pytest.raises(OperatorError) as refused:
         plans.read(folder, str(folder.path / "odd.json"))
@@ -52,7 +52,7 @@ def test_what_is_no_plan_is_refused_with_the_next_command(folder: StateFolder, t
 
 
 @pytest.mark.parametrize("name", ["none", "../../etc/passwd", "plan.json", "/"])
-def test_a_plan_that_is_not_there_is_refused(folder: StateFolder, name: str) -> None:
+def test_read_refuses_a_missing_plan(folder: StateFolder, name: str) -> None:
     with pytest.raises(OperatorError):
         plans.read(folder, name)
 

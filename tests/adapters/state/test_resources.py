@@ -26,7 +26,7 @@ def test_an_open_file_counts_as_one_descriptor(tmp_path: Path) -> None:
     assert (during, resources.open_descriptors()) == (before + 1, before)
 
 
-def test_the_start_of_a_process_is_its_own() -> None:
+def test_started_ticks_differ_between_processes() -> None:
     read, write = os.pipe()
     child = os.fork()
     if not child:
@@ -42,7 +42,9 @@ def test_the_start_of_a_process_is_its_own() -> None:
     assert len(resources.boot_id()) == 36
 
 
-def test_what_the_system_does_not_report_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_are_none_when_the_system_does_not_report_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free = resources.free_bytes(tmp_path)
     assert free
     assert free > 0

@@ -29,7 +29,7 @@ FULL = Serving(
 
 
 @pytest.mark.parametrize("serving", [FULL, Serving(1, NOW, {}, NOW, "0.1.0")])
-def test_the_note_is_read_as_it_was_written_and_leaves_nothing_else(tmp_path: Path, serving: Serving) -> None:
+def test_serving_note_is_read_as_written_and_leaves_no_draft(tmp_path: Path, serving: Serving) -> None:
     write_serving(tmp_path, FULL)
     write_serving(tmp_path, serving)
     assert read_serving(tmp_path) == serving
@@ -37,13 +37,13 @@ def test_the_note_is_read_as_it_was_written_and_leaves_nothing_else(tmp_path: Pa
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "many"}', "\x00" * 400])
-def test_a_note_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+def test_unreadable_serving_note_is_none(tmp_path: Path, text: str) -> None:
     assert read_serving(tmp_path) is None
     (tmp_path / SERVING).write_text(text)
     assert read_serving(tmp_path) is None
 
 
-def test_a_disk_that_fails_leaves_the_old_note_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_old_note_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
@@ -54,7 +54,7 @@ def test_a_disk_that_fails_leaves_the_old_note_and_no_draft(tmp_path: Path, monk
     assert [file.name for file in tmp_path.iterdir()] == [SERVING]
 
 
-def test_it_runs_while_its_lock_is_held_whatever_the_note_says(tmp_path: Path) -> None:
+def test_is_running_is_true_while_the_lock_is_held(tmp_path: Path) -> None:
     write_serving(tmp_path, FULL)
     assert not is_running(tmp_path)
     with lock.hold(tmp_path, "serve", name=lock.SERVE_LOCK):
@@ -62,18 +62,18 @@ def test_it_runs_while_its_lock_is_held_whatever_the_note_says(tmp_path: Path) -
     assert not is_running(tmp_path)
 
 
-def test_it_runs_if_it_could_not_write_its_name(tmp_path: Path) -> None:
+def test_is_running_is_true_for_a_holder_without_a_name(tmp_path: Path) -> None:
     with lock.hold(tmp_path, "serve", name=lock.SERVE_LOCK):
         (tmp_path / lock.SERVE_LOCK).write_bytes(b"")
         assert is_running(tmp_path)
 
 
-def test_it_does_not_run_while_another_verb_keeps_it_away(tmp_path: Path) -> None:
+def test_is_running_is_false_while_another_verb_holds_the_lock(tmp_path: Path) -> None:
     with lock.hold_all(tmp_path, "restore"):
         assert not is_running(tmp_path)
 
 
-def test_a_killed_process_does_not_run(tmp_path: Path) -> None:
+def test_is_running_is_false_after_the_process_was_killed(tmp_path: Path) -> None:
     held, holds = os.pipe()
     child = os.fork()
     if not child:

@@ -18,7 +18,7 @@ def test_each_start_counts_for_ten_minutes(tmp_path: Path) -> None:
     assert note_start(tmp_path, NOON + 30 * MINUTE) == 1
 
 
-def test_a_loop_of_many_starts_keeps_a_small_file(tmp_path: Path) -> None:
+def test_many_starts_keep_a_small_file(tmp_path: Path) -> None:
     counts = [note_start(tmp_path, NOON + number * SECOND) for number in range(50)]
     assert counts[MOST:] == [MOST + 1] * 45
     assert (tmp_path / STARTS).stat().st_size < 300
@@ -31,13 +31,13 @@ def test_a_start_that_ended_well_is_forgotten(tmp_path: Path) -> None:
         forget_start(tmp_path, at)
 
 
-def test_a_clock_that_was_set_back_hides_no_start(tmp_path: Path) -> None:
+def test_note_start_counts_starts_when_the_clock_was_set_back(tmp_path: Path) -> None:
     counts = [note_start(tmp_path, NOON - number * MINUTE) for number in range(7)]
     assert counts[-1] == MOST + 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '["yesterday"]', '["2026-11-16T12:00:00"]', "7"])
-def test_a_file_that_is_not_ours_to_read_counts_nothing_and_is_replaced(tmp_path: Path, text: str) -> None:
+def test_unreadable_file_of_starts_counts_nothing_and_is_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / STARTS).write_text(text)
     assert note_start(tmp_path, NOON) == 1
     assert note_start(tmp_path, NOON + SECOND) == 2

@@ -26,14 +26,14 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_flag_wins_over_the_environment_and_that_over_the_default() -> None:
+def test_resolve_prefers_the_flag_then_the_environment() -> None:
     environ = {"TRADEBOT_STATE": "there"}
     assert state_folder.resolve("here", environ) == Path("here")
     assert state_folder.resolve(None, environ) == Path("there")
     assert state_folder.resolve(None, {}) == Path("state")
 
 
-def test_what_was_created_is_what_is_opened(folder: Path) -> None:
+def test_open_state_returns_what_was_created(folder: Path) -> None:
     state = state_folder.open_state(folder)
     assert (state.kind, state.mode, state.account_number) == ("user", "sandbox", ACCOUNT)
     assert (state.created_at, state.tail) == (NOW, ACCOUNT[-4:])
@@ -41,14 +41,14 @@ def test_what_was_created_is_what_is_opened(folder: Path) -> None:
     assert state.plans.is_dir()
 
 
-def test_only_the_owner_may_look(folder: Path) -> None:
+def test_state_files_are_for_their_owner_only(folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
     assert modes.keys() >= {"state.id", "ledger.db", "journal.jsonl"}
     assert set(modes.values()) == {0o600}
 
 
-def test_a_folder_that_holds_other_files_can_become_a_state(tmp_path: Path) -> None:
+def test_create_accepts_a_folder_with_hidden_files(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*")
     assert state_folder.create(tmp_path, "paper", ACCOUNT, "user", NOW).path == tmp_path
 
@@ -59,7 +59,7 @@ def test_a_state_is_created_once(folder: Path) -> None:
     assert state_folder.open_state(folder).account_number == ACCOUNT
 
 
-def test_no_state_names_the_place_the_known_ones_and_the_next_command(
+def test_open_state_names_the_missing_folder_known_states_and_the_next_command(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -72,9 +72,7 @@ def test_no_state_names_the_place_the_known_ones_and_the_next_command(
     assert "tradebot init" in caught.value.hint
 
 
-def test_a_bot_in_a_folder_of_another_name_is_named_with_the_option_that_uses_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_open_state_suggests_the_option_for_a_known_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     state_folder.create(tmp_path / "sb", "sandbox", ACCOUNT, "user", NOW)
     with pytest.raises(OperatorError, match="States known here: sb") as caught:
@@ -88,7 +86,7 @@ def test_a_bot_in_a_folder_of_another_name_is_named_with_the_option_that_uses_it
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '"x"', '{"schema": 1}', '{"schema": "x"}', "\udcff", '{"schema": 2}']
 )
-def test_a_marker_that_cannot_be_understood_needs_a_person(folder: Path, text: str) -> None:
+def test_open_state_refuses_an_unreadable_marker(folder: Path, text: str) -> None:
     marker = folder / "state.id"
     if text == '{"schema": 2}':
         text = json.dumps(json.loads(marker.read_text()) | {"schema": 2})
@@ -98,7 +96,7 @@ def test_a_marker_that_cannot_be_understood_needs_a_person(folder: Path, text: s
     assert caught.value.hint
 
 
-def test_a_marker_with_any_bit_flipped_is_damaged_or_says_the_same_and_a_backup_puts_it_back(folder: Path) -> None:
+def test_flipped_bit_in_a_marker_is_found_and_a_backup_restores_it(folder: Path) -> None:
     marker, kept = folder / "state.id", folder / "backups" / "20260105T150000Z-by-hand" / "state.id"
     whole, said = marker.read_bytes(), state_folder.read_marker(folder)
     (folder / "state.id.copy").unlink()
@@ -124,7 +122,7 @@ def test_a_marker_with_any_bit_flipped_is_damaged_or_says_the_same_and_a_backup_
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff" * 200, b"{}", b'{"schema": 1}'])
-def test_a_damaged_marker_is_known_by_its_copy_and_refused_without_a_whole_one(folder: Path, text: bytes) -> None:
+def test_damaged_marker_is_read_from_its_copy_or_refused(folder: Path, text: bytes) -> None:
     said = state_folder.read_marker(folder)
     (folder / "state.id").write_bytes(text)
     with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
@@ -136,7 +134,7 @@ def test_a_damaged_marker_is_known_by_its_copy_and_refused_without_a_whole_one(f
         marker_copies.whose(folder)
 
 
-def test_a_lost_marker_is_put_back_from_a_backup_and_only_without_one_needs_init(folder: Path) -> None:
+def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> None:
     marker, kept = folder / "state.id", folder / "backups" / "20260105T150000Z-by-hand" / "state.id"
     (folder / "state.id.copy").unlink()
     marker.rename(folder / "aside")
@@ -152,7 +150,7 @@ def test_a_lost_marker_is_put_back_from_a_backup_and_only_without_one_needs_init
 
 
 @pytest.mark.parametrize("size", [None, 0])
-def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, size: int | None) -> None:
+def test_marked_folder_without_a_ledger_is_lost_and_not_new(folder: Path, size: int | None) -> None:
     (folder / "ledger.db").unlink()
     if size is not None:
         (folder / "ledger.db").touch()
@@ -164,7 +162,7 @@ def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, si
     assert (folder / "ledger.db").exists() is (size is not None)
 
 
-def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> None:
+def test_create_refuses_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "bot").write_text("")
     with pytest.raises(OperatorError, match="is not a folder"):
         state_folder.create(tmp_path / "bot", "sandbox", ACCOUNT, "user", NOW)
@@ -176,7 +174,7 @@ def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "within"), [("ledger.db", ledger_schema.translated), ("facts.db", facts_schema.FILE.translated)]
 )
-def test_a_database_that_we_may_not_write_is_named_with_how_to_change_that(
+def test_read_only_database_is_named_with_a_remedy(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -200,7 +198,7 @@ def test_a_database_that_we_may_not_write_is_named_with_how_to_change_that(
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_file_that_keeps_us_out_is_named_and_otherwise_its_folder(tmp_path: Path, *, there: bool) -> None:
+def test_cannot_write_names_the_file_or_else_the_folder(tmp_path: Path, *, there: bool) -> None:
     path = tmp_path / "fetch.lock"
     if there:
         path.touch()

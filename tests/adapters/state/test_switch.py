@@ -37,7 +37,7 @@ def test_an_armed_folder_is_active(folder: Path) -> None:
     assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "init", "armed", NOW)
 
 
-def test_a_folder_that_was_never_armed_only_reduces(tmp_path: Path) -> None:
+def test_folder_that_was_never_armed_is_reduce_only(tmp_path: Path) -> None:
     record = switch.read(tmp_path)
     assert (record.state, record.at) == (TradingState.REDUCE_ONLY, None)
 
@@ -76,7 +76,7 @@ def test_a_halt_record_that_claims_to_be_active_halts(folder: Path) -> None:
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
-def test_a_directory_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
+def test_folder_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
     (folder / "HALT").mkdir()
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
     halt(folder)
@@ -84,7 +84,7 @@ def test_a_directory_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
     assert switch.read(folder).state is TradingState.ACTIVE
 
 
-def test_a_folder_named_halt_that_holds_something_is_left_beside_and_told(folder: Path) -> None:
+def test_unhalt_leaves_a_filled_folder_named_halt_aside(folder: Path) -> None:
     (folder / "HALT").mkdir()
     (folder / "HALT" / "note").write_text("not yet")
     end_halt(folder)
@@ -93,13 +93,13 @@ def test_a_folder_named_halt_that_holds_something_is_left_beside_and_told(folder
     assert [path.name for path in aside.iterdir()] == ["note"]
 
 
-def test_what_a_killed_unhalt_has_left_is_removed_by_the_next(folder: Path) -> None:
+def test_next_unhalt_removes_what_a_killed_one_left(folder: Path) -> None:
     (folder / "HALT.1.taken").write_text("")
     end_halt(folder)
     assert [path.name for path in folder.iterdir()] == ["ARMED"]
 
 
-def test_a_halt_that_cannot_be_looked_at_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halt_that_can_not_be_checked_is_in_force(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     halt(folder)
     switch.arm(folder, "someone", NOW)
 
@@ -137,7 +137,7 @@ def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
         lambda path: path.write_text('{"state":"REDUCE_ONLY","who":"a","why":"b","at":"2026-01-05T00:00:00+00:00"}'),
     ],
 )
-def test_an_armed_that_is_no_record_of_arming_does_not_arm(tmp_path: Path, make: object) -> None:
+def test_armed_file_without_a_valid_record_does_not_arm(tmp_path: Path, make: object) -> None:
     assert callable(make)
     make(tmp_path / "ARMED")
     assert not switch.armed(tmp_path)
@@ -194,7 +194,7 @@ def halted_where_nothing_can_be_made(folder: Path) -> subprocess.CompletedProces
         folder.chmod(0o700)
 
 
-def test_a_halt_in_a_folder_that_cannot_be_written_empties_armed_in_its_place(folder: Path) -> None:
+def test_halt_empties_armed_in_a_read_only_folder(folder: Path) -> None:
     done = halted_where_nothing_can_be_made(folder)
     assert (done.stdout, [path.name for path in folder.iterdir()]) == ("REDUCE_ONLY\n", ["ARMED"]), done.stderr
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
@@ -202,13 +202,13 @@ def test_a_halt_in_a_folder_that_cannot_be_written_empties_armed_in_its_place(fo
     assert switch.read(folder).state is TradingState.ACTIVE
 
 
-def test_a_pipe_named_armed_keeps_no_halt_waiting(tmp_path: Path) -> None:
+def test_halt_does_not_wait_for_a_pipe_named_armed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ARMED")
     assert "CannotWriteError" in halted_where_nothing_can_be_made(tmp_path).stderr
     assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
 
 
-def test_a_halt_that_changed_nothing_says_so(tmp_path: Path) -> None:
+def test_halt_raises_when_it_could_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "bot").write_text("")
     with pytest.raises(OperatorError) as caught:
         halt(tmp_path / "bot")
@@ -216,7 +216,7 @@ def test_a_halt_that_changed_nothing_says_so(tmp_path: Path) -> None:
     assert caught.value.__cause__.errno == errno.ENOTDIR
 
 
-def test_the_switch_needs_nothing_but_the_cheap_part_of_the_standard_library() -> None:
+def test_switch_imports_only_cheap_standard_modules() -> None:
     code = (
         "import sys; import tradebot.adapters.state.switch; "
         "heavy = {'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model'}; "

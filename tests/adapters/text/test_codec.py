@@ -67,7 +67,7 @@ def test_decimal_text_is_canonical(value: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1E+999999", "1E-999999"])
-def test_a_number_that_is_none_has_no_text(value: str) -> None:
+def test_decimal_text_refuses_numbers_that_are_not_finite(value: str) -> None:
     with pytest.raises(CodecError):
         decimal_text(Decimal(value))
 
@@ -119,22 +119,22 @@ def test_text_that_does_not_fit_is_an_error_naming_the_place(change: dict[str, A
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5, {}, [1, 2]])
-def test_a_wrong_shape_is_an_error(body: object) -> None:
+def test_decode_refuses_values_of_the_wrong_shape(body: object) -> None:
     for read in (decode, unpack):
         with pytest.raises(CodecError):
             read(Decision, body)
 
 
-def test_what_a_later_venue_may_say_becomes_unknown_and_not_an_error() -> None:
+def test_unknown_enum_values_decode_as_unknown() -> None:
     assert decode(Order, encode(make_order()) | {"status": "teleported"}).status == "unknown"
 
 
-def test_a_packed_value_is_half_the_size() -> None:
+def test_pack_takes_half_the_size_of_encode() -> None:
     record = make_cycle("c").candidates[0]
     assert len(json_text(pack(record))) < 0.6 * len(json_text(encode(record)))
 
 
-def test_the_samples_survive() -> None:
+def test_samples_survive_encoding_and_decoding() -> None:
     alert: Fact = make_alert("1")
     event = SystemEvent(NOW, "facts", "X", Severity.INFO, None, {"why": "text"})
     for value in (make_intent(), make_order(), make_fill(), alert, event, make_cycle("c")):
@@ -143,7 +143,7 @@ def test_the_samples_survive() -> None:
     assert list(encode(PASSED)) == list(Decision.__struct_fields__)
 
 
-def test_an_object_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+def test_decode_uses_the_default_of_a_missing_field() -> None:
     body = encode(make_order())
     del body["replaced_by"]
     assert decode(Order, body) == make_order()
@@ -152,7 +152,7 @@ def test_an_object_from_before_a_field_was_added_reads_as_nothing_recorded() -> 
         decode(Order, body)
 
 
-def test_a_record_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+def test_unpack_uses_the_default_of_a_missing_field() -> None:
     cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(Mark("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
     packed = json.loads(json_text(pack(cycle)))
     assert unpack(CycleRecord, packed) == cycle

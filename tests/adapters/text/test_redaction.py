@@ -61,14 +61,14 @@ def test_base64_shows_no_key_wherever_it_stands_in_it(key: str, before: str, aft
 
 
 @given(st.text())
-def test_where_no_key_is_known_or_none_stands_in_it_a_text_stays_as_it_is(text: str) -> None:
+def test_hide_leaves_a_text_without_keys_unchanged(text: str) -> None:
     learn("\x01" * 12)
     kept = text.replace("\x01", "")
     assert (hide(kept), hide_in(kept.encode())) == (kept, kept.encode())
 
 
 @pytest.mark.parametrize("key", [None, "", "sandbox", "k" * (SHORTEST - 1)])
-def test_a_short_word_is_no_key(key: str | None) -> None:
+def test_learn_ignores_words_too_short_to_be_keys(key: str | None) -> None:
     learn(key)
     assert hide(f"the {key} stays") == f"the {key} stays"
 
@@ -78,12 +78,12 @@ def test_memory_that_holds_a_key_is_not_dumped() -> None:
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
-def test_a_process_without_keys_pays_for_nothing() -> None:
+def test_redaction_imports_nothing_in_a_process_without_keys() -> None:
     code = "import sys; from tradebot.adapters.text.redaction import hide; hide('x'); print('json' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "False\n"
 
 
-def test_the_forms_are_the_ones_that_are_looked_for() -> None:
+def test_every_form_of_a_key_is_hidden() -> None:
     assert len(forms(KEY)) == len(set(forms(KEY)))
     assert all(len(form) >= len(KEY) for form in forms(KEY))

@@ -42,10 +42,10 @@ def test_each_mistake_is_said_with_its_place_and_what_to_type(
     assert error.hint == cure
 
 
-def test_a_mistake_of_no_known_kind_is_said_in_our_words_too(tmp_path: Path) -> None:
+def test_unknown_yaml_mistake_is_described_in_our_words(tmp_path: Path) -> None:
     error = said(tmp_path, "%YAML 9.9\n---\na: 1\n")
     assert error.message.endswith(f": line 1, column 1: {PLAIN_MISTAKE[0]}")
 
 
-def test_a_number_with_thousands_of_digits_is_said_in_our_words(tmp_path: Path) -> None:
+def test_number_with_thousands_of_digits_is_refused_in_our_words(tmp_path: Path) -> None:
     assert said(tmp_path, f"a: {'9' * 5000}\n").message.endswith("a number has too many digits")

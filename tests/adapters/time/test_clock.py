@@ -37,7 +37,7 @@ def test_the_engine_tells_its_time_and_moves_when_slept(wire: Wire) -> None:
     assert json.loads(wire.asked[3].body) == {"to": "2026-11-20T15:00:00+00:00"}
 
 
-def test_a_tick_is_sent_once_whatever_comes_back_and_a_reading_is_repeated(wire: Wire) -> None:
+def test_tick_is_sent_once_and_status_is_retried(wire: Wire) -> None:
     wire.answer(Scripted(504))
     with pytest.raises(TemporaryError):
         lock_step(wire).sleep(60)
@@ -47,7 +47,7 @@ def test_a_tick_is_sent_once_whatever_comes_back_and_a_reading_is_repeated(wire:
     assert wire.count("GET") == 3
 
 
-def test_a_tick_into_the_past_is_refused_in_the_exchanges_own_words(wire: Wire) -> None:
+def test_tick_into_the_past_is_refused_with_the_exchanges_message(wire: Wire) -> None:
     wire.answer(Scripted(400, {"message": "time never runs backwards"}))
     with pytest.raises(OperatorError, match="time never runs backwards"):
         lock_step(wire).sleep(-1)
@@ -60,12 +60,12 @@ def test_a_status_that_cannot_be_read_is_an_error(wire: Wire, body: object) -> N
         lock_step(wire).now()
 
 
-def test_after_the_last_session_there_is_no_next_one(wire: Wire) -> None:
+def test_status_has_no_next_open_after_the_last_session(wire: Wire) -> None:
     wire.answer(Scripted(200, {**STATUS, "session": None, "next_open": None, "next_close": None, "finished": True}))
     status = lock_step(wire).status()
     assert (status.session, status.next_open, status.finished) == (None, None, True)
 
 
-def test_only_loopback_is_ever_ticked() -> None:
+def test_clock_refuses_addresses_other_than_loopback() -> None:
     with pytest.raises(OperatorError):
         LockStepClock("https://api.alpaca.markets")

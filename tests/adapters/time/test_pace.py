@@ -57,11 +57,11 @@ def test_the_engine_is_looked_at_where_it_stands_and_then_at_each_due_moment_of_
 
 
 @pytest.mark.parametrize(("ahead_s", "believed"), [(0, True), (50, True), (86_400, False), (-86_400, False)])
-def test_a_venue_is_believed_where_this_machines_clock_bears_it_out(ahead_s: int, believed: bool) -> None:
+def test_venue_time_is_believed_if_this_machines_clock_agrees(ahead_s: int, believed: bool) -> None:
     assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).believed is believed
 
 
-def test_a_night_costs_no_share_of_time_and_is_told() -> None:
+def test_night_costs_no_engine_time_and_is_reported() -> None:
     times, said = pace(FakeEngine(SESSION.open - timedelta(hours=5)), share_s=600)
     assert minutes(list(times.moments())) == [-300, 0, 10]
     assert said == ["the session is closed; the next one opens 2026-11-16 14:30 UTC"]
@@ -73,7 +73,7 @@ def test_each_close_is_a_moment_and_the_markets_end_ends_it() -> None:
     assert times.finished
 
 
-def test_a_tick_by_somebody_else_is_followed() -> None:
+def test_engine_time_follows_ticks_by_others() -> None:
     engine = FakeEngine(SESSION.open)
     times, _ = pace(engine, share_s=60)
     list(times.moments())

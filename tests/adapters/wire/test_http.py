@@ -53,7 +53,7 @@ def test_fractions_survive_decoding_exactly(number: Decimal) -> None:
     assert decode(f'[{number:f}, {number:e}, "{number:f}"]'.encode()) == [number, number, f"{number:f}"]
 
 
-def test_what_is_no_number_is_left_for_the_rows_to_refuse() -> None:
+def test_decode_turns_constants_into_decimals_that_rows_refuse() -> None:
     decoded = decode(b"[NaN, Infinity, -Infinity, 1e99999999999999999999]")
     assert isinstance(decoded, list)
     assert not any(number.is_finite() for number in decoded)
@@ -69,7 +69,7 @@ def test_an_integer_is_read_up_to_a_hundred_characters(sign: str, digits: str) -
 
 
 @given(st.binary(max_size=30))
-def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
+def test_decode_reads_any_bytes_or_raises_body_error(body: bytes) -> None:
     try:
         json.dumps(decode(body), default=str)
     except BodyError:
@@ -77,7 +77,7 @@ def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"\xef\xbb\xbf{}", b'{"a": 1'])
-def test_a_body_that_is_no_json_is_a_body_error(body: bytes) -> None:
+def test_decode_raises_body_error_for_no_json(body: bytes) -> None:
     with pytest.raises(BodyError):
         decode(body)
 
@@ -103,15 +103,13 @@ def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire, con
         ("http://nothing.invalid", "no answer from nothing.invalid: its name could not be looked up"),
     ],
 )
-def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str, connect: Connect) -> None:
+def test_wire_error_names_the_host_and_says_why_in_plain_words(url: str, why: str, connect: Connect) -> None:
     with pytest.raises(WireError) as failed:
         exchange(connect(QUICK), QUICK, "GET", f"{url}/v2/clock")
     assert str(failed.value) == why
 
 
-def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(
-    wire: Wire, ask: Callable[..., bytes]
-) -> None:
+def test_exchange_unpacks_a_body_and_refuses_a_broken_or_swelling_one(wire: Wire, ask: Callable[..., bytes]) -> None:
     packed = {"Content-Encoding": "gzip"}
     wire.answer(Scripted(200, gzip.compress(b"[1]"), packed))
     assert ask() == b"[1]"
@@ -125,7 +123,7 @@ def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(
         ask()
 
 
-def test_a_proxy_of_the_environment_sees_nothing(
+def test_exchange_ignores_a_proxy_of_the_environment(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., bytes]
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -153,7 +151,7 @@ def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, status: int, connect: Connect) -> None:
+def test_exchange_does_not_follow_redirects(wire: Wire, status: int, connect: Connect) -> None:
     with serving() as elsewhere:
         wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
         keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
@@ -178,25 +176,25 @@ def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire, conne
     ("name", "value"),
     [("X", "k\r\nY: z"), ("X", "k\r\n z"), ("X", "k\0"), ("X", "k\u2028"), ("X: y\r\nZ", "k"), ("", "k")],
 )
-def test_a_header_that_would_be_two_or_none_is_never_sent(wire: Wire, name: str, value: str, connect: Connect) -> None:
+def test_exchange_refuses_headers_with_line_breaks(wire: Wire, name: str, value: str, connect: Connect) -> None:
     with pytest.raises(WireError, match="a header isn't valid HTTP"):
         exchange(connect(QUICK), QUICK, "GET", wire.url, headers={name: value})
     assert wire.asked == []
 
 
 @pytest.mark.parametrize("url", ["", "/v2/clock", "ftp://127.0.0.1/", "http://", "http:///x", "file:///etc/passwd"])
-def test_what_is_no_address_of_the_web_is_never_asked(url: str, connect: Connect) -> None:
+def test_exchange_refuses_invalid_addresses(url: str, connect: Connect) -> None:
     with pytest.raises(WireError):
         exchange(connect(QUICK), QUICK, "GET", url)
 
 
-def test_a_body_that_json_has_no_words_for_is_never_sent(wire: Wire, connect: Connect) -> None:
+def test_exchange_refuses_a_body_that_json_can_not_hold(wire: Wire, connect: Connect) -> None:
     with pytest.raises(WireError):
         exchange(connect(QUICK), QUICK, "POST", wire.url, body={"qty": float("nan")})
     assert wire.asked == []
 
 
-def test_no_address_reaches_beyond_its_own_line(wire: Wire, connect: Connect) -> None:
+def test_exchange_never_sends_an_address_with_a_line_break(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[]"))
     session = connect(QUICK)
     for path in ("/a b\r\nX-Key: k", "/%3F/é?of=a b#part", ""):
@@ -208,7 +206,7 @@ def test_no_address_reaches_beyond_its_own_line(wire: Wire, connect: Connect) ->
     ]
 
 
-def test_a_connection_is_kept_and_one_that_was_closed_meanwhile_is_made_anew(wire: Wire, connect: Connect) -> None:
+def test_session_keeps_connections_and_replaces_closed_ones(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[1]"), Scripted(200, b"[2]", {"Connection": "close"}), Scripted(200, b"[3]"))
     session = connect(QUICK)
     bodies = [exchange(session, QUICK, "GET", wire.url).body for _ in range(4)]
@@ -231,7 +229,7 @@ def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:
     assert 0 < sum(waits) < 8
 
 
-def test_a_read_within_a_read_and_one_in_another_thread_have_tries_of_their_own() -> None:
+def test_nested_and_threaded_reads_count_their_own_tries() -> None:
     policy = RetryPolicy(attempts=3, sleep=lambda seconds: None)
     tries: list[str] = []
 

@@ -21,7 +21,7 @@ def test_each_message_is_one_datagram_of_lines(tmp_path: Path, abstract: bool) -
         assert [manager.recv(4096), manager.recv(4096)] == [b"READY=1\nSTATUS=two lines", b"WATCHDOG=1"]
 
 
-def test_a_manager_that_is_gone_or_never_reads_holds_nothing_up(tmp_path: Path) -> None:
+def test_tell_returns_when_the_manager_is_gone_or_never_reads(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     gone = Supervisor({"NOTIFY_SOCKET": str(address)})
     gone.tell(READY="1")
@@ -33,7 +33,7 @@ def test_a_manager_that_is_gone_or_never_reads_holds_nothing_up(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("environ", [{"NOTIFY_SOCKET": "vsock:2:1"}, {"NOTIFY_SOCKET": ""}, {}])
-def test_without_a_manager_that_we_can_reach_nothing_is_sent(
+def test_tell_sends_nothing_without_a_reachable_manager(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("it opened a socket"))
