@@ -18,7 +18,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.cash import CashMovement
 from tradebot.model.intent import IntentRecord, IntentState, Operation
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Marks, unreported_fill
 from tradebot.model.scale_out import ScaleOutLevel
@@ -37,10 +37,6 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     switch.arm(tmp_path, "init", NOW)
     yield books
     books.close()
-
-
-def test_the_ledger_knows_its_account(ledger: Ledger) -> None:
-    assert ledger.account_number == ACCOUNT
 
 
 def test_books_open_once_and_say_when(ledger: Ledger) -> None:
@@ -113,20 +109,14 @@ def test_recent_orders_include_an_old_ended_one_only_if_it_was_never_promised(le
     ledger.apply_orders([ours], NOW)
     assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v1"]
     ledger.promise(intent, ())
-    ledger.apply_orders([leg, make_order("v3", OrderStatus.CANCELED)], NOW)
-    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3"]
+    ledger.apply_orders([leg, make_order("v3", OrderStatus.CANCELED), make_order("working")], NOW)
+    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3", "working"]
+    assert [order.venue_id for order in ledger.recent_orders(NOW)] == ["v1", "v2", "v3", "working"]
 
 
 def test_order_chains_follow_a_circle_of_replacements_once(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order(a), replaced_by=b) for a, b in (("v1", "v2"), ("v2", "v1"))], NOW)
     assert [order.venue_id for order in ledger.order_chains({"v1"})["v1"]] == ["v1", "v2"]
-
-
-def test_fills_stay_in_the_order_of_their_times_whenever_they_come(ledger: Ledger) -> None:
-    ledger.apply_fills([make_fill("a1", minutes(5)), make_fill("a2", minutes(1))], NOW)
-    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a1"]
-    ledger.apply_fills([make_fill("a3", minutes(3)), make_fill("a4", minutes(5))], NOW)
-    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a3", "a1", "a4"]
 
 
 def test_promise_stores_the_intent_once(ledger: Ledger) -> None:
@@ -140,24 +130,21 @@ def test_promise_stores_the_intent_once(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "state"),
+    ("outcome", "order", "state"),
     [
-        (Outcome.ACCEPTED, IntentState.ACKED),
-        (Outcome.REJECTED, IntentState.REJECTED),
-        (Outcome.UNKNOWN, IntentState.UNKNOWN),
+        (Outcome.ACCEPTED, make_order(), IntentState.ACKED),
+        (Outcome.REJECTED, None, IntentState.REJECTED),
+        (Outcome.UNKNOWN, None, IntentState.UNKNOWN),
     ],
 )
-def test_a_reply_settles_the_intent(ledger: Ledger, outcome: Outcome, state: IntentState) -> None:
+def test_settle_stores_the_outcome_and_the_order_of_a_reply(
+    ledger: Ledger, outcome: Outcome, order: Order | None, state: IntentState
+) -> None:
     intent = make_intent()
     ledger.promise(intent, ())
-    ledger.settle(intent.client_order_id, Reply(outcome, None, "40310000", "its words"), minutes(1))
+    ledger.settle(intent.client_order_id, Reply(outcome, order, "40310000", "its words"), minutes(1))
     assert ledger.intents() == (IntentRecord(intent, state, "40310000", "its words", minutes(1)),)
-
-
-def test_settle_stores_the_order_of_an_accepted_reply(ledger: Ledger) -> None:
-    ledger.promise(make_intent(), ())
-    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), NOW)
-    assert ledger.orders() == (make_order(),)
+    assert ledger.orders() == ((order,) if order else ())
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED])
@@ -167,13 +154,6 @@ def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: Out
     known = ledger.intents()
     ledger.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), minutes(1))
     assert ledger.intents() == known
-
-
-def test_settle_and_abandon_refuse_an_unknown_intent(ledger: Ledger) -> None:
-    with pytest.raises(KeyError):
-        ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
-    with pytest.raises(KeyError):
-        ledger.abandon("tb1.none", "why", NOW)
 
 
 def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) -> None:
@@ -196,6 +176,10 @@ def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
     assert ledger.intents() == (IntentRecord(intent, IntentState.ABANDONED, None, "not at the venue", minutes(1)),)
     with pytest.raises(AssertionError):
         ledger.abandon(intent.client_order_id, "again", minutes(2))
+    with pytest.raises(KeyError):
+        ledger.abandon("tb1.none", "why", NOW)
+    with pytest.raises(KeyError):
+        ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
 
 
 def test_abandoned_intent_is_acknowledged_when_its_order_appears(ledger: Ledger) -> None:
@@ -227,18 +211,14 @@ def test_ended_order_counts_even_if_an_earlier_report_is_dated_later(ledger: Led
     assert ledger.orders(working=True) == ()
 
 
-def test_each_fill_counts_once_and_the_oldest_comes_first(ledger: Ledger) -> None:
-    late, early = make_fill("a2", minutes(2)), make_fill("a1", minutes(1))
+def test_each_fill_counts_once_and_fills_stay_in_the_order_of_their_times(ledger: Ledger) -> None:
+    late, early, between = (make_fill(name, minutes(at)) for name, at in (("a2", 5), ("a1", 1), ("a3", 3)))
     assert ledger.apply_fills((late,), NOW) == 1
     assert ledger.apply_fills((late, early, early), NOW) == 1
     assert ledger.fills() == (early, late)
-
-
-def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
-    assert ledger.cash_adjustments() == 0
-    ledger.adjust_cash(Decimal("0.1"), "dividend", NOW, origin=Origin.PLAN)
-    ledger.adjust_cash(Decimal("-30.02"), "fee", NOW, origin=Origin.PLAN)
-    assert ledger.cash_adjustments() == Decimal("-29.92")
+    same = make_fill("a4", minutes(5))
+    ledger.apply_fills([between, same], NOW)
+    assert ledger.fills() == (early, between, late, same)
 
 
 def test_cash_movement_has_the_time_of_the_broker_or_else_of_its_booking(ledger: Ledger) -> None:
@@ -326,22 +306,14 @@ def test_booking_that_fails_halfway_writes_nothing(tmp_path: Path) -> None:
     books.close()
 
 
-def test_first_claim_of_a_slot_wins_and_stays(ledger: Ledger) -> None:
+def test_first_claim_of_a_slot_wins_and_a_session_lists_its_claims_in_order(ledger: Ledger) -> None:
     won = ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
     lost = ledger.claim_slot("trade-once", DAY, "open+5m", "cron", minutes(1))
-    assert won == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, True)
-    assert lost == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False)
-    assert ledger.claim_slot("score", DAY, "open+5m", "cron", NOW).won
-
-
-def test_claims_of_a_session_come_in_the_order_claimed_with_their_holders(ledger: Ledger) -> None:
-    ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
-    ledger.claim_slot("score", DAY, "open+5m", "cron", minutes(1))
+    other = ledger.claim_slot("score", DAY, "open+5m", "cron", minutes(1))
     ledger.claim_slot("score", DAY + timedelta(days=1), "open+5m", "cron", minutes(2))
-    assert ledger.slot_claims(DAY) == (
-        SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False),
-        SlotClaim("score", DAY, "open+5m", "cron", minutes(1), False),
-    )
+    assert won == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, won=True)
+    assert (lost, other.won) == (replace(won, won=False), True)
+    assert ledger.slot_claims(DAY) == (lost, replace(other, won=False))
 
 
 def test_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
@@ -423,41 +395,15 @@ def test_best_and_worst_price_are_stored_and_restated_together(ledger: Ledger) -
     assert ledger.kept([apple, cola]) == {**kept, apple: halves}
 
 
-def test_kept_has_the_marks_and_what_the_position_was_opened_for(ledger: Ledger) -> None:
-    intent = replace(make_intent(), stop_loss_fraction=Decimal("0.05"))
-    ledger.promise(intent, ())
-    ledger.apply_orders([replace(make_order("v1"), client_order_id=intent.client_order_id)], NOW)
-    ledger.apply_fills([make_fill("a1")], NOW)
-    opened = Kept(stop_loss_fraction=Decimal("0.05"))
-    held = ("flow", "AAPL", NOW)
-    for best, worst in ((None, None), (190, None), (191, 180)):
-        prices = [None if price is None else Decimal(price) for price in (best, worst)]
-        if prices[0]:
-            ledger.put_marks({held: Marks(prices[0], prices[1])})
-        assert ledger.kept([held]) == {held: replace(opened, best=prices[0], worst=prices[1])}
-
-
-def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
-    ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal("190.10"), None)})
-    ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal("191.5"), None)})
-    assert best_price(ledger, "flow", "AAPL", NOW) == Decimal("191.5")
-    assert best_price(ledger, "flow", "AAPL", minutes(1)) is None
-
-
-def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
-    ledger.acknowledge("XOM", Decimal("-5"), "mine", NOW, origin=Origin.PLAN)
-    ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW, origin=Origin.PLAN)
-    ledger.acknowledge("XOM", Decimal(0), "sold", NOW, origin=Origin.PLAN)
-    assert ledger.acknowledged() == {"JPM": Decimal("1.5")}
-
-
-def test_acknowledged_since_is_the_time_of_the_first_note(ledger: Ledger) -> None:
+def test_acknowledged_positions_count_from_their_first_note_until_they_are_forgotten(ledger: Ledger) -> None:
     ledger.acknowledge("XOM", Decimal(5), "mine", NOW, origin=Origin.PLAN)
     ledger.acknowledge("JPM", Decimal(1), "mine", NOW, origin=Origin.PLAN)
     ledger.acknowledge("XOM", Decimal(10), "split", minutes(1), origin=Origin.PLAN)
     ledger.acknowledge("JPM", Decimal(0), "sold", minutes(2), origin=Origin.PLAN)
     ledger.acknowledge("JPM", Decimal(2), "bought again", minutes(3), origin=Origin.PLAN)
     assert ledger.acknowledged_since() == {"XOM": NOW, "JPM": minutes(3)}
+    ledger.acknowledge("XOM", Decimal(0), "sold", minutes(4), origin=Origin.PLAN)
+    assert ledger.acknowledged() == {"JPM": Decimal(2)}
 
 
 def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger: Ledger) -> None:
@@ -473,21 +419,6 @@ def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger
     ledger.settle(refused.client_order_id, Reply(Outcome.REJECTED), NOW)
     ledger.settle(silent.client_order_id, Reply(Outcome.UNKNOWN), NOW)
     assert ledger.last_acknowledged() == second.client_order_id
-
-
-def test_orders_that_were_never_promised_stay_among_the_recent_ones(ledger: Ledger) -> None:
-    ours, ended = make_intent("open+30m"), make_intent("open+35m")
-    for intent in (ours, ended):
-        ledger.promise(intent, (PASSED,))
-    known, *others = (make_order(name, OrderStatus.FILLED) for name in ("ours", "other-1", "other-2"))
-    known = replace(known, client_order_id=ours.client_order_id)
-    ledger.apply_orders([known, *others], NOW)
-    ledger.settle(ended.client_order_id, Reply(Outcome.REJECTED), NOW)
-    assert list(ledger.recent_orders(minutes(1))) == others
-    assert list(ledger.recent_orders(NOW)) == [known, *others]
-    working = make_order("working")
-    ledger.apply_orders([working], NOW)
-    assert list(ledger.recent_orders(minutes(1))) == [*others, working]
 
 
 STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62

@@ -3,12 +3,12 @@
 No step has been released yet. So today's ledger is the earlier one here, and the later form is made up.
 """
 
+import json
 import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.holding import another_process
 from tests.adapters.ledger import old_books
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
@@ -156,23 +157,12 @@ def test_ledger_from_before_the_first_release_is_refused_with_what_to_do(ledger:
     assert not isinstance(refused.value, DamagedBooksError)
 
 
-PROGRAM = """
-import json, sys; from pathlib import Path; from tradebot.adapters.state import lock
-folder, name, ledger = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-with lock.hold(folder, 'serve', name=name):
-    note = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(note | {'ledger': ledger}))
-    print('held', flush=True); sys.stdin.read()
-"""
-
-
 @contextmanager
 def held_by_another(folder: Path, name: str, ledger: int) -> Iterator["subprocess.Popen[str]"]:
     """Let another process hold a lock, which reads ledgers of this version."""
-    command = [sys.executable, "-c", PROGRAM, str(folder), name, str(ledger)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
+    with another_process("lock.hold(folder, 'serve', name=sys.argv[2])", folder, name) as other:
+        note = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(note | {"ledger": ledger}))
         yield other
 
 

@@ -5,36 +5,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.holding import another_process
 from tradebot.adapters.state import lock
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
-HOLD = (
-    "import sys; from pathlib import Path; from tradebot.adapters.state import lock\n"
-    "with lock.hold(Path(sys.argv[1]), 'serve'):\n    print('held', flush=True); sys.stdin.read(1)\n"
-)
 
-
-@contextmanager
-def another_process_holding(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+def another_process_holding(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return another_process("lock.hold(folder, 'serve')", folder)
 
 
 def test_hold_names_the_holder_after_waiting(tmp_path: Path) -> None:

@@ -4,36 +4,23 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.alpaca.samples import intent
+from tests.adapters.holding import ROOT, another_process
 from tests.privileges import without_privileges
 from tradebot.adapters.state.send_lock import FolderSendLock, in_flight
 from tradebot.adapters.state.state_folder import SENDING
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
-ROOT = Path(__file__).parents[3]
-HOLD = (
-    "import sys; from pathlib import Path; from tests.adapters.alpaca.samples import intent\n"
-    "from tradebot.adapters.state.send_lock import FolderSendLock\n"
-    "with FolderSendLock(Path(sys.argv[1])).hold(intent()):\n    print('held', flush=True); sys.stdin.read(1)\n"
-)
 LOOK = "import sys; from pathlib import Path; from tradebot.adapters.state import send_lock\n"
 
 
-@contextmanager
-def another_process_sending(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+def another_process_sending(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return another_process("send_lock.FolderSendLock(folder).hold(intent())", folder)
 
 
 def test_in_flight_is_none_and_creates_no_file_in_a_new_folder(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,25 +34,13 @@ def end_halt(folder: Path) -> None:
     switch.arm(folder, "me", minutes(2))
 
 
-def test_an_armed_folder_is_active(folder: Path) -> None:
+@pytest.mark.parametrize("state", ["REDUCE_ONLY", "FLATTEN"])
+def test_halt_disarms_and_says_who_why_and_when_until_it_is_ended(folder: Path, state: str) -> None:
     assert switch.armed(folder)
     assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "init", "armed", NOW)
-
-
-def test_folder_that_was_never_armed_is_reduce_only(tmp_path: Path) -> None:
-    record = switch.read(tmp_path)
-    assert (record.state, record.at) == (TradingState.REDUCE_ONLY, None)
-
-
-@pytest.mark.parametrize("state", ["REDUCE_ONLY", "FLATTEN"])
-def test_a_halt_says_who_why_and_when(folder: Path, state: str) -> None:
     halt(folder, state)
     assert not switch.armed(folder)
     assert switch.read(folder) == TradingStateRecord(TradingState(state), "me", "storm", minutes(1))
-
-
-def test_clearing_a_halt_arms_again(folder: Path) -> None:
-    halt(folder)
     end_halt(folder)
     assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "me", "armed", minutes(2))
 
@@ -61,18 +51,23 @@ def test_a_halt_file_made_by_hand_halts(folder: Path) -> None:
     assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", laid)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"{", b"\xff\xfe", b"[1]", b'{"state": "ACTIVE"}', b"null", b'{"state":"x","who":1,"why":2,"at":3}'],
+def claim_to_be_active(path: Path) -> None:
+    """Write a HALT that says ACTIVE, and arm the folder beside it."""
+    halt(path.parent, "ACTIVE")
+    switch.arm(path.parent, "someone", NOW)
+
+
+CONTENTS = (b"{", b"\xff\xfe", b"[1]", b'{"state": "ACTIVE"}', b"null", b'{"state":"x","who":1,"why":2,"at":3}')
+HALTS: tuple[Callable[[Path], object], ...] = (
+    *(partial(Path.write_bytes, data=content) for content in CONTENTS),
+    partial(Path.symlink_to, target="nowhere"),
+    claim_to_be_active,
 )
-def test_a_halt_file_that_cannot_be_read_halts(folder: Path, content: bytes) -> None:
-    (folder / "HALT").write_bytes(content)
-    assert switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
-def test_a_halt_record_that_claims_to_be_active_halts(folder: Path) -> None:
-    halt(folder, "ACTIVE")
-    switch.arm(folder, "someone", NOW)
+@pytest.mark.parametrize("make", HALTS)
+def test_anything_named_halt_that_is_no_valid_record_halts(folder: Path, make: Callable[[Path], object]) -> None:
+    make(folder / "HALT")
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
@@ -121,14 +116,10 @@ def test_a_newer_halt_is_not_cleared(folder: Path, first: bool) -> None:
     assert [path.name for path in folder.iterdir()] == ["HALT"]
 
 
-def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
-    (folder / "HALT").symlink_to(folder / "nowhere")
-    assert switch.read(folder).state is TradingState.REDUCE_ONLY
-
-
 @pytest.mark.parametrize(
     "make",
     [
+        lambda path: None,
         Path.mkdir,
         Path.touch,
         lambda path: path.symlink_to("nowhere"),
@@ -137,8 +128,7 @@ def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
         lambda path: path.write_text('{"state":"REDUCE_ONLY","who":"a","why":"b","at":"2026-01-05T00:00:00+00:00"}'),
     ],
 )
-def test_armed_file_without_a_valid_record_does_not_arm(tmp_path: Path, make: object) -> None:
-    assert callable(make)
+def test_armed_file_without_a_valid_record_does_not_arm(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "ARMED")
     assert not switch.armed(tmp_path)
     assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
