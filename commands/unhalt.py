@@ -69,10 +69,8 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
                 _require_agreement(app, by)
                 _require_no_cause(app)
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
-            now = app.stamp_time()
-            app.ledger.set_trading_state(
-                TradingStateRecord(TradingState.ACTIVE, by, why, now, override=accepted), over=before
-            )
+            opened = TradingStateRecord(TradingState.ACTIVE, by, why, app.stamp_time(), override=accepted)
+            app.ledger.set_trading_state(opened, over=before)
             if override:
                 _record_override(app, before, by, reason)
 

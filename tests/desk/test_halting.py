@@ -62,10 +62,8 @@ def unhalt(scene: Scene, *, override: bool = False) -> None:
         words, accepted = accept_causes(scene.ledger, before, words)
     else:
         assert remaining_causes(scene.world(dry_run=True)) == ""
-    at = NOW + timedelta(days=4)
-    scene.ledger.set_trading_state(
-        TradingStateRecord(TradingState.ACTIVE, "ada", words, at, override=accepted), over=before
-    )
+    opened = TradingStateRecord(TradingState.ACTIVE, "ada", words, NOW + timedelta(days=4), override=accepted)
+    scene.ledger.set_trading_state(opened, over=before)
 
 
 def crowd(**changes: object) -> Scene:

@@ -69,17 +69,13 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
     scene = fallen()
     evaluate_exits(scene.world(), EXITS)
     own = scene.ledger.trading_state()
-    scene.ledger.set_trading_state(
-        TradingStateRecord(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
-    )
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "ada/1", "looking", scene.venue.now))
     assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == (own,)
     words, accepted = accept_causes(scene.ledger, scene.ledger.trading_state(), "seen")
     assert accepted == Override(own.causes, scene.venue.now)
     assert own.causes == {Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}
     assert peak(scene) == 0
-    scene.ledger.set_trading_state(
-        TradingStateRecord(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
-    )
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "ada/1", words, NOW, override=accepted))
     assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == ()
     evaluate_exits(scene.world(), EXITS)
     assert scene.ledger.trading_state().state is TradingState.ACTIVE

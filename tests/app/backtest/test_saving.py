@@ -64,9 +64,8 @@ def test_saved_books_are_intact_and_equal_the_runs(acts: list[Act]) -> None:
 
 def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_path: Path) -> None:
     ledger = books()
-    causes = frozenset({Reason.DRAWDOWN_REACHED})
+    accepted = Override(causes := frozenset({Reason.DRAWDOWN_REACHED}), minutes(2))
     ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", "lost", minutes(1), causes))
-    accepted = Override(causes, minutes(2))
     ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "seen", minutes(2), override=accepted))
     ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "tradebot", "again", minutes(3), causes))
     saved(tmp_path / "run", ledger)
