@@ -35,3 +35,11 @@ def venue(new_folder: Callable[[], Path]) -> Iterator[World]:
     again = open_exchange(folder)
     assert again.log.lines()[: len(lines)] == lines
     assert [(one.rule.name, one.seen, one.fired) for one in again.faults.book] == armed
+
+
+@pytest.fixture
+def trading(world: World) -> World:
+    """Return an exchange ten minutes into its first session."""
+    world.tick(to="open")
+    world.tick(seconds=600)
+    return world

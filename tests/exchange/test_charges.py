@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,39 +152,76 @@ def test_the_parts_of_a_commission_are_the_whole_to_the_cent(
     assert abs(Fraction(paid) - max(exact, Fraction(least))) <= Fraction(1, 200)
 
 
-def test_borrowed_cash_costs_interest_for_each_night_and_a_weekend_has_three() -> None:
-    nights = Nights(Costs(margin_rate=Decimal("0.05")), "1250")
-    assert nights.began == -25_000
-    assert nights.until(3) == [
-        # 25,000 * 0.05 / 360 = 3.4722; the rest is carried: 0.0022
-        ("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-3.47"),
-        # 25,003.47 * 0.05 * 3 / 360 = 10.4181, and 0.0022 make 10.4203
-        ("03-03T09:00", "INT/MGN margin interest to 2025-03-02", "-10.42"),
-        # 25,013.89 * 0.05 / 360 = 3.4742, and 0.0003 make 3.4745
-        ("03-04T09:00", "INT/MGN margin interest to 2025-03-03", "-3.47"),
-    ]
+MARGIN = Costs(margin_rate=Decimal("0.05"))
+EARNING = Costs(cash_rate=Decimal("0.036"), borrow_fee_rate=Decimal("0.012"), short_rebate_rate=Decimal("0.0072"))
+FUNDED = Costs(margin_rate=FUNDS, margin_spread=Decimal("0.015"), rates_path="rates.csv")
+ONE_DAY, WEEKEND, TUESDAY = "02-28T09:00", "03-03T09:00", "03-04T09:00"
+Posted = tuple[str, str, str]
+NIGHTS: dict[str, tuple[Costs, str, dict[str, float], int, list[Posted]]] = {
+    "borrowed cash costs interest for each night and a weekend has three": (
+        MARGIN,
+        "1250",
+        {},
+        3,
+        [
+            # 25,000 * 0.05 / 360 = 3.4722; the rest is carried: 0.0022
+            (ONE_DAY, "INT/MGN margin interest to 2025-02-27", "-3.47"),
+            # 25,003.47 * 0.05 * 3 / 360 = 10.4181, and 0.0022 make 10.4203
+            (WEEKEND, "INT/MGN margin interest to 2025-03-02", "-10.42"),
+            # 25,013.89 * 0.05 / 360 = 3.4742, and 0.0003 make 3.4745
+            (TUESDAY, "INT/MGN margin interest to 2025-03-03", "-3.47"),
+        ],
+    ),
+    "cash earns but proceeds of short sales are collateral": (
+        EARNING,
+        "-100",
+        {"s0": 150},
+        2,
+        [
+            # The short is worth 15,000 at the close: of 110,000 in cash, 95,000 earn interest.
+            (ONE_DAY, "INT/CDT interest on cash to 2025-02-27", "9.50"),
+            (ONE_DAY, "FEE/BRW stock borrow fee to 2025-02-27", "-0.50"),
+            (ONE_DAY, "INT/CDT short rebate to 2025-02-27", "0.30"),
+            # At 100 again it is 100,009.30 and 10,000, for three nights; thousandths of 30.00279 are carried.
+            (WEEKEND, "INT/CDT interest on cash to 2025-03-02", "30.00"),
+            (WEEKEND, "FEE/BRW stock borrow fee to 2025-03-02", "-1.00"),
+            (WEEKEND, "INT/CDT short rebate to 2025-03-02", "0.60"),
+        ],
+    ),
+    "a short worth more than the cash is financed at the margin rate": (
+        Costs(margin_rate=Decimal("0.36"), cash_rate=Decimal("0.5")),
+        "-100",
+        {"s0": 1200},
+        1,
+        [(ONE_DAY, "INT/MGN margin interest to 2025-02-27", "-10.00")],
+    ),
+    # 25,000 * 0.065 / 360
+    "a margin rate of funds adds its spread": (
+        FUNDED,
+        "1250",
+        {},
+        1,
+        [(ONE_DAY, "INT/MGN margin interest to 2025-02-27", "-4.51")],
+    ),
+    # Four nights on 25,000 at once: 13.8889
+    "monthly interest is posted before the first session of a month": (
+        MARGIN._replace(posted="month"),
+        "1250",
+        {},
+        3,
+        [(WEEKEND, "INT/MGN margin interest to 2025-03-02", "-13.88")],
+    ),
+    "nothing is charged where nothing costs": (Costs(), "-100", {}, 3, []),
+}
 
 
-def test_cash_earns_but_proceeds_of_short_sales_are_collateral() -> None:
-    rates: dict[str, Any] = {"cash_rate": Decimal("0.036"), "borrow_fee_rate": Decimal("0.012")}
-    nights = Nights(Costs(**rates, short_rebate_rate=Decimal("0.0072")), "-100", s0=150)
-    # The short is worth 15,000 at the close: of 110,000 in cash, 95,000 earn interest.
-    assert nights.until(1) == [
-        ("02-28T09:00", "INT/CDT interest on cash to 2025-02-27", "9.50"),
-        ("02-28T09:00", "FEE/BRW stock borrow fee to 2025-02-27", "-0.50"),
-        ("02-28T09:00", "INT/CDT short rebate to 2025-02-27", "0.30"),
-    ]
-    assert nights.until(2)[3:] == [
-        # At 100 again it is 100,009.30 and 10,000, for three nights; thousandths of 30.00279 are carried.
-        ("03-03T09:00", "INT/CDT interest on cash to 2025-03-02", "30.00"),
-        ("03-03T09:00", "FEE/BRW stock borrow fee to 2025-03-02", "-1.00"),
-        ("03-03T09:00", "INT/CDT short rebate to 2025-03-02", "0.60"),
-    ]
-
-
-def test_a_short_worth_more_than_the_cash_is_financed_at_the_margin_rate() -> None:
-    nights = Nights(Costs(margin_rate=Decimal("0.36"), cash_rate=Decimal("0.5")), "-100", s0=1200)
-    assert nights.until(1) == [("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-10.00")]
+@pytest.mark.parametrize(("costs", "shares", "prices", "until", "posted"), NIGHTS.values(), ids=NIGHTS)
+def test_nights_cost_and_earn_what_the_rates_say(
+    costs: Costs, shares: str, prices: dict[str, float], until: int, posted: list[Posted]
+) -> None:
+    nights = Nights(costs, shares, rates=RATES, **prices)
+    assert nights.until(until) == posted
+    assert bool(nights.account.accrued) == costs.interest
 
 
 @pytest.mark.parametrize(
@@ -200,25 +236,6 @@ def test_a_short_worth_more_than_the_cash_is_financed_at_the_margin_rate() -> No
 def test_the_funds_rate_of_each_day_counts_with_its_spread_but_not_below_zero(spread: str, earned: list[str]) -> None:
     nights = Nights(Costs(cash_rate=FUNDS, cash_spread=Decimal(spread), rates_path="rates.csv"), rates=RATES)
     assert [amount for _, _, amount in nights.until(2)] == earned
-
-
-def test_a_margin_rate_of_funds_adds_its_spread() -> None:
-    costs = Costs(margin_rate=FUNDS, margin_spread=Decimal("0.015"), rates_path="rates.csv")
-    nights = Nights(costs, "1250", rates=RATES)
-    # 25,000 * 0.065 / 360
-    assert nights.until(1) == [("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-4.51")]
-
-
-def test_interest_is_posted_before_the_first_session_of_a_month_if_so_wanted() -> None:
-    nights = Nights(Costs(margin_rate=Decimal("0.05"), posted="month"), "1250")
-    # Four nights on 25,000 at once: 13.8889
-    assert nights.until(3) == [("03-03T09:00", "INT/MGN margin interest to 2025-03-02", "-13.88")]
-
-
-def test_nothing_is_charged_where_nothing_costs() -> None:
-    nights = Nights(Costs(), "-100")
-    assert nights.until(3, 20) == []
-    assert nights.account.accrued == {}
 
 
 RATE = st.decimals(0, 1, places=4)

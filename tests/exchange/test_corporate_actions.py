@@ -116,24 +116,6 @@ def test_a_split_moves_quantity_and_average_price_and_pays_the_fraction_in_cash(
     assert abs(cash(world) - before - Decimal(position["current_price"]) / 2) < CENT
 
 
-def test_a_split_restates_gtc_orders_and_cancels_what_cannot_be(world: World) -> None:
-    journal(world, symbol="AAPL", qty=10)
-    selling = order(world, side="sell", type="limit", qty=5, limit_price="400.01")
-    stopping = order(world, side="sell", type="stop", qty=3, stop_price="100")
-    world.tick(to="2025-03-03T22:00:00Z")
-    queued = order(world, side="sell", type="market", qty=2, time_in_force="day")
-    elsewhere = order(world, side="buy", type="limit", qty=1, symbol="SPY", limit_price="100")
-    announce(world, **SPLIT)
-    world.tick(to=FIRST_TRADE)
-    sold, stopped = world.get(f"/v2/orders/{selling}"), world.get(f"/v2/orders/{stopping}")
-    # Half of 400.01 is no price; an order to sell asks for the next one above it.
-    assert (sold["qty"], sold["limit_price"], sold["status"]) == ("10", "200.01", "new")
-    assert (stopped["qty"], stopped["stop_price"], stopped["status"]) == ("6", "50", "new")
-    assert (status_of(world, queued), status_of(world, elsewhere)) == ("canceled", "accepted")
-    restated = [event for event in world.events() if event["event"] == "order_restated"]
-    assert [event["order_id"] for event in restated] == [selling, stopping]
-
-
 def test_a_dividend_is_paid_to_who_held_before_its_ex_date_and_by_who_was_short(world: World) -> None:
     journal(world, symbol="AAPL", qty=10)
     journal(world, symbol="SPY", qty=-4)
@@ -158,22 +140,6 @@ def test_dividend_is_not_paid_for_shares_that_came_on_the_ex_date(world: World) 
     journal(world, symbol="AAPL", qty=10)
     world.tick(to="2025-03-05T09:00:00Z")
     assert activities(world, "DIV") == []
-
-
-def test_a_dividend_lowers_orders_to_buy_at_a_limit_and_to_sell_at_a_stop(world: World) -> None:
-    journal(world, symbol="AAPL", qty=10)
-    buying = order(world, side="buy", type="limit", qty=1, symbol="SPY", limit_price="300")
-    stopping = order(world, side="sell", type="stop_limit", qty=5, stop_price="150", limit_price="149")
-    selling = order(world, side="sell", type="limit", qty=5, limit_price="400")
-    for symbol, rate in (("SPY", "1.25"), ("AAPL", "0.255")):
-        announce(world, type="cash_dividend", symbol=symbol, rate=rate)
-    world.tick(to=FIRST_TRADE)
-    prices = [world.get(f"/v2/orders/{one}") for one in (buying, stopping, selling)]
-    assert [(o["limit_price"], o["stop_price"]) for o in prices] == [
-        ("298.75", None),
-        ("148.74", "149.74"),
-        ("400", None),
-    ]
 
 
 def test_a_new_name_takes_position_and_bars_along_and_the_old_one_is_not_found(world: World) -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.exchange.pit import HUNDRED, OPEN, WHOLE, Pit, Story, buy, do, sell
+from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT
 from tradebot.exchange.market.spec import CLOSE, NEXT_OPEN, PAPER, SPECS
 from tradebot.exchange.times import MINUTE
 
@@ -254,6 +255,40 @@ STORIES = {
     ),
     "at the close an order for the closing auction never fills at once": Story(
         {"a": buy(tif="cls")}, "390 a fill 10@107.01", {389: (107, 10_000)}, until=390, spec=CLOSE
+    ),
+    "a split restates gtc orders and cancels what it cannot divide": Story(
+        # Half of 140.01 is no price: an order to sell asks for the next one above it.
+        {"selling": sell(qty=5, limit=140.01, tif="gtc"), "stopping": sell(qty=3, stop=50, tif="gtc")},
+        "405 queued accepted, 405 elsewhere accepted, 1110 selling restated, 1110 stopping restated, "
+        "1110 queued canceled, 1440 elsewhere new",
+        {},
+        (
+            do.to(405),
+            do.order("queued", **sell(qty=2)),
+            do.order("elsewhere", **buy(qty=1, symbol="BBB", limit=90, tif="gtc")),
+            do.announce(FORWARD_SPLIT, new_rate=Decimal(2), old_rate=Decimal(1)),
+            do.to(1445),
+            do.shows("selling", qty=10, limit=700_100, status="new"),
+            do.shows("stopping", qty=6, stop=250_000, status="new"),
+        ),
+        held=10,
+    ),
+    "a dividend lowers orders to buy at a limit and to sell at a stop": Story(
+        {
+            "buying": buy(qty=1, limit=90, tif="gtc"),
+            "stopping": sell(qty=5, stop=95, limit=94, tif="gtc"),
+            "selling": sell(qty=5, limit=140, tif="gtc"),
+        },
+        "1110 buying restated, 1110 stopping restated",
+        {},
+        (
+            do.announce(DIVIDEND, rate=Decimal("0.255")),
+            do.to(1445),
+            do.shows("buying", limit=897_400),
+            do.shows("stopping", stop=947_400, limit=937_400),
+            do.shows("selling", limit=1_400_000),
+        ),
+        held=10,
     ),
 }
 

@@ -4,8 +4,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.engine.life import reject
 from tradebot.exchange.engine.orders import TERMINAL
@@ -13,13 +11,6 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 
 ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
-
-
-@pytest.fixture
-def trading(world: World) -> World:
-    world.tick(to="open")
-    world.tick(seconds=600)
-    return world
 
 
 def test_canceling_an_order_that_has_ended_or_does_not_exist_is_refused(trading: World) -> None:

@@ -22,14 +22,6 @@ SETTINGS = {
 CONFIGURATIONS = "/v2/account/configurations"
 
 
-@pytest.fixture
-def desk(new_folder: Callable[[], Path]) -> World:
-    world = open_world(new_folder())
-    world.tick(to="open")
-    world.tick(seconds=600)
-    return world
-
-
 @pytest.fixture(scope="module")
 def lived(new_folder: Callable[[], Path]) -> World:
     """Return an account to which many things have happened: fills, journals, a dividend, a split, an expiry."""
@@ -106,13 +98,13 @@ def test_a_page_goes_on_after_an_activity_that_the_filter_leaves_out(lived: Worl
     assert fills == activities(lived, "?direction=asc", "/FILL")
 
 
-def test_settings_are_shown_and_changed_one_by_one(desk: World) -> None:
-    assert desk.get(CONFIGURATIONS) == SETTINGS
+def test_settings_are_shown_and_changed_one_by_one(trading: World) -> None:
+    assert trading.get(CONFIGURATIONS) == SETTINGS
     change = {"no_shorting": True, "max_margin_multiplier": "1", "trade_confirm_email": "none"}
-    answer = desk.ask("PATCH", CONFIGURATIONS, change | {"dtbp_check": "both", "unheard_of": 1})
+    answer = trading.ask("PATCH", CONFIGURATIONS, change | {"dtbp_check": "both", "unheard_of": 1})
     assert (answer.status, answer.json) == (200, SETTINGS | change)
-    assert desk.get(CONFIGURATIONS) == SETTINGS | change
-    levels = desk.ask("PATCH", CONFIGURATIONS, {"max_options_trading_level": 2, "no_shorting": None}).json
+    assert trading.get(CONFIGURATIONS) == SETTINGS | change
+    levels = trading.ask("PATCH", CONFIGURATIONS, {"max_options_trading_level": 2, "no_shorting": None}).json
     assert (levels["max_options_trading_level"], levels["no_shorting"]) == (2, True)
 
 
@@ -124,18 +116,18 @@ def test_settings_are_shown_and_changed_one_by_one(desk: World) -> None:
         ({"fractional_trading": False}, ("AAPL", "buy", "0.5")),
     ],
 )
-def test_settings_take_effect_on_the_next_order(desk: World, change: dict[str, Any], order: Any) -> None:
-    assert desk.ask("PATCH", CONFIGURATIONS, change).status == 200
-    assert desk.order(*order).status in (403, 422)
-    assert desk.ask("PATCH", CONFIGURATIONS, {name: not value for name, value in change.items()}).status == 200
-    assert desk.order(*order).status == 200
+def test_settings_take_effect_on_the_next_order(trading: World, change: dict[str, Any], order: Any) -> None:
+    assert trading.ask("PATCH", CONFIGURATIONS, change).status == 200
+    assert trading.order(*order).status in (403, 422)
+    assert trading.ask("PATCH", CONFIGURATIONS, {name: not value for name, value in change.items()}).status == 200
+    assert trading.order(*order).status == 200
 
 
-def test_a_cash_account_has_its_cash_to_spend_and_no_shorts(desk: World) -> None:
-    before = desk.get("/v2/account")
+def test_a_cash_account_has_its_cash_to_spend_and_no_shorts(trading: World) -> None:
+    before = trading.get("/v2/account")
     assert (before["multiplier"], before["shorting_enabled"]) == ("2", True)
-    assert desk.ask("PATCH", CONFIGURATIONS, {"max_margin_multiplier": 1}).status == 200
-    after = desk.get("/v2/account")
+    assert trading.ask("PATCH", CONFIGURATIONS, {"max_margin_multiplier": 1}).status == 200
+    after = trading.get("/v2/account")
     assert (after["multiplier"], after["shorting_enabled"]) == ("1", False)
     assert Decimal(after["buying_power"]) * 2 == Decimal(before["buying_power"])
 
