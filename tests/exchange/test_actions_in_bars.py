@@ -1,4 +1,4 @@
-"""Corporate actions in the market's bars: raw bars jump at their time alone, and adjustment takes the jump out."""
+"""Corporate actions in bars: raw bars jump when an action takes effect, and adjusted ones do not."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""The calendar of sixty years, whatever the market plays: every session of another source, and days to remember."""
+"""The calendar from 1970 to 2029: sessions, holidays and half days, whatever the market plays."""
 
 import csv
 from collections.abc import Callable

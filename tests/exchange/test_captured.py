@@ -1,4 +1,4 @@
-"""Captured flow: replayed as it is, each row from the moment it became known; damaged ones are refused."""
+"""Captured flow: served unchanged, each row from the moment it became known; damaged captures are refused."""
 
 import json
 from datetime import date

@@ -1,4 +1,4 @@
-"""Daily bars as a market: two minutes a session, history before it, and dividends and splits that are paid."""
+"""Markets of daily bars: two minutes a session, history, dividends and splits."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Derived flow: the shapes of the real feed, and an edge that is exactly as large as was asked for."""
+"""Derived flow: rows shaped like the real feed, an edge of the requested size, and counted requests."""
 
 import json
 from collections.abc import Callable

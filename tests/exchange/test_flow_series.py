@@ -1,4 +1,4 @@
-"""The further series of the flow API: their shapes, how they agree with each other, and when each row is known."""
+"""The further series of the flow API: their shapes, how they agree, and when each row is published."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The websocket of the flow feed, as clients at real sockets hear it: joins, rows, refusals and faults."""
+"""The websocket of the flow feed over real sockets: joins, rows, refusals and faults."""
 
 import json
 import time

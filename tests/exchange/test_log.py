@@ -1,4 +1,4 @@
-"""The log: one write for what comes together, durable before it is told, whole after any cut, replayed to the byte."""
+"""The log: lines written together are synced together, before anyone is told, and a replay repairs any cut."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the market-data streams tell is what the historical API shows: all of it, once, in order, and never early."""
+"""The market-data streams send what the historical API shows: completely, once, in order, and never early."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The market-data streams, through real sockets: their protocol, their error codes, and what they tell of a minute."""
+"""The market-data streams over real sockets: protocol, error codes and subscriptions."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

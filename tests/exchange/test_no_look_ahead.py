@@ -1,4 +1,4 @@
-"""Nothing served at a moment comes from after it, and at edge 0 nothing depends on what comes after it."""
+"""No answer depends on later bars at edge 0, and the same seed gives the same bytes."""
 
 import hashlib
 import re

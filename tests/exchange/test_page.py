@@ -1,4 +1,4 @@
-"""The page for people: one file that runs nothing from elsewhere, and the document that it shows."""
+"""The web page: it loads nothing from elsewhere, and its document shows what the API has."""
 
 import base64
 import hashlib

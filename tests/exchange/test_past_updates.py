@@ -1,4 +1,4 @@
-"""Past trade updates: a client is told what was streamed when it happened, whatever came since."""
+"""Past trade updates equal those that were streamed when they happened."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Daily bars of the sessions before a market's first: made from the same seed, and never of what is not over."""
+"""Daily bars of the sessions before a market begins: made from the same seed, and served once they are over."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The server as a process of its own: found, started, killed, stopped, one for each folder."""
+"""The server process: found, started, killed and stopped, one for each folder."""
 
 import fcntl
 import json

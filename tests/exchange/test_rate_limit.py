@@ -1,4 +1,4 @@
-"""So many requests a minute for each key, trading and data apart, with the answers that clients wait for."""
+"""Requests per minute for each key, counted separately for trading and data."""
 
 import asyncio
 import json

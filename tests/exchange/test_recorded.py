@@ -1,4 +1,4 @@
-"""Recorded bars: read as they are, bad rows counted and skipped, bad files refused with the reason."""
+"""Recorded bars: bad rows are counted and skipped, and bad files are refused with the reason."""
 
 import sys
 from collections.abc import Callable

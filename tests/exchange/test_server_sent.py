@@ -1,4 +1,4 @@
-"""Event streams over plain HTTP: the past as it was, what comes, where it ends, and what nobody can spoil."""
+"""Event streams over plain HTTP: past events, new events, bounds, and slow or leaving clients."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A snapshot is believed only for the log, the market and the program that it was made with; the log decides alone."""
+"""A snapshot is used only with the log, market and program it was made from; otherwise the log is replayed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing of an exchange's state can be forgotten by its snapshot: each attribute and each field is accounted for."""
+"""Every attribute of an exchange's state is in its snapshot or listed as derived."""
 
 import types
 from dataclasses import fields, is_dataclass

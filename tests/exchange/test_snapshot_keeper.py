@@ -1,4 +1,4 @@
-"""Snapshots are made aside while an exchange serves, and at its end; whatever kills it, the next start works."""
+"""Snapshots are written by a child process while an exchange serves, and at its end; kills lose nothing."""
 
 import fcntl
 import http.client

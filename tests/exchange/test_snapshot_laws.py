@@ -1,4 +1,4 @@
-"""A start from a snapshot and the lines behind it ends where a start from all lines ends, whatever was done before."""
+"""A start from a snapshot and the lines after it reaches the same state as a start from all lines."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One client's socket without a network: what happens to a client that does not read."""
+"""One client's socket without a network: queueing, slow clients and closing."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""The real SDK's two streams against a served exchange: every message parsed by its models, across a restart."""
+"""The real SDK's two streams against a served exchange: it parses every message and reconnects after a restart."""
 
 import asyncio
 import contextlib

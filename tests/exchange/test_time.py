@@ -1,4 +1,4 @@
-"""Time that runs by itself, and what a kill leaves of it: it stands where it was shown to stand, or later."""
+"""Engine time: ticks, paces, latencies and timestamps; after a kill it is never earlier than what was shown."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The trade_updates stream, through real sockets: who hears what, in which form, and what nobody can spoil."""
+"""The trade_updates stream over real sockets: who receives what, in which form, and bad clients."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Raw prices rebuilt from adjusted ones: exactly those that were traded, whatever came later."""
+"""Raw prices rebuilt from adjusted ones equal those that were traded, whatever came later."""
 
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Connections as raw sockets make them: half a request, two lengths, too many of them, and the server's end."""
+"""Connections on raw sockets: incomplete requests, two lengths, too many clients, and the end of the server."""
 
 import json
 import logging

@@ -28,7 +28,7 @@ FORMAT = 2
 """The version of the log format that this program writes and can replay."""
 _DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
 _STRIDE = 256
-"""Remember where every so many lines begin, so that the end of a long log is found quickly."""
+"""Remember the offset of one line in this many, so that the end of a long log is found quickly."""
 
 
 _BLOCK = 1 << 20

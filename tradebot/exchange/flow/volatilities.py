@@ -189,7 +189,7 @@ class Volatilities(Priced):
         return Answered([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, place: int, days: int) -> float:
-        """Return the yearly implied volatility of contracts with so many days left, as a session shows it."""
+        """Return the yearly implied volatility of contracts with this many days left, as a session shows it."""
         usual, slope = self._daily.volatilities(symbol)[place - 1], self._slopes(symbol)[place - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)

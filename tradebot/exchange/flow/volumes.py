@@ -198,7 +198,7 @@ class Volumes(OfFlow):
         return self.after(symbol, place, [minutes])[0]
 
     def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
-        """Return what was traded in the first so many minutes of a session of the market, for each number of them."""
+        """Return what was traded in the first minutes of a session of the market, for each of these numbers of them."""
         calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)

@@ -42,7 +42,7 @@ from tradebot.exchange.private_files import open_own
 from tradebot.exchange.times import MINUTE
 
 _AT_THE_OPEN = 20
-"""The part of a day's volume in its first minute is one in so many; opening auctions have a few percent."""
+"""One in this many shares of a day trades in its first minute; opening auctions have a few percent."""
 
 
 class Days(NamedTuple):

@@ -35,7 +35,7 @@ from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 
 _MOST_OLD_SHARES = 1_000
-"""Ratios are told with few digits: 0.333333 means 1 for 3."""
+"""Files give ratios with few digits: 0.333333 means 1 for 3."""
 _PLACES, _SPLIT_PLACES = Decimal("1e-6"), Decimal("1e-5")
 """How exactly dividends are told, and how exactly they are known after a later split has divided them."""
 _CENT = UNITS // 100

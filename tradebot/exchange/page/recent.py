@@ -54,7 +54,7 @@ def _order(line: dict[str, Any]) -> str:
 
 
 def _rest(line: dict[str, Any]) -> str:
-    """List the plain fields of an event that has no summary of its own."""
+    """List the plain fields of an event without a summary."""
     fields = {name: value for name, value in line.items() if name not in _UNTOLD and isinstance(value, str | int)}
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items() if value != "")
 
