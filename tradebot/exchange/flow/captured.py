@@ -209,7 +209,7 @@ class CapturedFlow:
         return iter(self._known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> Answered:
-        """Return the captured rows of a path, in the order of its endpoint; a tide keeps the interval that was captured."""
+        """Return the captured rows of a path, in the order of its endpoint; a tide keeps its interval."""
         endpoint, about = question.endpoint, question.about
         named = endpoint.path.format(ticker=about, sector=about)
         path = named if named in self._captures else unquote(question.path)
