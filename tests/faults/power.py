@@ -16,11 +16,11 @@ import random
 import shutil
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW
 from tests.faults import judge, stores
@@ -84,6 +84,8 @@ class Power(Campaign):
         self.unsafe = 0
         self._disks: dict[str, Disk] = {}
         self._chances: dict[str, random.Random] = {}
+        self._heard = defaultdict[str, list[str]](list)
+        """The lines of each bot's events from before the power went: they were told, though they may be lost."""
 
     def _run(self, runs: list[Run]) -> list[End]:
         """Run verbs; where one dies the power has gone, and its folder becomes what the disk held."""
@@ -113,6 +115,7 @@ class Power(Campaign):
             disk.add(call)
         self.tally.note(bot, [f"the model of the disk is wrong about {name}" for name in disk.unlike()])
         if end.code == DIED:
+            self._heard[bot.name] += told(bot.folder)
             self.unsafe += disk.lose(chance)
         self.tally.note(bot, damaged(bot.folder))
 
@@ -123,6 +126,11 @@ class Power(Campaign):
                 super()._judge([bots[0], bot])
             except TradebotError as error:
                 self.tally.note(bot, [error.message])
+
+    def _protection(self, bot: Bot, events: Iterable[judge.Event], **judged: Any) -> Iterator[str]:
+        lines = dict.fromkeys([*self._heard[bot.name], *told(bot.folder)])
+        (bot.folder / state_folder.EVENTS).write_text("\n".join(lines))
+        return super()._protection(bot, events, **judged)
 
     def _promises(self, bot: Bot) -> judge.Promises:
         """Return what a bot's journal promises now: what had not been synced may be gone again, or in pieces."""
@@ -137,6 +145,12 @@ class Left(judge.Promises):
         for found in journal_reading.read(self._path).records():
             self._add({"kind": found.kind, "payload": json.loads(found.payload)})
         return self
+
+
+def told(folder: Path) -> list[str]:
+    """Return the lines of a bot's events."""
+    path = folder / state_folder.EVENTS
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
 
 
 def damaged(folder: Path) -> Iterator[str]:

@@ -30,3 +30,11 @@ def test_append_loses_lines_without_raising_when_the_disk_fails(tmp_path: Path) 
     (tmp_path / "log").symlink_to("/dev/null")
     RotatedLines(tmp_path / "log", 100, 2).append("line")
     assert (tmp_path / "log").is_symlink()
+
+
+def test_a_line_after_a_torn_one_is_written_on_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"whole\nto")
+    lines = RotatedLines(path, 100, 1)
+    assert [lines.append("next"), lines.append("last")] == [False, False]
+    assert path.read_text().splitlines() == ["whole", "to", "next", "last"]

@@ -30,7 +30,7 @@ class RotatedLines:
             rotated = self._rotate(len(line))
             descriptor = self._opened()
             try:
-                os.write(descriptor, line)
+                os.write(descriptor, b"\n" * self._is_torn(descriptor) + line)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -40,7 +40,12 @@ class RotatedLines:
         return rotated
 
     def _opened(self) -> int:
-        return open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return open_plain(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+    def _is_torn(self, descriptor: int) -> bool:
+        """Return True if the last line has no end, as after a loss of power: the next one would be lost with it."""
+        size = os.fstat(descriptor).st_size
+        return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
     def _rotate(self, coming: int) -> bool:
         """Renumber full files, of which the oldest one is overwritten; return False if there is room for a line."""
