@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
@@ -259,14 +258,6 @@ def test_record_replaces_only_the_pass_with_the_same_id(facts: SqliteFacts) -> N
     facts.record(make_cycle("open+1m", minutes(2), symbols=2))
     found = {cycle.id: len(cycle.candidates) for cycle in facts.cycles(job=Job.TRADE_ONCE)}
     assert found == {"open+1m#2": 1, "open+1": 1, "open+1m": 2}
-
-
-def test_ends_agrees_with_the_recorded_passes(facts: SqliteFacts) -> None:
-    for minute in range(3):
-        facts.record(make_cycle(f"cycle-{minute}", minutes(minute), symbols=minute + 1))
-    records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE) for record in cycle.candidates]
-    reasons = Counter(record.terminal.reason for record in records if record.terminal)
-    assert facts.ends(Job.TRADE_ONCE, NOW) == (len(records), reasons)
 
 
 def test_answers_returns_the_newest_reply_and_the_counts_of_a_span(facts: SqliteFacts) -> None:

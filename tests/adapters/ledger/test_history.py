@@ -32,29 +32,16 @@ def send(books: SqliteLedger, purpose: Purpose) -> Order:
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
-def test_may_fill_is_true_unless_the_order_only_protects(books: SqliteLedger, purpose: Purpose) -> None:
-    send(books, purpose)
-    assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
-
-
-@pytest.mark.parametrize("purpose", list(Purpose))
-def test_may_fill_treats_a_leg_like_its_order(books: SqliteLedger, purpose: Purpose) -> None:
+def test_may_fill_is_true_unless_an_order_and_its_leg_only_protect(books: SqliteLedger, purpose: Purpose) -> None:
+    assert not books.history.may_fill()
     order = send(books, purpose)
+    assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
     books.apply_orders([replace(order, status=OrderStatus.FILLED), replace(LEG, status=OrderStatus.HELD)], NOW)
     assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
-
-
-def test_may_fill_is_true_for_an_order_that_was_never_promised(books: SqliteLedger) -> None:
-    send(books, Purpose.PROTECT)
-    stranger = replace(LEG, venue_id="other", parent=None, status=OrderStatus.NEW)
-    books.apply_orders([stranger], NOW)
+    books.apply_orders([replace(LEG, venue_id="nobody's", parent=None, status=OrderStatus.NEW)], NOW)
     assert books.history.may_fill()
 
 
 def test_may_fill_is_true_for_an_unanswered_promise(books: SqliteLedger) -> None:
     books.promise(replace(make_intent(), purpose=Purpose.PROTECT), ())
     assert books.history.may_fill()
-
-
-def test_may_fill_is_false_without_orders(books: SqliteLedger) -> None:
-    assert not books.history.may_fill()

@@ -54,22 +54,19 @@ def test_messages_arrive_whole_and_in_order(line: Line, messages: list[bytes]) -
     sender.join()
 
 
-def test_get_times_out_without_a_message(line: Line) -> None:
+def test_messages_time_out_but_a_waiting_one_is_returned_after_the_deadline(line: Line) -> None:
+    line.pipes.put(b"there", 0.0)
+    assert line.pipes.get(MOST, 0.0) == b"there"
     with pytest.raises(TimeoutError):
         line.pipes.get(MOST, soon())
     os.write(line.sink, HEADER.pack(5) + b"half")
     with pytest.raises(TimeoutError):
         line.pipes.get(MOST, soon())
-
-
-def test_put_times_out_without_a_reader(line: Line) -> None:
     with pytest.raises(TimeoutError):
         line.pipes.put(bytes(MOST), soon())
-
-
-def test_get_returns_a_waiting_message_after_the_deadline(line: Line) -> None:
-    line.pipes.put(b"there", 0.0)
-    assert line.pipes.get(MOST, 0.0) == b"there"
+    os.close(line.source)
+    with pytest.raises(BrokenPipeError):
+        line.pipes.put(b"to nobody")
 
 
 def test_get_refuses_a_message_that_is_too_long(line: Line) -> None:
@@ -84,9 +81,3 @@ def test_get_raises_when_the_sender_is_gone(line: Line, sent: bytes) -> None:
     os.close(line.sink)
     with pytest.raises(EOFError):
         line.pipes.get(MOST)
-
-
-def test_put_raises_when_the_receiver_is_gone(line: Line) -> None:
-    os.close(line.source)
-    with pytest.raises(BrokenPipeError):
-        line.pipes.put(b"to nobody")

@@ -162,11 +162,16 @@ def test_a_built_in_may_be_used_under_several_names_each_with_its_own_settings()
         strategies({"bold": {"top": 0}}, SURROUNDINGS, {"bold": "rotation"})
 
 
-def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "mine-1.0.dist-info"
+def install(folder: Path, package: str, entry_point: str) -> None:
+    """Make a package look installed in a folder, with one strategy."""
+    info = folder / f"{package}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\nodd = odd_plugin:Odd\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entry_point}\n")
+
+
+def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "mine", "odd = odd_plugin:Odd")
     (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        return [Open('AAPL', Side.BUY, self.settings['score'])]\n")
     monkeypatch.syspath_prepend(tmp_path)
     (found,) = strategies({"twin": {"score": 0.25}}, SURROUNDINGS, {"twin": "odd"})
@@ -191,10 +196,7 @@ def test_a_name_that_is_not_installed_is_refused_with_those_that_are() -> None:
 
 
 def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "rival-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\nflow = rival:Flow\n")
+    install(tmp_path, "rival", "flow = rival:Flow")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(OperatorError, match="two packages install a strategy named flow"):
         strategies({"flow": {}}, SURROUNDINGS)

@@ -85,11 +85,6 @@ def group_of(members: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda group: own)
 
 
-def test_sticky_parent_folder_is_accepted(folder: Path, parent: Path) -> None:
-    parent.chmod(0o1777)
-    assert state_folder.read_marker(folder).account_number == ACCOUNT
-
-
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Return what lets a folder belong to somebody else, whoever runs the tests."""
@@ -175,19 +170,6 @@ def test_file_writable_by_others_is_refused(folder: Path, name: str, mode: int) 
     assert is_fine(folder)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files_in_a_private_folder_may_have_any_mode(folder: Path, name: str) -> None:
-    put(folder, name, 0o666)
-    assert is_fine(folder)
-
-
-def test_private_folder_in_between_protects_what_is_below(folder: Path) -> None:
-    put(folder, "backups/parts/p", 0o666)
-    open_to_readers(folder)
-    (folder / "backups").chmod(0o700)
-    assert is_fine(folder)
-
-
 @pytest.mark.parametrize("name", ["backups", "backups/parts", "quarantine"])
 def test_inner_folder_writable_by_others_is_refused(folder: Path, name: str) -> None:
     put(folder, f"{name}/file")
@@ -247,12 +229,6 @@ def test_target_of_a_link_and_its_parents_are_checked(folder: Path, tmp_path: Pa
     assert refusal(folder) == (said, f"chmod go-w {elsewhere.parent}")
 
 
-@pytest.mark.parametrize("target", ["nowhere", "system_events.jsonl"])
-def test_dangling_link_is_accepted(folder: Path, target: str) -> None:
-    (folder / "system_events.jsonl").symlink_to(target)
-    assert is_fine(folder)
-
-
 def test_unreadable_inner_folder_is_accepted(folder: Path) -> None:
     (folder / "quarantine").mkdir(mode=0)
     code = (
@@ -269,6 +245,28 @@ def test_nested_state_folder_is_checked_by_itself(folder: Path) -> None:
     open_to_readers(folder)
     assert is_fine(folder)
     assert "tradebot.yaml is writable" in refusal(folder / "demo")[0]
+
+
+def make_private_in_between(folder: Path) -> None:
+    """Let others pass through the folder, but not through that of the backups."""
+    put(folder, "backups/parts/p", 0o666)
+    open_to_readers(folder)
+    (folder / "backups").chmod(0o700)
+
+
+ACCEPTED: dict[str, Callable[[Path], object]] = {
+    "sticky parent folder": lambda folder: folder.parent.chmod(0o1777),
+    "writable files in a private folder": lambda folder: [put(folder, name, 0o666) for name in FILES],
+    "writable file below a private folder": make_private_in_between,
+    "dangling link": lambda folder: (folder / "system_events.jsonl").symlink_to("nowhere"),
+    "link to itself": lambda folder: (folder / "system_events.jsonl").symlink_to("system_events.jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_folder_that_nobody_else_can_reach_into_is_accepted(folder: Path, case: str) -> None:
+    ACCEPTED[case](folder)
+    assert is_fine(folder)
 
 
 def test_file_that_disappears_during_the_check_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

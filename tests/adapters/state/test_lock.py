@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import signal
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,20 +26,13 @@ def test_hold_names_the_holder_after_waiting(tmp_path: Path) -> None:
         assert f"serve, process {holder.pid}, since 20" in caught.value.message
 
 
-def test_hold_takes_a_lock_that_becomes_free(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_hold_takes_a_lock_whose_holder_ends_or_is_killed(tmp_path: Path, is_killed: bool) -> None:
     with another_process_holding(tmp_path) as holder:
         assert holder.stdin is not None
-        holder.stdin.close()
+        holder.kill() if is_killed else holder.stdin.close()
         with lock.hold(tmp_path, "trade-once"):
             assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
-
-
-def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    with another_process_holding(tmp_path) as holder:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        with lock.hold(tmp_path, "trade-once", wait_s=0.0):
-            pass
 
 
 def test_lock_is_free_after_a_failed_pass(tmp_path: Path) -> None:

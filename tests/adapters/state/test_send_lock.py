@@ -36,18 +36,12 @@ def test_in_flight_names_the_order_after_a_bounded_wait(tmp_path: Path) -> None:
         assert str(said).startswith(f"buy AAPL, {intent().client_order_id}, by process {process.pid} since 20")
 
 
-def test_in_flight_returns_as_soon_as_the_order_is_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_in_flight_is_none_as_soon_as_the_order_is_out_or_its_process_dead(tmp_path: Path, is_killed: bool) -> None:
     with another_process_sending(tmp_path) as process:
         assert process.stdin is not None
-        process.stdin.close()
+        process.kill() if is_killed else process.stdin.close()
         assert in_flight(tmp_path, 10) is None
-
-
-def test_send_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
-    with another_process_sending(tmp_path) as process:
-        process.kill()
-        process.wait()
-        assert in_flight(tmp_path, 0) is None
 
 
 def test_send_lock_is_free_after_a_failed_sending(tmp_path: Path) -> None:
@@ -72,23 +66,18 @@ def test_in_flight_does_not_block_a_sender(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("note", [b"", b"\xff", b"[]", b'{"order": 1}'])
-def test_in_flight_reports_an_order_without_a_readable_note(tmp_path: Path, note: bytes) -> None:
+@pytest.mark.parametrize("note", [None, b"", b"\xff", b"[]", b'{"order": 1}'])
+def test_in_flight_reports_an_order_without_a_readable_note(tmp_path: Path, note: bytes | None) -> None:
+    path = tmp_path / SENDING
     with FolderSendLock(tmp_path).hold(intent()):
-        (tmp_path / "sending").write_bytes(note)
+        path.unlink()
+        if note is not None:
+            path.write_bytes(note)
         assert in_flight(tmp_path, 0) == "it left no note of which one"
-
-
-def test_hold_sends_when_the_note_can_not_be_written(tmp_path: Path) -> None:
-    (tmp_path / "sending").mkdir()
+    path.unlink(missing_ok=True)
+    path.mkdir()
     with FolderSendLock(tmp_path).hold(intent()):
         assert in_flight(tmp_path, 0) == "it left no note of which one"
-
-
-def test_send_lock_holds_when_every_file_is_removed(tmp_path: Path) -> None:
-    with FolderSendLock(tmp_path).hold(intent()):
-        (tmp_path / "sending").unlink()
-        assert in_flight(tmp_path, 0) is not None
 
 
 def test_hold_refuses_a_missing_folder(tmp_path: Path) -> None:
