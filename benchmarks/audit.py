@@ -1,6 +1,6 @@
 """Measure an audit over many records: 100,000 decisions and 10,000 orders of one session, each with its fill.
 
-The state is made once; every run has a process of its own, because a process remembers the rows that it has read.
+The state is made once; every run has its own process, because a process remembers the rows that it has read.
 """
 
 import statistics
@@ -33,7 +33,7 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.signals.components import component_names
 
 BIN = Path(sys.executable).parent
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+MEMORY = Path("/dev/shm")  # noqa: S108 - its own folder is made in it
 RUNS = sized(5, 1)
 BOUND_S = 1.0
 ORDERS = sized(10_000, 100)
@@ -134,7 +134,7 @@ def child(folder: str, offline: bool) -> None:
 
 
 def median_s(folder: Path, way: str) -> float:
-    """Return the median of some runs, each in a process of its own."""
+    """Return the median of some runs, each in its own process."""
     command = [sys.executable, "-m", "benchmarks.audit", str(folder), way]
     runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(RUNS)]
     assert not any(run.returncode for run in runs), runs[0].stderr

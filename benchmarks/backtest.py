@@ -1,6 +1,6 @@
 """Measure backtests from their first session to their last: reading prices and imports stand apart.
 
-Each run has a process of its own. What counts is the processor's time, because another program can only delay a run;
+Each run has its own process. What counts is the processor's time, because another program can only delay a run;
 for the plug-in, whose process works too, it is the wall time. Name cases to measure only those.
 """
 
@@ -235,7 +235,7 @@ def _profile() -> Iterator[None]:
 
 
 def run(name: str, folder: Path) -> dict[str, Any]:
-    """Run a case in a process of its own."""
+    """Run a case in its own process."""
     command = [sys.executable, __file__, "--here", name, "--folder", str(folder)]
     found = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     result: dict[str, Any] = json.loads(found.stdout)

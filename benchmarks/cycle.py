@@ -1,6 +1,6 @@
 """Measure one decision cycle, from the snapshot to the decisions, on universes of growing size.
 
-The ports are in memory, so that only the core is measured. Each size has a process of its own, because a
+The ports are in memory, so that only the core is measured. Each size has its own process, because a
 process never gives back the memory that it reached.
 """
 

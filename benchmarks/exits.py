@@ -1,6 +1,6 @@
 """Measure a pass of exits over many positions: the time it takes besides its HTTP calls, and their number.
 
-The books and the facts are on the disk, the broker is a stand-in on loopback. Each size has a process of its own. A
+The books and the facts are on the disk, the broker is a stand-in on loopback. Each size has its own process. A
 second pass also looks up everything that an exit rule can read, from the scores of a session and a half. What counts is
 the processor's time, because another program can only delay a pass; the wall time stands beside it.
 """

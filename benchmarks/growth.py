@@ -1,6 +1,6 @@
 """Measure what grows with the books and is no pass: wall time and peak memory of each verb at more and more fills.
 
-Every verb is a process of its own, and its memory the largest that it ever held, interpreter and imports included.
+Every verb is its own process, and its memory the largest that it ever held, interpreter and imports included.
 The venue is a stand-in on loopback that tells exactly what the books hold. `python -m benchmarks.growth 1000` measures
 one size; names of steps (look, halt, backup, recover) measure those alone. `python -m benchmarks.growth flat` compares
 passes and views at all sizes instead, which are made below `state/flat` and kept there for the next time.
@@ -111,7 +111,7 @@ class Bot:
 
 
 def _support(call: str) -> list[str]:
-    """Return the command that does something to books in a process of its own, so that this one stays small."""
+    """Return the command that does something to books in its own process, so that this one stays small."""
     return [sys.executable, "-c", f"from pathlib import Path; from benchmarks.support.grown import *; {call}"]
 
 

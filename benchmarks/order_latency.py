@@ -68,7 +68,7 @@ class Answered:
 
 
 class Sender:
-    """Sends a resting order each time it is called, every one with an id of its own that is made before."""
+    """Sends a resting order each time it is called, every one with its own id that is made before."""
 
     def __init__(self, app: App) -> None:
         self.ids: list[str] = []

@@ -1,7 +1,7 @@
 """Measure what passes cost in two checkouts, in turn: the demo's session, and cycles of many symbols.
 
 `python benchmarks/passes.py OLD NEW` compares two checkouts, each with its own .venv; NEW is this one if left out, and
-without OLD this one is measured alone. Each measurement is a process of its own, which runs this file on the
+without OLD this one is measured alone. Each measurement is its own process, which runs this file on the
 checkout's code. The processor's time is what counts, because another program can only delay a session. The exchange's
 is read from /proc.
 """
@@ -89,7 +89,7 @@ def measure_cycle(size: int) -> Measured:
             return self._stored.passes(since)
 
     def cycle_s(number: int) -> float:
-        """Return the processor seconds of one cycle; each is a pass of its own."""
+        """Return the processor seconds of one cycle; each is its own pass."""
         calls = [Call(job, day, f"open+{number}m", "benchmark") for job in (Job.SCORE, Job.TRADE_ONCE)]
         clock = prepared.reader.clock()
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""Measure what a strategy's answer costs in a process of its own, beside the same strategy in this process.
+"""Measure what a strategy's answer costs in its own process, beside the same strategy in this process.
 
 The first answer includes the start of the process, its confinement and what the strategy imports and declares. Later
 ones go to the same process; each includes copying the view there, and checking the wants on both sides.

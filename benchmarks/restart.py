@@ -1,6 +1,6 @@
 """Measure how long a bot needs from its start to compared books, with many open orders and positions.
 
-Every run is a process of its own, as after a restart. In the first one the books do not yet know what was filled
+Every run is its own process, as after a restart. In the first one the books do not yet know what was filled
 while nobody looked; in the others they do.
 """
 

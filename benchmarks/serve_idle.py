@@ -35,7 +35,7 @@ class InRealTime(Daemon):
 
 
 def ready_s(state: Path) -> float:
-    """Start `serve` once in a process of its own, and return after how many real seconds it was ready."""
+    """Start `serve` once in its own process, and return after how many real seconds it was ready."""
     began = datetime.now(UTC)
     with subprocess.Popen(
         [PROGRAM, "serve", "--speed", "1", "--state-dir", str(state)],

@@ -2,7 +2,7 @@
 
 It is weighed each morning after the first pass, when what belonged to the session before has been let go. What caches
 of a fixed size hold is told apart: they fill within days, and then stay as they are. Tracing memory takes memory, so
-what is resident is weighed in a process of its own. It takes a few minutes.
+what is resident is weighed in its own process. It takes a few minutes.
 """
 
 import functools
@@ -32,7 +32,7 @@ FLAGS = {
     "mode": "sandbox",
     "universe": ["AAPL", "MSFT", "NVDA", "SPY"],
     "sandbox": {"sessions": 3},
-    # Chores are processes of their own; one of them shows that it leaves nothing here.
+    # Chores are their own processes; one of them shows that it leaves nothing here.
     "timetable": dict.fromkeys(["audit", "parity", "outcomes", "summary"]),
 }
 TRACED = "traced"

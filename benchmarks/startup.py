@@ -1,6 +1,6 @@
 """Measure how soon each command is done, as multiples of what the machine itself needs to start Python.
 
-Every command is a process of its own, started with this environment's interpreter. The runs are interleaved,
+Every command is its own process, started with this environment's interpreter. The runs are interleaved,
 so that a busy moment of the machine falls on all of them, and the table shows medians.
 """
 

@@ -138,7 +138,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
         app.events.emit(EventKind.BACKUP_MADE.at(now, details))
         for name, why in backups.damaged(app.folder.path, hashed):
             app.events.emit(EventKind.BACKUP_DAMAGED.at(now, {"name": name, "found": why}))
-        # Damaged facts write an event of their own, and no money depends on them.
+        # Damaged facts write their own event, and no money depends on them.
         with suppress(TradebotError):
             app.facts.prune(now, timedelta(days=storage.facts_days), timedelta(days=storage.decisions_days))
     return made is not None

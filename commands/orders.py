@@ -28,7 +28,7 @@ class OrderRow(Struct, frozen=True):
     """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
     `status` is what the broker last reported, or the state of our own record if it has reported nothing. `note` is the
-    broker's message about the order. `stop_price` is set for a stop; the stop of a pair has a row of its own.
+    broker's message about the order. `stop_price` is set for a stop; the stop of a pair has its own row.
     """
 
     at: datetime | None

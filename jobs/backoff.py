@@ -12,7 +12,7 @@ from tradebot.ports.stores import Events
 
 BROKER, FLOW = "broker", "flow source"
 DEPENDS_ON: Mapping[str, str] = {job: FLOW if job is Job.FETCH_FLOW else BROKER for job in Job}
-"""What a job can't do without. Chores are processes of their own, and wait for nothing here."""
+"""What a job can't do without. Chores are their own processes, and wait for nothing here."""
 NEVER_WAITS = Job.EVALUATE_EXITS
 """Positions are looked after whatever fails; these passes also find out that the broker answers again."""
 TOLD_AFTER = 2

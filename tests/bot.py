@@ -1,4 +1,4 @@
-"""A bot in a folder of its own, driven through the real command line."""
+"""A bot in its own folder, driven through the real command line."""
 
 import atexit
 import json
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 class Bot:
-    """Types command lines, in this process unless a process of its own is what is tested."""
+    """Types command lines, in this process unless its own process is what is tested."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Bot:
         return self.says(*arguments, "--json").data
 
     def process(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """Start a command line in a process of its own, a copy of this one."""
+        """Start a command line in its own process, a copy of this one."""
         return forked.start([*arguments, *self._place(arguments)], stdin)
 
     def shown(self, *arguments: str) -> str:

@@ -38,7 +38,7 @@ LONG = (
 """Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 DONT_WRITE_BYTECODE = sys.dont_write_bytecode
-PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- a folder of its own is made there
+PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- its own folder is made there
 """Where the tests' folders can be: memory first, because every write of the books is synced."""
 ROOM = 2 << 30
 """Bytes that must be free; a run takes a fifth of it."""

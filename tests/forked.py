@@ -1,4 +1,4 @@
-"""A command line in a process of its own that begins as a copy of the tests' process, with everything imported.
+"""A command line in its own process that begins as a copy of the tests' process, with everything imported.
 
 It has its own standard streams, signals and exit code, and no open file of the tests. What a new interpreter does
 otherwise (its encoding, what it imports and when) is for tests that start one; so is a folder whose databases are open
@@ -46,7 +46,7 @@ def start(
 ) -> "subprocess.Popen[str]":
     """Start a command line with its output in pipes."""
     become, pipe = partial(_become, arguments, first, environ), subprocess.PIPE
-    # A fork is dangerous where another thread may hold what is needed; the program begins with locks of its own.
+    # A fork is dangerous where another thread may hold what is needed; the program begins with its own locks.
     return subprocess.Popen([PROGRAM], text=True, stdin=stdin, stdout=pipe, stderr=pipe, preexec_fn=become)  # noqa: PLW1509
 
 

@@ -262,7 +262,7 @@ def _page(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> list[dict[
 
 
 def _sent_at(now: datetime, number: int) -> str:
-    """Return a time of its own for each order, so that a list of them has pages."""
+    """Return a different time for each order, so that a list of them has pages."""
     return (now + timedelta(milliseconds=2 * number)).isoformat()
 
 

@@ -31,7 +31,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
         raise OperatorError(message, "leave out --profile, or move the file away")
     start = shipped("profiles") / f"{name}.yaml"
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and _has_symbols(start):
-        message = f"profile {name} has symbols of its own"
+        message = f"profile {name} has its own symbols"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")
     return start
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def render(console: "Console", data: "Tried") -> None:
     """Print what the strategy saw, what it wants and why not, and what its answer cost."""
-    runs = "a process of its own" if data.own_process else "this process"
+    runs = "its own process" if data.own_process else "this process"
     console.print(f"{data.name} of {data.package}, asked in {runs} about {when(data.at)}", markup=False)
     source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}; no bot's records"
     console.print(f"Data      {source}", markup=False)

@@ -302,7 +302,7 @@ def _new(
     """Create a package for a strategy of your own.
 
     It contains a working strategy to change, its test, and how to install it. `flow` scores options flow. `bars` trades
-    5-minute bars, with a stop and a target of its own. `target` holds the strongest symbols, chosen once a month.
+    5-minute bars, with its own stop and target. `target` holds the strongest symbols, chosen once a month.
     """
     finish(new(name, path or Path(name), kind), as_json)
 

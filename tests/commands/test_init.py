@@ -204,7 +204,7 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
             "choose one of conservative_flow, flow, intraday, legacy, opening_sweeps, overnight, rotation, "
             "rotation_regimes",
         ),
-        (("--profile", "rotation", "--symbols", "3"), "profile rotation has symbols of its own"),
+        (("--profile", "rotation", "--symbols", "3"), "profile rotation has its own symbols"),
         (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),
     ],
 )

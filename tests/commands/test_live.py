@@ -119,14 +119,14 @@ def test_it_is_armed_by_a_person_at_a_terminal_and_nothing_takes_the_terminals_p
     assert states(real)["arming"] == "closed"
 
 
-@pytest.mark.parametrize("missing", [*CLOSED, "mode in the file", "shadow", "a disk of its own"])
+@pytest.mark.parametrize("missing", [*CLOSED, "mode in the file", "shadow", "its own disk"])
 def test_no_arming_while_another_condition_is_closed(missing: str, real: Real) -> None:
     changes, own = CLOSED.get(missing, ({}, ""))[0], real.bot.folder / "tradebot.yaml"
     if missing == "mode in the file":
         own.write_text(SETTINGS.replace("mode: live\n", ""))
     if missing == "shadow":
         own.write_text(f"{SETTINGS}shadow: true\n")
-    far = mounted(real.bot.folder, "nfs4") if missing == "a disk of its own" else nullcontext()
+    far = mounted(real.bot.folder, "nfs4") if missing == "its own disk" else nullcontext()
     with environment(changes), far, at_a_terminal(real.bot.tail()):
         said = real.bot.says("live", "arm")
     own.write_text(SETTINGS)

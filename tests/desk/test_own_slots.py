@@ -1,4 +1,4 @@
-"""Strategies with clocks of their own: asked once in each slot, taken up again after a kill, and missed only once."""
+"""Strategies with their own clocks: asked once in each slot, taken up again after a kill, and missed only once."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -40,7 +40,7 @@ class KilledError(BaseException):
 
 
 class Clocked(FixedStrategy):
-    """A strategy with times of its own that remembers for which slots it was asked."""
+    """A strategy with its own times that remembers for which slots it was asked."""
 
     def __init__(self, times: str, *symbols: str, name: str = "flow") -> None:
         super().__init__(*map(wanted, symbols or ("AAPL",)))
@@ -243,7 +243,7 @@ def test_a_slot_that_ends_before_it_is_done_is_recorded_as_unfinished(monkeypatc
 
 
 class Targeting(Struct):
-    """A strategy with times of its own that wants so many shares of AAPL."""
+    """A strategy with its own times that wants so many shares of AAPL."""
 
     shares: int
     name: str = "flow"

@@ -32,7 +32,7 @@ CHECKS = {
     "in flight": ("tests/exchange/test_orders_in_flight.py", "cancels and replacements in transit"),
     "order states": ("tests/exchange/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
     "groups": ("tests/exchange/test_groups.py", "bracket, oco and oto orders"),
-    "pairs": ("tests/exchange/test_pairs.py", "oco orders that rest over a position"),
+    "pairs": ("tests/exchange/test_groups.py", "oco orders that rest over a position"),
     "policy": ("tests/exchange/test_policy.py", "what Alpaca's documents leave open, each way"),
     "model": (
         "tests/exchange/test_against_the_obvious_model.py",

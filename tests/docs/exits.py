@@ -16,7 +16,7 @@ LEAD = """\
 [CONTRIBUTING.md](../../CONTRIBUTING.md#add-an-exit-rule).
 
 A strategy lists its rules under `strategies.NAME.exits`; without a list, the account's rules under `exits:` count.
-A strategy may also open a position with a stop, a target or a scale-out of its own. `tradebot init --profile intraday`
+A strategy may also open a position with its own stop, target or scale-out. `tradebot init --profile intraday`
 and `--profile overnight` begin with lists that use these rules.
 
 ```yaml

@@ -34,7 +34,7 @@ COMPONENTS = """
 Each is from -1 (bearish) to 1 (bullish), or absent. `strategies.flow.weights` turns a component on; those without
 evidence are off unless you do. `score --explain SYMBOL` computes the formulas. Components of one family say the same
 thing in different ways, and an entry needs several families that agree. A component that follows the flow is a share of
-its value, no evidence of its own, and absent where the flow is.
+its value, no evidence in itself, and absent where the flow is.
 """
 ORIGINS = """
 ## Where the components come from

@@ -70,7 +70,7 @@ def test_every_fault_stands_in_the_table_in_its_order() -> None:
 
 
 def words_of(cell: str) -> list[str]:
-    """Return what stands in backticks, each as a rule has it behind a colon: a star of its own is quoted."""
+    """Return what stands in backticks, each as a rule has it behind a colon: its own star is quoted."""
     return [word.rpartition(": ")[2].replace("*", "'*'") for word in re.findall(r"`([^`]+)`", cell)]
 
 

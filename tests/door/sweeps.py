@@ -1,4 +1,4 @@
-"""A flow strategy with a signal of its own: on which side of the market sweeps are bought."""
+"""A flow strategy with its own signal: on which side of the market sweeps are bought."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

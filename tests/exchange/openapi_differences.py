@@ -25,7 +25,7 @@ _REFUSED = {
 class Difference(NamedTuple):
     """One field of one schema: what the API answers besides what the file says, and how that is known.
 
-    A schema without a name of its own is named by the path whose GET answers it.
+    A schema without its own name is named by the path whose GET answers it.
     """
 
     schema: str

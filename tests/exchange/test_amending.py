@@ -162,7 +162,7 @@ DEALS = st.lists(st.tuples(st.sampled_from(("buy", "sell")), st.integers(1, 20))
 
 
 def traded(deals: Sequence[Deal]) -> tuple[Pit, list[Order]]:
-    """Trade one deal a minute at a price of its own, over a night."""
+    """Trade one deal a minute at its own price, over a night."""
     prices = {(0 if minute < 4 else 1000) + 10 + minute: (100 + 7 * minute % 11, 10_000) for minute in range(8)}
     pit, orders = Pit(dict(prices), WHOLE), []
     for minute, (side, qty) in enumerate(deals):

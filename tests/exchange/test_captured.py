@@ -113,7 +113,7 @@ def test_bad_rows_are_served_unchanged_from_their_own_time_or_the_capture_s(tmp_
     world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, *BAD_PRINTS)))
     target = "/api/darkpool/AAPL?date=2025-12-26&min_premium=1&order_by="
     world.tick(to="2025-12-26T23:59:00Z")
-    # The first five have a time of their own; of the rest it is only known when they were captured.
+    # The first five have their own time; of the rest it is only known when they were captured.
     assert world.get(target)["data"] == [PRINT, *BAD_PRINTS[:4]]
     world.tick(to="2025-12-27T00:00:00Z")
     every = [json.dumps(one) for one in (PRINT, *BAD_PRINTS)]

@@ -245,7 +245,7 @@ def test_writing_child_holds_neither_lock_nor_signal_handlers_of_its_parent(
 
 @contextmanager
 def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Serve a folder by a process of its own, killed at the end if it is still there."""
+    """Serve a folder by its own process, killed at the end if it is still there."""
     with subprocess.Popen([sys.executable, *program, "--state", folder], stderr=subprocess.PIPE) as running:
         try:
             until_s = time.monotonic() + 60

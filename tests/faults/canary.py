@@ -338,7 +338,7 @@ def _die(life: Life) -> None:
 
 
 def _recover(life: Life, tail: str) -> None:
-    """Have the books copied, damaged, put away and made anew, with every dump that this leaves."""
+    """Have the books copied, damaged, put away and made again, with every dump that this leaves."""
     life.all_say("backup", "backup", "halt --nonsense", "halt --reason canary")
     book = life.folder / "ledger.db"
     book.write_bytes(book.read_bytes()[:8000])

@@ -70,7 +70,7 @@ class Dawdling:
 
 
 def run(world: World, desk: Desk) -> None:
-    """Send one entry after another, each with an id of its own, until this process is ended."""
+    """Send one entry after another, each with its own id, until this process is ended."""
     candidate = Candidate("flow", Instrument("AAPL"), Side.BUY, Purpose.OPEN, desk.now)
     for number in count():
         call = Call(Job.TRADE_ONCE, desk.now.date(), f"{os.getpid()}#{number}", "test")

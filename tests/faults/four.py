@@ -1,6 +1,6 @@
 """The campaign of kills over four strategies at once: three of other people beside the built-in one.
 
-Each bot asks all four in each of its passes: a target that takes several orders, entries with stops of their own, a
+Each bot asks all four in each of its passes: a target that takes several orders, entries with their own stops, a
 clock of a month and one of five minutes. They are asked in the bot's own process, so that a bot can be killed a hundred
 times: what a process of their own adds is shown by `tests/adapters/plugins`. The judge is that of the other campaigns.
 """
@@ -54,7 +54,7 @@ class FourBot(Bot):
     """A bot with the four strategies, in its own process."""
 
     def app(self, look: FolderLook = state_folder.open_state) -> App:
-        """Return the bot opened anew, with its strategies."""
+        """Return the bot opened again, with its strategies."""
         app = super().app(look)
         in_use = app.settings.strategies.in_use()
         strategies = tuple(KINDS[name](dict(settings)) for name, settings in in_use.items())

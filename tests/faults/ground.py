@@ -1,8 +1,8 @@
-"""The ground of the seeded schedules: one bot and one exchange in one process, made anew for each schedule.
+"""The ground of the seeded schedules: one bot and one exchange in one process, made again for each schedule.
 
 Both are copies of folders that were prepared once: a market half an hour into its second session, and a bot that has
 just compared its books. Time is the exchange's and stands still unless the schedule lets it pass; the machine's own
-clocks are the schedule's too. The bot runs the very functions that the command line runs, with an `App` opened anew
+clocks are the schedule's too. The bot runs the very functions that the command line runs, with an `App` opened again
 each time, as each process does. A kill is an end at a failpoint, after which nothing of that run has an effect any
 more; the true SIGKILL, which needs a process for each run, is what `kills.py` and `stores.py` are for.
 """
@@ -363,7 +363,7 @@ class Day:
 
     @contextmanager
     def _app(self) -> Iterator[App]:
-        """Yield the bot: opened anew, or the one that stays open until it's killed."""
+        """Yield the bot: opened again, or the one that stays open until it's killed."""
         app = self._kept or opened(self.folder, self._loaded, self.machine)
         self._kept = app if self.keeps_app else None
         try:
@@ -436,7 +436,7 @@ class Promised:
 
 
 def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
-    """Return the bot opened anew; of what its configuration says nothing is read again."""
+    """Return the bot opened again; of what its configuration says nothing is read again."""
     app = App(state_folder.open_state(folder, {}), loaded, {})
     app.__dict__["secrets"] = Secrets("sandbox", "sandbox", "sandbox", None)
     app.__dict__["exchange_url"] = URL

@@ -188,8 +188,8 @@ def differences(account: Account, reference: Account, ledger: SqliteLedger, prom
 
     An order may be missing where one of its symbol was promised and never arrived: it is not sent a second time.
     An order may have ended otherwise where its cancel was promised and never arrived, and an exit that went out late,
-    sent again at its old price, may have been cancelled and priced anew. The pass that sends it again also reprices it,
-    which is one price more than the spared run needed, so what takes its place has prices and an end of its own.
+    sent again at its old price, may have been cancelled and priced again. That pass also reprices it,
+    which is one price more than the spared run needed, so what takes its place has its own prices and end.
     """
     silent = _silent(ledger, account)
     late, after_late = _late(account, promises)

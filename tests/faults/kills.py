@@ -1,7 +1,7 @@
 """The campaign of kills: SIGKILL at every named point of a trading day in small, and a recovery each time.
 
 Many bots play one script at one exchange. Each run of each verb is killed at points drawn from the seed until one
-lives; the first bot is never killed, and the others are held against it. `play.py` runs it as a program of its own.
+lives; the first bot is never killed, and the others are held against it. `play.py` runs it as its own program.
 """
 
 import json
@@ -82,7 +82,7 @@ STUCK = """
   when: {symbol: [AAPL, MSFT], after: open+1m}
   what: halt_symbol
 """
-"""Nothing of two symbols fills, so that the exits of one long and one short position are priced anew."""
+"""Nothing of two symbols fills, so that the exits of one long and one short position are priced again."""
 
 LYING = """
 - {name: no-orders, when: {request: GET /v2/orders}, what: missing_rows}

@@ -288,7 +288,7 @@ def _new_name(kind: str | None, symbol: str) -> Mapping[str, str]:
 @contextmanager
 def standing() -> Iterator[Ground]:
     """Yield ground in memory where there is such a place."""
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 -- its own folder is made there
     with tempfile.TemporaryDirectory(prefix="lives-", dir=memory) as folder, laid(Path(folder)) as ground:
         yield ground
 

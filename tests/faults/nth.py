@@ -276,7 +276,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="3 plays every third of them")
     parser.add_argument("--first", type=int, help="which of them comes first")
-    parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
+    parser.add_argument("--each", action="store_true", help="take every call of SQLite as a step")
     parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")
     parser.add_argument("--only", action="append", help="play this one, as call-7 or lasting-7; again for another one")
     asked = parser.parse_args()

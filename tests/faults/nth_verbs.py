@@ -1,6 +1,6 @@
 """Fail the n-th call of every verb of the command line, for n = 1, 2, … until none is left.
 
-One bot with an exchange of its own; each verb runs in a forked child, as a person types it, and its n-th call fails:
+One bot with its own exchange; each verb runs in a forked child, as a person types it, and its n-th call fails:
 inside SQLite, on a file of the bot, or to the venue. It must end with a clear code and a sentence. Then it is typed
 again, and must end as it does where nothing fails. At the end the exchange's log is asked what was broken.
 What a verb has changed is taken back before its next turn, unless it is the exchange that has changed.

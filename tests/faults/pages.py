@@ -253,7 +253,7 @@ def campaign(
     cases: Iterable[Case] | None = None, verbs: Collection[str] = EVERY, *, share: float = 1, seed: int = 1
 ) -> Mapping[str, Counter[str]]:
     """Play cases, or a share of all; return how often each verb got each verdict, and print what was wrong."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
     found, chance = defaultdict[str, Counter[str]](Counter), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="pages-", dir=memory) as place, made(Path(place) / "state") as folder:
         ground = Ground(folder)

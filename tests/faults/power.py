@@ -2,7 +2,7 @@
 
 Every call on the files of a bot's folder, Python's and SQLite's own, is written down by the child that makes it
 (`calls`, `sqlite_calls`) and fed to a model of the disk (`disk`). The child dies at a call drawn from the seed, as the
-power goes in the midst of anything; then the folder is made anew from what the disk would hold, and the next run must
+power goes in the midst of anything; then the folder is made again from what the disk would hold, and the next run must
 recover from that. What earlier runs left unsynced is at stake as well. Days of trading are judged by the exchange's
 log, held against a bot that never lost its power; the stores alone by what they said was done.
 """
@@ -42,7 +42,7 @@ from tradebot.errors import TradebotError
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
-RECORDING, ANEW = ".calls", "made anew"
+RECORDING, ANEW = ".calls", "made again"
 AT_ONCE, CHANCES, FEW = 8, 40, 8
 """A process does so many writes, as a verb does a few."""
 
@@ -281,14 +281,14 @@ class Folder:
                 soundness.problem(state_folder.open_state(copy, {}))
             return list(stores.broken(copy, done, doing))
         except TradebotError as error:
-            # Books that are being made anew may be on their way; what they lack would be missed afterwards.
+            # Books that are being made again may be on their way; what they lack would be missed afterwards.
             return [] if doing == ANEW else [f"{error.message} after {done[-1]}"]
         finally:
             shutil.rmtree(copy)
 
 
 def _unordered(value: object) -> object:
-    """Return rows in an order of their own: books that were made anew may know orders in another one."""
+    """Return rows in their own order: books that were made again may know orders in another one."""
     return sorted(map(repr, value)) if isinstance(value, tuple | list) else value
 
 
@@ -352,7 +352,7 @@ def main() -> int:
         tally, unsafe = days(asked.seed, names)
         hit, problems = tally.hit, tally.problems
     else:
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
         with tempfile.TemporaryDirectory(prefix="power-", dir=memory) as root:
             hit, unsafe, problems = folders(Path(root), asked.seed, names)
     replay = f"python -m tests.faults.power {asked.campaign} --seed {asked.seed} --only"

@@ -1,4 +1,4 @@
-"""The campaign of new prices: an exit that nobody fills is priced anew, and the request for it meets every trouble.
+"""The campaign of new prices: an exit that nobody fills is priced again, and the request for it meets every trouble.
 
 Each bot is named for what befalls its requests to replace an order. Twins are two machines with books of their own on
 one account: one is stopped at each request, while the other does the same.

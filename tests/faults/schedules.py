@@ -292,7 +292,7 @@ class Schedule:
 
 
 def played(ground: Ground, seeds: Sequence[int], tell: bool = False, *, until_found: bool = False) -> Tally:
-    """Play schedules, each on ground made anew."""
+    """Play schedules, each on ground made again."""
     tally = Tally()
     for seed in seeds:
         found = Schedule(ground, seed, tally, tell).play()
@@ -328,7 +328,7 @@ def caught(ground: Ground, control: str, seeds: Sequence[int]) -> Tally:
 @contextmanager
 def standing() -> Iterator[Ground]:
     """Yield ground in memory where there is such a place, with this process quiet and warm."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
     with (
         redirect_stderr(io.StringIO()),
         tempfile.TemporaryDirectory(prefix="schedules-", dir=memory) as folder,

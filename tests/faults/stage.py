@@ -1,4 +1,4 @@
-"""One exchange in a process of its own, and bots on it that run verbs in forked children which may be killed.
+"""One exchange in its own process, and bots on it that run verbs in forked children which may be killed.
 
 Each bot has a folder, an account and books of its own, and runs the very functions that the command line runs. All of
 them stand at the same time of the same market, so that a bot that was killed a hundred times can be held against one
@@ -70,7 +70,7 @@ class Bot(Struct):
     runs_as: int | None = None
 
     def app(self, look: FolderLook = state_folder.open_state) -> App:
-        """Return the bot opened anew, as each process does; only its configuration, which never changes, is kept."""
+        """Return the bot opened again, as each process does; only its configuration, which never changes, is kept."""
         app = App(look(self.folder, {}), self.loaded, {})
         app.__dict__["secrets"] = Secrets(self.key, self.key, "sandbox", None)
         app.__dict__["exchange_url"] = self.url
@@ -189,7 +189,7 @@ class Run(NamedTuple):
 def run_all(runs: Sequence[Run]) -> list[End]:
     """Run verbs of several bots in one child, one after the other, or each inside the last point of another one.
 
-    What is broken on purpose in one bot is broken in its whole process, so these have one of their own.
+    What is broken on purpose in one bot is broken in its whole process, so these have their own one.
     """
     whole = [run for run in runs if not run.bot.control]
     ends = iter(together([run.turn() for run in whole]) if whole else ())
@@ -288,7 +288,7 @@ def _market(sessions: int, start: date, seed: int) -> dict[str, bytes]:
 
 
 def _in_a_child(step: Callable[[], None]) -> None:
-    """Do something in a process of its own, and see that it was done."""
+    """Do something in its own process, and see that it was done."""
     child = os.fork()
     if not child:
         try:
@@ -307,7 +307,7 @@ def set_up(
 
     It stands in memory where it can: a kill takes nothing from a file system, whatever it is.
     """
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
     with tempfile.TemporaryDirectory(prefix="faults-", dir=memory) as folder:
         stage = kind(Path(folder), sessions, start, seed)
         try:

@@ -54,7 +54,7 @@ TOGETHER = 47
 
 @dataclass(frozen=True)
 class Books:
-    """A write into the books: they are opened for it, as by a process of its own, unless they are open, and closed."""
+    """A write into the books: they are opened for it, as by its own process, unless they are open, and closed."""
 
     write: Callable[[SqliteLedger], None]
 
@@ -342,7 +342,7 @@ def main() -> int:
     parser.add_argument("--folders", type=int, default=10)
     parser.add_argument("--only", type=int, help="kill through this folder alone")
     asked = parser.parse_args()
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
     with tempfile.TemporaryDirectory(prefix="stores-", dir=memory) as folder:
         folders = range(asked.folders) if asked.only is None else (asked.only,)
         found = campaign(Path(folder), asked.seed, folders)

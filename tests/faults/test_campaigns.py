@@ -32,7 +32,7 @@ CAUGHT = {
 
 
 def played(seed: int) -> Any:
-    """Play all campaigns in a program of its own and return what it says; only what is broken on purpose is broken.
+    """Play all campaigns in its own program and return what it says; only what is broken on purpose is broken.
 
     That is played with one seed, as are new prices, of which nothing is drawn.
     """

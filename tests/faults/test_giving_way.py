@@ -205,7 +205,7 @@ def test_exits_of_another_process_wait_for_one_request_and_entries_go_on_after_t
 
 
 def _leave(bot: Bot, verb: Callable[[App], int]) -> None:
-    """Be a process of its own, and end with what the verb ended with."""
+    """Be its own process, and end with what the verb ended with."""
     code = 99
     try:
         with closing(bot.app()) as app:

@@ -99,7 +99,7 @@ KEPT = {
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Yield a folder in memory where there is one: what is written is synced, and syncs are slow."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- its own folder is made there
     with tempfile.TemporaryDirectory(prefix="latch-", dir=memory) as folder:
         yield Path(folder)
 

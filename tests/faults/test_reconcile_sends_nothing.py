@@ -54,7 +54,7 @@ def test_the_guard_knows_what_sends() -> None:
 
 @pytest.fixture(scope="module", params=range(MARKETS))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a bot with positions of its own in a market that lasts."""
+    """Yield a bot with its own positions in a market that lasts."""
     with made(tmp_path_factory.mktemp("wild") / "state", "--sessions", "60") as path:
         for step in ("exchange tick close", "exchange tick next_open", "exchange tick 30m", "fetch-flow", "reconcile"):
             main([*step.split(), "--state-dir", str(path)])

@@ -1,9 +1,9 @@
-"""Several runs in one forked process that one SIGKILL ends, each of them at a point of its own.
+"""Several runs in one forked process that one SIGKILL ends, each of them at its own point.
 
 What is dear in a kill is the process: to fork it, and to touch its memory for the first time. So a process that stands
 at the point where it is to die in one folder leaves everything as it is there, files open, locks held, transactions
 begun, and turns to the next folder from inside that very point. Once the last folder has had its turn, SIGKILL comes.
-No stack was unwound and nothing closed: each folder is left as by a process of its own.
+No stack was unwound and nothing closed: each folder is left as by its own process.
 """
 
 import gc
@@ -49,7 +49,7 @@ class Ended(NamedTuple):
 
 
 def alone(work: Callable[[Child], int], dies: Callable[[str], bool]) -> Ended:
-    """Let one run have a process of its own."""
+    """Let one run have its own process."""
     return together([Turn(work, dies)])[0]
 
 

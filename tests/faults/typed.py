@@ -43,7 +43,7 @@ class End(NamedTuple):
 
 
 class Typist:
-    """Types verbs at one bot's folder, each in a process of its own, and knows when the bot was halted."""
+    """Types verbs at one bot's folder, each in its own process, and knows when the bot was halted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

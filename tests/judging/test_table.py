@@ -54,7 +54,7 @@ FREEZES: dict[str, float] = {
 }
 """The parts whose evidence grows old, each with the seconds within which that shows once nothing renews it.
 
-What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
+What is left out is read again whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
 """
 READ_ANEW = {
     *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),

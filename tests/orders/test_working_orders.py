@@ -1,4 +1,4 @@
-"""Working orders in a pass of exits: priced anew in their place, ended where that cannot be, and repeated when lost."""
+"""Working orders in an exit pass: priced again in their place, ended where they cannot be, and repeated when lost."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -96,7 +96,7 @@ class Venue(FakeVenue):
 
 @dataclass
 class Machine(Scene):
-    """A machine with books of its own, on an account that another one may trade too."""
+    """A machine with its own books, on an account that another one may trade too."""
 
     venue: Venue = field(default_factory=Venue)
 

@@ -28,7 +28,7 @@ FILLS = st.lists(
 
 
 def made(number: int, owner: str, symbol: str, side: Side, quantity: int) -> OwnedFill:
-    """Return a fill so many minutes after the first one, at a price of its own."""
+    """Return a fill so many minutes after the first one, at its own price."""
     fill = make_fill(f"f{number}", NOW + timedelta(minutes=number)).fill
     changed = replace(fill, symbol=symbol, side=side, quantity=Decimal(quantity), price=Decimal(100 + number % 7))
     return OwnedFill(owner, changed)

@@ -23,13 +23,13 @@ timetable:
    trade-once: every 1h from open+2m until close-15m, reconcile: every 1h from open+1m until close}
 """
 PROCESSES = sized(3, 20)
-"""How many of the one-shots are processes of their own."""
+"""How many of the one-shots are their own processes."""
 FLAGS = ("--symbols", "AAPL,MSFT", "--start", "2026-11-25", "--sessions", "1")
 
 
 @pytest.fixture
 def twins(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return two copies of one bot, each with an exchange of its own."""
+    """Return two copies of one bot, each with its own exchange."""
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "7200")
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "7200")
     with made(tmp_path / "served", *FLAGS) as served, made(tmp_path / "shots", *FLAGS) as shots:
@@ -56,7 +56,7 @@ def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_
 
 
 def run_one_by_one(bot: Bot, passes: Sequence[tuple[str, str]]) -> None:
-    """Run the verbs at the times at which `serve` ran them, every other one in a process of its own at first."""
+    """Run the verbs at the times at which `serve` ran them, every other one in its own process at first."""
     for number, (at, verb) in enumerate(passes):
         with opened(Options(str(bot.folder), None), os.environ) as app:
             if app.engine.now() < datetime.fromisoformat(at):

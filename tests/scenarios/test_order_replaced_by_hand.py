@@ -19,7 +19,7 @@ from tradebot.reconciliation.reconcile import reconcile
 
 
 def repriced(scene: Scene, times: int = 1, price: str = "99") -> Order:
-    """Let a person replace our working order at the venue, again and again, each under an id of their own."""
+    """Let a person replace our working order at the venue, again and again, each under their own id."""
     for number in range(times):
         change = replace(
             scene.venue.submitted[-1],

@@ -1,4 +1,4 @@
-"""A position that was opened with a stop and a target of its own is closed by them, whatever happened in between."""
+"""A position that was opened with its own stop and target is closed by them, whatever happened in between."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -87,7 +87,7 @@ def app_of(bot: Bot) -> AbstractContextManager[App]:
 
 
 def end_in(fault: Exception, app: App) -> None:
-    call = Call(Job.TRADE_ONCE, app.now().date(), "a slot of its own", "test")
+    call = Call(Job.TRADE_ONCE, app.now().date(), "its own slot", "test")
     with recorded(app, call, app.now(), dry_run=False):
         raise fault
 

@@ -49,14 +49,14 @@ def judge(year: Year) -> None:
 def _claims(year: Year) -> Mapping[Key, SlotClaim]:
     every = [claim for day in days(year) for claim in year.outside.ledger.slot_claims(day)]
     own = [claim for claim in every if not any(extra in claim.job for extra in EXTRA)]
-    # A second run of what only looks or compares, and a comparison outside the timetable, have slots of their own.
+    # A second run of what only looks or compares, and a comparison outside the timetable, have their own slots.
     own = [claim for claim in own if "#" not in claim.slot and not claim.slot.startswith("at ")]
     return {(claim.job, claim.session, claim.slot): claim for claim in own}
 
 
 def _each_at_most_once(acts: Mapping[Key, list[Act]], claims: Mapping[Key, SlotClaim]) -> None:
     for key, done in acts.items():
-        # A chore that was killed with its process begins anew; nothing else is done twice.
+        # A chore that was killed with its process begins again; nothing else is done twice.
         again = [second for first, second in pairwise(done) if first.kills == second.kills]
         assert not again, f"{key} was acted on {len(done)} times: {done}"
         assert len(done) == 1 or key[0] not in JOBS, f"{key} was acted on {len(done)} times: {done}"

@@ -105,7 +105,7 @@ def drawn(
 
 
 def _troubles(chance: random.Random, sessions: Sequence[Session], count: int) -> Iterator[Event]:
-    """Yield troubles, each in a session of its own, none of them lasting to the next one."""
+    """Yield troubles, each in its own session, none of them lasting to the next one."""
     days = chance.sample(range(len(sessions) - 1), min(count, len(sessions) - 1))
     lengths = {
         Trouble.DOWN: (2, 4 * 1440),

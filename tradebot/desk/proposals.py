@@ -52,7 +52,7 @@ class Proposals(Struct, frozen=True):
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
     """Ask every strategy what it wants; one with a bad answer loses its own turn in this pass and no other's.
 
-    With the times of entries, a strategy with a clock of its own is asked only while one of its slots is due.
+    With the times of entries, a strategy with its own clock is asked only while one of its slots is due.
     """
     planned = plan(world, entries, now)
     sights = Sights(world, now, [strategy for strategy, _ in planned.asked])

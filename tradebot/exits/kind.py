@@ -98,7 +98,7 @@ class ExitRule(Frozen):
     """One exit rule with its settings. Rules of price alone are `PriceRule`s, rules of time alone `TimeRule`s."""
 
     reason: ClassVar[Reason]
-    """Why it closes a position; each kind has a reason of its own."""
+    """Why it closes a position; each kind has its own reason."""
     column: ClassVar[str]
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()

@@ -221,7 +221,7 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def _submit(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own.
+    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
 
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """

@@ -81,7 +81,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     `details` yields inputs that are too many to be fields. `computed` returns the value if it was computed before.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own; its formula
+    `follows` another is a share of that one's value, absent where that one is, and no evidence in itself; its formula
     may read `flow`. One that is `by_symbol` looks up its symbol in facts about the whole market, so that its value
     differs from symbol to symbol.
     """

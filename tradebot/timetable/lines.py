@@ -94,7 +94,7 @@ class Line(Struct, frozen=True):
 
     @property
     def is_chore(self) -> bool:
-        """Return True if it runs as a process of its own."""
+        """Return True if it runs as its own process."""
         return self.lane is Lane.UPKEEP
 
     @property

@@ -1,4 +1,4 @@
-"""The adapters against the embedded exchange in a process of its own, judged by its log."""
+"""The adapters against the embedded exchange in its own process, judged by its log."""
 
 import json
 import subprocess

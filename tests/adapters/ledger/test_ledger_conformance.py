@@ -435,7 +435,7 @@ HELD = ("flow", "AAPL", NOW)
 
 
 def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
-    """Enter with a stop and a target of its own; `hand` lets a person replace the order before it fills."""
+    """Enter with its own stop and target; `hand` lets a person replace the order before it fills."""
     intent = replace(
         make_intent(),
         stop_loss_fraction=STOP,

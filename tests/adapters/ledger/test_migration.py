@@ -33,7 +33,7 @@ COLORS = """CREATE TABLE colors (
 
 
 def add_colors(database: sqlite3.Connection) -> None:
-    """Make a later form: a table more, with a row of its own."""
+    """Make a later form: a table more, with its own row."""
     for statement in (COLORS, *ledger_sums.triggers((COLORS,))):
         database.execute(statement)
     database.execute("INSERT INTO colors (account, color) SELECT account, 'green' FROM book")

@@ -1,4 +1,4 @@
-"""Books made anew are what they were, or say what they could not prove."""
+"""Books made again are what they were, or say what they could not prove."""
 
 import ast
 import errno

@@ -1,4 +1,4 @@
-"""A verb in a process of its own: its exit code and last output, and its end when it is over its limit or stopped."""
+"""A verb in its own process: its exit code and last output, and its end when it is over its limit or stopped."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""The service manager hears what is sent, over both kinds of addresses; a deaf or absent one holds nothing up."""
+"""The service manager hears what is sent, over both kinds of addresses; one that is deaf or absent delays nothing."""
 
 import os
 import socket

@@ -47,7 +47,7 @@ def refused(attempt: Callable[[], object]) -> dict[str, object]:
 
 
 def listen(events: list[str], bars: list[str]) -> None:
-    """Hear of orders and bars in a thread of its own."""
+    """Hear of orders and bars in its own thread."""
     stream = Stream(KEY, SECRET, base_url=URL, data_stream_url=URL, data_feed="iex")
 
     async def updated(update: object) -> None:

@@ -19,7 +19,7 @@ MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
 
 
 class Player:
-    """Types `tradebot backtest` in a folder of its own."""
+    """Types `tradebot backtest` in its own folder."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.state = folder / "state"

@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def market(place: Path) -> Path:
-    """Return the folder with a market in it, made here: only its process is started anew."""
+    """Return the folder with a market in it, made here: only its process is started again."""
     spec = MarketSpec(start=date(2026, 11, 16), symbols=("AAPL", "MSFT"), sessions=1, fill=fill_spec("paper"))
     process.create(place / "exchange", spec)
     return place

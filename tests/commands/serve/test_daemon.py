@@ -157,7 +157,7 @@ def until(true: Callable[[], object]) -> None:
 
 @contextmanager
 def serving(bot: Bot, *options: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run `serve` a minute a second in a process of its own, once it is ready."""
+    """Run `serve` a minute a second in its own process, once it is ready."""
     process = bot.process("serve", "--speed", "60", *options)
     try:
         until(lambda: process.poll() is not None or (is_running(bot.folder) and ready(bot)))

@@ -31,7 +31,7 @@ timetable:
 
 
 def made(folder: Path, own: str = "{}") -> Any:
-    """Return a bot with paper money, in memory, with settings of its own."""
+    """Return a bot with paper money, in memory, with its own settings."""
     (folder / "mine.yaml").write_text(own)
     ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION])

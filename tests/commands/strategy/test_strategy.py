@@ -34,7 +34,7 @@ def run(*command: str, cwd: Path, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a strategy in a folder of its own, and install it with pip into another, as beside the bot."""
+    """Write a strategy in its own folder, and install it with pip into another, as beside the bot."""
     folder = tmp_path_factory.mktemp("elsewhere")
     assert main(["strategy", "new", "leaning", "--path", str(folder / "leaning"), "--json"]) == 0
     install = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index"]

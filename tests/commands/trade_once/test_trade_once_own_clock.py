@@ -1,4 +1,4 @@
-"""A strategy with times of its own, through the verbs: asked in its slot, taken up after a kill, and explained."""
+"""A strategy with its own times, through the verbs: asked in its slot, taken up after a kill, and explained."""
 
 import io
 import os

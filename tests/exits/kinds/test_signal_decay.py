@@ -30,7 +30,7 @@ def measured(*scores: float, entry: float = 0.6, noise: float = 0.1, age_s: floa
         ((0.38,), False),  # not confirmed yet
         ((0.38, 0.38), True),
         ((0.38, 0.45), True),  # hovering between the two limits confirms it
-        ((0.38, 0.55, 0.38), False),  # recovered in between: counted anew
+        ((0.38, 0.55, 0.38), False),  # recovered in between: counted again
         ((0.42, 0.42, 0.42), False),  # never faded
         ((0.38, 0.38, 0.55), False),  # has recovered
         ((-0.3, -0.3), True),

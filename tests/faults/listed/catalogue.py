@@ -15,7 +15,7 @@ NAME = re.compile(r"test_fault_(\d{3})_([a-z0-9_]+)")
 
 
 class Section(NamedTuple):
-    """Faults of one kind: they stand in a file of their own."""
+    """Faults of one kind: they stand in their own file."""
 
     title: str
     first: int

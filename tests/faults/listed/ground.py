@@ -103,7 +103,7 @@ class Trader:
         return Said(int(code), self._capture.readouterr().err)
 
     def buys(self, *symbols: str, again: bool = False) -> Said:
-        """Run a pass of entries that proposes these; `again` takes a slot of its own."""
+        """Run a pass of entries that proposes these; `again` takes its own slot."""
         return self.does(self.entries(*symbols, again=again))
 
     def entries(self, *symbols: str, again: bool = False) -> Verb:
@@ -129,7 +129,7 @@ class Trader:
         self.is_whole()
 
     def exits(self) -> Said:
-        """Run a pass of exits in a slot of its own."""
+        """Run a pass of exits in its own slot."""
         return self.does(lambda app: int(evaluate_exits.run(app, by="test", force_slot=True).exit_code))
 
     def flattens(self) -> Said:

@@ -148,7 +148,7 @@ def test_fault_138_process_number_used_again(trader: Trader) -> None:
 
 
 def at_once(trader: Trader, *verbs: Verb) -> list[int]:
-    """Run verbs side by side, each in a process of its own, and return how they ended."""
+    """Run verbs side by side, each in its own process, and return how they ended."""
     children = []
     for verb in verbs:
         child = os.fork()

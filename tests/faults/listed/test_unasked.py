@@ -21,7 +21,7 @@ from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 NEAR = True
 
 TOO_OLD_S = 660
-"""After so long an order that rests is canceled, or priced anew."""
+"""After so long an order that rests is canceled, or priced again."""
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +174,7 @@ def test_an_exit_that_is_lost_after_its_pair_was_canceled_is_sent_again_a_minute
     assert trader.exits().code == 0
     trader.stage.tick(seconds=60)
     assert trader.reconciles().code == 0
-    # It was accepted under the id that was lost, and only then priced anew.
+    # It was accepted under the id that was lost, and only then priced again.
     lost = next(record.intent for record in trader.intents() if record.intent.key.role == "close")
     exits = [order for order in trader.told().accepted if "CLOSE" in order["client_order_id"]]
     assert [order["client_order_id"] for order in exits if not order.get("replaces")] == [lost.client_order_id]

@@ -177,7 +177,7 @@ class LedgerFile(AccountRows):
         A pass checks the books before it decides anything from them; whoever only looks mustn't wait that long. Raises
         as `check_pages` does.
         """
-        # With a note of its own: whoever only looks writes none.
+        # With its own note: whoever only looks writes none.
         if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
 

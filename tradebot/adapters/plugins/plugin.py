@@ -1,4 +1,4 @@
-"""Load strategies by entry point: our own run in this process, everyone else's in a process of their own.
+"""Load strategies by entry point: our own run in this process, everyone else's in their own process.
 
 A plug-in is code that we did not write. It gets a copy of what it may see, a time limit for each answer, an
 address-space limit, and an environment without our keys. Its answers come back as data, never as objects. Where the

@@ -11,7 +11,7 @@ from tradebot.views.performance.report_rows import Cost, Sensitivity, YearFigure
 
 
 class Block(StrEnum):
-    """A part of the report, which has assumptions of its own."""
+    """A part of the report, which has its own assumptions."""
 
     EARNED = "earned"
     CURVE = "curve"
