@@ -176,12 +176,17 @@ def _read_size(body: Body) -> tuple[Decimal | None, Decimal | None]:
     return None, dollars
 
 
-def _positive(name: str, value: object) -> Decimal:
-    number = to_decimal(value)
+def _above_zero(field: str, given: object, called: str) -> Decimal:
+    number = to_decimal(given)
     if number is None:
-        raise invalid(f"invalid {name}")
+        raise invalid(f"invalid {field}")
     if number <= 0:
-        raise invalid(f"{name} must be > 0")
+        raise invalid(f"{called} must be > 0")
+    return number
+
+
+def _positive(name: str, value: object) -> Decimal:
+    number = _above_zero(name, value, name)
     rounded = number.quantize(_NINE_PLACES, ROUND_HALF_EVEN)
     # A float such as 0.1 + 0.2 arrives as a JSON number with seventeen digits; a string was written deliberately.
     if (rounded != number and isinstance(value, str)) or not rounded:
@@ -214,11 +219,7 @@ def _optional(body: Body, field: str, read: Callable[[str, object], Number]) -> 
 
 def price_units(field: str, given: object) -> int:
     """Return a price in units: whole cents from one dollar up, four decimal places below."""
-    price = to_decimal(given)
-    if price is None:
-        raise invalid(f"invalid {field}")
-    if price <= 0:
-        raise invalid(f"{field.replace('_', ' ')} must be > 0")
+    price = _above_zero(field, given, field.replace("_", " "))
     if price != round(price, 2 if price >= 1 else 4):
         raise unprocessable(
             f"invalid {field} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"
@@ -235,41 +236,31 @@ def _read_trail_price(body: Body, order_type: str) -> int | None:
 
 
 def _read_legs(body: Body, order_class: str, side: int) -> tuple[int | None, StopLoss | None]:
-    take_profit, stop_loss = _read_take_profit(body), _read_stop_loss(body)
+    profit = _leg(body, "take_profit", "limit_price")
+    take_profit = price_units("take_profit.limit_price", profit["limit_price"]) if profit else None
+    stop_loss = _read_stop_loss(_leg(body, "stop_loss", "stop_price"))
     _check_legs(order_class, take_profit, stop_loss)
     if take_profit is not None and stop_loss is not None:
         check_legs_apart(take_profit, stop_loss.stop, side if order_class == "oco" else -side)
     return take_profit, stop_loss
 
 
-def _read_take_profit(body: Body) -> int | None:
-    leg = _leg(body, "take_profit")
+def _read_stop_loss(leg: dict[str, Any]) -> StopLoss | None:
     if not leg:
         return None
-    if leg.get("limit_price") is None:
-        raise invalid("take_profit.limit_price is required")
-    return price_units("take_profit.limit_price", leg["limit_price"])
+    stop = price_units("stop_loss.stop_price", leg["stop_price"])
+    return StopLoss(stop, price_units("stop_loss.limit_price", leg["limit_price"]) if "limit_price" in leg else None)
 
 
-def _read_stop_loss(body: Body) -> StopLoss | None:
-    leg = _leg(body, "stop_loss")
-    if not leg:
-        return None
-    if leg.get("stop_price") is None:
-        raise invalid("stop_loss.stop_price is required")
-    limit = leg.get("limit_price")
-    return StopLoss(
-        stop=price_units("stop_loss.stop_price", leg["stop_price"]),
-        limit=None if limit is None else price_units("stop_loss.limit_price", limit),
-    )
-
-
-def _leg(body: Body, field: str) -> dict[str, Any]:
-    """Return a leg's prices; a leg with only null prices counts as absent."""
+def _leg(body: Body, field: str, needed: str) -> dict[str, Any]:
+    """Return a leg's prices, of which one is needed; a leg with only null prices counts as absent."""
     value = body.get(field)
     if value is not None and not isinstance(value, dict):
         raise invalid(f"invalid {field}")
-    return {name: price for name, price in (value or {}).items() if price is not None}
+    prices = {name: price for name, price in (value or {}).items() if price is not None}
+    if prices and needed not in prices:
+        raise invalid(f"{field}.{needed} is required")
+    return prices
 
 
 def _check_legs(order_class: str, take_profit: int | None, stop_loss: StopLoss | None) -> None:
