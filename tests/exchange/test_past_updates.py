@@ -15,7 +15,7 @@ from tests.exchange.random_commands import Commands
 from tests.exchange.snapshots import keep, without_snapshot
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.engine import updates
+from tradebot.exchange.engine import tables
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faults.streaming import StreamFaults
@@ -50,8 +50,8 @@ class Ear:
 
 
 def feed_of(exchange: Exchange, number: str, window: Window = EVERYTHING) -> UpdateFeed:
-    updates = TradeUpdates(exchange.engine, StreamFaults(exchange.engine, exchange.faults.book))
-    return UpdateFeed(exchange, exchange.engine.accounts[number], updates, window)
+    streamed = TradeUpdates(exchange.engine, StreamFaults(exchange.engine, exchange.faults.book))
+    return UpdateFeed(exchange, exchange.engine.accounts[number], streamed, window)
 
 
 def past(exchange: Exchange, number: str, window: Window = EVERYTHING) -> list[Told]:
@@ -80,7 +80,7 @@ def test_past_updates_equal_those_streamed_live_and_those_of_a_replay(
 ) -> None:
     folder = tmp_path_factory.mktemp("past")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(updates, "_BLOCK", 8)
+        patched.setattr(tables, "_BLOCK", 8)
         live, ear = new_folder(), Ear()
         world = open_world(live)
         world.exchange.listeners.append(ear)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.engine.orders import Execution, Holding, Order
-from tradebot.exchange.engine.tables import History, OrderTable
-from tradebot.exchange.engine.updates import PastUpdates
+from tradebot.exchange.engine.tables import History, OrderTable, PastUpdates
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found
 

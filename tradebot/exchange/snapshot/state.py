@@ -27,8 +27,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
 from tradebot.exchange.engine.options import Contract
 from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, StopLoss
-from tradebot.exchange.engine.tables import Find, History, OrderTable
-from tradebot.exchange.engine.updates import PastUpdates
+from tradebot.exchange.engine.tables import Find, History, OrderTable, PastUpdates
 from tradebot.exchange.faults.book import Armed
 from tradebot.exchange.faults.kinds import Moment
 from tradebot.exchange.faults.rules import Rule, When

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.updates import PastUpdate
+from tradebot.exchange.engine.tables import PastUpdate
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.activity_event import activity_event_json

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from starlette.types import Receive, Scope, Send
 
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.updates import PastUpdate
+from tradebot.exchange.engine.tables import PastUpdate
 from tradebot.exchange.events import Event, Place, Update
 from tradebot.exchange.faces.keys import Credentials, account_with
 from tradebot.exchange.faces.trading_json import order_json
