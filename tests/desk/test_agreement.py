@@ -95,8 +95,7 @@ def test_a_dry_run_counts_what_the_list_leaves_out_and_not_what_has_ended_since(
 
 
 def test_an_exit_is_not_sent_anew_because_the_list_leaves_the_working_one_out() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     lying(scene, no_orders)
     for minute in (31, 32, 33):
         scene.later(60)
@@ -105,8 +104,7 @@ def test_an_exit_is_not_sent_anew_because_the_list_leaves_the_working_one_out() 
 
 
 def test_a_list_that_is_behind_does_not_keep_an_exit_back() -> None:
-    scene = Scene()
-    order = leaving(scene)
+    scene, order = leaving()
     stale = scene.venue.view()
     scene.venue.cancel(replace(scene.venue.submitted[-1], target_venue_id=order.venue_id))
     reconcile(FakeReader(scene.venue), scene.ledger)
@@ -172,8 +170,7 @@ def test_an_exit_never_follows_a_list_beyond_what_is_proven(lie: str) -> None:
 def test_without_proof_nothing_is_sold_and_a_working_exit_is_left_alone(
     run: Callable[..., CycleRecord], silent: bool
 ) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     lying(scene, no_positions)
 
     def position(symbol: str) -> BrokerPosition | None:

@@ -7,7 +7,16 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import DAY, ago
-from tests.orders.test_protecting import entered, exits, protecting, scene, stop_shown_as, without_legs, working
+from tests.orders.test_protecting import (
+    entered,
+    exits,
+    protected,
+    protecting,
+    scene,
+    stop_shown_as,
+    without_legs,
+    working,
+)
 from tests.venues import LOST, REJECTED, Wanting
 from tests.worlds import Scene, call, trade_once
 from tradebot.model.candidate import Purpose
@@ -45,9 +54,7 @@ def test_no_gap_is_told_if_the_bot_watches_by_itself() -> None:
 
 
 def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_one_rests() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     found.later(60)
     stop_shown_as(found, OrderStatus.SUSPENDED)
     since = found.venue.now
@@ -59,9 +66,7 @@ def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_on
 
 
 def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
+    found, entry = protected()
     found.price("AAPL", "97.4")
     found.venue.script["AAPL"], found.venue.swallows = LOST, True
     found.later(60)
@@ -82,9 +87,7 @@ def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
 
 
 def test_a_gap_that_a_pass_of_entries_opens_is_told_once_and_ends_like_any_other() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     found.venue.script["AAPL"], found.venue.refuses_only_replaces = replace(REJECTED, code="42210000"), True
     found.later(60)
     closing = replace(found.world(), strategies=[Wanting(Close("AAPL", "over"), name="flow")])
@@ -121,10 +124,7 @@ def test_a_gap_of_a_position_that_the_books_no_longer_know_ends_after_any_number
 
 
 def test_a_refused_exit_begins_and_ends_a_gap_within_its_pass() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
-    found.later(20_000)
+    found, _ = protected(later_s=20_000)
     submit = found.venue.submit
     found.venue.submit = lambda intent: REJECTED if intent.purpose is Purpose.CLOSE else submit(intent)  # type: ignore[method-assign]
     found.price("AAPL", "97.4")
@@ -148,9 +148,7 @@ def test_a_stop_that_the_broker_refuses_is_a_gap_until_one_rests() -> None:
 
 @pytest.mark.parametrize("status", [OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
 def test_a_stop_that_is_still_on_its_way_in_the_next_pass_is_a_gap(status: OrderStatus) -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
+    found, entry = protected()
     stop_shown_as(found, status)
     found.later(60)
     (gap,) = gaps(found, "open+32m") or ()

@@ -135,15 +135,6 @@ def test_a_position_that_was_opened_with_a_stop_has_it_also_where_its_strategy_h
     assert decided(held(), D("99"), watching).reason is Reason.STOP_LOSS
 
 
-@given(moves=moves, fraction=fractions)
-def test_reflected_prices_give_mirrored_decisions(moves: list[Decimal], fraction: Decimal) -> None:
-    for kind in (StopLoss, ProfitTarget):
-        for move in accumulate(moves):
-            up, down = 100 * (1 + move), 100 * (1 - move)
-            rules = (kind(fraction=fraction),)
-            assert decided(held(10), up, rules) == decided(held(-10), down, rules)
-
-
 @given(moves=moves)
 def test_a_list_closes_at_its_worst_stop_at_the_latest(moves: list[Decimal]) -> None:
     worst = worst_stop(LISTED)

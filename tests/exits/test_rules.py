@@ -1,16 +1,14 @@
 """When a position is closed: each rule at its edge, longs and shorts as mirrors of each other."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, LIMITS, LISTED, NOW, ago, quote
+from tests.builders import LIMITS, LISTED, NOW, ago, quote
 from tests.exits.asked import evaluate
 from tradebot.exits.held import Held, best_price, exit_price
-from tradebot.exits.lists import of_account
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -101,14 +99,6 @@ def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flat
     assert said("100", TradingState.FLATTEN).reason is Reason.FLATTEN
 
 
-def test_flatten_closes_everything_and_needs_no_price() -> None:
-    assert decided(None, state=TradingState.FLATTEN).reason is Reason.FLATTEN
-
-
-def test_reduce_only_changes_no_exit() -> None:
-    assert decided("98", state=TradingState.REDUCE_ONLY) == decided("98")
-
-
 def test_without_a_quote_the_price_rules_are_unknown_and_time_still_acts() -> None:
     said = decided(None)
     assert (said.verdict, said.reason) == (Verdict.UNKNOWN, Reason.QUOTE_MISSING)
@@ -138,41 +128,6 @@ def test_the_best_price_only_ever_moves_the_positions_way(seen: list[Decimal], q
     assert stored == extreme
 
 
-@given(price=prices, entry=prices, quantity=st.sampled_from([10, -10]))
-def test_a_stop_acts_at_exactly_its_fraction(price: Decimal, entry: Decimal, quantity: int) -> None:
-    held = Held(position(quantity, str(entry)), best_price(position(quantity, str(entry)), at(price), None))
-    lost = (entry - price) / entry * (1 if quantity > 0 else -1)
-    said = evaluate(held, at(price), NOW, LISTED, ACTIVE)
-    assert (said.reason is Reason.STOP_LOSS) == (lost >= EXITS.stop_loss_fraction)
-
-
-@given(moves=st.lists(st.decimals(-5, 5, places=2), min_size=1, max_size=8))
-def test_a_short_is_the_mirror_of_a_long_but_for_the_base_of_the_pullback(moves: list[Decimal]) -> None:
-    """The trailing stop is a fraction of the best price, which is no mirror: unarmed, it is kept out."""
-    rules = of_account(EXITS.model_copy(update={"trailing_arm_fraction": Decimal(1)}))
-    for move in moves:
-        up, down = at(100 + move), at(100 - move)
-        long, short = Held(position(10), Decimal(100)), Held(position(-10), Decimal(100))
-        assert evaluate(long, up, NOW, rules, ACTIVE) == evaluate(short, down, NOW, rules, ACTIVE)
-
-
-@given(price=prices, best=prices, quantity=st.sampled_from([10, -10]))
-def test_a_trailing_stop_acts_only_once_it_is_armed(price: Decimal, best: Decimal, quantity: int) -> None:
-    held = Held(position(quantity), best)
-    said = evaluate(held, at(price), NOW, LISTED, ACTIVE)
-    if said.reason is Reason.TRAILING_STOP:
-        assert held.gain(best) >= EXITS.trailing_arm_fraction
-        assert held.pullback(price) >= EXITS.trailing_stop_fraction
-
-
-@given(price=prices, seconds=st.integers(0, 20_000), quantity=st.sampled_from([10, -10]))
-def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds: int, quantity: int) -> None:
-    held = Held(position(quantity, age_s=seconds), best_price(position(quantity), at(price), None))
-    said = evaluate(held, at(price), NOW + timedelta(0), LISTED, ACTIVE)
-    closing = {rule.reason for rule in LISTED}
-    assert said.reason in closing if said.passed else said.reason is Reason.HOLD
-
-
 @pytest.mark.parametrize(
     ("quantity", "price", "ratio", "said"),
     [
@@ -196,15 +151,6 @@ def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close
     assert decision.reason is said
     verdicts = {Reason.SPLIT_UNPROVEN: Verdict.UNKNOWN, Reason.HOLD: Verdict.FAIL}
     assert decision.verdict is verdicts.get(said, Verdict.PASS)
-
-
-@given(price=prices, ratio=st.sampled_from(["2", "1.5", "0.1", "3", "0.9"]), quantity=st.sampled_from([10, -10]))
-def test_what_closes_at_an_unproven_ratio_closes_with_and_without_the_split(
-    price: Decimal, ratio: str, quantity: int
-) -> None:
-    held, times = Held(position(quantity), Decimal(100)), Decimal(ratio)
-    readings = [evaluate(held, at(p), NOW, LISTED, ACTIVE).passed for p in (price, price * times)]
-    assert evaluate(held, at(price), NOW, LISTED, ACTIVE, times).passed == all(readings)
 
 
 def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:

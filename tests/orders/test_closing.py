@@ -4,11 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import limits
+from tests.builders import LIMITS, limits
 from tests.venues import LOST, FixedStrategy, Wanting
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -21,7 +22,17 @@ def world(scene: Scene, *wants: Want, name: str = "momentum") -> World:
     return replace(scene.world(), strategies=[Wanting(*wants, name=name)])
 
 
-def holding(scene: Scene, shares: int = 20, name: str = "momentum", slot: str = "buy") -> None:
+QUICK = limits(cooldown_s=60, duplicate_window_s=60)
+
+
+def holding(limits: Limits = LIMITS) -> Scene:
+    """Return a scene in which a strategy holds 20 shares of AAPL."""
+    scene = Scene(limits=limits)
+    buys(scene, 20)
+    return scene
+
+
+def buys(scene: Scene, shares: int, name: str = "momentum", slot: str = "buy") -> None:
     """Let a strategy buy AAPL, the venue fill it, and the next pass book that."""
     trade_once(world(scene, Target("AAPL", quantity=Decimal(shares)), name=name), call(slot=slot))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
@@ -45,8 +56,7 @@ def only(record: CycleRecord) -> CandidateRecord:
     ],
 )
 def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purpose: Purpose, shares: int) -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     found = only(trade_once(world(scene, want), call(slot="open+90m")))
     intent = scene.venue.submitted[-1]
     assert (intent.purpose, intent.side, int(intent.quantity)) == (purpose, Side.SELL, shares)
@@ -55,8 +65,7 @@ def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purp
 
 
 def test_less_than_a_share_is_not_closed_and_says_so() -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     found = only(trade_once(world(scene, Reduce("AAPL", Decimal("0.5"), "a little")), call(slot="open+90m")))
     assert found.terminal is not None
     assert (found.terminal.reason, found.terminal.limit) == (Reason.SIZE_BELOW_ONE, 1)
@@ -64,8 +73,7 @@ def test_less_than_a_share_is_not_closed_and_says_so() -> None:
 
 
 def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_books_and_broker() -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     closing = world(scene, Close("AAPL", "enough"))
     trade_once(closing, call(slot="open+90m"))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "101")
@@ -76,8 +84,7 @@ def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_b
 
 
 def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     both = world(scene, Close("AAPL", "enough"), Target("MSFT", quantity=Decimal(5)))
     # A want for a symbol that it doesn't hold is an entry, which the halt refuses.
@@ -87,26 +94,23 @@ def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
 
 
 def test_of_two_holders_each_closes_its_own_shares() -> None:
-    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
-    holding(scene, 20)
-    holding(scene, 7, "flow", slot="buy more")
+    scene = holding(QUICK)
+    buys(scene, 7, "flow", slot="buy more")
     found = only(trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m")))
     assert (found.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 7)
     assert scene.venue.submitted[-1].key.strategy == "flow"
 
 
 def test_an_exit_is_not_held_back_by_another_strategys_exit_but_by_its_entry() -> None:
-    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
-    holding(scene, 20)
-    holding(scene, 7, "flow", slot="buy more")
+    scene = holding(QUICK)
+    buys(scene, 7, "flow", slot="buy more")
     trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m"))
     selling = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
     assert (selling.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 20)
 
 
 def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> None:
-    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
-    holding(scene, 20)
+    scene = holding(QUICK)
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
     assert found.terminal is not None
@@ -114,8 +118,7 @@ def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> No
 
 
 def test_a_lost_close_is_not_sent_a_second_time() -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
@@ -125,8 +128,7 @@ def test_a_lost_close_is_not_sent_a_second_time() -> None:
 
 
 def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
-    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
-    holding(scene, 20)
+    scene = holding(QUICK)
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
     scene.venue.script.clear()
@@ -137,8 +139,7 @@ def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
 
 
 def test_a_close_and_an_entry_on_one_symbol_do_not_meet_in_one_pass() -> None:
-    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
-    holding(scene, 20)
+    scene = holding(QUICK)
     both = replace(scene.world(), strategies=[Wanting(Close("AAPL", "enough")), FixedStrategy(wanted("AAPL"))])
     record = trade_once(both, call(slot="open+90m"))
     ends = {r.candidate.strategy: r.terminal.reason if r.terminal else None for r in record.candidates}
@@ -147,8 +148,7 @@ def test_a_close_and_an_entry_on_one_symbol_do_not_meet_in_one_pass() -> None:
 
 
 def test_a_want_that_is_too_old_closes_nothing() -> None:
-    scene = Scene()
-    holding(scene)
+    scene = holding()
     from tests.worlds import trade_once
     from tradebot.desk.proposals import propose
 

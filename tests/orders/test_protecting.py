@@ -40,6 +40,15 @@ def entered(found: Scene, side: Side = Side.BUY, filled: str | None = None) -> I
     return intent
 
 
+def protected(side: Side = Side.BUY, later_s: int = 0) -> tuple[Scene, Intent]:
+    """Let the bot enter, and protect what filled; return the scene so many seconds later, and the entry."""
+    found = scene()
+    entry = entered(found, side)
+    exits(found)
+    found.later(later_s)
+    return found, entry
+
+
 def protecting(found: Scene) -> list[Intent]:
     return [intent for intent in found.venue.submitted if intent.purpose is Purpose.PROTECT]
 
@@ -50,9 +59,7 @@ def working(found: Scene) -> list[Order]:
 
 @pytest.mark.parametrize(("side", "target", "stop"), [(Side.BUY, "103.00", "98.00"), (Side.SELL, "97.00", "102.00")])
 def test_a_pair_rests_at_the_rules_prices_on_either_side(side: Side, target: str, stop: str) -> None:
-    found = scene()
-    entry = entered(found, side)
-    exits(found)
+    found, entry = protected(side)
     (pair,) = protecting(found)
     assert (pair.order_class, pair.time_in_force, pair.order_type) == (
         OrderClass.OCO,
@@ -90,9 +97,7 @@ def test_nothing_rests_if_the_bot_watches_itself() -> None:
 
 @pytest.mark.parametrize(("side", "prices"), [(Side.BUY, ("102", "101.5")), (Side.SELL, ("98", "98.5"))])
 def test_the_stop_follows_the_best_price_and_never_moves_back(side: Side, prices: tuple[str, str]) -> None:
-    found = scene()
-    entered(found, side)
-    exits(found)
+    found, _ = protected(side)
     stops = list[Decimal]()
     for number, price in enumerate(prices):
         found.later(60)
@@ -108,9 +113,7 @@ def test_the_stop_follows_the_best_price_and_never_moves_back(side: Side, prices
 
 @pytest.mark.parametrize(("side", "price"), [(Side.BUY, "97.9"), (Side.SELL, "102.1")])
 def test_a_stop_at_the_venue_is_left_to_the_venue_unless_it_does_not_act(side: Side, price: str) -> None:
-    found = scene()
-    entered(found, side)
-    exits(found)
+    found, _ = protected(side)
     found.price("AAPL", price)
     record = exits(found, "open+32m")
     assert record.candidates[0].terminal is not None
@@ -132,10 +135,7 @@ def left_at_once(found: Scene) -> bool:
 def test_near_its_stop_the_limit_of_a_pair_goes_just_before_it_if_that_fills(
     side: Side, price: str, limit: str | None
 ) -> None:
-    found = scene()
-    entered(found, side)
-    exits(found)
-    found.later(20_000)
+    found, _ = protected(side, later_s=20_000)
     found.price("AAPL", price)
     exits(found, "open+300m")
     if limit is None:
@@ -154,10 +154,7 @@ def test_with_both_the_bot_closes_at_the_stop_too() -> None:
 
 
 def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
-    found.later(20_000)
+    found, _ = protected(later_s=20_000)
     record = exits(found, "open+300m")
     (exit_,) = found.venue.replaced
     assert (exit_.operation, exit_.purpose, exit_.key.role) == (Operation.REPLACE, Purpose.CLOSE, Purpose.PROTECT)
@@ -173,10 +170,7 @@ def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:
 
 
 def refusing_replaces() -> tuple[Scene, Intent]:
-    found = scene()
-    entry = entered(found)
-    exits(found)
-    found.later(20_000)
+    found, entry = protected(later_s=20_000)
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     found.venue.refuses_only_replaces = True
     return found, entry
@@ -206,10 +200,7 @@ def rejected_late(found: Scene, intent: Intent) -> None:
 
 
 def test_an_exit_that_is_rejected_after_its_pass_goes_out_in_the_place_of_the_pair_in_the_next_one() -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
-    found.later(20_000)
+    found, entry = protected(later_s=20_000)
     exits(found, "open+300m")
     rejected_late(found, found.venue.replaced[-1])
     found.later(60)
@@ -222,9 +213,7 @@ def test_an_exit_that_is_rejected_after_its_pass_goes_out_in_the_place_of_the_pa
 
 
 def test_a_pair_that_is_rejected_after_its_pass_is_followed_by_a_plain_stop() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     rejected_late(found, protecting(found)[-1])
     found.later(60)
     exits(found, "open+32m")
@@ -243,10 +232,7 @@ def test_each_pair_of_a_position_that_is_canceled_for_an_exit_gets_one() -> None
 
 
 def test_a_refused_exit_after_that_places_the_stop_again() -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
-    found.later(20_000)
+    found, entry = protected(later_s=20_000)
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     exits(found, "open+300m")
     assert [intent.purpose for intent in found.venue.submitted[-2:]] == [Purpose.CLOSE, Purpose.PROTECT]
@@ -287,10 +273,7 @@ def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:
 
 
 def test_a_lost_exit_through_a_pair_is_sent_again_under_its_own_id_after_a_while() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
-    found.later(20_000)
+    found, _ = protected(later_s=20_000)
     found.venue.script["AAPL"], found.venue.swallows = LOST, True
     exits(found, "open+300m")
     del found.venue.script["AAPL"]
@@ -332,9 +315,7 @@ def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:
 
 
 def test_what_protects_nothing_anymore_is_canceled() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     (pair,) = protecting(found)
     limit = found.venue.book[pair.client_order_id]
     leg = next(order for order in working(found) if order.parent)
@@ -348,9 +329,7 @@ def test_what_protects_nothing_anymore_is_canceled() -> None:
 
 
 def test_flatten_closes_through_the_pair_and_cancels_no_protection() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
     assert found.venue.cancelled == []
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
@@ -360,9 +339,7 @@ def test_flatten_closes_through_the_pair_and_cancels_no_protection() -> None:
 def test_flatten_typed_again_keeps_the_stop_and_reprices_the_exit_only_if_the_quote_moved(
     price: str, limits: list[str]
 ) -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     found.price("AAPL", "100")
     flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
     found.later(60)
@@ -388,9 +365,7 @@ def test_flatten_typed_again_closes_the_shares_that_no_exit_is_at_work_for() -> 
 
 
 def test_an_exit_whose_new_price_is_refused_is_followed_by_another_in_the_same_pass() -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
+    found, entry = protected()
     flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
     found.later(200)
     found.price("AAPL", "101")
@@ -401,9 +376,7 @@ def test_an_exit_whose_new_price_is_refused_is_followed_by_another_in_the_same_p
 
 
 def test_the_stop_is_placed_again_if_the_exit_after_a_refused_price_is_refused_too() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
     found.later(200)
     found.price("AAPL", "101")
@@ -500,9 +473,7 @@ def test_a_gap_is_told_when_the_stop_is_canceled_and_lasts_until_the_exit_has_fi
 
 
 def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     leg = next(order for order in working(found) if order.parent)
     found.later(60)
     found.venue.book[leg.client_order_id] = replace(leg, stop_price=Decimal("97.50"), updated_at=found.venue.now)
@@ -523,9 +494,7 @@ def stop_shown_as(found: Scene, status: OrderStatus) -> Order:
 
 @pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.SUSPENDED, OrderStatus.DONE_FOR_DAY])
 def test_a_pair_whose_stop_the_venue_took_away_gives_way_to_a_new_one(status: OrderStatus) -> None:
-    found = scene()
-    entry = entered(found)
-    exits(found)
+    found, entry = protected()
     limit = stop_shown_as(found, status)
     record = exits(found, "open+32m")
     assert [intent.target_venue_id for intent in found.venue.cancelled] == [limit.venue_id]
@@ -539,9 +508,7 @@ def test_a_pair_whose_stop_the_venue_took_away_gives_way_to_a_new_one(status: Or
 
 @pytest.mark.parametrize("status", [OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
 def test_a_stop_that_may_work_soon_is_waited_for_and_meanwhile_the_bots_own_rule_acts(status: OrderStatus) -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     stop_shown_as(found, status)
     exits(found, "open+32m")
     assert found.venue.cancelled == []
@@ -574,9 +541,7 @@ def test_a_stop_that_the_reply_and_the_list_leave_out_is_asked_for_and_kept() ->
 
 
 def test_what_a_pair_without_its_stop_fills_while_it_is_canceled_needs_no_stop() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     limit, ends = stop_shown_as(found, OrderStatus.CANCELED), found.venue.cancel
 
     def too_late(intent: Intent) -> Reply:
@@ -589,9 +554,7 @@ def test_what_a_pair_without_its_stop_fills_while_it_is_canceled_needs_no_stop()
 
 
 def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     found.exits = found.exits.model_copy(update={"protection": Protection.BOT})
     exits(found, "open+32m")
     assert [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
@@ -599,9 +562,7 @@ def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:
 
 
 def test_a_rule_that_fires_where_nothing_rests_is_not_left_to_the_venue() -> None:
-    found = scene()
-    entered(found)
-    exits(found)
+    found, _ = protected()
     found.exits = found.exits.model_copy(update={"profit_target_fraction": Decimal("0.02")})
     found.price("AAPL", "102.5")
     exits(found, "open+32m")

@@ -46,15 +46,16 @@ def entered(scene: Scene) -> Intent:
     return scene.venue.submitted[-1]
 
 
-def leaving(scene: Scene, price: str = "97") -> Order:
-    """Let the bot hold a position, and an exit that has just become stale; return the exit."""
+def leaving(price: str = "97") -> tuple[Scene, Order]:
+    """Return a scene in which the bot holds a position and an exit has just become stale, and that exit."""
+    scene = Scene()
     scene.venue.fill(entered(scene).client_order_id, "100")
     scene.later(60)
     scene.price("AAPL", price)
     exits(scene, "open+31m")
     scene.later(180)
     scene.price("AAPL", "96")
-    return working(scene)
+    return scene, working(scene)
 
 
 def working(scene: Scene) -> Order:
@@ -82,8 +83,7 @@ def states(scene: Scene, operation: Operation) -> list[IntentState]:
 
 
 def test_a_new_price_keeps_the_quantity_and_what_was_filled() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     scene.venue.fill(old.client_order_id, "96.60", Decimal(9))
     assert sent(exits(scene, "open+35m")) == [("replace", Reason.SENT)]
     new = working(scene)
@@ -99,8 +99,7 @@ def test_a_new_price_keeps_the_quantity_and_what_was_filled() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_replace_that_died_with_its_process_is_found_or_repeated_to_the_letter(after: bool) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     killed(scene, "replace", "open+35m", after=after)
     scene.price("AAPL", "95")
     again = exits(scene, "open+35m")
@@ -112,8 +111,7 @@ def test_a_replace_that_died_with_its_process_is_found_or_repeated_to_the_letter
 
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_replace_whose_answer_was_lost_doubles_nothing(swallows: bool) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, swallows
     assert sent(exits(scene, "open+35m")) == [("replace", Reason.VENUE_UNKNOWN)]
     scene.venue.script, scene.venue.swallows = {}, False
@@ -124,8 +122,7 @@ def test_a_replace_whose_answer_was_lost_doubles_nothing(swallows: bool) -> None
 
 
 def test_a_repeated_replace_is_priced_anew_by_the_next() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     killed(scene, "replace", "open+35m")
     scene.later(300)
     scene.price("AAPL", "94")
@@ -136,8 +133,7 @@ def test_a_repeated_replace_is_priced_anew_by_the_next() -> None:
 
 
 def test_a_lost_replace_of_an_exit_that_has_filled_since_is_proven_to_be_none() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     killed(scene, "replace", "open+35m")
     scene.venue.fill(old.client_order_id, "96.60")
     scene.later(60)
@@ -150,8 +146,7 @@ def test_a_lost_replace_of_an_exit_that_has_filled_since_is_proven_to_be_none() 
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_replaced_exit_whose_follower_the_venue_does_not_show_yet_keeps_others_back(hidden: bool) -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     killed(scene, "replace", "open+35m")
     by_hand = replace(scene.venue.submitted[-1], client_order_id="by hand", target_venue_id=old.venue_id)
     scene.venue.replacement(by_hand)
@@ -166,8 +161,7 @@ def test_a_replaced_exit_whose_follower_the_venue_does_not_show_yet_keeps_others
 
 
 def test_a_refused_replace_is_followed_by_a_cancel_in_the_same_pass_and_a_later_one_has_another_id() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.venue.script["AAPL"] = REJECTED
     scene.venue.cancel = lambda intent: REJECTED  # type: ignore[method-assign]
     refused = [sent(exits(scene, slot)) for slot in ("open+35m", "open+36m")]
@@ -176,8 +170,7 @@ def test_a_refused_replace_is_followed_by_a_cancel_in_the_same_pass_and_a_later_
 
 
 def test_a_replace_that_the_venue_took_and_then_rejected_is_followed_by_one_of_another_id() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     exits(scene, "open+35m")
     new = working(scene)
     scene.later(60)
@@ -192,8 +185,7 @@ def test_a_replace_that_the_venue_took_and_then_rejected_is_followed_by_one_of_a
 
 
 def test_an_order_that_is_listed_beside_the_one_that_takes_its_place_is_left_alone() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     exits(scene, "open+35m")
     scene.venue.book[old.client_order_id] = old
     scene.later(60)
@@ -213,8 +205,7 @@ def test_an_order_that_is_listed_beside_the_one_that_takes_its_place_is_left_alo
 def test_an_exit_that_the_venue_is_at_work_on_is_left_to_it_for_one_life(
     status: OrderStatus, seconds: int, done: list[tuple[str, Reason]]
 ) -> None:
-    scene = Scene()
-    order = leaving(scene)
+    scene, order = leaving()
     scene.venue.book[order.client_order_id] = replace(order, status=status, updated_at=scene.venue.now)
     scene.later(seconds)
     scene.price("AAPL", "96")
@@ -222,8 +213,7 @@ def test_an_exit_that_the_venue_is_at_work_on_is_left_to_it_for_one_life(
 
 
 def test_an_exit_at_the_price_of_now_stays_as_it_is() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.price("AAPL", "97")
     assert sent(exits(scene, "open+35m")) == []
 
@@ -232,8 +222,7 @@ def test_an_exit_at_the_price_of_now_stays_as_it_is() -> None:
     ("state", "done"), [(TradingState.ACTIVE, []), (TradingState.FLATTEN, [("cancel", Reason.SENT)])]
 )
 def test_without_a_quote_an_exit_stays_unless_all_must_go(state: TradingState, done: list[tuple[str, Reason]]) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.venue.prices = {}
     scene.ledger.set_trading_state(TradingStateRecord(state, "ada", "why not", scene.venue.now))
     assert sent(exits(scene, "open+35m")) == done
@@ -241,8 +230,7 @@ def test_without_a_quote_an_exit_stays_unless_all_must_go(state: TradingState, d
 
 @pytest.mark.parametrize("quoted", [True, False])
 def test_a_market_order_that_nothing_fills_stays(quoted: bool) -> None:
-    scene = Scene()
-    order = leaving(scene)
+    scene, order = leaving()
     scene.venue.book[order.client_order_id] = replace(order, limit_price=None)
     scene.venue.prices = scene.venue.prices if quoted else {}
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "ada", "all of it", scene.venue.now))
@@ -251,8 +239,7 @@ def test_a_market_order_that_nothing_fills_stays(quoted: bool) -> None:
 
 @pytest.mark.parametrize("left", [20, -5])
 def test_an_exit_for_more_than_is_left_ends_and_the_next_is_smaller(left: int) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.venue.held["AAPL"] = Decimal(left)
     assert sent(exits(scene, "open+35m")) == [("cancel", Reason.SENT)]
     scene.later(60)
@@ -262,8 +249,7 @@ def test_an_exit_for_more_than_is_left_ends_and_the_next_is_smaller(left: int) -
 
 
 def test_an_exit_on_the_side_of_the_position_itself_ends() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     turned = fill(9, side=Side.SELL, quantity="98", price="97", at=scene.venue.now)
     scene.ledger.apply_fills([turned], scene.venue.now)
     scene.venue.held["AAPL"] = Decimal(-49)
@@ -271,8 +257,7 @@ def test_an_exit_on_the_side_of_the_position_itself_ends() -> None:
 
 
 def test_an_exit_that_is_to_end_is_cancelled_though_the_fate_of_its_new_price_is_unknown() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     killed(scene, "replace", "open+35m")
     scene.venue.held["AAPL"] = Decimal(20)
     assert sent(exits(scene, "open+36m")) == [("cancel", Reason.SENT)]
@@ -280,8 +265,7 @@ def test_an_exit_that_is_to_end_is_cancelled_though_the_fate_of_its_new_price_is
 
 
 def test_what_is_unknown_of_a_change_adds_no_exposure_and_a_cancel_is_no_unanswered_order() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     before = take(scene.world(), with_flow=False)
     killed(scene, "replace", "open+35m")
     killed(scene, "replace", "open+36m")
@@ -294,24 +278,21 @@ def test_what_is_unknown_of_a_change_adds_no_exposure_and_a_cancel_is_no_unanswe
 
 
 def test_no_new_price_leaves_in_the_last_moment_of_a_session() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     scene.venue.now = SESSION.close - timedelta(seconds=1)
     assert sent(exits(scene, "close")) == [("replace", Reason.MARKET_CLOSED)]
     assert scene.venue.replaced == []
 
 
 def test_a_lost_exit_that_is_found_is_priced_anew_once() -> None:
-    scene = Scene()
-    lost_exit(scene, swallows=False)
+    scene = lost_exit(swallows=False)
     scene.later(300)
     scene.price("AAPL", "90")
     assert sent(exits(scene, "open+36m")) == [("replace", Reason.SENT)]
 
 
 def test_a_lost_exit_whose_second_sending_died_too_is_sent_by_the_next_pass() -> None:
-    scene = Scene()
-    lost_exit(scene, swallows=True)
+    scene = lost_exit(swallows=True)
     scene.later(300)
     killed(scene, "submit", "open+36m")
     scene.later(60)
@@ -320,16 +301,14 @@ def test_a_lost_exit_whose_second_sending_died_too_is_sent_by_the_next_pass() ->
 
 
 def test_an_order_that_has_ended_at_the_venue_is_none_of_a_dry_run() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     exits(scene, "open+34m", dry_run=True)
     scene.venue.fill(old.client_order_id, "96.60")
     assert sent(exits(scene, "open+35m", dry_run=True)) == []
 
 
 def test_a_venue_that_does_not_name_the_follower_leaves_its_fills_ours_by_their_id() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     exits(scene, "open+35m")
     new = working(scene)
     silent = replace(scene.venue.book[old.client_order_id], replaced_by=None)
@@ -340,19 +319,20 @@ def test_a_venue_that_does_not_name_the_follower_leaves_its_fills_ours_by_their_
     assert {owned.strategy for owned in scene.ledger.fills()} == {"flow"}
 
 
-def lost_exit(scene: Scene, *, swallows: bool) -> None:
-    """Let the bot hold a position, and lose the answer to its exit."""
+def lost_exit(*, swallows: bool) -> Scene:
+    """Return a scene in which the bot holds a position, and the answer to its exit was lost."""
+    scene = Scene()
     scene.venue.fill(entered(scene).client_order_id, "100")
     scene.later(60)
     scene.price("AAPL", "97")
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, swallows
     exits(scene, "open+31m")
     scene.venue.script, scene.venue.swallows = {}, False
+    return scene
 
 
 def test_a_lost_exit_is_sent_again_to_the_letter_and_priced_anew_in_the_same_pass() -> None:
-    scene = Scene()
-    lost_exit(scene, swallows=True)
+    scene = lost_exit(swallows=True)
     submit = scene.venue.submit
 
     def taken_in(intent: Intent) -> Reply:
@@ -370,16 +350,14 @@ def test_a_lost_exit_is_sent_again_to_the_letter_and_priced_anew_in_the_same_pas
 
 
 def test_a_dry_run_shows_the_new_price_and_changes_nothing() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     (record,) = [r for r in exits(scene, "open+35m", dry_run=True).candidates if r.candidate.source == "replace"]
     assert (record.decisions[-1].reason, record.reference_price) == (Reason.DRY_RUN, Decimal("95.52"))
     assert (working(scene), scene.venue.replaced, states(scene, Operation.REPLACE)) == (old, [], [])
 
 
 def test_an_exit_that_a_person_replaced_by_hand_is_still_ours_and_is_not_sent_a_second_time() -> None:
-    scene = Scene()
-    old = leaving(scene)
+    scene, old = leaving()
     by_hand = replace(scene.venue.submitted[-1], client_order_id="by hand", target_venue_id=old.venue_id)
     scene.venue.replacement(by_hand)
     assert [found.terminal and found.terminal.reason for found in exits(scene, "open+35m").candidates] == [
@@ -446,15 +424,13 @@ def a_day_back(scene: Scene) -> None:
 
 
 def test_an_exit_sent_while_the_venue_was_a_day_ahead_is_priced_anew_once_the_day_is_right() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     a_day_back(scene)
     assert sent(exits(scene, "open+35m")) == [("replace", Reason.SENT)]
 
 
 def test_an_exit_lost_while_the_venue_was_a_day_ahead_is_sent_again_once_the_day_is_right() -> None:
-    scene = Scene()
-    lost_exit(scene, swallows=True)
+    scene = lost_exit(swallows=True)
     a_day_back(scene)
     scene.venue.script, scene.venue.swallows = {}, False
     before = len(scene.venue.submitted)
@@ -464,8 +440,7 @@ def test_an_exit_lost_while_the_venue_was_a_day_ahead_is_sent_again_once_the_day
 
 
 def test_a_halt_ends_entries_first_once_and_leaves_exits_to_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     trade_once(scene.world(wanted("MSFT")), call(slot="open+36m"))
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "person", "odd", scene.venue.now))
     listed = scene.venue.view()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, ago, best_price, fill
+from tests.reconciliation.comparing import accepted, kinds
 from tests.venues import FakeReader
 from tests.worlds import Scene
 from tradebot.model.account import BrokerPosition
@@ -22,7 +23,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.read_books import read_books
-from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 AT = ago(300)
 D = Decimal
@@ -73,10 +74,6 @@ def happens(scene: Scene, *rows: Activity, averages: dict[str, str] | None = Non
 
 def own(scene: Scene, symbol: str = "AAPL") -> Position:
     return scene.ledger.totals().positions["flow", symbol]
-
-
-def kinds(found: Reconciled) -> list[FindingKind]:
-    return [finding.kind for finding in found.findings]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +193,7 @@ def test_a_split_whose_ratio_the_average_price_does_not_bear_out_waits_for_a_per
     assert kinds(found) == [FindingKind.SPLIT]
     (finding,) = found.findings
     assert (finding.blocking, finding.evidence) == (True, ("SPLIT AAPL -3 shares of 2026-11-16",))
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, after.doubtful) == ((), ())
     assert (own(scene).quantity, own(scene).cost) == (D(2), D(500))
 
@@ -207,8 +203,7 @@ def test_a_plan_for_a_split_leaves_no_rest_of_rounding() -> None:
     buy(scene, 2, "2", "100", strategy="other")
     found = happens(scene, activity("SPLIT", quantity="7"), averages={"AAPL": "77"})
     assert kinds(found) == [FindingKind.SPLIT]
-    assert found.plan is not None
-    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+    assert accepted(scene, found).findings == ()
     assert scene.ledger.fills()[-1].fill.quantity == D("1e-9")
 
 
@@ -218,8 +213,7 @@ def test_a_split_of_shares_that_others_hold_too_is_nobodys_to_guess_and_the_plan
     scene.venue.held["AAPL"] += 4
     found = happens(scene, activity("SPLIT", quantity="14"), averages={"AAPL": "50"})
     assert kinds(found) == [FindingKind.SPLIT]
-    assert found.plan is not None
-    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+    assert accepted(scene, found).findings == ()
     assert (own(scene).quantity, own(scene).average_price, scene.ledger.acknowledged()) == (
         D(20),
         D(50),
@@ -341,8 +335,7 @@ def test_shares_of_ours_that_an_assignment_took_are_an_offset_that_a_person_sett
     scene = holding("10", "100")
     found = happens(scene, activity("OPTRD", "AAPL", "-10", price="90", net="900"))
     assert kinds(found) == [FindingKind.OFFSET]
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, own(scene).realized_pnl) == ((), D(-100))
 
 
@@ -354,8 +347,7 @@ def test_shares_of_ours_that_came_or_went_otherwise_wait_with_their_evidence(kin
     found = happens(scene)
     assert (kinds(found), found.bookings) == ([FindingKind.QUANTITY], 0)
     assert found.findings[0].evidence[0].startswith(kind)
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, after.doubtful, own(scene).quantity) == ((), (), D(7))
 
 

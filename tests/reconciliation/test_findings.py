@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, fill
+from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.reconciliation.test_activities import activity
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
@@ -16,14 +17,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.origin import Origin
 from tradebot.reconciliation.plans import plan_of
-from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+from tradebot.reconciliation.reconcile import apply_plan, reconcile
 from tradebot.views.explain import profit
 
 AT = NOW - timedelta(minutes=5)
-
-
-def compared(scene: Scene) -> Reconciled:
-    return reconcile(FakeReader(scene.venue), scene.ledger)
 
 
 def books(*, ours: str | None = None, broker: int = 0, price: str = "100") -> Scene:
@@ -36,10 +33,6 @@ def books(*, ours: str | None = None, broker: int = 0, price: str = "100") -> Sc
         scene.venue.cash -= quantity * Decimal(price)
     scene.venue.held = {"AAPL": Decimal(broker)}
     return scene
-
-
-def kinds(found: Reconciled) -> list[FindingKind]:
-    return [finding.kind for finding in found.findings]
 
 
 def test_books_that_agree_have_no_findings_and_no_plan() -> None:
@@ -145,9 +138,7 @@ def test_what_fills_while_the_venue_is_being_read_is_no_difference() -> None:
 def test_an_accepted_plan_leaves_nothing_to_find(ours: str | None, broker: int, cash: str) -> None:
     scene = books(ours=ours, broker=broker)
     scene.venue.cash += Decimal(cash)
-    plan = compared(scene).plan
-    assert plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    after = accepted(scene)
     assert (after.findings, after.plan) == ((), None)
     assert compared(scene).findings == ()
 
@@ -161,10 +152,10 @@ def test_an_adjustment_makes_no_profit(entries: list[tuple[int, int]], side: Sid
     told = [fill(n, side=side, quantity=str(q), price=str(Decimal(c) / 100), at=AT) for n, (q, c) in enumerate(entries)]
     scene.ledger.apply_fills(told, AT)
     scene.venue.held = {"AAPL": Decimal(broker)}
-    plan = compared(scene).plan
-    if plan is None:
+    found = compared(scene)
+    if found.plan is None:
         return
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    after = accepted(scene, found)
     assert after.findings == ()
     seen = profit(CASH, scene.ledger.totals(), {"AAPL": Decimal(1)}, scene.ledger.cash_adjustments())
     assert (seen.realized, seen.cash) == (Decimal(0), scene.venue.cash)
@@ -172,9 +163,7 @@ def test_an_adjustment_makes_no_profit(entries: list[tuple[int, int]], side: Sid
 
 def test_a_plan_takes_over_the_quantity_for_the_strategy_that_holds_it() -> None:
     scene = books(ours="10", broker=8)
-    plan = compared(scene).plan
-    assert plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    accepted(scene)
     (position,) = scene.ledger.totals().positions.values()
     assert (position.strategy, position.quantity) == ("flow", Decimal(8))
 
@@ -208,14 +197,10 @@ def test_what_was_closed_by_hand_is_found_and_given_to_the_position_it_closed(
 
 def test_a_foreign_position_is_noted_and_never_made_ours() -> None:
     scene = books(broker=7)
-    plan = compared(scene).plan
-    assert plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    accepted(scene)
     assert (scene.ledger.acknowledged(), scene.ledger.fills()) == ({"AAPL": Decimal(7)}, ())
     scene.venue.held = {"AAPL": Decimal(9)}
-    plan = compared(scene).plan
-    assert plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    accepted(scene)
     assert scene.ledger.acknowledged() == {"AAPL": Decimal(9)}
     scene.venue.held = {}
     assert kinds(compared(scene)) == [FindingKind.PHANTOM]
@@ -226,9 +211,7 @@ def test_a_plan_touches_the_symbol_of_its_finding_only() -> None:
     scene.ledger.apply_fills([fill(2, "MSFT", price="50", at=AT - timedelta(hours=1))], AT)
     scene.venue.held["MSFT"] = Decimal(10)
     scene.venue.cash -= 500
-    plan = compared(scene).plan
-    assert plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    accepted(scene)
     assert {key: p.quantity for key, p in scene.ledger.totals().positions.items()} == {
         ("flow", "MSFT"): 10,
         ("flow", "AAPL"): 8,
@@ -240,9 +223,7 @@ def test_shares_that_nobody_of_ours_holds_are_taken_over_as_foreign_at_the_last_
     sold = fill(2, side=Side.SELL, quantity="10", price="103", at=AT)
     scene.ledger.apply_fills([fill(3, "MSFT", price="50", at=AT - timedelta(hours=1)), sold], AT)
     scene.venue.held["MSFT"] = Decimal(10)
-    plan = compared(scene).plan
-    assert plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    accepted(scene)
     taken = scene.ledger.totals().positions[("", "AAPL")]
     assert (taken.quantity, taken.average_price) == (Decimal(4), Decimal(103))
 
@@ -341,7 +322,7 @@ def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, ol
     for finding in found.findings:
         assert (finding.ours, finding.broker) == (Decimal(own), net)
     if found.plan is not None:
-        after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+        after = accepted(scene, found)
         assert set(kinds(after)) <= {FindingKind.BY_HAND}
         held = {p.strategy: p.quantity for p in scene.ledger.totals().positions.values()}
         assert held["flow"] + held.get("", Decimal(0)) + scene.ledger.acknowledged().get("AAPL", Decimal(0)) == net
@@ -362,9 +343,9 @@ def test_one_plan_settles_whatever_ours_and_others_shares_have_become(
     if older:
         scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT, origin=Origin.PLAN)
     scene.venue.held = {"AAPL": Decimal(net)}
-    plan = compared(scene).plan
-    if plan is not None:
-        after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    found = compared(scene)
+    if found.plan is not None:
+        after = accepted(scene, found)
         assert [finding for finding in after.findings if finding.applicable] == []
         assert sum(scene.ledger.acknowledged().values()) + sum(
             p.quantity for p in scene.ledger.totals().positions.values()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, books
+from tests.reconciliation.comparing import compared, kinds
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits
@@ -24,15 +25,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.new_fills import WATCHED, missing_fills
 from tradebot.reconciliation.plans import plan_of
-from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
-
-
-def compared(scene: Scene) -> Reconciled:
-    return reconcile(FakeReader(scene.venue), scene.ledger)
-
-
-def kinds(found: Reconciled) -> list[FindingKind]:
-    return [finding.kind for finding in found.findings]
+from tradebot.reconciliation.reconcile import apply_plan, reconcile
 
 
 def unlisted() -> Scene:

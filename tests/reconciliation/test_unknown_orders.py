@@ -9,6 +9,7 @@ import pytest
 from tests.builders import CASH, DAY, NOW, SESSION, ago, fill
 from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
+from tests.reconciliation.comparing import accepted, compared
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -26,7 +27,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import ReconcileMark, TradingState
 from tradebot.model.values import replace
 from tradebot.reconciliation.adoption import acknowledge, manage
-from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 BEFORE = Session(DAY - timedelta(days=3), *(at - timedelta(days=3) for at in (SESSION.open, SESSION.close)))
 BOUGHT = "tb1.261113.FLOW.MSFT.OPEN.ABCDEFGHIJKLMNOP"
@@ -59,10 +60,6 @@ def entry(symbol: str) -> Intent:
     return other.venue.submitted[0]
 
 
-def compared(scene: Scene) -> Reconciled:
-    return reconcile(FakeReader(scene.venue), scene.ledger)
-
-
 def kinds(found: Reconciled) -> list[tuple[FindingKind, str]]:
     return [(one.kind, one.subject) for one in found.findings]
 
@@ -82,8 +79,7 @@ def test_an_older_copy_says_what_it_is_halts_and_takes_its_positions_over_after_
     found = compared(scene)
     assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT")]
     assert found.findings[0].evidence == (f"{BOUGHT}: buy 10",)
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, held(scene)) == ((), {("flow", "MSFT"): Decimal(10)})
     (position,) = take(scene.world(), with_flow=False).positions
     assert position.opened_at == NOW - timedelta(days=3)
@@ -115,8 +111,7 @@ def test_what_was_bought_and_sold_again_leaves_the_books_old_until_they_know_it(
     traded(scene, SOLD, "103", Side.SELL, days=2)
     found = compared(scene)
     assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT")]
-    assert found.plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    accepted(scene, found)
     assert held(scene) == {}
     assert scene.ledger.totals().positions[(ADOPTED, "MSFT")].realized_pnl == 30
     assert kinds(compared(scene)) == []
@@ -130,8 +125,7 @@ def test_books_made_anew_find_their_positions_by_the_mark_of_the_orders_that_mad
     assert (kinds(found), held(scene)) == ([(FindingKind.FORGOTTEN, "MSFT")], {})
     trade_once(scene.world(wanted("AAPL")), call())
     assert scene.ledger.trading_state().state is TradingState.REDUCE_ONLY
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, held(scene)) == ((), {(ADOPTED, "MSFT"): Decimal(10)})
     assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
 
@@ -145,8 +139,7 @@ def test_what_somebody_sold_of_it_since_hides_nothing_of_what_our_orders_left() 
     scene.venue.fill("typed by hand", "100")
     found = compared(scene)
     assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT")]
-    assert found.plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    accepted(scene, found)
     assert held(scene) == {("", "MSFT"): Decimal(-3), (ADOPTED, "MSFT"): Decimal(10)}
     assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
     assert kinds(compared(scene)) == [(FindingKind.OFFSET, "MSFT")]
@@ -159,8 +152,7 @@ def test_an_order_from_before_that_still_works_keeps_nobody_from_taking_over_the
     scene.venue.rest(working, "JPM", entry("JPM"))
     found = compared(scene)
     assert kinds(found) == [(FindingKind.EARLIER_ORDER, working), (FindingKind.FORGOTTEN, "MSFT")]
-    assert found.plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    accepted(scene, found)
     assert held(scene) == {(ADOPTED, "MSFT"): Decimal(10)}
 
 
@@ -169,8 +161,7 @@ def test_only_as_many_shares_come_in_as_our_orders_account_for() -> None:
     traded(scene, BOUGHT)
     scene.venue.cash, scene.venue.held["MSFT"] = CASH, Decimal(25)
     found = compared(scene)
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert held(scene) == {(ADOPTED, "MSFT"): Decimal(10)}
     assert [(one.ours, one.broker) for one in after.findings] == [(Decimal(10), Decimal(25))]
 
@@ -220,15 +211,13 @@ def test_of_shares_noted_as_known_only_those_that_our_orders_made_become_ours() 
     scene.venue.cash = CASH
     hidden = scene.venue.book.pop(BOUGHT)
     found = compared(scene)
-    assert found.plan is not None
-    apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    accepted(scene, found)
     assert scene.ledger.acknowledged() == {"MSFT": Decimal(15)}
     scene.later(60)
     scene.venue.book[BOUGHT] = hidden
     found = compared(scene)
     assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT")]
-    assert found.plan is not None
-    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    after = accepted(scene, found)
     assert (after.findings, held(scene)) == ((), {(ADOPTED, "MSFT"): Decimal(10)})
     assert scene.ledger.acknowledged() == {"MSFT": Decimal(5)}
 
@@ -300,8 +289,7 @@ def test_a_pair_that_older_books_never_promised_is_taken_over_by_the_usual_plan_
     assert kinds(found) == [(FindingKind.UNKNOWN_PAIR, pair.client_order_id)]
     evidence = take(scene.world(), with_flow=False).halt_evidence
     assert (evidence.unknown_orders, evidence.forgotten) == ((), (pair.client_order_id,)), "no second writer's entry"
-    assert found.plan is not None
-    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+    assert accepted(scene, found).findings == ()
     evidence = take(scene.world(), with_flow=False).halt_evidence
     assert (evidence.unknown_orders, evidence.forgotten) == ((), ())
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))
