@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tests.builders import NOW, ago
 from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, end_of, trade_once, wanted
 from tradebot.desk.look import CURRENT, worst_core_drifts
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
@@ -57,7 +57,6 @@ def test_a_pass_enters_nothing_while_a_core_signal_is_broken() -> None:
     limits = scene.limits.model_copy(update={"max_foreign_share": Decimal("0.1")})
     world = replace(scene.world(), strategies=[strategy], rules=replace(scene.world().rules, limits=limits))
     (record,) = trade_once(world, call()).candidates
-    assert record.terminal is not None
-    assert record.terminal.reason is Reason.CORE_CONTRACT_BROKEN
-    assert record.terminal.observed == "flow_alerts: strike has another type in 10 of 10 rows"
+    assert end_of(record).reason is Reason.CORE_CONTRACT_BROKEN
+    assert end_of(record).observed == "flow_alerts: strike has another type in 10 of 10 rows"
     assert record.client_order_id is None

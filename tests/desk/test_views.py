@@ -1,21 +1,146 @@
 """What a strategy sees: the kinds of facts that it needs, and nothing else."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
 from tests.adapters.samples import make_tick
-from tests.builders import NOW, ago, alert, dark_print
-from tests.worlds import NAMES, Scene
-from tradebot.desk.views import Sights
+from tests.builders import CASH, NOW, ago, alert, dark_print
+from tests.venues import Wanting
+from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.desk.views import MOST_BARS_TOGETHER, Seen, Sights
+from tradebot.errors import TemporaryError
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
-from tradebot.model.needs import Needs
+from tradebot.model.limits import OwnRules
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.reasons import Reason
+from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.wants import Target, Want
+from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.signals.kinds.dark_pool import KIND
+
+
+class FakeBars:
+    """A source that has so many bars of each symbol, or doesn't answer."""
+
+    def __init__(self, count: Mapping[str, int], *, away: bool = False) -> None:
+        self.count, self.away, self.asked = count, away, list[tuple[BarNeed, tuple[str, ...], datetime]]()
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        self.asked.append((need, tuple(symbols), until))
+        if self.away:
+            raise TemporaryError("the data service doesn't answer")
+        return {symbol: series(symbol, need, self.count[symbol]) for symbol in symbols if symbol in self.count}
+
+
+def series(symbol: str, need: BarNeed, count: int) -> Series:
+    prices = array("d", range(1, count + 1))
+    starts = array("q", range(count))
+    return Series(symbol, need.timeframe, need.adjusted, starts, prices, prices, prices, prices, prices)
+
+
+def asking(*bars: BarNeed, name: str = "momentum", **needs: bool) -> Wanting:
+    strategy = Wanting(name=name)
+    strategy.needs = Needs(bars=bars, **needs)  # type: ignore[arg-type]
+    return strategy
+
+
+def asking_for(scene: Scene, *strategies: Strategy, bars: FakeBars | None = None) -> World:
+    return replace(scene.world(), strategies=strategies, bars=bars or FakeBars({}))
+
+
+def sees(scene: Scene, strategy: Strategy, bars: FakeBars | None = None) -> Seen:
+    return Sights(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy)
+
+
+def test_a_strategy_without_needs_sees_the_time_and_its_universe() -> None:
+    scene, bars = Scene(), FakeBars({"AAPL": 10})
+    view = sees(scene, asking(), bars).view
+    assert (view.now, view.universe) == (NOW, scene.universe)
+    assert (view.facts, view.market, view.series, view.quotes, view.lots, view.equity_usd) == ({}, {}, {}, {}, {}, None)
+    assert bars.asked == []
+
+
+def test_a_symbol_with_too_few_bars_is_left_out_with_its_numbers() -> None:
+    found = sees(Scene(), asking(BarNeed(DAY, 5)), FakeBars({"AAPL": 5, "MSFT": 4}))
+    assert found.view.universe == ("AAPL",)
+    reasons = {
+        left.symbol: (left.decision.reason, left.decision.observed, left.decision.limit) for left in found.left_out
+    }
+    assert reasons == {
+        "MSFT": (Reason.BARS_MISSING, 4, 5), "JPM": (Reason.BARS_MISSING, 0, 5), "XOM": (Reason.BARS_MISSING, 0, 5),
+    }  # fmt: skip
+
+
+def test_it_sees_as_many_bars_as_it_needs_and_the_deeper_of_two_needs() -> None:
+    view = sees(Scene(), asking(BarNeed(DAY, 7), BarNeed(DAY, 3)), FakeBars({"AAPL": 9})).view
+    assert list(view.bars("AAPL").close) == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+    with pytest.raises(KeyError):
+        view.bars("AAPL", "5Min")
+
+
+def test_bars_of_other_symbols_are_seen_and_leave_nothing_out() -> None:
+    market = BarNeed(DAY, 2, symbols=("SPY",))
+    found = sees(Scene(), asking(market), FakeBars({"SPY": 2}))
+    assert (found.view.universe, found.left_out) == (Scene().universe, ())
+    assert len(found.view.bars("SPY")) == 2
+
+
+@pytest.mark.parametrize(
+    ("bars", "need", "reason"),
+    [
+        (FakeBars({}, away=True), BarNeed(DAY, 5), Reason.BARS_UNAVAILABLE),
+        (FakeBars({"AAPL": 5}), BarNeed("1Min", MOST_BARS_TOGETHER // 4 + 1), Reason.BARS_TOO_MANY),
+    ],
+)
+def test_without_its_bars_a_strategy_is_not_asked_and_the_others_are(
+    bars: FakeBars, need: BarNeed, reason: Reason
+) -> None:
+    scene, blind = Scene(), asking(need)
+    blind.wants = (Target("MSFT", quantity=Decimal(5)),)
+    both = replace(scene.world(wanted("AAPL")), bars=bars)
+    both = replace(both, strategies=(blind, *both.strategies))
+    record = trade_once(both, call())
+    assert [(r.strategy, r.symbol, r.decision.reason) for r in record.refused_strategies] == [
+        ("momentum", None, reason)
+    ]
+    assert [(r.candidate.strategy, r.candidate.symbol, r.terminal) for r in record.candidates] == [
+        ("flow", "AAPL", None)
+    ]
+
+
+def test_a_symbol_without_a_quote_is_left_out_of_who_needs_quotes() -> None:
+    scene = Scene()
+    del scene.venue.prices["JPM"]
+    found = sees(scene, asking(quotes=True))
+    assert found.view.universe == ("AAPL", "MSFT", "XOM") == tuple(found.view.quotes)
+    assert [(left.symbol, left.decision.reason) for left in found.left_out] == [("JPM", Reason.QUOTE_MISSING)]
+
+
+def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
+    scene = Scene()
+    for name in ("momentum", "flow"):
+        buying = replace(asking_for(scene, Wanting(Target("AAPL", quantity=Decimal(5)), name=name)))
+        trade_once(buying, call(slot=name))
+        scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+        scene.later(3600)
+    evaluate_exits(scene.world(), call(slot="book"))
+    strategy = asking(lots=True, equity=True)
+    asked = asking_for(scene, strategy)
+    quarter = OwnRules(scene.universe, scene.limits, Decimal("0.25"))
+    asked = replace(asked, rules=replace(asked.rules, own={"momentum": quarter}))
+    view = Sights(asked, scene.venue.now, [strategy]).of(strategy).view
+    assert {symbol: (lot.strategy, int(lot.quantity)) for symbol, lot in view.lots.items()} == {"AAPL": ("momentum", 5)}
+    assert view.equity_usd == asked.reader.account().equity / 4
+    assert view.equity_usd < CASH
+
 
 TICK = replace(make_tick("t"), at=ago(60))
 

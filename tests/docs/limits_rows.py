@@ -23,7 +23,7 @@ HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
-PEAK = "tests/desk/test_halting_peak_equity.py"
+PEAK = "tests/desk/test_halting.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
@@ -141,7 +141,7 @@ ROWS = (
         (Gate.SEND,), ("tradebot.orders.sending._too_late",),
         ("tests/orders/test_sending.py::test_an_entry_on_a_desk_that_is_too_old_is_kept_back_with_its_age",)),
     Row("a target this close to what is held counts as reached", "limits.target_tolerance_fraction", (Gate.TARGET,),
-        ("tradebot.desk.proposals.change_to",), ("tests/desk/test_proposals_targets.py::*",)),
+        ("tradebot.desk.proposals.change_to",), ("tests/desk/test_proposals.py::*",)),
     Row("with the book full, a strategy's weakest position gives way to a clearly better candidate", "displacement",
         (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.displacing.make_room"),
         ("tests/gates/test_displacement.py::*", "tests/orders/test_displacing.py::*")),
@@ -152,7 +152,7 @@ ROWS = (
     Row("a strategy's own daily loss, with the positions that it closed and those that it holds",
         "strategies.NAME.limits.max_daily_loss_fraction", (Gate.OWN_DAILY_LOSS,),
         (f"{OPTIONS}._own_daily_loss", "tradebot.desk.stakes.day_results"),
-        (OPTION, "tests/desk/test_stakes_day_results.py::*")),
+        (OPTION, "tests/desk/test_stakes.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
         "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.halting.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",

@@ -9,17 +9,113 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago
+from tests.builders import NOW, ago, books, fill
 from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
+from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.judgment import Judgment, State, overall
+from tradebot.judging.parts import late_s
+from tradebot.judging.permission import permission
 from tradebot.judging.table import TABLE, judge, judged
+from tradebot.judging.trading import Leap, leaps
+from tradebot.model.books import Books
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as Answer
-from tradebot.model.reasons import Reason
+from tradebot.model.intent import IntentState
+from tradebot.model.lifecycle import State as Stage
+from tradebot.model.order import OrderStatus
+from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Gap, Job, StrategyRefusal
-from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord, as_missed
+from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord, as_missed
 from tradebot.model.values import replace
+
+BOUGHT, SOLD = fill(1), fill(2, side=Side.SELL)
+ANOTHER = fill(3, side=Side.SELL)
+KEY = ("flow", "AAPL")
+
+
+def entering(*fills: OwnedFill) -> Books:
+    """Return books in which an entry works."""
+    promised = {ENTRY.client_order_id: record(ENTRY, IntentState.ACKED)}
+    return books(*fills, orders=(order(ENTRY),), promised=promised)
+
+
+@pytest.mark.parametrize(
+    ("before", "pending", "leap"),
+    [
+        (books(), (), None),
+        (books(BOUGHT), (SOLD,), None),
+        (books(BOUGHT, SOLD), (ANOTHER,), Leap(*KEY, Stage.CLOSED, Stage.OPEN)),
+        (books(), (BOUGHT,), Leap(*KEY, Stage.CLOSED, Stage.OPEN)),
+        (entering(), (BOUGHT,), None),
+        (entering(BOUGHT, SOLD), (fill(3),), None),
+        (entering(), (BOUGHT, SOLD), None),
+        (books(), (replace(BOUGHT, strategy=FOREIGN),), None),
+    ],
+)
+def test_unexplained_fill_is_a_leap(before: Books, pending: tuple[OwnedFill, ...], leap: Leap | None) -> None:
+    assert next(leaps(before, pending), None) == leap
+
+
+def test_states_of_the_books_include_what_is_on_its_way_and_what_is_over() -> None:
+    assert books(BOUGHT, SOLD).states() == {KEY: Stage.CLOSED}
+    assert entering().states() == {KEY: Stage.WORKING}
+    assert replace(entering(), orders=(), intents=(record(ENTRY),)).states() == {KEY: Stage.INTENDED}
+    exit_of_it = {EXIT.client_order_id: record(EXIT, IntentState.ACKED)}
+    closing = books(BOUGHT, orders=(order(EXIT),), promised=exit_of_it)
+    assert closing.states() == {KEY: Stage.CLOSING}
+    filled = order(EXIT, OrderStatus.FILLED, 10)
+    unbooked = replace(closing, orders=(filled,))
+    assert unbooked.states() == {KEY: Stage.CLOSING}
+    assert replace(unbooked, filled={filled.venue_id: Decimal(10)}).states() == {KEY: Stage.OPEN}
+
+
+SHUT, BLOCKED = Reason.LIVE_NOT_ARMED, Reason.ACCOUNT_BLOCKED
+DOOR = ((SHUT, "mode live"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "blocks", "found", "reason"),
+    [
+        (Permission(DOOR), None, "LIVE_NOT_ARMED (mode live): no orders are sent, including exits", SHUT),
+        (Permission(entries_closed=DOOR), (), "LIVE_NOT_ARMED (mode live): no entries are sent, exits continue", SHUT),
+        (Permission(), ("x",), "ACCOUNT_BLOCKED (x): no orders are sent, including exits", BLOCKED),
+        (Permission(), None, "orders may be sent", None),
+        (Permission(), (), "orders may be sent", None),
+    ],
+)
+def test_permission_names_each_closed_door_what_it_stops_and_its_remedy(
+    given: Permission, blocks: tuple[str, ...] | None, found: str, reason: Reason | None
+) -> None:
+    judged = permission(given, NOW, blocks)
+    state, remedy = (State.DEGRADED, REASONS[reason].remedy) if reason else (State.OK, "")
+    assert (judged.state, judged.found, judged.next) == (state, found, remedy)
+    assert judged.count == (1 if blocks is None else 2)
+
+
+SLOTS = [ago(seconds) for seconds in (600, 300, 0)]
+AGES = st.floats(min_value=-1_000, max_value=1_000)
+
+
+def test_evidence_is_late_since_the_first_slot_after_it() -> None:
+    assert late_s(ago(601), SLOTS, NOW) == 600
+    assert late_s(ago(600), SLOTS, NOW) == 300
+    assert late_s(ago(301), SLOTS, ago(250)) == 50
+    assert late_s(ago(0), SLOTS, NOW + timedelta(hours=9)) == 0
+    assert late_s(ago(900), [], NOW) == 0
+
+
+@given(AGES, AGES, st.lists(AGES, max_size=5))
+def test_lateness_grows_with_time_and_shrinks_with_newer_evidence(
+    first: float, second: float, due: list[float]
+) -> None:
+    slots = sorted(ago(seconds) for seconds in due)
+    older, newer = sorted((ago(first), ago(second)))
+    assert late_s(newer, slots, NOW) <= late_s(older, slots, NOW)
+    assert late_s(older, slots, NOW) <= late_s(older, slots, NOW + timedelta(seconds=1))
+
 
 ALL_OK = dict.fromkeys(TABLE, State.OK)
 

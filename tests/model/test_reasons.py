@@ -1,16 +1,66 @@
-"""The table of reasons and the code hold each other."""
+"""Names that never change: the ids of orders, the kinds of events, and the reasons of decisions."""
 
 import ast
 import re
+from datetime import date
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.builders import NOW
 from tradebot.app.settings import load
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.event import EventKind, Severity
+from tradebot.model.intent import IntentKey
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.values import replace
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = IntentKey("PA0000001", "momentum", date(2026, 11, 16), "open+5m", "AAPL", Side.BUY, Purpose.OPEN)
+IDS = {
+    KEY: "tb1.261116.MOMEN.AAPL.OPEN.K365JE6NNQRUJ75P",
+    replace(KEY, leg=1): "tb1.261116.MOMEN.AAPL.OPEN.MVKY23GLWU3T7E2A",
+    replace(KEY, generation=2): "tb1.261116.MOMEN.AAPL.OPEN.P7STHKA6QHXTNRUE",
+    replace(
+        KEY, symbol="BRK.B.WHENISSUED", side=Side.SELL, role=Purpose.CLOSE
+    ): "tb1.261116.MOMEN.BRK.B.WH.CLOSE.RRPCRW73SARTW777",
+    replace(KEY, strategy="ada", target="0a1b", role=Purpose.REDUCE): "tb1.261116.ADA.AAPL.REDUC.WIZHDZBRA4VTT7BU",
+}
+
+
+@pytest.mark.parametrize(("key", "name"), IDS.items(), ids=lambda part: part if isinstance(part, str) else "")
+def test_the_id_of_a_content_never_changes(key: IntentKey, name: str) -> None:
+    assert key.client_order_id() == name
+
+
+SOURCES = {path: path.read_text() for room in ("tradebot", "commands", "jobs") for path in (ROOT / room).rglob("*.py")}
+
+
+def test_only_a_kind_makes_an_event() -> None:
+    makers = {path.name for path, text in SOURCES.items() if re.search(r"SystemEvent\(", text)}
+    assert makers == {"event.py"}
+
+
+def test_every_kind_is_written_somewhere() -> None:
+    used = {name for text in SOURCES.values() for name in re.findall(r"EventKind\.([A-Z_]+)", text)}
+    assert used == set(EventKind.__members__)
+
+
+def test_a_kind_is_named_by_its_subsystem_and_type() -> None:
+    assert (
+        len(EventKind.__members__) == len(EventKind) == len({(kind.subsystem, kind.event_type) for kind in EventKind})
+    )
+    assert all(kind.meaning.endswith(".") for kind in EventKind)
+
+
+def test_an_event_has_its_kinds_severity_unless_another_is_given() -> None:
+    event = EventKind.FACTS_BEGUN_ANEW.at(NOW, {"why": "lost"}, "AAPL")
+    assert (event.timestamp, event.subsystem, event.event_type) == (NOW, "facts", "FACTS_BEGUN_ANEW")
+    assert (event.severity, event.symbol, event.details) == (Severity.WARN, "AAPL", {"why": "lost"})
+    assert EventKind.FACTS_BEGUN_ANEW.at(NOW, {}, severity=Severity.INFO).severity is Severity.INFO
+
+
 TABLE = [*(ROOT / "tradebot" / "model").glob("*_reasons.py"), ROOT / "tradebot" / "model" / "reasons.py"]
 
 

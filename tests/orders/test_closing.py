@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import LIMITS, limits
 from tests.venues import LOST, FixedStrategy, Wanting
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
@@ -67,8 +67,7 @@ def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purp
 def test_less_than_a_share_is_not_closed_and_says_so() -> None:
     scene = holding()
     found = only(trade_once(world(scene, Reduce("AAPL", Decimal("0.5"), "a little")), call(slot="open+90m")))
-    assert found.terminal is not None
-    assert (found.terminal.reason, found.terminal.limit) == (Reason.SIZE_BELOW_ONE, 1)
+    assert (end_of(found).reason, end_of(found).limit) == (Reason.SIZE_BELOW_ONE, 1)
     assert [intent.purpose for intent in scene.venue.submitted] == [Purpose.OPEN]
 
 
@@ -79,8 +78,7 @@ def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_b
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "101")
     # Nothing has read this fill yet, so the strategy still sees the position.
     found = only(trade_once(closing, call(slot="open+95m")))
-    assert found.terminal is not None
-    assert (found.terminal.reason, found.terminal.observed, len(scene.venue.submitted)) == (Reason.ALREADY_CLOSED, 0, 2)
+    assert (end_of(found).reason, end_of(found).observed, len(scene.venue.submitted)) == (Reason.ALREADY_CLOSED, 0, 2)
 
 
 def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
@@ -113,8 +111,7 @@ def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> No
     scene = holding(QUICK)
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
-    assert found.terminal is not None
-    assert found.terminal.reason is Reason.ORDER_WORKING
+    assert end_of(found).reason is Reason.ORDER_WORKING
 
 
 def test_a_lost_close_is_not_sent_a_second_time() -> None:
@@ -122,8 +119,7 @@ def test_a_lost_close_is_not_sent_a_second_time() -> None:
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
-    assert found.terminal is not None
-    assert found.terminal.reason is Reason.INTENT_UNRESOLVED
+    assert end_of(found).reason is Reason.INTENT_UNRESOLVED
     assert sum(intent.purpose is Purpose.CLOSE for intent in scene.venue.submitted) == 1
 
 
@@ -156,5 +152,4 @@ def test_a_want_that_is_too_old_closes_nothing() -> None:
     proposed = propose(asked, scene.venue.now)
     scene.later(3600)
     found = only(trade_once(asked, call(slot="open+150m"), proposed))
-    assert found.terminal is not None
-    assert (found.terminal.gate, found.terminal.reason) == (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED)
+    assert (end_of(found).gate, end_of(found).reason) == (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED)

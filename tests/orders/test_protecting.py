@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import EXITS
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
@@ -116,8 +116,7 @@ def test_a_stop_at_the_venue_is_left_to_the_venue_unless_it_does_not_act(side: S
     found, _ = protected(side)
     found.price("AAPL", price)
     record = exits(found, "open+32m")
-    assert record.candidates[0].terminal is not None
-    assert record.candidates[0].terminal.reason is Reason.LEFT_TO_BROKER
+    assert end_of(record.candidates[0]).reason is Reason.LEFT_TO_BROKER
     found.price("AAPL", "97.4" if side is Side.BUY else "102.6")
     exits(found, "open+33m")
     assert left_at_once(found), "no limit of a pair can go past its stop"

@@ -1,25 +1,191 @@
 """What the last step says of an order: each end with its reason and its numbers, at its edge in time, and on record."""
 
-from datetime import datetime, timedelta
+import ast
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW, SESSION
+from tests.builders import DAY, NOW, SESSION, desk, quote
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call
+from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
-from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, Operation
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Order, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.orders.sending import LAST_MOMENT, QUICK_S, cancel_intent, closing_side, send, send_again, submit_intent
-from tradebot.ports.world import World
+from tradebot.orders.sending import (
+    LAST_MOMENT,
+    MOST_LEGS,
+    QUICK_S,
+    cancel_intent,
+    closing_side,
+    replace_intent,
+    send,
+    send_again,
+    submit_intent,
+    wanted_key,
+)
+from tradebot.ports.world import Call, World
+
+ORDERS = ("submit", "replace", "cancel")
+ROOT = Path(__file__).resolve().parents[2]
+EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
+
+
+def halt(scene: Scene) -> None:
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
+
+
+def test_an_entry_holds_the_lock_from_its_promise_through_its_answer_and_not_while_it_is_settled() -> None:
+    scene, held = Scene(), []
+    promise, settle = scene.ledger.promise, scene.ledger.settle
+    scene.ledger.promise = lambda *said: held.append(("promise", scene.send_lock.held)) or promise(*said)  # type: ignore[method-assign,func-returns-value]
+    scene.ledger.settle = lambda *said: held.append(("settle", scene.send_lock.held)) or settle(*said)  # type: ignore[method-assign,func-returns-value]
+    scene.venue.before_submit = lambda intent: held.append(("submit", scene.send_lock.held))
+    trade_once(scene.world(wanted("AAPL")), call())
+    assert held == [("promise", True), ("submit", True), ("settle", False)]
+    assert scene.send_lock.orders == scene.venue.submitted
+
+
+def test_a_halt_that_comes_while_an_entry_waits_for_the_lock_keeps_it_back_unpromised() -> None:
+    scene = Scene()
+    scene.send_lock.taken = lambda intent: halt(scene)
+    record = trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call())
+    assert [found.terminal and found.terminal.reason for found in record.candidates] == [Reason.HALTED] * 2
+    assert (scene.venue.submitted, scene.ledger.intents()) == ([], ())
+
+
+def test_exits_and_cancels_go_out_while_an_entry_is_stuck_under_the_lock() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call())
+    (held,) = [i for i in scene.venue.submitted if i.instrument.symbol == "AAPL"]
+    scene.venue.fill(held.client_order_id, "100")
+    scene.later(60)
+    scene.price("AAPL", "90")
+    halt(scene)
+
+    def stuck(intent: Intent) -> None:
+        raise AssertionError("an exit or a cancel waited for the send lock")
+
+    scene.send_lock.taken = stuck
+    evaluate_exits(scene.world(), EXIT_CALL)
+    assert [(i.instrument.symbol, i.purpose) for i in scene.venue.submitted[2:]] == [("AAPL", Purpose.CLOSE)]
+    assert [i.instrument.symbol for i in scene.venue.cancelled] == ["MSFT"]
+
+
+def test_a_lost_answer_lets_the_lock_go() -> None:
+    scene = Scene()
+    scene.venue.script = {"AAPL": LOST}
+    trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call())
+    assert [i.instrument.symbol for i in scene.send_lock.orders] == ["AAPL", "MSFT"]
+    assert not scene.send_lock.held
+
+
+def test_an_entry_is_never_sent_again() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    (intent,) = scene.venue.submitted
+    assert intent.operation is Operation.SUBMIT
+    with pytest.raises(AssertionError, match="never sent again"):
+        send_again(scene.world(), None, intent)  # type: ignore[arg-type]
+
+
+def test_one_module_alone_writes_to_the_order_port() -> None:
+    writers = {
+        str(path.relative_to(ROOT))
+        for room in ("tradebot", "commands", "jobs")
+        for path in (ROOT / room).rglob("*.py")
+        if "exchange" not in path.parts and "orders" in (text := path.read_text()) and _writes(ast.parse(text))
+    }
+    assert writers == {"tradebot/orders/sending.py"}
+
+
+def _writes(tree: ast.AST) -> bool:
+    """Tell whether a module touches `submit`, `replace` or `cancel` of something called orders."""
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ORDERS]
+    return any("orders" in ast.unparse(node.value) for node in named)
+
+
+TOMORROW = DAY + timedelta(days=1)
+OWN = replace(wanted("AAPL"), slot="open+5m", slot_session=DAY)
+
+
+def intent_of(candidate: Candidate, by: Call, leg: int = 0) -> Intent:
+    return submit_intent(by, desk(), candidate, quote().bid, quote().bid, leg)
+
+
+def in_session(day: date, slot: str = "open+30m") -> Call:
+    return replace(call(slot=slot), session=day)
+
+
+def next_intent(scene: Scene, candidate: Candidate) -> Intent:
+    by = in_session(DAY)
+    return intent_of(candidate, by, wanted_key(scene.world(), by, desk(), candidate).leg)
+
+
+def test_the_same_want_has_the_same_id_in_every_pass_of_its_slot() -> None:
+    passes = [in_session(DAY), in_session(DAY, "open+35m"), in_session(TOMORROW)]
+    assert len({intent_of(OWN, each).client_order_id for each in passes}) == 1
+    assert len({intent_of(wanted("AAPL"), each).client_order_id for each in passes}) == 3
+
+
+def test_another_slot_another_session_and_another_leg_have_other_ids() -> None:
+    others = [
+        intent_of(OWN, in_session(DAY)),
+        intent_of(OWN, in_session(DAY), leg=1),
+        intent_of(replace(OWN, slot="open+10m"), in_session(DAY)),
+        intent_of(replace(OWN, slot_session=TOMORROW), in_session(TOMORROW)),
+        # The slot of a pass may have the same name.
+        intent_of(wanted("AAPL"), in_session(DAY, "open+5m")),
+    ]
+    assert len({each.client_order_id for each in others}) == len(others)
+
+
+def test_an_order_belongs_to_the_session_in_which_it_is_sent() -> None:
+    late = intent_of(OWN, in_session(TOMORROW))
+    assert (late.key.session, late.session) == (DAY, TOMORROW)
+    scene = Scene()
+    scene.ledger.promise(late, ())
+    assert [record.intent for record in scene.ledger.intents(session=TOMORROW)] == [late]
+    assert scene.ledger.intents(session=DAY) == ()
+
+
+def test_each_order_of_a_target_in_its_slot_is_the_next_leg() -> None:
+    scene, target = Scene(), replace(OWN, want=WantKind.TARGET)
+    for leg in range(MOST_LEGS):
+        intent = next_intent(scene, target)
+        assert intent.key.leg == leg
+        assert scene.ledger.promise(intent, ())
+    again = next_intent(scene, target)
+    assert not scene.ledger.promise(again, ()), "after the last leg, nothing new is promised"
+
+
+def test_any_other_want_has_one_order_in_its_slot() -> None:
+    scene = Scene()
+    for _ in range(2):
+        intent = next_intent(scene, OWN)
+        assert intent.key.leg == 0
+        scene.ledger.promise(intent, ())
+
+
+def test_an_unknown_order_is_not_given_up_while_the_session_of_its_sending_lasts() -> None:
+    """Its slot began the day before, so the session in its key is over."""
+    scene = Scene()
+    late = intent_of(replace(OWN, slot_session=DAY - timedelta(days=3)), in_session(DAY))
+    scene.ledger.promise(late, ())
+    record = trade_once(scene.world(wanted("AAPL")), call(slot="next"))
+    (found,) = scene.ledger.intents(session=DAY)
+    assert found.state.unresolved
+    assert end_of(record.candidates[0]).reason is Reason.INTENT_UNRESOLVED
+
 
 LATE = [Purpose.OPEN, Purpose.CLOSE]
 MICROSECOND = timedelta(microseconds=1)
@@ -204,3 +370,85 @@ def test_a_cancel_is_the_order_that_it_ends_with_a_key_of_its_own() -> None:
 @pytest.mark.parametrize(("held", "side"), [("0.5", Side.SELL), ("1", Side.SELL), ("-0.5", Side.BUY), ("-1", Side.BUY)])
 def test_the_side_that_closes_is_the_other_one_for_any_part_of_a_share(held: str, side: Side) -> None:
     assert closing_side(Decimal(held)) is side
+
+
+def promised() -> tuple[Intent, Order]:
+    scene = Scene()
+    world, desk, intent = ready(scene)
+    send(world, desk, intent, ())
+    (order,) = scene.venue.book.values()
+    return replace(intent, quantity=Decimal(5)), replace(order, quantity=Decimal(5))
+
+
+DIFFERENT: list[dict[str, object]] = [
+    {"client_order_id": "tb1.another"},
+    {"symbol": "MSFT"},
+    {"side": Side.SELL},
+    {"quantity": None},
+    {"quantity": Decimal(4)},
+    {"quantity": Decimal(6)},
+    {"limit_price": Decimal("100.19")},
+    {"limit_price": Decimal("100.21")},
+    {"order_type": OrderType.MARKET, "limit_price": None},
+    {"order_type": OrderType.MARKET},
+    {"order_type": OrderType.UNKNOWN, "limit_price": None},
+]
+UNTOLD: list[dict[str, object]] = [{"order_type": OrderType.UNKNOWN}, {"limit_price": None}]
+"""What the venue words anew, or leaves out of an order with a limit."""
+
+
+@pytest.mark.parametrize("operation", [Operation.SUBMIT, Operation.REPLACE])
+@pytest.mark.parametrize("change", DIFFERENT, ids=str)
+def test_any_part_that_differs_makes_it_anothers(change: dict[str, object], operation: Operation) -> None:
+    intent, order = promised()
+    intent = replace(intent, operation=operation)
+    assert intent.asked_for(order)
+    # What a replaced order had filled before may be counted out of the one that follows it.
+    fewer = operation is Operation.REPLACE and change == {"quantity": Decimal(4)}
+    assert intent.asked_for(replace(order, **change)) is fewer  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("operation", [Operation.SUBMIT, Operation.REPLACE])
+@pytest.mark.parametrize("change", UNTOLD, ids=str)
+def test_what_the_venue_does_not_tell_is_no_difference(change: dict[str, object], operation: Operation) -> None:
+    intent, order = promised()
+    assert replace(intent, operation=operation).asked_for(replace(order, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limit_price", "ours"), [(None, True), (Decimal(100), False)])
+def test_an_order_without_a_limit_is_not_one_with_a_limit(limit_price: Decimal | None, ours: bool) -> None:
+    intent, order = promised()
+    market = replace(intent, order_type=OrderType.MARKET, limit_price=None)
+    kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+    assert market.asked_for(replace(order, order_type=kind, limit_price=limit_price)) is ours
+
+
+@pytest.mark.parametrize("limit_price", [Decimal(90), None])
+def test_another_order_found_under_the_id_of_a_lost_one_halts(limit_price: Decimal | None) -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(scene.world(wanted("AAPL")), call())
+    (intent,) = scene.venue.submitted
+    scene.venue.rest(intent.client_order_id, "AAPL", replace(intent, limit_price=limit_price))
+    record = trade_once(scene.world(wanted("MSFT")), call(slot="next"))
+    found = scene.ledger.intent(intent.client_order_id)
+    assert found is not None
+    assert (found.state, found.code) == (IntentState.REJECTED, ID_CONFLICT)
+    assert [one.terminal and one.terminal.reason for one in record.candidates] == [Reason.HALTED]
+    assert scene.ledger.trading_state().why == f"SECOND_WRITER: {intent.client_order_id} against 0"
+
+
+def test_a_replace_carries_the_promise_on_and_belongs_to_the_pass_that_made_it() -> None:
+    scene = Scene()
+    world, desk, intent = ready(scene)
+    send(world, desk, intent, ())
+    (order,) = scene.venue.book.values()
+    later = replace(desk, now=desk.now.replace(minute=31))
+    changed = replace_intent(call(slot="later"), later, order, intent, Decimal("99.50"), 0)
+    assert (changed.cycle_id, changed.at, changed.limit_price) == (
+        call(slot="later").cycle_id,
+        later.now,
+        Decimal("99.50"),
+    )
+    assert (changed.quantity, changed.side, changed.instrument) == (intent.quantity, intent.side, intent.instrument)
+    assert later.now > NOW

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import CASH, DAY, NOW, ago
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.worlds import Scene, call, end_of, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
@@ -88,8 +88,7 @@ def test_entries_wait_until_the_venue_tells_whose_fill_it_is_however_old_it_is()
     scene.venue.follower = answering  # type: ignore[method-assign]
     for minute in (30, 35):
         (refused,) = trade_once(scene.world(wanted("AAPL")), call(slot=f"open+{minute}m")).candidates
-        assert refused.terminal is not None
-        assert refused.terminal.reason is Reason.VIEW_INCOMPLETE
+        assert end_of(refused).reason is Reason.VIEW_INCOMPLETE
         scene.later(300)
     assert (FindingKind.UNREADABLE, "account") in kinds(scene)
     silent.clear()

@@ -61,8 +61,7 @@ def test_an_entry_that_a_person_repriced_lives_no_longer_than_ours() -> None:
 
 
 def test_an_exit_keeps_the_price_that_a_person_gave_it_until_flatten_closes_all() -> None:
-    scene = Scene()
-    leaving(scene)
+    scene, _ = leaving()
     order = repriced(scene)
     scene.later(3600)
     assert sent(exits(scene, "open+95m")) == []
