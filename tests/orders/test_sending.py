@@ -359,7 +359,7 @@ def test_a_cancel_is_the_order_that_it_ends_with_a_key_of_its_own() -> None:
     world, desk, intent = ready(scene)
     send(world, desk, intent, ())
     (order,) = scene.venue.book.values()
-    ending = cancel_intent(call(slot="later"), desk, order, "flow", Purpose.OPEN)
+    ending = cancel_intent(call(slot="later"), desk.account.number, desk.now, order, "flow", Purpose.OPEN)
     shown = (ending.operation, ending.purpose, ending.instrument, ending.side, ending.quantity, ending.order_type)
     assert shown == (Operation.CANCEL, Purpose.OPEN, intent.instrument, Side.BUY, order.open_quantity, order.order_type)
     rest = (ending.limit_price, ending.time_in_force, ending.cycle_id, ending.at, ending.target_venue_id)

@@ -44,7 +44,6 @@ def date_of(at_s: int) -> date:
 
 
 def hours_of(sessions: Iterable[Session]) -> tuple[Hours, ...]:
-    """Return the hours of sessions, oldest first."""
     return tuple(
         Hours(
             midnight_s(session.date),

@@ -63,10 +63,6 @@ def _week(bar: StoredBar) -> int:
     return (bar.start_s // DAY_S + 4) // 7
 
 
-def _day_utc(bar: StoredBar) -> int:
-    return bar.start_s // DAY_S
-
-
 def _shift_h(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> int:
     """Return by how many hours bars would have to move to fit; 0 if they fit, or if no shift explains them."""
     if len(bars) < FEWEST_BARS or not _looks_moved(bars, hours):
@@ -107,7 +103,6 @@ def _share_in_sessions(bars: Sequence[StoredBar], hours: Sequence[Hours], moved_
 
 
 def _session_at(at_s: int, hours: Sequence[Hours]) -> Hours | None:
-    """Return the session in whose extended hours a moment lies."""
     place = bisect_left(hours, at_s + 1, key=lambda each: each.early_s) - 1
     return hours[place] if place >= 0 and at_s < hours[place].late_s else None
 
@@ -138,7 +133,7 @@ def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
 
 
 def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
-    for bars in _cut(strange(stored, hours), _day_utc):
+    for bars in _cut(strange(stored, hours), lambda bar: bar.start_s // DAY_S):
         found = f"{counted(len(bars), 'bar')} outside of every session"
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), Numbers(len(bars)), found)
 

@@ -112,7 +112,6 @@ class _Row:
             self._counts[place] += 1
 
     def measured(self) -> tuple[Measured, ...]:
-        """Return what each horizon's sessions add up to, not corrected yet."""
         return tuple(
             _measured(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
             for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
@@ -152,7 +151,6 @@ class _Refused:
             self._usd.append(sum(made))
 
     def worth(self) -> Refusals | None:
-        """Return what they add up to, or None if there were none."""
         if not self._usd:
             return None
         count = len(self._usd)
@@ -175,7 +173,6 @@ class _Strategy:
         self._refused = _Refused()
 
     def add(self, session: int, day: SessionReturns, judged: Iterable[Judged]) -> None:
-        """Add the candidates of one session, oldest first."""
         seen = set[tuple[str, int]]()
         gated = dict[tuple[str, Side, str], Returns]()
         for each in judged:
@@ -213,7 +210,6 @@ class _Strategy:
         self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
     def outcomes(self) -> StrategyOutcomes:
-        """Return what followed, each table corrected for its number of rows."""
         (score,) = _corrected([OutcomeRow("score", self._score.measured())])
         return StrategyOutcomes(
             strategy=self._name,
@@ -245,7 +241,6 @@ class _Strategy:
 
 
 def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
-    """Return a table with chances that count for all its rows and horizons together."""
     chances = iter(corrected([each.p for row in rows for each in row.horizons]))
     return tuple(
         replace(
@@ -268,7 +263,6 @@ class Tally:
         self.sessions = 0
 
     def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
-        """Add the candidates of the next session, oldest first."""
         self.sessions += 1
         for name in sorted({each.strategy for each in judged}):
             strategy = self._strategies.setdefault(name, _Strategy(name))

@@ -56,7 +56,6 @@ class Reading(Struct, frozen=True):
 
     @property
     def agrees(self) -> bool:
-        """Return True if the venue and the books agree on all our orders and positions."""
         return self.view.steady and not (self.omitted_orders or self.differences or self.ratios)
 
 

@@ -82,7 +82,6 @@ class _WantCheck(Struct, frozen=True):
     sources: frozenset[str]
 
     def fault(self, want: Want) -> str | None:
-        """Return what is wrong with a want, or None."""
         # A subclass could answer differently each time it is looked at.
         if type(want) is Open:
             rules = self._open(want)

@@ -37,7 +37,6 @@ def conclude(
     refused_strategies: tuple[StrategyRefusal, ...] = (),
     waiting: tuple[Waiting, ...] = (),
 ) -> CycleRecord:
-    """Tell what a person should hear about a pass of entries, then record it with the gaps that it opened."""
     cycle = replace(
         _cycle(world, call, desk), candidates=records, refused_strategies=refused_strategies, waiting=waiting
     )
@@ -47,7 +46,6 @@ def conclude(
 
 
 def conclude_exits(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
-    """Tell what a person should hear about a pass of exits, then record it with the gaps that it leaves."""
     cycle = replace(_cycle(world, call, desk), candidates=records)
     tell(world, desk, cycle)
     return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))

@@ -53,13 +53,10 @@ def everything(requests: Sequence[Request]) -> Agenda:
 
 
 def agenda(world: World, session: date, now: datetime, requests: Sequence[Request]) -> Agenda:
-    """Return what a fetch asks now, of these requests."""
     return _Look(world, session, now, tuple(requests)).agenda()
 
 
 class _Look(Struct, frozen=True, dict=True):
-    """One look at what was fetched before."""
-
     world: World
     session: date
     now: datetime
@@ -79,7 +76,6 @@ class _Look(Struct, frozen=True, dict=True):
 
     @cached_property
     def _hours(self) -> Sequence[Session]:
-        """Return the sessions of the last days and of today."""
         return self.world.ledger.sessions(self.session - _SESSIONS_BACK, max(self.session, self.now.date()))
 
     @cached_property
@@ -111,7 +107,6 @@ class _Look(Struct, frozen=True, dict=True):
 
     @cached_property
     def _evening(self) -> datetime | None:
-        """Return when the newest session closed."""
         return max((hours.close for hours in self._hours if hours.close <= self.now), default=None)
 
     def _started(self, last: datetime) -> datetime:
@@ -229,7 +224,6 @@ class Wanted(Struct, frozen=True):
     symbols: frozenset[str] = frozenset()
 
     def includes(self, endpoint: str, symbol: str | None) -> bool:
-        """Return True if this call is included."""
         if self.endpoints and endpoint not in self.endpoints:
             return False
         if symbol is None:
@@ -268,7 +262,6 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
 def fetch_flow(
     world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    """Fetch every flow endpoint that is due, store the good rows, count the rest, and record the pass and its quota."""
     session = last_session(world.ledger, clocks.now)
     fetched = fetch_all(world, session, clocks, only_due=only_due, wanted=wanted)
     name, quota = world.mode_name, fetched.quota

@@ -68,7 +68,6 @@ def _tell_unfilled(events: Events, ledger: Orders, unfilled: Sequence[Order], no
 
 
 def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now: datetime) -> None:
-    """Emit which of our stops the venue has moved by itself."""
     if not moved:
         return
     behind = orders_and_intents(ledger, {one.now.venue_id for one in moved})

@@ -120,11 +120,9 @@ class Claims(Struct):
     _read: dict[date, Sequence[SlotClaim]] = field(default_factory=dict)
 
     def begun(self, slot: StrategySlot) -> bool:
-        """Return True if a pass has begun to judge what the strategy wants in this slot."""
         return self._of(_begun(slot.strategy), slot) is not None
 
     def ended(self, slot: StrategySlot) -> bool:
-        """Return True if the slot is done, or recorded as missed."""
         return self._of(_ended(slot.strategy), slot) is not None
 
     def first_seen(self, strategy: str) -> datetime | None:

@@ -15,7 +15,7 @@ from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.instrument import Instrument, notional, whole_lots
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
@@ -71,16 +71,19 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             answered.extend([slot] if slot and seen.view.universe else [])
     if not world.dry_run:
         for refusal in failed:
-            world.events.emit(_event(now, refusal))
+            result = refusal.decision
+            details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
+            world.events.emit(EventKind.PROPOSAL_REFUSED.at(now, details))
     own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
     reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.asked if strategy.needs.facts}
     return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads)
 
 
 def _answer(strategy: Strategy, view: StrategyView) -> tuple[Want, ...] | Decision:
-    """Return what a strategy wants, or why its whole answer is refused."""
     answer = strategy.propose(view)
-    return answer if isinstance(answer, Decision) else checked(view, answer, _sources(strategy))
+    if isinstance(answer, Decision):
+        return answer
+    return checked(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
 
 
 def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:
@@ -96,11 +99,6 @@ def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Propo
 
 def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:
     return slot.strategy, slot.session, slot.name
-
-
-def _sources(strategy: Strategy) -> frozenset[str]:
-    """Return the sources a strategy's wants may name. Plug-ins can't name any but 'strategy'."""
-    return strategy.sources if is_outside(strategy) else OWN_SOURCE
 
 
 def _named(strategy: Strategy, view: StrategyView, slot: StrategySlot | None) -> Callable[..., Candidate]:
@@ -160,12 +158,6 @@ def _strength(candidate: Candidate) -> tuple[float, str, str]:
     return -abs(candidate.score or 0.0), candidate.symbol, candidate.strategy
 
 
-def _event(now: datetime, refusal: StrategyRefusal) -> SystemEvent:
-    result = refusal.decision
-    details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
-    return EventKind.PROPOSAL_REFUSED.at(now, details)
-
-
 NONE = Decimal(0)
 REBALANCE = "rebalance"
 """Why shares are closed that a target has no place for, in the grammar of `exits.why`."""
@@ -212,7 +204,6 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
 
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
-    """Return the signed shares that one strategy holds."""
     held = (p.quantity for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol))
     return next(held, NONE)
 
@@ -263,7 +254,6 @@ def _closing_side(held: Decimal) -> Side:
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
-    """Score the universe from the facts known now and record the result, without placing any orders."""
     proposed = propose(world, clock.now)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
     cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, world.mode_name, records)

@@ -157,12 +157,10 @@ def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
 
 
 def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
-    """Return the orders among promised intents, without changes of orders."""
     return tuple(record for record in promised if record.intent.operation is Operation.SUBMIT)
 
 
 def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
-    """Return the entries among promised orders, whatever became of them."""
     intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
     return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
 
@@ -254,7 +252,6 @@ def book(
 
 
 def _foreign(view: BrokerView, books: Books, held: Collection[str]) -> frozenset[str]:
-    """Return the symbols of positions that aren't ours, by the broker's list or by the books."""
     listed = (position.symbol for position in view.positions if position.quantity and position.symbol not in held)
     return frozenset((*listed, *books.totals.foreign_quantities(books.acknowledged)))
 
@@ -313,7 +310,6 @@ def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[
 
 
 def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[_Possible]) -> Mapping[str, Span]:
-    """Return the lowest and highest signed exposure by symbol in USD, whichever orders fill."""
     spans: dict[str, Span] = defaultdict(Span)
     for position in view.positions:
         values, span = _values(position, prices), spans[position.symbol]

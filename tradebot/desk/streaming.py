@@ -17,7 +17,7 @@ from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, FlowPage, Heard, Intake, Quota
-from tradebot.model.kind import AnyKind, Row, Scope
+from tradebot.model.kind import Row, Scope
 from tradebot.model.values import replace
 from tradebot.ports.flow import AlertStream, FlowSource
 from tradebot.ports.stores import Events, Facts
@@ -88,7 +88,7 @@ def _pages(
     for _ in range(MOST_PAGES):
         params = {"ticker_symbol": ",".join(map(source_ticker, symbols)), "limit": str(FULL_PAGE)}
         params |= {"newer_than": _text(since)} | ({"older_than": _text(older)} if older else {})
-        page = flow.fetch(_asking(params), None, session)
+        page = flow.fetch(replace(flow_alerts.KIND, scope=Scope.MARKET, params=params), None, session)
         yield page
         if len(page.rows) < FULL_PAGE:
             return
@@ -99,11 +99,6 @@ def _pages(
             break
         older = going_on
     raise TemporaryError(f"GET {_PATH}: there are more alerts since {_text(since)} than its pages show")
-
-
-def _asking(params: Mapping[str, str]) -> AnyKind:
-    """Return the kind of alerts with a request of ours, about several symbols at once."""
-    return replace(flow_alerts.KIND, scope=Scope.MARKET, params=params)
 
 
 def _times(rows: Sequence[object], at: datetime) -> Iterator[datetime]:
@@ -206,7 +201,6 @@ class Follower:
 
     @property
     def symbols(self) -> int:
-        """Return for how many symbols the stream is followed."""
         return len(self._with.symbols)
 
     @property
@@ -232,7 +226,6 @@ class Follower:
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
     def _begin(self, session: date) -> None:
-        """Begin a session: its alerts up to now are asked for."""
         self._session, self._complete, self._whole = session, None, False
         for ids in (self._known, self._heard, self._awaited):
             ids.clear()

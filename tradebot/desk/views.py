@@ -59,8 +59,12 @@ class Sights:
             market={name: self._market[name] for name in needs.facts if name in self._market},
             series=MappingProxyType(series),
             quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
-            lots=MappingProxyType(self._lots(strategy.name)) if needs.lots else {},
-            equity_usd=self._equity(strategy.name) if needs.equity else None,
+            lots=MappingProxyType({p.symbol: p for p in self._positions if p.strategy == strategy.name})
+            if needs.lots
+            else {},
+            equity_usd=self._account_equity * self._world.rules.of(strategy.name).allotment_fraction
+            if needs.equity
+            else None,
             slot=slot,
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
         )
@@ -72,7 +76,6 @@ class Sights:
     def _absent(
         self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series], until: datetime
     ) -> Decision | None:
-        """Return which need of a symbol isn't met, or None."""
         for need in strategy.needs.bars:
             if need.symbols and symbol not in need.symbols:
                 continue
@@ -136,12 +139,6 @@ class Sights:
     def _positions(self) -> Sequence[Position]:
         return self._world.ledger.totals().own_positions()
 
-    def _lots(self, name: str) -> dict[str, Position]:
-        return {position.symbol: position for position in self._positions if position.strategy == name}
-
     @cached_property
     def _account_equity(self) -> Decimal:
         return self._world.reader.account().equity
-
-    def _equity(self, name: str) -> Decimal:
-        return self._account_equity * self._world.rules.of(name).allotment_fraction

@@ -86,7 +86,6 @@ def _held(desk: Desk, position: Position) -> Held:
 
 
 def marked(position: Position, quote: Quote | None, kept: Kept) -> Marks:
-    """Return the best and the worst price that a position has seen, this quote included."""
     return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
 
 
@@ -112,15 +111,11 @@ UNTIL_NEXT_MORNING = timedelta(days=5)
 
 def with_outlooks(world: World, desk: Desk, held: Sequence[Held]) -> Iterator[Held]:
     """Yield the positions in their order, each with what its exit rules read."""
-    reads = [_reads(world, one.position) for one in held]
+    reads = [{name for rule in world.rules.exits_of(one.position.strategy) for name in rule.reads} for one in held]
     known = Known(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
     for one, names in zip(held, reads, strict=True):
         found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
         yield replace(one, outlook=Outlook(**found)) if found else one
-
-
-def _reads(world: World, position: Position) -> frozenset[str]:
-    return frozenset().union(*(rule.reads for rule in world.rules.exits_of(position.strategy)))
 
 
 class Known:
@@ -138,7 +133,6 @@ class Known:
         return tuple(one.score for one in scored if one.at >= held.position.opened_at)
 
     def noise(self, held: Held) -> float | None:
-        """Return the noise of the scores of the position's symbol."""
         return noise(self._scores.get(held.position.key[:2], ()))
 
     def flow(self, held: Held) -> float | None:

@@ -43,7 +43,6 @@ class Held(Struct, frozen=True, dict=True):
 
     @cached_property
     def entry(self) -> Decimal:
-        """Return the average entry price, which each rule asks for."""
         return self.position.average_price
 
     @cached_property

@@ -152,7 +152,6 @@ class ExitRule(Frozen):
 
     @property
     def name(self) -> str:
-        """Return its name in composed reasons."""
         return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
@@ -179,7 +178,6 @@ class PriceRule(ExitRule):
         """Return the price at which it closes the position."""
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Judge the position at the moment's price."""
         return Absent(Input.QUOTE) if moment.price is None else self.measure(held, moment.price)
 
 
@@ -194,7 +192,6 @@ class TimeRule(ExitRule):
         """Judge the position at `now`."""
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Judge the position at the moment's time."""
         return Absent(Input.CLOCK) if moment.now is None else self.measure(held, moment.now)
 
 

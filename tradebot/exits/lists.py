@@ -38,7 +38,6 @@ class ExitRulesError(ValueError):
     """A list of exit rules with mistakes. Its arguments are a sentence about each, which needs no more words."""
 
     def __str__(self) -> str:
-        """Return one line for each mistake."""
         return "\n".join(self.args)
 
 
@@ -84,7 +83,6 @@ def _checked(listed: object) -> Listed:
 
 
 def written(rules: Exits) -> Listed:
-    """Return a list of rules as it is written in the configuration."""
     names = {kind: name for name, kind in kinds().items()}
     return [{names[type(rule)]: rule.model_dump()} for rule in rules]
 
@@ -159,12 +157,12 @@ def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[Scal
     return (
         *(() if stop is None else (StopLoss(fraction=stop),)),
         *(() if target is None else (ProfitTarget(fraction=target),)),
-        *((ScaleOut(levels=tuple(map(_level, targets))),) if targets else ()),
+        *(
+            (ScaleOut(levels=tuple(Level(fraction=each.fraction, share=each.share) for each in targets)),)
+            if targets
+            else ()
+        ),
     )
-
-
-def _level(level: ScaleOutLevel) -> Level:
-    return Level(fraction=level.fraction, share=level.share)
 
 
 def nearest_stop(rules: Iterable[ExitRule]) -> Decimal | None:

@@ -1,6 +1,6 @@
 """Decide when to close a position: ask all of its exit rules, and let the strongest answer count."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -144,7 +144,6 @@ def _closing(held: Held, fired: _Fired, quote: Quote | None, now: datetime) -> D
 
 
 def _unknown(rule: ExitRule, what: Input, clocks: Decision | None) -> Decision:
-    """Return the decision of a rule that can't tell."""
     if what is Input.QUOTE:
         return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
     if what is Input.CLOCK and clocks is not None:
@@ -167,11 +166,7 @@ def _holding(
 
 def _nearest(gain: Decimal, rules: Iterable[ExitRule]) -> Decimal | None:
     """Return the nearest gain or loss at which a rule closes, on the side on which the position is now."""
-    gains = list(_fixed_gains(rules))
+    gains = [rule.gain for rule in rules if rule.gain is not None]
     if gain > 0:
         return min((one for one in gains if one > 0), default=None)
     return max((one for one in gains if one < 0), default=None)
-
-
-def _fixed_gains(rules: Iterable[ExitRule]) -> Iterator[Decimal]:
-    yield from (rule.gain for rule in rules if rule.gain is not None)

@@ -55,7 +55,6 @@ class Part(Struct, frozen=True):
             raise ValueError(f"{self.name} has a mark without an amount")
 
     def __str__(self) -> str:
-        """Return the part as it is written."""
         named = f"{self.name}_{self.symbol}" if self.symbol else self.name
         return named if self.amount is None else f"{named}({_plain(self.amount)}{self.mark})"
 
@@ -78,7 +77,6 @@ def compose(parts: Iterable[Part]) -> str:
 
 
 def parse(text: str) -> Why:
-    """Return the parts of a composed line; raise ValueError if it isn't one."""
     if text == UNKNOWN:
         return ()
     return tuple(_part(part) for part in text.split("+"))

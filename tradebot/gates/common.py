@@ -149,7 +149,6 @@ def unresolved(book: Book, symbol: str) -> Decision:
 
 
 def position_of(desk: Desk, whose: Whose) -> Position | None:
-    """Return what a strategy holds of a symbol, or None."""
     return next((position for position in desk.positions if position.whose == whose), None)
 
 

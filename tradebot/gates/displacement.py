@@ -22,7 +22,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.intent import Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
@@ -107,11 +107,8 @@ def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
     """Return the symbols of a strategy's positions whose close, made for another, is working or has no outcome yet."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
     intents = (record.intent for record in chain(working, desk.books.unresolved) if record)
-    return frozenset(i.instrument.symbol for i in intents if _closes_for_another(i) and i.key.strategy == strategy)
-
-
-def _closes_for_another(intent: Intent) -> bool:
-    return bool(intent.displaced_by) and intent.operation is not Operation.CANCEL
+    closes = (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
+    return frozenset(i.instrument.symbol for i in closes if i.key.strategy == strategy)
 
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:

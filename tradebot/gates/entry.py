@@ -46,7 +46,6 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """Return the decisions of these gates, which are the same for every candidate and so are computed only once."""
         return tuple(gate(self) for gate in _OF_ACCOUNT.values())
 
     @cached_property
@@ -72,7 +71,6 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """Return the decisions of these gates, which are the same for every candidate of the strategy."""
         return tuple(gate(self) for gate in _OF_STRATEGY.values())
 
 
@@ -87,12 +85,10 @@ class Ask(Struct, frozen=True):
 
     @property
     def account(self) -> AccountAsk:
-        """Return what the account's gates look at."""
         return self.strategy.account
 
     @property
     def desk(self) -> Desk:
-        """Return what was read when the pass began."""
         return self.strategy.account.desk
 
     @property
@@ -102,7 +98,6 @@ class Ask(Struct, frozen=True):
 
     @property
     def limits(self) -> Limits:
-        """Return the limits in force for the candidate's strategy."""
         return self.strategy.limits
 
     @property
@@ -112,7 +107,6 @@ class Ask(Struct, frozen=True):
 
     @property
     def sector(self) -> str | None:
-        """Return the symbol's configured sector, or None."""
         return self.desk.sectors.get(self.candidate.symbol)
 
 

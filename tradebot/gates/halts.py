@@ -68,7 +68,6 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
 
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    """Return the decision of every rule for this desk."""
     floor = equity_floor_halt(desk.book, halts)
     return (
         second_writer(desk),
@@ -133,7 +132,6 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 
 
 def with_rejection(desk: Desk) -> Desk:
-    """Return the desk with one more order that the venue rejected, at the current time."""
     evidence = desk.halt_evidence
     return replace(desk, halt_evidence=replace(evidence, refused=(*evidence.refused, desk.now)))
 
@@ -145,6 +143,5 @@ def with_unknown_order(desk: Desk, client_order_id: str) -> Desk:
 
 
 def with_unanswered_order(desk: Desk) -> Desk:
-    """Return the desk with one more order that has no answer, at the current time."""
     evidence = desk.halt_evidence
     return replace(desk, halt_evidence=replace(evidence, unanswered=(*evidence.unanswered, desk.now)))

@@ -209,7 +209,6 @@ def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -
 
 
 def _blanks(value: str, words: Container[str]) -> str:
-    """Return a note, showing the value, if it would be accepted without the spaces around it; else nothing."""
     bare = value.strip()
     return f": {value!r} has a space next to the word" if bare != value and bare.lower() in words else ""
 

@@ -23,7 +23,6 @@ class State(StrEnum):
 
     @property
     def is_finding(self) -> bool:
-        """Return True if someone has to act."""
         return self in (State.DEGRADED, State.UNKNOWN, State.FAILED)
 
 

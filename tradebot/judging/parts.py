@@ -45,7 +45,6 @@ class Freshness(NamedTuple):
 
     @property
     def overdue(self) -> bool:
-        """Return True if newer evidence has been due for longer than it may be."""
         return self.late_s is not None and self.budget_s is not None and self.late_s > self.budget_s
 
 

@@ -31,7 +31,6 @@ def is_finished(cycle: CycleRecord) -> bool:
 
 
 def finished(past: Past, job: Job) -> list[CycleRecord]:
-    """Return the passes of a job that did their work to the end."""
     return [cycle for cycle in past.cycles if cycle.job is job and is_finished(cycle)]
 
 
@@ -197,7 +196,6 @@ def _key(claim: SlotClaim) -> tuple[str, date, str]:
 
 
 def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
-    """Return how the broker's word about the session differs from the calendar, by the newest pass; empty if not."""
     last = newest(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
     ended = last.job_decision if last else None
     return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""

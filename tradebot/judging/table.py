@@ -62,7 +62,6 @@ TABLE: Mapping[str, Subject] = {
 
 
 def judged(evidence: Evidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
-    """Return the judgment about each of these subjects that was looked at."""
     return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
 
 

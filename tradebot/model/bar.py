@@ -81,7 +81,6 @@ class ClockReading(Struct, frozen=True):
 
     @property
     def now(self) -> datetime:
-        """Return the venue's time."""
         return self.clock.now
 
     @property

@@ -74,12 +74,10 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def working(self) -> tuple[Order, ...]:
-        """Return the orders that may still fill."""
         return tuple([order for order in self.orders if not order.status.terminal])
 
     @property
     def unpromised(self) -> tuple[Order, ...]:
-        """Return the orders whose client order ids were never promised in these books."""
         return tuple(order for order in self.orders if order.client_order_id not in self.promised)
 
     @cached_property
@@ -126,7 +124,6 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def _behind(self) -> dict[tuple[str, str], IntentRecord | None]:
-        """Return the intents that were asked for: a pass asks for each order many times."""
         return {}
 
     def protects(self, order: Order) -> bool:

@@ -129,5 +129,4 @@ class Candidate(Struct, frozen=True):
 
     @property
     def symbol(self) -> str:
-        """Return the venue symbol."""
         return self.instrument.symbol

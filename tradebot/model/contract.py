@@ -23,7 +23,6 @@ class Breach(StrEnum):
 
     @property
     def harms(self) -> bool:
-        """Return True if a reader of the rows may be misled."""
         return self is not Breach.NEW
 
 
@@ -66,7 +65,6 @@ class Drift(Struct, frozen=True):
 
     @property
     def share(self) -> Decimal:
-        """Return the share of the rows that have it."""
         return Decimal(self.rows) / self.of if self.of else Decimal(0)
 
     @property
@@ -84,5 +82,4 @@ class Drift(Struct, frozen=True):
         return f"{self.field or 'the row'} has another type {rows}"
 
     def __str__(self) -> str:
-        """Return the kind and what was found."""
         return f"{self.kind}: {self.found}"

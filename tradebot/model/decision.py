@@ -122,7 +122,6 @@ class Decision(Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """Return True if this decision lets the candidate continue."""
         return self.verdict is Verdict.PASS
 
     @property

@@ -68,7 +68,6 @@ class Stake(Struct, frozen=True):
     held: bool
 
     def on(self, span: Span) -> Span:
-        """Return a symbol's span with this stake: what is held counts either way."""
         if not self.held:
             return span.with_order(self.side, self.usd)
         signed = self.side.sign * self.usd
@@ -181,7 +180,6 @@ class Book(Struct, frozen=True, dict=True):
 
     @property
     def own_working(self) -> frozenset[str]:
-        """Return the symbols on which orders of ours work."""
         return frozenset(order.symbol for order in self.own_orders)
 
     def with_closing(self, symbol: str) -> "Book":

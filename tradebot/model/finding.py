@@ -165,7 +165,6 @@ class Finding(Struct, frozen=True):
 
     @property
     def meaning(self) -> str:
-        """Return what the finding means, in words."""
         return TERMS[self.kind].meaning
 
     @property
@@ -175,7 +174,6 @@ class Finding(Struct, frozen=True):
 
     @property
     def blocking(self) -> bool:
-        """Return True if the finding blocks entries."""
         return TERMS[self.kind].blocking
 
     @property

@@ -42,7 +42,6 @@ class Direction(StrEnum):
 
     @property
     def sign(self) -> int:
-        """Return +1, -1 or 0."""
         if self is Direction.NEUTRAL:
             return 0
         return 1 if self is Direction.BULLISH else -1
@@ -105,12 +104,10 @@ class FlowAlert(Struct, frozen=True, dict=True):
 
     @cached_property
     def usd(self) -> float:
-        """Return the premium in USD."""
         return float(self.premium)
 
     @cached_property
     def net_usd(self) -> float:
-        """Return the net premium in USD."""
         return float(self.net_premium)
 
 

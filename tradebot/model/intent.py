@@ -81,7 +81,6 @@ class IntentState(StrEnum):
 
     @property
     def unresolved(self) -> bool:
-        """Return True if we don't know yet what happened to the order."""
         return self in (IntentState.SENT, IntentState.UNKNOWN)
 
 

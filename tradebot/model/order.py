@@ -78,7 +78,6 @@ class OrderStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Return True if nothing more can fill."""
         return self in _TERMINAL
 
     @property

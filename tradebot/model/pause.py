@@ -17,7 +17,6 @@ class Pause(Struct, frozen=True):
     slept_s: float
 
     def __str__(self) -> str:
-        """Tell what happened, in a sentence."""
         seconds = (self.ended - self.began).total_seconds()
         what = "the machine slept" if self.slept_s > seconds / 2 else "this process was stopped"
         span = f"from {self.began:%Y-%m-%d %H:%M:%S} to {self.ended:%Y-%m-%d %H:%M:%S} UTC"

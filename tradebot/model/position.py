@@ -62,7 +62,6 @@ class Position(Struct, frozen=True):
 
     @property
     def quantity(self) -> Decimal:
-        """Return the signed quantity held."""
         # Most positions have one lot, and a pass asks thirty times for each.
         return self.lots[0].quantity if len(self.lots) == 1 else sum((lot.quantity for lot in self.lots), ZERO)
 
@@ -78,7 +77,6 @@ class Position(Struct, frozen=True):
 
     @property
     def whose(self) -> tuple[str, str]:
-        """Return its strategy and its symbol."""
         return self.strategy, self.symbol
 
     @property

@@ -53,12 +53,10 @@ class Series(Struct, frozen=True):
     volume: "array[float]" = field(default_factory=lambda: array("d"))
 
     def __len__(self) -> int:
-        """Return how many bars there are."""
         return len(self.starts)
 
     @property
     def key(self) -> SeriesKey:
-        """Return what names this series."""
         return SeriesKey(self.symbol, self.timeframe, self.adjusted)
 
     def start_of(self, place: int) -> datetime:

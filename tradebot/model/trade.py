@@ -63,12 +63,10 @@ class Trade(Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        """Return what names the position in the books."""
         return self.strategy, self.symbol, self.opened_at
 
     @property
     def open_quantity(self) -> Decimal:
-        """Return the signed shares that are still held."""
         return (self.quantity - self.closed_quantity) * self.side.sign
 
     def with_kept(self, kept: Kept) -> "Trade":

@@ -89,7 +89,6 @@ class Permission(Struct, frozen=True):
 
     @property
     def open(self) -> bool:
-        """Return True if no door is closed."""
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:

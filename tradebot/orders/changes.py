@@ -30,7 +30,8 @@ def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
     """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
-    new_intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
+    key = record.intent.key
+    new_intent = cancel_intent(call, desk.account.number, desk.now, order, key.strategy, record.intent.purpose)
     return send_change(world, desk, order, new_intent, why)
 
 
@@ -54,7 +55,8 @@ def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Re
     """Cancel a working order that carries our mark, although the books don't know it."""
     mark = mark_of(order.client_order_id)
     purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
-    return send_change(world, desk, order, cancel_intent(call, desk, order, ADOPTED, purpose), why)
+    new_intent = cancel_intent(call, desk.account.number, desk.now, order, ADOPTED, purpose)
+    return send_change(world, desk, order, new_intent, why)
 
 
 def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:

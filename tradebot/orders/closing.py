@@ -186,7 +186,6 @@ def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRe
 
 
 def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
-    """Return how many shares of a position no pair protects."""
     position = position_of(desk, (candidate.strategy, candidate.symbol))
     held = closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
     return max(held - sum(pair.quantity for pair in pairs), Decimal(0))

@@ -13,7 +13,6 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.held import Held
@@ -30,7 +29,7 @@ from tradebot.model.order import OrderClass, OrderType, TimeInForce
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Resting, Whose
+from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
@@ -59,12 +58,8 @@ def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Itera
         for pair in unwanted:
             yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     for whose, asked in wanted.items():
-        if asked.stop is not None and _may_be_protected(world, whose):
+        if asked.stop is not None and _rests_at_venue(world) and whose[0] != ADOPTED:
             yield from _protect_one(world, call, desk, held[whose], asked, rests.get(whose, ()))
-
-
-def _may_be_protected(world: World, whose: Whose) -> bool:
-    return _rests_at_venue(world) and whose[0] != ADOPTED
 
 
 def _rests_at_venue(world: World) -> bool:
@@ -117,20 +112,17 @@ def _protect_one(
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
-    shares = whole_lots(Instrument(position.symbol), protectable(desk, position, side) - taken)
+    instrument = Instrument(position.symbol)
+    shares = whole_lots(instrument, protectable(desk, position, side) - taken)
     if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return
     alone = ((stop, shares, ""),)
     parts = _parts(desk, position, levels, rests, shares) if kind is OrderClass.OCO else alone
     for price, part, word in parts:
         names = "+".join(filter(None, (word, levels.word)))
-        asked = replace(_asked(position, side, desk.now, part), why=names)
+        asked = Candidate(position.strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
         intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
         yield _send(world, desk, intent, Reason.STOP_MISSING, part)
-
-
-def _asked(position: Position, side: Side, at: datetime, shares: Decimal) -> Candidate:
-    return Candidate(position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, at, quantity=shares)
 
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
@@ -271,7 +263,6 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) 
 
 
 def _send(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal) -> CandidateRecord:
-    """Send a request to protect if permission allows."""
     allowed = permission(desk)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, about))
     if first_failure(decisions):
@@ -289,7 +280,6 @@ def _again(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
 
 
 def _candidate(intent: Intent) -> Candidate:
-    """Return the candidate under which a request to protect is recorded."""
     return Candidate(
         strategy=intent.key.strategy,
         instrument=intent.instrument,

@@ -89,7 +89,7 @@ def _cancel(world: World, call: Call, placed: _Placed) -> tuple[Order | None, De
     working = world.reader.order(placed.intent.client_order_id)
     if working is None:
         return None, None
-    ending = cancel_intent(call, placed.desk, working, STRATEGY, Purpose.OPEN)
+    ending = cancel_intent(call, placed.desk.account.number, placed.desk.now, working, STRATEGY, Purpose.OPEN)
     return working, send(world, placed.desk, ending, placed.asked)
 
 
@@ -113,7 +113,6 @@ def _candidate(desk: Desk, quote: Quote) -> Candidate:
 
 
 def _ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:
-    """Ask the venue until the order has ended, a limited number of times; return the last answer."""
     order = world.reader.order(intent.client_order_id)
     for _ in range(LOOKS):
         if order is None or order.status.terminal:

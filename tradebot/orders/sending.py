@@ -13,7 +13,7 @@ the same pass, and if it was rejected (`refused_late`), the next way out is take
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -137,15 +137,10 @@ def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
     return replace(intent, decision_mid=middle if decided else intent.decision_mid, send_mid=middle, send_mid_at=at)
 
 
-def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
-    """Return an intent that cancels one of our working orders."""
-    return cancel_without_desk(call, desk.account.number, desk.now, order, strategy, purpose)
-
-
-def cancel_without_desk(
+def cancel_intent(
     call: Call, account_number: str, at: datetime, order: Order, strategy: str, purpose: Purpose
 ) -> Intent:
-    """Return an intent that cancels one of our working orders when there is no desk."""
+    """Return an intent that cancels one of our working orders."""
     key = IntentKey(
         account_number,
         strategy,
@@ -211,7 +206,8 @@ def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decisio
     """Send a request unless something blocks it or `record`, which writes it down first, returns why not to."""
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    with _send_lock(world, intent):
+    # Exits and cancels need no lock, because no halt blocks them.
+    with world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext():
         if blocked := _blocked_since(world, desk, intent) or record():
             return blocked
         reply = _request(world.orders, intent)
@@ -283,14 +279,9 @@ def _adds_risk(intent: Intent) -> bool:
     return intent.purpose is Purpose.OPEN and intent.makes_order
 
 
-def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
-    """Return the lock for orders that add risk; exits and cancels need none, because no halt blocks them."""
-    return world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext()
-
-
 def _blocked_since(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return what blocks this order now, if anything has changed since the desk was taken."""
-    if _halted(world, intent):
+    if _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     return _too_late(world, desk, intent)
 
@@ -309,11 +300,6 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     if intent.purpose is Purpose.OPEN and age > limit:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
     return None
-
-
-def _halted(world: World, intent: Intent) -> bool:
-    """Return True if the trading state blocks this order, which it only does for orders that add risk."""
-    return _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
@@ -338,7 +324,6 @@ def _outcome(intent: Intent, reply: Reply) -> Decision:
 
 
 def closing_side(quantity: Decimal) -> Side:
-    """Return the side that reduces a signed quantity."""
     return Side.SELL if quantity > 0 else Side.BUY
 
 
@@ -348,4 +333,4 @@ def cancel_unpromised(orders: OrderPort, order: Order, account: str, at: datetim
     A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
     """
     call = Call(Job.EVALUATE_EXITS, at.date(), UNPROMISED, UNPROMISED)
-    return orders.cancel(cancel_without_desk(call, account, at, order, UNPROMISED, Purpose.OPEN))
+    return orders.cancel(cancel_intent(call, account, at, order, UNPROMISED, Purpose.OPEN))

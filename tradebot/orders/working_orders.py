@@ -40,7 +40,7 @@ from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_th
 from tradebot.orders.sending import (
     ON_ITS_WAY,
     cancel_at_once,
-    cancel_without_desk,
+    cancel_intent,
     closing_side,
     replace_intent,
 )
@@ -79,7 +79,7 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
         record = promised.get(order.client_order_id)
         if record and record.intent.purpose is Purpose.OPEN and not change_of(order, unresolved, Operation.CANCEL):
             key = record.intent.key
-            new_intent = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
+            new_intent = cancel_intent(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
             if sent:

@@ -73,7 +73,6 @@ class Rules(Struct, frozen=True, dict=True):
 
     @property
     def tightest(self) -> Limits:
-        """Return the tightest limits of the account and of all strategies in use."""
         return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
@@ -132,12 +131,10 @@ class World(Struct, frozen=True):
 
     @property
     def dry_run(self) -> bool:
-        """Return True if this pass may neither send nor write anything."""
         return self.orders is None and not self.shadow
 
     @property
     def mode_name(self) -> str:
-        """Return the mode as records name it."""
         return mode_name(self.rules.mode, shadow=self.shadow)
 
     def record(self, cycle: CycleRecord) -> CycleRecord:

@@ -73,7 +73,6 @@ class BooksBefore(Struct, frozen=True):
     acknowledged: Mapping[str, Decimal]
 
     def after(self, booking: Booking) -> "BooksBefore":
-        """Return the books after one more booking."""
         fills = (*self.fills, *booking.fills)
         known = {**self.acknowledged, **dict(booking.acknowledged)}
         return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known)

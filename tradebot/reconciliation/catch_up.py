@@ -306,7 +306,6 @@ def may_fill(books: Books, session: date) -> tuple[Order, ...]:
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
-    """Return the orders that are missing from the venue's list of open orders."""
     there = {order.venue_id for order in listed}
     return tuple(order for order in orders if order.venue_id not in there)
 

@@ -66,13 +66,15 @@ def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]
 
     `doubtful` are the broker's activities that are not booked because they prove nothing by themselves.
     """
+    positions = position_findings(ledger.books, ledger.missing, broker.positions, doubtful)
+    # Our earlier orders may explain these; whatever is left shows up afterwards.
+    explained = {order.symbol for order in ledger.unknown.forgotten}
     return (
         *_unreadable(broker),
         *_orders(ledger, broker),
         *_missing(ledger),
         *_forgotten(ledger, broker),
-        *(one for one in _others(ledger, broker) if not _is_explained_by_forgotten(one, ledger)),
-        *(one for one in _positions(ledger, broker, doubtful) if not _is_explained_by_forgotten(one, ledger)),
+        *(one for one in (*_others(ledger, broker), *positions) if one.subject not in explained),
         *_cash(ledger, broker, doubtful),
     )
 
@@ -120,11 +122,6 @@ def _describe_orders(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
     return tuple(f"{order.client_order_id}: {order.side} {order.filled_quantity:f}" for order in of_symbol)
 
 
-def _is_explained_by_forgotten(finding: Finding, ledger: LedgerView) -> bool:
-    """Return True if our earlier orders may explain a difference; whatever is left of it shows up afterwards."""
-    return finding.subject in {order.symbol for order in ledger.unknown.forgotten}
-
-
 def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
     if not is_marked(order.client_order_id):
         return FindingKind.FOREIGN_ORDER
@@ -132,10 +129,6 @@ def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
         return FindingKind.UNKNOWN_PAIR
     earlier = order.client_order_id in ledger.unknown.open
     return FindingKind.EARLIER_ORDER if earlier else FindingKind.UNKNOWN_ORDER
-
-
-def _positions(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    yield from position_findings(ledger.books, ledger.missing, broker.positions, doubtful)
 
 
 def position_findings(

@@ -98,7 +98,6 @@ class OrdersBehind(NamedTuple):
 
 
 def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrdersBehind:
-    """Return what the books know about these orders."""
     chains = ledger.order_chains(venue_ids) if venue_ids else {}
     names = {order.client_order_id for chain in chains.values() for order in chain}
     return OrdersBehind(chains, ledger.promised(names) if names else {})

@@ -116,7 +116,6 @@ def _bought(position: Position, bare: Decimal) -> datetime:
 
 
 def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
-    """Yield the stops of a position that can't trigger anymore."""
     known = {order.venue_id: order for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
@@ -145,7 +144,6 @@ def _is_exiting(books: Books, position: Position) -> bool:
 
 
 def _never_rested(books: Books, position: Position) -> str:
-    """Return why no stop has rested yet."""
     sent = [record for record in books.intents if record.intent.protects and _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
     if last is None:
@@ -185,7 +183,8 @@ def unprotected(
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
-        decision = judge(_held(books, position), quote, clock.now, rules, state, ratio).decision
+        held = Held(position, best_price(position, None, books.kept_of(position).best))
+        decision = judge(held, quote, clock.now, rules, state, ratio).decision
         if position.symbol not in busy and ((decision.passed and missed) or is_blind(decision)):
             held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             yield Finding(
@@ -201,10 +200,6 @@ def lapsed(view: BrokerView, books: Books, watch: Watch) -> Iterator[Finding]:
             ours = books.totals.positions[gap.strategy, gap.symbol].quantity
             why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"
             yield Finding(FindingKind.MISSING_STOP, gap.symbol, ours, held, (why,))
-
-
-def _held(books: Books, position: Position) -> Held:
-    return Held(position, best_price(position, None, books.kept_of(position).best))
 
 
 def _rules(books: Books, position: Position, watch: Watch) -> Exits:

@@ -229,7 +229,6 @@ class _Accepted(NamedTuple):
     at: datetime
 
     def fill(self, owner: str, part: str, symbol: str, change: Decimal, price: Decimal) -> OwnedFill:
-        """Return one part of an adjustment."""
         name = f"{self.name}:{part}"
         return unreported_fill(owner, name, symbol, change, price, self.at, Origin.PLAN, self.plan)
 

@@ -158,7 +158,8 @@ def _fills_by_a_person(books: Books) -> list[Fill]:
     """Return the foreign fills made by a plan or an adoption, which no venue reported."""
     done = reassigned_ids(books.with_others)
     foreign = (o for o in books.with_others if o.strategy == FOREIGN and not o.fill.venue_order_id)
-    return [owned.fill for owned in foreign if not _is_reassignment(owned, done)]
+    # The other half of a pair that moved a fill to its owner says nothing of a person.
+    return [o.fill for o in foreign if not (o.origin is Origin.GIVEN_BACK and o.about in done)]
 
 
 def _is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
@@ -168,11 +169,6 @@ def _is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
 def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
     """Return the symbols that a person noted as someone else's before the venue reported these orders."""
     return frozenset(o.symbol for o in orders if o.venue_id in books.noted_too_early and _is_older(books, o))
-
-
-def _is_reassignment(owned: OwnedFill, done: Collection[str]) -> bool:
-    """Return True if a foreign fill is half of a pair that moved a fill to its owner."""
-    return owned.origin is Origin.GIVEN_BACK and owned.about in done
 
 
 def unexplained(
@@ -196,7 +192,7 @@ def _is_older(books: Books, order: Order) -> bool:
 def still_ours(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol, but for our positions no more than the books may still close.
+    """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
 
     Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
     once a person lets the books take them over.

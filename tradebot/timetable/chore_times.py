@@ -42,12 +42,10 @@ class Beside(Struct, frozen=True):
     offset_s: int
 
     def start(self, session: Session) -> datetime:
-        """Return the moment beside one session."""
         offset = timedelta(seconds=self.offset_s)
         return session.open - offset if self.before_open else session.close + offset
 
     def __str__(self) -> str:
-        """Write the time as the configuration does."""
         return f"{'open-' if self.before_open else 'close+'}{self.offset_s // MINUTE_S}m"
 
 
@@ -57,11 +55,9 @@ class PreMarket(Struct, frozen=True):
     at: time
 
     def start(self, session: Session) -> datetime:
-        """Return the moment on the day of one session."""
         return in_new_york(session.date, self.at)
 
     def __str__(self) -> str:
-        """Write the time as the configuration does."""
         return f"pre-market {self.at:%H:%M}"
 
 
@@ -113,7 +109,6 @@ class ChoreTimes(Struct, frozen=True):
         return any(not isinstance(part.times, Cron) for part in self.parts)
 
     def __str__(self) -> str:
-        """Write the times as the configuration does."""
         return self.text
 
 

@@ -33,7 +33,6 @@ class Need(Struct, frozen=True):
         return self.phase in (Phase.MORNING, Phase.EVENING) and self.interval_s >= ONCE_S
 
     def every_s(self, interval_s: int) -> int:
-        """Return the interval that counts in a session, given the planned one."""
         return ONCE_S if self.once else interval_s
 
 

@@ -58,7 +58,6 @@ class Fitting(Struct, frozen=True, dict=True):
         return planned
 
     def course(self, planned: Intervals) -> Course:
-        """Return what these intervals come to."""
         needs = [need for need in self.needs if planned[need.name] is not None]
         every_s = {need.name: need.every_s(planned[need.name] or 0) for need in needs}
         return course(needs, every_s, self.slots, self.per_minute, self.asked_s)
@@ -183,7 +182,6 @@ class Line(Struct, frozen=True):
 
     @property
     def outcome(self) -> Outcome:
-        """Return what the plan does with this kind."""
         limit_s = self.need.max_age_s
         if self.interval_s is None:
             return Outcome.LEFT_OUT
@@ -234,7 +232,6 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def calls(self) -> int:
-        """Return how many calls the session makes."""
         return sum(line.calls for line in self.lines)
 
     @property
@@ -328,7 +325,6 @@ def fetching_problems(needs: Sequence[Need], times: JobTimes, allowance: Allowan
 
 
 def _most(alerts: Need, times: JobTimes, allowance: Allowance) -> int:
-    """Return for how many symbols alerts stay fresh."""
     fitting, too_many = 0, alerts.calls
     while too_many - fitting > 1:
         middle = (fitting + too_many) // 2

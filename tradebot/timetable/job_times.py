@@ -38,7 +38,6 @@ class Edge(Struct, frozen=True):
         return session.open + offset if self.after_open else session.close - offset
 
     def __str__(self) -> str:
-        """Write the moment as the configuration does."""
         name, sign = ("open", "+") if self.after_open else ("close", "-")
         return f"{name}{sign}{self.offset_s // MINUTE_S}m" if self.offset_s or self.after_open else name
 
@@ -74,7 +73,6 @@ class JobTimes(Struct, frozen=True):
         return sorted(by_start.values(), key=lambda due: due.start)
 
     def __str__(self) -> str:
-        """Write the times as the configuration does."""
         return self.text
 
 

@@ -104,7 +104,6 @@ class Line(Struct, frozen=True):
 
     @property
     def reach(self) -> timedelta:
-        """Return how long after its beginning a slot may still be due."""
         return (self.late.until or timedelta(days=1)) if self.is_chore else timedelta(days=1)
 
     def slots(self, day: date, sessions: Sequence[Session], grace_s: int) -> Sequence[Slot]:
@@ -116,11 +115,9 @@ class Line(Struct, frozen=True):
         return [Slot(self.job, day, name, start, start + until) for name, start in self.times.starts(day, sessions)]
 
     def command(self, session: date) -> tuple[str, ...]:
-        """Return the words of a chore's command line for a slot of one session."""
         return (*self.verb.split(), *(option.replace(SESSION, session.isoformat()) for option in self.options))
 
     def written(self) -> str | dict[str, object]:
-        """Return the line as the configuration says it."""
         if not self.is_chore:
             needs = sorted(self.needs - _always_needed(self.job))
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
@@ -143,32 +140,25 @@ class Timetable(Mapping[Job, JobTimes]):
 
     @property
     def chores(self) -> Sequence[Line]:
-        """Return the lines that run as processes of their own."""
         return tuple(line for line in self.lines if line.is_chore)
 
     def of(self, lanes: Iterable[Lane]) -> Sequence[Line]:
-        """Return the lines of some lanes."""
         wanted = frozenset(lanes)
         return tuple(line for line in self.lines if line.lane in wanted)
 
     def written(self) -> dict[str, str | dict[str, object] | None]:
-        """Return all lines as the configuration says them."""
         return {**{line.job: line.written() for line in self.lines}, **dict.fromkeys(self.off)}
 
     def __getitem__(self, job: Job) -> JobTimes:
-        """Return the times of a job that trades."""
         return self._jobs[job]
 
     def __iter__(self) -> Iterator[Job]:
-        """Return the jobs that trade."""
         return iter(self._jobs)
 
     def __len__(self) -> int:
-        """Return how many jobs trade."""
         return len(self._jobs)
 
     def __eq__(self, other: object) -> bool:
-        """Return True if all lines are the same."""
         return isinstance(other, Timetable) and (self.lines, self.off) == (other.lines, other.off)
 
     __hash__ = None  # type: ignore[assignment]

@@ -102,7 +102,6 @@ class OwnTimes(Struct, frozen=True):
     parts: tuple[OwnPart, ...]
 
     def __str__(self) -> str:
-        """Write the times as the configuration does."""
         return self.text
 
     @property
@@ -255,7 +254,6 @@ def _all(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> Iterato
 
 
 def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session], place: int) -> datetime:
-    """Return the deadline of a slot that starts in the session at this place."""
     if part.sessions is not None:
         return sessions[min(place + part.sessions, len(sessions)) - 1].close
     return min(due.start + part.lasting, sessions[place].close) if part.lasting else due.end

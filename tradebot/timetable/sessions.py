@@ -139,7 +139,6 @@ def compared(theirs: Session | None, listed: Session | None) -> str:
 
 
 def hours(session: Session | None) -> str:
-    """Return when a session is open, in words."""
     return f"{session.open:%H:%M} to {session.close:%H:%M} UTC" if session else "no session"
 
 

@@ -36,7 +36,6 @@ class Slot(Struct, frozen=True):
 
 @lru_cache(maxsize=2 * len(Job))
 def slots(job: Job, times: JobTimes, session: Session) -> tuple[Slot, ...]:
-    """Return the job's slots of one session, in order."""
     dues = times.in_session(session)
     return tuple(Slot(job, session.date, due.name, due.start, due.end) for due in dues)
 

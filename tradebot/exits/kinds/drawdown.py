@@ -26,12 +26,10 @@ class Drawdown(PriceRule):
         return -self.fraction
 
     def measure(self, held: Held, price: Decimal) -> Measure:
-        """Compare what the gain has lost from its best with the most it may lose."""
         lost = self._best(held) - held.gain(price)
         return Measure(lost >= self.fraction, lost, self.fraction)
 
     def level(self, held: Held) -> Stop:
-        """Return the price at which it has lost that much."""
         return Stop(self.reason, held.price_at(self._best(held) - self.fraction), None)
 
     def _best(self, held: Held) -> Decimal:

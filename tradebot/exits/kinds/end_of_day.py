@@ -18,7 +18,6 @@ class EndOfDay(ExitRule):
     before_close_s: Seconds
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the time left until the close with the least."""
         if moment.now is None:
             return Absent(Input.CLOCK)
         if moment.session is None:

@@ -16,7 +16,6 @@ class EventAhead(ExitRule):
     before_s: Seconds
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the time left until the event with the least; an event that is over closes nothing."""
         if moment.now is None:
             return Absent(Input.CLOCK)
         if held.outlook.event_at is None:

@@ -20,7 +20,6 @@ class FlowReversal(ExitRule):
     min_flow: Annotated[float, Field(gt=0, le=1)]
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the flow in the position's direction with the strongest against it."""
         if held.outlook.flow is None:
             return Absent(Input.FLOW)
         flow = held.outlook.flow * held.direction

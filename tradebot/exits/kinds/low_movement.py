@@ -20,7 +20,6 @@ class LowMovement(ExitRule):
     after_s: Seconds
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the movement with the least, once the position is old enough."""
         if moment.now is None:
             return Absent(Input.CLOCK)
         movement = held.outlook.movement
@@ -30,7 +29,6 @@ class LowMovement(ExitRule):
         return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why it could never act: no position gets that old."""
         return too_late("low_movement's after_s", self.after_s, others)
 
 

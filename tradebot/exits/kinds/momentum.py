@@ -17,7 +17,6 @@ class Momentum(ExitRule):
     adverse_fraction: Fraction
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the return in the position's direction with the worst."""
         if held.outlook.momentum is None:
             return Absent(Input.MOMENTUM)
         momentum = held.outlook.momentum * held.direction

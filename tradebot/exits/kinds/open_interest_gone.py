@@ -19,7 +19,6 @@ class OpenInterestGone(ExitRule):
     min_kept_fraction: Fraction
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the share that was kept with the smallest."""
         if moment.session is None:
             return Absent(Input.SESSION)
         if held.position.opened_at >= moment.session.open:

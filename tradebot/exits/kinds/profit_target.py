@@ -20,16 +20,13 @@ class ProfitTarget(PriceRule):
 
     @property
     def gain(self) -> Decimal:
-        """Return the gain that is enough."""
         return self.fraction
 
     def measure(self, held: Held, price: Decimal) -> Measure:
-        """Compare the gain at `price` with the one that is enough."""
         gain = held.gain(price)
         return Measure(gain >= self.fraction, gain, self.fraction)
 
     def level(self, held: Held) -> Stop:
-        """Return the price of that gain."""
         return Stop(self.reason, held.price_at(self.fraction), None, ahead=True)
 
 

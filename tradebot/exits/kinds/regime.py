@@ -32,7 +32,6 @@ class Regime(ExitRule):
     loss_fraction: Fraction
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the loss with the one from which on the regime counts."""
         if moment.price is None:
             return Absent(Input.QUOTE)
         if held.outlook.regime is None:
@@ -46,7 +45,6 @@ class Regime(ExitRule):
         return Part(f"regime_{held.outlook.regime}")
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why it could never act: the stop closes the position first."""
         stop = min((rule.fraction for rule in others if isinstance(rule, StopLoss)), default=None)
         if stop is None or self.loss_fraction < stop:
             return None

@@ -49,7 +49,6 @@ class ScaleOut(PriceRule):
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
     def measure(self, held: Held, price: Decimal) -> Measure | Absent:
-        """Compare what is held with what the levels that the gain has reached leave of it."""
         original, gain = held.original_quantity, held.gain(price)
         if original is None:
             return Absent(Input.ORIGINAL_QUANTITY)
@@ -61,12 +60,10 @@ class ScaleOut(PriceRule):
         return Measure(due > 0, gain, reached[-1].fraction, None if whole else due)
 
     def level(self, held: Held) -> Stop:
-        """Return the price of the first level that isn't done yet."""
         price = next((target.price for target in self.targets(held)), None)
         return Stop(self.reason, price, None, ahead=True)
 
     def targets(self, held: Held) -> tuple[PriceTarget, ...]:
-        """Return each level that isn't done yet, with the shares that it closes."""
         original, done = held.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
         for place, level in enumerate(self.levels if original is not None else ()):
@@ -78,7 +75,6 @@ class ScaleOut(PriceRule):
         return tuple(targets)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why a level could never act: the profit target closes the position first."""
         target = min((rule.fraction for rule in others if isinstance(rule, ProfitTarget)), default=None)
         if target is None or self.levels[-1].fraction < target:
             return None

@@ -37,7 +37,6 @@ class SignalDecay(ExitRule):
         return value
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the drop of the score, in units of its noise, with the largest."""
         entry, scores, noise = held.kept.entry_score, held.outlook.scores, held.outlook.noise
         if moment.now is None:
             return Absent(Input.CLOCK)
@@ -53,7 +52,6 @@ class SignalDecay(ExitRule):
         return Measure(closes, drops[-1], self.noise_multiple, shown=scores[-1] / entry)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why it could never act: no position is held that long."""
         return too_late("signal_decay's min_hold_s", self.min_hold_s, others)
 
     def _faded_for(self, drops: Iterable[float]) -> int:

@@ -25,7 +25,6 @@ class Stale(ExitRule):
     gain_fraction: Fraction
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the gain with the band, once the position is old enough."""
         if moment.now is None:
             return Absent(Input.CLOCK)
         if moment.price is None:
@@ -35,7 +34,6 @@ class Stale(ExitRule):
         return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why it could never act: no position gets that old."""
         return too_late("stale's after_days", self.after_days * 86_400, others)
 
 

@@ -18,16 +18,13 @@ class StopLoss(PriceRule):
 
     @property
     def gain(self) -> Decimal:
-        """Return the loss, as a gain below zero."""
         return -self.fraction
 
     def measure(self, held: Held, price: Decimal) -> Measure:
-        """Compare the gain at `price` with the largest loss."""
         gain = held.gain(price)
         return Measure(gain <= -self.fraction, gain, -self.fraction)
 
     def level(self, held: Held) -> Stop:
-        """Return the price of the largest loss."""
         return Stop(self.reason, held.price_at(-self.fraction), None)
 
 

@@ -17,12 +17,10 @@ class TimeExit(TimeRule):
     after_s: Seconds
 
     def measure(self, held: Held, now: datetime) -> Measure:
-        """Compare the position's age with the longest."""
         age = (now - held.position.opened_at).total_seconds()
         return Measure(age >= self.after_s, age, self.after_s)
 
     def level(self, held: Held) -> Stop:
-        """Return when the position reaches that age."""
         return Stop(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
 
 

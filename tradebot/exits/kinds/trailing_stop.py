@@ -21,22 +21,18 @@ class TrailingStop(PriceRule):
 
     @property
     def nearest(self) -> Decimal:
-        """Return the largest pullback."""
         return self.fraction
 
     def measure(self, held: Held, price: Decimal) -> Measure:
-        """Compare the pullback at `price` with the largest; until the rule is armed, it closes nothing."""
         pullback = held.pullback(price)
         return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
 
     def level(self, held: Held) -> Stop:
-        """Return the price of the largest pullback or, before that, the price that arms the rule."""
         if self._armed(held):
             return Stop(self.reason, held.best * (1 - held.direction * self.fraction), None)
         return Stop(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
-        """Return why it could never act: a target closes the position before it is armed."""
         gains = (rule.gain for rule in others if rule.gain is not None)
         target = min((gain for gain in gains if gain > 0), default=None)
         if target is None or self.arm_fraction < target:

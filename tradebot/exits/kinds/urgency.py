@@ -84,7 +84,6 @@ class Urgency(ExitRule):
         return value
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Compare the urgency with that of closing all and, below it, with that of closing a part."""
         against, original = self._against(held, moment), held.original_quantity
         if isinstance(against, Absent):
             return against
