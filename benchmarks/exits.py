@@ -34,7 +34,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.instrument import Instrument
-from tradebot.model.outlook import Outlook
+from tradebot.model.position import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace

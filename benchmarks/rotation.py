@@ -20,8 +20,7 @@ from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, 
 from benchmarks.support.sizes import sized
 from tradebot.model.values import replace
 from tradebot.strategies.rotation import RotationStrategy
-from tradebot.timetable.moving import SESSIONS_OF_MONTH, in_session_of_month
-from tradebot.timetable.own_clock import parse
+from tradebot.timetable.own_clock import SESSIONS_OF_MONTH, in_session_of_month, parse
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "ROTATION.md"

@@ -17,8 +17,7 @@ from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
-from tradebot.timetable.sessions import session_of
-from tradebot.timetable.slots import slots
+from tradebot.timetable.sessions import session_of, slots
 
 TICKS = sized(2_000, 100)
 BOUND_MS = 1

@@ -14,7 +14,7 @@ from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import stamp, zone
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

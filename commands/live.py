@@ -177,7 +177,7 @@ def _keys(app: "App") -> Condition:
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
-    from tradebot.reconciliation.account import require_account
+    from tradebot.reconciliation.read_books import require_account
 
     try:
         account, now = app.reader.account(), app.now()

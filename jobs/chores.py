@@ -9,12 +9,12 @@ from msgspec import Struct
 from jobs.claims import claim_extra
 from jobs.station import Done
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
-from tradebot.model.chore import STOPPED, Ended
 from tradebot.model.event import EventKind
+from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Slots
 from tradebot.timetable.lines import Line
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 ENDED, FAILED = " ended", " failed"
 """What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""

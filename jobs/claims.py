@@ -20,8 +20,7 @@ from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.ports.stores import Ledger, Slots
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.sessions import last_session, session_of
-from tradebot.timetable.slots import next_slot, slot_at
+from tradebot.timetable.sessions import last_session, next_slot, session_of, slot_at
 
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 """Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""

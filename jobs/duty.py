@@ -12,7 +12,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.ports.stores import Ledger
 from tradebot.timetable.lines import Line
-from tradebot.timetable.slots import CHAIN, Slot
+from tradebot.timetable.sessions import CHAIN, Slot
 
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""

@@ -7,8 +7,7 @@ from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.ports.stores import Ledger
 from tradebot.timetable.lines import Line
-from tradebot.timetable.sessions import CALENDAR_KNOWN
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import CALENDAR_KNOWN, Slot
 
 FIRST_SEEN = date.min
 """The date under which the ledger keeps since when a line has its times; a session never has it."""

@@ -16,10 +16,10 @@ from jobs.duty import DAY, ENTRIES, Duty, Missed
 from jobs.station import Done, Kind, Line, Station
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
-from tradebot.model.pause import Pause
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
-from tradebot.timetable.slots import FETCHING, Slot
+from tradebot.model.serving import Pause
+from tradebot.timetable.sessions import FETCHING, Slot
 
 ALL_JOBS = "all"
 """What events of earlier days name in place of a job."""

@@ -11,7 +11,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
 from tradebot.timetable.lines import Need
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 
 class Kind(StrEnum):

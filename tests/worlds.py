@@ -16,7 +16,6 @@ from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side
-from tradebot.model.decision import Decision
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent
 from tradebot.model.limits import ExitRules, Limits
@@ -131,9 +130,3 @@ def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:
     from tests.builders import candidate
 
     return candidate(symbol, side, score=score)
-
-
-def end_of(record: CandidateRecord) -> Decision:
-    """Return the decision that ended a candidate, which is there unless its order was accepted."""
-    assert record.terminal is not None
-    return record.terminal

@@ -15,8 +15,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.orders.changes import taken_back
-from tradebot.orders.displacing import make_room
-from tradebot.orders.entering import account_of, trade
+from tradebot.orders.entering import account_of, make_room, trade
 from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
 from tradebot.orders.protecting import protect
 from tradebot.orders.working_orders import end_or_reprice, keep_exits

@@ -23,12 +23,10 @@ from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.reconciliation.account import require_account
-from tradebot.reconciliation.apply_activities import position_ratios, unbooked
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
-from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked
 from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.timetable.sessions import session_date
 

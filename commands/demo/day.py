@@ -11,7 +11,7 @@ from commands.trade_once import verb as trade_once
 from tradebot.app.wiring import App
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
-from tradebot.timetable.slots import FETCHING, Slot, due_at
+from tradebot.timetable.sessions import FETCHING, Slot, due_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection

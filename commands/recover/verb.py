@@ -173,7 +173,7 @@ def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...
 def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
     """Apply the broker's facts to the new books; each difference and each unknown outcome becomes a doubt."""
     from commands.shared.calendar import require
-    from tradebot.reconciliation.account import require_account
+    from tradebot.reconciliation.read_books import require_account
     from tradebot.reconciliation.reconcile import reconcile
 
     try:

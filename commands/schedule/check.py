@@ -21,7 +21,7 @@ from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,7 +14,7 @@ from tradebot.adapters.state.one_shots import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.timetable.lines import Line
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 DAYS = 8
 """How many days are searched for who ran the last slot."""

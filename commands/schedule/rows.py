@@ -15,16 +15,14 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.wiring import App
 from tradebot.desk.own_slots import Claims, times_of
 from tradebot.errors import OperatorError
-from tradebot.model.bar import Session
+from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.slot import StrategySlot
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.strategy import Strategy
 from tradebot.timetable.lines import Line
 from tradebot.timetable.own_clock import standing, usable
-from tradebot.timetable.sessions import differences
-from tradebot.timetable.slots import CHAIN, Slot
+from tradebot.timetable.sessions import CHAIN, Slot, differences
 from tradebot.views.schedule_notes import Note, is_half, notes
 
 REACH = timedelta(days=30)

@@ -41,7 +41,7 @@ from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.lines import Lane
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 
 class Shift(Struct, frozen=True):

@@ -22,8 +22,7 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Past, Unread
-from tradebot.judging.judgment import Judgment
-from tradebot.judging.permission import permission
+from tradebot.judging.judgment import Judgment, permission
 from tradebot.judging.table import judge, judged
 from tradebot.views.figures import Figures
 

@@ -10,8 +10,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.filled import Asked, Sent
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, renames
 from tradebot.model.values import replace

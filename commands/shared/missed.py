@@ -12,8 +12,7 @@ from tradebot.app.wiring import App
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.timetable.lines import Need
-from tradebot.timetable.sessions import session_of
-from tradebot.timetable.slots import Slot, slot_at
+from tradebot.timetable.sessions import Slot, session_of, slot_at
 
 
 def account_for_missed(app: "App", by: str, now: datetime) -> None:

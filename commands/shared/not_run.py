@@ -14,10 +14,10 @@ from jobs.claims import Refused
 from tradebot.app import sandbox
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
+from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
-from tradebot.model.slot import Waiting
 from tradebot.model.text import noun
 from tradebot.model.trading import Mode
 

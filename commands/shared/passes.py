@@ -23,13 +23,12 @@ from tradebot.app.wiring import App
 from tradebot.desk.halting import halt_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.common import clocks_agree
-from tradebot.model.bar import ClockReading, VenueClock
+from tradebot.model.bar import ClockReading, VenueClock, Waiting
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.slot import Waiting
 from tradebot.model.text import counted
 from tradebot.model.units import Unit
 from tradebot.model.values import replace

@@ -19,9 +19,8 @@ from commands.shared.surface import Report
 from commands.strategy.needs import NeedsRow, needs_row
 from commands.strategy.trial_screen import render
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.candidate import Component, WantKind
+from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
 from tradebot.model.decision import Decision, first_failure
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.values import replace
 from tradebot.model.wants import Close, Open, Reduce, Target
 

@@ -14,8 +14,8 @@ from commands.shared.plain import clean
 from tradebot.adapters.flow.candidate_lines import read as read_lines
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
+from tradebot.model.candidate import BadLine, Submission
 from tradebot.model.event import EventKind
-from tradebot.model.submitted import BadLine, Submission
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.world import World

@@ -8,7 +8,7 @@ from tests.builders import SESSION
 from tradebot.backtest.grid import Grids
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
-from tradebot.timetable.slots import CHAIN, due_at, slots
+from tradebot.timetable.sessions import CHAIN, due_at, slots
 
 TIMETABLE = {
     Job.FETCH_FLOW: parse("every 5m from open+2m until close"),

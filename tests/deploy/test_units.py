@@ -19,7 +19,7 @@ from tests.builders import SESSION
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
-from tradebot.timetable.slots import FETCHING, slots
+from tradebot.timetable.sessions import FETCHING, slots
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW
 from tradebot.desk.answers import checked
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want

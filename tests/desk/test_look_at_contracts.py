@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tests.builders import NOW, ago
+from tests.orders.test_sending import end_of
 from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, end_of, trade_once, wanted
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.look import CURRENT, worst_core_drifts
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake

@@ -13,7 +13,8 @@ from tests.venues import FixedStrategy, opening
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.own_slots import FIRST_SEEN, finish
 from tradebot.desk.proposals import Proposals, propose
-from tradebot.model.bar import Session
+from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.candidate import Submitted
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.limits import OwnRules
@@ -21,8 +22,6 @@ from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
-from tradebot.model.slot import StrategySlot
-from tradebot.model.submitted import Submitted
 from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView

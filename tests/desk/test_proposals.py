@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from tests.builders import NOW, SECTORS, desk, fill, limits, quote
+from tests.orders.test_sending import end_of
 from tests.venues import FixedStrategy, Wanting, opening
-from tests.worlds import NAMES, Scene, call, end_of, trade_once, wanted
+from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.desk.proposals import change_to, held_by, propose, score
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind

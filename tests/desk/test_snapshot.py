@@ -18,8 +18,7 @@ from tradebot.model.desk import Book, Span
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, unreported_fill
+from tradebot.model.position import FOREIGN, Origin, unreported_fill
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import last_session, session_of
 

@@ -27,8 +27,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.flow import FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
 from tradebot.model.kind import AnyKind
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Key, Marks
+from tradebot.model.position import Key, Marks, Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
 from tradebot.model.values import replace

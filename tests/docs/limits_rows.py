@@ -17,8 +17,8 @@ from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.md"
-BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
-GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
+BOOK, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "halts", "entry", "common"))
+GATES, ON_BOOK, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
@@ -27,7 +27,7 @@ PEAK = "tests/desk/test_halting.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
-ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
+ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
 OWN = "tests/gates/test_own.py"
 OPTIONS, OUTCOMES, ON_OPTIONS = "tradebot.gates.decide", "tradebot.gates.book", "tests/gates/test_decide_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
@@ -143,8 +143,8 @@ ROWS = (
     Row("a target this close to what is held counts as reached", "limits.target_tolerance_fraction", (Gate.TARGET,),
         ("tradebot.desk.proposals.change_to",), ("tests/desk/test_proposals.py::*",)),
     Row("with the book full, a strategy's weakest position gives way to a clearly better candidate", "displacement",
-        (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.displacing.make_room"),
-        ("tests/gates/test_displacement.py::*", "tests/orders/test_displacing.py::*")),
+        (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.entering.make_room"),
+        ("tests/gates/test_displacement.py::*", "tests/orders/test_entering.py::*")),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
         (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
@@ -161,16 +161,16 @@ ROWS = (
         "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.equity_explained",),
         (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
     Row("entries per pass and per session", "limits.max_new_entries, max_session_entries",
-        (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{RATES}.session_entries"),
+        (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{BOOK}.session_entries"),
         (ALIKE, REFUSES)),
     Row("orders per second and per minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),
-        (f"{RATES}.order_rate",),
+        (f"{BOOK}.order_rate",),
         (ALIKE, f"{RUNAWAY}::test_whoever_asks_again_and_again_is_stopped_at_five_orders")),
     Row("repeated entries: same strategy, symbol and side in one session", "limits.max_symbol_entries",
-        (Gate.SYMBOL_ENTRIES,), (f"{RATES}.symbol_entries",), (ALIKE, REFUSES)),
+        (Gate.SYMBOL_ENTRIES,), (f"{BOOK}.symbol_entries",), (ALIKE, REFUSES)),
     Row("duplicate: the same id, or the same symbol and side from another slot or strategy",
         "limits.duplicate_window_s", (Gate.DUPLICATE,),
-        (f"{ENTRY}._duplicate", f"{RATES}.duplicate_order"), (ALIKE, REFUSES)),
+        (f"{ENTRY}._duplicate", f"{BOOK}.duplicate_order"), (ALIKE, REFUSES)),
     Row("self-match: no entry while any order on the symbol is working", "always", (Gate.WORKING,),
         (f"{COMMON}.working",), (REFUSES,)),
     Row("an order on the symbol with an unknown outcome", "always", (Gate.UNRESOLVED,),
@@ -219,16 +219,16 @@ CLAUSES = (
     Clause("(c)(1)(ii)", "erroneous orders are prevented: by price and size, order by order", "collar and fat finger",
            (f"{ENTRY}._price_collar", f"{ENTRY}._order_notional"), (REFUSES,)),
     Clause("(c)(1)(ii)", "… or over a short period of time", "orders per second, minute, session and symbol",
-           (f"{RATES}.order_rate", f"{RATES}.session_entries", f"{RATES}.symbol_entries"), (ALIKE,)),
+           (f"{BOOK}.order_rate", f"{BOOK}.session_entries", f"{BOOK}.symbol_entries"), (ALIKE,)),
     Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids computed from the content, and a time window",
-           (f"{RATES}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
+           (f"{BOOK}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
     Clause("(c)(2)(i)", "no order unless every precondition is met", "every gate is asked and recorded",
            ("tradebot.gates.decide.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
     Clause("(c)(2)(ii)", "no order in what the account may not trade",
            "the universe; the venue itself refuses what it restricts",
            ("tradebot.desk.proposals.propose",), ("tests/desk/test_proposals.py::*",)),
     Clause("(c)(2)(iii)", "access for those who are authorized", "the account number must match the books",
-           ("tradebot.reconciliation.account.require_account",), ("tests/desk/test_snapshot.py::*",)),
+           ("tradebot.reconciliation.read_books.require_account",), ("tests/desk/test_snapshot.py::*",)),
     Clause("(c)(2)(iv)", "executions are reported at once to those who supervise",
            "fills in the ledger, halts as CRITICAL events",
            ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
@@ -238,7 +238,7 @@ CLAUSES = (
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",
-           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/judging/test_audit.py::*",)),
+           (f"{BOOK}.monitors", f"{BOOK}.monitors"), ("tests/judging/test_audit.py::*",)),
 )  # fmt: skip
 """The clauses of 17 CFR 240.15c3-5 that a bot for one account can meet; the rule itself applies to broker-dealers."""
 

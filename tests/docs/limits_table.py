@@ -8,7 +8,6 @@ from typing import NamedTuple
 from tests.builders import NOW, OPTIONS, book
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.gates import book as limits_of
-from tradebot.gates import rates
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Entered
@@ -136,7 +135,7 @@ def monitored() -> set[Gate]:
     entered = Entered("flow", "AAPL", Side.BUY, NOW)
     seen = book(exposure=held, sector_exposure=held, entries=(entered, entered))
     on_book, on_losses = limits_of.monitors(seen, limits, settings.halts), limits_of.loss_monitors(seen, limits, NOW)
-    answers = (*on_book, *rates.monitors(seen, limits), *on_losses)
+    answers = (*on_book, *limits_of.rate_monitors(seen, limits), *on_losses)
     return {decision.gate for _, decision in answers}
 
 

@@ -8,7 +8,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import ExitRule, Measure, Moment
 from tradebot.exits.rules import judge
 from tradebot.model.decision import Decision
-from tradebot.model.outlook import Outlook
+from tradebot.model.position import Outlook
 from tradebot.model.values import replace
 
 

@@ -14,8 +14,7 @@ from tradebot.exits.lists import Exits, kinds, parse
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import compose
 from tradebot.model.decision import Decision, Verdict
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import Kept, Lot, Outlook, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

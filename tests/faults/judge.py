@@ -15,7 +15,7 @@ from tests.faults.pairs import Groups
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation, mark_of
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 
 Event = Mapping[str, Any]
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")

@@ -35,9 +35,8 @@ from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
 from tradebot.exits.lists import parse
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.limits import Protection
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import TradingState
 from tradebot.model.wants import Close, Open, Reduce
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, HALTS, LIMITS, NOW, ask, book, candidate
 from tradebot.gates import book as limits_of
-from tradebot.gates import rates
 from tradebot.gates.decide import decide
 from tradebot.model.account import Worth
 from tradebot.model.candidate import Side
@@ -28,7 +27,7 @@ entries = st.lists(
 
 
 def monitored(seen: Book) -> list[tuple[str, Decision]]:
-    return list(rates.monitors(seen, LIMITS))
+    return list(limits_of.rate_monitors(seen, LIMITS))
 
 
 @given(entries=entries)
@@ -49,10 +48,10 @@ def test_entries_that_each_pass_their_gates_never_trip_a_monitor(asked: list[tup
         now += timedelta(seconds=wait_s)
         wanted = Entered("flow", symbol, Side.BUY, now)
         answers = (
-            rates.session_entries(seen, LIMITS, more=1),
-            rates.symbol_entries(seen, LIMITS, wanted.strategy, wanted.symbol, wanted.side, more=1),
-            rates.order_rate(seen, LIMITS, now, more=1),
-            rates.duplicate_order(seen, LIMITS, symbol, Side.BUY, now),
+            limits_of.session_entries(seen, LIMITS, more=1),
+            limits_of.symbol_entries(seen, LIMITS, wanted.strategy, wanted.symbol, wanted.side, more=1),
+            limits_of.order_rate(seen, LIMITS, now, more=1),
+            limits_of.duplicate_order(seen, LIMITS, symbol, Side.BUY, now),
         )
         seen = seen if first_failure(answers) else seen.with_order(wanted)
     assert [(who, said) for who, said in monitored(seen) if not said.passed] == []

@@ -22,7 +22,6 @@ from tests.builders import (
 )
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates import rates
 from tradebot.gates.coherence import Trader, contradictions, doubted_move, exit_contradictions, halts_by_itself
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
@@ -130,7 +129,7 @@ def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> Book:
 
 def troubles(seen: Book, rules: Limits, latches: HaltRules) -> list[Decision]:
     """Return what is beyond its limit in a book, and what halts on it; the day's own gate only shuts entries."""
-    on_book = [*limits_of.monitors(seen, rules, latches), *rates.monitors(seen, rules)]
+    on_book = [*limits_of.monitors(seen, rules, latches), *limits_of.rate_monitors(seen, rules)]
     beyond = [said for _, said in on_book if not said.passed and said.gate is not Gate.DAILY_LOSS]
     return [*beyond, *halts_of.failing_rules(desk(book=seen), latches)]
 

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, ago, quote
+from tests.builders import LIMITS, NOW, ago, ask, book, candidate, quote
 from tradebot.gates.sizing import (
+    SHORT_MARKUP,
     entry_price,
+    entry_size,
     last_step_due,
     liquidity,
     marketable_limit,
@@ -166,3 +168,10 @@ def test_sizes_that_no_one_shows_refuse_only_whoever_asks_for_them() -> None:
 )
 def test_a_step_needs_a_fresh_quote_with_a_narrow_spread(seen: Quote | None, good: bool) -> None:
     assert (quote_to_step_by(seen, NOW, LIMITS) is not None) is good
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_short_ties_up_more_than_the_ask_and_a_long_its_limit(side: Side) -> None:
+    size = entry_size(candidate(side=side), quote(), book(), ask().limits)
+    price = size.limit_price if side is Side.BUY else max(size.limit_price, quote().ask * SHORT_MARKUP)
+    assert size.margin_usd == size.quantity * price

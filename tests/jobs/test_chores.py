@@ -11,9 +11,9 @@ from tests.builders import ACCOUNT, SESSION
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
-from tradebot.model.chore import STOPPED, Ended
+from tradebot.model.serving import STOPPED, Ended
 from tradebot.timetable import lines
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 LINE = lines.parse("parity", {"verb": "score --from {session} --parity", "when": "close+5m", "limit": "2m"})
 assert LINE is not None

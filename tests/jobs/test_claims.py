@@ -12,7 +12,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import as_missed
 from tradebot.ports.world import Call
-from tradebot.timetable.slots import slot_at
+from tradebot.timetable.sessions import slot_at
 
 TIMETABLE = load(None, {}).settings.timetable
 

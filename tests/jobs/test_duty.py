@@ -16,7 +16,7 @@ from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.timetable import lines
 from tradebot.timetable.job_times import JobTimes, parse
-from tradebot.timetable.slots import slots
+from tradebot.timetable.sessions import slots
 
 TIMETABLE = {
     Job.FETCH_FLOW: parse("every 10m from open+2m"),

@@ -16,11 +16,11 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError
-from tradebot.model.pause import Pause
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
+from tradebot.model.serving import Pause
 from tradebot.timetable.lines import Need
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 
 @dataclass

@@ -14,7 +14,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 EVERY_S = {
     Job.FETCH_FLOW: 300,

@@ -13,9 +13,8 @@ from tests.builders import NOW, ago, books, fill
 from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
-from tradebot.judging.judgment import Judgment, State, overall
+from tradebot.judging.judgment import Judgment, State, overall, permission
 from tradebot.judging.parts import late_s
-from tradebot.judging.permission import permission
 from tradebot.judging.table import TABLE, judge, judged
 from tradebot.judging.trading import Leap, leaps
 from tradebot.model.books import Books

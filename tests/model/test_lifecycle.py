@@ -17,8 +17,7 @@ from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
+from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 
 STOP, TARGET = Decimal(95), Decimal(110)

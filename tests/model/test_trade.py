@@ -11,8 +11,7 @@ from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.worlds import Scene
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.values import replace

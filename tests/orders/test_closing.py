@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import LIMITS, limits
+from tests.orders.test_sending import end_of
 from tests.venues import LOST, FixedStrategy, Wanting
-from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits

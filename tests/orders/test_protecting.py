@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import EXITS
+from tests.orders.test_sending import end_of
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse

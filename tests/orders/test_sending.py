@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import DAY, NOW, SESSION, desk, quote
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, end_of, evaluate_exits, trade_once, wanted
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -18,7 +18,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job
+from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.sending import (
@@ -38,6 +38,12 @@ from tradebot.ports.world import Call, World
 ORDERS = ("submit", "replace", "cancel")
 ROOT = Path(__file__).resolve().parents[2]
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
+
+
+def end_of(record: CandidateRecord) -> Decision:
+    """Return the decision that ended a candidate, which is there unless its order was accepted."""
+    assert record.terminal is not None
+    return record.terminal
 
 
 def halt(scene: Scene) -> None:

@@ -38,7 +38,6 @@ EXCEPTIONS = {
     "tradebot/timetable/cron.py": "times as people write them in the configuration",
     "tradebot/timetable/lines.py": "lines as people write them in the configuration",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
-    "tradebot/timetable/moving.py": "times as people write them in the configuration",
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
     "tradebot/model/limits.py": "numbers as people write them in the configuration",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",

@@ -17,8 +17,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass
-from tradebot.model.origin import Origin
-from tradebot.model.position import Marks, OwnedFill, Position
+from tradebot.model.position import Marks, Origin, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of

@@ -14,8 +14,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
 from tradebot.reconciliation.new_fills import FILL_OVERLAP

@@ -8,17 +8,58 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, fill
+from tests.orders.test_sending import ready
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.reconciliation.test_activities import activity
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
-from tradebot.model.origin import Origin
-from tradebot.reconciliation.plans import plan_of
+from tradebot.model.instrument import AssetClass
+from tradebot.model.position import Origin
+from tradebot.model.values import replace
+from tradebot.orders.sending import send
+from tradebot.reconciliation.findings import fingerprint, plan_of
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
 from tradebot.views.explain import profit
+
+
+def view() -> BrokerView:
+    scene = Scene()
+    world, desk, intent = ready(scene)
+    send(world, desk, intent, ())
+    held = tuple(
+        BrokerPosition(symbol, AssetClass.US_EQUITY, Decimal(quantity), Decimal(100), None)
+        for symbol, quantity in (("JPM", 3), ("XOM", -2))
+    )
+    return replace(scene.venue.view(), positions=held)
+
+
+def test_the_order_of_rows_is_no_movement() -> None:
+    seen = view()
+    assert fingerprint(seen) == fingerprint(replace(seen, positions=seen.positions[::-1]))
+
+
+@pytest.mark.parametrize("what", ["cash", "position", "symbol", "gone", "filled", "order"])
+def test_whatever_a_plan_relies_on_makes_another_mark_when_it_moves(what: str) -> None:
+    seen = view()
+    (first, *rest), (order,) = seen.positions, seen.orders
+    moved = {
+        "cash": replace(seen, account=replace(seen.account, cash=seen.account.cash + Decimal("0.01"))),
+        "position": replace(seen, positions=(replace(first, quantity=Decimal(4)), *rest)),
+        "symbol": replace(seen, positions=(replace(first, symbol="MSFT"), *rest)),
+        "gone": replace(seen, positions=tuple(rest)),
+        "filled": replace(seen, orders=(replace(order, filled_quantity=Decimal(1)),)),
+        "order": replace(seen, orders=()),
+    }
+    assert fingerprint(moved[what]) != fingerprint(seen)
+
+
+def test_a_mark_is_twelve_digits_so_that_a_person_can_type_it() -> None:
+    assert len(fingerprint(view())) == 12
+
 
 AT = NOW - timedelta(minutes=5)
 

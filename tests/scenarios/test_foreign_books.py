@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bot import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 
 NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 BOOKS = ("ledger.db", "journal.jsonl")

@@ -22,7 +22,7 @@ from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import DamagedBooksError
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 
 
 class Moment(NamedTuple):

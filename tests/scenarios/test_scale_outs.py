@@ -6,12 +6,11 @@ import pytest
 
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.lists import parse
-from tradebot.model.candidate import Purpose, Side
+from tradebot.model.candidate import Purpose, ScaleOutLevel, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 

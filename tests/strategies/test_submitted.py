@@ -7,11 +7,10 @@ import pytest
 from tests.builders import LIMITS, ago
 from tests.gates.test_entry import OF_OPTIONS
 from tests.worlds import Scene, call, trade_once
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Side, Submitted
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.submitted import Submitted
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.strategies.submitted import strategies_of

@@ -11,7 +11,7 @@ from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.timetable.job_times import WHOLE_DAY, JobTimes, longest_wait_s, parse
-from tradebot.timetable.slots import CHAIN, due_at, next_slot, slot_at, slots
+from tradebot.timetable.sessions import CHAIN, due_at, next_slot, slot_at, slots
 
 HALF_SESSION = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
 TIMETABLE = load(None, {}).settings.timetable

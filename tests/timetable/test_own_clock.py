@@ -10,11 +10,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import SESSION
-from tradebot.model.bar import Session
-from tradebot.model.slot import StrategySlot
+from tradebot.model.bar import Session, StrategySlot
 from tradebot.timetable import job_times
-from tradebot.timetable.moving import SESSIONS_OF_MONTH, a_session_later, in_session_of_month, session_of_month
-from tradebot.timetable.own_clock import OwnTimes, Standing, parse, standing, usable
+from tradebot.timetable.own_clock import (
+    SESSIONS_OF_MONTH,
+    OwnTimes,
+    Standing,
+    a_session_later,
+    in_session_of_month,
+    parse,
+    session_of_month,
+    standing,
+    usable,
+)
 
 WEEKS = 80
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import fill
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
 from tradebot.model.trading import TradingState, TradingStateRecord

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, candidate, there
+from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.slot import Waiting
 from tradebot.model.text import counted, plain
 from tradebot.model.values import replace
 from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders

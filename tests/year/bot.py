@@ -18,15 +18,14 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.pace import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
-from tradebot.model.chore import Ended
-from tradebot.model.pause import Pause
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.serving import Ended, Pause
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.lines import Lane
 from tradebot.timetable.lines import Line as TimetableLine
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 JOBS = frozenset(job.value for job in Job)
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.slots import CHAIN, slots
+from tradebot.timetable.sessions import CHAIN, slots
 
 MICROSECOND = timedelta(microseconds=1)
 LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})

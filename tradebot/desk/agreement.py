@@ -25,12 +25,10 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
-from tradebot.reconciliation.account import require_account
-from tradebot.reconciliation.apply_activities import explain_ratios, position_ratios
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
-from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
 
 
 class Reading(Struct, frozen=True):

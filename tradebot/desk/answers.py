@@ -7,10 +7,9 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, Side
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from tradebot.desk.notable import gap_began, tell
 from tradebot.exits.held import exit_price
+from tradebot.model.bar import Waiting
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
@@ -17,7 +18,6 @@ from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
-from tradebot.model.slot import Waiting
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import gaps

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
-from tradebot.model.slot import StrategySlot, Waiting
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from tradebot.desk.answers import OWN_SOURCE, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
-from tradebot.model.bar import VenueClock
+from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -20,7 +20,6 @@ from tradebot.model.instrument import Instrument, notional, whole_lots
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
-from tradebot.model.slot import StrategySlot
 from tradebot.model.values import replace
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import is_outside

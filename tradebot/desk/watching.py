@@ -17,8 +17,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Kept, Key, Marks, Position
+from tradebot.model.position import Kept, Key, Marks, Outlook, Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

@@ -6,8 +6,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import Kept, Outlook, Position
 
 
 class Held(Struct, frozen=True, dict=True):

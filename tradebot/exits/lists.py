@@ -19,9 +19,9 @@ from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Kept
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.text import expected, in_yaml, known_name
 
 Exits = tuple[ExitRule, ...]

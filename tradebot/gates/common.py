@@ -10,11 +10,13 @@ from decimal import Decimal
 
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
+from tradebot.model.contract import Drift
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import Limits
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 
@@ -171,3 +173,16 @@ def still_held(desk: Desk, symbol: str, quantity: Decimal) -> Decision:
 
 def _word(is_open: bool) -> str:
     return "open" if is_open else "closed"
+
+
+def flow_contract(facts: SymbolFacts, core: Drift | None, limit: Decimal) -> Decision:
+    """Fail if more than `limit` of the rows differ from what the source documents, or aren't about the symbol.
+
+    `core` is the largest difference in the current replies of the core signals that the strategy reads.
+    """
+    if core is not None and core.share > limit:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.FAIL, Reason.CORE_CONTRACT_BROKEN, str(core), limit)
+    if not facts.received:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, 0, limit)
+    share = Decimal(facts.foreign + facts.rejected) / facts.received
+    return answer(Gate.FLOW_CONTRACT, share <= limit, Reason.FLOW_CONTRACT_FAILED, share, limit)

@@ -8,18 +8,17 @@ from msgspec import Struct, field
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates import rates
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
     clocks_agree,
+    flow_contract,
     permission_to_enter,
     session_open,
     trading_state,
     unresolved,
     working_for_entry,
 )
-from tradebot.gates.flow import flow_contract
 from tradebot.gates.own import own
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
@@ -310,13 +309,13 @@ def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
 
 def _symbol_entries(ask: Ask) -> Decision:
     candidate = ask.candidate
-    return rates.symbol_entries(ask.book, ask.limits, candidate.strategy, candidate.symbol, candidate.side, more=1)
+    return limits_of.symbol_entries(ask.book, ask.limits, candidate.strategy, candidate.symbol, candidate.side, more=1)
 
 
 def _duplicate(ask: Ask) -> Decision:
     if ask.promised:
         return Decision(Gate.DUPLICATE, Verdict.FAIL, Reason.DUPLICATE_INTENT)
-    return rates.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
+    return limits_of.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 
 
 BookPredicate = Callable[[Ask, Book, Limits], Decision]
@@ -341,8 +340,8 @@ _OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
     Gate.REFUSALS: lambda account: halts_of.refusals(account.desk, account.halts),
     Gate.UNANSWERED: lambda account: halts_of.unanswered(account.desk, account.halts),
     Gate.NEW_ENTRIES: lambda account: _new_entries(account.book, account.limits),
-    Gate.SESSION_ENTRIES: lambda account: rates.session_entries(account.book, account.limits, more=1),
-    Gate.ORDER_RATE: lambda account: rates.order_rate(account.book, account.limits, account.desk.now, more=1),
+    Gate.SESSION_ENTRIES: lambda account: limits_of.session_entries(account.book, account.limits, more=1),
+    Gate.ORDER_RATE: lambda account: limits_of.order_rate(account.book, account.limits, account.desk.now, more=1),
     Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
     Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
 }
@@ -350,8 +349,10 @@ _OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
     Gate.SESSION: _session,
     Gate.RECONCILED: _reconciled,
     Gate.OWN_NEW_ENTRIES: lambda asked: own(_new_entries(asked.book, asked.limits)),
-    Gate.OWN_SESSION_ENTRIES: lambda asked: own(rates.session_entries(asked.book, asked.limits, more=1)),
-    Gate.OWN_ORDER_RATE: lambda asked: own(rates.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)),
+    Gate.OWN_SESSION_ENTRIES: lambda asked: own(limits_of.session_entries(asked.book, asked.limits, more=1)),
+    Gate.OWN_ORDER_RATE: lambda asked: own(
+        limits_of.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)
+    ),
 }
 _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from tradebot.gates import book as limits_of
-from tradebot.gates import rates
 from tradebot.gates.book import exposure_monitors
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Book
@@ -60,6 +59,6 @@ def own(decision: Decision) -> Decision:
 def monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
     on_book, on_losses = exposure_monitors(book, limits), limits_of.loss_monitors(book, limits, now)
-    for subject, decision in (*on_book, *rates.monitors(book, limits), *on_losses):
+    for subject, decision in (*on_book, *limits_of.rate_monitors(book, limits), *on_losses):
         if decision.gate in GATES:
             yield subject, own(decision)

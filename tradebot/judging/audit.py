@@ -1,13 +1,331 @@
 """The complete audit: every subject of the table, and what only the broker and a span of time can show."""
 
+from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
 
-from tradebot.judging import books, risk, running
+from tradebot.exits.held import Held, best_price
+from tradebot.exits.lists import Exits, in_force, worst_stop
+from tradebot.exits.rules import is_blind, judge
+from tradebot.gates import book as limits_of
+from tradebot.gates import own as own_limits
+from tradebot.gates.book import monitors
+from tradebot.judging import books
+from tradebot.judging.books import nothing, silent
 from tradebot.judging.evidence import Evidence, Unread
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.permission import permission
+from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
+from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.table import RECOVER, TABLE, judged
 from tradebot.judging.trading import Broker, Trading
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Book
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.position import Kept, Position
+from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.text import counted, plain, span
+from tradebot.ports.world import Rules
+
+FETCH, SIGNALS = "tradebot fetch-flow", "tradebot signals"
+
+
+def market(evidence: Trading) -> Judgment:
+    """Judge whether the broker's clock and the stored calendar agree about the session."""
+    name, broker, moment = "market session", evidence.broker, evidence.moment
+    if not isinstance(broker, Broker):
+        return silent(name, broker)
+    look, ours = Look("clocks", 2, broker.clock.now), moment.is_open
+    words = {True: "open", False: "closed"}
+    if broker.clock.is_open != ours:
+        found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
+        return looked(name, look, moment.now, State.FAILED, found, "tradebot status")
+    turn = "closes" if ours else "opens"
+    turn += f" {broker.clock.next_close if ours else broker.clock.next_open:%Y-%m-%d %H:%M}"
+    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} UTC")
+
+
+def kinds(evidence: Trading) -> Iterator[Judgment]:
+    """Yield how each kind of facts is, as `signals` says; a core kind that can't be used closes entries."""
+    for kind in evidence.kinds:
+        look = Look(f"of {kind.wanted} replies", kind.answered, kind.last_success)
+        age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
+        state, shown = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
+        found = f"{kind.why}{age}; {counted(kind.rows, 'row')}, {kind.bad:,} bad"
+        found += f"; such as {shown.example}" if shown else ""
+        found += ": this closes entries" if state is State.FAILED else ""
+        yield looked(kind.name, look, evidence.moment.now, state, found, SIGNALS if kind.answered else FETCH)
+
+
+def _state(kind: KindHealth) -> State:
+    if kind.state is Health.CRITICAL:
+        closes = kind.name == FLOW_ALERTS or (kind.core and any(drift.broken for drift in kind.drifts))
+        return State.FAILED if closes else State.DEGRADED
+    if kind.state is Health.UNKNOWN:
+        return State.SKIPPED if kind.idle else State.UNKNOWN
+    return State.OK if kind.state is Health.HEALTHY else State.DEGRADED
+
+
+def quotes(evidence: Trading) -> Judgment:
+    """Judge the quotes: entries need fresh ones, exits need any at all."""
+    name, broker, moment = "quotes", evidence.broker, evidence.moment
+    if not isinstance(broker, Broker):
+        return silent(name, broker)
+    if not broker.quotes and not moment.is_open:
+        return skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
+    if not broker.quotes:
+        found = f"none of {broker.asked_quotes} symbols has a usable quote"
+        return Judgment(name, State.FAILED, "quotes", 0, found, "tradebot doctor")
+    limit_s = evidence.rules.tightest.max_quote_age_s
+    stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
+    absent = broker.asked_quotes - len(broker.quotes)
+    look = Look(f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values()))
+    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}" + _why_absent(broker)
+    late = moment.is_open and bool(absent or stale)
+    return looked(name, look, moment.now, State.DEGRADED if late else State.OK, found, "tradebot doctor")
+
+
+def _why_absent(broker: Broker) -> str:
+    first = next(iter(broker.rejected_quotes.items()), None)
+    return f"; {first[0]}: {first[1]}" if first else ""
+
+
+def coverage(evidence: Trading) -> Judgment:
+    """Judge the last scores: how many symbols were scored, and how many on too little data."""
+    name, last, moment = "last scores", evidence.score, evidence.moment
+    if last is None and Job.SCORE not in evidence.due:
+        return skipped(name, "no score has been due yet", "scores")
+    if last is None or not last.candidates:
+        found = "nothing was scored" if last is None else "the last pass scored no symbol"
+        return Judgment(name, State.UNKNOWN, "scores", 0, found, "tradebot score")
+    least = evidence.rules.tightest.min_coverage
+    covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
+    thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
+    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data" + (
+        f": {', '.join(thin[:5])}" if thin else ""
+    )
+    look = Look("scores", len(last.candidates), last.at)
+    state = State.DEGRADED if thin and len(thin) == len(covered) else State.OK
+    return looked(name, look, moment.now, state, found, FETCH)
+
+
+def cycles(evidence: Trading) -> Judgment:
+    """Judge the passes of trade-once over the span: candidates = orders + refused."""
+    name, seen = "passes of trade-once", evidence.passes
+    if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
+        return skipped(name, "no pass has been due yet", "passes")
+    if not seen.cycles:
+        found = "none was recorded in this period"
+        return Judgment(name, State.UNKNOWN, "passes", 0, found, f"tradebot {Job.TRADE_ONCE.value}")
+    look = Look("passes", len(seen.cycles), seen.cycles[-1].at)
+    refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
+    ended = sum(seen.ends.values())
+    found = f"{counted(seen.candidates, 'candidate')} = {counted(seen.candidates - ended, 'order')} + {ended:,} refused"
+    if not refused:
+        return looked(name, look, evidence.moment.now, State.OK, found)
+    found = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {found}"
+    broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
+    state = State.FAILED if broken else State.OK
+    return looked(name, look, evidence.moment.now, state, found, "tradebot why-no-orders --since session")
+
+
+def blocks(evidence: Trading) -> Judgment:
+    """Judge why candidates were refused: a blocking rule is fine, our own fault or a source's isn't."""
+    name, seen = "reasons of refusal", evidence.passes
+    if not seen.candidates:
+        return skipped(name, "no candidate in this period", "candidates")
+    look = Look("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
+    ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
+    faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
+    found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
+    if not faults:
+        return looked(name, look, evidence.moment.now, State.OK, found)
+    return looked(name, look, evidence.moment.now, State.DEGRADED, found, "tradebot why-no-orders --since session")
+
+
+def events(evidence: Trading) -> Judgment:
+    """Judge the operational events of the last day: replies in an unknown format, and errors."""
+    name, seen = "recent events", evidence.events
+    if seen is None or not (seen.lines or seen.torn):
+        return skipped(name, "no event was ever written", "events")
+    # Events are stamped with wall-clock time, so they have no age in trading time.
+    look, now = Look("events", seen.lines), evidence.moment.now
+    found = [f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
+    found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
+    if not found:
+        return looked(name, look, now, State.OK, "none needs attention")
+    state, remedy = (
+        State.FAILED if seen.errors else State.DEGRADED,
+        "tradebot events" if seen.counts else "tradebot doctor",
+    )
+    return looked(name, look, now, state, ", ".join(found), remedy)
+
+
+POSITIONS = "tradebot positions"
+EXITS = "tradebot evaluate-exits"
+WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
+"""Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
+
+
+def positions(evidence: Trading) -> Judgment:
+    """Judge the positions in the books. Foreign positions are judged when the books are compared with the broker."""
+    name = "own positions"
+    if not evidence.fills:
+        return nothing(name, "position", evidence)
+    held = evidence.positions
+    look = Look("fills", evidence.fills, evidence.newest_fill)
+    outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
+    found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
+    if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
+        leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
+        found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
+        return looked(name, look, evidence.moment.now, State.FAILED, found, "tradebot reconcile")
+    return looked(name, look, evidence.moment.now, State.OK, found)
+
+
+def exits_recorded(evidence: Trading) -> Judgment:
+    """Judge whether the last pass of evaluate-exits looked at every position and could close what it had to."""
+    name, held, last = "exits as recorded", evidence.positions, evidence.exits
+    if not held:
+        return _unheld(name, evidence)
+    if last is None:
+        found = f"{counted(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
+        return Judgment(name, State.FAILED, "passes", 0, found, EXITS)
+    records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
+    unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
+    stuck = [why for record in records.values() if (why := _stuck(record))]
+    look = Look("exit decisions", len(records), last.at)
+    if unseen or stuck:
+        found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
+        return looked(name, look, evidence.moment.now, State.FAILED, found, EXITS)
+    if not records:
+        found = f"{counted(len(held), 'position')} opened since the last pass, which looked at none"
+        return looked(name, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
+    return looked(name, look, evidence.moment.now, State.OK, "each was held or is being closed")
+
+
+def _stuck(record: CandidateRecord) -> str | None:
+    """Return why a position wasn't closed or judged although it should have been; None if it is managed."""
+    terminal = record.terminal
+    if terminal is None or terminal.reason is None or terminal.reason in WAITING:
+        return None
+    return f"{record.candidate.symbol} ended at {terminal.reason}: {REASONS[terminal.reason].meaning}"
+
+
+def exits_now(evidence: Trading) -> Judgment:
+    """Apply the exit rules to each position at current quotes; a position past its rule should be closing."""
+    name, broker = "exits at quotes", evidence.broker
+    if not isinstance(broker, Broker):
+        return silent(name, broker)
+    if not evidence.positions:
+        return _unheld(name, evidence)
+    answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
+    look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
+    blind = [p.symbol for p, decision in answers if is_blind(decision)]
+    busy = broker.book.own_working | broker.book.unresolved
+    beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
+    now = evidence.moment.now
+    if not evidence.moment.is_open:
+        found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
+        return looked(name, look, now, State.OK, found)
+    if beyond or blind:
+        found = "; ".join(
+            f"{what}: {', '.join(names)}"
+            for what, names in (("should be closing", beyond), ("can't be judged", blind))
+            if names
+        )
+        return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
+    return looked(name, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
+
+
+def _unstopped(evidence: Trading) -> str:
+    """Return which positions have no stop, because their strategies' exits have none; that is the owner's choice."""
+    names = [position.symbol for position in evidence.positions if worst_stop(_rules(position, evidence)) is None]
+    return f"; without a stop: {', '.join(names)}" if names else ""
+
+
+def _exit(position: Position, broker: Broker, evidence: Trading) -> Decision:
+    quote = broker.quotes.get(position.symbol)
+    ratio = broker.position_ratios.get(position.symbol, Decimal(1))
+    best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
+    rules, state = _rules(position, evidence), evidence.state.state
+    return judge(Held(position, best), quote, evidence.moment.now, rules, state, ratio).decision
+
+
+def _rules(position: Position, evidence: Trading) -> Exits:
+    return in_force(evidence.rules.exits_of(position.strategy), _kept(position, evidence))
+
+
+def _kept(position: Position, evidence: Trading) -> Kept:
+    return evidence.kept.get((position.strategy, position.symbol), Kept())
+
+
+def _unheld(name: str, evidence: Trading) -> Judgment:
+    if not evidence.fills:
+        return nothing(name, "position", evidence)
+    look = Look("fills", evidence.fills, evidence.newest_fill)
+    return looked(name, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
+
+
+_LIMITS = (
+    Gate.GROSS_NOTIONAL,
+    Gate.SYMBOL_NOTIONAL,
+    Gate.SECTOR_NOTIONAL,
+    Gate.OPEN_POSITIONS,
+    Gate.DAILY_LOSS,
+    Gate.DRAWDOWN,
+    Gate.SESSION_ENTRIES,
+)
+
+
+def limits(evidence: Trading) -> Iterator[Judgment]:
+    """Check each limit on the book as it is, with the predicate that the gates apply to the book plus one order."""
+    broker = evidence.broker
+    if not isinstance(broker, Broker):
+        yield silent("limits on the book", broker)
+        return
+    answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
+    rules = evidence.rules
+    on_book, on_entries = (
+        monitors(broker.book, rules.limits, rules.halts),
+        limits_of.rate_monitors(broker.book, rules.limits),
+    )
+    on_losses = limits_of.loss_monitors(broker.book, rules.limits, evidence.moment.now)
+    for subject, decision in (*on_book, *on_entries, *on_losses, *_of_strategies(broker.book, rules, evidence)):
+        answers[decision.gate].append((subject, decision))
+    # Rate limits have an answer only once something was entered, so they come after the fixed ones.
+    for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
+        yield _limit(gate, answers[gate], broker, evidence)
+
+
+def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
+    """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
+    names = (*rules.own, *(stake.strategy for stake in book.stakes))
+    for name in dict.fromkeys(names):
+        own = rules.of(name)
+        part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
+        for subject, decision in own_limits.monitors(part, own.limits, evidence.moment.now):
+            yield f"{name} {subject}".rstrip(), decision
+
+
+def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Trading) -> Judgment:
+    name, now = gate.value, evidence.moment.now
+    if not answers:
+        look = Look("account without exposure", 1, broker.clock.now)
+        return looked(name, look, now, State.OK, "nothing is exposed")
+    look = Look("values", len(answers), broker.clock.now)
+    broken = [(subject, d) for subject, d in answers if not d.passed]
+    subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
+    numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
+    if not broken:
+        return looked(name, look, now, State.OK, f"largest: {numbers}")
+    unknown = worst.verdict is Verdict.UNKNOWN
+    found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
+    return looked(name, look, now, State.UNKNOWN if unknown else State.FAILED, found, POSITIONS)
+
+
+def _size(decision: Decision) -> float:
+    return 0.0 if isinstance(decision.observed, str | None) else float(decision.observed)
+
 
 BOOKS = ("ledger", "journal", "books", "backup")
 FINISHED = ("ledger", "journal", "orders", "halts", "config")
@@ -25,7 +343,7 @@ def audit(evidence: Evidence, seen: Trading | Unread, *, finished: bool = False)
 def _of_finished(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
     yield from judged(evidence, FINISHED)
     yield books.rows(seen)
-    yield risk.positions(seen)
+    yield positions(seen)
     yield books.orders(seen)
 
 
@@ -34,18 +352,18 @@ def _everything(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
     yield from (own.pop(name) for name in BOOKS)
     yield books.rows(seen)
     yield books.broker(seen)
-    yield risk.exits_recorded(seen)
-    yield risk.exits_now(seen)
-    yield from risk.limits(seen)
+    yield exits_recorded(seen)
+    yield exits_now(seen)
+    yield from limits(seen)
     yield books.orders(seen)
-    blocks = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
-    yield permission(seen.permission, seen.moment.now, blocks)
+    flags = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
+    yield permission(seen.permission, seen.moment.now, flags)
     yield from own.values()
-    yield running.market(seen)
-    yield risk.positions(seen)
-    yield running.quotes(seen)
-    yield from running.kinds(seen)
-    yield running.coverage(seen)
-    yield running.cycles(seen)
-    yield running.blocks(seen)
-    yield running.events(seen)
+    yield market(seen)
+    yield positions(seen)
+    yield quotes(seen)
+    yield from kinds(seen)
+    yield coverage(seen)
+    yield cycles(seen)
+    yield blocks(seen)
+    yield events(seen)

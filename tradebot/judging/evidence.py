@@ -14,7 +14,7 @@ from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 
 class Unread(Struct, frozen=True):

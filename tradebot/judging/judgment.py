@@ -1,10 +1,13 @@
 """A judgment about one subject, with the evidence for it. Every verb that says how the bot is prints these."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.trading import Permission
 
 
 class State(StrEnum):
@@ -84,3 +87,17 @@ def looked(name: str, look: Look, now: datetime, state: State, found: str, comma
 def skipped(name: str, why: str, what: str = "") -> Judgment:
     """Return the judgment about something that wasn't looked at, on purpose or because there is nothing."""
     return Judgment(name, State.SKIPPED, what, 0, why)
+
+
+def permission(given: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
+    """Judge the doors at a time by this machine's clock; `blocks` are the broker's own, None if it wasn't asked."""
+    blocked = [(Reason.ACCOUNT_BLOCKED, flag) for flag in blocks or ()]
+    closed = [*given.closed_to_entries(now), *blocked]
+    looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)
+    if not closed:
+        return Judgment("permission", State.OK, looked_at, count, "orders may be sent", age_s=0.0)
+    only_entries = given.open and not blocked
+    effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
+    found = f"{', '.join(f'{reason} ({found})' for reason, found in closed)}: {effect}"
+    remedy = REASONS[closed[0][0]].remedy
+    return Judgment("permission", State.DEGRADED, looked_at, count, found, remedy, age_s=0.0)

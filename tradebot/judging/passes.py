@@ -12,7 +12,7 @@ from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.lines import Line
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 TO_END = timedelta(minutes=1)
 """How much longer than its limit a chore may take until its end is claimed."""

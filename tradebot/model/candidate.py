@@ -8,7 +8,17 @@ from msgspec import Struct
 
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
-from tradebot.model.scale_out import ScaleOutLevel
+
+
+class ScaleOutLevel(Struct, frozen=True):
+    """One level of a scale-out: once the gain reaches `fraction` of the entry price, close `share` of the shares.
+
+    The share is of all shares that the position was opened with, as a fraction.
+    """
+
+    fraction: Decimal
+    share: Decimal
+
 
 SHARES = 100
 """How many shares of the underlying a contract is about."""
@@ -130,3 +140,36 @@ class Candidate(Struct, frozen=True):
     @property
     def symbol(self) -> str:
         return self.instrument.symbol
+
+
+class Submitted(Struct, frozen=True):
+    """One submitted entry: a score in -1..1 whose sign matches the side, coverage 0..1 or None.
+
+    `at` is the signal's own time, if any. `source` says where it came from, `strategy` who would own its lots.
+    """
+
+    symbol: str
+    side: Side
+    score: float
+    source: str
+    strategy: str
+    coverage: float | None
+    at: datetime | None
+
+
+class BadLine(Struct, frozen=True):
+    """A line (counted from 1) that isn't a valid candidate, with the reason and an excerpt."""
+
+    line: int
+    reason: str
+    detail: str
+
+
+class Submission(Struct, frozen=True):
+    """The content of a candidates file: lines = candidates + duplicates + bad lines; `digest` identifies it."""
+
+    lines: int
+    candidates: tuple[Submitted, ...]
+    duplicates: int
+    bad: tuple[BadLine, ...]
+    digest: str

@@ -15,8 +15,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.contract import Drift
 from tradebot.model.order import Order
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Key, Position, RoundTrip
+from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord

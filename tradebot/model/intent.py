@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
-from tradebot.model.scale_out import ScaleOutLevel
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"

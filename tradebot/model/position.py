@@ -9,14 +9,53 @@ them.
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.values import replace
+
+
+class Origin(StrEnum):
+    """What wrote a fill, a cash movement or a note about foreign shares; `about` holds the id or symbol named below.
+
+    VENUE is an execution. PLAN is an accepted plan (its id). ADOPTION takes a position over or leaves it alone (its
+    symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds
+    what one of our orders bought or sold before the books began (the order's venue id).
+    """
+
+    VENUE = "venue"
+    PLAN = "plan"
+    ADOPTION = "adoption"
+    ACTIVITY = "activity"
+    GIVEN_BACK = "given_back"
+    TAKEN_OVER = "taken_over"
+    UNKNOWN = "unknown"
+
+
+class Outlook(Struct, frozen=True):
+    """What is known about a held symbol at one moment; None and empty mean that nothing is known.
+
+    `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each pass
+    of entries, in -1..1 with the sign of the direction. `noise` is the standard deviation of the change from one
+    score to the next over the sessions that are kept. `flow` is the direction of options flow now, in -1..1.
+    `open_interest_kept` is the share of the contracts behind the entry that were still open the next morning.
+    `regime` is the market's regime by name. `event_at` is when the next event of the company is due. `momentum` is
+    the return of the last hour, and `movement` the distance from the highest to the lowest price since the position
+    was opened, both as fractions.
+    """
+
+    scores: tuple[float, ...] = ()
+    noise: float | None = None
+    flow: float | None = None
+    open_interest_kept: Decimal | None = None
+    regime: str | None = None
+    event_at: datetime | None = None
+    momentum: Decimal | None = None
+    movement: Decimal | None = None
+
 
 ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")
 FOREIGN = ""

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from tradebot.model.bar import Waiting
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
-from tradebot.model.slot import Waiting
 from tradebot.model.values import replace
 
 

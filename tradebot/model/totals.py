@@ -7,8 +7,7 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, RoundTrip, add, round_trip
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, RoundTrip, add, round_trip
 
 TRIPS_KEPT = timedelta(days=31)
 MOST_TRIPS = 500

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.values import replace
 
 

@@ -10,9 +10,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, Side
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision
-from tradebot.model.scale_out import ScaleOutLevel
 
 
 class Open(Struct, frozen=True):

@@ -3,7 +3,7 @@
 What a strategy from another package needs can be imported from here.
 """
 
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
@@ -11,7 +11,6 @@ from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want

@@ -5,11 +5,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from tradebot.model.account import EquityPeak
+from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
-from tradebot.model.cash import CashMovement
 from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -17,8 +16,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote

@@ -27,8 +27,7 @@ from tradebot.model.activity import (
     Entry,
     Restated,
 )
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 

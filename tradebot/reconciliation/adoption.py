@@ -10,11 +10,10 @@ from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, unreported_fill
+from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.account import require_account
+from tradebot.reconciliation.read_books import require_account
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 

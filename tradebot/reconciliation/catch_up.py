@@ -21,8 +21,7 @@ from tradebot.model.intent import (
     outcome_of,
 )
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders

@@ -32,8 +32,8 @@ from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Gap, Job
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.apply_activities import position_ratios
 from tradebot.reconciliation.catch_up import may_fill
+from tradebot.reconciliation.read_books import position_ratios
 from tradebot.timetable.sessions import session_date, session_of
 
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})

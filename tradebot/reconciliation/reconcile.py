@@ -18,21 +18,18 @@ from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
-from tradebot.reconciliation.apply_activities import apply_activities
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view
-from tradebot.reconciliation.findings import CHANGES_A_POSITION, LedgerView, compare
+from tradebot.reconciliation.findings import CHANGES_A_POSITION, LedgerView, compare, fingerprint, plan_of
 from tradebot.reconciliation.new_fills import missing_fills
-from tradebot.reconciliation.plans import fingerprint, plan_of
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
-from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
 

@@ -20,8 +20,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation, is_marked, mark_of
 from tradebot.model.order import Fill, Order, OrdersTold
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader

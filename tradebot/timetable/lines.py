@@ -17,7 +17,7 @@ from tradebot.model.record import Job
 from tradebot.timetable import chore_times, job_times
 from tradebot.timetable.chore_times import ChoreTimes
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.slots import FETCHING, Slot, slots
+from tradebot.timetable.sessions import FETCHING, Slot, slots
 
 CHORES = frozenset({
     "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "doctor",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, takewhile
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.model.bar import Session
-from tradebot.model.slot import StrategySlot
+from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
@@ -24,6 +23,7 @@ from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
     from tradebot.ports.stores import Calendar
+
 
 MOST_SESSIONS = 5
 """The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
@@ -274,3 +274,48 @@ def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
 @lru_cache(maxsize=128)
 def _starts(times: JobTimes, session: Session) -> tuple[datetime, ...]:
     return tuple(due.start for due in times.in_session(session))
+
+
+SESSIONS_OF_MONTH = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st")
+"""The sessions that every month has or nearly has; in a shorter month, the later ones are its last one."""
+_MOST = {True: 23, False: 5}
+"""The most sessions that a month and a week can have."""
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def session_of_month(times: OwnTimes) -> str | None:
+    """Return the session of the month that all of a strategy's times name, such as "first"; None if they don't."""
+    named = {part.days.text.split()[0] if part.days and part.days.monthly else "" for part in times.parts}
+    return named.pop() or None if len(named) == 1 else None
+
+
+def in_session_of_month(times: OwnTimes, which: str) -> str:
+    """Return these times in another session of the month; `session_of_month` must have found theirs."""
+    return _moved(times, lambda days: f"{which} session of month")
+
+
+def a_session_later(times: OwnTimes) -> str | None:
+    """Return the same times in the session after theirs; None unless all of them name a session of the week or month.
+
+    After the last session comes the first of the next week or month.
+    """
+    if not all(part.days for part in times.parts):
+        return None
+    return _moved(times, _next)
+
+
+def _moved(times: OwnTimes, to: Callable[[Days], str]) -> str:
+    words = [word.strip() for word in times.text.split(",")]
+    named = [(word, part.days) for word, part in zip(words, times.parts, strict=True)]
+    return ", ".join(word.replace(days.text, to(days), 1) if days else word for word, days in named)
+
+
+def _next(days: Days) -> str:
+    period = "month" if days.monthly else "week"
+    if not days.first:
+        return f"first session of {period}"
+    number = days.number + 1
+    if number > _MOST[days.monthly]:
+        return f"first session of {period}"
+    ending = "th" if number in (11, 12, 13) else _ENDINGS.get(number % 10, "th")
+    return f"{number}{ending} session of {period}"

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.text import counted

@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.model.cash import CashMovement
+from tradebot.model.account import CashMovement
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tradebot.model.bar import Waiting
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
 from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
-from tradebot.model.slot import Waiting
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of

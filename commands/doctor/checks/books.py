@@ -13,8 +13,7 @@ from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
-from tradebot.judging.judgment import Judgment
-from tradebot.judging.permission import permission
+from tradebot.judging.judgment import Judgment, permission
 from tradebot.judging.table import judged
 from tradebot.model.text import counted
 

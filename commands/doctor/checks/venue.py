@@ -21,7 +21,7 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode
-from tradebot.reconciliation.account import require_account
+from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
 
 NEW_NAMES = "Write the new names in universe:, and in sectors: too"

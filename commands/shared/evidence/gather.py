@@ -45,8 +45,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import Line
-from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_session
-from tradebot.timetable.slots import slots
+from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_session, slots
 from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 
 DAY = timedelta(days=1)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from tradebot.adapters.flow.candidate_lines import MAX_BYTES, MAX_LINES, read
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Side, Submission, Submitted
 from tradebot.model.position import ADOPTED
-from tradebot.model.submitted import Submission, Submitted
 from tradebot.orders.rehearsal import STRATEGY
 from tradebot.views.holdings import FOREIGN_OWNER
 

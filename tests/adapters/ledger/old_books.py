@@ -17,8 +17,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Marks
+from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import TradingState, TradingStateRecord
 

@@ -11,8 +11,7 @@ from tradebot.adapters.text.codec import encode
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
 
 BOUGHT = Fill("a-1", "v-1", "AAPL", Side.BUY, Decimal("0.125"), Decimal("101.5"), NOW)

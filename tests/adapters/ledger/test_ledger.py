@@ -28,8 +28,7 @@ from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Marks, OwnedFill
+from tradebot.model.position import Marks, Origin, OwnedFill
 from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 
 ROOT = Path(__file__).parents[3]

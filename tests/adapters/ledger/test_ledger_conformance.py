@@ -13,15 +13,13 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
+from tradebot.model.account import CashMovement
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
-from tradebot.model.candidate import Component, Purpose
-from tradebot.model.cash import CashMovement
+from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, Marks, unreported_fill
-from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.position import Kept, Marks, Origin, unreported_fill
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace

@@ -26,8 +26,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Marks
+from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, ReconcileMark
 from tradebot.model.values import replace

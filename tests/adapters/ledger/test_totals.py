@@ -22,8 +22,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Marks, OwnedFill, unreported_fill
+from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign

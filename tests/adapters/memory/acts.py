@@ -13,8 +13,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, OrderStatus, Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Marks, OwnedFill
+from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger

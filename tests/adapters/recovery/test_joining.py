@@ -24,8 +24,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Outcome, Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import Marks, OwnedFill
+from tradebot.model.position import Marks, Origin, OwnedFill
 from tradebot.model.trading import Arming
 from tradebot.model.values import replace
 

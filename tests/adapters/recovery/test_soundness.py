@@ -28,7 +28,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.marker_text import marker_text
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 
 ROOT = Path(__file__).parents[3]
 

@@ -17,7 +17,7 @@ from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
-from tradebot.timetable.moving import SESSIONS_OF_MONTH
+from tradebot.timetable.own_clock import SESSIONS_OF_MONTH
 
 SPEC = MarketSpec(symbols=("XLK",), start=date(2025, 3, 3))
 FREE = replace(SPEC, fill=CLOSE._replace(quotes="last"))

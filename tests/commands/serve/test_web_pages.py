@@ -13,7 +13,7 @@ from tests.judging.samples import at, cycle, note, past
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, Unread
-from tradebot.judging.permission import permission
+from tradebot.judging.judgment import permission
 from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason

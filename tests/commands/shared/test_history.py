@@ -22,8 +22,7 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign

@@ -15,13 +15,13 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import lock
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.chore import Ended
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.serving import Ended
 from tradebot.model.trading import Mode, ReconcileMark
 from tradebot.timetable.lines import Line, Need
-from tradebot.timetable.slots import Slot
+from tradebot.timetable.sessions import Slot
 
 NEEDS = """
 timetable:

@@ -16,9 +16,9 @@ from tests.builders import fill
 from tests.views.performance.taxed import fee, on, past, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
+from tradebot.model.account import CashMovement
 from tradebot.model.activity import Booking, Entry
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 

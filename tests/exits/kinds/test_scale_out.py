@@ -11,8 +11,8 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, Input, Measure
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.lists import in_force, parse
+from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.position import Kept, Lot
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.values import replace
 
 D = Decimal

@@ -8,8 +8,7 @@ from tests.builders import NOW, held
 from tradebot.exits.kind import Absent, Input, Measure, Moment
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.lists import parse
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Kept
+from tradebot.model.position import Kept, Outlook
 from tradebot.model.values import replace
 
 RULE = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min_hold_s=600)

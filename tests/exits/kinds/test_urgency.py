@@ -13,8 +13,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, Moment
 from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgency_of
 from tradebot.exits.lists import parse
-from tradebot.model.outlook import Outlook
-from tradebot.model.position import Kept
+from tradebot.model.position import Kept, Outlook
 from tradebot.model.values import replace
 
 D = Decimal

@@ -35,8 +35,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse
-from tradebot.timetable.sessions import AGAIN
-from tradebot.timetable.slots import slot_at, slots
+from tradebot.timetable.sessions import AGAIN, slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {

@@ -4,13 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
 from tradebot.model.evidence import DatedRate, Evidence, Trials, Variant, VariantKind
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History

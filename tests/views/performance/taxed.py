@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tests.builders import ACCOUNT, fill
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.views.performance.history import History
 from tradebot.views.performance.tax import TaxRow, tax_year
 from tradebot.views.performance.tax_lots import Method

@@ -15,10 +15,9 @@ from tests.reconciliation.test_adoption import scene_of, take_over
 from tests.venues import FakeReader
 from tests.views.performance.taxed import of, past, rows, traded
 from tests.worlds import Scene
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.reconciliation.adoption import acknowledge
 from tradebot.reconciliation.catch_up import reassign

@@ -7,8 +7,8 @@ import pytest
 
 from tests.builders import there
 from tests.views.performance.played import CASH, past, rotated, sessions
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
+from tradebot.model.account import CashMovement
+from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import traded_usd

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from tests.builders import NOW, fill
 from tests.model.test_trade import histories
 from tests.views.performance.taxed import commission, past
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.reconciliation.activities import CASH_ONLY
 from tradebot.views.performance.fees import Allotted, Moments, allotted, cash_kind, moments

@@ -13,8 +13,7 @@ from tests.builders import NOW, ago, fill
 from tests.model.test_trade import histories, sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tradebot.model.candidate import Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of, trades

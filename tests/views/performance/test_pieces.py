@@ -8,8 +8,7 @@ from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_pnl import history, paid
 from tests.worlds import Scene
 from tradebot.model.candidate import Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import unreported_fill
+from tradebot.model.position import Origin, unreported_fill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Kind, breakdown, day_ends, value_at

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOW, fill, there
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Component, Side
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days, MarketTime, day_of

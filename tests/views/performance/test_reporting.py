@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from tests.builders import NOW
 from tests.views.performance.played import CASH, past, sessions, spy
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
+from tradebot.model.account import CashMovement
+from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History

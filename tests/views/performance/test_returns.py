@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.builders import fill
 from tradebot.model.bar import Session
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from tests.builders import fill
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_tax_lots import years
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import account_trades
 from tradebot.views.performance.tax import Term, decimal, sales_of, tax_year

@@ -13,7 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days, MarketTime
 from tradebot.views.performance.lots import lots_of

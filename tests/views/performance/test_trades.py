@@ -17,8 +17,7 @@ from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import Intent
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, OwnedFill
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime

@@ -12,9 +12,8 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from tradebot.errors import OperatorError
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import BadLine, Side, Submission, Submitted
 from tradebot.model.limits import Frozen
-from tradebot.model.submitted import BadLine, Submission, Submitted
 from tradebot.model.text import LABEL_PATTERN, SYMBOL_PATTERN, expected
 
 MAX_BYTES = 1_000_000

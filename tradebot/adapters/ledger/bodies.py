@@ -11,11 +11,9 @@ from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.order import Fill
-from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, OwnedFill
-from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.position import Kept, Origin, OwnedFill
 from tradebot.model.values import replace
 
 T = TypeVar("T")

@@ -24,8 +24,7 @@ from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order
-from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.values import replace
 
 

@@ -12,13 +12,12 @@ from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.cash import CashMovement
 from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import lineage
-from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names

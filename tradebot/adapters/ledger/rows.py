@@ -11,8 +11,7 @@ from tradebot.model.activity import Entry
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
-from tradebot.model.origin import Origin
-from tradebot.model.position import Key, Marks, OwnedFill
+from tradebot.model.position import Key, Marks, Origin, OwnedFill
 from tradebot.model.trade import TradeNote
 
 

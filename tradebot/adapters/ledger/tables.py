@@ -27,8 +27,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, IntentRecord, IntentState, mark_of
 from tradebot.model.order import Order
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Marks
+from tradebot.model.position import FOREIGN, Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim
 

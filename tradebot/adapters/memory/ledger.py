@@ -9,7 +9,7 @@ from tradebot.adapters.ledger.money import OLDEST_FIRST
 from tradebot.adapters.ledger.table import Kind, Row, Worded
 from tradebot.adapters.memory.table import MemoryTable
 from tradebot.adapters.state.switch import newer_halt
-from tradebot.model.cash import CashMovement
+from tradebot.model.account import CashMovement
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord

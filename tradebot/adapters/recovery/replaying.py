@@ -16,8 +16,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import TradeNote
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.errors import ExitCode
-from tradebot.model.chore import STOPPED, Ended
+from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.text import counted
 
 HANDED_OVER = "TRADEBOT_HANDED_OVER"

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.stopwatch import awake, stopwatch, wall
 from tradebot.errors import TemporaryError
-from tradebot.model.pause import Pause
+from tradebot.model.serving import Pause
 
 BEHIND = timedelta(seconds=1)
 ASK_AGAIN_S = 300.0

@@ -22,7 +22,7 @@ from tradebot.exchange.market.daily import DailyBars, Days
 from tradebot.exchange.market.rates import Rates
 from tradebot.exchange.times import MINUTE, from_datetime, new_york
 from tradebot.model.record import Job
-from tradebot.timetable.slots import slots
+from tradebot.timetable.sessions import slots
 
 if TYPE_CHECKING:
     from datetime import datetime

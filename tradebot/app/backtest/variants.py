@@ -12,8 +12,7 @@ from tradebot.app.backtest.run import begin
 from tradebot.exchange.market.spec import FUNDS, MarketError
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
-from tradebot.timetable.moving import SESSIONS_OF_MONTH, a_session_later, in_session_of_month, session_of_month
-from tradebot.timetable.own_clock import parse
+from tradebot.timetable import own_clock
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.sensitivity import AS_PLAYED, variant_of
 
@@ -120,7 +119,7 @@ def _dear_spread(spread: Decimal, costly: int) -> Decimal:
 
 def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
     """Return the variant in which every strategy trades a session later, or why there is none."""
-    later = {name: own and a_session_later(own) for name, own in times.items()}
+    later = {name: own and own_clock.a_session_later(own) for name, own in times.items()}
     stuck = sorted(name for name, text in later.items() if not text)
     moved = {name: text for name, text in later.items() if text}
     if stuck:
@@ -134,18 +133,18 @@ def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ..
 def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
     """Return the variants in which the strategies trade in each session of the month, or why there are none."""
     known = {name: own for name, own in times.items() if own is not None}
-    named = {session_of_month(own) for own in known.values()}
+    named = {own_clock.session_of_month(own) for own in known.values()}
     if len(known) < len(times) or len(named) != 1 or None in named:
         return (
             "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
             "as 'first session of month at open+5m'."
         )
-    return tuple(_in_session(plan, known, which) for which in SESSIONS_OF_MONTH)
+    return tuple(_in_session(plan, known, which) for which in own_clock.SESSIONS_OF_MONTH)
 
 
 def _in_session(plan: Plan, times: Mapping[str, OwnTimes], which: str) -> Change:
     """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
-    texts = {name: in_session_of_month(own, which) for name, own in times.items()}
+    texts = {name: own_clock.in_session_of_month(own, which) for name, own in times.items()}
     new = {name: text for name, text in texts.items() if text != times[name].text}
     return Change(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
 
@@ -160,7 +159,7 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
 def _parsed(text: str) -> OwnTimes | None:
     """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
     try:
-        return parse(text) if text else None
+        return own_clock.parse(text) if text else None
     except ValueError:
         return None
 

@@ -9,12 +9,11 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from tradebot.model.account import CashMovement
 from tradebot.model.activity import SPLIT
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import divided, together
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History

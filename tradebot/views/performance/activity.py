@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.views.performance import statistics
 from tradebot.views.performance.fees import Fee, cash_kind, fee_of
 from tradebot.views.performance.history import History

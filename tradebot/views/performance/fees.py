@@ -8,10 +8,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.origin import Origin
-from tradebot.model.position import NINE_PLACES
+from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 

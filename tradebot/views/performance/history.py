@@ -7,10 +7,9 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.filled import RestedStop, Sent
-from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace

@@ -9,8 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import astuple
 
 from tradebot.model.candidate import Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import Key, OwnedFill, to_nine_places
+from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
 from tradebot.model.trade import Trade, by_position, divided, together
 from tradebot.model.values import replace
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.fees import Allotted, cash_kind

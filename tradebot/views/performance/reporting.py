@@ -9,11 +9,10 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from tradebot.auditing.intervals import LEVEL, t_quantile
+from tradebot.model.account import CashKind
 from tradebot.model.bar import Session
-from tradebot.model.cash import CashKind
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
-from tradebot.model.origin import Origin
-from tradebot.model.position import to_nine_places
+from tradebot.model.position import Origin, to_nine_places
 from tradebot.views.performance import pnl
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking

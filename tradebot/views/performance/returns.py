@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.origin import Origin
+from tradebot.model.position import Origin
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 

@@ -8,11 +8,10 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashMovement
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.origin import Origin
-from tradebot.model.position import NINE_PLACES
+from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
 from tradebot.views.performance.fees import Fee, allotted, fee_of, moments

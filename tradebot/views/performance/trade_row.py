@@ -10,8 +10,7 @@ from msgspec import Struct
 from tradebot.exits.why import UNKNOWN, parse
 from tradebot.model.candidate import Component, Side
 from tradebot.model.filled import IntentFacts, OrderFacts, Sent
-from tradebot.model.origin import Origin
-from tradebot.model.position import Key
+from tradebot.model.position import Key, Origin
 from tradebot.model.trade import Trade
 from tradebot.views.performance.days import EVER, Days, day_of
 from tradebot.views.performance.lots import ClosedLot

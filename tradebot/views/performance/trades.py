@@ -7,8 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
-from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, Kept, OwnedFill, to_nine_places
+from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
 from tradebot.model.trade import Trade, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime

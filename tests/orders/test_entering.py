@@ -10,12 +10,12 @@ from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.own_slots import finish_judged
 from tradebot.exits.why import Part, parse
+from tradebot.model.bar import StrategySlot
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.slot import StrategySlot
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
