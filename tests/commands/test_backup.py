@@ -60,7 +60,6 @@ def tries(app: App) -> int:
 
 
 def block(folder: Path) -> Path:
-    """Put a file where the backups should be."""
     (folder / "backups").write_text("in the way")
     return folder / "backups"
 

@@ -61,7 +61,6 @@ class Real(NamedTuple):
     lines: Path
 
     def trades(self, symbol: str, *flags: str) -> Said:
-        """Try to buy."""
         return self.bot.says(
             "trade-once", "--force-slot", "--json", "--candidates", str(lines_for(self.lines, symbol)), *flags
         )

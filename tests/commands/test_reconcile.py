@@ -18,7 +18,6 @@ from tradebot.model.record import Job
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a bot whose account held three shares before its books began: nobody's fill explains them."""
     with made_beside(tmp_path_factory.mktemp("cli") / "state", MSFT="3") as path:
         yield path
 

@@ -16,7 +16,6 @@ NEW = ContractFinding(Breach.NEW, "mood", 1, "'good'")
 
 
 def reply(bot: Bot, at: str, *findings: ContractFinding, kind: str = "dark_pool", symbol: str = "AAPL") -> None:
-    """Store a reply of 50 rows as if it had come from the source."""
     when = datetime.fromisoformat(at)
     with closing(SqliteFacts(bot.folder, MemoryEvents(), when)) as facts:
         facts.store(Intake(kind, symbol, when, 50, (), 0, 0, (), findings, {}))

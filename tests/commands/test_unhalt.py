@@ -99,12 +99,10 @@ def test_unhalt_is_refused_until_the_plan_for_a_blocking_difference_is_accepted(
 
 
 def accept_plan(bot: Bot) -> None:
-    """Accept what books and broker differ in."""
     assert bot.says("reconcile", "--apply", bot.json("reconcile")["plan"]).code == 0
 
 
 def disagree(bot: Bot) -> None:
-    """Put a fill into the books that the broker knows nothing of."""
     ledger = SqliteLedger.open(bot.folder)
     at = datetime(2026, 11, 16, 15, tzinfo=UTC)
     made_up = Fill("made-up-too", "", "MSFT", Side.BUY, Decimal(5), Decimal(100), at)

@@ -52,12 +52,10 @@ def key_of(operation: Operation) -> str:
 
 
 def left_out_keys(rows: Iterable[LeftOut]) -> set[str]:
-    """Return method and path of everything that is left out."""
     return {f"{method} {PARAMETER.sub('{}', row.path)}" for row in rows for method in row.methods}
 
 
 def page() -> str:
-    """Return the page."""
     parts = [_HEAD, _checks(), *(_surface(surface) for surface in surfaces()), _streams(), _left_out()]
     return "\n".join([*parts, _differences(), _behaviours(), _gaps()])
 

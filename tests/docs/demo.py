@@ -27,7 +27,6 @@ def play(folder: Path, *flags: str) -> str:
 
 
 def shown() -> str:
-    """Return the screen that README shows."""
     found = BLOCK.search(PAGE.read_text(encoding="utf-8"))
     assert found, "README.md has no block between <!-- demo --> and <!-- /demo -->"
     return found[0]

@@ -100,7 +100,6 @@ def _inputs() -> Iterator[Sequence[str]]:
 
 
 def page() -> str:
-    """Return the document."""
     rules = _table(("rule", "what it does", "settings", "reason", "unit", "needs"), _rules())
     inputs = _table(("input", "comes from", "absent if"), _inputs())
     return "".join((LEAD, RULES, "\n", *rules, INPUTS, "\n", *inputs))

@@ -260,7 +260,6 @@ session, and no other order working for its position. This page is generated fro
 
 
 def render() -> str:
-    """Return the whole document."""
     not_held = ("## Not held", "", *(f"- {words}" for words in NOT_HELD), "")
     return HEAD + "\n".join((*limits_table.section(), *_rules(), *_clauses(), *not_held))
 

@@ -84,7 +84,6 @@ HALT_RULES: dict[str, Listed] = {
 
 
 def section() -> list[str]:
-    """Return the section with the table."""
     profiles = {"default": load(None, {}).settings, **dict(_profiles())}
     names = ("limit", *profiles, "unit", "gate", "monitor", "what clears it")
     rows = [*_rows("limits", LIMITS, profiles), *_rows("halts", HALT_RULES, profiles)]
@@ -119,7 +118,6 @@ def _value(part: str, name: str, settings: Settings) -> str:
 
 
 def unit(name: str, gate: Gate | None) -> str:
-    """Return the unit of a limit in words."""
     if name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
         return "of equity"
     by_end = next((words for end, words in BY_ENDS.items() if name.endswith(end)), "")

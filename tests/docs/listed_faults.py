@@ -16,7 +16,6 @@ HEAD = f"""# Listed faults
 
 
 def page() -> str:
-    """Return the page."""
     found = faults()
     return "\n".join((HEAD, *(line for section in SECTIONS for line in _section(section, found)))).rstrip() + "\n"
 

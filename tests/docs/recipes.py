@@ -26,7 +26,6 @@ class Change(NamedTuple):
 
 
 def recipe(title: str) -> tuple[Change, ...]:
-    """Return the changes of one recipe, in order."""
     section = GUIDE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     return tuple(_changes(section))
 

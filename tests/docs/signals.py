@@ -96,7 +96,6 @@ def _origins() -> Iterator[Sequence[str]]:
 
 
 def page() -> str:
-    """Return the document."""
     heads = (
         "kind", "endpoint", "calls", "unit", "sign", "none means", "fetched every", "when", "limit of age",
         "counts in", "can change",

@@ -13,26 +13,22 @@ INTERNALS = Path(__file__).resolve().parents[2] / "docs" / "internals"
 
 
 def reasons() -> Iterable[str]:
-    """Yield the rows of the table of reasons."""
     for reason, row in REASONS.items():
         yield f"| {reason} | {row.cause} | {row.meaning} | {row.remedy} |"
 
 
 def events() -> Iterable[str]:
-    """Yield the rows of the table of events."""
     for kind in EventKind:
         yield f"| {kind.subsystem} | {kind.event_type} | {kind.severity} | {kind.meaning} |"
 
 
 def findings() -> Iterable[str]:
-    """Yield the rows of the table of findings."""
     for kind, terms in TERMS.items():
         entries, writes = "shut" if terms.blocking else "open", terms.writes or "nothing: no plan settles it"
         yield f"| {kind} | {entries} | {terms.meaning} | {writes} |"
 
 
 def stores() -> Iterable[str]:
-    """Yield the rows of the table of stores."""
     for one in RETENTIONS:
         yield f"| {one.name} | {one.holds} | {one.kept} |"
 
@@ -54,7 +50,6 @@ class GeneratedTable(NamedTuple):
     rows: Callable[[], Iterable[str]]
 
     def render(self) -> str:
-        """Return the whole page, with its table as the code has it."""
         return with_table(self.page.read_text(encoding="utf-8"), self.head, self.rows())
 
 

@@ -58,7 +58,6 @@ HOLDING = (
 
 
 def ran(copy: Path, *arguments: str, **environ: str) -> str:
-    """Run Python in the copy and return what it prints."""
     command, around = [sys.executable, *arguments], {**os.environ, **environ}
     done = subprocess.run(command, cwd=copy, env=around, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}{done.stderr}"
@@ -67,7 +66,6 @@ def ran(copy: Path, *arguments: str, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the source in which every recipe was followed."""
     root = tmp_path_factory.mktemp("contributing")
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -96,7 +94,6 @@ def install(root: Path) -> None:
 
 
 def second() -> list[Change]:
-    """Return the changes with other names."""
     return [renamed(change, SECOND[title]) for title in RECIPES for change in recipe(title)]
 
 

@@ -20,7 +20,6 @@ VERBS = {verb for verbs in PURPOSES.values() for verb in verbs}
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -97,7 +96,6 @@ def test_every_exit_code_is_explained_once_and_in_order() -> None:
 
 
 def options(text: str) -> set[str]:
-    """Return the options that a text names."""
     return set(re.findall(r"--[a-z-]+", text))
 
 

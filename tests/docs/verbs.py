@@ -22,7 +22,6 @@ Every verb takes `--json`, which prints one versioned document on stdout and sen
 
 
 def page() -> str:
-    """Return the page."""
     known = dict(leaves(program()))
     parts = [HEAD]
     for purpose, verbs in PURPOSES.items():

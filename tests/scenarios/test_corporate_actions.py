@@ -49,7 +49,6 @@ def post(bot: Bot, path: str, **body: object) -> None:
 
 
 def own(bot: Bot) -> dict[str, Any]:
-    """Return the one position of the books that is the bot's own."""
     (row,) = [row for row in bot.json("positions")["positions"] if row["strategy"] != "foreign"]
     return dict(row)
 
@@ -60,7 +59,6 @@ def there(bot: Bot) -> dict[str, str]:
 
 
 def resting(bot: Bot) -> list[tuple[str, Decimal, Decimal]]:
-    """Return the symbol, shares and stop price of each pair that rests at the venue."""
     asked = {"status": "open", "nested": "true"}
     rows = requests.get(f"{bot.url}/v2/orders", params=asked, headers=KEYS, timeout=60).json()
     stops = [leg for row in rows for leg in row["legs"] or () if leg["status"] == "new"]

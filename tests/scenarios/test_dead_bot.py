@@ -47,7 +47,6 @@ def stop_rests(event: dict[str, Any]) -> bool:
 
 
 def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
-    """Return the finished trade of each symbol, with why it was closed, from the bot's own books."""
     with opened(Options(str(bot.folder)), os.environ) as app:
         found = [trade for trade in trades(app.ledger_view.fills()) if trade.closed_at]
         why = exit_reasons(app, {order for trade in found for order in trade.exit_orders})

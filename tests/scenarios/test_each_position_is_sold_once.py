@@ -63,7 +63,6 @@ class Venue(FakeVenue):
         return self._meets_its_fate(self._cancelled, intent, ("swallowed",))
 
     def arrive(self) -> None:
-        """Let everything that is late come."""
         waiting, self.late = self.late, []
         for request in waiting:
             request.arrive(request.intent)
@@ -123,7 +122,6 @@ def passes(machine: Machine, fates: tuple[str, ...] = ()) -> None:
 
 
 def fills(venue: Venue, most: int) -> None:
-    """Fill some of each working exit that the price allows."""
     price = venue.prices["AAPL"].bid
     for order in venue.view().orders:
         if order.limit_price is None or order.limit_price <= price:
@@ -131,13 +129,11 @@ def fills(venue: Venue, most: int) -> None:
 
 
 def sold_once(venue: Venue) -> bool:
-    """Tell whether no more can be sold than is there."""
     selling = sum((o.open_quantity for o in venue.view().orders if o.side is Side.SELL), Decimal(0))
     return selling <= venue.held["AAPL"]
 
 
 def befalls(machines: list[Machine], what: str, how: Any) -> None:
-    """Let one thing happen."""
     first = machines[0]
     if what == "pass":
         number, fates = how

@@ -1,5 +1,9 @@
-"""Every enriched signal at once, on the embedded exchange: fetched as documented, scored, explained, read by exits."""
+"""Every enriched signal at once, on the embedded exchange: fetched as documented, scored, explained, read by exits.
 
+A new signal is two files: what they describe is fetched, stored, scored and explained without any other change.
+"""
+
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -9,17 +13,39 @@ import pytest
 import yaml
 
 from tests.accepting import accept
+from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import Bot, made
+from tests.builders import DAY, NOW, SHIPPED
+from tests.docs.recipes import recipe
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
+from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
+from tradebot.desk.fetching import fetch_flow, needed_facts
+from tradebot.desk.proposals import score
+from tradebot.desk.views import Sights
+from tradebot.errors import ConfigurationError
+from tradebot.model.bar import ClockReading
+from tradebot.model.inputs import Input
+from tradebot.model.kind import Phase
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+from tradebot.signals import components, kinds
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of
+from tradebot.strategies.flow import FlowStrategy
 
 SYMBOLS = ("AAPL", "NVDA", "SPY")
+
+
 KINDS = {kind.name for name in COMPONENTS for kind in component_of(name).reads}
+
+
 EXITS = [{"stop_loss": {"fraction": 0.02}}, {"event_ahead": {"before_s": 86_400}}]
 
 
@@ -69,3 +95,119 @@ def test_each_value_can_be_computed_from_what_the_explanation_shows(
             found.add(part["name"])
     assert found >= set(COMPONENTS) - set(FOLLOWERS), "followers are absent for symbols without alerts"
     assert found & set(FOLLOWERS)
+
+
+NAME = "short_volume"
+
+
+ROW = {"market_date": DAY.isoformat(), "short_volume": 250, "total_volume": 1000}
+
+
+BAD = {**ROW, "short_volume": -1}
+
+
+PATH = "/api/shorts/{}/volume-and-ratio"
+
+
+@pytest.fixture
+def signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the two files of the recipe in CONTRIBUTING.md into folders that are searched too."""
+    for change, package in zip(recipe("Add a signal"), (kinds, components), strict=False):
+        folder = tmp_path / Path(change.path).parent.name
+        folder.mkdir()
+        (folder / Path(change.path).name).write_text(change.block)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    _forget()
+    yield
+    for package in (kinds, components):
+        sys.modules.pop(f"{package.__name__}.{NAME}", None)
+        vars(package).pop(NAME, None)
+    _forget()
+
+
+def _forget() -> None:
+    for known in (kinds.kind_names, kinds.kind_of, kinds.kinds, components.component_names, components.component_of):
+        known.cache_clear()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with serving() as wire:
+        wire.script = answer
+        yield wire
+
+
+@pytest.fixture
+def world(signal: None, tmp_path: Path, wire: Wire) -> Iterator[World]:
+    """Yield the world of a bot whose score consists of the new component and the flow, at a scripted source."""
+    settings = SHIPPED.strategies.in_use()["flow"]
+    strategy = FlowStrategy({**settings, "weights": {"flow": 0.25, NAME: 0.75}})
+    scene = Scene()
+    facts = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    source = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=AT_ONCE)
+    bare = replace(scene.world(), strategies=[strategy], facts=facts, flow=source)
+    yield replace(bare, needed_facts=needed_facts([strategy], bare.rules))
+    facts.close()
+
+
+def answer(asked: Asked) -> Scripted:
+    """Answer about the first symbol with a good and a bad row, and with nothing about the others."""
+    return Scripted(200, {"data": [ROW, BAD] if asked.path == PATH.format(NAMES[0]) else []})
+
+
+def test_what_two_files_describe_is_fetched_stored_scored_and_explained(world: World, wire: Wire) -> None:
+    clocks = ClockReading(world.reader.clock(), None, 0.0)
+    fetched = fetch_flow(world, call(Job.FETCH_FLOW), clocks)
+    asked = [request.path for request in wire.asked]
+    alerts = ["/api/option-trades/flow-alerts"] * len(NAMES)
+    usual = [f"/api/stock/{name}/options-volume" for name in NAMES]
+    own = [PATH.format(name) for name in NAMES]
+    assert sorted(asked) == sorted([*alerts, *usual, *own]), "only what the strategy needs is fetched"
+    (intake,) = [intake for intake in fetched.intakes if intake.received]
+    assert (intake.endpoint, fetched.new) == (NAME, 1)
+    assert [row.reason for row in intake.rejected] == ["short_volume is negative"]
+
+    scored = score(world, call(Job.SCORE), world.reader.clock())
+    found = {record.candidate.symbol: record.candidate for record in scored.candidates}
+    parts = {part.name: part.value for part in found[NAMES[0]].components}
+    assert parts == {"flow": None, NAME: 0.5}
+    assert (found[NAMES[0]].score, found[NAMES[0]].coverage) == (0.75 * 0.5, 0.75)
+    assert (found[NAMES[1]].components[1].value, found[NAMES[1]].coverage) == (None, 0.0)
+
+    (strategy,) = world.strategies
+    assert isinstance(strategy, FlowStrategy)
+    view = Sights(world, clocks.now, world.strategies).of(strategy).view
+    here, absent = (strategy.inputs(view, name)[1] for name in NAMES[:2])
+    assert (here.component, here.formula) == (NAME, "clamp(1 - 2 * short / total, -1, 1)")
+    assert [(each.name, str(each.value), each.at) for each in here.values if isinstance(each, Input)] == [
+        ("short", "250", DAY),
+        ("total", "1000", DAY),
+    ]
+    assert (here.absent, absent.absent) == (None, "no day with volume known")
+
+
+def test_the_kinds_own_interval_counts_unless_one_is_configured(world: World) -> None:
+    # The recipe's kind is new in the evening, and this is a morning.
+    at_any_time = {replace(kind, phase=Phase.ALWAYS): names for kind, names in world.needed_facts.items()}
+    world = replace(world, needed_facts=at_any_time)
+    clocks = ClockReading(world.reader.clock(), None, 0.0)
+    fetch_flow(world, call(Job.FETCH_FLOW), clocks)
+    later = replace(clocks, clock=replace(clocks.clock, now=clocks.now + timedelta(seconds=539)))
+    assert {intake.endpoint for intake in fetch_flow(world, call(Job.FETCH_FLOW), later).intakes} == {"flow_alerts"}
+    often = replace(world, rules=replace(world.rules, poll_s={"flow_alerts": 10_000, NAME: 539}))
+    assert {intake.endpoint for intake in fetch_flow(often, call(Job.FETCH_FLOW), later).intakes} == {NAME}
+
+
+def test_the_configuration_takes_its_weight_and_its_interval_by_name(signal: None, tmp_path: Path) -> None:
+    from tradebot.app.settings import load
+
+    mine = tmp_path / "tradebot.yaml"
+    mine.write_text(
+        f"strategies: {{flow: {{weights: {{{NAME}: 0.1}}}}}}\nunusual_whales: {{poll_s: {{{NAME}: 240}}}}\n"
+    )
+    settings = load(mine, {}).settings
+    assert settings.strategies.flow is not None
+    assert (settings.strategies.flow.weights[NAME], settings.unusual_whales.poll_s[NAME]) == (0.1, 240)
+    mine.write_text("strategies: {flow: {weights: {short_volumes: 0.1}}}\n")
+    with pytest.raises(ConfigurationError, match=r"did you mean short_volume\?"):
+        load(mine, {})

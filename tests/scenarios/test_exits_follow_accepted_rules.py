@@ -11,7 +11,7 @@ from tests.accepting import accept
 from tests.adapters.ledger.by_hand import forget_accepted
 from tests.bot import Bot, Said, log
 from tests.bot_fixtures import copied
-from tests.commands.config.test_accept import orders
+from tests.commands.config.test_config import orders
 
 TIME = "TRADEBOT_EXITS__TIME_EXIT_S"
 STRAY = "TRADEBOT_FOO"

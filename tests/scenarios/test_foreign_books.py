@@ -16,7 +16,6 @@ BOOKS = ("ledger.db", "journal.jsonl")
 
 
 def book(folder: Path, *amounts: int) -> None:
-    """Write cash movements into the books of a folder."""
     with closing(SqliteLedger.open(folder)) as ledger:
         for amount in amounts:
             ledger.adjust_cash(Decimal(amount), "made up", NOW, origin=Origin.PLAN)

@@ -37,7 +37,6 @@ def entries(bot: Bot) -> int:
 
 
 def restore(bot: Bot) -> None:
-    """Put books over the bot's that were copied before it was halted."""
     for name in BOOKS:
         shutil.copy(bot.folder.with_name("kept") / name, bot.folder)
 

@@ -55,7 +55,6 @@ def tick(bot: Bot, *steps: str) -> None:
 
 
 def trouble(bot: Bot, name: str, what: object) -> None:
-    """Let the exchange do something to the next two orders."""
     rule = {"name": name, "when": {"request": "submit", "at_most": 2}, "what": what}
     answer = requests.post(f"{bot.url}/exchange/v1/faults", data=json.dumps([rule]), timeout=60)
     assert answer.status_code == 200, answer.text
@@ -72,7 +71,6 @@ def compare(bot: Bot) -> None:
 
 
 def kept(bot: Bot) -> dict[str, dict[str, Any]]:
-    """Return what the bot shows of its open positions, each with its trade."""
     shown = bot.json("positions")
     by_symbol = {row["symbol"]: {**row, "trade": None} for row in shown["positions"] if row["strategy"] == "own"}
     for trade in shown["trades"]:

@@ -33,7 +33,6 @@ class Moment(NamedTuple):
 
 
 def steps(books: SqliteLedger, of: str) -> tuple[Callable[[], object], ...]:
-    """Return writes of every kind: sealed and not, one record and several."""
     name = make_intent("open+90m").client_order_id
     return (
         lambda: None,

@@ -36,7 +36,6 @@ class Counted:
 
     @property
     def reads(self) -> Counter[str]:
-        """Return the calls that only read."""
         return Counter({name: count for name, count in self.calls.items() if name not in WRITES})
 
 

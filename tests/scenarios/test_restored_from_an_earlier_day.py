@@ -15,14 +15,12 @@ WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes 
 
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot that traded on its second session and is in its third, with older books beside."""
     with made(tmp_path_factory.mktemp("old") / "state", "--sessions", "3") as path:
         yield path
 
 
 @pytest.fixture
 def old(traded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    """Return a copy of that bot; its exchange is its own."""
     kept, bot = traded.with_name("kept"), Bot(traded, capsys)
     if not kept.exists():
         bot.says("exchange", "tick", "close")

@@ -48,13 +48,11 @@ def bot(rotating: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 
 
 def go(bot: Bot, when: str) -> None:
-    """Let time pass, and compare the books."""
     assert bot.says("exchange", "tick", when).code == 0
     assert bot.says("reconcile").code == 0
 
 
 def entries(bot: Bot, *, force_slot: bool = False) -> dict[str, Any]:
-    """Run a pass of entries in a bot that has just been opened; return each symbol's row."""
     with opened(Options(str(bot.folder)), os.environ) as app:
         data = trade_once.run(app, by="test", force_slot=force_slot).data
         rows: dict[str, Any] = {row.symbol: row for row in data.rows}
@@ -62,7 +60,6 @@ def entries(bot: Bot, *, force_slot: bool = False) -> dict[str, Any]:
 
 
 def until_done(bot: Bot) -> None:
-    """Run passes until every target is reached."""
     for _ in range(12):
         go(bot, "5m")
         assert bot.says("evaluate-exits").code == 0

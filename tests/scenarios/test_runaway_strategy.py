@@ -29,7 +29,6 @@ WIDE = (
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot of twelve names."""
     folder = tmp_path_factory.mktemp("runaway") / "state"
     try:
         assert main(["init", "--state-dir", str(folder), "--symbols", NAMES, "--sessions", "2"]) == 0
@@ -43,7 +42,6 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def ready(wide: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    """Return that bot, brought into its second session by the first test."""
     return Bot(wide, capsys)
 
 

@@ -33,7 +33,6 @@ def resting(bot: Bot, symbol: str) -> list[tuple[str, Decimal, Decimal]]:
 
 
 def states(bot: Bot) -> dict[str, State]:
-    """Return the states of both positions as all records in the books give them."""
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
         records = Records().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
     return {symbol: records.state("own", symbol) for symbol in SIDES}

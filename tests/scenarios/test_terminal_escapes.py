@@ -53,7 +53,6 @@ WORDS = (
 
 
 def controls(said: Said) -> set[str]:
-    """Return the characters that are more than text and ends of lines."""
     return {letter for letter in said.out + said.err if letter != "\n" and not letter.isprintable()}
 
 

@@ -1,13 +1,22 @@
-"""`tradebot config`: every value with its source, and a file tried before it is used."""
+"""`tradebot config`: every value with its source, and a file tried before it is used.
+
+What was accepted holds: a configuration that vanished, or says more, closes entries until somebody accepts it.
+"""
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.bot import PROGRAM, Bot
+from tests.accepting import accept
+from tests.adapters.ledger.by_hand import forget_accepted
+from tests.bot import PROGRAM, Bot, log, made, second_session
 from tradebot.__main__ import main
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.baseline import effective
+from tradebot.model.baseline import Baseline
 
 
 def test_config_show_names_the_layer_of_each_value(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +112,193 @@ def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path
     assert "Next: give each one a sector, such as sectors: {XBI: technology}" in said.out
     path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
     assert bot.says("config", "check", str(path)).code == 0
+
+
+LIMIT = "TRADEBOT_LIMITS__MAX_ORDER_NOTIONAL_USD"
+
+
+@pytest.fixture(scope="module")
+def shadow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that was accepted in shadow, with orders of at most 500 USD."""
+    with made(tmp_path_factory.mktemp("accept") / "state", "--shadow") as folder:
+        own = folder / "tradebot.yaml"
+        own.write_text(own.read_text().replace("limits: {", "limits: {max_order_notional_usd: 500, ", 1))
+        accept(folder)
+        yield folder
+
+
+def orders(bot: Bot) -> list[dict[str, str]]:
+    sent = [e for e in log(bot.url) if e["event"] == "request" and (e["method"], e["path"]) == ("POST", "/v2/orders")]
+    return [json.loads(event["body"]) for event in sent]
+
+
+def fingerprint(bot: Bot) -> str:
+    ledger = SqliteLedger.open(bot.folder, read_only=True)
+    found = ledger.baselines.last()
+    ledger.close()
+    assert found is not None
+    return found.fingerprint
+
+
+def test_vanished_configuration_keeps_shadow_and_limits(
+    shadow: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = Bot(shadow, capsys)
+    second_session(bot)
+    assert bot.json("trade-once")["refused"]["SHADOW"] > 0
+    (shadow / "tradebot.yaml").unlink()
+    for name, value in (("MIN_SCORE", "0.01"), ("MIN_COVERAGE", "0.1")):
+        monkeypatch.setenv(f"TRADEBOT_LIMITS__{name}", value)
+        monkeypatch.setenv(f"TRADEBOT_STRATEGIES__FLOW__LIMITS__{name}", value)
+    said = bot.says("trade-once", "--force-slot", "--json")
+    assert (said.code, said.data["orders"]) == (3, 0)
+    assert set(said.data["refused"]) == {"SHADOW_LIFTED"}
+    assert bot.says("evaluate-exits", "--force-slot").code == 0
+    assert orders(bot) == []
+    why = bot.json("why-no-orders")
+    assert "tradebot config accept" in why["explanation"]["remedy"]
+    assert why["now"] is None, "the pass has met the same doors"
+    shown = " ".join(bot.says("status").out.split())
+    assert "shadow was accepted as true and is false (release default: base.yaml)" in shown
+    assert "limits.max_order_notional_usd was accepted as 500 and is 10000 (release default: base.yaml)" in shown
+    assert "CONFIG_LOOSENED" in json.dumps([bot.json("audit"), bot.json("doctor", "--offline")])
+
+
+def test_looser_variable_closes_entries_and_a_tighter_one_does_not(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprint(trader)
+    monkeypatch.setenv(LIMIT, "10001")
+    closed = trader.says("trade-once", "--json")
+    assert (closed.code, set(closed.data["refused"])) == (3, {"CONFIG_LOOSENED"})
+    monkeypatch.setenv(LIMIT, "2000")
+    tighter = trader.says("trade-once", "--json", "--force-slot")
+    assert (tighter.code, tighter.data["orders"] > 0) == (0, True)
+    assert all(float(order["qty"]) * float(order["limit_price"]) <= 2000 for order in orders(trader))
+    monkeypatch.delenv(LIMIT)
+    assert "CONFIG_LOOSENED" not in trader.json("trade-once", "--force-slot")["refused"]
+    assert fingerprint(trader) == before
+
+
+def test_file_named_by_a_flag_is_compared_with_the_approval(trader: Bot, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
+    assert trader.says("trade-once", "--config", str(tmp_path / "other.yaml")).code == 3
+    assert orders(trader) == []
+
+
+def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trader.json("trade-once")["orders"] > 0
+    trader.says("exchange", "tick", "2m")
+    trader.says("reconcile")
+    monkeypatch.setenv(LIMIT, "10001")
+    entered = len(orders(trader))
+    assert trader.says("flatten", "--all", "--confirm", "ALL").code in (0, 5)
+    assert len(orders(trader)) > entered
+
+
+def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert copy.says("halt").code == 0
+    nothing = copy.says("config", "accept")
+    assert (nothing.code, nothing.out.strip()) == (
+        0,
+        "Nothing to accept: no setting has changed since it was accepted.",
+    )
+    before = fingerprint(copy)
+    monkeypatch.setenv(LIMIT, "10001")
+    monkeypatch.setenv("TRADEBOT_EXITS__TIME_EXIT_S", "7200")
+    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_CLOCK_SKEW_S", "1")
+    assert copy.says("config", "accept").code == 2
+    assert copy.says("config", "accept", "--confirm", "nope").code == 3
+    assert fingerprint(copy) == before
+    done = copy.says("config", "accept", "--confirm", copy.tail())
+    assert done.code == 0
+    assert "limits.max_order_notional_usd  looser   10000     10001  environment: " in done.err
+    assert "exits.time_exit_s              looser   14400     7200   environment: " in done.err
+    assert "limits.max_clock_skew_s        tighter  5         1      environment: " in done.err
+    assert "is in force from now on: 2 looser, 1 tighter" in done.out
+    assert fingerprint(copy) != before
+    again = copy.json("config", "accept")
+    assert (again["accepted"], again["differences"], again["fingerprint"]) == (False, [], fingerprint(copy))
+    assert copy.json("events", "--last", "1")["events"][0]["event_type"] == "config_accepted"
+
+
+def test_config_accept_document_lists_each_difference(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LIMIT, "10001")
+    checked = copy.json("config", "check")
+    done = copy.json("config", "accept", "--confirm", copy.tail())
+    assert (
+        done["differences"]
+        == checked["differences"]
+        == [
+            {
+                "name": "limits.max_order_notional_usd",
+                "approved": "10000",
+                "now": "10001",
+                "origin": f"environment: {LIMIT}",
+                "looser": True,
+                "known": True,
+                "given": True,
+            }
+        ]
+    )
+    assert (done["accepted"], copy.json("config", "check")["differences"]) == (True, [])
+
+
+def test_config_show_origin_marks_what_is_not_accepted(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "accepted as" not in copy.says("config", "show", "limits", "--origin").out
+    monkeypatch.setenv(LIMIT, "10001")
+    said = copy.says("config", "show", "limits.max_order_notional_usd", "--origin").out
+    assert f"environment: {LIMIT}; looser, accepted as 10000" in " ".join(said.split())
+    checked = copy.says("config", "check").out
+    assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in checked
+
+
+def test_entries_stay_closed_until_a_first_approval(trader: Bot) -> None:
+    forget_accepted(trader.folder)
+    assert (
+        "CONFIG_NOT_ACCEPTED (no accepted configuration is on record): no entries are sent" in trader.says("status").out
+    )
+    closed = trader.says("trade-once", "--json")
+    assert (closed.code, set(closed.data["refused"])) == (3, {"CONFIG_NOT_ACCEPTED"})
+    assert trader.says("evaluate-exits").code == 0
+    done = trader.json("config", "accept", "--confirm", trader.tail())
+    assert (done["accepted"], done["before"], done["differences"]) == (True, None, [])
+    assert trader.json("trade-once", "--force-slot")["orders"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "code"),
+    [
+        ("TRADEBOT_MODE", "paper", 2),
+        ("MODE", "paper", 2),
+        ("MODE", " Live ", 2),
+        ("MODE", "sandbox", 0),
+        ("MODE", "production", 0),
+        ("TRADEBOT_MODE", "sandbox", 0),
+    ],
+)
+def test_other_mode_is_refused_under_each_name(
+    copy: Bot, monkeypatch: pytest.MonkeyPatch, name: str, word: str, code: int
+) -> None:
+    monkeypatch.setenv(name, word)
+    said = copy.says("status")
+    assert said.code == code
+    shown = repr(word.lower()) if word != word.strip() else word
+    assert (f"{name} says {shown}, but " in said.err) is bool(code)
+
+
+def test_serve_compares_each_pass_with_the_last_approval(trader: Bot) -> None:
+    """Another process accepts less while this one runs: the pass after that opens nothing."""
+    from commands.trade_once import verb as trade_once
+    from tradebot.app.loading import Options
+    from tradebot.app.wiring import opened
+
+    with opened(Options(str(trader.folder)), {}) as app:
+        assert not app.permission.entries_closed
+        tighter = effective(app.settings)
+        tighter["limits"]["max_order_notional_usd"] = "400"
+        ledger = SqliteLedger.open(trader.folder)
+        ledger.baselines.approve(Baseline(tighter, "ann/1", app.now()))
+        ledger.close()
+        assert trade_once.run(app, by="serve").exit_code == 3
+    assert orders(trader) == []

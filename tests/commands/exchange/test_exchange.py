@@ -22,7 +22,6 @@ from tradebot.exchange.market.spec import MarketSpec, fill_spec
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Yield a folder for a served exchange, and stop what serves it."""
     yield tmp_path / "served"
     process.stop(tmp_path / "served" / "exchange")
 

@@ -26,7 +26,6 @@ MONDAY = date(2025, 3, 3)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Yield a folder for a served exchange, and stop what serves it."""
     yield tmp_path / "served"
     process.stop(tmp_path / "served" / "exchange")
 
@@ -36,20 +35,17 @@ def serve(place: Path, *flags: str) -> "subprocess.Popen[str]":
 
 
 def told(served: "subprocess.Popen[str]") -> Any:
-    """Return the data of a server's document, once it answers."""
     assert served.stdout is not None
     return json.loads(served.stdout.readline())["data"]
 
 
 def end(served: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """Stop a server; return its code and what it had still to say."""
     served.send_signal(signal.SIGTERM)
     out, err = served.communicate(timeout=120)
     return served.returncode, out, err
 
 
 def made(place: Path, sessions: int = 1) -> Path:
-    """Make a market of one symbol, and return its folder."""
     folder = place / "exchange"
     process.create(folder, MarketSpec(symbols=("AAPL",), sessions=sessions, start=MONDAY))
     return folder

@@ -31,7 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def session(bot: Bot) -> str:
-    """Move to the next open; return the date of the session."""
     return str(tick(bot, to="next_open")["session"])
 
 

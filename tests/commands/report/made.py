@@ -27,19 +27,16 @@ def long_backtest(count: int = 530) -> AccountReport:
 
 
 def new_account() -> AccountReport:
-    """Return the report of an account without a past."""
     return account_report(
         Material("state", History("0001", "sandbox", None, past(1, 1).opening_cash), [], spy(2, 1), 0)
     )
 
 
 def report(*accounts: AccountReport) -> Report:
-    """Return a report of these accounts."""
     return Report(past(1, 1).at, None, None, None, None, accounts)
 
 
 def with_trades(account: AccountReport, count: int) -> AccountReport:
-    """Return the account with so many trades, a minute apart."""
     (first, *_) = account.trades
     minutes = (timedelta(minutes=number) for number in range(count))
     assert first.closed_at
@@ -49,6 +46,5 @@ def with_trades(account: AccountReport, count: int) -> AccountReport:
 
 
 def without_exposure(of: AccountReport) -> AccountReport:
-    """Return an account whose average exposure isn't known."""
     figures = (replace(each, value=None) if each.name == "exposure" else each for each in of.activity)
     return replace(of, activity=tuple(figures))

@@ -14,7 +14,6 @@ FEW, LONG = 3, 300
 
 
 def drawn(*accounts: AccountReport) -> str:
-    """Return the wide picture of accounts that have a curve."""
     found = curve(accounts)
     assert found
     return str(found["wide"])
@@ -25,7 +24,6 @@ def texts(svg: str) -> list[str]:
 
 
 def legend(svg: str) -> list[str]:
-    """Return the names of the lines, the first as the one on top."""
     return [text.rpartition(" ")[0] for text in texts(svg) if re.search(r" [+−][\d.]+%$", text)]
 
 
@@ -42,7 +40,6 @@ def points(of: str) -> list[tuple[float, float]]:
 
 
 def longer(of: AccountReport, times: int) -> AccountReport:
-    """Return the account with its curve repeated, later each time."""
     length = of.curve[-1].at - of.curve[0].at + timedelta(days=1)
     curve = tuple(replace(each, at=each.at + turn * length) for turn in range(times) for each in of.curve)
     return replace(of, curve=curve)

@@ -58,8 +58,6 @@ def test_closed_trades_are_ranked_from_best_to_worst() -> None:
 
 
 def with_figures(**values: tuple[float | None, float | None, float | None, str]) -> AccountReport:
-    """Return an account with these values, bounds and notes of its returns."""
-
     def changed(figure: Figure) -> Figure:
         if figure.name not in values:
             return figure

@@ -69,11 +69,9 @@ class Parsed(HTMLParser):
 
     @property
     def text(self) -> str:
-        """Return what a person reads, with single spaces."""
         return " ".join(" ".join(self.texts).split())
 
     def has(self, tag: str, **attributes: str) -> bool:
-        """Return True if an element has these attributes."""
         return any(tag == name and attributes.items() <= found.items() for name, found in self.tags)
 
 
@@ -292,7 +290,6 @@ def test_each_theme_has_every_color() -> None:
 
 
 def luminance(color: str) -> float:
-    """Return how light a color is, as WCAG 2 defines it."""
     digits = color.removeprefix("#")
     digits = digits if len(digits) == 6 else "".join(2 * each for each in digits)
     channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]

@@ -50,7 +50,6 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
 
 
 def run(bot: Bot, meanwhile: Callable[[list[Line]], None], away: int = 0) -> tuple[ExitCode, list[Line]]:
-    """Run the daemon in this thread, and what is to happen meanwhile in another."""
     lines, failed = list[Line](), list[BaseException]()
 
     def beside() -> None:

@@ -58,7 +58,6 @@ def arm(bot: Bot, script: str) -> None:
 
 
 def claims(bot: Bot, job: Job) -> dict[str, datetime]:
-    """Return when each slot of a job was claimed."""
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
         day = ledger.sessions(date.min, date.max)
         found = [claim for session in day for claim in ledger.slot_claims(session.date) if claim.job == job]

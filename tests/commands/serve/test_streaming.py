@@ -32,7 +32,6 @@ timetable:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot that streams, of three sessions."""
     with made(tmp_path_factory.mktemp("lane") / "state", "--symbols", "AAPL,MSFT", "--sessions", "3") as path:
         with (path / "tradebot.yaml").open("a") as file:
             file.write(STREAMED)

@@ -40,7 +40,6 @@ def get(port: int, path: str, method: str = "GET", headers: dict[str, str] | Non
 
 
 def raw(port: int, sent: bytes) -> bytes:
-    """Send bytes, and return everything until the other side closes."""
     with socket.create_connection(("127.0.0.1", port), LONGEST_S) as connection:
         connection.sendall(sent)
         parts = []

@@ -46,7 +46,6 @@ Ask = Callable[..., Reply]
 
 
 def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
-    """Return what asks a question of pages over evidence that is given."""
     pages = Pages(events, hosts, lambda: judge("serve", look().evidence), look)
 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:

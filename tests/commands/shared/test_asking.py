@@ -48,7 +48,6 @@ class During:
 
 @contextmanager
 def asking(bot: Bot, strategy: During) -> Iterator[App]:
-    """Open the bot with this strategy as its only one."""
     with opened(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["strategies"] = (strategy,)
         yield app

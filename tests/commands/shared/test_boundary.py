@@ -31,7 +31,6 @@ def _signals_as_before() -> Iterator[None]:
 
 
 def shell(bot: Bot, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `$T verb …` in a shell, on the bot's folder."""
     settings = {**os.environ, "T": " ".join(PROGRAM), "TRADEBOT_STATE": str(bot.folder), **environ}
     command = ["/bin/bash", "-c", line]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=120)
@@ -114,7 +113,6 @@ def test_any_exception_becomes_a_sentence(
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None]:
-    """Return mode and account of the error document that a command line ends in."""
     bounded(raiser(OperatorError("no")), ["status", "--json", *arguments])
     document = json.loads(capsys.readouterr().out)
     assert document["error"]["message"] == "no"

@@ -1,14 +1,35 @@
-"""Bars, lines and spans: what a person sees is in proportion to the numbers."""
+"""Bars, lines and spans: what a person sees is in proportion to the numbers.
 
+The console of every verb: what is there to be copied stays on one line, whatever the width.
+Typed confirmation and foreign text, as every verb has them.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands.shared.console import Screen
 from commands.shared.drawing import HEIGHTS, bar, duration, gain, measured, sparkline, tinted, usd
+from commands.shared.notes import why_in_state
+from commands.shared.plain import VERSIONS, clean, confirm, print_error, wrapped_plain
+from commands.shared.schema import DATA, schema_of
+from commands.shared.surface import console
+from commands.shared.tables import Table, sentence
+from commands.shared.times import show_utc, slot_for_reader
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.reasons import Reason
 from tradebot.model.text import counted, counted_kind
+from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.units import Unit
+from tradebot.model.values import replace
 from tradebot.views.figures import thinned
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
@@ -101,3 +122,176 @@ def test_counted_noun_agrees_with_its_number() -> None:
         "1 of slots and claims",
     ]
     assert counted_kind(2, "passes") == "2 passes"
+
+
+PATH = "/" + "a-long-name/" * 12 + "state"
+
+
+PROSE = "a sentence of many short words, which is told in as many lines as it takes"
+
+
+WHOLE = [PATH, f"tradebot status --state-dir {PATH}", f"tradebot status --state-dir '{PATH} of mine'"]
+
+
+def in_table(text: str) -> Table:
+    table = Table("name", sentence("told"))
+    table.row("name", text)
+    return table
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+def test_path_or_command_is_never_wrapped(whole: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in (f"{PROSE}: {whole}", in_table(f"{PROSE}: {whole}")):
+        Screen(width=40).print(text)
+        assert whole in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [PROSE, in_table(PROSE)], ids=["line", "table"])
+def test_prose_wraps_at_the_width(text: str | Table, capsys: pytest.CaptureFixture[str]) -> None:
+    Screen(width=40).print(text)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 40
+
+
+UNBROKEN = (
+    "tradebot restore --state-dir 'my bot' 20261121T070105Z-by-hand",
+    "tradebot config show --state-dir z2 sectors",
+    "tradebot exchange tick --state-dir z2 5m",
+    "tradebot exchange faults add lost-reply",
+    'tradebot unhalt --override --reason "the feed is back"',
+    "tradebot init --mode paper --state-dir NEW",
+    "tradebot reconcile --apply plan-1a2b3c4d",
+    "tradebot adopt BRK.B --manage",
+    "mv state/HALT state/HALT.aside",
+    "chmod u+rwx state",
+)
+
+
+@pytest.mark.parametrize("command", UNBROKEN)
+@pytest.mark.parametrize("width", [40, 41, 47, 60])
+def test_a_command_is_never_broken_in_its_middle(command: str, width: int) -> None:
+    text = f"error: something is in the way of it\n  next: look at what it says, then {command}, and once more"
+    lines = wrapped_plain(text, width).splitlines()
+    assert [line for line in lines if command in line], lines
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert all(len(line) <= width for line in lines if command not in line)
+
+
+def test_further_lines_are_indented_under_the_first() -> None:
+    assert wrapped_plain("error: one two three four\n  next: five six seven eight", 16) == (
+        "error: one two\n  three four\n  next: five six\n    seven eight"
+    )
+
+
+def test_an_error_is_wrapped_where_a_width_is_known_and_left_alone_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = OperatorError("what happened, and why, in a sentence that is longer than a line", "tradebot status")
+    print_error(error)
+    assert capsys.readouterr().err.count("\n") == 2, "a pipe has no width"
+    monkeypatch.setenv("COLUMNS", "50")
+    print_error(error)
+    assert capsys.readouterr().err == (
+        "error: what happened, and why, in a sentence that\n  is longer than a line\n  next: tradebot status\n"
+    )
+    assert not sys.stderr.isatty()
+
+
+def test_the_slot_of_a_pass_outside_the_timetable_is_named_in_the_readers_time() -> None:
+    at = datetime(2026, 11, 16, 21, 0, 1, tzinfo=UTC)
+    assert slot_for_reader("at 21:00:00Z", at) == "at 16:00:00 ET"
+    assert slot_for_reader("open+90m#2", at) == "open+90m#2"
+    assert slot_for_reader("at 99:00:00Z", at) == "at 99:00:00Z", "foreign text that only looks like a time"
+    show_utc(True)
+    try:
+        assert slot_for_reader("flatten 21:00:00Z", at) == "flatten 21:00:00 UTC"
+    finally:
+        show_utc(False)
+
+
+def test_note_of_an_override_names_the_accepted_causes_and_time() -> None:
+    at = datetime(2026, 11, 16, 16, 2, tzinfo=UTC)
+    accepted = Override(frozenset({Reason.DRAWDOWN_REACHED, Reason.DAILY_LOSS_HALT}), at)
+    state = TradingStateRecord(TradingState.ACTIVE, "ada", "override: seen", at, override=accepted)
+    shown = "override: seen (DAILY_LOSS_HALT, DRAWDOWN_REACHED accepted, as of 2026-11-16 16:02:00 UTC)"
+    assert why_in_state(state) == shown
+    assert why_in_state(replace(state, override=None)) == "override: seen", "words alone accept nothing"
+
+
+KEPT = Path(__file__).with_name("versions.txt")
+
+
+ADVICE = """The fields of these documents changed. If one was renamed or removed, raise the document's version in
+commands/shared/plain.py and add the line below to tests/commands/shared/versions.txt; if fields were only added,
+replace the document's last line."""
+
+
+def fields(schema: Any, known: dict[str, Any], path: str = "", within: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the path of every field that a document must have; a type that contains itself is followed once."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from fields(each, known, path, within)
+    elif isinstance(schema, dict):
+        name = schema.get("$ref", "").rpartition("/")[2]
+        if name and name not in within:
+            yield from fields(known[name], known, path, within | {name})
+        for required in schema.get("required", ()):
+            yield f"{path}.{required}"
+            yield from fields(schema["properties"][required], known, f"{path}.{required}", within)
+        for parts in ("anyOf", "prefixItems", "items", "additionalProperties"):
+            yield from fields(schema.get(parts), known, path, within)
+
+
+def form(name: str) -> str:
+    """Return a document's name, version, and the fingerprint of its fields."""
+    schema = schema_of(name)
+    document = next(each for each in schema["anyOf"] if "verb" in each["required"])
+    found = "\n".join(sorted(set(fields(document, schema["$defs"]))))
+    version = document["properties"]["schema"]["const"].rpartition("/")[2]
+    return f"{name} {version} {hashlib.sha256(found.encode()).hexdigest()[:12]}"
+
+
+def test_document_fields_change_only_with_the_version() -> None:
+    kept = {line.split()[0]: line for line in KEPT.read_text().splitlines()}
+    changed = [line for line in map(form, DATA) if kept.get(line.split()[0]) != line]
+    assert not changed, "\n".join([ADVICE, *changed])
+    assert kept.keys() == DATA.keys()
+
+
+def test_every_version_of_a_document_has_fields_of_its_own() -> None:
+    lines = [tuple(line.split()) for line in KEPT.read_text().splitlines()]
+    versions = {name: [int(version) for other, version, _ in lines if other == name] for name, _, _ in lines}
+    assert versions == {name: list(range(1, VERSIONS.get(name, 1) + 1)) for name in DATA}
+    assert len({(name, fields) for name, _, fields in lines}) == len(lines), "a version was raised for nothing"
+
+
+def ask(given: str | None, *, by_hand: bool) -> None:
+    confirm("1234", given, what="Ending the halt", command="tradebot unhalt", by_hand=by_hand)
+
+
+def test_confirm_option_is_enough_without_real_money() -> None:
+    ask("1234", by_hand=False)
+
+
+@pytest.mark.parametrize("given", ["", "123", "1234 ", "yes"])
+def test_wrong_confirmation_is_refused(given: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        ask(given, by_hand=False)
+    assert refused.value.code is ExitCode.REFUSED
+
+
+@pytest.mark.parametrize("given", [None, "1234"])
+def test_real_money_needs_a_terminal_whatever_the_command_line_says(given: str | None) -> None:
+    with pytest.raises(OperatorError, match="needs a person at a terminal") as refused:
+        ask(given, by_hand=True)
+    assert refused.value.code is ExitCode.USAGE
+
+
+def test_foreign_text_is_stripped_of_control_characters() -> None:
+    assert clean("a\x1b[31mb\r\n\x00c\u202e") == "a [31mb   c "
+
+
+def test_foreign_text_that_nobody_escaped_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("failed: [/later] \x1b[2J")
+    assert capsys.readouterr().out.strip() == "failed: [/later]  [2J"

@@ -1,20 +1,29 @@
-"""Files that a person names: what is in them, what the screen says of them, and what happens if they can't be."""
+"""Files that a person names: what is in them, what the screen says of them, and what happens if they can't be.
+
+Pictures that a person names: in two formats, the same each time, and refused with the reason.
+The options --from and --to.
+"""
 
 import errno
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import typer
 
+from commands.shared.days import days_of
 from commands.shared.files import cell, csv_text, replacing, save, to_csv
+from commands.shared.pictures import checked, picture, title
 from commands.shared.surface import Report, show
 from tradebot.adapters.state.state_folder import MARKER
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.views.performance.days import EVER, Days
 
 REPORT = Report("trades", None, lambda out, _: out.print("a table"))
+
+
 LONG = "4 lots " + "of all that the bot ever held " * 5 + "at 2026-11-16T15:00:00Z; next: tradebot trades\n"
 """A text that a screen would change: it is too long for a line, and it has a time and a command."""
 
@@ -93,3 +102,56 @@ def test_csv_on_stdout_is_the_text_alone(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(typer.Exit):
         to_csv(REPORT, LONG, Path("-"), "4 lots", below=("only on the screen",), apart=("no advice",))
     assert capsys.readouterr() == (LONG, "no advice\n")
+
+
+def draw(file: Path) -> bytes:
+    with picture(file, 2, 1) as figure:
+        axes = figure.subplots()
+        axes.plot([1, 2], label="up")
+        axes.set_axis_off()
+        title(axes, "Up")
+    return file.read_bytes()
+
+
+def test_picture_of_the_same_figures_is_the_same_file(tmp_path: Path) -> None:
+    first, second = draw(tmp_path / "a.svg"), draw(tmp_path / "b.SVG")
+    assert first == second
+    assert b">Up<" in first, "texts stay texts"
+    assert draw(tmp_path / "a.png").startswith(b"\x89PNG")
+
+
+def test_picture_name_without_a_format_is_refused_with_an_example() -> None:
+    assert checked(None, "pnl.svg") is None
+    assert checked(Path("a.PNG"), "pnl.svg") == Path("a.PNG")
+    with pytest.raises(OperatorError, match=r"a\.pdf is neither \.svg nor \.png") as refused:
+        checked(Path("a.pdf"), "pnl.svg")
+    assert (refused.value.code, refused.value.hint.split()[-2:]) == (ExitCode.USAGE, ["--plot", "pnl.svg"])
+
+
+def test_picture_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"none/a\.svg can't be written: No such file or directory"):
+        draw(tmp_path / "none" / "a.svg")
+
+
+def test_days_parse_as_written() -> None:
+    assert days_of(None, None) == EVER
+    assert days_of("2026-11-16", "2026-11-16") == Days(date(2026, 11, 16), date(2026, 11, 16))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message", "hint"),
+    [
+        ("monday", None, "--from monday is not a date", "write --from 2026-11-16"),
+        (None, "2026-13-01", "--to 2026-13-01 is not a date", "write --to 2026-11-16"),
+        (
+            "2026-11-17",
+            "2026-11-16",
+            "--from 2026-11-17 is after --to 2026-11-16",
+            "write --from 2026-11-16 --to 2026-11-17",
+        ),
+    ],
+)
+def test_bad_span_is_refused(first: str | None, last: str | None, message: str, hint: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        days_of(first, last)
+    assert (str(refused.value), refused.value.hint) == (message, hint)

@@ -1,14 +1,22 @@
-"""Commands that are proposed: as they must be typed to act on the same bot."""
+"""Commands that are proposed: as they must be typed to act on the same bot.
+
+A command line that was typed wrong is answered in our words, with what to type instead.
+Help: every verb stands in the program's own, begins with examples that can be typed, and is one line each.
+"""
 
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from commands.app import program
 from commands.shared import hints
-from tests.bot import Bot
+from commands.shared.help import PURPOSES, leaves
+from tests.bot import Bot, typed
 from tradebot.__main__ import main
+from tradebot.timetable.lines import CHORES
 
 
 @pytest.mark.parametrize(
@@ -104,3 +112,113 @@ def test_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch, tmp
     assert hints.invoked_as() == "tradebot"
     monkeypatch.setattr("sys.argv", ["/somewhere/tradebot/__main__.py"])
     assert hints.invoked_as() == "python -m tradebot"
+
+
+WRONG = {
+    "--json-lines status": ("--json-lines has to come after the verb", "tradebot status --json-lines"),
+    "--state-dir 'a b' exchange status": (
+        "--state-dir has to come after the verb",
+        "tradebot exchange status --state-dir 'a b'",
+    ),
+    "--nonsense": ("tradebot has no option --nonsense", "tradebot --help lists them"),
+    "positions --stat": (
+        "tradebot positions has no option --stat",
+        "did you mean --state-dir? tradebot positions --help",
+    ),
+    "statsu": ("tradebot has no verb 'statsu'", "did you mean tradebot status? tradebot --help lists all verbs"),
+    "tick 5m": ("tradebot has no verb 'tick'", "did you mean tradebot exchange tick?"),
+    "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
+    "resume": ("tradebot has no verb 'resume'", "did you mean tradebot unhalt? tradebot --help lists all verbs"),
+    "search": ("tradebot has no verb 'search'", "tradebot --help lists all verbs"),
+    "flaten": ("tradebot has no verb 'flaten'", "tradebot --help lists all verbs"),
+    "trdae-once": ("tradebot has no verb 'trdae-once'", "tradebot --help lists all verbs"),
+    "sevre": ("tradebot has no verb 'sevre'", "tradebot --help lists all verbs"),
+    "qqqqq": ("tradebot has no verb 'qqqqq'", "tradebot --help lists all verbs"),
+    "journal": ("tradebot journal needs one of its verbs: verify", "tradebot journal --help"),
+    "--debug": ("tradebot needs one of its verbs: init, demo, ", "tradebot --help"),
+    "score --explain": ("--explain needs a value", "tradebot score --help"),
+    "status --json=1": ("--json takes no value", "tradebot status --help"),
+    "why-no-orders --last 0": ("--last takes a whole number from 1 to 10,000", "tradebot why-no-orders --help"),
+    "exchange serve --port http": ("--port takes a whole number from 0 to 65,535", "tradebot exchange serve --help"),
+    "init --edge much": ("--edge takes a number", "tradebot init --help"),
+    "adopt": ("adopt needs SYMBOL", "tradebot adopt --help"),
+    "trade-once now please": ("trade-once doesn't know what to do with 'now please'", "tradebot trade-once --help"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_command_line_is_explained_with_a_hint(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tradebot"])
+    wrong, hint = WRONG[line]
+    said = typed(capsys, *shlex.split(line))
+    assert (said.code, said.out) == (2, "")
+    first, following = said.err.splitlines()
+    assert first.startswith(f"error: {wrong}")
+    assert following.startswith(f"  next: {hint}")
+
+
+def test_misspelled_verb_never_suggests_one_that_acts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tradebot"])
+    acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
+    assert acting == {
+        "serve", "trade-once", "evaluate-exits", "flatten", "unhalt", "adopt", "live arm", "config accept",
+        "exchange reset",
+    }  # fmt: skip
+    assert acting.isdisjoint(CHORES)
+    for verb in acting:
+        *group, last = verb.split()
+        for wrong in {last[:place] + last[place + 1 :] for place in range(len(last))}:
+            said = typed(capsys, *group, wrong)
+            guessed = said.err.partition("did you mean tradebot ")[2].partition("?")[0]
+            assert said.code == 2
+            assert guessed not in acting, (wrong, guessed)
+
+
+KNOWN: dict[str, Any] = dict(leaves(program()))
+
+
+def test_help_lists_every_verb_under_one_purpose() -> None:
+    listed = [verb for verbs in PURPOSES.values() for verb in verbs]
+    assert sorted(listed) == sorted(KNOWN)
+
+
+def test_program_help_gives_each_verb_one_line_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = typed(capsys, "--help").out.splitlines()
+    listed = lines[lines.index("Try:") :]
+    assert [line.rstrip(":") for line in listed if line and not line.startswith(" ")] == list(PURPOSES)
+    assert len([line for line in listed if line.startswith("  ")]) == len(KNOWN)
+    assert [line for line in listed if line.endswith("...")] == []
+
+
+def test_program_help_wraps_under_its_line_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said = typed(capsys, "--help").out
+    assert "\n  trade-once       Send an order for each candidate that" in said
+    assert "\n                   passes every gate\n" in said
+
+
+@pytest.mark.parametrize("verb", ["", *KNOWN, "bars", "exchange", "config", "journal", "strategy", "live"])
+def test_help_says_what_a_verb_does_then_shows_examples_then_usage(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = typed(capsys, *verb.split(), "--help")
+    assert said.code == 0
+    what, examples, usage = (said.out.find(part) for part in (".\n", "\nExamples:\n  tradebot ", "\nUsage: tradebot"))
+    assert 0 < what < examples < usage
+
+
+@pytest.mark.parametrize("verb", KNOWN)
+def test_every_example_can_be_typed(verb: str) -> None:
+    for example in KNOWN[verb].epilog.splitlines():
+        words = shlex.split(example, comments=True)
+        assert words[: 1 + len(verb.split())] == ["tradebot", *verb.split()]
+        KNOWN[verb].make_context(verb, words[1 + len(verb.split()) :]).close()

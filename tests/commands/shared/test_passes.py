@@ -1,19 +1,27 @@
-"""A slot is used up by a pass that ends, not by one that cannot begin or is killed."""
+"""A slot is used up by a pass that ends, not by one that cannot begin or is killed.
+
+A pass at work when its process is asked to end sends nothing further, but ends what it is in the middle of.
+"""
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from commands.evaluate_exits.verb import run as evaluate_exits
+from commands.shared.asking import in_turn
 from commands.shared.passes import begin, recorded, unfinished
 from commands.trade_once.verb import run as trade_once
 from tests.bot import Bot, second_session
 from tradebot.adapters.alpaca.reader import AlpacaReader
+from tradebot.adapters.state.turns import Turns
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.passes import is_finished
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
@@ -85,3 +93,31 @@ def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
             found.append((read["clock"], read["second_time"]))
     # The first pass after a session copies the books. Entries ask the strategies before the lock.
     assert found == [(2, 2), (1, 1), (2, 2)]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    (tmp_path / "state.id").write_text("{}")
+    return SimpleNamespace(turns=Turns(tmp_path), pass_lock=lambda verb, **_: nullcontext())
+
+
+def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
+    sent = list[str]()
+
+    def work() -> None:
+        for order in ("first", "second"):
+            app.turns.give_way()
+            with app.turns.undisturbed():
+                app.turns.give_way()
+                sent.append(order)
+                app.turns.ends = lambda: True
+                app.turns.give_way()
+
+    with pytest.raises(TradebotError, match="trade-once was stopped by a signal before it was done"):
+        in_turn(cast(App, app), "trade-once", work)
+    assert sent == ["first"]
+
+
+def test_pass_without_waiting_exits_continues(app: Any) -> None:
+    app.turns.ends = lambda: True
+    app.turns.give_way()

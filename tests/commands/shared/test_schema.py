@@ -52,7 +52,6 @@ class Keeper(Bot):
         return Said(document["exit_code"] if "data" in document else document["error"]["code"], out, "")
 
     def all_say(self, *lines: str) -> None:
-        """Run command lines one after another."""
         for line in lines:
             self.says(*line.split())
 
@@ -62,7 +61,6 @@ def keep(kept: list[Printed], line: str, out: str) -> None:
 
 
 def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield every verb of the command line as it is typed."""
     for name, found in getattr(command, "commands", {}).items():
         yield from verbs(found, (*words, name)) if hasattr(found, "commands") else [" ".join((*words, name))]
 
@@ -124,7 +122,6 @@ def backtests(kept: list[Printed], place: Path) -> None:
 
 
 def said(line: str) -> str:
-    """Run a command line in this process and return what it prints on stdout."""
     before, out = signal.getsignal(signal.SIGTERM), io.StringIO()
     try:
         with redirect_stdout(out), redirect_stderr(io.StringIO()):
@@ -136,7 +133,6 @@ def said(line: str) -> str:
 
 @contextmanager
 def running(line: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a command line in a process of its own until it is interrupted."""
     program = start([*line.split(), "--json"])
     try:
         yield program
@@ -179,14 +175,12 @@ def session(bot: Keeper, lines: Path) -> None:
 
 
 def exchange(bot: Keeper) -> None:
-    """Ask the bot's exchange all that it can be asked, refusals among it."""
     requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
     bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
     bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
 
 
 def bars(bot: Keeper, place: Path) -> None:
-    """Fetch, import, list and check bars, with findings in all of them."""
     bot.all_say("bars list", "bars check", "bars fetch", "bars fetch AAPL --timeframe 1Min --from 2026-11-13")
     bot.all_say(f"bars import {place / 'days.csv'} --timeframe 1Day", "bars list", "bars check AAPL MSFT")
     bot.all_say(f"bars import {place / 'minutes.csv'} --timeframe 1Min --stamp start --zone America/New_York")
@@ -258,7 +252,6 @@ def shape_of(document: Any) -> str:
 
 
 def short(value: Any) -> Any:
-    """Cut every list."""
     if isinstance(value, list):
         return [short(item) for item in value[:SEARCHED]]
     return {key: short(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -284,7 +277,6 @@ def damages(document: Any, records: set[frozenset[str]]) -> Iterator[tuple[str, 
 
 
 def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Yield every object in a document with the way to it."""
     if isinstance(value, dict):
         yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -76,7 +76,6 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
 
 
 def booked(folder: Path) -> None:
-    """Let a bot buy, sell short, close in part and close whole."""
     with closing(SqliteLedger.open(folder)) as ledger:
         trade(ledger, 60, "AAPL", Side.BUY, 10, "100")
         trade(ledger, 70, "MSFT", Side.SELL, 20, "50")

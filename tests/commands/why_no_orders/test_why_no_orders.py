@@ -18,7 +18,6 @@ HEAVY = ("pandas", "numpy", "alpaca", "requests", "exchange_calendars", "uvicorn
 
 @pytest.fixture
 def traded(bot: Bot) -> Bot:
-    """Return the module's bot after a pass that sent at least one order."""
     if not bot.json("status")["positions"]:
         second_session(bot)
         assert bot.json("trade-once")["orders"] > 0
