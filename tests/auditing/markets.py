@@ -16,8 +16,6 @@ MONDAY = date(2026, 3, 2)
 
 
 class MadeBar(NamedTuple):
-    """One raw bar."""
-
     start_s: int
     open: float
     high: float

@@ -30,7 +30,6 @@ OPEN, END = SESSIONS[0].open, SESSIONS[-1].close
 
 
 def minutes(prices: dict[int, tuple[float, float]]) -> Series:
-    """Return minute bars by minute of the session, each with its open and close."""
     starts = array("q", [int(OPEN.timestamp()) + 60 * minute for minute in prices])
     opens, closes = (array("d", column) for column in zip(*prices.values(), strict=True))
     return Series("AAPL", "1Min", True, starts, opens, close=closes)

@@ -94,7 +94,7 @@ def test_a_dry_run_counts_what_the_list_leaves_out_and_not_what_has_ended_since(
     assert scene.events.emitted == []
 
 
-def test_an_exit_is_not_sent_anew_because_the_list_leaves_the_working_one_out() -> None:
+def test_an_exit_is_not_sent_again_when_the_list_leaves_the_working_one_out() -> None:
     scene, _ = leaving()
     lying(scene, no_orders)
     for minute in (31, 32, 33):
@@ -131,7 +131,7 @@ def test_positions_that_the_list_leaves_out_shut_entries_in_the_same_pass() -> N
     assert ("position_differs", "AAPL") in alarms(scene)
 
 
-def test_a_lie_of_one_read_costs_no_pass() -> None:
+def test_one_wrong_read_does_not_cost_a_pass() -> None:
     scene = Scene()
     bought(scene)
     lies = [no_positions]
@@ -152,7 +152,7 @@ def test_an_exit_whose_position_the_list_leaves_out_sells_what_a_direct_read_pro
 
 
 @pytest.mark.parametrize("lie", ["twice as many", "the other side"])
-def test_an_exit_never_follows_a_list_beyond_what_is_proven(lie: str) -> None:
+def test_an_exit_closes_at_most_what_is_proven_whatever_the_list_says(lie: str) -> None:
     scene = Scene()
     bought(scene)
     scene.price("AAPL", "97")
@@ -198,7 +198,7 @@ def test_an_unsteady_view_shuts_entries_and_lets_exits_go() -> None:
         reconcile(FakeReader(scene.venue), scene.ledger)
 
 
-def test_a_look_up_without_an_answer_ends_no_pass_and_gives_nothing_up() -> None:
+def test_a_failed_lookup_neither_ends_the_pass_nor_abandons_the_order() -> None:
     scene = Scene()
     scene.venue.script["MSFT"] = LOST
     trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call())

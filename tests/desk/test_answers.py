@@ -128,7 +128,7 @@ def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> No
     ],
     ids=lambda change: str(change)[:60],
 )
-def test_what_is_inside_a_want_is_looked_at_too(change: Mapping[str, Any]) -> None:
+def test_the_fields_inside_a_want_are_checked_too(change: Mapping[str, Any]) -> None:
     decision = checked(VIEW, [replace(OPEN, **change)])
     assert isinstance(decision, Decision)
     assert decision.reason is Reason.STRATEGY_INVALID
@@ -138,7 +138,7 @@ NO_WANTS = [None, 3, OPEN, "A", [None], [{"symbol": "AAPL"}], {"AAPL": 0.5}]
 
 
 @pytest.mark.parametrize("answer", NO_WANTS, ids=repr)
-def test_what_is_no_sequence_of_wants_is_refused(answer: object) -> None:
+def test_an_answer_that_is_not_a_sequence_of_wants_is_refused(answer: object) -> None:
     decision = checked(VIEW, answer)
     assert isinstance(decision, Decision)
     assert decision.reason is Reason.STRATEGY_INVALID

@@ -38,7 +38,7 @@ def gaps(found: Scene, slot: str) -> tuple[Gap, ...] | None:
     return exits(found, slot).gaps
 
 
-def test_nothing_is_told_of_a_fill_that_the_next_pass_protects() -> None:
+def test_a_fill_that_the_next_pass_protects_is_not_reported() -> None:
     found = scene()
     entered(found)
     assert gaps(found, "open+31m") == ()
@@ -47,7 +47,7 @@ def test_nothing_is_told_of_a_fill_that_the_next_pass_protects() -> None:
     assert found.told(BEGAN, ENDED) == []
 
 
-def test_no_gap_is_told_if_the_bot_watches_by_itself() -> None:
+def test_no_gap_is_reported_when_the_bot_watches_stops_itself() -> None:
     found = scene(Protection.BOT)
     entered(found)
     assert (gaps(found, "open+31m"), found.told(BEGAN)) == ((), [])
@@ -99,7 +99,7 @@ def test_a_gap_that_a_pass_of_entries_opens_is_told_once_and_ends_like_any_other
     assert (found.told(BEGAN), ended(found)["since"], ended(found)["ended"]) == ([began], began["since"], "closed")
 
 
-def test_shares_that_are_bought_again_have_a_gap_of_their_own() -> None:
+def test_shares_that_are_bought_again_have_their_own_gap() -> None:
     found = scene()
     entered(found)
     before = Gap("flow", "AAPL", Decimal(5), ago(3600), "refused")

@@ -43,7 +43,7 @@ def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
     return fetch_flow(world, call(Job.FETCH_FLOW), clocks, only_due=only_due)
 
 
-def test_every_endpoint_is_asked_once_a_symbol_and_the_tide_once_for_all() -> None:
+def test_each_endpoint_is_asked_once_per_symbol_and_the_tide_once_in_all() -> None:
     scene, world = fresh()
     found = fetched(scene, world)
     assert scene.flow.asked.count(("market_tide", None)) == 1
@@ -62,7 +62,7 @@ def test_an_endpoint_is_asked_again_only_when_its_interval_has_passed() -> None:
     assert fetched(scene, world, only_due=False).calls == 2 * len(NAMES) + 1
 
 
-def test_an_answer_is_dated_by_the_time_it_came_and_due_again_by_when_its_fetch_began() -> None:
+def test_an_answer_is_dated_by_its_arrival_and_due_again_by_the_start_of_its_fetch() -> None:
     scene, world = fresh()
     scene.ledger.claim_slot(Job.FETCH_FLOW, DAY, "open+1m", "test", NOW)
     later = NOW + timedelta(seconds=90)
@@ -85,7 +85,7 @@ def test_a_source_that_says_when_it_answered_is_believed() -> None:
     assert {intake.at for intake in fetched(scene, replace(world, stopwatch=lambda: 90.0)).intakes} == {told}
 
 
-def test_good_rows_are_stored_and_bad_ones_counted() -> None:
+def test_a_fetch_stores_good_rows_and_counts_bad_ones() -> None:
     scene, world = fresh()
     scene.flow.rows[("market_tide", None)] = [TIDE, TIDE, TIDE | {"net_put_premium": "NaN"}]
     found = fetched(scene, world)
@@ -94,7 +94,7 @@ def test_good_rows_are_stored_and_bad_ones_counted() -> None:
     assert len(ticks(scene, NOW)) == 1
 
 
-def test_a_failing_endpoint_costs_only_itself_and_is_reported() -> None:
+def test_a_failing_endpoint_is_reported_and_stops_no_other() -> None:
     scene, world = fresh()
     scene.flow.down = {"market_tide"}
     found = fetched(scene, world)
@@ -139,8 +139,6 @@ def test_a_dry_run_asks_and_stores_nothing() -> None:
 
 
 class Reader:
-    """A strategy that reads some kinds of facts and wants nothing."""
-
     times = ""
 
     def __init__(self, name: str, *kinds: str) -> None:
@@ -166,7 +164,7 @@ def test_a_kind_is_fetched_for_the_symbols_of_those_who_need_it() -> None:
     }
 
 
-def test_what_no_strategy_needs_is_not_fetched() -> None:
+def test_a_kind_that_no_strategy_needs_is_not_fetched() -> None:
     assert needed() == needed(Reader("bars")) == {}
     scene, world = fresh()
     assert fetched(scene, replace(world, needed_facts={})).calls == 0
@@ -187,12 +185,12 @@ def test_what_the_exit_rules_of_a_strategy_read_is_fetched_for_its_symbols() -> 
     }
 
 
-def test_whoever_reads_any_kind_has_alerts_fetched_too_and_an_unknown_kind_is_left_out() -> None:
+def test_a_strategy_that_reads_any_kind_gets_alerts_too_and_an_unknown_kind_is_left_out() -> None:
     assert list(needed(Reader("one", "iv_rank", "tea_leaves"))) == ["flow_alerts", "iv_rank"]
     assert list(needed(Reader("one", "market_tide", "dark_pool"))) == ["flow_alerts", "dark_pool", "market_tide"]
 
 
-def test_what_came_over_a_stream_counts_from_when_it_came() -> None:
+def test_a_streamed_fact_is_as_old_as_its_arrival() -> None:
     for streamed, calls in ((False, len(NAMES)), (True, 0)):
         scene, world = fresh()
         world = replace(world, rules=replace(world.rules, streamed=streamed))

@@ -20,8 +20,6 @@ TIMES = "every 5m from open+2m until close"
 
 
 class Day:
-    """A day of fetching, with nothing fetched yet."""
-
     def __init__(self, *kinds: AnyKind, allowance: Allowance | None = None, names: Sequence[str] = NAMES) -> None:
         self.scene = Scene()
         self.scene.facts.__init__()  # type: ignore[misc]
@@ -73,7 +71,7 @@ def test_no_more_is_asked_than_fits_before_the_next_slot_and_the_rest_follows() 
     assert (after.due, after.waiting, after.later) == (first.due[5:], 5, 0)
 
 
-def test_what_the_plan_leaves_out_is_not_asked_and_named() -> None:
+def test_a_kind_that_the_plan_leaves_out_is_named_and_not_asked() -> None:
     small = Day(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39))
     found = small.asked(SLOT)
     assert {kind for kind, _ in names(found)} == {"flow_alerts"}
@@ -84,7 +82,7 @@ def test_what_the_plan_leaves_out_is_not_asked_and_named() -> None:
     )
 
 
-def test_what_somebody_else_used_up_is_missing_from_the_rest_of_the_day() -> None:
+def test_calls_that_another_program_made_are_missing_for_the_rest_of_the_day() -> None:
     day = Day(RANK, PRINTS, ALERTS, allowance=Allowance(120, 15_000))
     day.fetched(SLOT, *((kind, name) for kind in (RANK, PRINTS, ALERTS) for name in NAMES))
     later = SLOT + timedelta(minutes=10)

@@ -67,7 +67,6 @@ def ends(record: CycleRecord) -> list[Reason | None]:
 
 
 def unhalt(scene: Scene, *, override: bool = False) -> None:
-    """End the halt as the verb does."""
     before, words, accepted = scene.ledger.trading_state(), "a person looked", None
     if override:
         words, accepted = accept_causes(scene.ledger, before, words)
@@ -322,7 +321,7 @@ def test_where_the_latch_cannot_be_written_nothing_is_sent() -> None:
     assert [event.event_type for event in scene.events.emitted] == ["halted_itself"]
 
 
-def test_nothing_latches_while_the_clocks_disagree_and_what_stands_then_latches_after_it() -> None:
+def test_no_halt_latches_while_the_clocks_disagree_and_a_lasting_cause_latches_afterwards() -> None:
     scene = Lossy()
     scene.lost = Decimal(4_100)
     apart = replace(scene.world(wanted("AAPL")), second_clock=lambda: NOW - timedelta(days=1))
@@ -339,7 +338,6 @@ READINGS = st.lists(st.tuples(AMOUNTS, AMOUNTS) | AMOUNTS.map(lambda usd: (usd, 
 
 
 def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger:
-    """Return books whose passes have seen these readings."""
     if ledger is None:
         ledger = MemoryLedger(ACCOUNT)
         ledger.open_books(CASH, NOW)
@@ -349,7 +347,6 @@ def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger
 
 
 def peak_equity(ledger: MemoryLedger) -> Decimal | None:
-    """Return the highest equity that these books know, USD."""
     peak = ledger.equity_peak()
     return (peak.highest or None) if peak else None
 
@@ -390,7 +387,7 @@ def test_the_first_look_is_held_against_the_opening_cash() -> None:
 
 
 @pytest.mark.parametrize("factor", ["100", "0.01", "0.5"])
-def test_one_absurd_equity_halts_nobody_then_or_later_and_lets_nobody_enter(factor: str) -> None:
+def test_one_absurd_equity_shuts_entries_and_never_halts(factor: str) -> None:
     scene = Lossy()
     evaluate_exits(scene.world(), EXITS)
     scene.lost = CASH - CASH * Decimal(factor)
@@ -419,7 +416,7 @@ def peak(scene: Lossy) -> Decimal | None:
     return found.highest if found else None
 
 
-def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None:
+def test_all_present_causes_are_reported_with_their_numbers_and_source() -> None:
     scene = fallen()
     desk = halt_if_needed(scene.world(), take(scene.world(), with_flow=False))
     told = "DAILY_LOSS_HALT: 0.125 against 0.04; DRAWDOWN_REACHED: 0.125 against 0.1"
@@ -431,19 +428,19 @@ def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None
     assert shown == (scene.venue.now, "halts", "halted_itself", Severity.CRITICAL, None, {"why": told})
 
 
-def test_what_stands_names_each_cause_with_what_ends_it() -> None:
+def test_a_halt_names_each_present_cause_with_what_ends_it() -> None:
     causes = remaining_causes(fallen().world(dry_run=True)).split("; ")
     assert [cause.partition(": ")[0] for cause in causes] == ["DAILY_LOSS_HALT", "DRAWDOWN_REACHED"]
     assert all(", which " in cause for cause in causes)
 
 
-def test_a_fault_halts_at_its_own_time_and_tells_it() -> None:
+def test_a_fault_halts_and_is_dated_by_when_it_happened() -> None:
     scene = Lossy()
     halt_for(scene.ledger, scene.events, ZeroDivisionError("in a gate"), NOW)
     assert (scene.ledger.trading_state().at, scene.events.emitted[0].timestamp) == (NOW, NOW)
 
 
-def test_a_person_who_takes_a_drawdown_over_is_quoted_and_it_is_measured_from_nothing() -> None:
+def test_an_overridden_drawdown_quotes_the_person_and_forgets_the_highest_equity() -> None:
     scene = fallen()
     evaluate_exits(scene.world(), EXITS)
     assert peak(scene) == CASH

@@ -31,7 +31,7 @@ def drifts_after(*replies: Intake, now: datetime = NOW) -> dict[str, str]:
     return {name: str(drift) for name, drift in worst_core_drifts(scene.world(), READS, now).items()}
 
 
-def test_it_concerns_the_strategies_that_read_the_signal() -> None:
+def test_a_broken_signal_concerns_the_strategies_that_read_it() -> None:
     found = "dark_pool: the field price is gone in 8 of 20 rows"
     assert drifts_after(replied("dark_pool", "AAPL", NOW, GONE), replied("dark_pool", "MSFT", NOW)) == {"flow": found}
 
@@ -46,7 +46,7 @@ def test_a_reply_without_the_fault_clears_it_and_one_without_rows_does_not() -> 
     assert set(drifts_after(broken, replied("dark_pool", "AAPL", NOW, received=0))) == {"flow"}
 
 
-def test_a_new_field_an_old_reply_and_a_kind_that_is_not_core_concern_nobody() -> None:
+def test_a_new_field_an_old_reply_or_an_optional_kind_concerns_no_strategy() -> None:
     old = replied("dark_pool", "AAPL", NOW - CURRENT - timedelta(seconds=1), GONE)
     assert drifts_after(replied("dark_pool", "AAPL", NOW, NEW), old, replied("iv_rank", "AAPL", NOW, GONE)) == {}
 

@@ -47,7 +47,6 @@ def holding(scene: Scene) -> None:
 
 
 def losing() -> Scene:
-    """Return a scene that holds AAPL at a loss which its stop doesn't allow."""
     scene = Scene()
     holding(scene)
     scene.price("AAPL", "97")

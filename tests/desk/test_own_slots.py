@@ -39,8 +39,6 @@ class KilledError(BaseException):
 
 
 class Clocked(FixedStrategy):
-    """A strategy with its own times that remembers for which slots it was asked."""
-
     def __init__(self, times: str, *symbols: str, name: str = "flow") -> None:
         super().__init__(*map(wanted, symbols or ("AAPL",)))
         self.name, self.times = name, times
@@ -81,7 +79,6 @@ def asked(scene: Scene, *strategies: Strategy, dry_run: bool = False, times: str
 
 
 def entries(scene: Scene, *strategies: Strategy, slot: str | None = None) -> CycleRecord:
-    """Run a pass of entries as the verb does."""
     name = slot or f"at {scene.venue.now:%H:%M}"
     return trade_once(scene.world(), call(slot=name), asked(scene, *strategies))
 
@@ -91,7 +88,6 @@ def later(scene: Scene, minutes: int) -> None:
 
 
 def tomorrow(scene: Scene) -> None:
-    """Go to the next session at the same time of day."""
     scene.venue.now += timedelta(days=1)
     day = timedelta(days=1)
     scene.venue.session = Session(DAY + day, SESSION.open + day, SESSION.close + day)
@@ -195,7 +191,7 @@ def test_a_slot_that_nobody_took_is_recorded_as_missed_once() -> None:
     assert (strategy.asked, sent(scene)) == ([], [])
 
 
-def test_of_two_passes_that_find_a_missed_slot_one_records_it_even_if_it_gives_way_to_exits() -> None:
+def test_only_one_of_two_passes_records_a_missed_slot_even_if_it_gives_way_to_exits() -> None:
     scene, strategy = a_scene(), Clocked("at open+10m for 10m")
     first, second = asked(scene, strategy), asked(scene, strategy)
     for _ in range(2):
@@ -242,8 +238,6 @@ def test_a_slot_that_ends_before_it_is_done_is_recorded_as_unfinished(monkeypatc
 
 
 class Targeting(Struct):
-    """A strategy with its own times that wants so many shares of AAPL."""
-
     shares: int
     name: str = "flow"
     needs: Needs = NOTHING

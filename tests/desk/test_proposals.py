@@ -129,13 +129,13 @@ def test_a_small_rest_that_is_not_wanted_is_closed() -> None:
 
 
 @pytest.mark.parametrize(("quantity", "why"), [("7", Reason.OUTSIDE_UNIVERSE), ("3", None), ("0", None), ("-2", None)])
-def test_what_left_the_universe_is_reduced_or_closed_and_never_opened(quantity: str, why: Reason | None) -> None:
+def test_a_symbol_that_left_the_universe_is_only_reduced_or_closed(quantity: str, why: Reason | None) -> None:
     found = change_to(target(quantity=quantity), seen(held(5)), replace(OWN, universe=("MSFT",)))
     assert decided(found).reason is why
     assert (found.purpose is Purpose.OPEN) is (why is not None)
 
 
-def test_what_another_strategy_holds_counts_for_nothing() -> None:
+def test_another_strategys_shares_do_not_count_toward_a_target() -> None:
     both = seen(held(100), held(400, "flow"))
     assert held_by(both, "momentum", "AAPL") == 100
     assert change_to(target("0.5"), both, OWN).quantity == 150
@@ -251,8 +251,6 @@ def test_a_strategy_that_errs_loses_its_cycle_and_the_others_trade(answer: objec
 
 
 class Unreachable:
-    """Bars whose source doesn't answer."""
-
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         raise TemporaryError("GET /stocks/bars answered 500", "Try again.")
 
@@ -308,7 +306,7 @@ def test_what_a_strategy_is_handed_cannot_be_changed(change: Callable[[Any], Non
         propose(world(scene, Answering(change, needs=Needs(frozenset({"flow_alerts"})))), NOW)
 
 
-def test_the_strongest_goes_first_whoever_proposed_it() -> None:
+def test_the_strongest_candidate_goes_first_whichever_strategy_proposed_it() -> None:
     def both() -> Iterator[Strategy]:
         yield FixedStrategy(wanted("AAPL", 0.3), wanted("MSFT", 0.7))
         yield Answering([opening(wanted("JPM", 0.5, Side.SELL))])

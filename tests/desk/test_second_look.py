@@ -40,7 +40,6 @@ CENTS = st.integers(1, 40_000).map(lambda cents: D(cents) / 100)
 
 
 def holding(*symbols: str, side: Side = Side.BUY) -> Scene:
-    """Return a bot that has held ten shares of each for a minute, and looked at them once."""
     scene = Scene()
     for number, symbol in enumerate(symbols or ("AAPL",)):
         owned = fill(number, symbol, side)
@@ -150,7 +149,7 @@ def test_without_a_second_answer_the_last_trade_decides(last: str, price: str | 
     assert [sent.limit_price for sent in scene.venue.submitted] == ([D(price)] if price else [])
 
 
-def test_all_that_jumped_is_asked_for_together_and_only_once() -> None:
+def test_all_quotes_that_jumped_are_asked_for_again_together_and_only_once() -> None:
     scene = holding("AAPL", "MSFT", "JPM")
     for symbol in ("AAPL", "MSFT"):
         scene.price(symbol, "90")
@@ -179,7 +178,7 @@ def test_nothing_is_entered_at_a_price_that_jumped_and_was_not_seen_again() -> N
 
 @settings(max_examples=80)
 @given(CENTS, CENTS, st.none() | st.tuples(CENTS, CENTS), st.sampled_from(Side))
-def test_an_exit_waits_for_one_question_at_most_and_a_second_answer_that_stands_alone_does_not_decide_it(
+def test_an_exit_waits_for_one_request_at_most_and_one_second_answer_does_not_decide(
     price: Decimal, last: Decimal, second: tuple[Decimal, Decimal] | None, side: Side
 ) -> None:
     scene = holding(side=side)

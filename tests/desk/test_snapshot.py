@@ -74,7 +74,7 @@ def test_without_a_quote_the_venues_price_counts_and_then_what_the_position_cost
     assert seen(view(position("XOM", "5", value="0", current=current))).gross == 5 * price
 
 
-def test_what_our_fills_say_a_position_cost_counts_where_the_venue_says_that_it_cost_nothing() -> None:
+def test_a_position_counts_at_the_cost_of_our_fills_when_the_venue_says_zero() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
@@ -108,7 +108,7 @@ def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() ->
     assert not equity_explained(book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY))
 
 
-def test_what_a_working_order_may_still_fill_counts_on_top_of_what_is_held() -> None:
+def test_the_open_quantity_of_a_working_order_counts_on_top_of_the_position() -> None:
     order = replace(resting(), filled_quantity=Decimal(9))
     found = seen(view(position("AAPL", "9", value="900"), orders=(order,)))
     assert found.exposure == {"AAPL": 900 + 40 * Decimal("100.20")}
@@ -127,7 +127,7 @@ def test_an_order_that_has_ended_may_fill_no_more() -> None:
     assert seen(view(orders=(ended,))).gross == 0
 
 
-def test_an_order_of_unknown_fate_counts_as_if_it_were_filled() -> None:
+def test_an_order_without_a_known_outcome_counts_as_filled() -> None:
     scene = Scene()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(scene.world(wanted("AAPL")), call())
@@ -141,7 +141,7 @@ def test_the_days_loss_is_what_equity_lost_since_yesterday_and_never_negative(eq
     assert seen(view(equity=Decimal(equity))).day_loss == loss
 
 
-def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
+def test_our_last_fill_in_a_symbol_begins_the_cooldown() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
@@ -156,7 +156,7 @@ def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
     assert desk.session.date == DAY
 
 
-def test_what_an_activity_of_the_broker_wrote_begins_no_cooldown() -> None:
+def test_a_fill_written_by_a_brokers_activity_begins_no_cooldown() -> None:
     split = unreported_fill("flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ago(10), Origin.ACTIVITY, "s1")
     plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ago(10), Origin.PLAN)
     assert book(view(), books(split, plan), SECTORS, session=DAY).last_fill_at == {"MSFT": ago(10)}

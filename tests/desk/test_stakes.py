@@ -101,7 +101,7 @@ def test_a_strategy_that_is_alone_has_all_that_the_account_is_exposed_to(
     assert own.entries == whole.entries
 
 
-def test_what_others_hold_is_nobodys_stake_and_closes_the_symbol_to_all() -> None:
+def test_shares_of_others_are_in_no_stake_and_close_the_symbol_to_all() -> None:
     scene = played([("AAPL", Side.BUY)], {"AAPL": "fill"})
     scene.venue.held |= {"XOM": Decimal(7)}
     found = seen(scene)

@@ -111,13 +111,13 @@ def test_more_symbols_than_one_call_takes_are_asked_about_in_several() -> None:
     assert [len(asked["ticker_symbol"].split(",")) for asked in rest.asked] == [MOST_SYMBOLS, 1]
 
 
-def test_alerts_that_no_page_shows_are_no_reply() -> None:
+def test_a_page_without_the_oldest_alerts_is_not_a_reply() -> None:
     rest = Rest([alert(number) for number in range(FULL_PAGE + 1)])
     with pytest.raises(TemporaryError, match="more alerts"):
         refilled(rest)
 
 
-def test_full_pages_of_what_has_no_time_end_the_asking() -> None:
+def test_full_pages_of_rows_without_a_time_end_the_requests() -> None:
     with pytest.raises(TemporaryError, match="more alerts"):
         refilled(Rest([None] * FULL_PAGE))
 
@@ -133,8 +133,6 @@ CHECK_S = 180
 
 
 class Wire:
-    """A stream that brings what it is given."""
-
     def __init__(self) -> None:
         self.rows: list[object] = []
         self.joined, self.up, self.lost, self.problem = 1, True, 0, ""
@@ -193,7 +191,6 @@ class Scene:
         self.follower.look(SESSION, lambda: self.now)
 
     def stored(self) -> list[str]:
-        """Return the ids of what decisions see."""
         known = self.facts.load(NAMES, SESSION.date, self.now + timedelta(hours=1))
         return sorted(fact.id for symbol in NAMES for fact in known[symbol].alerts)
 
@@ -219,7 +216,7 @@ def scene() -> Scene:
     return scene
 
 
-def test_what_was_before_is_asked_for_and_what_comes_is_stored_as_it_comes(scene: Scene) -> None:
+def test_earlier_alerts_are_fetched_and_streamed_ones_stored_as_they_arrive(scene: Scene) -> None:
     assert scene.stored() == expected(scene)
     assert scene.follower.so_far.calls == 1
     scene.happens()
@@ -239,7 +236,7 @@ def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene
     assert fact.at == scene.now - timedelta(seconds=3)
 
 
-def test_what_came_either_way_is_kept_as_replies_that_lead_to_the_same_facts(scene: Scene) -> None:
+def test_streamed_and_fetched_alerts_are_kept_as_replies_with_the_same_facts(scene: Scene) -> None:
     scene.happens()
     scene.look()
     scene.look(CHECK_S)
@@ -349,7 +346,7 @@ def test_an_alert_that_came_later_over_the_stream_than_by_the_rest_api_is_not_mi
     assert scene.stored() == expected(scene)
 
 
-def test_what_came_before_a_join_is_not_missed(scene: Scene) -> None:
+def test_an_alert_from_before_a_join_does_not_count_as_missed(scene: Scene) -> None:
     scene.happens(told=False)
     scene.look(CHECK_S)
     scene.wire.joined = 2
@@ -380,7 +377,7 @@ def test_a_row_that_cannot_be_read_is_counted_and_asked_for_again(scene: Scene, 
     assert scene.stored() == expected(scene)
 
 
-def test_what_cannot_be_read_does_not_make_it_ask_all_the_time(scene: Scene) -> None:
+def test_an_unreadable_row_does_not_cause_endless_requests(scene: Scene) -> None:
     for _ in range(30):
         scene.wire.rows.append("nonsense")
         scene.look()
@@ -425,7 +422,7 @@ def test_after_a_restart_everything_since_the_last_check_is_asked_for_however_lo
     assert scene.stored() == expected(scene)
 
 
-def test_what_came_over_the_stream_is_not_missed(scene: Scene) -> None:
+def test_an_alert_that_came_over_the_stream_does_not_count_as_missed(scene: Scene) -> None:
     scene.happens()
     scene.happens("MSFT")
     scene.look()

@@ -28,8 +28,6 @@ from tradebot.signals.kinds.dark_pool import KIND
 
 
 class FakeBars:
-    """A source that has so many bars of each symbol, or doesn't answer."""
-
     def __init__(self, count: Mapping[str, int], *, away: bool = False) -> None:
         self.count, self.away, self.asked = count, away, list[tuple[BarNeed, tuple[str, ...], datetime]]()
 
@@ -146,8 +144,6 @@ TICK = replace(make_tick("t"), at=ago(60))
 
 
 class Reader:
-    """A strategy that reads some kinds of facts and wants nothing."""
-
     name, times = "flow", ""
 
     def __init__(self, *kinds: str) -> None:
@@ -159,7 +155,6 @@ class Reader:
 
 @pytest.fixture
 def world() -> World:
-    """Return a world in which an alert, a print and a tick are known."""
     scene = Scene()
 
     def stored(kind: str, symbol: str | None, fact: Fact) -> None:

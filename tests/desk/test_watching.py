@@ -101,7 +101,7 @@ def usual(scene: Scene, premium: int = 3_000_000, sessions: int = 5) -> None:
     scene.facts.store(Intake("options_volume", "AAPL", ago(600), sessions, rows, 0, 0, ()))
 
 
-def test_nothing_is_known_where_nothing_is_stored() -> None:
+def test_an_outlook_is_empty_when_nothing_is_stored() -> None:
     scene = holding_since()
     assert looks(scene) == Outlook(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
@@ -123,8 +123,6 @@ class Asked(MemoryFacts):
 
 
 class OnlyScores(Looking):
-    """A rule that reads scores and their noise."""
-
     reads: ClassVar[frozenset[str]] = frozenset({"scores", "noise"})
 
 
@@ -180,7 +178,7 @@ def test_noise_is_the_same_for_mirrored_and_for_shifted_scores(scores: list[floa
 
 
 @given(scores=SCORES, other=st.floats(-1, 1, allow_nan=False))
-def test_what_changed_overnight_is_no_noise(scores: list[float], other: float) -> None:
+def test_a_change_overnight_does_not_count_as_noise(scores: list[float], other: float) -> None:
     day = at_minutes(scores)
     assert noise([Scored(NOW - timedelta(days=1), other), *day]) == noise(day)
 
@@ -321,7 +319,6 @@ def holding(side: Side = Side.BUY, *symbols: str) -> Scene:
 
 
 def marks(scene: Scene) -> Marks:
-    """Return the marks of the one position after another look."""
     world = scene.world()
     (held,) = watch(world, take(world, with_flow=False)).values()
     stored = scene.ledger.kept([held.position.key])[held.position.key]
@@ -351,8 +348,6 @@ def test_a_short_on_mirrored_prices_has_mirrored_marks(prices: list[Decimal]) ->
 
 
 class Counting(MemoryLedger):
-    """A ledger that notes each write of marks."""
-
     def __init__(self) -> None:
         super().__init__(ACCOUNT)
         self.written: list[Mapping[Key, Marks]] = []

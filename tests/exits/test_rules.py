@@ -27,7 +27,6 @@ def position(quantity: int = 10, price: str = "100", *, age_s: float = 60) -> Po
 
 
 def at(price: Decimal | str) -> Quote:
-    """Return a quote without a spread, so that both sides exit at the same price."""
     return quote(bid=str(price), ask=str(price))
 
 

@@ -44,12 +44,10 @@ ON_BOOK = (Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONC
 
 
 def only(*names: str) -> Limits:
-    """Return the shipped limits with these options set."""
     return LIMITS.model_copy(update={name: OPTIONS[name] for name in names})
 
 
 def holding(**usd: int) -> Book:
-    """Return a book that holds these symbols, each at a value in USD below zero if it is short."""
     return book(
         exposure={symbol: Decimal(abs(value)) for symbol, value in usd.items()},
         spans={symbol: Span(Decimal(value), Decimal(value)) for symbol, value in usd.items()},

@@ -86,7 +86,6 @@ def staked(
 
 
 def on_own(*stakes: Stake, entries: tuple[Entered, ...] = (), new: tuple[str, ...] = (), **own: object) -> Ask:
-    """Ask under own limits, and an allotment of a quarter of the account."""
     seen = book(stakes=stakes, entries=entries, new_entries=new)
     return ask(book=seen, own=OwnRules((), limits(**own), Decimal("0.25")), size=sized(10))
 

@@ -113,12 +113,12 @@ def test_a_gate_that_fails_for_an_age_carries_it(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("gate", [Gate.RECONCILED, Gate.FLOW_FRESH, Gate.QUOTE_FRESH])
-def test_what_comes_from_the_future_carries_its_age(gate: Gate) -> None:
+def test_a_gate_that_fails_for_a_future_time_carries_its_age(gate: Gate) -> None:
     ahead = desk(facts(alerts_fetched_at=ago(-6)), reconcile=ReconcileMark(ago(-6), 0, 0))
     assert said(ask(desk=ahead, quote=quote(at=ago(-6))))[gate].age_s == -6.0
 
 
-def test_what_the_venue_said_of_a_refused_quote_is_what_the_gate_saw() -> None:
+def test_a_gate_observes_why_the_venue_refused_a_quote() -> None:
     refused = desk(rejected_quotes={"AAPL": "bid above ask", "MSFT": "no bid"})
     decision = said(ask(quote=None, desk=refused))[Gate.QUOTE_FRESH]
     assert (decision.verdict, decision.observed) == (Verdict.UNKNOWN, "bid above ask")
@@ -135,7 +135,7 @@ def test_a_candidate_that_uses_no_components_still_shows_the_limit_of_coverage()
     assert decision.limit == 0.6
 
 
-def test_what_cannot_be_priced_shows_the_limit_that_it_could_not_be_held_against() -> None:
+def test_an_entry_without_a_price_shows_the_limit_that_was_not_checked() -> None:
     unpriced = said(ask(quote=None))
     limits = {
         Gate.PRICE_COLLAR: Decimal("0.10"),

@@ -59,7 +59,7 @@ def test_each_cause_stands_alone_with_its_numbers(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
-def test_what_halts_keeps_an_entry_back_by_the_same_predicate(reason: Reason) -> None:
+def test_the_predicate_that_halts_also_refuses_an_entry(reason: Reason) -> None:
     seen = TROUBLED[reason]
     gates = decide(ask(desk=seen, book=seen.book, halts=HALTS))
     (cause,) = failing_rules(seen, HALTS)
@@ -81,7 +81,7 @@ def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None
     assert {*causes, Reason.PASS_FAULT, Reason.CRASH_LOOP} == set(CLEARED_BY)
 
 
-def test_what_cannot_be_told_is_no_cause() -> None:
+def test_an_unknown_reading_is_no_cause_of_a_halt() -> None:
     assert failing_rules(desk(book=book(equity=Decimal(0), peak_equity=ROUND)), HALTS) == ()
 
 
@@ -91,7 +91,7 @@ def test_a_storm_is_over_once_its_window_has_passed() -> None:
         assert failing_rules(later, HALTS) == ()
 
 
-def test_one_refusal_or_silence_more_makes_a_storm() -> None:
+def test_one_more_refusal_or_lost_answer_makes_a_storm() -> None:
     refused = desk(halt_evidence=HaltEvidence(refused=4 * (ago(10),)))
     silent = desk(halt_evidence=HaltEvidence(unanswered=4 * (ago(10),)))
     assert failing_rules(refused, HALTS) == failing_rules(silent, HALTS) == ()
@@ -100,7 +100,7 @@ def test_one_refusal_or_silence_more_makes_a_storm() -> None:
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
-def test_what_a_person_overrode_does_not_halt_again_in_the_same_session(reason: Reason) -> None:
+def test_an_overridden_cause_does_not_halt_again_in_the_same_session(reason: Reason) -> None:
     seen = TROUBLED[reason]
     assert failing_rules(replace(seen, state=active(override_for([halted_for(seen)]))), HALTS) == ()
 
@@ -112,7 +112,7 @@ def test_an_override_ends_with_its_session(reason: Reason) -> None:
     assert cause.reason is reason
 
 
-def test_an_overridden_storm_counts_anew() -> None:
+def test_an_overridden_storm_starts_counting_from_zero() -> None:
     seen = TROUBLED[Reason.REJECT_STORM]
     state = active(override_for([halted_for(seen)]))
     again = replace(seen, state=state, halt_evidence=HaltEvidence(refused=(*5 * (ago(10),), *5 * (ago(4),))))
@@ -125,7 +125,7 @@ def test_an_override_of_one_cause_lets_the_others_stand() -> None:
     assert [cause.reason for cause in failing_rules(both, HALTS)] == [Reason.SECOND_WRITER]
 
 
-def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
+def test_no_free_text_names_a_cause() -> None:
     for who in ("ada", BY_ITSELF):
         said = TradingStateRecord(TradingState.REDUCE_ONLY, who, "DAILY_LOSS_HALT: 1 against 0", ago(5))
         assert override_for([said]) is None

@@ -214,8 +214,6 @@ def test_only_who_reads_flow_is_asked_for_fresh_flow() -> None:
 
 
 class Named(FixedStrategy):
-    """A strategy of any name."""
-
     def __init__(self, name: str, *candidates: Candidate) -> None:
         super().__init__(*candidates)
         self.name = name
@@ -234,7 +232,6 @@ def ends(record: CycleRecord) -> dict[tuple[str, str], Reason | None]:
 
 
 def held_by(scene: Scene, strategy: str, symbol: str) -> None:
-    """Let a strategy have bought a symbol, an hour before now."""
     record = trade_once(between(scene, Named(strategy, wanted(symbol))), call(slot="earlier"))
     name = record.candidates[0].client_order_id
     assert name is not None, record.candidates[0].terminal

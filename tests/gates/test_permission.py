@@ -118,7 +118,7 @@ def test_each_closed_door_alone_closes_everything_with_its_own_reason() -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.SANDBOX, Mode.PAPER])
-def test_without_real_money_nothing_need_be_said(mode: Mode) -> None:
+def test_without_real_money_no_consent_is_needed(mode: Mode) -> None:
     assert permission_of(PermissionInputs(mode, "", NUMBER, {}, None)) == Permission()
     assert permission_of(PermissionInputs(mode, "", NUMBER, {"LIVE_TRADING_ACK": "no"}, ARMING)) == Permission()
 
@@ -148,7 +148,7 @@ def test_a_full_disk_closes_entries_and_nothing_else(free_mb: int | None, least:
     assert allowed.entries_closed == (((Reason.DISK_LOW, found),) if found else ())
 
 
-def test_no_evidence_shows_what_somebody_put_in_the_place_of_a_word() -> None:
+def test_evidence_never_repeats_a_wrong_word() -> None:
     secret = "s3cret" * 3
     told = replace(EVERY, environment=dict.fromkeys(NAMES, secret))
     assert [door.open for door in doors(told)] == [True, True, False, False, False, False, False, True]

@@ -17,7 +17,7 @@ def told(known: PermissionInputs) -> list[tuple[str, Reason, bool, str]]:
     return [(door.name, door.reason, door.open, door.found) for door in doors(known)]
 
 
-def test_everything_said_opens_every_door_of_real_money() -> None:
+def test_with_all_words_every_door_of_real_money_is_open() -> None:
     assert told(EVERY) == [
         PLACE,
         ("mode", Reason.LIVE_MODE_UNSAID, True, "the configuration file says mode: live"),
@@ -35,7 +35,7 @@ def test_everything_said_opens_every_door_of_real_money() -> None:
     ]
 
 
-def test_nothing_said_shuts_every_door_of_real_money_but_the_consent_that_arming_replaced() -> None:
+def test_without_words_every_door_of_real_money_is_shut_but_the_consent_that_arming_replaced() -> None:
     assert told(PermissionInputs(Mode.LIVE, "", "912345678", {}, None, "it is a folder", "nfs4")) == [
         ("environment", GATE, False, "it is a folder"),
         ("state folder", Reason.STATE_ON_NETWORK, False, "the state folder is on a network file system: nfs4"),
@@ -49,7 +49,7 @@ def test_nothing_said_shuts_every_door_of_real_money_but_the_consent_that_arming
     ]
 
 
-def test_what_is_said_wrongly_is_named_without_being_repeated() -> None:
+def test_a_wrong_word_is_named_without_being_repeated() -> None:
     wrong = {**ALL_SAID, "TRADEBOT_LIVE": "0000", "ALLOW_ORDERS": "maybe", "DRY_RUN": "yes", "LIVE_TRADING_ACK": "ok"}
     shown = {name: (is_open, found) for name, _, is_open, found in told(replace(EVERY, environment=wrong))}
     assert shown["TRADEBOT_LIVE"] == (False, "TRADEBOT_LIVE is not the account's …5678")

@@ -31,7 +31,6 @@ OF_PASSES = ("exits", "entries", "flow", "scores", "broker", "facts", "clock", "
 
 
 def note(at: datetime = NOW, **changes: Any) -> Serving:
-    """Return the note of a `serve` whose lanes all looked at `at`."""
     lanes = dict.fromkeys(("exits", "entries", "fetching", "stream"), at)
     return replace(Serving(7, ago(1800), lanes, at, "1", ready_at=ago(1790)), **changes)
 
@@ -44,7 +43,6 @@ def starts(job: Job, now: datetime) -> tuple[datetime, ...]:
 
 
 def cycle(job: Job = Job.EVALUATE_EXITS, *, at: datetime = NOW, why: Reason | None = None, **given: Any) -> CycleRecord:
-    """Return a pass that finished, or one that ended for a reason."""
     ended = Decision(Gate.JOB, Answer.FAIL, why, "12.0") if why else None
     slot = f"open+{30 - int((NOW - at).total_seconds() // 60)}m"
     return replace(CycleRecord(f"{job}.{DAY}.{slot}", job, DAY, slot, at, "paper", job_decision=ended), **given)
@@ -56,7 +54,6 @@ def slot(job: str, name: str, age_s: float, lasts_s: float = 60) -> Slot:
 
 
 def claim(job: str, name: str, age_s: float = 0) -> SlotClaim:
-    """Return the claim of a slot by cron."""
     return SlotClaim(job, DAY, name, "cron 9", ago(age_s), won=True)
 
 

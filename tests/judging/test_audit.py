@@ -131,7 +131,6 @@ def order(status: OrderStatus = OrderStatus.NEW) -> Order:
 
 
 def judgments(seen: Trading) -> tuple[Judgment, ...]:
-    """Return the audit of a bot whose own records are all well."""
     return audit(at(NOW), seen)
 
 

@@ -36,7 +36,6 @@ KEY = ("flow", "AAPL")
 
 
 def entering(*fills: OwnedFill) -> Books:
-    """Return books in which an entry works."""
     promised = {ENTRY.client_order_id: record(ENTRY, IntentState.ACKED)}
     return books(*fills, orders=(order(ENTRY),), promised=promised)
 

@@ -76,7 +76,6 @@ def fill(of: Intent, number: int, quantity: int) -> OwnedFill:
 
 
 def seen(events: Iterable[Event]) -> list[State]:
-    """Return the states that these events lead to, one after the other, each once in a row."""
     records, states = Records(), list[State]()
     for event in events:
         records = records.after([event])
@@ -305,7 +304,7 @@ def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accep
         (FOREIGN, "0", 0, State.CLOSED),
     ],
 )
-def test_what_was_found_has_states_of_its_own_and_fractions_need_no_stop(
+def test_found_shares_have_their_own_states_and_fractions_need_no_stop(
     owner: str, quantity: str, covered: int, state: State
 ) -> None:
     work = Work(resting=(RestingPrice(STOP, Decimal(covered), True),)) if covered else NOTHING

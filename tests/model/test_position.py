@@ -142,7 +142,7 @@ def test_each_dollar_that_was_realized_belongs_to_a_round_trip_or_to_what_is_ope
 
 
 @given(fills=histories())
-def test_what_is_counted_since_entry_is_what_was_traded_on_the_positions_side_since_then(
+def test_shares_counted_since_entry_are_those_traded_on_the_positions_side_since(
     fills: list[OwnedFill],
 ) -> None:
     for (strategy, symbol), position in Totals.of(fills).positions.items():
@@ -195,7 +195,7 @@ def trades(count: int, apart: timedelta) -> list[OwnedFill]:
     ]
 
 
-def test_round_trips_of_a_month_are_kept_but_no_more_than_the_newest() -> None:
+def test_at_most_the_newest_round_trips_of_a_month_are_kept() -> None:
     days = Totals.of(trades(40, timedelta(days=1)))
     kept = [trip.closed_at for trip in days.round_trips]
     assert len(kept) == TRIPS_KEPT.days
@@ -206,5 +206,5 @@ def test_round_trips_of_a_month_are_kept_but_no_more_than_the_newest() -> None:
 
 
 @given(fills=histories(), place=st.integers(0, 20))
-def test_where_the_sum_was_interrupted_makes_no_difference(fills: list[OwnedFill], place: int) -> None:
+def test_an_interrupted_sum_gives_the_same_totals(fills: list[OwnedFill], place: int) -> None:
     assert Totals.of(fills[:place]).after(fills[place:]) == Totals.of(fills)

@@ -66,7 +66,6 @@ TABLE = [*(ROOT / "tradebot" / "model").glob("*_reasons.py"), ROOT / "tradebot" 
 
 @cache
 def used() -> frozenset[str]:
-    """Return the names read as `Reason.NAME` anywhere but in the table itself."""
     paths = {path for folder in ("tradebot", "commands", "jobs") for path in (ROOT / folder).rglob("*.py")}
     texts = [text for path in paths.difference(TABLE) if "Reason" in (text := path.read_text())]
     return frozenset(name for text in texts for name in reasons_in(ast.parse(text)))

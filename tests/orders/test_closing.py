@@ -27,7 +27,6 @@ QUICK = limits(cooldown_s=60, duplicate_window_s=60)
 
 
 def holding(limits: Limits = LIMITS) -> Scene:
-    """Return a scene in which a strategy holds 20 shares of AAPL."""
     scene = Scene(limits=limits)
     buys(scene, 20)
     return scene

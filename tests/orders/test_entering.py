@@ -119,7 +119,7 @@ def test_a_pass_that_is_run_again_closes_nothing_more() -> None:
     assert len(scene.venue.submitted) == 3
 
 
-def test_whoever_gave_way_does_not_push_the_other_out_again() -> None:
+def test_a_position_that_gave_way_does_not_displace_the_other_in_turn() -> None:
     scene = full()
     trade_once(world(scene, BETTER), call(slot="better"))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")

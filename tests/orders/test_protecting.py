@@ -89,7 +89,7 @@ def test_each_filled_increment_gets_a_pair_of_its_own() -> None:
     assert [pair.quantity for pair in protecting(found)] == [Decimal(8), entry.quantity - 8]
 
 
-def test_nothing_rests_if_the_bot_watches_itself() -> None:
+def test_no_pair_rests_when_the_bot_watches_stops_itself() -> None:
     found = scene(Protection.BOT)
     entered(found)
     exits(found)
@@ -314,7 +314,7 @@ def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:
     assert protecting(found) == [lost]
 
 
-def test_what_protects_nothing_anymore_is_canceled() -> None:
+def test_a_pair_that_protects_no_shares_is_canceled() -> None:
     found, _ = protected()
     (pair,) = protecting(found)
     limit = found.venue.book[pair.client_order_id]
@@ -518,7 +518,6 @@ def test_a_stop_that_may_work_soon_is_waited_for_and_meanwhile_the_bots_own_rule
 
 
 def without_legs(found: Scene) -> None:
-    """Let the venue's replies leave out the stops of pairs."""
     submit = found.venue.submit
     found.venue.submit = lambda intent: replace(submit(intent), legs=())  # type: ignore[method-assign]
 
@@ -553,7 +552,7 @@ def test_what_a_pair_without_its_stop_fills_while_it_is_canceled_needs_no_stop()
     assert len(protecting(found)) == 1
 
 
-def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:
+def test_resting_pairs_are_canceled_once_the_bot_watches_stops_itself() -> None:
     found, _ = protected()
     found.exits = found.exits.model_copy(update={"protection": Protection.BOT})
     exits(found, "open+32m")

@@ -347,7 +347,7 @@ def test_nothing_is_sent_again_after_the_close_and_its_record_stays_as_it_was() 
     assert scene.venue.submitted == []
 
 
-def test_what_is_sent_again_is_dated_anew_and_an_id_conflict_of_it_is_told() -> None:
+def test_a_request_that_is_sent_again_gets_a_new_date_and_reports_an_id_conflict() -> None:
     scene = Scene()
     world, desk, intent = ready(scene, Purpose.CLOSE)
     scene.ledger.promise(intent, ())
@@ -405,7 +405,7 @@ UNTOLD: list[dict[str, object]] = [{"order_type": OrderType.UNKNOWN}, {"limit_pr
 
 @pytest.mark.parametrize("operation", [Operation.SUBMIT, Operation.REPLACE])
 @pytest.mark.parametrize("change", DIFFERENT, ids=str)
-def test_any_part_that_differs_makes_it_anothers(change: dict[str, object], operation: Operation) -> None:
+def test_an_order_that_differs_in_any_field_is_not_ours(change: dict[str, object], operation: Operation) -> None:
     intent, order = promised()
     intent = replace(intent, operation=operation)
     assert intent.asked_for(order)
@@ -416,7 +416,7 @@ def test_any_part_that_differs_makes_it_anothers(change: dict[str, object], oper
 
 @pytest.mark.parametrize("operation", [Operation.SUBMIT, Operation.REPLACE])
 @pytest.mark.parametrize("change", UNTOLD, ids=str)
-def test_what_the_venue_does_not_tell_is_no_difference(change: dict[str, object], operation: Operation) -> None:
+def test_a_field_that_the_venue_leaves_out_is_no_difference(change: dict[str, object], operation: Operation) -> None:
     intent, order = promised()
     assert replace(intent, operation=operation).asked_for(replace(order, **change))  # type: ignore[arg-type]
 

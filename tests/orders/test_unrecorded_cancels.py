@@ -20,7 +20,6 @@ NUMBER = "TEST00001"
 
 
 def entered(scene: Scene, *symbols: str) -> list[Order]:
-    """Let the bot enter, and return its orders at the venue."""
     trade_once(scene.world(*map(wanted, symbols)), call())
     return [order for order in scene.venue.book.values() if order.symbol in symbols]
 
@@ -45,7 +44,7 @@ def test_an_id_of_ours_tells_what_its_order_is_for(purpose: Purpose, symbol: str
 
 
 @pytest.mark.parametrize("text", ["", "by-hand", "tb2.261117.FLOW.AAPL.OPEN.ABC", "x.OPEN.ABC"])
-def test_another_id_tells_nothing(text: str) -> None:
+def test_an_id_that_is_not_ours_says_nothing_about_its_order(text: str) -> None:
     assert mark_of(text) is None
 
 
@@ -88,7 +87,7 @@ def test_an_entry_without_an_answer_is_looked_up_by_its_id_and_ends() -> None:
     assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [arrived.venue_id])
 
 
-def test_what_somebody_put_in_the_place_of_our_entry_ends_too() -> None:
+def test_an_order_that_replaced_our_entry_by_hand_is_canceled_too() -> None:
     scene = Scene()
     (ours,) = entered(scene, "AAPL")
     promised = scene.ledger.intents()[0].intent

@@ -98,7 +98,7 @@ def test_a_new_price_keeps_the_quantity_and_what_was_filled() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_replace_that_died_with_its_process_is_found_or_repeated_to_the_letter(after: bool) -> None:
+def test_a_replace_that_died_with_its_process_is_found_or_repeated_unchanged(after: bool) -> None:
     scene, _ = leaving()
     killed(scene, "replace", "open+35m", after=after)
     scene.price("AAPL", "95")
@@ -121,7 +121,7 @@ def test_a_replace_whose_answer_was_lost_doubles_nothing(swallows: bool) -> None
     assert working(scene).open_quantity == scene.venue.held["AAPL"]
 
 
-def test_a_repeated_replace_is_priced_anew_by_the_next() -> None:
+def test_a_repeated_replace_is_repriced_by_the_next_one() -> None:
     scene, _ = leaving()
     killed(scene, "replace", "open+35m")
     scene.later(300)
@@ -256,7 +256,7 @@ def test_an_exit_on_the_side_of_the_position_itself_ends() -> None:
     assert sent(exits(scene, "open+35m")) == [("cancel", Reason.SENT)]
 
 
-def test_an_exit_that_is_to_end_is_cancelled_though_the_fate_of_its_new_price_is_unknown() -> None:
+def test_an_exit_is_canceled_even_when_the_outcome_of_its_new_price_is_unknown() -> None:
     scene, _ = leaving()
     killed(scene, "replace", "open+35m")
     scene.venue.held["AAPL"] = Decimal(20)
@@ -284,7 +284,7 @@ def test_no_new_price_leaves_in_the_last_moment_of_a_session() -> None:
     assert scene.venue.replaced == []
 
 
-def test_a_lost_exit_that_is_found_is_priced_anew_once() -> None:
+def test_a_lost_exit_that_is_found_is_repriced_once() -> None:
     scene = lost_exit(swallows=False)
     scene.later(300)
     scene.price("AAPL", "90")
@@ -331,7 +331,7 @@ def lost_exit(*, swallows: bool) -> Scene:
     return scene
 
 
-def test_a_lost_exit_is_sent_again_to_the_letter_and_priced_anew_in_the_same_pass() -> None:
+def test_a_lost_exit_is_sent_again_unchanged_and_repriced_in_the_same_pass() -> None:
     scene = lost_exit(swallows=True)
     submit = scene.venue.submit
 
@@ -405,7 +405,7 @@ def test_a_promised_cancel_is_carried_out_though_its_reason_has_passed() -> None
         (OrderStatus.FILLED, IntentState.ACKED),
     ],
 )
-def test_a_cancel_of_unknown_fate_is_settled_by_the_order_alone(status: OrderStatus, state: IntentState) -> None:
+def test_a_cancel_without_an_answer_is_settled_by_the_order_alone(status: OrderStatus, state: IntentState) -> None:
     scene = Scene()
     name = entered(scene).client_order_id
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
@@ -417,13 +417,12 @@ def test_a_cancel_of_unknown_fate_is_settled_by_the_order_alone(status: OrderSta
 
 
 def a_day_back(scene: Scene) -> None:
-    """Let the venue be right again about the day, after it was one ahead."""
     day = timedelta(days=1)
     scene.venue.now -= day
     scene.ledger.put_sessions([Session(SESSION.date - day, SESSION.open - day, SESSION.close - day)])
 
 
-def test_an_exit_sent_while_the_venue_was_a_day_ahead_is_priced_anew_once_the_day_is_right() -> None:
+def test_an_exit_sent_while_the_venue_was_a_day_ahead_is_repriced_once_the_day_is_right() -> None:
     scene, _ = leaving()
     a_day_back(scene)
     assert sent(exits(scene, "open+35m")) == [("replace", Reason.SENT)]

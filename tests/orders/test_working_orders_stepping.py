@@ -54,13 +54,11 @@ def minute(scene: Scene, slot: int, execution: Execution = PASSIVE, seconds: int
 
 
 def working(scene: Scene) -> list[Order]:
-    """Return the entries that work; what has filled may be protected by other orders."""
     found = ((scene.ledger.intent(order.client_order_id), order) for order in scene.venue.view().orders)
     return [order for record, order in found if record and record.intent.purpose is Purpose.OPEN]
 
 
 def prices(scene: Scene, side: Side, execution: Execution = PASSIVE, minutes: int = 6) -> list[str]:
-    """Return the prices at which an entry works, minute by minute."""
     entered(scene, execution, side)
     seen = [str(order.limit_price) for order in working(scene)]
     for number in range(1, minutes):
@@ -227,7 +225,7 @@ def test_what_an_order_was_decided_and_sent_at_is_kept_with_it() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_step_that_died_with_its_process_is_found_or_repeated_to_the_letter(after: bool) -> None:
+def test_a_step_that_died_with_its_process_is_found_or_repeated_unchanged(after: bool) -> None:
     scene = Scene()
     entered(scene)
     honest = scene.venue.replace

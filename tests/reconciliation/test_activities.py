@@ -206,7 +206,7 @@ def test_a_plan_for_a_split_leaves_no_rest_of_rounding() -> None:
     assert scene.ledger.fills()[-1].fill.quantity == D("1e-9")
 
 
-def test_a_split_of_shares_that_others_hold_too_is_nobodys_to_guess_and_the_plan_restates_each() -> None:
+def test_a_split_of_shared_shares_waits_for_a_plan_that_restates_each_owner() -> None:
     scene = holding("10")
     scene.ledger.acknowledge("AAPL", D(4), "older", AT, origin=Origin.PLAN)
     scene.venue.held["AAPL"] += 4
@@ -295,7 +295,7 @@ def test_two_names_that_went_and_one_that_came_with_the_same_shares_are_not_gues
     ],
     ids=("split", "merger", "rename"),
 )
-def test_what_the_brokers_shares_do_not_bear_out_is_not_booked(rows: list[Activity], kind: FindingKind) -> None:
+def test_an_activity_that_the_brokers_shares_contradict_is_not_booked(rows: list[Activity], kind: FindingKind) -> None:
     scene = holding("10")
     scene.venue.held["AAPL"] -= 2
     found = happens(scene, *rows, averages={"AAPL": "50"})
@@ -303,7 +303,7 @@ def test_what_the_brokers_shares_do_not_bear_out_is_not_booked(rows: list[Activi
     assert {f.subject: f.kind for f in found.findings}["AAPL"] is kind
 
 
-def test_what_one_activity_lacks_another_one_of_the_same_comparison_may_bring() -> None:
+def test_two_activities_of_one_comparison_may_explain_a_difference_together() -> None:
     scene = holding("7", strategy="")
     came = activity("JNLS", quantity="5", price="90")
     trade = activity("OPTRD", quantity="100", price="90", net="-9000", number=2)
@@ -350,7 +350,7 @@ def test_shares_of_ours_that_came_or_went_otherwise_wait_with_their_evidence(kin
     assert (after.findings, after.doubtful, own(scene).quantity) == ((), (), D(7))
 
 
-def test_what_is_known_of_others_follows_what_the_broker_tells() -> None:
+def test_notes_about_foreign_shares_follow_the_brokers_activities() -> None:
     scene = Scene()
     scene.ledger.acknowledge("XOM", D(8), "older", AT, origin=Origin.PLAN)
     scene.venue.held["XOM"] = D(8)

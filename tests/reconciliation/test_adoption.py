@@ -36,7 +36,6 @@ def scene_of(*, before: int = 0, foreign: int = 0, own: int = 0) -> Scene:
 
 
 def take_over(scene: Scene) -> tuple[ForeignPart, Reconciled]:
-    """Take over what the broker holds now."""
     return manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", scene.venue.held["AAPL"])
 
 
@@ -46,7 +45,7 @@ def positions(scene: Scene) -> dict[str, Decimal]:
 
 
 @given(QUANTITIES, QUANTITIES)
-def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: int, foreign: int) -> None:
+def test_adoption_takes_over_all_foreign_shares_and_leaves_the_cash(before: int, foreign: int) -> None:
     scene = scene_of(before=before, foreign=foreign)
     cash = read_books(scene.ledger, NOW).cash
     if not before + foreign:
@@ -76,7 +75,7 @@ def test_a_position_that_was_acknowledged_before_is_taken_over_whole() -> None:
 
 
 @given(QUANTITIES.filter(bool))
-def test_what_was_traded_by_hand_becomes_known_once_and_leaves_the_books_alone(foreign: int) -> None:
+def test_a_trade_by_hand_is_noted_once_and_does_not_change_the_books(foreign: int) -> None:
     scene, quantity = scene_of(foreign=foreign), Decimal(foreign)
     reader, cash = FakeReader(scene.venue), read_books(scene.ledger, NOW).cash
     _, after = acknowledge(reader, scene.ledger, "AAPL", "ann")
@@ -108,7 +107,7 @@ def test_only_the_foreign_part_of_a_shared_symbol_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(("foreign", "own", "code"), [(0, 6, ExitCode.USAGE), (-2, 6, ExitCode.REFUSED)])
-def test_what_is_the_bots_own_or_stands_against_it_is_refused(foreign: int, own: int, code: ExitCode) -> None:
+def test_adoption_refuses_our_own_shares_and_those_on_the_opposite_side(foreign: int, own: int, code: ExitCode) -> None:
     scene = scene_of(foreign=foreign, own=own)
     before = scene.ledger.fills()
     with pytest.raises(OperatorError) as refused:

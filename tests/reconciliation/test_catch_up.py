@@ -41,7 +41,6 @@ def sent(scene: Scene, symbol: str = "AAPL") -> Intent:
 
 
 def lost(scene: Scene, **changes: object) -> str:
-    """Promise an order that the venue never got; return its id."""
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     intent = replace(sent(scene), client_order_id="tb1.lost", **changes)  # type: ignore[arg-type]
     scene.ledger.promise(intent, ())
@@ -145,7 +144,7 @@ def test_fills_of_others_are_kept_as_foreign() -> None:
     assert [owned.strategy for owned in scene.ledger.fills()] == [FOREIGN]
 
 
-def test_what_happened_before_the_books_were_opened_is_no_fill_of_theirs() -> None:
+def test_a_fill_from_before_the_books_were_opened_is_not_booked() -> None:
     scene = Scene()
     scene.venue.now = NOW - timedelta(days=1)
     scene.venue.rest("old", "AAPL", replace(sent(Scene()), client_order_id="old"))
@@ -187,7 +186,7 @@ def test_an_order_that_arrives_late_is_found_by_its_id() -> None:
     assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
 
 
-def test_a_cancel_of_unknown_fate_is_told_by_the_order_itself() -> None:
+def test_a_cancel_without_a_known_outcome_is_settled_by_the_order_itself() -> None:
     scene = Scene()
     name = lost(scene, operation=Operation.CANCEL)
     caught(scene)
@@ -298,7 +297,7 @@ def test_a_fill_that_was_foreign_for_want_of_its_order_is_given_to_its_owner_onc
     assert (position.average_price, position.opened_at) == (Decimal(100), bought.at)
 
 
-def test_what_a_person_has_settled_since_is_not_given_to_anybody() -> None:
+def test_a_fill_that_a_person_has_settled_is_not_given_to_a_strategy() -> None:
     scene = Scene()
     foreign_for_want_of_its_order(scene)
     (bought,) = scene.venue.executions

@@ -65,7 +65,6 @@ AT = NOW - timedelta(minutes=5)
 
 
 def books(*, ours: str | None = None, broker: int = 0, price: str = "100") -> Scene:
-    """Return books that hold `ours` shares of AAPL, beside a broker that holds `broker` of them."""
     scene = Scene()
     if ours is not None:
         quantity = Decimal(ours)
@@ -134,7 +133,7 @@ def test_an_order_that_was_never_promised_is_found(name: str, kind: FindingKind)
     assert found.plan is None
 
 
-def test_an_order_of_unknown_fate_is_found_until_the_venue_knows_it() -> None:
+def test_an_order_without_a_known_outcome_is_a_finding_until_the_venue_knows_it() -> None:
     scene = Scene()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(scene.world(wanted("AAPL")), call())
@@ -160,7 +159,7 @@ def test_fills_are_applied_before_the_comparison_and_counted() -> None:
     assert (found.applied.fills, found.findings) == (1, ())
 
 
-def test_what_fills_while_the_venue_is_being_read_is_no_difference() -> None:
+def test_a_fill_during_the_read_is_no_difference() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
@@ -212,7 +211,7 @@ def test_a_plan_takes_over_the_quantity_for_the_strategy_that_holds_it() -> None
 @pytest.mark.parametrize(
     ("ours", "theirs", "left"), [("10", "-10", {}), ("10", "-4", {"flow": 6}), ("-10", "25", {"": 15})]
 )
-def test_what_was_closed_by_hand_is_found_and_given_to_the_position_it_closed(
+def test_a_close_by_hand_is_found_and_booked_to_the_position_that_it_closed(
     ours: str, theirs: str, left: dict[str, int]
 ) -> None:
     scene = books(ours=ours, broker=int(ours) + int(theirs))
@@ -371,9 +370,7 @@ def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, ol
 
 
 @given(own=st.integers(-30, 30), older=st.integers(-30, 30), traded=st.integers(-30, 30), net=st.integers(-60, 60))
-def test_one_plan_settles_whatever_ours_and_others_shares_have_become(
-    own: int, older: int, traded: int, net: int
-) -> None:
+def test_one_plan_settles_any_change_of_our_shares_and_others(own: int, older: int, traded: int, net: int) -> None:
     scene = Scene()
     for number, (quantity, strategy) in enumerate(((own, "flow"), (traded, "")), start=1):
         if quantity:

@@ -34,7 +34,6 @@ def filled(scene: Scene, name: str = COPY, symbol: str = "MSFT") -> str:
 
 
 def asked(scene: Scene) -> list[str]:
-    """Return the list into which the orders are written that the venue is asked for by its own id."""
     ids, follower = list[str](), scene.venue.follower
     scene.venue.follower = lambda venue_id: ids.append(venue_id) or follower(venue_id)  # type: ignore
     return ids
@@ -60,7 +59,6 @@ def test_a_copy_whose_order_has_filled_already_halts_the_bot_and_a_person_does_n
 
 
 def recent_copies(scene: Scene, now: datetime) -> tuple[Order, ...]:
-    """Return the orders of today that another copy of the bot sent."""
     return unknown_orders(read_books(scene.ledger, now), ()).recent_by_other_copies
 
 
@@ -115,7 +113,7 @@ def test_an_order_that_the_venue_does_not_tell_of_is_asked_for_again_and_ends_no
     assert [order.client_order_id for order in recent_copies(scene, NOW)] == [COPY]
 
 
-def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the_next_one_does() -> None:
+def test_orders_accepted_or_of_another_day_no_longer_count_and_the_next_one_does() -> None:
     scene = Scene()
     filled(scene)
     assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)

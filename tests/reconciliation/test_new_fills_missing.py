@@ -100,14 +100,11 @@ def test_an_order_is_missing_fills_exactly_where_it_is_ours_young_and_told_more_
 
 
 def refusals(cycle: CycleRecord) -> list[Reason | None]:
-    """Return why each candidate was not sent, None where it was."""
     failed = (first_failure(record.decisions) for record in cycle.candidates)
     return [decision.reason if decision else None for decision in failed]
 
 
 class HalfRead(FakeReader):
-    """Leaves rows out of its answers, and says so."""
-
     def __init__(self, scene: Scene, *, positions: bool, orders: bool) -> None:
         super().__init__(scene.venue)
         self._left = positions, orders

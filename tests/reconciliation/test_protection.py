@@ -80,7 +80,7 @@ def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: Order
     assert finding.evidence == (f"no stop at the broker can trigger for 10 shares: the last one is {status}",)
 
 
-def test_nobody_has_missed_an_exit_just_after_the_open() -> None:
+def test_no_exit_counts_as_missed_just_after_the_open() -> None:
     scene = holding("10")
     scene.price("AAPL", "90")
     scene.venue.now = SESSION.open + timedelta(seconds=170)
@@ -89,7 +89,7 @@ def test_nobody_has_missed_an_exit_just_after_the_open() -> None:
     assert [one.kind for one in found(scene)] == [FindingKind.MISSING_STOP]
 
 
-def test_an_exit_under_way_is_protection_and_one_of_unknown_fate_too() -> None:
+def test_an_exit_that_works_or_has_no_known_outcome_counts_as_protection() -> None:
     for reply in ({}, {"AAPL": LOST}):
         scene = holding("10")
         scene.price("AAPL", "90")

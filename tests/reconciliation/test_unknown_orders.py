@@ -54,7 +54,6 @@ def traded(
 
 
 def entry(symbol: str) -> Intent:
-    """Return an entry as the bot sends it."""
     other = Scene()
     trade_once(other.world(wanted(symbol)), call())
     return other.venue.submitted[0]
@@ -105,7 +104,7 @@ def test_before_that_confirmation_exits_close_only_what_the_books_still_hold(
     assert [intent.quantity for intent in scene.venue.submitted] == closed
 
 
-def test_what_was_bought_and_sold_again_leaves_the_books_old_until_they_know_it() -> None:
+def test_books_stay_out_of_date_until_they_know_a_round_trip_made_since() -> None:
     scene = put_back()
     traded(scene, BOUGHT)
     traded(scene, SOLD, "103", Side.SELL, days=2)
@@ -117,7 +116,7 @@ def test_what_was_bought_and_sold_again_leaves_the_books_old_until_they_know_it(
     assert kinds(compared(scene)) == []
 
 
-def test_books_made_anew_find_their_positions_by_the_mark_of_the_orders_that_made_them() -> None:
+def test_new_books_find_their_positions_by_the_marks_of_their_orders() -> None:
     scene = put_back(began=600)
     traded(scene, BOUGHT)
     scene.venue.cash = CASH
@@ -130,7 +129,7 @@ def test_books_made_anew_find_their_positions_by_the_mark_of_the_orders_that_mad
     assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
 
 
-def test_what_somebody_sold_of_it_since_hides_nothing_of_what_our_orders_left() -> None:
+def test_a_later_sale_by_hand_hides_none_of_the_shares_that_our_orders_left() -> None:
     scene = put_back(began=600)
     traded(scene, BOUGHT)
     scene.venue.cash = CASH

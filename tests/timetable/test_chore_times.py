@@ -68,7 +68,7 @@ def test_two_times_at_one_moment_are_one() -> None:
         (", ".join(["close+5m"] * 21), "at most 20 parts"),
     ],
 )
-def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
+def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse(text)
 

@@ -28,7 +28,7 @@ def times(text: str, day: date) -> list[tuple[str, str]]:
         ("30 18 */10 Nov *", [21]),
     ],
 )
-def test_it_comes_on_the_days_that_its_fields_name(text: str, days: list[int]) -> None:
+def test_a_time_of_cron_comes_on_the_days_that_its_fields_name(text: str, days: list[int]) -> None:
     week = [date(2026, 11, day) for day in range(16, 23)]
     assert [day.day for day in week if times(text, day)] == days
     assert all(found == [("18:30 ET", "23:30")] for day in week if (found := times(text, day)))
@@ -50,7 +50,7 @@ def test_it_comes_on_the_days_that_its_fields_name(text: str, days: list[int]) -
         ("30 18 31 Apr,Jun *", "is never due"),
     ],
 )
-def test_what_is_no_time_of_cron_is_refused_with_what_is_expected(text: str, said: str) -> None:
+def test_a_text_that_is_not_a_time_of_cron_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse(text)
 

@@ -37,7 +37,7 @@ def test_the_first_fetch_asks_for_everything_and_the_next_for_what_is_due() -> N
     assert found.complete_s == {"often": 12.0, "seldom": 24.0}
 
 
-def test_what_does_not_fit_between_two_slots_waits_for_the_next_one_and_core_kinds_go_first() -> None:
+def test_kinds_that_do_not_fit_between_two_slots_wait_and_core_kinds_go_first() -> None:
     rest, core = need("rest", 700, 86_400), need("core", 400, 240, core=True)
     found = course([core, rest], every(core, rest), SLOTS, 100, {})
     assert found.fetches[:3] == ({"core": 400, "rest": 100}, {"core": 400, "rest": 100}, {"core": 400, "rest": 100})
@@ -45,7 +45,7 @@ def test_what_does_not_fit_between_two_slots_waits_for_the_next_one_and_core_kin
     assert course([core, rest], every(core, rest), SLOTS[:6], 100, {}).complete_s["rest"] is None
 
 
-def test_what_is_left_waiting_gets_older_and_is_no_lost_call() -> None:
+def test_a_kind_that_waits_gets_older_and_costs_no_call() -> None:
     # Eight hundred calls every five minutes are more than the five hundred that fit.
     much = need("much", 800, 240)
     found = course([much], every(much), SLOTS, 100, {})

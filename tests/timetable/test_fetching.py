@@ -38,7 +38,7 @@ def calls(planned: Intervals, needs: tuple[Need, ...] = NEEDS) -> int:
 AS_WANTED = {need.name: need.interval_s for need in NEEDS}
 
 
-def test_what_fits_stays_as_configured() -> None:
+def test_a_plan_that_fits_keeps_the_configured_intervals() -> None:
     assert fitted(calls(dict(AS_WANTED))) == AS_WANTED
 
 

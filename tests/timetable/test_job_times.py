@@ -137,13 +137,13 @@ def test_times_stand_at_their_offsets_on_whole_and_half_days(text: str, whole: l
         (", ".join(["at open"] * 21), "at most 20 parts"),
     ],
 )
-def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
+def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(text)
 
 
 @pytest.mark.parametrize("value", [5, None, ["every 5m"], {"every_s": 60}])
-def test_what_is_no_text_is_refused(value: object) -> None:
+def test_a_time_that_is_not_a_text_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="use times such as"):
         parse(value)
 

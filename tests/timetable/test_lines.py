@@ -81,7 +81,7 @@ def test_entries_may_need_the_flow_of_their_own_minute() -> None:
         ("trade-once", None, "use times such as"),
     ],
 )
-def test_what_cannot_hold_is_refused_with_the_numbers(job: str, value: object, said: str) -> None:
+def test_a_line_that_contradicts_others_is_refused_with_its_numbers(job: str, value: object, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse(job, value)
 

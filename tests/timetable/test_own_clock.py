@@ -28,7 +28,6 @@ WEEKS = 80
 
 
 def sessions() -> list[Session]:
-    """Return the sessions of some weeks without holidays."""
     days = (timedelta(weeks=week, days=day) for week in range(WEEKS) for day in range(5))
     monday = timedelta(days=-SESSION.date.weekday())
     moved = [monday + day for day in days]
@@ -108,8 +107,6 @@ def calendar(holidays: Sequence[str] = HOLIDAYS, half_days: Sequence[str] = HALF
 
 
 class Stored:
-    """A calendar that knows these sessions."""
-
     def __init__(self, known: Sequence[Session]) -> None:
         self.known = known
 
@@ -235,7 +232,7 @@ def test_outside_of_its_slots_a_strategy_is_not_due(text: str, now: str) -> None
         (", ".join(["at open"] * 21), "at most 20 parts"),
     ],
 )
-def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
+def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(text)
 

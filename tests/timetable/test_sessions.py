@@ -67,7 +67,7 @@ def test_a_day_begins_at_eight_in_new_york(now: datetime, morning: datetime) -> 
     assert last_morning(now) == morning
 
 
-def test_it_is_due_once_each_morning_and_whoever_asked_counts() -> None:
+def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     books, clock = ledger(), venue_clock()
     assert is_due(books, clock)
     note_asked(books, Asked(last_morning(NOW) - HOUR), "cron")
@@ -79,7 +79,7 @@ def test_it_is_due_once_each_morning_and_whoever_asked_counts() -> None:
     assert is_due(books, closed), "a new morning"
 
 
-def test_what_was_asked_under_a_clock_that_was_ahead_does_not_count() -> None:
+def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
     books = ledger()
     note_asked(books, Asked(NOW + HOUR), "serve")
     assert is_due(books, venue_clock())

@@ -25,8 +25,8 @@ from tradebot.model.text import counted
 FEWEST_BARS = 10
 """With fewer bars in a week, the week says nothing about its zone."""
 EXPLAINED, BETTER = 0.8, 0.9
-"""Another zone explains a week if this share of its volume falls into the session there, and no more than the second
-share of that falls into it here.
+"""Another zone explains a week if this share of its volume falls into the session there, and at most the second share
+of that falls into it here.
 """
 FEWEST_STRANGE, FAR_BETTER = 3, 10
 """All daily dates are moved if at least so many have no session, and a tenth as many would have none if moved."""

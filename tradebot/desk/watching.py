@@ -135,7 +135,7 @@ class Known:
         return noise(self._scores.get(held.position.key[:2], ()))
 
     def flow(self, held: Held) -> float | None:
-        """Return the direction of the alerts that count now, or None without a usable reply about them of late."""
+        """Return the direction of the alerts that count now, or None without a recent usable reply about them."""
         window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
         if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
             return None

@@ -27,7 +27,6 @@ def left_of(original: int, quantity: int) -> Held:
 
 
 def closed(of: Held, price: Decimal, rule: ScaleOut = RULE) -> Decimal:
-    """Return how many shares are closed at a price."""
     measure = rule.measure(of, price)
     assert isinstance(measure, Measure)
     return (abs(of.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
@@ -94,7 +93,7 @@ def test_without_the_original_quantity_it_can_not_tell() -> None:
 
 
 @pytest.mark.parametrize(("quantity", "prices"), [(10, ["102", "105", "110"]), (7, ["105", "110"]), (-4, ["90"])])
-def test_its_level_is_that_of_the_next_shares(quantity: int, prices: list[str]) -> None:
+def test_the_level_of_a_scale_out_is_that_of_its_next_shares(quantity: int, prices: list[str]) -> None:
     of = left_of(10, quantity)
     assert [target.price for target in RULE.targets(of)] == [D(price) for price in prices]
     assert sum(target.shares for target in RULE.targets(of)) == abs(quantity)

@@ -23,7 +23,6 @@ RULE = Urgency(reduce_at=3, exit_at=6, reduce_share=D("0.5"))
 
 @pytest.fixture(scope="module")
 def vectors() -> list[dict[str, Any]]:
-    """Return the recorded vectors."""
     if not GOLDEN.exists():
         pytest.skip("shared/data absent: flow/golden_exits.json holds the recorded decisions")
     recorded: list[dict[str, Any]] = json.loads(GOLDEN.read_text(encoding="utf-8"))["vectors"]
@@ -81,7 +80,7 @@ def position(quantity: int, *, score: float, best: str, flow: float, momentum: s
         (5, 0.2, "100", -0.1, False, 0, 3.0),  # the part was closed before
     ],
 )
-def test_it_closes_all_at_one_threshold_and_a_part_once_at_the_other(
+def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other(
     side: int, quantity: int, score: float, best: str, flow: float, closes: bool, shares: int | None, urgency: float
 ) -> None:
     of = position(side * quantity, score=score, best=best, flow=flow)
@@ -91,14 +90,14 @@ def test_it_closes_all_at_one_threshold_and_a_part_once_at_the_other(
     assert measure.observed == pytest.approx(urgency)
 
 
-def test_the_part_is_rounded_down_to_whole_shares() -> None:
+def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares() -> None:
     of = position(9, score=0.2, best="100", flow=-0.1)
     measure = RULE.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), Moment(NOW, D(100)))
     assert isinstance(measure, Measure)
     assert (measure.closes, measure.shares) == (True, Decimal(4))
 
 
-def test_its_momentum_is_in_percent_and_against_the_position() -> None:
+def test_urgency_takes_momentum_in_percent_and_against_the_position() -> None:
     of = position(10, score=0.5, best="100", flow=0.0, momentum="-0.02")
     measure = RULE.judge(of, Moment(NOW, D(100)))
     assert isinstance(measure, Measure)
