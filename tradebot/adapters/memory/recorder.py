@@ -191,9 +191,9 @@ class Recorder:
             self._sent[cycle.job, cycle.id] = replace(cycle, candidates=sent)
 
     def _note_slots(self, cycle: CycleRecord) -> None:
-        """Remember the last pass that judged the candidates of each slot of a strategy's own clock."""
+        """Remember the last pass of entries that judged the candidates of each slot of a strategy's own clock."""
         for candidate in (record.candidate for record in cycle.candidates):
-            if candidate.slot and candidate.slot_session:
+            if candidate.slot and candidate.slot_session and cycle.job is Job.TRADE_ONCE:
                 of_strategy = self._own_slots[candidate.strategy]
                 of_strategy[candidate.slot_session, candidate.slot] = cycle.job, cycle.id
                 for slot in list(of_strategy)[:-KEPT_SLOTS]:
