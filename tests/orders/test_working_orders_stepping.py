@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import limits
+from tests.orders.test_working_orders import KilledError
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
@@ -18,11 +19,6 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-
-
-class KilledError(BaseException):
-    """The process is gone."""
-
 
 PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)
 
