@@ -7,11 +7,11 @@ from itertools import pairwise
 from math import expm1, sqrt
 
 from benchmarks.support.rotation_runs import Played
-from tradebot.views.performance import bootstrap, statistics
+from tradebot.views.performance import chance, statistics
 
 PER_YEAR = 252
 BENCHMARK = "benchmark"
-BY_CHANCE = bootstrap.Resampling(level=0.9)
+BY_CHANCE = chance.Resampling(level=0.9)
 """How intervals are drawn; each holds the results of nine resamples in ten."""
 
 
@@ -92,8 +92,8 @@ class Excess:
 def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
     """Compare two series by a block bootstrap of their daily differences in log returns, as the bot's report does."""
     others = [benchmark[later] / benchmark[earlier] - 1 for earlier, later in pairwise(of.sessions)]
-    series = bootstrap.Series(of.returns, [0.0] * len(others), PER_YEAR, {BENCHMARK: others})
-    found = bootstrap.intervals(series, BY_CHANCE)
+    series = chance.Series(of.returns, [0.0] * len(others), PER_YEAR, {BENCHMARK: others})
+    found = chance.intervals(series, BY_CHANCE)
     assert found is not None, "nothing was ever lost whole"
-    ends, value = found[BENCHMARK], bootstrap.yearly_excess(of.returns, others, PER_YEAR)
+    ends, value = found[BENCHMARK], chance.yearly_excess(of.returns, others, PER_YEAR)
     return Excess(expm1(value), expm1(ends.low), expm1(ends.high))

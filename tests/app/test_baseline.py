@@ -264,7 +264,7 @@ def test_renamed_settings_of_a_plug_in_are_a_difference(tmp_path: Path) -> None:
     assert [row.name for row in differences(load(mine, {}).settings, before, {})] == ["strategies.mine.a.b"] * 2
 
 
-def test_without_any_approval_entries_are_closed_and_exits_continue() -> None:
+def test_entries_are_closed_and_exits_continue_without_an_approval() -> None:
     at = desk(permission=permission_of(told(None)))
     assert permission_to_enter(at).reason is Reason.CONFIG_NOT_ACCEPTED
     assert permission(at).passed

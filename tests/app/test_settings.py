@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> No
     assert found.origins["exits.time_exit_s"] == "flag"
 
 
-def test_the_environment_reaches_names_with_a_dash_and_lists_and_truths() -> None:
+def test_environment_sets_names_with_a_dash_lists_and_booleans() -> None:
     environ = {
         "TRADEBOT_TIMETABLE__TRADE_ONCE": "every 10m  from open+2m until close-15m",
         "TRADEBOT_UNIVERSE": "[AAPL, NO]",
@@ -82,7 +81,7 @@ def test_the_environment_reaches_names_with_a_dash_and_lists_and_truths() -> Non
     assert (settings.universe, settings.strategies.in_use()["flow"]["long_only"]) == (["AAPL", "NO"], True)
 
 
-def test_the_user_file_may_name_the_mode_and_the_environment_overrules_it(user_file: Path) -> None:
+def test_mode_of_the_user_file_is_overridden_by_the_environment(user_file: Path) -> None:
     assert loaded(user_file, "mode: paper\n").settings.alpaca.feed == "iex"
     assert loaded(user_file, "mode: paper\n", TRADING_MODE="sandbox").settings.alpaca.feed == "sandbox"
 
@@ -491,40 +490,33 @@ def env_file(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-@pytest.fixture
-def none(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "absent.env"  # noqa: PT022 - a fixture of a path that is never made
+SECRET_ALIASES = {
+    "ALPACA_KEY": "ALPACA_SECRET",
+    "ALPACA_API_KEY": "ALPACA_SECRET_KEY",
+    "APCA_API_KEY_ID": "APCA_API_SECRET_KEY",
+}
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("environ", "file", "key"),
     [
-        ("ALPACA_KEY", "ALPACA_SECRET"),
-        ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"),
-        ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+        ({"ALPACA_KEY": '  "abc"\n'}, "", "abc"),
+        ({"ALPACA_API_KEY": "' abc '"}, "", "abc"),
+        ({"APCA_API_KEY_ID": "abc"}, "", "abc"),
+        ({"ALPACA_KEY": " '' ", "ALPACA_API_KEY": "second", "APCA_API_KEY_ID": "third"}, "", "second"),
+        ({"ALPACA_KEY": "typed"}, "ALPACA_KEY=filed\n", "typed"),
+        ({"APCA_API_KEY_ID": "typed"}, "ALPACA_KEY=filed\n", "typed"),
+        ({}, "ALPACA_KEY='from $HOME file'\n", "from $HOME file"),
+        ({}, "", None),
     ],
 )
-def test_every_alias_of_a_key_is_read_without_quotes_and_blanks(none: Path, names: tuple[str, str]) -> None:
-    secrets = load_secrets({names[0]: '  "abc"\n', names[1]: "' xyz '"}, none)
-    assert (secrets.alpaca_key, secrets.alpaca_secret, secrets.uw_key) == ("abc", "xyz", None)
-
-
-def test_first_alias_with_a_value_wins(none: Path) -> None:
-    environ = {"ALPACA_KEY": " '' ", "ALPACA_API_KEY": "second", "APCA_API_KEY_ID": "third"}
-    assert load_secrets(environ, none).alpaca_key == "second"
-
-
-def test_any_alias_in_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
-    path = env_file(tmp_path, "ALPACA_KEY=filed\nALPACA_SECRET=filed\n")
-    environ = {"APCA_API_KEY_ID": "typed", "APCA_API_SECRET_KEY": "typed"}
-    secrets = load_secrets(environ, path)
-    assert (secrets.alpaca_key, secrets.alpaca_secret) == ("typed", "typed")
-
-
-def test_environment_overrides_the_env_file(tmp_path: Path) -> None:
-    path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
-    secrets = load_secrets({"ALPACA_KEY": "typed"}, path)
-    assert (secrets.alpaca_key, secrets.uw_key) == ("typed", "from $HOME file")
+def test_key_is_the_first_alias_with_a_value_and_the_environment_precedes_the_file(
+    tmp_path: Path, environ: dict[str, str], file: str, key: str | None
+) -> None:
+    assert load_secrets(environ, env_file(tmp_path, file)).alpaca_key == key
+    assert load_secrets(environ, tmp_path / "absent.env").alpaca_key == (None if file and not environ else key)
+    of_secret = {SECRET_ALIASES[name]: text for name, text in environ.items()}
+    assert load_secrets(of_secret, tmp_path / "absent.env").alpaca_secret == (key if environ else None)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])

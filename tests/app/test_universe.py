@@ -21,7 +21,7 @@ def configured(folder: Path, text: str) -> Path:
     return file
 
 
-def test_the_shipped_universe_has_53_symbols_each_with_a_sector_and_a_theme(tmp_path: Path) -> None:
+def test_shipped_universe_has_a_sector_and_a_theme_for_each_symbol(tmp_path: Path) -> None:
     settings = load(configured(tmp_path, "universe: liquid_53\n"), {}).settings
     assert len(set(settings.universe)) == 53
     assert set(settings.universe) <= settings.sectors.keys() & settings.themes.keys()

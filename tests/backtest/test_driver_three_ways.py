@@ -60,7 +60,7 @@ def without_decisions(way: Way) -> Way:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_backtest_a_demo_and_serve_do_the_same_on_the_same_day(
+def test_backtest_demo_and_serve_do_the_same_on_the_same_day(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     day = drawn_day(5, model)
@@ -72,7 +72,7 @@ def test_a_backtest_a_demo_and_serve_do_the_same_on_the_same_day(
 
 
 @pytest.mark.parametrize("number", DAYS)
-def test_a_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     day = drawn_day(number)
     demo = day.by_demo(tmp_path / "demo", capsys)
     assert day.by_backtest(tmp_path / "demo") == demo
@@ -94,7 +94,7 @@ timetable:
 """
 
 
-def test_a_day_of_flow_is_the_same_three_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_day_of_flow_is_the_same_in_backtest_demo_and_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     day = Day(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
     demo = day.by_demo(tmp_path / "demo", capsys)
     assert demo.fills, "nothing was traded"

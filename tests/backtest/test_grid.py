@@ -20,7 +20,7 @@ TIMETABLE = {
 
 
 @pytest.mark.parametrize("minutes", [390, 210])
-def test_a_grid_has_the_slots_of_its_session(minutes: int) -> None:
+def test_grid_has_the_slots_of_its_session(minutes: int) -> None:
     session = type(SESSION)(SESSION.date, SESSION.open, SESSION.open + timedelta(minutes=minutes))
     grid = Grids(TIMETABLE).of(session)
     for offset, due in zip(grid.offsets, grid.due, strict=True):

@@ -57,7 +57,7 @@ def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second
     assert written == (position.key, one_by_one(position, market, seen, begun))
 
 
-def test_only_rules_without_a_look_at_the_best_price_are_blind() -> None:
+def test_rules_are_blind_only_if_they_ignore_the_best_price() -> None:
     assert is_blind((STOP, TARGET))
     assert is_blind(())
     assert not is_blind((STOP, TRAIL))

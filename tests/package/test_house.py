@@ -155,7 +155,7 @@ def test_the_core_contract_names_every_room_of_the_core() -> None:
 STORIES = ("tradebot/cycle.py", "tradebot/desk/proposals.py")
 
 
-def test_the_stories_hold_no_try() -> None:
+def test_stories_have_no_try() -> None:
     stories = [path for path in core_modules() if path.relative_to(ROOT).as_posix() in STORIES]
     assert len(stories) == len(STORIES)
     assert [where for path in stories for where in read(path).tries] == []
@@ -231,7 +231,7 @@ def module_tested_by(test: Path) -> Path | None:
     return None
 
 
-def test_a_test_stands_where_its_module_does_and_bears_its_name() -> None:
+def test_test_module_mirrors_the_place_and_name_of_its_module() -> None:
     rooms = [path for path in (ROOT / "tests").iterdir() if path.name not in ACROSS_ROOMS]
     tests = [path for room in rooms for path in ([room] if room.is_file() else room.rglob("test_*.py"))]
     named = [p for p in tests if p.name.startswith("test_") and p.stem not in {"test_conftest", "test_crew"}]

@@ -72,13 +72,13 @@ def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
     assert printed.count("Usage: tradebot") == len(VERBS) + 1
 
 
-def test_a_command_that_reads_loads_no_component_and_no_kind_of_facts_but_the_alerts(state: Path) -> None:
+def test_reading_command_loads_no_component_and_no_kind_but_alerts(state: Path) -> None:
     _, loaded = run(state, "status", "--state-dir", str(state / "state"))
     entries = {name for name in loaded if name.startswith(("tradebot.signals.kinds.", "tradebot.signals.components."))}
     assert entries <= {"tradebot.signals.kinds.flow_alerts"}
 
 
-def test_a_command_that_reads_loads_nothing_heavy(state: Path) -> None:
+def test_reading_command_loads_nothing_heavy(state: Path) -> None:
     place = ["--state-dir", str(state / "state")]
     _, told = run_several(state, [[*verb.split(), *place] for verb in READING])
     # No cycle has run in this state, which why-no-orders reports as a finding.
@@ -98,7 +98,7 @@ def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> Non
     assert {name.partition(".")[0] for name in loaded} & (HEAVY | CLI) == set()
 
 
-def test_a_process_that_ends_is_not_searched_for_garbage(tmp_path: Path) -> None:
+def test_ending_process_skips_garbage_collection(tmp_path: Path) -> None:
     program = "import gc; from tradebot.__main__ import main; main(); print(gc.get_freeze_count())"
     words = [sys.executable, "-c", program, "status", "--help"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)

@@ -143,7 +143,7 @@ def found() -> list[Read]:
     return every
 
 
-def test_nothing_is_read_out_of_sentences_or_ids() -> None:
+def test_code_reads_no_facts_from_sentences_or_ids() -> None:
     names = {read: {read.where, read.where.partition(":")[0]} for read in found()}
     assert [read for read, its in names.items() if not its & EXCEPTIONS.keys()] == []
     assert EXCEPTIONS.keys() - set().union(*names.values()) == set(), "an exception that nothing needs any more"
@@ -163,5 +163,5 @@ def test_nothing_is_read_out_of_sentences_or_ids() -> None:
         ("def f(ask, mark):\n    return ask(f\"SELECT id FROM fills WHERE id GLOB '{mark}*'\")", False),
     ],
 )
-def test_each_way_to_read_a_sentence_is_found(source: str, strictly: bool) -> None:
+def test_every_way_to_read_a_sentence_is_detected(source: str, strictly: bool) -> None:
     assert len(list(reads(ast.parse(source), "m.py", strictly=strictly))) == 1

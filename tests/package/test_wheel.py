@@ -110,7 +110,7 @@ def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: 
     assert installed.run("tradebot", "exchange", "faults", "show", "lost-reply").stdout.endswith("what: reply_lost\n")
 
 
-def test_nothing_but_the_three_packages_is_in_the_wheel(found: dict[str, Any]) -> None:
+def test_wheel_holds_only_the_three_packages(found: dict[str, Any]) -> None:
     tops = {Path(file).parts[0] for file in found["files"]} - {".."}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tradebot", "commands", "jobs"}
 

@@ -37,7 +37,7 @@ def test_each_directional_alert_is_in_exactly_one_cluster(alerts: list[FlowAlert
 
 
 @given(alerts=many_alerts(), direction=st.sampled_from([Direction.BULLISH, Direction.BEARISH]))
-def test_a_cluster_is_within_its_window_and_the_next_one_begins_past_it(
+def test_cluster_lies_within_its_window_and_the_next_begins_after_it(
     alerts: list[FlowAlert], direction: Direction
 ) -> None:
     left = sorted(each.at for each in alerts if each.direction is direction)
@@ -49,11 +49,11 @@ def test_a_cluster_is_within_its_window_and_the_next_one_begins_past_it(
 
 
 @given(alerts=many_alerts())
-def test_the_order_in_which_alerts_came_is_of_no_matter(alerts: list[FlowAlert]) -> None:
+def test_cluster_sizes_do_not_depend_on_the_order_of_alerts(alerts: list[FlowAlert]) -> None:
     assert sizes(alerts, TEN_MINUTES, 1) == sizes(alerts[::-1], TEN_MINUTES, 1)
 
 
-def test_an_alert_past_the_window_begins_a_new_cluster() -> None:
+def test_alert_after_the_window_begins_a_new_cluster() -> None:
     first = alert(1)
     at_edge = replace(alert(2), at=first.at + TEN_MINUTES)
     past = replace(alert(3), at=first.at + TEN_MINUTES + timedelta(seconds=1))
@@ -103,7 +103,7 @@ def test_spread_and_cost_are_those_of_the_newest_alert() -> None:
     assert (found.at, found.alerts, found.sweep) == (ago(60), ("alert-1", "alert-2"), True)
 
 
-def test_without_a_quote_there_is_neither_spread_nor_cost() -> None:
+def test_contract_without_a_quote_has_no_spread_and_no_cost() -> None:
     (found,) = contracts_behind([alert(contract="")], 1)
     assert (found.spread_fraction, found.cost_usd) == (None, None)
     assert found.symbol == "call 100 2026-11-26"
@@ -156,9 +156,7 @@ def test_flow_counts_little_while_it_is_thin() -> None:
         ({"has_multileg": True}, False),
     ],
 )
-def test_an_alert_counts_while_it_is_recent_large_unexpired_near_and_of_one_leg(
-    change: dict[str, object], counts: bool
-) -> None:
+def test_alert_counts_if_recent_large_unexpired_near_and_single_leg(change: dict[str, object], counts: bool) -> None:
     facts = SymbolFacts("AAPL", {"flow_alerts": (alert(1, **change),)})
     assert bool(recent_alerts(facts, counting(NOW, WINDOW)).alerts) is counts
 
@@ -168,7 +166,7 @@ def known(premium: float, sessions: int = 5, *alerts: FlowAlert) -> SymbolFacts:
     return fetched_facts("AAPL", known=of_kind)
 
 
-def test_a_symbol_is_measured_against_its_own_usual_premium() -> None:
+def test_flow_is_measured_against_the_symbols_usual_premium() -> None:
     now = counting(NOW, WINDOW)
     large, small = (flow_now(known(usual, 5, alert()), now).value for usual in (300_000_000, 3_000_000))
     assert large == pytest.approx(400_000 / 1_900_000)
@@ -186,7 +184,7 @@ def test_a_symbol_is_measured_against_its_own_usual_premium() -> None:
     ],
     ids=["nothing usual known", "too few sessions", "usually no premium", "never fetched", "other tickers only"],
 )
-def test_without_a_measure_or_a_usable_reply_there_is_no_flow(facts: SymbolFacts) -> None:
+def test_flow_is_unknown_without_a_usual_premium_or_a_usable_reply(facts: SymbolFacts) -> None:
     assert flow_now(facts, counting(NOW, WINDOW)).value is None
 
 
@@ -210,12 +208,12 @@ def test_one_more_bullish_alert_never_lowers_the_flow(alerts: list[FlowAlert], u
 
 
 @given(alerts_lists, st.randoms())
-def test_the_order_of_the_rows_changes_nothing(alerts: list[FlowAlert], random: Random) -> None:
+def test_flow_does_not_depend_on_the_order_of_alerts(alerts: list[FlowAlert], random: Random) -> None:
     shuffled = random.sample(alerts, len(alerts))
     assert flow(shuffled, SCALE) == flow(alerts, SCALE)
 
 
-def test_a_reply_as_old_as_the_lookback_says_nothing_about_now() -> None:
+def test_flow_is_unknown_if_the_reply_is_as_old_as_the_lookback() -> None:
     window, usual = WINDOW, {"options_volume": OptionsVolumeFacts(300_000_000.0, 20)}
     for age_s, known in ((window.lookback.total_seconds() - 1, True), (window.lookback.total_seconds(), False)):
         facts = fetched_facts("AAPL", alerts_fetched_at=ago(age_s), known=usual)

@@ -61,7 +61,7 @@ def test_plain_values_are_read_at_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_whatever_is_read_at_once_is_what_is_read_one_by_one(name: str) -> None:
+def test_values_read_at_once_equal_values_read_one_by_one(name: str) -> None:
     at_once, singly = READERS[name]
     every, read = (*PLAIN[name], *ODD), 0
     for values in (*((value,) for value in every), *product(every, repeat=2)):
@@ -76,7 +76,7 @@ def test_whatever_is_read_at_once_is_what_is_read_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("values", [[None], ["AAPL", None], [{}]])
-def test_a_null_is_not_plain_where_a_value_must_be(name: str, values: list[object]) -> None:
+def test_null_is_not_plain_in_a_required_field(name: str, values: list[object]) -> None:
     with pytest.raises(NotPlainError):
         READERS[name][0](found(values), "field")
     with pytest.raises(NotPlainError):
@@ -91,13 +91,13 @@ def test_flags_are_true_or_false_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("values", [["1", None, "2.5"], [None, None], ["3"]])
-def test_an_optional_field_is_absent_where_it_is_null(values: list[str | None]) -> None:
+def test_optional_field_is_absent_where_it_is_null(values: list[str | None]) -> None:
     read = columns.optional(columns.positive, found(values), "field")
     expected = [None if value is None else Decimal(value) for value in values]
     assert [each for each, _ in zip(read, values, strict=False)] == expected
 
 
-def test_an_optional_field_that_was_left_out_is_absent_everywhere() -> None:
+def test_optional_field_that_was_left_out_is_absent_in_all_rows() -> None:
     read = iter(columns.optional(columns.text, found(["a"]), "other", ""))
     assert [next(read), next(read)] == ["", ""]
 

@@ -58,7 +58,7 @@ def value(name: str, known: Known) -> float | None:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_it_has_a_value_if_all_that_it_reads_is_known_and_none_if_anything_is_missing(name: str) -> None:
+def test_component_has_a_value_only_if_everything_it_reads_is_known(name: str) -> None:
     everything = replies(name)
     assert value(name, seen(everything)) is not None
     assert value(name, seen({})) is None
@@ -113,7 +113,7 @@ def test_rows_lead_to_this_value(name: str, changes: dict[str, dict[str, object]
 
 
 @pytest.mark.parametrize(("change", "expected"), [("12000", -1.0), ("3000", -0.25), ("-9000", 0.75), ("0", 0.0)])
-def test_a_fund_that_took_in_more_than_usual_is_bearish(change: str, expected: float) -> None:
+def test_unusual_inflow_into_a_fund_is_bearish(change: str, expected: float) -> None:
     row = GOOD["etf_flow"]
     earlier = [{**row, "date": days(-4), "change_prem": "4000"}, {**row, "date": days(-5), "change_prem": "-8000"}]
     assert value("etf_flow", seen({"etf_flow": [*earlier, {**row, "change_prem": change}]})) == expected
@@ -131,21 +131,21 @@ def test_one_more_bullish_row_never_lowers_the_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["congress", "top_net_impact"])
-def test_what_is_about_the_market_is_looked_up_by_the_sources_spelling(name: str) -> None:
+def test_market_facts_are_looked_up_by_the_sources_spelling_of_the_symbol(name: str) -> None:
     assert not component_of(name).market_wide
     found = seen({name: [{**GOOD[name], "ticker": "BRKB"}]}, symbol="BRK.B")
     assert value(name, found) is not None
     assert value(name, seen({name: [GOOD[name]]}, symbol="BRK.B")) is None
 
 
-def test_what_is_older_than_the_lookback_says_nothing_about_now() -> None:
+def test_value_is_absent_if_facts_are_older_than_the_lookback() -> None:
     for name in ("sector_tide", "top_net_impact", "max_pain"):
         known = seen(replies(name))
         assert value(name, known) is not None
         assert value(name, known._replace(now=NOW + timedelta(minutes=31))) is None
 
 
-def test_a_symbol_without_a_sector_of_the_sources_has_no_sector_tide() -> None:
+def test_sector_tide_is_absent_for_a_sector_that_the_source_lacks() -> None:
     known = seen(replies("sector_tide"))
     assert value("sector_tide", known._replace(sector="index")) is None
     assert value("sector_tide", known._replace(sector="energy")) is None, "only technology was asked about"
@@ -170,12 +170,12 @@ FALLING = {**TIDE, "net_call_premium": "-900000"}
         ),
     ],
 )
-def test_the_regime_leans_one_way_or_neither(rows: dict[str, Rows], name: str, expected: float) -> None:
+def test_regime_component_follows_the_name_of_the_regime(rows: dict[str, Rows], name: str, expected: float) -> None:
     known = seen({**replies("regime"), **rows})
     assert (component_of("regime").source(known), value("regime", known)) == (name, expected)
 
 
-def test_the_facts_of_congress_say_when_the_last_trade_was_filed() -> None:
+def test_congress_inputs_show_when_the_last_trade_was_filed() -> None:
     (trade,) = seen(replies("congress")).market["congress"].values()  # type: ignore[attr-defined]
     assert isinstance(trade, CongressFacts)
     shown = {each.name: each.at for each in component_of("congress").inputs(seen(replies("congress")))}

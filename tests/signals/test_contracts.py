@@ -47,34 +47,34 @@ def test_rows_as_documented_have_no_finding() -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_field_that_is_gone_is_found(name: str) -> None:
+def test_missing_field_is_found(name: str) -> None:
     assert found(GOOD, without(name), without(name)) == {(Breach.GONE, name, 2)}
 
 
 @pytest.mark.parametrize("name", OTHER_TYPES)
-def test_a_value_of_another_type_is_found(name: str) -> None:
+def test_value_of_another_type_is_found(name: str) -> None:
     assert found(GOOD, GOOD | {name: OTHER_TYPES[name]}) == {(Breach.RETYPED, name, 1)}
 
 
 @pytest.mark.parametrize(("name", "may"), [("id", False), ("share", True), ("tags", False), ("parts", True)])
-def test_a_null_is_found_where_none_may_be(name: str, may: bool) -> None:
+def test_null_is_found_in_a_field_that_must_have_a_value(name: str, may: bool) -> None:
     assert found(GOOD | {name: None}) == (set() if may else {(Breach.NULL, name, 1)})
 
 
-def test_a_new_field_is_found_and_harms_nothing() -> None:
+def test_new_field_is_found_and_harmless() -> None:
     assert found(GOOD | {"mood": "good"}) == {(Breach.NEW, "mood", 1)}
     assert not Breach.NEW.harms
 
 
-def test_a_row_that_is_no_object_is_found() -> None:
+def test_row_that_is_no_object_is_found() -> None:
     assert found(GOOD, "what", None, []) == {(Breach.RETYPED, "", 3)}
 
 
-def test_without_documented_fields_there_is_nothing_to_find() -> None:
+def test_nothing_is_found_without_documented_fields() -> None:
     assert check({}, [GOOD, 3]).findings == ()
 
 
-def test_a_finding_shows_what_came_and_what_was_expected() -> None:
+def test_finding_shows_the_value_and_what_was_expected() -> None:
     (finding,) = check(FIELDS, [GOOD | {"price": 12.5}]).findings
     assert finding.example == "12.5 instead of a number in quotes"
     (finding,) = check(FIELDS, [GOOD | {"price": Decimal("12.50")}]).findings
@@ -136,7 +136,7 @@ GONE = ContractFinding(Breach.GONE, "price", 30, "{'size': 3}")
 NEW = ContractFinding(Breach.NEW, "mood", 100, "'good'")
 
 
-def test_a_drift_is_measured_over_the_replies_about_all_symbols() -> None:
+def test_drift_is_measured_over_the_replies_about_all_symbols() -> None:
     first, second = drifts([reply("AAPL", 40, GONE, NEW), reply("MSFT", 160, NEW)])
     assert (first.breach, first.field, first.rows, first.of, first.share) == (
         Breach.GONE, "price", 30, 200, Decimal("0.15"),
@@ -145,7 +145,7 @@ def test_a_drift_is_measured_over_the_replies_about_all_symbols() -> None:
     assert (second.breach, second.rows, second.of) == (Breach.NEW, 200, 200)
 
 
-def test_what_harms_too_many_rows_breaks_the_contract() -> None:
+def test_harmful_difference_in_too_many_rows_breaks_the_contract() -> None:
     seen = drifts([reply("AAPL", 100, GONE, NEW)])
     assert [drift.field for drift in broken(seen, Decimal("0.29"))] == ["price"]
     assert broken(seen, Decimal("0.30")) == ()

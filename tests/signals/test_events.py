@@ -18,16 +18,16 @@ def facts(report: date | None, *named: date | None) -> SymbolFacts:
     return SymbolFacts("AAPL", known | ({"earnings": EarningsFacts(report, "premarket")} if report else {}))
 
 
-def test_the_reply_about_earnings_comes_before_what_alerts_say() -> None:
+def test_earnings_reply_takes_precedence_over_alerts() -> None:
     assert next_report(facts(SOON, LATER), DAY) == EarningsFacts(SOON, "premarket")
 
 
-def test_without_a_coming_report_the_newest_alert_counts() -> None:
+def test_newest_alert_names_the_report_if_no_reply_does() -> None:
     assert next_report(facts(PAST, SOON, LATER), DAY) == EarningsFacts(LATER, "unknown")
     assert next_report(facts(None, LATER), DAY) == EarningsFacts(LATER, "unknown")
 
 
-def test_a_report_of_today_is_still_to_come_and_one_of_yesterday_is_not() -> None:
+def test_report_of_today_is_still_to_come_and_one_of_yesterday_is_not() -> None:
     assert next_report(facts(DAY), DAY) == EarningsFacts(DAY, "premarket")
     assert next_report(facts(PAST, PAST), DAY) is None
     assert next_report(facts(None, None), DAY) is None
@@ -45,24 +45,24 @@ def new_york(day: int, hour: int) -> datetime:
 
 
 @pytest.mark.parametrize(("when", "hour"), [("premarket", 4), ("postmarket", 16), ("unknown", 4), (None, 4)])
-def test_a_report_of_earnings_is_due_when_somebody_could_first_trade_on_it(when: str | None, hour: int) -> None:
+def test_earnings_report_is_due_when_it_can_first_be_traded_on(when: str | None, hour: int) -> None:
     assert due({"earnings": [{"report_date": days(3), "report_time": when}]}) == new_york(3, hour)
 
 
-def test_the_first_of_all_events_counts() -> None:
+def test_next_event_is_the_first_of_all_calendars() -> None:
     both: dict[str, Rows] = {"earnings": [GOOD["earnings"]], "fda_calendar": [GOOD["fda_calendar"]]}
     assert due(both) == new_york(3, 16)
     sooner = {**GOOD["fda_calendar"], "start_date": days(2)}
     assert due({**both, "fda_calendar": [GOOD["fda_calendar"], sooner]}) == new_york(2, 4)
 
 
-def test_an_event_that_is_over_is_not_the_next_one() -> None:
+def test_past_event_is_not_the_next_one() -> None:
     today: dict[str, Rows] = {"earnings": [{"report_date": days(0), "report_time": "premarket"}]}
     assert due({**today, "fda_calendar": [GOOD["fda_calendar"]]}) == new_york(4, 4)
     assert due(today) is None
 
 
-def test_without_a_calendar_and_for_another_company_no_event_is_known() -> None:
+def test_next_event_is_unknown_without_a_calendar_or_for_another_company() -> None:
     assert due({}) is None
     assert due({"fda_calendar": [GOOD["fda_calendar"]]}, symbol="MSFT") is None
     assert due({"fda_calendar": [{**GOOD["fda_calendar"], "ticker": "BRKB"}]}, symbol="BRK.B") == new_york(4, 4)

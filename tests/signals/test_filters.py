@@ -48,7 +48,7 @@ def passes(one: FlowAlert, **filters: Any) -> bool:
         ("bid_perc", 0.25),
     ],
 )
-def test_a_bound_lets_its_own_value_pass_and_nothing_beyond_it(name: str, value: float) -> None:
+def test_bound_passes_its_own_value_and_nothing_beyond(name: str, value: float) -> None:
     step = 0.01 if isinstance(value, float) else 1
     assert passes(EVERYTHING, **{f"min_{name}": value, f"max_{name}": value})
     assert not passes(EVERYTHING, **{f"min_{name}": value + step})
@@ -67,7 +67,7 @@ def test_a_bound_lets_its_own_value_pass_and_nothing_beyond_it(name: str, value:
         ("size_greater_oi", {"size": 500}),
     ],
 )
-def test_a_flag_asks_for_such_alerts_or_leaves_them_out(name: str, changed: dict[str, Any]) -> None:
+def test_flag_keeps_or_excludes_such_alerts(name: str, changed: dict[str, Any]) -> None:
     other = replace(EVERYTHING, **changed)
     assert [passes(one, **{name: flag}) for one, flag in product((EVERYTHING, other), (True, False))] == [
         True,
@@ -84,7 +84,7 @@ def test_flags_and_word_lists_choose_alerts() -> None:
     assert not passes(EVERYTHING, rule_name=("FloorTradeSmallCap",))
 
 
-def test_an_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
+def test_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
     fresh = replace(EVERYTHING, volume=7, open_interest=0)
     assert passes(fresh, min_volume_oi_ratio=7)
     assert not passes(fresh, min_volume_oi_ratio=10)
@@ -102,7 +102,7 @@ def test_an_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
         ({"rule": ""}, {"rule_name": ("RepeatedHits",)}),
     ],
 )
-def test_an_alert_without_the_field_that_a_filter_reads_is_counted_and_does_not_pass(
+def test_alert_that_lacks_a_filtered_field_is_counted_and_does_not_pass(
     lacks: dict[str, Any], filters: dict[str, Any]
 ) -> None:
     found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, filters))
@@ -142,7 +142,7 @@ some_filters = st.fixed_dictionaries(
 
 
 @given(st.lists(alerts, max_size=6), some_filters, some_filters)
-def test_each_alert_is_judged_alone_and_another_filter_never_lets_more_pass(
+def test_filters_judge_each_alert_alone_and_more_filters_never_pass_more(
     rows: list[FlowAlert], filters: Filters, others: Filters
 ) -> None:
     passed = chosen(rows, filters_on(DAY, filters)).alerts

@@ -13,7 +13,7 @@ numbers = st.floats(-1e6, 1e6)
 
 
 @given(a=numbers, b=numbers)
-def test_it_computes_as_python_does(a: float, b: float) -> None:
+def test_formula_computes_as_python_does(a: float, b: float) -> None:
     given = {"a": a, "b": b}
     assert evaluate("a + 2 * b - -a", given) == a + 2 * b - -a
     assert evaluate("a / b if b else 0", given) == (a / b if b else 0)
@@ -25,15 +25,15 @@ def test_it_computes_as_python_does(a: float, b: float) -> None:
 @pytest.mark.parametrize(
     "text", ["a +", "a.b", "open('x')", "[a]", "'a'", "lambda: 1", "a[0]", "min(a, key=a)", "a and a"]
 )
-def test_what_is_no_formula_is_refused(text: str) -> None:
+def test_text_that_is_no_formula_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="formula"):
         evaluate(text, {"a": 1.0})
 
 
-def test_a_name_that_is_no_input_is_named() -> None:
+def test_unknown_input_is_named_in_the_error() -> None:
     with pytest.raises(KeyError, match="missing"):
         evaluate("missing + 1", {})
 
 
-def test_the_formulas_of_all_components_can_be_computed() -> None:
+def test_formula_of_every_component_reads_inputs() -> None:
     assert all(names(component_of(name).formula) for name in component_names())

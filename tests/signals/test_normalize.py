@@ -51,7 +51,7 @@ def kept(name: str, rows: list[object]) -> Intake:
 @pytest.mark.parametrize("name", FILES)
 @FEW
 @given(share=SHARES)
-def test_a_body_cut_short_anywhere_is_one_failed_call_and_no_rows(name: str, share: float) -> None:
+def test_body_cut_short_is_a_failed_call_without_rows(name: str, share: float) -> None:
     body = body_of(name)
     with pytest.raises(TemporaryError):
         rows_of("/api", Answer(200, {}, body[: int(len(body) * share)]))
@@ -68,7 +68,7 @@ def cut(rows: list[dict[str, object]], share: float) -> tuple[list[object], int]
 @pytest.mark.parametrize("name", FILES)
 @FEW
 @given(share=SHARES)
-def test_a_captured_row_cut_short_is_counted_and_leaves_the_others_alone(name: str, share: float) -> None:
+def test_captured_row_cut_short_is_counted_and_changes_no_other_fact(name: str, share: float) -> None:
     rows = json.loads(body_of(name), parse_float=Decimal)["data"]
     if rows:
         given_rows, whole = cut(rows, share)
@@ -79,7 +79,7 @@ def test_a_captured_row_cut_short_is_counted_and_leaves_the_others_alone(name: s
 
 @FEW
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(kind_names()), share=SHARES)
-def test_a_row_cut_short_is_counted_and_leaves_the_others_alone(seed: int, name: str, share: float) -> None:
+def test_row_cut_short_is_counted_and_changes_no_other_fact(seed: int, name: str, share: float) -> None:
     rows = world(seed, names=[name])[name]
     if rows:
         given_rows, whole = cut(list(rows), share)
@@ -89,7 +89,7 @@ def test_a_row_cut_short_is_counted_and_leaves_the_others_alone(seed: int, name:
         assert intake.received == len(intake.facts) + intake.duplicates + intake.foreign + len(intake.rejected)
 
 
-def test_the_captured_files_are_those_of_kinds_that_components_read() -> None:
+def test_captured_files_are_of_kinds_that_components_read() -> None:
     """Otherwise the cases above might be about data that no score depends on."""
     assert FILES.keys() <= {kind.name for name in component_names() for kind in component_of(name).reads}
 
@@ -104,7 +104,7 @@ def page(name: str, symbol: str | None, *rows: object) -> FlowPage:
 
 @pytest.mark.parametrize("seed", range(25))
 @pytest.mark.parametrize("name", LASTING)
-def test_it_reads_as_normalizing_does(name: str, seed: int) -> None:
+def test_rereading_equals_normalizing_the_whole_reply(name: str, seed: int) -> None:
     kind, chance, reading = kind_of(name), seeded(seed), Rereading()
     symbols = (None,) if kind.market_wide else SYMBOLS
     held: dict[str | None, list[object]] = {symbol: [] for symbol in symbols}
@@ -126,7 +126,7 @@ def test_it_reads_as_normalizing_does(name: str, seed: int) -> None:
         at += timedelta(hours=chance.choice((0, 1, 2)))
 
 
-def test_a_row_that_came_before_is_not_read_again() -> None:
+def test_row_of_the_last_reply_is_not_read_again() -> None:
     kind, reading = kind_of("flow_alerts"), Rereading()
     rows = [row(kind, seeded(number)) | {"ticker": "AAPL"} for number in range(8)]
     with patch("tradebot.signals.normalize.read_one", wraps=read_one) as read:

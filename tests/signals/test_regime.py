@@ -17,18 +17,18 @@ def market() -> dict[str, object]:
     return {kind.name: summed_up(kind.name, GOOD[kind.name]) for kind in READS}
 
 
-def test_it_is_read_from_measured_facts() -> None:
+def test_market_state_is_read_from_measured_facts() -> None:
     assert market_state(market(), NOW) == MarketState(0.2, 3012060.6 - 1479461.8, -1.0, 660338.0 + 547564.0)
 
 
 @pytest.mark.parametrize("missing", [kind.name for kind in READS])
-def test_it_is_unknown_if_anything_that_it_is_read_from_is(missing: str) -> None:
+def test_market_state_is_unknown_if_any_fact_is_missing(missing: str) -> None:
     assert market_state({name: value for name, value in market().items() if name != missing}, NOW) is None
     unmeasured = summed_up("market_volatility", {**GOOD["market_volatility"], "realized_volatility": None})
     assert market_state({**market(), "market_volatility": unmeasured}, NOW) is None
 
 
-def test_it_is_unknown_without_a_recent_tide() -> None:
+def test_market_state_is_unknown_without_a_recent_tide() -> None:
     newest = NOW - timedelta(minutes=1)
     assert market_state(market(), newest + timedelta(minutes=59)) is not None
     assert market_state(market(), newest + timedelta(minutes=60)) is None
@@ -50,7 +50,7 @@ def test_it_is_unknown_without_a_recent_tide() -> None:
         ({"breadth": -0.21}, "mixed"),
     ],
 )
-def test_a_market_has_this_regime(changes: dict[str, float], name: str) -> None:
+def test_regime_follows_from_the_state_of_the_market(changes: dict[str, float], name: str) -> None:
     assert regime(CALM_RISE._replace(**changes)) == name
 
 
@@ -58,7 +58,7 @@ NUMBERS = st.floats(-10, 10)
 
 
 @given(st.builds(MarketState, st.floats(0, 5), NUMBERS, st.floats(-1, 1), NUMBERS))
-def test_no_regime_is_the_same_in_a_rise_and_in_the_fall_that_mirrors_it_unless_it_takes_no_side(
+def test_regime_of_a_mirrored_market_differs_unless_it_takes_no_side(
     state: MarketState,
 ) -> None:
     mirrored = state._replace(breadth=-state.breadth, net_premium=-state.net_premium)

@@ -14,19 +14,19 @@ from tradebot.signals.scoring import Known, ScoreComponent, Shown, still_counts
 HOUR = replace(KIND, max_age_s=3600)
 
 
-def test_a_time_counts_until_it_is_older_than_the_limit() -> None:
+def test_time_counts_until_it_is_older_than_the_limit() -> None:
     assert still_counts(HOUR, ago(3600), NOW)
     assert not still_counts(HOUR, ago(3601), NOW)
 
 
-def test_a_date_is_as_old_as_its_end_in_new_york() -> None:
+def test_age_of_a_date_is_counted_from_its_end_in_new_york() -> None:
     end = datetime(2026, 11, 17, 5, tzinfo=UTC)
     assert still_counts(HOUR, DAY, NOW)
     assert still_counts(HOUR, DAY, end + timedelta(hours=1))
     assert not still_counts(HOUR, DAY, end + timedelta(hours=1, seconds=1))
 
 
-def test_without_a_limit_everything_counts() -> None:
+def test_fact_of_any_age_counts_without_a_limit() -> None:
     assert still_counts(replace(KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
 
 
@@ -59,7 +59,7 @@ def test_value_of_a_component_that_follows_is_a_share_of_the_flow() -> None:
     assert value(Facts(1.0, 2.0), flow=-0.5) == -0.25
 
 
-def test_no_share_of_the_flow_is_a_zero_without_a_sign() -> None:
+def test_value_of_zero_has_no_sign() -> None:
     assert str(value(Facts(0.0, 2.0), flow=-0.5)) == "0.0"
 
 

@@ -84,7 +84,7 @@ def negated_by(swap: Swap, name: str) -> bool:
 @FEW
 @given(seed=SEEDS)
 @pytest.mark.parametrize("swap", [CALLS_FOR_PUTS, ASK_FOR_BID], ids=["calls for puts", "ask for bid"])
-def test_a_swap_of_calls_and_puts_or_of_sides_turns_each_directional_component(swap: Swap, seed: int) -> None:
+def test_swapping_calls_and_puts_or_sides_negates_each_directional_component(swap: Swap, seed: int) -> None:
     rows = world(seed)
     turned = values(swapped(rows, swap))
     for name, value in values(rows).items():
@@ -94,7 +94,7 @@ def test_a_swap_of_calls_and_puts_or_of_sides_turns_each_directional_component(s
 
 @FEW
 @given(seed=SEEDS)
-def test_both_swaps_change_nothing_that_has_both(seed: int) -> None:
+def test_both_swaps_together_leave_components_with_both_unchanged(seed: int) -> None:
     rows = world(seed)
     both = values(swapped(rows, CALLS_FOR_PUTS, ASK_FOR_BID))
     for name, value in values(rows).items():
@@ -118,7 +118,7 @@ def test_duplicate_rows_and_the_order_of_rows_change_nothing(seed: int) -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_whatever_the_rows_a_value_is_absent_or_in_range_and_follows_from_its_inputs(seed: int) -> None:
+def test_value_is_absent_or_in_range_and_equals_its_formula_for_any_rows(seed: int) -> None:
     for rows in (world(seed), spoiled(world(seed), seed)):
         known = known_from(rows)
         for name in VALUES:
@@ -131,7 +131,7 @@ def test_whatever_the_rows_a_value_is_absent_or_in_range_and_follows_from_its_in
 
 @FEW
 @given(seed=SEEDS)
-def test_what_follows_the_flow_is_a_share_of_it_and_absent_without_its_direction(seed: int) -> None:
+def test_follower_is_a_share_of_the_flow_and_absent_without_a_direction(seed: int) -> None:
     known = known_from(world(seed))
     for name, component in VALUES.items():
         if component.follows:
@@ -166,7 +166,7 @@ def test_only_the_proportions_of_premiums_count(seed: int, scale: Decimal) -> No
         assert found[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
 
 
-def test_the_made_up_rows_give_every_component_a_value_that_is_not_zero() -> None:
+def test_made_rows_give_every_component_a_nonzero_value() -> None:
     """Without this, the laws above might hold because nothing is ever known."""
     worlds = [world(seed, 60) for seed in range(10)]
     alerts = [world(seed, 12, ("options_volume", "flow_alerts")) for seed in range(60)]
@@ -183,7 +183,7 @@ def test_rows_as_documented_are_read_and_break_no_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", component_names())
-def test_each_component_says_where_it_comes_from(name: str) -> None:
+def test_each_component_states_its_origin(name: str) -> None:
     component = VALUES[name]
     assert component.after
     assert component.family

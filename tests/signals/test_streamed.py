@@ -46,7 +46,7 @@ def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
     return intake.facts  # type: ignore[return-value]
 
 
-def test_the_documented_row_is_read_with_all_it_says() -> None:
+def test_documented_websocket_row_is_read_completely() -> None:
     about = {"issue_type": "ETF", "sector": None, "marketcap": None, "er_time": None, "next_earnings_date": None}
     (fact,) = facts([as_polled(wired(ROW), about)], "DIA")
     assert (fact.right, fact.strike, fact.expiry) == (Right.CALL, Decimal(415), date(2024, 10, 18))
@@ -59,7 +59,7 @@ def test_the_documented_row_is_read_with_all_it_says() -> None:
     assert (fact.iv, fact.next_earnings) == (None, None)
 
 
-def test_a_captured_alert_is_the_same_fact_by_either_way_but_for_its_time_and_volatility() -> None:
+def test_captured_alert_is_the_same_fact_streamed_or_polled_except_time_and_volatility() -> None:
     rows = captured("live/option_flow_alerts.json")["response"]["data"]
     for row in rows:
         (polled,) = facts([row], row["ticker"])
@@ -82,7 +82,7 @@ def test_a_captured_alert_is_the_same_fact_by_either_way_but_for_its_time_and_vo
         ({"id": ""}, "id is empty"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_the_reason_that_is_counted(changes: dict[str, Any], reason: str) -> None:
+def test_unusable_field_of_a_streamed_row_is_the_counted_reason(changes: dict[str, Any], reason: str) -> None:
     row = as_polled(wired(ROW | changes), {})
     intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert [bad.reason for bad in intake.rejected] == [reason.replace("strike is missing", "type is missing")]
@@ -92,7 +92,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), VALUES))
-def test_whatever_a_row_holds_it_is_read_or_counted(changes: dict[str, Any]) -> None:
+def test_streamed_row_is_read_or_counted_whatever_it_holds(changes: dict[str, Any]) -> None:
     row = as_polled(wired(ROW | changes), {})
     intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert len(intake.facts) + len(intake.rejected) + intake.foreign == 1

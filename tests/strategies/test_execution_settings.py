@@ -24,7 +24,7 @@ def test_entries_are_marketable_limits_unless_something_else_is_said(tmp_path: P
     assert of_flow(tmp_path, "mode: sandbox").style is Style.MARKETABLE
 
 
-def test_a_strategy_says_only_what_differs(tmp_path: Path) -> None:
+def test_strategy_inherits_execution_settings_that_it_does_not_set(tmp_path: Path) -> None:
     text = """
 execution: {patience_s: 40, steps: 2}
 strategies: {flow: {execution: {style: passive, last_step: cancel}}}
@@ -48,7 +48,7 @@ strategies: {flow: {execution: {style: passive, last_step: cancel}}}
         ("execution: {patience: 60}", "did you mean patience_s?"),
     ],
 )
-def test_what_contradicts_itself_is_not_loaded(tmp_path: Path, text: str, message: str) -> None:
+def test_contradicting_execution_settings_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(OperatorError, match=message.replace(".", r"\.").replace("?", r"\?")):
         settings(tmp_path, text)
 

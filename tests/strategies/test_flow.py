@@ -144,14 +144,14 @@ def test_each_component_is_named_once_with_its_weight_and_source() -> None:
     ]
 
 
-def test_what_was_never_fetched_is_absent_and_not_zero() -> None:
+def test_component_is_absent_if_its_facts_were_never_fetched() -> None:
     found = proposed(None)
     assert [c.value for c in found.components] == [None] * 6
     assert (found.score, found.coverage) == (0, 0)
     assert found.decisions[0].reason is Reason.NO_DIRECTION
 
 
-def test_no_alert_among_those_fetched_is_a_flow_of_zero() -> None:
+def test_flow_is_zero_if_no_alert_was_fetched() -> None:
     found = proposed(quiet())
     assert found.components[0].value == 0
     assert found.coverage == pytest.approx(0.4)
@@ -173,32 +173,34 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
         (quiet(), {}, Reason.NO_DIRECTION),
     ],
 )
-def test_the_strategys_own_filters_say_why(facts: SymbolFacts, changes: dict[str, object], reason: Reason) -> None:
+def test_own_filter_of_the_strategy_gives_its_reason(
+    facts: SymbolFacts, changes: dict[str, object], reason: Reason
+) -> None:
     (said,) = proposed(facts, **changes).decisions
     assert (said.verdict, said.reason) == (Verdict.FAIL, reason)
 
 
-def test_a_cluster_counts_only_alerts_of_the_scores_own_direction() -> None:
+def test_cluster_counts_only_alerts_in_the_direction_of_the_score() -> None:
     late = tuple(replace(alert(n, Right.PUT, bid_premium=Decimal(399_000)), id=f"p{n}") for n in (4, 5))
     facts = with_alerts(*full().alerts[:2], *late)
     assert proposed(facts).decisions[0].observed == 2
 
 
-def test_one_want_per_symbol_the_strongest_first_refused_ones_included() -> None:
+def test_wants_are_one_per_symbol_strongest_first_including_refused_ones() -> None:
     weak = replace(with_alerts(), symbol="MSFT")
     view = StrategyView(NOW, ["MSFT", "ZZZZ", "AAPL"], {"AAPL": full(), "MSFT": weak}, tide())
     found = FlowStrategy(SETTINGS).propose(view)
     assert [c.symbol for c in found] == ["AAPL", "MSFT", "ZZZZ"]
 
 
-def test_a_component_without_a_weight_is_off_and_what_only_it_reads_is_not_needed() -> None:
+def test_component_without_a_weight_is_off_and_needs_no_facts() -> None:
     weights = {"flow": 0.4, "oi_change": 0.6, "iv_rank": 0.0}
     assert [part.name for part in proposed(full(), weights=weights).components] == ["flow", "oi_change"]
     assert FlowStrategy({**SETTINGS, "weights": weights}).needs.facts == {"flow_alerts", "options_volume", "oi_change"}
     assert FlowStrategy({**SETTINGS, "weights": {"dark_pool": 1}}).needs.facts == {"flow_alerts", "dark_pool"}
 
 
-def test_an_unknown_component_is_an_error_that_names_the_nearest() -> None:
+def test_unknown_component_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ValidationError, match="there is no component 'darkpool'; did you mean dark_pool"):
         FlowStrategy({**SETTINGS, "weights": {"darkpool": 1}})
 
@@ -236,7 +238,7 @@ def test_each_component_follows_from_its_inputs_by_its_formula(missing: tuple[st
         explained(known.only(known.known.keys() - set(missing)), tide(right))
 
 
-def test_what_is_absent_says_why() -> None:
+def test_absent_component_says_why() -> None:
     assert all(part.absent for part in explained(None, {}))
     assert not any(part.absent for part in explained(full(), tide()))
 
@@ -264,7 +266,7 @@ def among(parts: tuple[Component, ...], score: float, least: float) -> frozenset
     return agreeing(parts, [FAMILIES[each.name] for each in parts], score, least)
 
 
-def test_a_single_saturated_input_is_no_entry() -> None:
+def test_single_saturated_input_makes_no_entry() -> None:
     enormous = tuple(alert(n, ask_premium=Decimal(10) ** 12) for n in (1, 2, 3))
     alone = replace(full(), known={**full().only({"options_volume"}).known, "flow_alerts": enormous})
     found = proposed(alone)
@@ -275,12 +277,12 @@ def test_a_single_saturated_input_is_no_entry() -> None:
 
 
 @pytest.mark.parametrize(("families", "verdict"), [(4, Verdict.PASS), (5, Verdict.FAIL)])
-def test_an_entry_needs_as_many_agreeing_families_as_the_settings_say(families: int, verdict: Verdict) -> None:
+def test_entry_needs_the_configured_number_of_agreeing_families(families: int, verdict: Verdict) -> None:
     # Greek exposure and IV rank only strengthen flow, so six components are four families.
     assert proposed(full(), tide(), min_families=families).decisions[0].verdict is verdict
 
 
-def test_what_opposes_the_score_or_hardly_matters_does_not_count() -> None:
+def test_family_that_opposes_the_score_or_is_too_small_does_not_count() -> None:
     parts = (part("flow", 1.0), part("dark_pool", 0.08), part("oi_change", -0.5))
     assert among(parts, 0.3, 0.02) == {"options_flow", "off_exchange"}
     assert among(parts, 0.3, 0.03) == {"options_flow"}
@@ -301,7 +303,7 @@ signs = st.sampled_from([-1, 0, 1])
 
 @settings(max_examples=60)
 @given(rows, signs, usd)
-def test_one_more_bullish_alert_never_lowers_a_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
+def test_another_bullish_alert_never_lowers_the_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
     facts = with_alerts(*some)
     facts = replace(
         facts,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.builders import DAY, SHIPPED
+from tests.builders import DAY, SHIPPED, there
 from tradebot.signals.filters import filters_on
 from tradebot.strategies.flow_settings import FilterSettings
 
@@ -20,13 +20,12 @@ def test_each_filter_that_can_be_set_is_applied(name: str) -> None:
     assert len(filters_on(DAY, {name: [1]})) == 1
 
 
-def test_what_counts_by_default_is_what_somebody_has_shown_to_predict() -> None:
-    assert SHIPPED.strategies.flow is not None
-    in_use = SHIPPED.strategies.flow.components()
+def test_components_with_a_default_weight_have_published_evidence() -> None:
+    in_use = there(SHIPPED.strategies.flow).components()
     assert {part.name for part in in_use if not part.evidence} == set()
     assert sum(in_use.values()) == pytest.approx(1)
     assert not any(part.follows for part in in_use)
-    assert list(SHIPPED.strategies.flow.contradictions()) == []
+    assert list(there(SHIPPED.strategies.flow).contradictions()) == []
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ HALF = Decimal("0.625")
     ],
     ids=["the strongest", "ties in the order of the settings", "only what did not fall", "none: bonds"],
 )
-def test_it_holds_equal_weights_of_the_strongest(returns: tuple[float, ...], chosen: dict[str, Decimal]) -> None:
+def test_rotation_holds_equal_weights_of_the_strongest(returns: tuple[float, ...], chosen: dict[str, Decimal]) -> None:
     assert weights(view(rising(*returns))) == {**dict.fromkeys((*RANKED, "TLT"), Decimal(0)), **chosen}
 
 
@@ -71,7 +71,7 @@ def test_three_funds_get_a_third_each_of_its_leverage() -> None:
     assert [found[symbol] for symbol in ("AAA", "BBB", "CCC")] == [Decimal("1.25") / 3] * 3
 
 
-def test_the_first_close_counts_and_those_between_do_not() -> None:
+def test_momentum_uses_the_first_and_the_last_close_only() -> None:
     strategy = RotationStrategy(SETTINGS)
     assert [(need.timeframe, need.depth, need.adjusted, need.symbols) for need in strategy.needs.bars] == [
         ("1Day", 3, True, RANKED)
@@ -79,17 +79,17 @@ def test_the_first_close_counts_and_those_between_do_not() -> None:
     assert momentum((80, 100, 1, 120), 2) == pytest.approx(0.2)
 
 
-def test_what_is_held_and_not_chosen_is_sold_even_if_it_is_not_ranked_any_more() -> None:
+def test_held_fund_is_sold_if_not_chosen_even_if_no_longer_ranked() -> None:
     found = weights(view(rising(0.1, 0.3, 0.2, 0.0), "AAA", "OLD"))
     assert found["AAA"] == found["OLD"] == 0
 
 
-def test_without_a_defensive_fund_it_holds_cash() -> None:
+def test_rotation_holds_cash_without_a_defensive_fund() -> None:
     found = weights(view(rising(-0.1, -0.2, -0.3, -0.4), "AAA", universe=RANKED), defensive=None)
     assert found == dict.fromkeys(RANKED, Decimal(0))
 
 
-def test_each_target_says_its_momentum_and_the_least_that_qualifies() -> None:
+def test_target_shows_its_momentum_and_the_least_that_qualifies() -> None:
     seen = view(rising(0.1, 0.3, 0.2, 0.0))
     wants = {each.symbol: each for each in checked(seen, RotationStrategy(SETTINGS).propose(seen))}  # type: ignore[union-attr]
     (decision,) = wants["BBB"].decisions  # type: ignore[union-attr]
@@ -103,14 +103,14 @@ def refusal(seen: StrategyView, **settings: object) -> tuple[Verdict, Reason | N
     return answer.verdict, answer.reason, answer.observed, answer.limit
 
 
-def test_with_too_few_funds_it_keeps_what_it_holds_and_says_how_many_it_takes() -> None:
+def test_rotation_keeps_its_holdings_with_too_few_funds_and_says_how_many_it_takes() -> None:
     three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "AAA")) == (Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 3, 4)
     assert weights(view(three, "AAA"), min_ranked=3)["BBB"] == HALF
     assert refusal(view({}, "AAA"), min_ranked=1)[2:] == ("AAA is held and has no bars", 1)
 
 
-def test_a_fund_that_is_held_is_not_sold_because_its_bars_are_missing() -> None:
+def test_held_fund_is_not_sold_when_its_bars_are_missing() -> None:
     three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "DDD"), min_ranked=3)[2:] == ("DDD is held and has no bars", 3)
 
@@ -129,9 +129,7 @@ BEAR = (100.0,) * 199 + (90.0,)
         ((100.0,) * 73 + (98.0,) + (100.0,) * 125 + (99.0,), Regime.BULL),
     ],
 )
-def test_the_regime_is_that_of_the_average_and_near_it_that_of_the_last_half_year(
-    closes: Sequence[float], found: Regime
-) -> None:
+def test_regime_follows_the_average_or_near_it_the_last_half_year(closes: Sequence[float], found: Regime) -> None:
     assert len(closes) == 200
     assert regime(closes, RegimeSettings(only=Regime.BULL)) is found
 
@@ -147,7 +145,7 @@ def test_outside_of_its_regime_it_holds_nothing(closes: Sequence[float], only: s
     assert sum(found.values()) == (Decimal("1.25") if holds else 0)
 
 
-def test_without_the_bars_of_the_market_it_keeps_what_it_holds() -> None:
+def test_rotation_keeps_its_holdings_without_bars_of_the_market() -> None:
     seen = view({**rising(0.1, 0.3, 0.2, 0.0), "SPY": (100.0,) * 199}, "AAA")
     reason = (Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, "SPY has too few bars for the regime", 200)
     assert refusal(seen, regime={"only": "bull"}) == reason
@@ -188,9 +186,7 @@ def test_weights_add_up_whatever_the_market_did_and_prices_have_no_unit(
 
 
 @given(MARKETS, st.sampled_from(RANKED), st.floats(1, 3))
-def test_a_fund_that_rose_more_is_never_dropped_for_it(
-    closes: dict[str, tuple[float, ...]], symbol: str, factor: float
-) -> None:
+def test_fund_that_rose_more_is_never_dropped(closes: dict[str, tuple[float, ...]], symbol: str, factor: float) -> None:
     first, between, last = closes[symbol]
     before, after = weights(view(closes)), weights(view({**closes, symbol: (first, between, last * factor)}))
     assert not before[symbol] or after[symbol]

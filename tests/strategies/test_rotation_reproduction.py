@@ -60,7 +60,7 @@ def committed() -> Mapping[str, list[str]]:
         return {row["session"]: row["funds"].split() for row in csv.DictReader(file)}
 
 
-def test_the_table_has_a_row_for_each_month_of_five_years() -> None:
+def test_table_of_holdings_has_a_row_for_each_month_of_five_years() -> None:
     table = committed()
     assert len(table) == 60
     assert [session[:7] for session in table] == [
@@ -70,7 +70,7 @@ def test_the_table_has_a_row_for_each_month_of_five_years() -> None:
     assert {fund for funds in table.values() for fund in funds} <= {*SECTORS, "TLT"}
 
 
-def test_the_published_run_is_reproduced_and_held_the_funds_of_the_table(prices: Prices) -> None:
+def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices) -> None:
     found = prices.run(Terms())
     assert {session: sorted(funds) for session, funds in found.holdings.items()} == committed()
     assert found.trades == 227
@@ -90,7 +90,7 @@ def test_the_published_run_is_reproduced_and_held_the_funds_of_the_table(prices:
     ],
     ids=["marked rightly", "interest", "with a spread", "at the next open", "without commission"],
 )
-def test_each_honest_assumption_costs_what_it_is_said_to(
+def test_each_honest_assumption_lowers_the_growth_as_documented(
     prices: Prices, terms: Terms, growth: float, drawdown: float
 ) -> None:
     found = prices.run(terms)
@@ -98,7 +98,7 @@ def test_each_honest_assumption_costs_what_it_is_said_to(
     assert found.drawdown == pytest.approx(drawdown, abs=0.001)
 
 
-def test_the_bot_itself_trades_as_the_published_run_did(prices: Prices) -> None:
+def test_bot_trades_as_the_published_run_did(prices: Prices) -> None:
     expected, last = prices.run(Terms()), date(2020, 4, 30)
     played = play(Data(prices.folder), replace(STALE, last=last))
     values = {moment.date(): value for moment, value in expected.values.items() if moment.date() <= last}
@@ -109,7 +109,7 @@ def test_the_bot_itself_trades_as_the_published_run_did(prices: Prices) -> None:
     assert (len(months), played.missed, played.halted) == (4, 0, None)
 
 
-def test_the_strategy_chooses_the_same_funds_from_the_same_closes(prices: Prices) -> None:
+def test_strategy_chooses_the_funds_of_the_table_from_the_same_closes(prices: Prices) -> None:
     strategy, table = RotationStrategy({}), committed()
     (need,) = strategy.needs.bars
     for session, funds in table.items():

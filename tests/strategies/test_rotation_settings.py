@@ -79,7 +79,7 @@ ADVICE = "raise it, or lower strategies.rotation.leverage"
         ({"strategies": {"mine": {"strategy": "flow"}}}, "strategies.mine.strategy: flow can be used once"),
     ],
 )
-def test_what_contradicts_the_rule_is_refused_with_what_it_leaves(
+def test_limit_that_the_rule_does_not_fit_is_refused_with_what_it_leaves(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
     assert says in loads(tmp_path, changes)
@@ -101,7 +101,7 @@ def test_limits_that_leave_room_for_the_rule_load(tmp_path: Path, changes: dict[
     assert loads(tmp_path, changes) == ""
 
 
-def test_the_values_that_the_comments_of_the_configuration_show_are_the_strategys_own() -> None:
+def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
     text = (shipped("base.yaml")).read_text(encoding="utf-8")
     block = text.partition("  # rotation: once a month")[2].partition("  # It is asked in the first session")[0]
     lines = [line.removeprefix("  #") for line in block.splitlines() if line.startswith("  #   ")]
@@ -110,7 +110,7 @@ def test_the_values_that_the_comments_of_the_configuration_show_are_the_strategy
     assert list(shown) == list(RotationSettings.model_fields)
 
 
-def test_the_profile_spells_them_out() -> None:
+def test_rotation_profile_sets_every_default() -> None:
     own = load(shipped("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
     assert RotationSettings.model_validate(own) == RotationSettings()
     assert set(own) == set(RotationSettings.model_fields)

@@ -32,14 +32,14 @@ def traded(*wanted: Submitted) -> tuple[Scene, tuple[CandidateRecord, ...]]:
     return scene, trade_once(world_of(scene, *wanted), call()).candidates
 
 
-def test_a_candidate_from_outside_is_sent_once_under_its_own_name() -> None:
+def test_submitted_candidate_is_sent_once_under_its_own_name() -> None:
     scene, (record,) = traded(submitted())
     assert (record.terminal, record.candidate.source) == (None, "my_model")
     (intent,) = scene.venue.submitted
     assert (intent.key.strategy, intent.instrument.symbol, intent.side) == ("own", "AAPL", Side.BUY)
 
 
-def test_every_gate_is_asked_and_those_of_the_flow_say_that_they_were_not_used() -> None:
+def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> None:
     scene = Scene()
     scene.facts.__init__()  # type: ignore[misc]
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
@@ -64,18 +64,18 @@ def test_coverage_is_held_to_its_limit_where_it_is_given() -> None:
         (ago(-LIMITS.max_clock_skew_s - 1), Reason.CANDIDATE_STALE),
     ],
 )
-def test_a_signal_that_states_its_time_must_be_young(at: datetime, reason: Reason | None) -> None:
+def test_submitted_signal_with_a_time_must_be_recent(at: datetime, reason: Reason | None) -> None:
     _, (record,) = traded(submitted(at=at))
     assert (record.terminal.reason if record.terminal else None) is reason
 
 
-def test_the_weak_and_the_halted_are_refused_like_any_other() -> None:
+def test_weak_submitted_candidate_is_refused() -> None:
     _, (record,) = traded(submitted(score=LIMITS.min_score / 2))
     assert record.terminal
     assert record.terminal.reason is Reason.SCORE_BELOW_MIN
 
 
-def test_two_names_on_one_symbol_open_it_once() -> None:
+def test_two_strategies_that_submit_one_symbol_open_it_once() -> None:
     scene, records = traded(submitted(), submitted(strategy="other", side=Side.SELL, score=-0.5))
     assert len(scene.venue.submitted) == 1
     assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.OPPOSITE_SIDE]

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import fill
+from tests.builders import fill, there
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
@@ -46,9 +46,8 @@ def test_backtest_result_adds_up_the_books() -> None:
     found = result("1100", "990", "1210")
     assert (found.first_session, found.last_session, found.sessions) == (date(2025, 3, 3), date(2025, 3, 5), 3)
     assert found.total_return == pytest.approx(0.21)
-    assert found.max_drawdown is not None
-    assert found.max_drawdown.depth == pytest.approx(-0.1)
-    dates = replace(found.max_drawdown, depth=0.0)
+    assert there(found.max_drawdown).depth == pytest.approx(-0.1)
+    dates = replace(there(found.max_drawdown), depth=0.0)
     assert dates == Fall(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
     assert (found.trades, found.still_open, found.fills) == (1, 1, 3)
     assert found.traded_usd == 2150

@@ -67,7 +67,7 @@ cycles = st.lists(
 
 
 @given(seen=cycles)
-def test_in_is_out_plus_the_sum_of_the_reasons(seen: list[CycleRecord]) -> None:
+def test_candidates_equal_orders_plus_the_sum_of_reasons(seen: list[CycleRecord]) -> None:
     told = funnel(seen)
     refused = sum(c.job_decision is not None for c in seen)
     assert told.candidates == sum(len(c.candidates) for c in seen) + refused
@@ -80,24 +80,24 @@ def test_in_is_out_plus_the_sum_of_the_reasons(seen: list[CycleRecord]) -> None:
 
 
 @given(seen=cycles)
-def test_the_verdict_is_traded_where_and_only_where_there_were_orders(seen: list[CycleRecord]) -> None:
+def test_verdict_is_traded_exactly_if_there_were_orders(seen: list[CycleRecord]) -> None:
     told = why_no_orders(seen)
     assert (told.verdict is Why.TRADED) == bool(told.funnel.orders)
     assert told.sentence
     assert told.remedy
 
 
-def test_the_first_failure_is_where_a_candidate_ended_whatever_failed_after_it() -> None:
+def test_candidate_ends_at_its_first_failure() -> None:
     told = funnel([cycle(record("AAPL", failed(Reason.SCORE_BELOW_MIN), failed(Reason.COOLDOWN)))])
     assert [(row.reason, row.count) for row in told.reasons] == [(Reason.SCORE_BELOW_MIN, 1)]
 
 
-def test_reasons_stand_with_the_most_frequent_first() -> None:
+def test_reasons_are_sorted_by_frequency() -> None:
     told = funnel([ended(Reason.COOLDOWN, Reason.SCORE_BELOW_MIN, Reason.SCORE_BELOW_MIN)])
     assert [row.reason for row in told.reasons] == [Reason.SCORE_BELOW_MIN, Reason.COOLDOWN]
 
 
-def test_the_nearest_miss_is_the_smallest_distance_to_its_limit() -> None:
+def test_nearest_miss_has_the_smallest_distance_to_its_limit() -> None:
     told = funnel(
         [
             cycle(
@@ -112,11 +112,11 @@ def test_the_nearest_miss_is_the_smallest_distance_to_its_limit() -> None:
     assert nearest.distance == pytest.approx(0.2)
 
 
-def test_a_reason_without_numbers_has_no_nearest_miss() -> None:
+def test_reason_without_numbers_has_no_nearest_miss() -> None:
     assert funnel([ended(Reason.ORDER_WORKING)]).reasons[0].nearest is None
 
 
-def test_a_reason_is_demanded_of_everything_that_ends_a_candidate() -> None:
+def test_decision_that_ends_a_candidate_must_have_a_reason() -> None:
     with pytest.raises(AssertionError, match="without a reason"):
         funnel([cycle(record("AAPL", Decision(Gate.SCORE, Verdict.FAIL)))])
 
@@ -136,7 +136,7 @@ def test_a_reason_is_demanded_of_everything_that_ends_a_candidate() -> None:
         ([*[Reason.SCORE_BELOW_MIN] * 9, Reason.FLOW_STALE], Why.BROKEN, Reason.FLOW_STALE),
     ],
 )  # fmt: skip
-def test_the_verdict_names_whose_turn_it_is_and_what_would_unblock(
+def test_verdict_and_remedy_follow_from_the_deciding_reason(
     reasons: list[Reason], verdict: Why, decided_by: Reason
 ) -> None:
     told = why_no_orders([ended(*reasons)])
@@ -149,24 +149,27 @@ BROKEN = StrategyRefusal("mine", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.ST
 BLAMED = f"Strategy mine is broken: STRATEGY_FAILED: {REASONS[Reason.STRATEGY_FAILED].meaning} It said: KeyError: 'x'"
 
 
-def test_a_strategy_that_raised_is_broken_however_many_of_the_others_are_idle() -> None:
-    told = why_no_orders([replace(ended(*[Reason.CLUSTER_TOO_SMALL] * 20), refused_strategies=(BROKEN,))])
-    assert (told.verdict, told.sentence) == (Why.BROKEN, BLAMED)
+@pytest.mark.parametrize(
+    ("seen", "verdict", "before"),
+    [
+        (ended(*[Reason.CLUSTER_TOO_SMALL] * 20), Why.BROKEN, ""),
+        (
+            ended(*[Reason.HALTED] * 3),
+            Why.BLOCKED,
+            f"3 of 4 candidates ended at HALTED: {REASONS[Reason.HALTED].meaning} ",
+        ),
+        (cycle(record("AAPL")), Why.TRADED, "1 of 2 candidates became an order. "),
+    ],
+    ids=["the others are idle", "the others are blocked", "the others traded"],
+)
+def test_strategy_that_raised_is_blamed_beside_the_others(seen: CycleRecord, verdict: Why, before: str) -> None:
+    told = why_no_orders([replace(seen, refused_strategies=(BROKEN,))])
+    assert (told.verdict, told.sentence) == (verdict, before + BLAMED)
+    blocked = verdict is Why.BLOCKED
+    assert told.remedy == REASONS[Reason.HALTED if blocked else Reason.STRATEGY_FAILED].remedy
 
 
-def test_a_strategy_that_raised_is_told_beside_what_blocks_the_others() -> None:
-    told = why_no_orders([replace(ended(*[Reason.HALTED] * 3), refused_strategies=(BROKEN,))])
-    halted = f"3 of 4 candidates ended at HALTED: {REASONS[Reason.HALTED].meaning}"
-    assert (told.verdict, told.sentence) == (Why.BLOCKED, f"{halted} {BLAMED}")
-
-
-def test_a_strategy_that_raised_is_told_beside_the_orders_of_the_others() -> None:
-    told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(BROKEN,))])
-    assert (told.verdict, told.sentence) == (Why.TRADED, f"1 of 2 candidates became an order. {BLAMED}")
-    assert told.remedy == REASONS[Reason.STRATEGY_FAILED].remedy
-
-
-def test_where_most_would_end_next_is_told_with_its_own_remedy() -> None:
+def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
     weak, wide = failed(Reason.CLUSTER_TOO_SMALL), failed(Reason.SPREAD_TOO_WIDE)
     many = [record(f"S{n}", weak, wide, failed(Reason.SIZE_BELOW_ONE)) for n in range(3)]
     told = why_no_orders([cycle(*many, record("T", weak), record("U", wide))])
@@ -175,14 +178,14 @@ def test_where_most_would_end_next_is_told_with_its_own_remedy() -> None:
 
 
 @pytest.mark.parametrize(("observed", "helps"), [(0, False), (1, True)])
-def test_no_setting_is_advised_where_none_that_the_loader_takes_would_help(observed: int, helps: bool) -> None:
+def test_remedy_names_a_setting_only_if_it_could_help(observed: int, helps: bool) -> None:
     told = why_no_orders([cycle(record("AAPL", failed(Reason.CLUSTER_TOO_SMALL, observed, 2)))])
     assert ("strategies.flow.min_cluster" in told.remedy) is helps
     assert told.remedy == (REASONS[Reason.CLUSTER_TOO_SMALL].remedy if helps else FROM_NOTHING)
 
 
 @pytest.mark.parametrize(("observed", "helps"), [((0, 0), False), ((0, 1), True)])
-def test_what_would_come_next_is_advised_as_what_comes_first(observed: tuple[int, int], helps: bool) -> None:
+def test_remedy_of_the_next_reason_equals_that_of_the_first(observed: tuple[int, int], helps: bool) -> None:
     weak = [failed(Reason.CLUSTER_TOO_SMALL, each, 2) for each in observed]
     first = why_no_orders([cycle(*(record("AAPL", each) for each in weak))])
     later = why_no_orders([cycle(*(record("AAPL", failed(Reason.COOLDOWN), each) for each in weak))])
@@ -190,7 +193,7 @@ def test_what_would_come_next_is_advised_as_what_comes_first(observed: tuple[int
     assert (first.remedy == REASONS[Reason.CLUSTER_TOO_SMALL].remedy) is helps
 
 
-def test_passes_that_were_refused_as_a_whole_say_so() -> None:
+def test_wholly_refused_passes_are_explained_as_such() -> None:
     closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED, "opens tomorrow")
     told = why_no_orders([cycle(job_decision=closed), cycle(job_decision=closed)])
     assert (told.verdict, told.sentence) == (
@@ -198,7 +201,7 @@ def test_passes_that_were_refused_as_a_whole_say_so() -> None:
     )  # fmt: skip
 
 
-def test_nothing_recorded_is_unknown_and_never_idle() -> None:
+def test_verdict_is_unknown_if_nothing_was_recorded() -> None:
     assert (why_no_orders([]).verdict, why_no_orders([]).remedy) == (Why.UNKNOWN, "tradebot trade-once")
     assert (why_no_orders([cycle()]).verdict, why_no_orders([cycle()]).remedy) == (
         Why.UNKNOWN,
@@ -206,12 +209,12 @@ def test_nothing_recorded_is_unknown_and_never_idle() -> None:
     )
 
 
-def test_an_order_answers_the_question() -> None:
+def test_verdict_is_traded_if_a_candidate_became_an_order() -> None:
     told = why_no_orders([cycle(record("AAPL"), record("MSFT", failed(Reason.HALTED)))])
     assert (told.verdict, told.sentence) == (Why.TRADED, "1 of 2 candidates became an order.")
 
 
-def test_a_symbols_way_is_every_pass_that_looked_at_it() -> None:
+def test_way_of_a_symbol_has_every_pass_that_looked_at_it() -> None:
     first = replace(cycle(record("AAPL"), record("MSFT")), slot="open+2m", at=ago(300))
     second = cycle(record("MSFT", failed(Reason.HALTED)))
     third = replace(cycle(record("AAPL", failed(Reason.COOLDOWN))), slot="open+12m")
@@ -234,7 +237,7 @@ def test_a_symbols_way_is_every_pass_that_looked_at_it() -> None:
         (Decimal("12345.6"), "12,346"),
     ],
 )
-def test_numbers_are_written_as_people_write_them(value: object, text: str) -> None:
+def test_numbers_are_written_in_plain_form(value: object, text: str) -> None:
     assert plain(value) == text
 
 
@@ -264,7 +267,7 @@ shared_cycles = st.lists(
 
 
 @given(seen=shared_cycles)
-def test_the_parts_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> None:
+def test_funnels_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> None:
     told = funnel(seen)
     assert sum(part.candidates for part in told.by_strategy) == told.candidates
     assert sum(part.orders for part in told.by_strategy) == told.orders
@@ -276,13 +279,13 @@ def test_the_parts_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> N
         assert (alone.candidates, alone.orders, alone.by_strategy) == (part.candidates, part.orders, (part,))
 
 
-def test_of_one_strategy_only_its_own_wait_is_told() -> None:
+def test_passes_of_one_strategy_show_only_its_own_wait() -> None:
     waiting = (Waiting("flow", None), Waiting("momentum", None))
     (seen,) = of_strategy("momentum", [replace(cycle(record("AAPL")), waiting=waiting)])
     assert seen.waiting == waiting[1:]
 
 
-def test_a_symbol_that_was_left_out_is_counted_and_no_strategy_is_broken() -> None:
+def test_left_out_symbol_is_counted_without_blaming_the_strategy() -> None:
     left_out = StrategyRefusal("momentum", failed(Reason.BARS_MISSING, 3, 127), "XLC")
     told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(left_out,))])
     assert (told.verdict, "is broken" in told.sentence) == (Why.TRADED, False)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from commands import positions
-from tests.builders import LISTED, NOW, ago
+from tests.builders import LISTED, NOW, ago, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.held import Held
 from tradebot.exits.kinds.time_exit import TimeExit
@@ -94,8 +94,7 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
 
 
 def test_refusal_older_than_the_position_is_ignored() -> None:
-    assert REFUSED.refused is not None
-    early = replace(REFUSED.refused, intent=replace(REFUSED.refused.intent, at=ago(601)))
+    early = replace(there(REFUSED.refused), intent=replace(there(REFUSED.refused).intent, at=ago(601)))
     found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True)
     assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
 
@@ -142,7 +141,7 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
     assert (max(map(len, text.splitlines())) <= columns, "No stop rests" in words) == (True, False)
 
 
-def test_one_sentence_says_that_nothing_rests_at_the_broker() -> None:
+def test_positions_say_once_that_no_stop_rests_at_the_broker() -> None:
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text

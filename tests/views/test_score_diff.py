@@ -29,7 +29,7 @@ def part(name: str, value: float | None, weight: float = 1.0) -> Component:
     return Component(name, value, weight, "")
 
 
-def test_the_largest_change_comes_first_and_what_did_not_move_is_said_so() -> None:
+def test_moved_scores_are_sorted_by_change_and_unmoved_ones_marked() -> None:
     before = cycle("then", record("AAPL", 0.1), record("MSFT", 0.5), record("JPM", 0.2))
     after = cycle("now", record("AAPL", 0.2), record("MSFT", -0.5, side=Side.SELL), record("JPM", 0.2))
     found = moved(before, after)
@@ -42,7 +42,7 @@ def test_the_largest_change_comes_first_and_what_did_not_move_is_said_so() -> No
     assert (found.rows[0].side_before, found.rows[0].side_after) == ("buy", "sell")
 
 
-def test_each_component_says_what_it_gave_before_and_after() -> None:
+def test_moved_component_shows_its_contribution_before_and_after() -> None:
     before = cycle("then", record("AAPL", 0.35, part("flow", 0.5), part("iv_rank", 0.2)))
     after = cycle("now", record("AAPL", 0.1, part("flow", None), part("iv_rank", 0.4), part("skew", 0.1, 2.0)))
     flow, skew, rank = moved(before, after).rows[0].components
@@ -53,7 +53,7 @@ def test_each_component_says_what_it_gave_before_and_after() -> None:
     assert rank.change == pytest.approx(0.0)
 
 
-def test_a_symbol_of_one_pass_only_has_no_score_in_the_other() -> None:
+def test_symbol_of_only_one_pass_has_no_score_in_the_other() -> None:
     found = moved(cycle("then", record("AAPL", 0.3)), cycle("now", record("MSFT", None)))
     assert [(row.symbol, row.score_before, row.score_after, row.result_before) for row in found.rows] == [
         ("AAPL", 0.3, None, "BUYING_POWER_SHORT"),
@@ -62,7 +62,7 @@ def test_a_symbol_of_one_pass_only_has_no_score_in_the_other() -> None:
     assert all(row.has_moved for row in found.rows)
 
 
-def test_what_nothing_refused_is_a_candidate_where_it_was_scored_and_sent_where_it_was_traded() -> None:
+def test_unrefused_symbol_is_a_candidate_when_scored_and_sent_when_traded() -> None:
     before = cycle("then", record("AAPL", 0.3, end=PASSED), job=Job.SCORE)
     after = cycle("now", record("AAPL", 0.3, end=PASSED))
     (row,) = moved(before, after).rows
@@ -83,7 +83,7 @@ scores = st.dictionaries(
 
 @settings(max_examples=25)
 @given(scores, scores)
-def test_turned_around_every_change_is_too_and_contributions_explain_it(
+def test_swapping_the_passes_negates_changes_and_contributions_explain_them(
     before: dict[str, tuple[float | None, list[float | None]]],
     after: dict[str, tuple[float | None, list[float | None]]],
 ) -> None:

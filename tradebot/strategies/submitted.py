@@ -19,13 +19,9 @@ class SubmittedStrategy:
     times = ""
 
     def __init__(self, name: str, submitted: Sequence[Submitted], limits: Limits) -> None:
-        self._name = name
+        self.name = name
         self._submitted = submitted
         self._limits = limits
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     @property
     def sources(self) -> frozenset[str]:
@@ -33,18 +29,18 @@ class SubmittedStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return a want for each submission, strongest first."""
-        wants = [self._want(each, view.now) for each in self._submitted]
+        wants = [
+            Open(
+                each.symbol,
+                each.side,
+                each.score,
+                each.coverage,
+                source=each.source,
+                decisions=(self._fresh(each, view.now),),
+            )
+            for each in self._submitted
+        ]
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
-
-    def _want(self, submitted: Submitted, now: datetime) -> Open:
-        return Open(
-            submitted.symbol,
-            submitted.side,
-            submitted.score,
-            submitted.coverage,
-            source=submitted.source,
-            decisions=(self._fresh(submitted, now),),
-        )
 
     def _fresh(self, submitted: Submitted, now: datetime) -> Decision:
         """Apply the age limit of flow to a signal that states its time; one without a time counts as new."""

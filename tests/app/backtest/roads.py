@@ -1,7 +1,7 @@
 """Two roads to one exchange: through its API, answered in this process, and straight to its engine."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import urllib3
+from msgspec import Struct
 
 from tests.exchange.worlds import World
 from tradebot.adapters.alpaca import wire
@@ -27,9 +28,24 @@ from tradebot.adapters.wire.http import Bounds
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
 from tradebot.exchange.times import to_datetime
+from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
 from tradebot.ports.broker import BrokerReader, Market
+
+
+class Stub(Struct, frozen=True):
+    """A strategy that wants nothing."""
+
+    name: str
+    times: str = ""
+    needs: Needs = NOTHING
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return ()
+
 
 URL = "http://127.0.0.1:1"
 ANSWERED = frozenset({"created", "request", "ticked"})

@@ -53,7 +53,7 @@ def test_look_ahead_shows_what_the_market_shows_then(symbol: str, minutes: int) 
 
 
 @given(st.sampled_from(SYMBOLS))
-def test_nothing_happens_to_an_account_before_the_next_deed(symbol: str) -> None:
+def test_account_is_unchanged_until_the_next_deed(symbol: str) -> None:
     made = holding(symbol)
     deed, stamp = made.ahead.next_deed, made.ahead.stamp
     assert deed is not None, "nothing happens to this symbol"

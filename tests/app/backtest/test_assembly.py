@@ -32,7 +32,7 @@ def assembled() -> Assembled:
     return assemble(SETTINGS, SPEC, [Wanting()], MemoryFacts())
 
 
-def test_the_account_is_the_one_of_an_exchange_with_the_same_specification(
+def test_account_equals_that_of_an_exchange_with_the_same_specification(
     new_world: Callable[[MarketSpec], World],
 ) -> None:
     made, world = assembled(), new_world(SPEC)
@@ -70,7 +70,7 @@ def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
         pass
 
 
-def test_the_files_of_the_market_are_kept_from_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_cannot_read_the_files_of_the_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Path] = []
 
     def started(names: object, surroundings: Surroundings, installed_as: object) -> tuple[Strategy, ...]:
@@ -85,8 +85,6 @@ def test_the_files_of_the_market_are_kept_from_plugins(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(("margin", "buying_power"), [("reg_t", 100_000), ("free", 50_000_000)])
-def test_an_account_may_buy_twice_its_equity_unless_a_study_had_leverage_for_free(
-    margin: Margin, buying_power: int
-) -> None:
+def test_buying_power_is_twice_the_equity_unless_margin_is_free(margin: Margin, buying_power: int) -> None:
     made = assemble(SETTINGS, SPEC, [], MemoryFacts(), margin=margin)
     assert made.world.reader.account().buying_power == buying_power

@@ -18,7 +18,7 @@ def said(plan: Plan, *, with_flow: bool = False) -> dict[str, Assumption]:
     return {one.name: one for one in assumptions(plan, with_flow=with_flow)}
 
 
-def test_each_fill_model_says_what_is_optimistic_about_it() -> None:
+def test_each_fill_model_is_listed_with_its_optimism() -> None:
     for model, spec in SPECS.items():
         assert said(replace(PLAN, spec=replace(SPEC, fill=spec)))["fill"].remark == f"optimistic: {OPTIMISM[model]}"
 

@@ -138,7 +138,7 @@ def test_bars_are_adjusted_for_what_has_happened_and_nothing_else() -> None:
     assert [round(one / other, 1) for one, other in zip(once.close, then.close, strict=True)] == [3.0, 3.0, 3.0]
 
 
-def test_no_bar_is_seen_before_it_is_complete_and_later_ones_change_nothing() -> None:
+def test_bar_is_shown_only_when_complete_and_never_changes_later() -> None:
     engine = engine_of(opened(), SPEC)
     early, late = EngineBars(engine), EngineBars(engine)
     for need in NEEDS:

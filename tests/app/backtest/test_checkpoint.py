@@ -62,7 +62,7 @@ def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played
     assert outcome(again, resumed, later) == outcome(made, plays, ends)
 
 
-def test_a_checkpoint_of_something_else_is_refused() -> None:
+def test_checkpoint_of_another_run_is_refused() -> None:
     made, plays = new()
     kept = packed(made, plays, [], "these days")
     for data, identity in ((kept, "other days"), (kept[:-20], "these days"), (b"", "these days"), (HEADER, "")):

@@ -29,7 +29,7 @@ ABOUT = {True: (None,), False: ("AAPL", "NOPE")}
 
 
 @pytest.mark.parametrize("minutes", [-15, 47, 26 * 60])
-def test_every_kind_of_facts_comes_as_over_the_api(
+def test_every_kind_of_facts_equals_that_from_the_api(
     minutes: int, new_world: Callable[[MarketSpec], World], tmp_path: Path
 ) -> None:
     world, pages = new_world(SPEC), 0
@@ -48,7 +48,7 @@ def test_every_kind_of_facts_comes_as_over_the_api(
     assert to_datetime(world.engine.now_us) == straight.told_at
 
 
-def test_a_bot_with_flow_fetches_what_its_strategies_need(tmp_path: Path) -> None:
+def test_bot_with_flow_fetches_what_its_strategies_need(tmp_path: Path) -> None:
     settings = load(None, {}, {"universe": list(SYMBOLS)}).settings
     with loaded_strategies(settings, tmp_path, {}) as strategies:
         made = assemble(settings, SPEC, strategies, MemoryFacts(), with_flow=True)

@@ -118,7 +118,7 @@ def decided(made: Assembled) -> list[str]:
     return lines
 
 
-def test_what_comes_later_changes_no_bar_no_decision_no_size_and_no_fill(tmp_path: Path) -> None:
+def test_later_prices_change_no_bar_decision_size_or_fill(tmp_path: Path) -> None:
     runs = []
     for later in ("plain", "dividends", "split", "end"):
         made = assemble(SETTINGS.settings, spec_of(tmp_path, later), [Momentum()], MemoryFacts())
@@ -148,7 +148,7 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: Callable[[MarketSpec],
 
 
 @pytest.mark.parametrize(("day_prices", "newest"), [("open-and-close", "2025-02-28"), ("close", "2025-03-03")])
-def test_only_with_the_day_prices_close_a_day_counts_as_closed_at_once(
+def test_day_counts_as_closed_at_its_open_only_with_day_prices_close(
     tmp_path: Path, day_prices: DayPrices, newest: str
 ) -> None:
     made = assemble(SETTINGS.settings, spec_of(tmp_path, "plain", day_prices=day_prices), [], MemoryFacts())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, field
 
 from tests.backtest.playing import TRADER
+from tests.builders import there
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
@@ -127,7 +128,7 @@ def honest(view: StrategyView) -> bool:
     return bool(closes[-1] > closes[-2])
 
 
-def test_an_honest_strategy_passes_at_every_moment() -> None:
+def test_honest_strategy_has_no_finding_at_any_cut() -> None:
     for strategy in (lambda: TRADER, lambda: Trader(honest)):
         found = checked(strategy)
         assert found.peeks == ()
@@ -155,8 +156,7 @@ def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decisio
     peek = checked(lambda: Trader(next_close)).peeks[0]
     assert peek.strategy == "seer"
     assert peek.what.startswith("decision AAPL")
-    assert peek.cut_at is not None
-    assert peek.at == peek.cut_at
+    assert peek.at == there(peek.cut_at)
     assert peek.known != peek.unknown
 
 
@@ -179,7 +179,7 @@ def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> No
     assert [(peek.strategy, peek.what) for peek in found.peeks] == [("seer", f"file {prices}")]
 
 
-def test_what_an_installed_package_says_of_itself_is_no_file_of_a_strategy(tmp_path: Path) -> None:
+def test_metadata_of_an_installed_package_is_not_reported_as_a_file(tmp_path: Path) -> None:
     told = tmp_path / "mine-1.0.dist-info" / "entry_points.txt"
     told.parent.mkdir()
     told.write_text("[tradebot.strategies]\n")
@@ -187,7 +187,7 @@ def test_what_an_installed_package_says_of_itself_is_no_file_of_a_strategy(tmp_p
 
 
 @pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
-def test_a_market_that_shows_the_close_at_the_open_looks_ahead_itself(
+def test_market_that_shows_the_close_at_the_open_is_reported(
     shown: DayPrices, peeks: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "days.csv"

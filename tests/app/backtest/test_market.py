@@ -62,7 +62,7 @@ def test_opened_market_equals_that_of_the_exchanges_folder(
         assert [held.history_day(symbol, n) for n in (1, 2)] == [kept.history_day(symbol, n) for n in (1, 2)]
 
 
-def test_a_run_that_renames_a_company_leaves_the_market_as_it_was() -> None:
+def test_run_that_renames_a_company_leaves_the_opened_market_unchanged() -> None:
     opened = open_market_in_memory(replace(GENERATED, start=date(2026, 11, 17), sessions=8))
     first = opened.market()
     for action in opened.actions:
@@ -79,7 +79,7 @@ def test_bad_rows_are_reported_but_not_those_of_other_days(recorded: MarketSpec,
     assert open_market_in_memory(daily).unused == "1 duplicate (first in line 6)"
 
 
-def test_a_file_that_is_missing_is_an_error_with_a_hint(recorded: MarketSpec) -> None:
+def test_missing_market_file_is_an_error_with_a_hint(recorded: MarketSpec) -> None:
     with pytest.raises(OperatorError, match="no such file") as raised:
         open_market_in_memory(replace(recorded, path="nowhere.csv"))
     assert raised.value.code is ExitCode.USAGE

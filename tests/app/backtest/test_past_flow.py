@@ -50,7 +50,7 @@ def test_past_flow_knows_what_the_bot_knew_then_and_nothing_later(tmp_path: Path
         assert facts.intakes(ALWAYS) == bot.intakes(ALWAYS)
 
 
-def test_a_run_that_goes_on_takes_no_reply_twice(tmp_path: Path) -> None:
+def test_resumed_run_stores_no_reply_twice(tmp_path: Path) -> None:
     fetched(tmp_path).close()
     facts, past = MemoryFacts(), PastFlow(tmp_path)
     past.arriving(facts)(minutes(2))
@@ -71,7 +71,7 @@ def test_kept_replies_supply_what_the_facts_no_longer_hold(tmp_path: Path) -> No
     assert (last.at, last.symbol, len(last.facts)) == (READ_AT, "AAPL", 3)
 
 
-def test_a_folder_without_flow_is_refused(tmp_path: Path) -> None:
+def test_folder_without_flow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="holds no flow that was fetched"):
         PastFlow(tmp_path)
     (tmp_path / "facts.db").write_text("no database")

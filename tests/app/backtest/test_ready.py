@@ -1,37 +1,22 @@
 """From which session on strategies have the bars that they need."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.app.backtest.roads import Stub
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.ready import Waits, waits
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.needs import BarNeed, Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
 
 SETTINGS = load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings
 
 
-@dataclass(frozen=True)
-class Needing:
-    """Needs bars, and never trades."""
-
-    need: BarNeed
-    name: str = "patient"
-    times: str = ""
-
-    @property
-    def needs(self) -> Needs:
-        return Needs(bars=(self.need,))
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        return ()
+def needing(need: BarNeed) -> Stub:
+    return Stub("patient", needs=Needs(bars=(need,)))
 
 
 @pytest.fixture
@@ -44,17 +29,17 @@ def market(tmp_path: Path) -> OpenedMarket:
 
 
 def test_each_symbol_waits_for_its_own_bars(market: OpenedMarket) -> None:
-    found = waits(SETTINGS, [Needing(BarNeed("1Day", 2))], market)
+    found = waits(SETTINGS, [needing(BarNeed("1Day", 2))], market)
     assert [(one.symbol, one.since) for one in found] == [
         (None, date(2025, 3, 5)),
         ("AAPL", date(2025, 3, 5)),
         ("MSFT", date(2025, 3, 7)),
     ]
-    assert waits(SETTINGS, [Needing(BarNeed("1Day", 9))], market)[0] == Waits("patient", None, 9, "1Day", None)
+    assert waits(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == Waits("patient", None, 9, "1Day", None)
 
 
 def test_strategy_without_needs_waits_for_nothing(market: OpenedMarket) -> None:
-    quiet = Needing(BarNeed("1Day", 1, symbols=("AAPL",)))
+    quiet = needing(BarNeed("1Day", 1, symbols=("AAPL",)))
     assert [one.since for one in waits(SETTINGS, [quiet], market)] == [date(2025, 3, 4)]
     made = open_market_in_memory(MarketSpec(symbols=("AAPL", "MSFT"), start=date(2025, 3, 3), sessions=2))
-    assert waits(SETTINGS, [Needing(BarNeed("1Day", 100)), Needing(BarNeed("5Min", 3))], made) == ()
+    assert waits(SETTINGS, [needing(BarNeed("1Day", 100)), needing(BarNeed("5Min", 3))], made) == ()

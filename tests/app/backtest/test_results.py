@@ -1,22 +1,18 @@
 """The folder of finished backtests: names, trials, and what is in the way."""
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from tests.app.backtest.roads import Stub
 from tradebot.app.backtest.results import Results, Trial, benchmark_of, read_result
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.needs import NOTHING, Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
 
 FIRST = date(2025, 3, 3)
 DAYS = [date(2025, 2, 28), *(date(2025, 3, day) for day in (3, 4, 5, 6, 7))]
@@ -24,20 +20,8 @@ CLOSES = (100.0, 101.0, 99.0, 102.0, 103.0, 104.0)
 DIVIDEND = 2.0
 
 
-@dataclass(frozen=True)
-class Idle:
-    """Never wants anything."""
-
-    name: str = "idle"
-    times: str = ""
-    needs: Needs = NOTHING
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        return ()
-
-
 def played(spec: MarketSpec, sessions: int) -> Run:
-    run = begin(Plan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Idle()])
+    run = begin(Plan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Stub("idle")])
     for _ in range(sessions):
         run.step()
     return run
@@ -66,7 +50,7 @@ def test_benchmark_prices_come_from_the_file_even_if_the_symbol_was_not_played(
 
 
 @pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_a_run_that_was_stopped_knows_no_later_dividend(tmp_path: Path, symbols: tuple[str, ...]) -> None:
+def test_stopped_run_knows_no_later_dividend(tmp_path: Path, symbols: tuple[str, ...]) -> None:
     found = benchmark_of(played(days(tmp_path, *symbols), 2))
     assert [price.day for price in found.prices] == DAYS[:3]
     grown = found.prices[-1].close / found.prices[0].close
@@ -81,14 +65,14 @@ def test_missing_benchmark_is_explained(tmp_path: Path) -> None:
     assert "isn't in the universe" in benchmark_of(played(made, 1)).problem
 
 
-def test_a_generated_market_has_its_own() -> None:
+def test_benchmark_of_a_generated_market_is_its_own_symbol() -> None:
     run = played(MarketSpec(symbols=("AAPL", "SPY"), start=FIRST, sessions=1), 1)
     *_, last = benchmark_of(run).prices
     bars = run.market.source.bars("SPY", 0)
     assert (last.day, last.open, last.close) == (FIRST, bars[0].open / 10_000, bars[-1].close / 10_000)
 
 
-def test_a_trial_counts_once_and_its_last_run_counts(tmp_path: Path) -> None:
+def test_trial_counts_once_with_its_last_run(tmp_path: Path) -> None:
     results = Results(tmp_path)
     assert results.trials() == ()
     one, again = Trial("slow", "a1", "first", 10, 0.5), Trial("slow", "a1", "second", 20, None)
@@ -110,7 +94,7 @@ def test_invalid_run_name_is_refused(name: str, tmp_path: Path) -> None:
         Results(tmp_path).place(name)
 
 
-def test_a_folder_without_a_result_is_no_run_and_a_broken_one_is_said(tmp_path: Path) -> None:
+def test_result_is_none_without_a_file_and_an_error_if_broken(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(OperatorError, match=r"result\.json can't be read"):

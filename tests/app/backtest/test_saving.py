@@ -73,7 +73,7 @@ def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_pat
         assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
 
 
-def test_what_passes_decided_is_saved_as_far_as_it_was_kept(tmp_path: Path) -> None:
+def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) -> None:
     for level, counts in {Level.NONE: 1, Level.COUNTS: 2, Level.FULL: 3}.items():
         facts = MemoryFacts(level)
         made = [replace(make_cycle(f"pass {number}", minutes(number)), job_decision=None) for number in range(2)]
@@ -89,7 +89,7 @@ def test_what_passes_decided_is_saved_as_far_as_it_was_kept(tmp_path: Path) -> N
         assert (tmp_path / level / "system_events.jsonl").read_text().count("\n") == 1
 
 
-def test_nothing_is_written_over_another_state(tmp_path: Path) -> None:
+def test_run_is_not_saved_over_another_state(tmp_path: Path) -> None:
     saved(tmp_path / "run", books())
     with pytest.raises(OperatorError, match="already"):
         saved(tmp_path / "run", books())
@@ -125,14 +125,14 @@ def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
         ("audit", "Nothing to fix: 8 of 8 subjects are OK.", 0),
     ],
 )
-def test_what_only_reads_works_on_a_finished_backtest(finished: Bot, verb: str, told: str, code: int) -> None:
+def test_reading_verb_works_on_a_finished_backtest(finished: Bot, verb: str, told: str, code: int) -> None:
     said = finished.says(verb)
     assert (said.code, said.err) == (code, "")
     assert told in said.out
 
 
 @pytest.mark.parametrize("verb", ["trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score", "serve"])
-def test_what_trades_refuses_a_finished_backtest(finished: Bot, verb: str) -> None:
+def test_trading_verb_refuses_a_finished_backtest(finished: Bot, verb: str) -> None:
     said = finished.says(verb)
     assert said.code != 0
     assert f"{finished.folder} holds a finished backtest: it can be read, but nothing trades in it" in said.err

@@ -1,22 +1,17 @@
 """The variants of a backtest: what is doubled, who trades later, and what can't be played."""
 
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
-
+from tests.app.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.variants import changes_of
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tradebot.model.evidence import VariantKind
-from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
 from tradebot.timetable.own_clock import SESSIONS_OF_MONTH
 
 SPEC = MarketSpec(symbols=("XLK",), start=date(2025, 3, 3))
@@ -24,15 +19,7 @@ FREE = replace(SPEC, fill=CLOSE._replace(quotes="last"))
 MONTHLY = "first session of month at open+5m for 3 sessions"
 
 
-class Named(Struct, frozen=True):
-    """A strategy with these times of its own."""
-
-    name: str
-    times: str = MONTHLY
-    needs: Needs = NOTHING
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        return ()
+ROTATION = Stub("rotation", MONTHLY)
 
 
 def settings(**times: str | None) -> Settings:
@@ -54,7 +41,7 @@ def test_costs_are_doubled_and_what_is_earned_is_not() -> None:
         borrow_fee_rate=Decimal("0.003"), short_rebate_rate=Decimal("0.01"), rates_path="rates.csv",
     )  # fmt: skip
     spec = replace(SPEC, fill=NEXT_BAR._replace(slippage_bps=Decimal(5)), costs=rates)
-    (dear, *_) = changes_of(replace(PLAN, spec=spec), [Named("rotation")]).changes
+    (dear, *_) = changes_of(replace(PLAN, spec=spec), [ROTATION]).changes
     assert (dear.kind, dear.name) == (VariantKind.COSTS, "costs x2")
     assert (dear.plan.spec.fill.slippage_bps, dear.plan.spec.fill.spread_bps) == (Decimal(10), 4)
     assert dear.plan.spec.costs == rates._replace(
@@ -63,20 +50,20 @@ def test_costs_are_doubled_and_what_is_earned_is_not() -> None:
     )  # fmt: skip
     assert dear.plan.settings == PLAN.settings
     constant = replace(SPEC, costs=Costs(margin_rate=Decimal("0.08"), cash_rate=Decimal("0.03")))
-    (dear, *_) = changes_of(replace(PLAN, spec=constant), [Named("rotation")]).changes
+    (dear, *_) = changes_of(replace(PLAN, spec=constant), [ROTATION]).changes
     assert (dear.plan.spec.costs.margin_rate, dear.plan.spec.costs.cash_rate) == (Decimal("0.16"), Decimal("0.03"))
 
 
-def test_without_costs_there_is_nothing_to_double_and_beyond_the_limits_neither() -> None:
-    free = changes_of(replace(PLAN, spec=FREE), [Named("rotation")])
+def test_costs_are_not_doubled_if_there_are_none_or_beyond_the_limits() -> None:
+    free = changes_of(replace(PLAN, spec=FREE), [ROTATION])
     assert "nothing to double" in free.left_out[0]
     assert VariantKind.COSTS not in {one.kind for one in free.changes}
     dear = replace(FREE, costs=Costs(commission_bps=Decimal(900)))
-    assert "must be from 0 to 1000, not 1800" in changes_of(replace(PLAN, spec=dear), [Named("rotation")]).left_out[0]
+    assert "must be from 0 to 1000, not 1800" in changes_of(replace(PLAN, spec=dear), [ROTATION]).left_out[0]
 
 
-def test_a_monthly_strategy_trades_a_session_later_and_in_each_session_of_the_month() -> None:
-    found = changes_of(replace(PLAN, level=Level.FULL), [Named("rotation")])
+def test_monthly_strategy_is_delayed_and_moved_to_each_session_of_the_month() -> None:
+    found = changes_of(replace(PLAN, level=Level.FULL), [ROTATION])
     assert found.left_out == ()
     _, later, *days = found.changes
     assert (later.kind, later.name) == (VariantKind.DELAY, "a session later")
@@ -90,22 +77,22 @@ def test_a_monthly_strategy_trades_a_session_later_and_in_each_session_of_the_mo
 
 def test_times_that_only_the_strategy_names_are_moved_too() -> None:
     plan = Plan(settings(rotation=None), SPEC)
-    _, later, first, *_ = changes_of(plan, [Named("rotation")]).changes
+    _, later, first, *_ = changes_of(plan, [ROTATION]).changes
     assert times_of(later.plan) == {"rotation": MONTHLY.replace("first", "2nd")}
     assert times_of(first.plan) == {"rotation": None}
 
 
 def test_strategy_of_every_session_is_not_delayed() -> None:
     plan = Plan(settings(rotation="at open+5m"), SPEC)
-    found = changes_of(plan, [Named("rotation")])
+    found = changes_of(plan, [ROTATION])
     assert [one.kind for one in found.changes] == [VariantKind.COSTS]
     assert "rotation may trade in every session" in found.left_out[0]
     assert "Other sessions of the month aren't played" in found.left_out[1]
 
 
-def test_one_strategy_without_a_day_of_the_month_keeps_the_others_from_being_moved() -> None:
-    found = changes_of(PLAN, [Named("rotation"), Named("outsider", "")])
+def test_strategies_are_not_moved_if_one_has_no_session_of_the_month() -> None:
+    found = changes_of(PLAN, [ROTATION, Stub("outsider")])
     assert [one.kind for one in found.changes] == [VariantKind.COSTS]
-    weekly = changes_of(Plan(settings(rotation="2nd session of week at open+5m"), SPEC), [Named("rotation")])
+    weekly = changes_of(Plan(settings(rotation="2nd session of week at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in weekly.changes] == [VariantKind.COSTS, VariantKind.DELAY]
     assert times_of(weekly.changes[1].plan) == {"rotation": "3rd session of week at open+5m"}

@@ -167,7 +167,7 @@ def equal(straight: BrokerReader, quotes: Market, road: Road, which: int | None)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.fill.model} {spec.fill.latency_s}s")
-def test_the_same_intents_get_the_same_replies_states_and_log(
+def test_same_intents_get_the_same_replies_states_and_log(
     spec: MarketSpec, new_world: NewWorld, tmp_path: Path
 ) -> None:
     world, straight = new_world(spec), Straight(spec)
@@ -190,7 +190,7 @@ def test_the_same_intents_get_the_same_replies_states_and_log(
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_happens_on_an_exchange_is_read_the_same(seed: int, new_world: NewWorld, tmp_path: Path) -> None:
+def test_engine_and_api_show_the_same_after_random_commands(seed: int, new_world: NewWorld, tmp_path: Path) -> None:
     world = new_world(SPECS[seed % 2 * 3])
     straight = EngineVenue(world.engine, world.engine.main)
     commands = Commands(world, seed)
@@ -218,7 +218,7 @@ def test_engine_and_api_agree_before_the_first_and_after_the_last_session(new_wo
             equal(straight.venue, straight.venue, road, None)
 
 
-def test_an_equity_at_the_last_fill_moves_only_with_fills() -> None:
+def test_equity_at_the_last_fill_changes_only_with_fills() -> None:
     straight = Straight(SPEC)
     stale = EngineVenue(straight.engine, straight.engine.main, equity_at="last_fill")
     straight.engine.advance(straight.engine.now_us + 31 * 60_000_000)

@@ -21,18 +21,18 @@ usual = st.builds(SessionPremium, st.dates(), st.floats(0, 1e12), st.booleans())
 by_day = st.lists(usual, min_size=1, max_size=30, unique_by=lambda session: session.date)
 
 
-def test_a_sessions_premium_is_that_of_calls_and_puts_and_is_done_after_its_last_trade() -> None:
+def test_premium_of_a_session_sums_calls_and_puts_and_is_done_after_the_close() -> None:
     before, after = NOW, datetime(2026, 11, 16, 21, 15, tzinfo=UTC)
     leans = [KIND.lean(KIND.parse(ROW, "AAPL", at)) for at in (before, after, NOW + timedelta(days=1))]
     assert leans == [SessionPremium(DAY, 334172152.5, done) for done in (False, True, True)]
 
 
-def test_a_session_that_is_still_trading_says_nothing_about_a_usual_day() -> None:
+def test_unfinished_session_does_not_count_as_usual() -> None:
     assert KIND.condense([SessionPremium(DAY, 9e9, False)]) == OptionsVolumeFacts(0.0, 0)
 
 
 @given(sessions=by_day, chance=st.randoms())
-def test_a_usual_day_is_the_median_of_the_last_finished_sessions_in_any_order(
+def test_usual_premium_is_the_median_of_the_last_finished_sessions(
     sessions: list[SessionPremium], chance: object
 ) -> None:
     facts = KIND.condense(sessions)

@@ -21,7 +21,7 @@ TUESDAY = 1
         (2020, 6, date(2020, 6, 19)),
     ],
 )
-def test_it_is_the_third_friday_unless_that_is_a_holiday(year: int, month: int, expiry: date) -> None:
+def test_monthly_expiry_is_the_third_friday_unless_that_is_a_holiday(year: int, month: int, expiry: date) -> None:
     assert monthly(year, month) == expiry
 
 
@@ -31,7 +31,7 @@ def test_good_friday_is_two_days_before_easter(day: date) -> None:
 
 
 @given(day=st.dates(date(2000, 1, 1), date(2099, 12, 31)))
-def test_the_next_one_is_far_enough_away_and_there_is_none_before_it(day: date) -> None:
+def test_next_monthly_expiry_is_the_first_that_is_far_enough_away(day: date) -> None:
     found = monthly_after(day)
     assert LEAST_DAYS <= (found - day).days <= LEAST_DAYS + 35
     before = monthly(found.year, found.month - 1) if found.month > 1 else monthly(found.year - 1, 12)
@@ -39,7 +39,7 @@ def test_the_next_one_is_far_enough_away_and_there_is_none_before_it(day: date) 
 
 
 @given(day=st.dates(date(2000, 1, 1), date(2099, 12, 31)))
-def test_the_expiry_in_use_changes_after_a_tuesday_unless_a_holiday_moves_it(day: date) -> None:
+def test_expiry_in_use_changes_after_a_tuesday_unless_a_holiday_moves_it(day: date) -> None:
     if monthly_after(day) != monthly_after(day + timedelta(days=1)):
         friday = monthly_after(day).weekday() == TUESDAY + 3
         assert day.weekday() == (TUESDAY if friday else TUESDAY - 1)

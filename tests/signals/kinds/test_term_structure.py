@@ -23,12 +23,12 @@ def test_variance_is_linear_between_expiries() -> None:
 
 
 @pytest.mark.parametrize("curve", [[(31, 0.4), (89, 0.3)], [(30, 0.4)], [(7, 0.4), (29, 0.3)]])
-def test_nothing_is_made_up_beyond_the_first_and_the_last_expiry(curve: list[tuple[int, float]]) -> None:
+def test_volatility_is_unknown_beyond_the_first_and_the_last_expiry(curve: list[tuple[int, float]]) -> None:
     found = KIND.condense(points(*curve))
     assert (found.near, found.far) == (None, None)
 
 
-def test_only_the_last_date_counts() -> None:
+def test_term_structure_uses_only_the_last_date() -> None:
     old = [point._replace(date=DAY - timedelta(days=1)) for point in points((10, 9.0), (100, 9.0))]
     found = KIND.condense([*old, *points((10, 0.2), (100, 0.2))])
     assert (found.near, found.far) == pytest.approx((0.2, 0.2))
@@ -39,7 +39,7 @@ curves = st.dictionaries(st.integers(0, 400), st.floats(0.01, 5), min_size=1, ma
 
 
 @given(curve=curves)
-def test_a_volatility_lies_between_the_least_and_the_greatest_around_it_unless_variance_falls(
+def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(
     curve: dict[int, float],
 ) -> None:
     found = KIND.condense(points(*curve.items()))

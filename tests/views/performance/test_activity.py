@@ -54,8 +54,7 @@ def test_turnover_counts_purchases_and_sales_within_the_span() -> None:
     assert traded_usd(history.fills, way(history, 20)) == bought
     assert traded_usd(history.fills, Path(None, (), (), ())) == 0
     early = way(history, 20)
-    assert early.start is not None
-    assert early.start.at < first - timedelta(hours=1)
+    assert there(early.start).at < first - timedelta(hours=1)
     assert traded_usd((), early) == Decimal(0)
 
 

@@ -31,24 +31,22 @@ WHOLE = measured()
 
 def test_yearly_returns_compound_to_the_total_and_costs_add_up() -> None:
     found = year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY))
-    assert WHOLE.rows is not None
     assert [each.year for each in found] == [2025, 2026, 2027]
     assert prod(1 + (each.value or 0) for each in found) == pytest.approx(
         1 + statistics.total_return(WHOLE.way.returns)
     )
     assert sum(each.sessions for each in found) == COUNT
     assert sum(each.costs_usd for each in found) == pytest.approx(-float(sum(each.amount_usd for each in HISTORY.cash)))
-    assert [each.value for each in found] == pytest.approx([each.value for each in years(WHOLE.way, WHOLE.rows)])
+    assert [each.value for each in found] == pytest.approx([each.value for each in years(WHOLE.way, there(WHOLE.rows))])
     for name, column in (("benchmark", "benchmark"), ("benchmark_leveled", "leveled"), ("cash", "cash")):
-        whole = prod(1 + value for value in WHOLE.rows[column].dropna())
+        whole = prod(1 + value for value in there(WHOLE.rows)[column].dropna())
         assert prod(1 + getattr(each, name) for each in found) == pytest.approx(whole)
 
 
 def test_year_is_measured_like_an_account_of_that_year() -> None:
     for year, found in zip((2025, 2026), year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY)), strict=False):
         part = dict(path_by_year(WHOLE.way))[year]
-        assert part.start is not None
-        assert part.start.session.year == year - 1 or year == 2025
+        assert there(part.start).session.year == year - 1 or year == 2025
         volatility = there(statistics.volatility(part.returns, 252))
         assert found.volatility == volatility.value
         assert found.max_drawdown == statistics.max_drawdown(part.returns)

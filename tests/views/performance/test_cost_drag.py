@@ -64,15 +64,14 @@ def test_costs_are_missing_when_nothing_was_paid() -> None:
 
 def test_costs_outside_the_span_do_not_count() -> None:
     way = path(past(1, 10), [], sessions(10))
-    assert way.start is not None
     kind = Kind(
         "fees",
         "Other fees",
         tuple(
             Charge(at, 1.0)
             for at in (
-                way.start.at,
-                way.start.at + timedelta(seconds=1),
+                there(way.start).at,
+                there(way.start).at + timedelta(seconds=1),
                 way.steps[-1].after.at,
                 way.steps[-1].after.at + timedelta(1),
             )
@@ -113,11 +112,9 @@ def test_growth_before_costs_equals_growth_without_paying() -> None:
     back, ends = Decimal(0), []
     left = list(history.cash)
     for end in history.ends:
-        assert end.equity_at is not None
-        assert end.equity is not None
-        while left and left[0].at <= end.equity_at:
+        while left and left[0].at <= there(end.equity_at):
             back -= left.pop(0).amount_usd
-        ends.append(replace(end, equity=end.equity + back))
+        ends.append(replace(end, equity=there(end.equity) + back))
     free = path(replace(history, ends=tuple(ends)), [], days)
     assert found.before.value == pytest.approx(statistics.cagr(free.returns, 1), abs=0.005)
     assert {row.name for row in found.rows} == {"commission", "interest"}

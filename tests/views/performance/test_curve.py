@@ -65,7 +65,7 @@ def test_without_prices_there_is_no_benchmark() -> None:
     assert points(Path(None, (), (), ()), frame(way(), Benchmark("SPY"), Rates())) == ()
 
 
-def test_without_a_known_exposure_there_is_no_leveled_benchmark() -> None:
+def test_leveled_benchmark_is_missing_without_a_known_exposure() -> None:
     curve = points(way(), frame(way(), spy(2, COUNT), Rates()))
     assert {point.benchmark_leveled for point in curve} == {None}
     assert curve[-1].benchmark is not None

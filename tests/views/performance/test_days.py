@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import there
 from tradebot.model.bar import Session
 from tradebot.views.performance.days import EVER, Days, MarketTime
 
@@ -66,9 +67,7 @@ def test_market_time_counts_only_session_hours(start: datetime, end: datetime, h
 @given(st.lists(MOMENTS, min_size=3, max_size=3).map(sorted))
 def test_market_time_of_adjacent_spans_adds_up(moments: list[datetime]) -> None:
     first, second, whole = (MARKET.between_s(moments[a], moments[b]) for a, b in ((0, 1), (1, 2), (0, 2)))
-    assert first is not None
-    assert second is not None
-    assert whole == first + second
+    assert whole == there(first) + there(second)
     assert 0 <= whole <= (moments[2] - moments[0]).total_seconds()
 
 

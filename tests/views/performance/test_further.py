@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import there
 from tests.commands.report.made import account, long_backtest, new_account
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
@@ -28,11 +29,9 @@ def test_long_backtest_has_every_further_part() -> None:
     found = long_backtest()
     assert all(getattr(found.further, name) for name in Further.__struct_fields__)
     assert found.assumptions.keys() >= PARTS
-    assert found.further.sensitivity is not None
-    assert found.further.sensitivity.played.trades == sum(1 for trade in found.trades if trade.closed_at)
-    assert found.further.sensitivity.played.total_return == pytest.approx(found.returns[0].value)
-    assert found.further.costs is not None
-    assert found.further.costs.after.value == found.returns[1].value
+    assert there(found.further.sensitivity).played.trades == sum(1 for trade in found.trades if trade.closed_at)
+    assert there(found.further.sensitivity).played.total_return == pytest.approx(found.returns[0].value)
+    assert there(found.further.costs).after.value == found.returns[1].value
 
 
 def test_new_account_has_no_further_part() -> None:
@@ -48,8 +47,7 @@ def test_short_account_has_only_its_year() -> None:
 
 def test_short_backtest_says_how_many_sessions_selection_needs() -> None:
     found = reported(3, Evidence(trials=Trials(5)))
-    assert found.further.selected is not None
-    assert found.further.selected.deflated.lacks == 60
+    assert there(found.further.selected).deflated.lacks == 60
     assert found.further.chance is None
     assert "the best of 5 independent trials" in found.assumptions[Block.CHANCE][0]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill
+from tests.builders import fill, there
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
@@ -41,8 +41,7 @@ def day(place: int) -> date:
 def test_first_return_starts_at_the_opening_of_the_books() -> None:
     found = path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
     assert found.returns == pytest.approx((0.1, -0.1))
-    assert found.start is not None
-    assert found.start.is_start
+    assert there(found.start).is_start
     assert (found.sessions, found.missing, found.per_year) == ((day(0), day(1)), (), 252)
 
 
@@ -54,7 +53,7 @@ def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
     assert found.years == pytest.approx(4 / 252)
 
 
-def test_a_span_begins_at_the_end_of_the_session_before_it() -> None:
+def test_span_begins_at_the_end_of_the_session_before_it() -> None:
     past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
     found = path(past, [], sessions(4), Days(day(2), day(2)))
     assert found.returns == pytest.approx((0.1,))

@@ -42,26 +42,35 @@ def test_risk_is_the_distance_to_the_first_stop_for_all_shares(side: Side, price
     assert initial_risk(one, [BOUGHT], first, D("0.5")) == Risk(D(50), RiskFrom.RESTING)
 
 
-def test_risk_falls_back_to_the_entrys_stop_or_is_unknown() -> None:
-    assert initial_risk(trade(), [BOUGHT], None, D("0.02")) == Risk(D(20), RiskFrom.ENTRY)
-    assert initial_risk(trade(), [BOUGHT], None, None) is None
+HALVED, BOTH = trade(quantity="20", entry="50"), trade(quantity="20", entry="105")
+MORE = Entered(ago(100), D(10), D(110))
 
 
-@pytest.mark.parametrize("price", ["100", "103"])
-def test_stop_on_the_winning_side_gives_no_risk(price: str) -> None:
-    assert initial_risk(trade(), [BOUGHT], stop(price), D("0.02")) is None
-
-
-def test_risk_uses_the_average_price_paid_when_the_stop_rested() -> None:
-    more = Entered(ago(100), D(10), D(110))
-    both = trade(quantity="20", entry="105")
-    assert initial_risk(both, [BOUGHT, more], stop("95"), None) == Risk(D(105), RiskFrom.RESTING)
-
-
-def test_stop_before_a_split_uses_the_shares_of_that_time() -> None:
-    halved = trade(quantity="20", entry="50")
-    assert initial_risk(halved, [BOUGHT], stop("95"), None, ago(300)) == Risk(D(50), RiskFrom.RESTING)
-    assert initial_risk(halved, [BOUGHT], stop("45", 200), None, ago(300)) == Risk(D(100), RiskFrom.RESTING)
+@pytest.mark.parametrize(
+    ("one", "entered", "first", "asked", "split_at", "risk"),
+    [
+        pytest.param(
+            trade(), [BOUGHT], None, "0.02", None, Risk(D(20), RiskFrom.ENTRY), id="only the entry has a stop"
+        ),
+        pytest.param(trade(), [BOUGHT], None, None, None, None, id="no stop is known"),
+        pytest.param(trade(), [BOUGHT], stop("100"), "0.02", None, None, id="stop at the entry price"),
+        pytest.param(trade(), [BOUGHT], stop("103"), "0.02", None, None, id="stop on the winning side"),
+        pytest.param(BOTH, [BOUGHT, MORE], stop("95"), None, None, Risk(D(105), RiskFrom.RESTING), id="average price"),
+        pytest.param(HALVED, [BOUGHT], stop("95"), None, ago(300), Risk(D(50), RiskFrom.RESTING), id="before a split"),
+        pytest.param(
+            HALVED, [BOUGHT], stop("45", 200), None, ago(300), Risk(D(100), RiskFrom.RESTING), id="after a split"
+        ),
+    ],
+)
+def test_risk_is_that_of_the_first_stop_or_unknown(
+    one: Trade,
+    entered: list[Entered],
+    first: RestedStop | None,
+    asked: str | None,
+    split_at: datetime | None,
+    risk: Risk | None,
+) -> None:
+    assert initial_risk(one, entered, first, D(asked) if asked else None, split_at) == risk
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill
+from tests.builders import fill, there
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_tax_lots import years
 from tradebot.model.account import CashMovement
@@ -22,14 +22,14 @@ from tradebot.views.performance.tax_lots import Method
 D = Decimal
 
 
-def test_a_sale_closes_the_oldest_shares_of_the_account_whatever_strategy_holds_them() -> None:
+def test_sale_closes_the_oldest_shares_of_the_account_across_strategies() -> None:
     fills = traded("2025-01-06 buy 10 50 momentum", "2026-02-02 buy 10 60", "2026-03-02 sell 10 70")
     (row,) = rows(past(fills))
     assert brief([row]) == ["2025-01-06 2026-03-02 10 700.00 500.00 - 0.00 200.00 long"]
     assert of(row, "strategy", "lot", "sale", "description") == ("momentum", "fill-1", "fill-3", "10 sh. AAPL")
 
 
-def test_a_sale_of_several_lots_has_a_row_for_each() -> None:
+def test_sale_of_several_lots_has_a_row_for_each() -> None:
     fills = traded("2025-01-06 buy 4 50", "2026-02-02 buy 10 60 hand", "2026-03-02 sell 10 70")
     found = tax_year(past(fills), 2026, Method.FIFO)
     assert brief(found.rows) == [
@@ -41,7 +41,7 @@ def test_a_sale_of_several_lots_has_a_row_for_each() -> None:
 
 
 @pytest.mark.parametrize("closed", ["2026-03-02", "2027-06-01"])
-def test_a_short_sale_counts_when_it_is_closed_and_is_always_short_term(closed: str) -> None:
+def test_short_sale_counts_when_closed_and_is_short_term(closed: str) -> None:
     fills = traded("2025-12-30 sell 10 50", f"{closed} buy 10 45")
     history = past(fills, fee("2025-12-30", "-0.03"))
     assert rows(history, 2025) == []
@@ -50,7 +50,7 @@ def test_a_short_sale_counts_when_it_is_closed_and_is_always_short_term(closed: 
     assert of(row, "side", "description", "fees_usd") == (Side.SELL, "10 sh. AAPL sold short", D("0.03"))
 
 
-def test_a_trade_that_turns_a_position_closes_and_opens() -> None:
+def test_trade_that_reverses_a_position_closes_and_opens_a_lot() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 15 60", "2026-03-09 buy 5 55")
     assert brief(rows(past(fills))) == [
         "2026-02-02 2026-03-02 10 600.00 500.00 - 0.00 100.00 short",
@@ -68,7 +68,7 @@ def test_fees_of_a_day_are_shared_by_what_was_sold_and_other_fees_are_not() -> N
     ]
 
 
-def test_a_commission_is_part_of_the_basis_of_a_purchase_and_taken_off_the_proceeds_of_a_sale() -> None:
+def test_commission_adds_to_the_basis_and_reduces_the_proceeds() -> None:
     bought, sold, short, covered = fills = (
         *traded("2026-03-02 buy 20 50", "2026-03-03 sell 10 60"),
         fill(3, "MSFT", Side.SELL, "10", "30", at=on("2026-03-04")),
@@ -82,7 +82,7 @@ def test_a_commission_is_part_of_the_basis_of_a_purchase_and_taken_off_the_proce
     ]
 
 
-def test_what_is_not_known_is_in_no_total() -> None:
+def test_sale_of_unknown_cost_is_in_no_total() -> None:
     fills = traded("2026-03-02 sell 10 60 hand", "2026-03-02 buy 5 50", "2026-03-09 sell 5 58")
     found = tax_year(past(fills, acknowledged={"AAPL": D(10)}), 2026, Method.FIFO)
     # The ten that were there before are sold first, though nothing but a person's note says that they were.
@@ -96,7 +96,7 @@ def test_what_is_not_known_is_in_no_total() -> None:
     ]
 
 
-def test_losses_that_may_still_be_disallowed_are_counted() -> None:
+def test_undecided_losses_are_counted() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-01-05 buy 10 30", "2026-03-02 sell 10 40", "2026-03-04 sell 10 40")
     for until, undecided in (("2026-04-01", 1), ("2026-04-02", 0)):
         assert tax_year(past(fills, until=until), 2026, Method.FIFO).undecided == undecided
@@ -112,7 +112,7 @@ def test_sales_near_the_loss_of_a_short_sale_are_counted() -> None:
     )
 
 
-def test_losses_in_the_basis_of_what_is_held_are_told() -> None:
+def test_losses_carried_into_held_shares_are_shown() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 10 42", "2026-03-20 buy 6 40")
     assert tax_year(past(fills), 2026, Method.FIFO).carried_usd == 48
 
@@ -125,7 +125,7 @@ def test_rows_of_one_strategy_or_symbol_add_up_by_themselves() -> None:
     assert year.of(None, "AAPL") == year
 
 
-def test_a_year_without_sales_has_no_rows_and_no_totals() -> None:
+def test_year_without_sales_has_no_rows_and_no_totals() -> None:
     found = tax_year(past(traded("2026-02-02 buy 10 50")), 2026, Method.FIFO)
     assert of(found, "rows", "totals") == ((), ())
 
@@ -148,17 +148,14 @@ def test_rows_and_totals_add_up_to_the_cent_and_to_all_that_was_made(fills: list
     every = [row for year in found for row in year.rows]
     assert len(every) == len(whole.sales)
     for row in every:
-        assert row.gain_usd is not None
-        assert row.proceeds_usd is not None
-        assert row.basis_usd is not None
-        assert row.gain_usd == row.proceeds_usd - row.basis_usd + row.adjustment_usd
+        assert there(row.gain_usd) == there(row.proceeds_usd) - there(row.basis_usd) + row.adjustment_usd
         assert (row.code == "W") == (row.adjustment_usd > 0)
-        assert row.code == "" or row.gain_usd <= 0
+        assert row.code == "" or there(row.gain_usd) <= 0
     total = sum((total.gain_usd for year in found for total in year.totals), D(0))
     assert total == sum((row.gain_usd or D(0) for row in every), D(0))
     assert abs(Fraction(total) - gained) <= Fraction(len(every), 100)
 
 
 @given(st.fractions(-1000, 1000))
-def test_a_value_to_nine_decimals_is_within_half_of_the_last(value: Fraction) -> None:
+def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
     assert abs(Fraction(decimal(value)) - value) <= Fraction(1, 2 * 10**9)

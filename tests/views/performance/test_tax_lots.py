@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill
+from tests.builders import fill, there
 from tests.model.test_trade import histories
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
@@ -20,12 +20,75 @@ from tradebot.views.performance.tax import sales_of
 from tradebot.views.performance.tax_lots import WINDOW, Method, TaxLot, in_order, is_long_term, take
 
 
-def test_a_loss_is_carried_into_the_shares_bought_within_thirty_days_after_it() -> None:
-    fills = traded("2026-02-02 buy 100 50", "2026-03-02 sell 100 42", "2026-03-20 buy 100 40", "2026-06-01 sell 100 55")
-    assert brief(rows(past(fills))) == [
-        "2026-02-02 2026-03-02 100 4200.00 5000.00 W 800.00 0.00 short",
-        "2026-03-20 2026-06-01 100 5500.00 4800.00 - 0.00 700.00 short",
-    ]
+@pytest.mark.parametrize(
+    ("trades", "expected"),
+    [
+        pytest.param(
+            ["2026-02-02 buy 100 50", "2026-03-02 sell 100 42", "2026-03-20 buy 100 40", "2026-06-01 sell 100 55"],
+            [
+                "2026-02-02 2026-03-02 100 4200.00 5000.00 W 800.00 0.00 short",
+                "2026-03-20 2026-06-01 100 5500.00 4800.00 - 0.00 700.00 short",
+            ],
+            id="loss is carried into shares bought within thirty days",
+        ),
+        pytest.param(
+            ["2026-02-02 buy 40 50", "2026-03-02 sell 40 45", "2026-03-03 buy 100 46", "2026-09-01 sell 100 50"],
+            [
+                "2026-02-02 2026-03-02 40 1800.00 2000.00 W 200.00 0.00 short",
+                "2026-03-03 2026-09-01 40 2000.00 2040.00 - 0.00 -40.00 short",
+                "2026-03-03 2026-09-01 60 3000.00 2760.00 - 0.00 240.00 short",
+            ],
+            id="more shares bought than sold split the lot",
+        ),
+        # The loss of the first sale, 10 a share, goes to the 5 shares of the 10th and to 5 of the 11th, that of the
+        # second, 20 a share, to the other 5. Both were held for 56 days, so the 10 shares carry 50 + 100 together.
+        pytest.param(
+            [
+                "2026-01-05 buy 10 50",
+                "2026-01-06 buy 10 60",
+                "2026-03-02 sell 10 40",
+                "2026-03-03 sell 10 40",
+                "2026-03-10 buy 5 41",
+                "2026-03-11 buy 10 42",
+                "2026-12-01 sell 15 50",
+            ],
+            [
+                "2026-01-05 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
+                "2026-01-06 2026-03-03 10 400.00 600.00 W 100.00 -100.00 short",
+                "2026-03-10 2026-12-01 5 250.00 255.00 - 0.00 -5.00 short",
+                "2026-03-11 2026-12-01 10 500.00 570.00 - 0.00 -70.00 short",
+            ],
+            id="losses and purchases are matched in order, each share once",
+        ),
+        pytest.param(
+            [
+                "2025-06-02 buy 10 50",
+                "2025-06-03 buy 10 60",
+                "2026-02-20 buy 10 45",
+                "2026-03-02 sell 10 40",
+                "2026-03-03 sell 10 40",
+                "2026-09-01 sell 10 50",
+            ],
+            [
+                "2025-06-02 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
+                "2025-06-03 2026-03-03 10 400.00 600.00 - 0.00 -200.00 short",
+                "2026-02-20 2026-09-01 10 500.00 550.00 - 0.00 -50.00 long",
+            ],
+            id="shares that replace others replace no more",
+        ),
+        # Section 1091(e): the loss of 80 makes the second short sale's gain of 50 a loss of 30.
+        pytest.param(
+            ["2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 sell 10 60", "2026-04-20 buy 10 55"],
+            [
+                "2026-03-02 2026-03-02 10 500.00 580.00 W 80.00 0.00 short",
+                "2026-04-20 2026-04-20 10 600.00 630.00 - 0.00 -30.00 short",
+            ],
+            id="loss of a short sale is carried into the next one",
+        ),
+    ],
+)
+def test_sales_have_the_rows_that_were_worked_out_on_paper(trades: list[str], expected: list[str]) -> None:
+    assert brief(rows(past(traded(*trades)))) == expected
 
 
 def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
@@ -44,32 +107,23 @@ def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
     assert (first.replaced_by, second.lot) == (("fill-3",), "fill-3")
 
 
-def test_more_shares_bought_than_sold_split_the_lot_that_replaces_them() -> None:
-    fills = traded("2026-02-02 buy 40 50", "2026-03-02 sell 40 45", "2026-03-03 buy 100 46", "2026-09-01 sell 100 50")
-    assert brief(rows(past(fills))) == [
-        "2026-02-02 2026-03-02 40 1800.00 2000.00 W 200.00 0.00 short",
-        "2026-03-03 2026-09-01 40 2000.00 2040.00 - 0.00 -40.00 short",
-        "2026-03-03 2026-09-01 60 3000.00 2760.00 - 0.00 240.00 short",
-    ]
-
-
 @pytest.mark.parametrize(
     ("bought_again", "washed"), [("2026-04-01", True), ("2026-04-02", False), ("2026-03-02", True)]
 )
-def test_the_window_ends_thirty_days_after_the_sale(bought_again: str, washed: bool) -> None:
+def test_wash_window_ends_thirty_days_after_the_sale(bought_again: str, washed: bool) -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", f"{bought_again} buy 10 41")
     (row,) = rows(past(fills))
     assert of(row, "code", "gain_usd") == (("W", 0) if washed else ("", -100))
 
 
 @pytest.mark.parametrize(("bought", "washed"), [("2026-01-31", True), ("2026-01-30", False)])
-def test_the_window_begins_thirty_days_before_the_sale(bought: str, washed: bool) -> None:
+def test_wash_window_begins_thirty_days_before_the_sale(bought: str, washed: bool) -> None:
     fills = traded("2025-11-03 buy 10 50", f"{bought} buy 10 45", "2026-03-02 sell 10 40", "2026-08-03 sell 10 60")
     first, second = rows(past(fills))
     assert (*of(first, "code", "gain_usd"), second.basis_usd) == (("W", 0, 550) if washed else ("", -100, 450))
 
 
-def test_what_is_left_of_the_purchase_that_was_sold_replaces_nothing() -> None:
+def test_rest_of_the_sold_purchase_replaces_no_shares() -> None:
     # Rev. Rul. 56-602: selling a part of one purchase only reduces it. Its two fills are one purchase.
     whole = traded("2026-02-02 buy 60 50", "2026-02-02 buy 40 50", "2026-02-20 sell 70 45")
     of_one_order = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in whole[:2]]
@@ -85,39 +139,7 @@ def test_shares_sold_by_the_same_order_do_not_replace_each_other() -> None:
     assert [row.code for row in rows(past([*bought[:2], *one]))] == ["", ""]
 
 
-def test_losses_and_purchases_are_matched_in_their_order_and_each_share_once() -> None:
-    fills = traded(
-        "2026-01-05 buy 10 50",
-        "2026-01-06 buy 10 60",
-        "2026-03-02 sell 10 40",
-        "2026-03-03 sell 10 40",
-        "2026-03-10 buy 5 41",
-        "2026-03-11 buy 10 42",
-        "2026-12-01 sell 15 50",
-    )
-    # The loss of the first sale, 10 a share, goes to the 5 shares of the 10th and to 5 of the 11th; that of the second,
-    # 20 a share, to the other 5. Both were held for 56 days, so the 10 shares carry 50 + 100 together.
-    assert brief(rows(past(fills))) == [
-        "2026-01-05 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
-        "2026-01-06 2026-03-03 10 400.00 600.00 W 100.00 -100.00 short",
-        "2026-03-10 2026-12-01 5 250.00 255.00 - 0.00 -5.00 short",
-        "2026-03-11 2026-12-01 10 500.00 570.00 - 0.00 -70.00 short",
-    ]
-
-
-def test_shares_that_replace_others_already_replace_no_more() -> None:
-    fills = traded(
-        "2025-06-02 buy 10 50", "2025-06-03 buy 10 60", "2026-02-20 buy 10 45", "2026-03-02 sell 10 40",
-        "2026-03-03 sell 10 40", "2026-09-01 sell 10 50",
-    )  # fmt: skip
-    assert brief(rows(past(fills))) == [
-        "2025-06-02 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
-        "2025-06-03 2026-03-03 10 400.00 600.00 - 0.00 -200.00 short",
-        "2026-02-20 2026-09-01 10 500.00 550.00 - 0.00 -50.00 long",
-    ]
-
-
-def test_a_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> None:
+def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> None:
     fills = traded(
         "2025-03-03 buy 10 100",
         "2025-12-22 sell 10 90",
@@ -137,19 +159,19 @@ def test_a_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> 
     assert str(second.acquired) == "2026-02-27"
 
 
-def test_a_purchase_that_the_books_do_not_hold_yet_leaves_the_loss_of_december_alone() -> None:
+def test_loss_of_december_stays_until_a_purchase_is_in_the_books() -> None:
     fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
     assert [of(row, "code", "gain_usd") for row in rows(past(fills, until="2025-12-31"), 2025)] == [("", -100)]
 
 
-def test_the_purchase_of_another_strategy_or_of_a_person_replaces_too() -> None:
+def test_purchase_of_another_strategy_or_person_washes_a_loss() -> None:
     for owner in ("momentum", "hand"):
         again = f"2026-03-03 buy 10 41 {owner}"
         (row,) = rows(past(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
         assert of(row, "code", "gain_usd") == ("W", 0)
 
 
-def test_other_shares_replace_nothing_and_a_gain_is_never_disallowed() -> None:
+def test_other_symbol_washes_no_loss_and_gains_are_never_disallowed() -> None:
     other = fill(9, "MSFT", Side.BUY, "10", "41", at=on("2026-03-03"))
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40")
     assert [row.code for row in rows(past((*fills, other)))] == [""]
@@ -157,21 +179,12 @@ def test_other_shares_replace_nothing_and_a_gain_is_never_disallowed() -> None:
     assert [of(row, "code", "gain_usd") for row in rows(past(gained))] == [("", 100)]
 
 
-def test_the_loss_of_a_short_sale_is_carried_into_the_next_one() -> None:
-    fills = traded("2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 sell 10 60", "2026-04-20 buy 10 55")
-    # Section 1091(e): the loss of 80 makes the second short sale's gain of 50 a loss of 30.
-    assert brief(rows(past(fills))) == [
-        "2026-03-02 2026-03-02 10 500.00 580.00 W 80.00 0.00 short",
-        "2026-04-20 2026-04-20 10 600.00 630.00 - 0.00 -30.00 short",
-    ]
-
-
-def test_a_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
+def test_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 20 40", "2026-03-10 buy 10 41")
     assert [of(row, "code", "gain_usd") for row in rows(past(fills))] == [("", -100), ("", -10)]
 
 
-def test_the_fee_of_the_sale_is_part_of_the_loss() -> None:
+def test_fee_of_the_sale_is_part_of_the_washed_loss() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 10 40", "2026-03-03 buy 10 41", "2026-09-01 sell 10 60")
     assert brief(rows(past(fills, fee("2026-03-02", "-0.02")))) == [
         "2026-02-02 2026-03-02 10 399.98 500.00 W 100.02 0.00 short",
@@ -212,22 +225,18 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
 
 
 @given(fills=years(), method=st.sampled_from(Method))
-def test_every_share_is_in_one_place_and_replaces_at_most_one_within_the_window(
-    fills: list[OwnedFill], method: Method
-) -> None:
+def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[OwnedFill], method: Method) -> None:
     found = sales_of(account_trades(past(fills)), (), method)
     used = defaultdict[str, Fraction](Fraction)
     days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
     for sale in found.sales:
-        assert sale.lot.opening is not None
         assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
-        assert not {sale.lot.opening.fill_id, sale.closing.fill_id} & set(sale.replacements)
+        assert not {there(sale.lot.opening).fill_id, sale.closing.fill_id} & set(sale.replacements)
         assert 0 <= sale.washed <= sale.shares
         assert sale.washed == 0 or sale.is_loss
         used[sale.closing.fill_id] += sale.shares
     for lot in (*(sale.lot for sale in found.sales), *found.lots):
-        assert lot.opening is not None
-        used[lot.opening.fill_id] += abs(lot.quantity)
+        used[there(lot.opening).fill_id] += abs(lot.quantity)
         assert bool(lot.carried_usd) == lot.replaced
     assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
     washed = sum((sale.washed for sale in found.sales), Fraction(0))
@@ -236,7 +245,7 @@ def test_every_share_is_in_one_place_and_replaces_at_most_one_within_the_window(
 
 
 @given(fills=years(), method=st.sampled_from(Method), data=st.data())
-def test_the_order_in_which_fills_of_one_instant_are_listed_changes_nothing(
+def test_tax_rows_do_not_depend_on_the_order_of_simultaneous_fills(
     fills: list[OwnedFill], method: Method, data: st.DataObject
 ) -> None:
     shuffled = sorted(data.draw(st.permutations(fills)), key=lambda owned: owned.fill.at)
@@ -247,7 +256,7 @@ def test_the_order_in_which_fills_of_one_instant_are_listed_changes_nothing(
 @pytest.mark.parametrize(
     ("method", "lots"), [(Method.FIFO, ["fill-1", "fill-2"]), (Method.LIFO, ["fill-3"]), (Method.HIFO, ["fill-2"])]
 )
-def test_each_method_picks_its_shares(method: Method, lots: list[str]) -> None:
+def test_method_decides_which_lots_are_sold(method: Method, lots: list[str]) -> None:
     fills = traded("2024-01-03 buy 5 50", "2025-01-06 buy 10 90", "2025-06-02 buy 10 70", "2026-06-01 sell 10 100")
     assert [row.lot for row in rows(past(fills), method=method)] == lots
 
@@ -258,7 +267,7 @@ def test_hifo_closes_the_short_sale_that_brought_least(method: Method, lot: str)
     assert [row.lot for row in rows(past(fills), method=method)] == [lot]
 
 
-def test_what_a_wash_sale_carried_counts_as_cost() -> None:
+def test_carried_loss_counts_as_cost_for_hifo() -> None:
     fills = traded(
         "2026-01-05 buy 10 90",
         "2026-01-12 sell 10 50",
@@ -298,14 +307,14 @@ def test_shares_are_long_term_from_the_day_after_one_full_year(bought: str, firs
 
 
 @given(bought=st.dates(date(2000, 1, 1), date(2060, 1, 1)), days=st.integers(0, 800))
-def test_a_year_is_365_or_366_days_and_never_shrinks(bought: date, days: int) -> None:
+def test_long_term_begins_after_365_or_366_days(bought: date, days: int) -> None:
     sold = bought + timedelta(days=days)
     assert is_long_term(bought, sold) >= (days > 367)
     assert is_long_term(bought, sold) <= (days > 365)
     assert is_long_term(bought, sold) <= is_long_term(bought, sold + timedelta(days=1))
 
 
-def test_the_trade_date_is_new_yorks() -> None:
+def test_trade_date_is_the_date_in_new_york() -> None:
     late = traded("2026-01-05 buy 1 50")[0].fill.at.replace(month=1, day=1, hour=2)
     bought, sold = traded("2025-06-02 buy 1 50", "2026-01-01 sell 1 60")
     fills = [bought, replace(sold, fill=replace(sold.fill, at=late))]
@@ -320,7 +329,7 @@ parts = st.integers(0, 21).map(lambda number: Fraction(number, 21))
 
 
 @given(held=st.lists(quantities, min_size=1, max_size=6), part=parts, method=st.sampled_from(Method))
-def test_what_is_taken_and_what_is_left_is_all_there_was(held: list[Fraction], part: Fraction, method: Method) -> None:
+def test_taken_and_remaining_lots_add_up_to_all_lots(held: list[Fraction], part: Fraction, method: Method) -> None:
     lots = [TaxLot("AAPL", -quantity, None, carried_usd=quantity) for quantity in held]
     pieces, left = take(lots, part * sum(held), method)
     assert sum(abs(piece.quantity) for piece in pieces) == part * sum(held)
@@ -329,7 +338,7 @@ def test_what_is_taken_and_what_is_left_is_all_there_was(held: list[Fraction], p
 
 
 @given(fills=histories())
-def test_with_one_strategy_the_account_sells_the_lots_that_the_strategy_sold(fills: list[OwnedFill]) -> None:
+def test_account_with_one_strategy_sells_the_lots_of_that_strategy(fills: list[OwnedFill]) -> None:
     one = [OwnedFill("flow", owned.fill) for owned in fills if owned.strategy != FOREIGN]
     ours = [
         (s.lot.opening.fill_id, s.closing.fill_id, s.shares)

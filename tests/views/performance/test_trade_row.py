@@ -113,13 +113,13 @@ ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelt
         ({"reason": "trail"}, "", ""),
     ],
 )
-def test_a_choice_is_what_all_its_parts_allow(choice: dict[str, Any], trades: str, lots: str) -> None:
+def test_choice_keeps_trades_that_match_all_its_parts(choice: dict[str, Any], trades: str, lots: str) -> None:
     wanted = Choice(**choice)
     assert [row.symbol for row in chosen(ROWS.trades, wanted)] == trades.split()
     assert [lot.symbol for lot in chosen_lots(ROWS.lots, wanted)] == lots.split()
 
 
-def test_the_sums_count_what_they_leave_out() -> None:
+def test_totals_count_unpriced_trades_that_they_leave_out() -> None:
     found = totals_of(ROWS.trades)
     assert (found.trades, found.closed, found.held, found.partly_closed) == (4, 2, 2, 1)
     assert (found.won, found.lost, found.even) == (1, 0, 1)

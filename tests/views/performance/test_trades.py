@@ -64,7 +64,7 @@ def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[Own
         assert (row.open_usd is None) == (row.closed_at is not None)
 
 
-def test_a_closed_trade_has_all_that_is_known_of_it() -> None:
+def test_closed_trade_shows_everything_that_is_recorded() -> None:
     flow = Component("flow", 0.5, 0.4, "sweeps")
     kept = Kept(best=D(105), worst=D(98), entry_score=0.42, components=(flow,), stop_loss_fraction=D("0.1"))
     row = row_of(
@@ -84,7 +84,7 @@ def test_a_closed_trade_has_all_that_is_known_of_it() -> None:
     assert row.key == KEY
 
 
-def test_what_is_not_known_is_none() -> None:
+def test_unknown_values_of_a_trade_are_none() -> None:
     row = row_of([BOUGHT, SOLD])
     assert (row.risk_usd, row.risk_from, row.r, row.best, row.worst, row.entry_score) == (None,) * 6
     assert (row.reasons, row.source) == (("unknown",), Source.RECOVERED)
@@ -95,7 +95,7 @@ def test_what_is_not_known_is_none() -> None:
     assert (row.held_s, row.market_s) == (602, None)
 
 
-def test_a_trade_that_is_closed_in_part_says_so() -> None:
+def test_partly_closed_trade_has_its_status_and_no_r() -> None:
     part = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
     row = row_of([BOUGHT, part], marks={"AAPL": D(101)}, kept={KEY: Kept(stop_loss_fraction=D("0.02"))})
     assert (row.status, row.closed_at, row.last_exit_at) == (Status.PARTLY_CLOSED, None, SOLD.fill.at)
@@ -103,7 +103,7 @@ def test_a_trade_that_is_closed_in_part_says_so() -> None:
     assert (row.risk_usd, row.r, row.held_s) == (D(20), None, 600 + 1800)
 
 
-def test_the_prices_of_exits_are_among_those_that_a_trade_reached() -> None:
+def test_best_and_worst_price_include_the_exits() -> None:
     stopped = replace(SOLD, fill=replace(SOLD.fill, price=D(94)))
     row = row_of([BOUGHT, stopped], kept={KEY: Kept(best=D(101), worst=D(97))})
     assert (row.best and row.best.price, row.worst and row.worst.price) == (D(101), D(94))
@@ -127,13 +127,13 @@ def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
     assert (row.reasons, row.source) == (("trail_stop(-1%)",), Source.BOT)
 
 
-def test_an_exit_that_waited_for_its_price_has_no_slippage() -> None:
+def test_resting_exit_has_no_slippage() -> None:
     orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
     decision = row_of([BOUGHT, SOLD], sent=orders).slippage[0]
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 1)
 
 
-def test_a_fill_that_ends_one_trade_and_begins_the_next_is_divided_between_them() -> None:
+def test_fill_that_reverses_a_position_is_divided_between_both_trades() -> None:
     turn = fill(2, side=Side.SELL, quantity="25", price="103")
     rows = rows_of(past([BOUGHT, turn], sent=sent("venue-2", decision_mid=D(104))), MARKET)
     long, short = rows.trades
@@ -153,12 +153,12 @@ def test_a_fill_that_ends_one_trade_and_begins_the_next_is_divided_between_them(
         ({}, Source.RECOVERED),
     ],
 )
-def test_a_trade_that_the_bot_did_not_open_is_named_as_such(change: dict[str, Any], source: Source) -> None:
+def test_source_of_a_trade_says_who_opened_it(change: dict[str, Any], source: Source) -> None:
     assert row_of([replace(BOUGHT, **change)]).source is source
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_split_changes_neither_the_id_nor_the_risk_nor_the_profit(side: int) -> None:
+def test_split_changes_no_id_risk_or_profit_of_a_trade(side: int) -> None:
     scene = holding(str(10 * side))
     sold(scene, "4", "110")
     key = ("flow", "AAPL", ago(300))
@@ -172,7 +172,7 @@ def test_a_split_changes_neither_the_id_nor_the_risk_nor_the_profit(side: int) -
     assert (after.quantity, after.closed_quantity, after.best and after.best.price) == (D(20), D(8), D(56))
 
 
-def test_a_renamed_trade_keeps_its_id_its_stop_and_its_note() -> None:
+def test_renamed_trade_keeps_its_id_stop_and_note() -> None:
     scene = holding("10")
     key = ("flow", "AAPL", ago(300))
     stops = (RestedStop("flow", "AAPL", Side.SELL, ago(299), D(95)),)
@@ -203,7 +203,7 @@ SAME = ("id", "side", "closed_at", "entry_price", "exit_price", "gross_usd", "fe
 
 
 @given(histories(), st.sampled_from([None, "flow"]), st.sampled_from([None, "AAPL"]))
-def test_its_rows_and_its_slippage_are_those_of_trades(
+def test_report_has_the_rows_and_slippage_of_the_trades_verb(
     fills: list[OwnedFill], strategy: str | None, symbol: str | None
 ) -> None:
     sent = {
@@ -221,6 +221,6 @@ def test_its_rows_and_its_slippage_are_those_of_trades(
     assert found.slippage == tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))
 
 
-def test_what_others_trade_is_no_trade_of_a_report() -> None:
+def test_report_leaves_out_trades_of_others() -> None:
     theirs = [OwnedFill(FOREIGN, fill(n, side=side).fill) for n, side in enumerate((Side.BUY, Side.SELL))]
     assert report_trades(past(theirs), Choice()) == ((), ())

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
 from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
@@ -17,32 +16,31 @@ from tradebot.views.performance.return_figures import A_YEAR, Returns
 from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 
-class FurtherTerms(NamedTuple):
-    """What else is known of an account: its returns, its curve, its trades, and the benchmark's name if it is known.
+def further(
+    history: History,
+    evidence: Evidence,
+    measured: Measured,
+    returns: Returns,
+    curve: Sequence[CurvePoint],
+    trades: Sequence[TradeRow],
+    traded_usd: Decimal,
+    benchmark: str | None,
+) -> Further:
+    """Return these parts of a report, each empty or None if there is nothing to say.
 
-    `traded_usd` is the value of all that it bought and sold along its path.
+    `traded_usd` is the value of all that was bought and sold along the path, and `benchmark` a name if it is known.
     """
-
-    returns: Returns
-    curve: Sequence[CurvePoint]
-    trades: Sequence[TradeRow]
-    traded_usd: Decimal
-    benchmark: str | None
-
-
-def further(history: History, evidence: Evidence, measured: Measured, terms: FurtherTerms) -> Further:
-    """Return these parts of a report, each empty or None if there is nothing to say."""
     way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
     if rows is None:
         return Further((), (), None, None, None, None, ())
     return Further(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
-        costs=costs_of(kinds, way, terms.traded_usd),
-        chance=chance(way, rows, _names(terms.benchmark, measured)),
-        selected=selected(terms.returns, evidence.trials),
-        sensitivity=sensitivity(played_as(way, _closed(terms.trades)), evidence.variants),
-        cautions=tuple(cautions(way.returns, terms.curve, terms.trades, terms.benchmark)),
+        costs=costs_of(kinds, way, traded_usd),
+        chance=chance(way, rows, _names(benchmark, measured)),
+        selected=selected(returns, evidence.trials),
+        sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark)),
     )
 
 

@@ -19,7 +19,7 @@ from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.fees import cash_kind
-from tradebot.views.performance.further import FurtherTerms, further, further_assumptions
+from tradebot.views.performance.further import further, further_assumptions
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
@@ -141,7 +141,7 @@ def account_report(of: Material) -> AccountReport:
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
-    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, traded, benchmark))
+    more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
     return AccountReport(
         label=of.label,
         account=of.history.account,
