@@ -46,8 +46,7 @@ def advance(floor: Floor, to_us: int) -> None:
     """Advance time up to and including a moment."""
     while (at_us := _next_stop(floor, to_us)) is not None:
         from_us = floor.now_us
-        _play_bars(floor, from_us, at_us)
-        floor.now_us = at_us
+        floor.now_us = at_us = _play_bars(floor, from_us, at_us)
         floor.agenda.do_until(at_us, floor)
         for mark in _marks_between(floor, from_us, at_us):
             _reach(floor, mark)
@@ -134,10 +133,15 @@ def _expire(floor: Floor, until_us: int, only: str = "") -> None:
                 life.expire(floor, order)
 
 
-def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
-    """Match the bars that end in a span without marks, in the order of their ends and then of their symbols."""
+def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
+    """Match the bars that end in a span without marks, in the order of their ends and then of their symbols.
+
+    Return the end of the span, or the moment of a deed that a fill has brought about within it.
+    """
     bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
     for end_us, symbol, bar in sorted(bars):
+        if (deed_us := floor.agenda.next_us) is not None and deed_us < end_us:
+            return deed_us
         # A minute is over just before the moment it ends. So a halt that ends then covers it, and one that begins then
         # doesn't.
         floor.now_us = end_us - 1
@@ -145,6 +149,8 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
         floor.now_us = end_us
         if not halted:
             _match(floor, symbol, bar)
+    deed_us = floor.agenda.next_us
+    return to_us if deed_us is None else max(from_us, min(to_us, deed_us))
 
 
 def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
