@@ -36,7 +36,7 @@ def test_pass_ends_clearly_and_recovers_whichever_call_fails(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS, 8))
+@pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS, 4))
 def test_verb_ends_clearly_and_recovers_whichever_call_fails(
     line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
