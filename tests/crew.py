@@ -6,7 +6,7 @@ copied from, which shows and counts them.
 """
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -53,11 +53,15 @@ class _Recorder:
 class _Member:
     """One of the processes, as the first one sees it."""
 
-    def __init__(self, session: pytest.Session, name: str, files: Sequence[Sequence[int]], turns: Any) -> None:
+    def __init__(
+        self, session: pytest.Session, name: str, files: Sequence[Sequence[int]], turns: Any, others: Iterable[Any]
+    ) -> None:
         self.reports, theirs = _FORK.Pipe(duplex=False)
+        # Open in no member, so that all of them end once the first process is gone.
+        shut = [*others, self.reports]
         self._running = _FORK.RawValue("i", _NO_MORE)
         self.process: ForkProcess = _FORK.Process(
-            target=_work, args=(session, name, files, turns, theirs, self._running), name=name
+            target=_work, args=(session, name, files, turns, theirs, self._running, shut), name=name
         )
         self.process.start()
         theirs.close()
@@ -81,10 +85,10 @@ def _run(session: pytest.Session, count: int) -> None:
     files = _by_file(session.items)
     session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
     turns: SimpleQueue[int] = _FORK.SimpleQueue()
-    members = {}
+    members: dict[Any, _Member] = {}
     try:
         for number in range(min(count, len(files))):
-            member = _Member(session, f"gw{number}", files, turns)
+            member = _Member(session, f"gw{number}", files, turns, members)
             members[member.reports] = member
         for turn in (*range(len(files)), *[_NO_MORE] * count):
             turns.put(turn)
@@ -114,9 +118,17 @@ def _receive(session: pytest.Session, members: dict[Any, _Member], ready: Any) -
 
 
 def _work(
-    session: pytest.Session, name: str, files: Sequence[Sequence[int]], turns: Any, reports: Connection, running: Any
+    session: pytest.Session,
+    name: str,
+    files: Sequence[Sequence[int]],
+    turns: Any,
+    reports: Connection,
+    running: Any,
+    shut: Iterable[Connection],
 ) -> None:
     """Be a member: run the tests of one file after another, until none is left."""
+    for connection in shut:
+        connection.close()
     recorder = _settled(session.config, name)
     # What the next file needs is not known yet; of what this one has made only the session's is kept.
     nothing = cast(pytest.Item, session)
