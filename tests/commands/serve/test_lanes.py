@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from commands.serve.lanes import Shift, lanes
+from commands.shared import asking
 from jobs.runner import Line
 from jobs.ticker import tick_lanes
 from tests.accepting import accept
@@ -20,7 +21,6 @@ from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
-from tradebot.desk import proposals
 from tradebot.desk.proposals import Proposals
 from tradebot.model.record import Job
 from tradebot.ports.world import World
@@ -145,7 +145,7 @@ def test_exits_are_on_time_while_a_strategy_is_slow(slow: Bot, monkeypatch: pyte
             answered.set()
         return Job.TRADE_ONCE in {line.job for line in lines}
 
-    monkeypatch.setattr(proposals, "propose", slowly)
+    monkeypatch.setattr(asking, "propose", slowly)
     with in_real_time(slow) as app:
         in_lanes(app, done)
     assert in_time[0], "no exits ran while the strategy was asked"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.shared import missed
+from commands.shared import asking, missed
 from tests.bot import Bot
 
 
@@ -10,8 +10,8 @@ def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monk
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("fetch-flow").code == 0
     assert trader.says("exchange", "tick", "4m").code == 0
-    # In the sandbox, whose time stands still, nobody is late.
-    monkeypatch.setattr(missed, "entry_grace_s", lambda app: 90)
+    for module in (asking, missed):  # In the sandbox, whose time stands still, nobody is late.
+        monkeypatch.setattr(module, "entry_grace_s", lambda app: 90)
     late = trader.says("trade-once")
     assert (late.code, late.err) == (0, "")
     assert late.out.startswith("SLOT_MISSED: Nothing was done in this slot. Missed entries are not made up later (")
