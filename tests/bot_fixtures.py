@@ -14,19 +14,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
 
-NURSERY = Nursery()
-
-
-def pytest_collection(session: pytest.Session) -> None:
-    """Let a nursery that several processes share load what it needs while the tests are read."""
-    if session.config.option.crew > 1:
-        NURSERY.open()
-
-
-def pytest_unconfigure() -> None:
-    """End the nursery that was shared."""
-    NURSERY.close()
-
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +24,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def nursery() -> Iterator[None]:
     """Fork this process's exchanges from a nursery: most tests need an exchange and don't test how it starts."""
-    with closing(NURSERY), starting_with(NURSERY.start):
+    with closing(Nursery()) as made, starting_with(made.start):
         yield
 
 

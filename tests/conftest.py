@@ -21,7 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 from commands.shared import hints
 from tests import tiers
 
-pytest_plugins = ["tests.bot_fixtures", "tests.crew"]
+pytest_plugins = ["tests.bot_fixtures"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
 gc.set_threshold(50_000)
 
@@ -226,7 +226,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as
 # many new ones, and the campaigns more, from their seed.
 hypothesis.settings.register_profile(
-    "suite", max_examples=50, deadline=None, database=None, print_blob=True, derandomize=True
+    "suite", max_examples=30, deadline=None, database=None, print_blob=True, derandomize=True
 )
-hypothesis.settings.register_profile("fresh", max_examples=50, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("fresh", max_examples=30, deadline=None, database=None, print_blob=True)
 hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)

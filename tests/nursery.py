@@ -45,7 +45,6 @@ class Nursery:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
 
     def start(self, state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
         """Start a server that detaches once it listens; return the exit code of that step."""
@@ -55,26 +54,23 @@ class Nursery:
         with ours, process._server_log(state_dir) as log:
             ours.settimeout(timeout_s)
             with theirs:
-                socket.send_fds(self.open(), [b"."], [theirs.fileno(), log.fileno()])
+                socket.send_fds(self._door(), [b"."], [theirs.fileno(), log.fileno()])
             ours.sendall(json.dumps(asked).encode())
             ours.shutdown(socket.SHUT_WR)
             return int(_all_of(ours) or _FAILED)
 
     def close(self) -> None:
-        """End the nursery, unless it is another process's; the exchanges it forked keep running."""
-        if self._control is not None and self._process is not None and self._owner == os.getpid():
+        """End the nursery; the exchanges it forked keep running."""
+        if self._control is not None and self._process is not None:
             self._control.close()
             # It may be at work for an exchange that nobody will start any more.
             self._process.terminate()
             self._process.wait()
-            self._control = None
 
-    def open(self) -> socket.socket:
-        """Start the nursery's process if need be; copies of this process use the same one, each through this socket."""
+    def _door(self) -> socket.socket:
         with self._lock:
             if self._control is None:
                 self._control, theirs = socket.socketpair()
-                self._owner = os.getpid()
                 with theirs:
                     command, root = [sys.executable, "-m", "tests.nursery"], Path(__file__).resolve().parents[1]
                     self._process = subprocess.Popen(
