@@ -1,6 +1,8 @@
 """Each session's end is the last pass that saw the account, and it outlives the other passes."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,8 @@ from tests.builders import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.model.event import Severity
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
 from tradebot.model.values import replace
 
@@ -95,6 +99,29 @@ def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> Non
     assert facts.session_ends(*EVER) == before
     assert (cycle := facts.cycle(new.id)) is not None
     assert cycle.candidates == ()
+
+
+def test_session_ends_calls_an_index_damaged_that_knows_of_no_session(tmp_path: Path) -> None:
+    before = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    before.record(seen(0, 1, 7, 7))
+    before.close()
+    with closing(sqlite3.connect(tmp_path / FACTS)) as file:
+        pages = dict(file.execute("SELECT name, rootpage FROM sqlite_schema").fetchall())
+        size = file.execute("PRAGMA page_size").fetchone()[0]
+    swap_pages(tmp_path / FACTS, size, pages["cycles_with_equity"], pages["facts_by_session"])
+    events = MemoryEvents()
+    store = SqliteFacts(tmp_path, events, NOW)
+    assert store.session_ends(*EVER) == []
+    assert [event.severity for event in events.emitted] == [Severity.WARN]
+    store.close()
+
+
+def swap_pages(path: Path, size: int, one: int, other: int) -> None:
+    """Let two pages of a file change places; each is whole, so only what is read from them is wrong."""
+    whole = bytearray(path.read_bytes())
+    first, second = (slice((number - 1) * size, number * size) for number in (one, other))
+    whole[first], whole[second] = whole[second], whole[first]
+    path.write_bytes(whole)
 
 
 def test_session_ends_reads_no_other_passes_over_years(facts: SqliteFacts) -> None:

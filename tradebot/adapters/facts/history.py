@@ -9,6 +9,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
 from tradebot.model.candidate import Purpose, Side
@@ -53,6 +54,8 @@ ENDS = """WITH RECURSIVE days (day) AS (
 """Select each session's last pass that read the account's equity, and its last that saw prices, without reading others.
 
 The session is in the third place of a pass's text, its equity in the tenth, its marks in the one after."""
+SEEN = "SELECT 1 FROM cycles WHERE +body ->> '$[9]' IS NOT NULL LIMIT 1"
+"""Select whether any pass read the account's equity, from the passes themselves and no index."""
 STORED = """SELECT key, facts.id, facts.body FROM json_each(?1) CROSS JOIN facts
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
@@ -203,16 +206,22 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
 
 
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
-    """Return the equity and the marks that each session's passes saw last, oldest first."""
+    """Return the equity and the marks that each session's passes saw last, oldest first.
+
+    Raises DamagedError if an index knows of no session at all and the passes do: two of its pages changed places.
+    """
     days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
     asked = json.dumps([sequence for _, *two in days for sequence in two])
     heads = database.execute(HEADS, (asked,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
-    return [
+    found = [
         session_end(date.fromisoformat(day), passes[seen], passes.get(marked))
         for day, seen, marked in days
         if seen in passes
     ]
+    if not found and first == date.min and database.execute(SEEN).fetchone():
+        raise DamagedError("an index of its passes lacks them")
+    return found
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
