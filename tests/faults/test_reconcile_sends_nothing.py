@@ -29,7 +29,7 @@ HOLDERS = [
     for module in pkgutil.iter_modules(reconciliation.__path__)
 ]
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN")
-MARKETS, PLAYS = sized((1, 12), (6, 60))
+MARKETS, PLAYS = sized((1, 12), (6, 25))
 """Markets, and plays in each: one that splits its shares by the thousand ends with more cash than any account holds."""
 
 
