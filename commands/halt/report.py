@@ -1,5 +1,6 @@
 """The request that `halt` gets, the halt it sets, and its report for programs."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -98,9 +99,7 @@ def further_lines(path: Path, request: Request, latch: Latch, orders: Orders | N
     from tradebot.model.text import counted
 
     if latch.unwritten is not None:
-        from commands.halt.unwritten import lines_of
-
-        return aimed("\n".join(lines_of(path, request, latch, orders)))
+        return aimed("\n".join(lines_if_unwritten(path, request, latch, orders)))
     lines = []
     if latch.state != latch.announced:
         lines.append(f"  {latch.state} is in force, because the ledger's history says so")
@@ -126,3 +125,23 @@ def _next_step(latch: Latch, orders: Orders | None) -> str:
     """Return `tradebot recover` if the books have to be rebuilt first, because nothing else can open them then."""
     problems = (latch.unrecorded, orders["problem"] if orders else None)
     return RECOVER if any(RECOVER in problem for problem in problems if problem) else "tradebot status"
+
+
+def lines_if_unwritten(path: Path, request: Request, latch: Latch, orders: Orders | None) -> Iterator[str]:
+    """Yield the lines after the first one, which says that the halt couldn't be saved."""
+    yield f"  in force: the bot sends no entry while it can't write {path}, because each one is recorded there first"
+    if latch.state == "ACTIVE":
+        yield f"  not in force: as soon as {path} is writable again, entries resume"
+    else:
+        yield f"  also in force: {latch.state}, set by an earlier halt"
+    if latch.in_flight:
+        yield f"  an order that started earlier is still in flight: {clean(latch.in_flight)}"
+    assert orders is not None, "a halt that can't be written always looks for entries"
+    canceled = f"{orders['cancelled']} canceled by id"
+    yield f"  working entries: {canceled}; exits, protective orders and other people's orders stay"
+    if request.flatten:
+        yield "  FLATTEN was not done: nothing was closed, and every position stays open"
+    if orders["problem"]:
+        yield f"  not everything was done: {orders['problem']}"
+    yield f"  next: make {path} writable, then tradebot halt again"
+    yield f"  until then: touch {path / 'HALT'} from somewhere it is writable, or revoke the key at the broker"

@@ -83,23 +83,3 @@ def _books_if_readable(app: "App") -> "SqliteLedger | None":
         return SqliteLedger.open(app.folder.path, app.folder.account_number, read_only=True, patience_s=PATIENCE_S)
     except TradebotError:
         return None
-
-
-def lines_of(path: Path, request: Request, latch: Latch, orders: Orders | None) -> Iterator[str]:
-    """Yield the lines after the first one, which says that the halt couldn't be saved."""
-    yield f"  in force: the bot sends no entry while it can't write {path}, because each one is recorded there first"
-    if latch.state == "ACTIVE":
-        yield f"  not in force: as soon as {path} is writable again, entries resume"
-    else:
-        yield f"  also in force: {latch.state}, set by an earlier halt"
-    if latch.in_flight:
-        yield f"  an order that started earlier is still in flight: {clean(latch.in_flight)}"
-    assert orders is not None, "a halt that can't be written always looks for entries"
-    canceled = f"{orders['cancelled']} canceled by id"
-    yield f"  working entries: {canceled}; exits, protective orders and other people's orders stay"
-    if request.flatten:
-        yield "  FLATTEN was not done: nothing was closed, and every position stays open"
-    if orders["problem"]:
-        yield f"  not everything was done: {orders['problem']}"
-    yield f"  next: make {path} writable, then tradebot halt again"
-    yield f"  until then: touch {path / 'HALT'} from somewhere it is writable, or revoke the key at the broker"

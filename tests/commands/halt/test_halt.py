@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.halt.report import Latch, Request, orders_left_alone
-from commands.halt.unwritten import lines_of
+from commands.halt.report import Latch, Request, lines_if_unwritten, orders_left_alone
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger.by_hand import edit, forget_accepted
 from tests.bot import Bot, blank, log, order_by_hand, second_session, start
@@ -264,7 +263,7 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
         printed=True,
         in_flight=None,
     )
-    halted = list(lines_of(copy.folder, Request(flatten=True), latch, orders_left_alone("nothing to do")))
+    halted = list(lines_if_unwritten(copy.folder, Request(flatten=True), latch, orders_left_alone("nothing to do")))
     assert "  FLATTEN was not done: nothing was closed, and every position stays open" in halted
     assert "  also in force: REDUCE_ONLY, set by an earlier halt" in halted
     assert not any("not in force" in line for line in halted)
