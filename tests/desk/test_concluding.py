@@ -18,10 +18,11 @@ from tests.orders.test_protecting import (
     working,
 )
 from tests.venues import LOST, REJECTED, Wanting
-from tests.worlds import Scene, call, trade_once
+from tests.worlds import Scene, call, evaluate_exits, trade_once
 from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
-from tradebot.model.order import OrderStatus
+from tradebot.model.order import OrderStatus, Reply
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.values import replace
 from tradebot.model.wants import Close
@@ -45,6 +46,24 @@ def test_a_fill_that_the_next_pass_protects_is_not_reported() -> None:
     found.later(60)
     assert gaps(found, "open+32m") == ()
     assert found.told(BEGAN, ENDED) == []
+
+
+@pytest.mark.parametrize(("slept_s", "told"), [(3, 0), (660, 1)])
+def test_a_fill_is_reported_with_its_gap_if_its_own_pass_slept_too_long_before_it_sent_the_stop(
+    slept_s: int, told: int
+) -> None:
+    found = scene()
+    entered(found)
+    submit, watch = found.venue.submit, [0.0]
+
+    def asleep(intent: Intent) -> Reply:
+        watch[0] += slept_s
+        return submit(intent)
+
+    found.venue.submit = asleep  # type: ignore[method-assign]
+    evaluate_exits(replace(found.world(), stopwatch=lambda: watch[0]), call(Job.EVALUATE_EXITS, "open+31m"))
+    assert len(found.told(BEGAN)) == len(found.told(ENDED)) == told
+    assert [one["lasted_s"] for one in found.told(ENDED)] == ["720.000"][:told]
 
 
 def test_no_gap_is_reported_when_the_bot_watches_stops_itself() -> None:

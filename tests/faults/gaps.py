@@ -33,14 +33,16 @@ NONE = Decimal(0)
 class Gap:
     """A time in which whole shares of a lot had no stop; it is still open if it has no end.
 
-    `dropped` says that it began with a request of the bot itself, not with a fill or by the venue's doing. `idle` are
-    the parts of it in which no exit worked either, each with its beginning and its end. At the times in `answered` the
-    venue accepted stops for all of its shares, which can't trigger yet: whoever sent them learns that later.
+    `dropped` says that it began with a request of the bot itself, not with a fill or by the venue's doing; `filled`
+    that a fill began it. `idle` are the parts of it in which no exit worked either, each with its beginning and its
+    end. At the times in `answered` the venue accepted stops for all of its shares, which can't trigger yet: whoever
+    sent them learns that later.
     """
 
     lot: Lot
     began: datetime
     dropped: bool
+    filled: bool
     shares: Decimal
     ended: datetime | None = None
     idle: list[tuple[datetime, datetime | None]] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Lots:
         self._changed: set[Lot] = set()
         self._asked_to_end: set[str] = set()
         self._dropped: set[Lot] = set()
+        self._filled: set[Lot] = set()
 
     def add(self, event: Event) -> None:
         """Take one line in; those of other accounts change nothing."""
@@ -100,6 +103,7 @@ class Lots:
         if event["event"] in FILLS:
             self.held[lot] += Decimal(event["position"]) - self._net[event["symbol"]]
             self._net[event["symbol"]] = Decimal(event["position"])
+            self._filled.add(lot)
         self._changed.add(lot)
         if event.get("stop_price"):
             self._stop(event, lot)
@@ -142,13 +146,14 @@ class Lots:
         self._accepted.clear()
         self._asked_to_end.clear()
         self._dropped.clear()
+        self._filled.clear()
 
     def _compare(self, lot: Lot) -> None:
         assert self.now is not None, "something happened"
         bare = self._owed(lot) - self._covered(lot, self._stops)
         gap = self._open.get(lot)
         if bare > 0 and gap is None:
-            gap = self._open[lot] = Gap(lot, self.now, lot in self._dropped, bare)
+            gap = self._open[lot] = Gap(lot, self.now, lot in self._dropped, lot in self._filled, bare)
             self.gaps.append(gap)
         elif bare <= 0 and gap is not None:
             self._open.pop(lot).ended = self.now

@@ -1,9 +1,10 @@
 """The law of protection: no lot is without a stop that can trigger for longer than its bot told.
 
 The first pass that finds a gap tells it, since its beginning and until it is over; a pass that cancels a stop tells
-that at once. An exit that works protects nothing: a gap lasts until its fill. Without trouble, the second pass after
-its beginning finds the gap closed, or an exit at work. A fraction of a share can't have a stop. Lots whose strategy has
-no stop rule, or whose bot watches by itself, are judged apart: passes have to look at them.
+that at once. A fill whose pass protects it itself, within `IN_TIME`, needs no telling. An exit that works protects
+nothing: a gap lasts until its fill. Without trouble, the second pass after its beginning finds the gap closed, or an
+exit at work. A fraction of a share can't have a stop. Lots whose strategy has no stop rule, or whose bot watches by
+itself, are judged apart: passes have to look at them.
 """
 
 import json
@@ -26,6 +27,8 @@ from tradebot.model.record import Job
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"
 ALL_HAS_ARRIVED = timedelta(minutes=13)
 """So long after trouble its last request may still arrive."""
+IN_TIME = timedelta(minutes=3)
+"""So long a pass may take to protect what was bought: `limits.exit_life_s`."""
 INTERVALS = 2
 """As many passes of exits may pass a gap by, counting the one that finds it closed."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -183,7 +186,7 @@ class Law:
 
     def _untold(self, gap: Gap) -> Iterator[str]:
         """Yield what was not told of a gap by those that saw it, or by the pass that saw its end."""
-        seeing = [each for each in self._seeing(gap) if each.at not in gap.answered]
+        seeing = [one for one in self._seeing(gap) if one.at not in gap.answered and not self._ended_in_time(gap, one)]
         known = [told for told in self._told if self._tells(gap, told)]
         for each in (each for each in seeing if each.at not in self._lied):
             if not any(told.at <= each.at and (told.until is None or told.until >= each.at) for told in known):
@@ -192,6 +195,12 @@ class Law:
         ends = [told.until for told in known if told.until]
         if seeing and self._was_seen_closed(gap) and (not ends or max(ends) < (gap.ended or FOREVER) - SLACK):
             yield f"{self._name(gap)}: told to have ended before, or never"
+
+    def _ended_in_time(self, gap: Gap, seen: Pass) -> bool:
+        """Return True if this pass ended a gap soon after the fill that began it: no later pass can have done that."""
+        until = gap.ended or FOREVER
+        alone = not any(seen.at < each.at <= until for each in self._passes)
+        return alone and gap.filled and not gap.dropped and until <= gap.began + IN_TIME
 
     def _was_seen_closed(self, gap: Gap) -> bool:
         """Return True if a pass came after the end of a gap, before another one of the lot began."""

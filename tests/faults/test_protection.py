@@ -169,6 +169,17 @@ def test_a_stop_that_is_accepted_and_rests_later_leaves_it_to_the_next_pass_to_t
     assert "left it untold" in broken(part, [1, 5])[0]
 
 
+def test_a_fill_that_its_own_pass_protects_in_time_need_not_be_told() -> None:
+    """Such a pass slept between its look and its stop, so the log shows a gap that was there when it began."""
+    slow = [bought(0), *[each | {"at": at(2).isoformat()} for each in PAIR]]
+    assert broken(slow, [1, 3]) == []
+    assert "left it untold" in broken(slow, [1, 1.5, 3])[0]
+    asleep = [bought(0), *[each | {"at": at(12).isoformat()} for each in PAIR]]
+    assert "left it untold" in broken(asleep, [1, 13])[0]
+    lost = [*PROTECTED, stop(5, "canceled", "order_canceled"), stop(6, order="again"), line(9, "order_new", "OTHER")]
+    assert "left it untold" in broken(lost, [1, 5.5, 7])[0]
+
+
 def test_the_second_pass_finds_a_gap_closed_or_an_exit_at_work_unless_there_was_trouble() -> None:
     bare, began = [bought(0), line(9, "order_new", "OTHER")], told(1, 0)
     trouble = {"at": at(2).isoformat(), "event": "fault_fired", "account": "one"}

@@ -10,12 +10,12 @@ from typing import Any, get_type_hints
 
 import pytest
 import requests
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from commands.reconcile import verb
+from tests import tiers
 from tests.bot import KEYS, made
-from tests.tiers import sized
 from tradebot import reconciliation
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
@@ -29,7 +29,7 @@ HOLDERS = [
     for module in pkgutil.iter_modules(reconciliation.__path__)
 ]
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN")
-MARKETS, PLAYS = sized((1, 12), (6, 25))
+MARKETS, PLAYS = tiers.sized((1, 12), (6, 25))
 """Markets, and plays in each: one that splits its shares by the thousand ends with more cash than any account holds."""
 
 
@@ -52,8 +52,14 @@ def test_the_guard_knows_what_sends() -> None:
     assert not SENDS & {*vars(broker.BrokerReader), *vars(stores.Ledger), *vars(broker.Market)}
 
 
-@pytest.fixture(scope="module", params=range(MARKETS))
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def market(request: pytest.FixtureRequest) -> int:
+    """Return the number of a market, so that each of them sees other happenings."""
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(market: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield a bot with its own positions in a market that lasts."""
     with made(tmp_path_factory.mktemp("wild") / "state", "--sessions", "60") as path:
         for step in ("exchange tick close", "exchange tick next_open", "exchange tick 30m", "fetch-flow", "reconcile"):
@@ -113,17 +119,23 @@ def compared(app: App, log: Path, plan: str | None = None) -> Any:
 
 
 @pytest.mark.sampled
-@given(st.lists(happenings, min_size=1, max_size=5))
-@settings(max_examples=PLAYS, deadline=None, phases=[Phase.generate])
+@pytest.mark.parametrize("market", range(MARKETS), indirect=True)
 def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_settles_it(
-    folder: Path, told: list[Sequence[Any]]
+    market: int, folder: Path
 ) -> None:
     log, url = folder / "exchange" / "log.jsonl", process.ensure(folder / "exchange").url
-    for what in told:
-        happen(url, what)
-    with opened(Options(str(folder)), {}) as app:
-        first = compared(app, log)
-        settled = compared(app, log, first.plan) if first.plan else first
-        again = compared(app, log)
-    assert [row for row in settled.findings if row.applicable] == [], first
-    assert (again.findings, again.activities_booked, again.plan) == (settled.findings, 0, None)
+
+    @seed((tiers.seed() or 0) + market)
+    @given(st.lists(happenings, min_size=1, max_size=5))
+    @settings(max_examples=PLAYS, deadline=None, phases=[Phase.generate])
+    def play(told: list[Sequence[Any]]) -> None:
+        for what in told:
+            happen(url, what)
+        with opened(Options(str(folder)), {}) as app:
+            first = compared(app, log)
+            settled = compared(app, log, first.plan) if first.plan else first
+            again = compared(app, log)
+        assert [row for row in settled.findings if row.applicable] == [], first
+        assert (again.findings, again.activities_booked, again.plan) == (settled.findings, 0, None)
+
+    play()

@@ -81,10 +81,10 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     told = {**opened, **known}
     on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books, desk.now)}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
-    passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, desk.now)]
+    at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
+    passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)]
     for gap in (*passing, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
-    at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
     for gap in (*passing, *(gap for whose, gap in told.items() if whose not in on)):
         world.events.emit(_ended(gap, books, at))
     return replace(cycle, gaps=now)
@@ -114,9 +114,9 @@ def _found(world: World, books: Books, resting: Mapping[Whose, Sequence[Resting]
     return {(gap.strategy, gap.symbol): gap for gap in gaps(books, resting, rules.exits, rules.exits_of)}
 
 
-def _is_told(world: World, gap: Gap, now: datetime) -> bool:
-    """Return True if a gap is told that a single pass met and ended: not if that pass was in time after a fill."""
-    return gap.why != NOT_PLACED or now - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
+def _is_told(world: World, gap: Gap, ended: datetime) -> bool:
+    """Return True if a gap is told that a single pass met and ended: not if its stop rested in time after a fill."""
+    return gap.why != NOT_PLACED or ended - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
 
 
 def _is_closed(gap: Gap, books: Books, now: datetime) -> bool:
