@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import SESSION
 from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.values import replace
 from tradebot.timetable import job_times
 from tradebot.timetable.own_clock import (
     SESSIONS_OF_MONTH,
@@ -332,3 +333,10 @@ def test_the_first_session_after_a_gap_is_not_taken_for_the_first_of_its_month(
     with_gap = Stored([each for each in YEAR.known if not last < each.date.isoformat() < first])
     found = stands("first session of month at open+5m", at(f"{first}T15:00"), with_gap)
     assert (found.current, found.known) == (None, known)
+
+
+def test_slot_ends_at_early_close_as_soon_as_calendar_has_it() -> None:
+    now, day = at("2026-01-06T15:00"), date(2026, 1, 6)
+    early = Stored([replace(one, close=at("2026-01-06T18:00")) if one.date == day else one for one in YEAR.known])
+    ends = [slot.end for known in (YEAR, early) if (slot := stands("at open+5m", now, known).current)]
+    assert ends == [at("2026-01-06T21:00"), at("2026-01-06T18:00")]

@@ -6,12 +6,12 @@ They say everything that a job's times can say. Besides, they may name the sessi
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise, takewhile
-from typing import TYPE_CHECKING
+from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -109,6 +109,11 @@ class OwnTimes(Struct, frozen=True):
         """Return how far from a moment the calendar has to be known to find the slots around it."""
         return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
+    @property
+    def longest(self) -> int:
+        """Return through how many sessions a slot may stay due."""
+        return max(part.sessions or 1 for part in self.parts)
+
 
 class Standing(Struct, frozen=True):
     """Where a strategy's own clock stands at a moment.
@@ -124,12 +129,27 @@ class Standing(Struct, frozen=True):
     known: bool = True
 
 
-class _Found(Struct, frozen=True):
-    """A slot, the place of its session among those looked at, and whether it is known that the session has it."""
+class _Found(NamedTuple):
+    """A slot, and whether it is known that its session has it."""
 
     slot: StrategySlot
-    place: int
     known: bool
+
+
+class _Day(NamedTuple):
+    """The slots of a session that a pass of entries can use, apart from the last one, whose end later ones decide."""
+
+    before: tuple[_Found, ...]
+    start: datetime
+    last: _Found
+
+
+class _Slots(NamedTuple):
+    """Slots in order, when they start, and the places of those of which it isn't known that their session has them."""
+
+    slots: tuple[StrategySlot, ...]
+    starts: tuple[datetime, ...]
+    unknown: tuple[int, ...]
 
 
 def parse(text: str) -> OwnTimes:
@@ -149,7 +169,7 @@ def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
     passes = [due.start for due in entries.in_session(WHOLE_DAY)]
     for part in times.parts:
         within = {due.name: due for due in job_times.dues(part.times, WHOLE_DAY)}
-        slots = [(name, _end(part, due, [WHOLE_DAY], 0)) for name, due in within.items()]
+        slots = [(name, _end(part, due, [WHOLE_DAY])) for name, due in within.items()]
         unused = [name for name, end in slots if not any(within[name].start <= at < end for at in passes)]
         between = [name for name in unused if passes and passes[0] <= within[name].start <= passes[-1]]
         if part.sessions is None and (between or len(unused) == len(slots)):
@@ -169,15 +189,16 @@ def usable(text: str, entries: JobTimes) -> OwnTimes:
 def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> Standing:
     """Return which slot of a strategy is due at `now`, what came before, and what comes next."""
     sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
-    found = [each for each in _slots(strategy, times, sessions) if _is_used(each, sessions, entries)]
-    begun = [each for each in reversed(found) if each.slot.start <= now]
-    due = next((each for each in begun[:1] if now < each.slot.end), None)
-    following = (each.slot for each in found if each.slot.start > now and each.known)
+    found = _slots(strategy, times, tuple(sessions), entries)
+    begun = bisect_right(found.starts, now)
+    due = begun > 0 and now < found.slots[begun - 1].end
+    known = not due or begun - 1 not in found.unknown
+    following = (found.slots[place] for place in range(begun, len(found.slots)) if place not in found.unknown)
     # What precedes an unknown slot would end with it.
-    over = tuple(each.slot for each in takewhile(lambda each: each.known, begun) if each.slot.end <= now)
-    if due is not None and not due.known:
-        return Standing(None, next(following, None), over, known=False)
-    return Standing(due.slot if due else None, next(following, None), over)
+    unknown = bisect_left(found.unknown, begun)
+    since = found.unknown[unknown - 1] + 1 if unknown else 0
+    over = found.slots[since : begun - due][::-1]
+    return Standing(found.slots[begun - 1] if due and known else None, next(following, None), over, known)
 
 
 def in_days(text: str) -> tuple[Days | None, str]:
@@ -230,40 +251,68 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
     return [session for session in sessions if first <= session.date < last]
 
 
-def _slots(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> list[_Found]:
-    """Return the slots in order. If two start at the same time, there is only one; each ends before the next starts."""
+@lru_cache(maxsize=64)
+def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
+    """Return the slots that a pass of entries can use, in order; each ends before the next one starts."""
+    days = [(place, day) for place, _ in enumerate(sessions) if (day := _of(strategy, times, sessions, place, entries))]
+    found = list[_Found]()
+    for (place, day), later in zip_longest(days, days[1:]):
+        last = _until(day.last, later[1].start) if later else day.last
+        found += day.before
+        found += [last] if _is_used(last.slot, sessions[place : place + MOST_SESSIONS], entries) else []
+    unknown = tuple([place for place, each in enumerate(found) if not each.known])
+    return _Slots(tuple([each.slot for each in found]), tuple(map(_start, found)), unknown)
+
+
+def _of(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], place: int, entries: JobTimes) -> _Day | None:
+    """Return the slots of the session at this place; None if it has none."""
+    holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
+    return _day(strategy, times, holds, sessions[place : place + times.longest], entries)
+
+
+@lru_cache(maxsize=256)
+def _day(
+    strategy: str, times: OwnTimes, holds: tuple[bool | None, ...], sessions: tuple[Session, ...], entries: JobTimes
+) -> _Day | None:
+    """Return the slots of the first of these sessions; of those that start at the same time, there is only one."""
     by_start: dict[datetime, _Found] = {}
-    for found in sorted(_all(strategy, times, sessions), key=lambda each: (each.slot.start, each.slot.name)):
+    for found in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
         by_start.setdefault(found.slot.start, found)
     ordered = list(by_start.values())
-    return [_until(each, later.slot.start) for each, later in pairwise(ordered)] + ordered[-1:]
+    if not ordered:
+        return None
+    before = (_until(each, later.slot.start) for each, later in pairwise(ordered))
+    return _Day(
+        tuple([each for each in before if _is_used(each.slot, sessions[:1], entries)]), _start(ordered[0]), ordered[-1]
+    )
+
+
+def _start(found: _Found) -> datetime:
+    return found.slot.start
 
 
 def _until(found: _Found, end: datetime) -> _Found:
-    return found if found.slot.end <= end else replace(found, slot=replace(found.slot, end=end))
+    return found if found.slot.end <= end else _Found(replace(found.slot, end=end), found.known)
 
 
-def _all(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> Iterator[_Found]:
-    for place, session in enumerate(sessions):
-        for part in times.parts:
-            holds = part.days.hold(sessions, place) if part.days else True
-            for due in job_times.dues(part.times, session) if holds is not False else ():
-                name = f"{part.days.text} {due.name}" if part.days else due.name
-                end = _end(part, due, sessions, place)
-                yield _Found(StrategySlot(strategy, session.date, name, due.start, end), place, bool(holds))
+def _all(strategy: str, times: OwnTimes, holds: Sequence[bool | None], sessions: Sequence[Session]) -> Iterator[_Found]:
+    session = sessions[0]
+    for part, held in zip(times.parts, holds, strict=True):
+        for due in job_times.dues(part.times, session) if held is not False else ():
+            name = f"{part.days.text} {due.name}" if part.days else due.name
+            yield _Found(StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(held))
 
 
-def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session], place: int) -> datetime:
+def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> datetime:
+    """Return when a slot of the first of these sessions ends, if no other starts before."""
     if part.sessions is not None:
-        return sessions[min(place + part.sessions, len(sessions)) - 1].close
-    return min(due.start + part.lasting, sessions[place].close) if part.lasting else due.end
+        return sessions[: part.sessions][-1].close
+    return min(due.start + part.lasting, sessions[0].close) if part.lasting else due.end
 
 
-def _is_used(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
-    """Return True if a pass of entries starts while the slot is due."""
-    slot, own = found.slot, sessions[found.place]
-    later = sessions[found.place + 1 : found.place + MOST_SESSIONS] if slot.end > own.close else ()
-    return any(_starts_within(_starts(entries, session), slot) for session in (own, *later))
+def _is_used(slot: StrategySlot, sessions: Sequence[Session], entries: JobTimes) -> bool:
+    """Return True if a pass of entries starts in one of these sessions while the slot is due."""
+    return any(_starts_within(_starts(entries, session), slot) for session in sessions if session.open < slot.end)
 
 
 def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
