@@ -317,7 +317,8 @@ def wide_exits(draw: st.DrawFn) -> Exits:
 
 def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy[Drawn]:
     """Draw backtests over many days of daily bars, with a strategy that is asked now and then."""
-    times = ("first session of week at open+15m", "first session of month at open+5m", "at open+5m", "")
+    weekly = ("first session of week at open+15m", "first session of week at open+5m for 3 sessions")
+    times = (*weekly, "first session of month at open+5m", "at open+5m", "")
     halts = st.fixed_dictionaries(
         {"daily_loss_fraction": fractions("0.005", "0.05"), "drawdown_fraction": fractions("0.01", "0.1")}
     )
@@ -325,7 +326,7 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         Whims,
         st.integers(0, 1000),
         st.sampled_from((0.3, 0.7)),
-        st.sampled_from((times[0], *times)),
+        st.sampled_from((*weekly, *times)),
         st.booleans(),
         st.just(Needs(bars=(BarNeed("1Day", 2),), lots=True)),
     )

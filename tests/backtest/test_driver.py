@@ -1,12 +1,14 @@
 """A backtest that leaves out what would change nothing ends as one that runs every pass."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import hypothesis
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import field
 
-from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, many_days, played
+from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Played, Whims, days, many_days, played
 from tests.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
@@ -14,6 +16,10 @@ from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.model.limits import Protection
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.values import replace
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Target, Want
 
 MARKETS = st.integers(0, sized(2, 50))
 EXAMPLES = sized(3, 25)
@@ -59,6 +65,36 @@ STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
 """A new best price gives a position a stop, which the next pass of exits rests at the venue."""
 
 
+class Greedy(Whims, frozen=True):
+    """Wants more than any limit allows, and notes what it saw in its slots."""
+
+    times: str = "first session of week at open+5m for 3 sessions"
+    needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("1Day", 2),), lots=True))
+    asked: list[StrategyView] = field(default_factory=list)
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        self.asked.extend([view] if view.slot else [])
+        return [Target(symbol, weight=Decimal(3)) for symbol in view.universe]
+
+
+GREEDY = Drawn(
+    seed=1,
+    sessions=10,
+    symbols=SYMBOLS,
+    strategy=Greedy(0),
+    exits=(),
+    protection=Protection.BOT,
+    fill=PAPER,
+    halts={},
+    looks="every 60m",
+    entries="every 5m from open+5m until close",
+    comparisons="every 15m from open+1m until close",
+    actions=False,
+    daily=True,
+)
+"""Each slot is due for three sessions, in which the price changes twice a day."""
+
+
 @given(days(MARKETS, sized(1, 3)))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
 @example(STOP_THAT_A_NEW_PRICE_ARMS)
@@ -77,3 +113,19 @@ def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) 
     thorough, other = played(drawn, every_pass=True)
     assert quick == thorough
     assert driver.count.ran <= other.count.ran == other.count.due == driver.count.due
+
+
+def test_slot_whose_targets_limits_refuse_is_asked_about_again_only_at_new_prices() -> None:
+    asked = dict[bool, list[StrategyView]]()
+    ended = list[Played]()
+    for every_pass in (False, True):
+        strategy = Greedy(0)
+        ended.append(played(replace(GREEDY, strategy=strategy), every_pass=every_pass)[0])
+        asked[every_pass] = strategy.asked
+    quick, thorough = ended
+    assert quick == thorough
+    assert quick.fills, "nothing was traded"
+    slots = {view.now for view in asked[True]}
+    assert {view.now for view in asked[False]} == slots, "each is asked about, and sees the moment it began"
+    assert len(asked[True]) > 300
+    assert len(asked[False]) < 30

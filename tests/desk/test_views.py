@@ -66,6 +66,21 @@ def test_a_strategy_without_needs_sees_the_time_and_its_universe() -> None:
     assert bars.asked == []
 
 
+@pytest.mark.parametrize(
+    ("needs", "seen"),
+    [
+        (Needs(lots=True, equity=True), ago(3600)),
+        (Needs(quotes=True), NOW),
+        (Needs(facts=frozenset({"dark_pool"})), NOW),
+    ],
+)
+def test_view_of_slot_is_of_its_start_unless_quotes_or_flow_are_of_now(needs: Needs, seen: datetime) -> None:
+    strategy = asking()
+    strategy.needs = needs
+    world = asking_for(Scene(), strategy)
+    assert Sights(world, NOW, [strategy]).of(strategy, slot="open+5m", as_of=ago(3600)).view.now == seen
+
+
 def test_a_symbol_with_too_few_bars_is_left_out_with_its_numbers() -> None:
     found = sees(Scene(), asking(BarNeed(DAY, 5)), FakeBars({"AAPL": 5, "MSFT": 4}))
     assert found.view.universe == ("AAPL",)

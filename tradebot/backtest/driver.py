@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
+from tradebot.backtest.refused import refused_until
 from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.lists import Exits
@@ -246,7 +247,11 @@ class Driver:
         self._write_marks(day, place + 1)
         self._make_up(day, place)
         if self._claimed(call, now):
-            self._saw(day, place, self._passes.enter(call, proposed))
+            before = self._ahead.stamp
+            cycle = self._passes.enter(call, proposed)
+            if self._ask_from is None and self._ahead.stamp == before:
+                self._ask_from = refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+            self._saw(day, place, cycle)
 
     def _saw(self, day: _Day, place: int, cycle: CycleRecord) -> None:
         day.seen, day.seen_place = cycle, place

@@ -64,7 +64,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
         if isinstance(result, Decision):
             failed.append(StrategyRefusal(strategy.name, result))
         else:
-            named = _named(strategy, seen.view, slot)
+            named = _named(strategy, now, slot)
             candidates.extend(_candidate(named, seen.view.lots, want) for want in result)
             # A strategy whose needs are met for no symbol gets another chance while its slot is due.
             answered.extend([slot] if slot and seen.view.universe else [])
@@ -100,9 +100,9 @@ def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:
     return slot.strategy, slot.session, slot.name
 
 
-def _named(strategy: Strategy, view: StrategyView, slot: StrategySlot | None) -> Callable[..., Candidate]:
+def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
     """Return what makes a candidate of a strategy's want, given what differs from want to want."""
-    named = partial(Candidate, strategy=strategy.name, at=view.now, reads_flow=bool(strategy.needs.facts))
+    named = partial(Candidate, strategy=strategy.name, at=now, reads_flow=bool(strategy.needs.facts))
     return partial(named, slot=slot.name, slot_session=slot.session) if slot else named
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import BarNeed
+from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
@@ -35,6 +35,14 @@ class Seen(NamedTuple):
     unmet: Decision | None = None
 
 
+def sees_its_slot(needs: Needs) -> bool:
+    """Return True if a strategy with its own clock sees the moment at which its slot began.
+
+    Quotes and flow are of now. Without them, it answers the same until its lots or its equity change.
+    """
+    return not (needs.facts or needs.quotes)
+
+
 class Sights:
     """What was known at `now`; everything is read when the first strategy needs it, and only once."""
 
@@ -46,14 +54,15 @@ class Sights:
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
         """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
         needs, universe = strategy.needs, self._universe(strategy)
-        series = self._series(needs.bars, universe, as_of or self._now)
-        if isinstance(series, Decision):
-            return Seen(StrategyView(self._now, (), slot=slot), unmet=series)
         until, sectors = as_of or self._now, self._world.rules.sectors
+        now = until if sees_its_slot(needs) else self._now
+        series = self._series(needs.bars, universe, until)
+        if isinstance(series, Decision):
+            return Seen(StrategyView(now, (), slot=slot), unmet=series)
         absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series, until))}
         left = tuple([symbol for symbol in universe if symbol not in absent])
         view = StrategyView(
-            self._now,
+            now,
             left,
             facts=MappingProxyType(self._facts_of(left, needs.facts)) if needs.facts else {},
             market={name: self._market[name] for name in needs.facts if name in self._market},

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class StrategyView(Struct, frozen=True):
     """What is known at trading time `now`. A strategy sees only what it needs; everything else is empty.
 
+    A strategy with its own clock that reads neither quotes nor flow sees the moment at which its slot began, however
+    late it is asked; so it answers the same in every pass of the slot until its lots or its equity change.
     `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole
     market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
     allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
