@@ -43,7 +43,7 @@ def trade_once(
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)
-    return conclude(world, call, desk, tuple(records), proposed.refused, proposed.own.waiting)
+    return conclude(world, call, desk, tuple(records), proposed)
 
 
 def evaluate_exits(

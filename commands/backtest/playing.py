@@ -75,9 +75,12 @@ def trials_of(finished: Finished) -> "Sequence[Trial]":
     """Return what a complete run has tried; a trial has to have been seen to its end."""
     if not finished.run.is_complete:
         return ()
-    result, digest = result_of(finished.run), finished.identity.trial
-    strategies = finished.run.made.world.strategies
-    return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]
+    result, played = result_of(finished.run), finished.identity
+    code = {name: one.digest for name, one in played.code.items()}
+    return [
+        Trial(one.name, played.trial, finished.name, result.sessions, result.sharpe, code.get(one.name, ""))
+        for one in finished.run.made.world.strategies
+    ]
 
 
 Told = Callable[[int, int, int], None]

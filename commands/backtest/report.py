@@ -62,9 +62,9 @@ class BacktestData(Struct, frozen=True):
     """One backtest. `differences` counts what books and exchange disagreed about in the end.
 
     `ended` counts entry candidates by what refused them, the most frequent first; those of SENT led to orders. Nothing
-    is counted by a recorder of none. `trials` counts by strategy with how many different settings it has been tried so
-    far, this run included. `sensitivity` sets the run beside its variants, if that was asked for, and `not_varied`
-    says in sentences which weren't played.
+    is counted by a recorder of none. `trials` counts by strategy with how many different settings or states of its
+    code it has been tried so far, this run included. `sensitivity` sets the run beside its variants, if that was asked
+    for, and `not_varied` says in sentences which weren't played.
     """
 
     name: str
@@ -239,8 +239,8 @@ def _trials(trials: "dict[str, int]") -> "Iterator[str]":
     for strategy, count in counts.items():
         if count > 1:
             yield (
-                f"{strategy} has been tried with {count:,} different settings here: the best of many looks good by "
-                "chance alone."
+                f"{strategy} has been tried with {count:,} different settings or versions of its code here: the "
+                "best of many looks good by chance alone."
             )
 
 

@@ -134,6 +134,7 @@ def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
     yield from ((name, value) for name, value in _leaves("market", identity["market"]) if name not in PLACES)
     yield from _leaves("run", identity["options"])
     yield from _leaves("version", identity["versions"])
+    yield from _leaves("code", identity.get("code", {}))
     yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])
 
 

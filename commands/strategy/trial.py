@@ -45,6 +45,7 @@ def render(console: "Console", data: "Tried") -> None:
     console.print(f"{data.name} of {data.package}, asked in {runs} about {when(data.at)}", markup=False)
     source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}; no bot's records"
     console.print(f"Data      {source}", markup=False)
+    console.print(f"Code      {data.code}", markup=False)
     console.print(f"Needs     {in_words(data.needs)}", markup=False)
     console.print(f"Asked     {data.times or EVERY_PASS}", markup=False)
     left_out = f"; {counted(len(data.left_out), 'symbol')} left out" if data.left_out else ""
@@ -172,11 +173,13 @@ class Tried(Struct, frozen=True):
     """A strategy's answer at one moment. `refusal` is set if the bot would refuse the whole answer.
 
     `data` is "recorded" if it saw what a bot has stored, or "generated" from `seed`. `left_out` are symbols whose needs
-    aren't met. `repeats` is False if the same view got another answer later, and None if it was asked only once.
+    aren't met. `code` is the digest of the code that answered.
+    `repeats` is False if the same view got another answer later, and None if it was asked only once.
     """
 
     name: str
     package: str
+    code: str
     own_process: bool
     data: str
     seed: int | None
@@ -300,7 +303,7 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
-    from tradebot.adapters.plugins.plugin import close, installed, is_built_in, package_of
+    from tradebot.adapters.plugins.plugin import close, code_in_force, installed, is_built_in, package_of
     from tradebot.desk.views import Sights
 
     world = app.world(dry_run=True, asking=True)
@@ -318,6 +321,7 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     return Tried(
         name=strategy.name,
         package=package_of(point),
+        code=code_in_force([strategy]).get(strategy.name, ""),
         own_process=own_process,
         data=RECORDED if seed is None else GENERATED,
         seed=seed,

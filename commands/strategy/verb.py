@@ -4,12 +4,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, field
 
 from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
@@ -59,7 +60,9 @@ class StrategyRow(Struct, frozen=True):
     """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
 
     `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
-    `times` are None unless the strategy is in use; its times are empty if it is asked in every pass of entries.
+    `times` are None unless the strategy is in use; its times are empty if it is asked in every pass of entries. `code`
+    is the digest of the code that a new process would load, None if that can't be read. `tested` are the digests that
+    backtests in the bot's folder have played, each with the name of its last run, the newest last.
     """
 
     name: str
@@ -71,6 +74,8 @@ class StrategyRow(Struct, frozen=True):
     protections: "Protections | None"
     needs: NeedsRow | None
     times: str | None
+    code: str | None = None
+    tested: "Mapping[str, str]" = field(default_factory=dict)
 
 
 class Strategies(Struct, frozen=True):
@@ -161,13 +166,32 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
+    from tradebot.adapters.state.evidence import tested_code
     from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *in_use})
-    rows = [_row(name, found.get(in_use.get(name, name)), in_use=name in in_use) for name in names]
+    tested = tested_code(folder)
+    rows = [
+        replace(
+            _row(name, found.get(in_use.get(name, name)), in_use=name in in_use),
+            code=_code(name, settings),
+            tested=tested.get(name, {}),
+        )
+        for name in names
+    ]
     return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
+
+
+def _code(name: str, settings: "Settings") -> str | None:
+    """Return the digest of a strategy's code as it is now; None if it isn't installed, or a file can't be read."""
+    from tradebot.adapters.plugins.plugin import code_in_use
+
+    with suppress(OperatorError):
+        found = code_in_use([name], settings.strategies.installed_as()).get(name)
+        return found.digest if found else None
+    return None
 
 
 def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
@@ -241,9 +265,22 @@ def _render_list(console: "Console", data: Strategies) -> None:
         if row.needs:
             console.print(f"{row.name}: needs {clean(in_words(row.needs))}", markup=False)
         _render_fault(console, row)
+        if row.code and row.state != OFF:
+            console.print(about_code(row), markup=False)
         if row.protections:
             console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
     console.print("To write your own: tradebot strategy new NAME")
+
+
+def about_code(row: StrategyRow) -> str:
+    """Say which code a strategy runs, and whether a backtest in this folder has played it."""
+    from tradebot.judging.passes import untested_code
+
+    told = untested_code(row.name, row.code, row.tested)
+    if told:
+        return f"{clean(told)}.\n  Next: tradebot backtest"
+    played = row.tested.get(row.code or "")
+    return f"{row.name} runs code {row.code}, {f'as backtest {clean(played)} did' if played else 'never tested here'}."
 
 
 def _render_fault(console: "Console", row: StrategyRow) -> None:

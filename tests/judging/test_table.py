@@ -270,6 +270,19 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("strategies", past(cycles=()), State.FAILED, "not asked yet"),
     ("strategies", past(cycles=[REFUSED]), State.DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
     ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), State.OK, "flow answered"),
+    (
+        "strategies",
+        past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})], tested={"flow": {"c2": "may", "c1": "june"}}),
+        State.DEGRADED,
+        "flow runs code c3, which no backtest here has played; the last one, june, played c1",
+    ),
+    (
+        "strategies",
+        past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c2"})], tested={"flow": {"c2": "may", "c1": "june"}}),
+        State.OK,
+        "flow answered",
+    ),
+    ("strategies", past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})]), State.OK, "flow answered"),
     ("backup", seen.Backups(0, None, None, None, None), State.UNKNOWN, "there is none yet"),
     (
         "backup",

@@ -318,10 +318,6 @@ class App:
         silent, permission = dry_run or self.settings.shadow, self.permission
         needed_facts = self.needed_facts if with_flow else {}
         strategies = self.strategies if proposing else ()
-        if asking:
-            from tradebot.adapters.plugins.plugin import begin_pass
-
-            begin_pass(strategies)
         world = World(
             rules=self.rules,
             permission=permission,
@@ -342,6 +338,11 @@ class App:
             undisturbed=self.turns.undisturbed,
             needed_facts=needed_facts,
         )
+        if asking:
+            from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
+
+            begin_pass(strategies)
+            world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:
             world = replace(world, keep_reply=self.replies.keep)
         return replace(world, progress=progress) if progress else world

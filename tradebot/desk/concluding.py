@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.desk.notable import gap_began, tell
+from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
-from tradebot.model.bar import Waiting
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
+from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
@@ -34,11 +34,14 @@ def conclude(
     call: Call,
     desk: Desk,
     records: tuple[CandidateRecord, ...],
-    refused_strategies: tuple[StrategyRefusal, ...] = (),
-    waiting: tuple[Waiting, ...] = (),
+    proposed: Proposals,
 ) -> CycleRecord:
     cycle = replace(
-        _cycle(world, call, desk), candidates=records, refused_strategies=refused_strategies, waiting=waiting
+        _cycle(world, call, desk),
+        candidates=records,
+        refused_strategies=proposed.refused,
+        waiting=proposed.own.waiting,
+        code=proposed.code,
     )
     tell(world, desk, cycle)
     opened = () if world.dry_run else tuple(_opened(desk, cycle).values())

@@ -39,13 +39,15 @@ class Proposals(Struct, frozen=True):
     """The candidates of all strategies, strongest first, and what was refused: whole answers, or single symbols.
 
     `own` is what the strategies' own clocks mean for this pass. `reads` are the kinds of flow facts that each of them
-    needs, by its name; they may be asked no more when a pass judges their candidates.
+    needs, by its name; they may be asked no more when a pass judges their candidates. `code` has the digest of the code
+    that each strategy answered with.
     """
 
     candidates: tuple[Candidate, ...]
     refused: tuple[StrategyRefusal, ...]
     own: OwnSlots = NO_CLOCKS
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
@@ -75,7 +77,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             world.events.emit(EventKind.PROPOSAL_REFUSED.at(now, details))
     own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
     reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.asked if strategy.needs.facts}
-    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads)
+    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads, world.code())
 
 
 def _answer(strategy: Strategy, view: StrategyView) -> tuple[Want, ...] | Decision:

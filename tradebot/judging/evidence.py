@@ -70,7 +70,8 @@ class Past(Struct, frozen=True):
     """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
-    comparison with the broker's books. `strategies` and `chores` are those in use now.
+    comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has, by strategy, the
+    digests of the code that backtests in this folder played to the end, each with the name of its last run.
     """
 
     now: datetime
@@ -83,6 +84,7 @@ class Past(Struct, frozen=True):
     compared: ReconcileMark | None
     strategies: Sequence[str]
     chores: Collection[str]
+    tested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Prices(Struct, frozen=True):

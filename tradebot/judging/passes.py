@@ -1,6 +1,6 @@
 """Judge what recorded passes and claimed slots are evidence of. A judge returns None if it has seen none of it."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices
@@ -117,7 +117,7 @@ def facts(evidence: Evidence, past: Past) -> Verdict | None:
 
 
 def strategies(evidence: Evidence, past: Past) -> Verdict:
-    """Judge the strategies by the last pass of entries that asked them, and by those whose answer was refused then."""
+    """Judge the strategies by the last pass of entries that asked them: by refused answers, and by untested code."""
     last, names = newest(finished(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
@@ -128,7 +128,18 @@ def strategies(evidence: Evidence, past: Past) -> Verdict:
     if refused:
         broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[:SHOWN])
         return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
+    untested = [told for name in names if (told := untested_code(name, last.code.get(name), past.tested.get(name)))]
+    if untested:
+        return Verdict(DEGRADED, "; ".join(untested[:SHOWN]), len(names), fresh, "tradebot backtest")
     return Verdict(OK, f"{', '.join(names[:SHOWN])} answered", len(names), fresh)
+
+
+def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
+    """Return in a sentence that backtests played other code of a strategy than this; empty unless they did."""
+    if not code or not tested or code in tested:
+        return ""
+    last = [*tested][-1]
+    return f"{name} runs code {code}, which no backtest here has played; the last one, {tested[last]}, played {last}"
 
 
 def missed(past: Past) -> list[tuple[str, str, str]]:

@@ -33,7 +33,7 @@ class Variant(Struct, frozen=True):
 
 
 class Trials(Struct, frozen=True):
-    """How many different settings of a strategy were played, this one included.
+    """How many different settings and versions of the code of a strategy were played, this one included.
 
     `sharpes` are their Sharpe ratios per year, as far as they are known.
     """

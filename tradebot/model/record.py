@@ -165,7 +165,8 @@ class CycleRecord(Struct, frozen=True):
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
     `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
-    a pass of exits left in the protection at the broker; None if nobody looked.
+    a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
+    each strategy that a pass of entries could ask.
     """
 
     id: str
@@ -183,3 +184,4 @@ class CycleRecord(Struct, frozen=True):
     refused_strategies: tuple[StrategyRefusal, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     gaps: tuple[Gap, ...] | None = None
+    code: Mapping[str, str] = field(default_factory=dict)

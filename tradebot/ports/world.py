@@ -104,7 +104,8 @@ class World(Struct, frozen=True):
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
     with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
     with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
-    as `signals.normalize` does; it may remember the rows of earlier ones.
+    as `signals.normalize` does; it may remember the rows of earlier ones. `code` returns the digest of the code that
+    each strategy answers with, by name.
     """
 
     rules: Rules
@@ -128,6 +129,7 @@ class World(Struct, frozen=True):
     needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
     keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
     reading: Callable[[AnyKind, FlowPage, datetime], Intake] | None = None
+    code: Callable[[], Mapping[str, str]] = dict
 
     @property
     def dry_run(self) -> bool:

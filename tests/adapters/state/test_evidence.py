@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, tested_code, write_evidence
 from tradebot.adapters.state.state_folder import EVIDENCE
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import (
@@ -74,3 +74,18 @@ def test_trials_are_settings_of_a_strategy_and_count_once(tmp_path: Path) -> Non
     assert read_trials(folder, {"rotation", "flow"}) == Trials(3, (0.7, 1.5))
     assert read_trials(folder, {"other"}) is None
     assert read_trials(folder / "deeper", {"rotation"}) is None
+
+
+def test_tested_code_is_listed_by_strategy_with_the_last_run_of_each(tmp_path: Path) -> None:
+    lines = (
+        '{"strategy": "rotation", "digest": "a", "name": "old", "sharpe": 0.5}',
+        '{"strategy": "rotation", "digest": "a", "name": "x", "sharpe": 0.5, "code": "c1"}',
+        '{"strategy": "rotation", "digest": "b", "name": "y", "sharpe": null, "code": "c2"}',
+        '{"strategy": "rotation", "digest": "c", "name": "z", "sharpe": 0.7, "code": "c1"}',
+        "{",
+        "[]",
+    )
+    (tmp_path / "backtests").mkdir()
+    (tmp_path / "backtests" / TRIALS).write_text("\n".join(lines))
+    assert [*tested_code(tmp_path)["rotation"].items()] == [("c2", "y"), ("c1", "z")]
+    assert tested_code(tmp_path / "backtests") == {}

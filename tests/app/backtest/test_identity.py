@@ -5,6 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 from shutil import copy
 
+import pytest
+
+from tests.adapters.plugins.test_plugin import HEAD, install
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.identity import identity_of
 from tradebot.app.backtest.run import Plan
@@ -53,3 +56,21 @@ def test_identity_depends_on_the_content_of_files_not_on_their_place(tmp_path: P
     file.write_text("two")
     again = identity_of(replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(file))))
     assert again.fingerprint != found[0].fingerprint
+
+
+def test_changed_strategy_file_is_another_run_and_another_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "mine", "odd = odd_plugin:Odd")
+    file = tmp_path / "odd_plugin.py"
+    file.write_text(f"{HEAD}        return [Open('AAPL', Side.BUY, 0.5)]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plan = replace(PLAN, settings=load(None, {}, {"strategies": {"flow": None, "odd": {}}}).settings)
+    before = identity_of(plan)
+    assert identity_of(plan) == before
+    file.write_text(file.read_text().replace("0.5", "-0.5"))
+    after = identity_of(plan)
+    assert before.versions == after.versions
+    assert before.fingerprint != after.fingerprint
+    assert before.trial != after.trial
+    assert before.code["odd"].files.keys() == {"odd_plugin.py"}

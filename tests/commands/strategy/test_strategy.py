@@ -13,6 +13,7 @@ from tests.accepting import accept
 from tests.bot import UNIVERSE, Bot, log
 from tests.commands.strategy.plugins import WELL, install
 from tradebot.__main__ import main
+from tradebot.adapters.state.evidence import TRIALS
 
 BAD = {
     "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
@@ -167,6 +168,19 @@ def test_a_plug_in_from_another_folder_trades_through_the_same_road(
     assert all(".LEANI." in name for name in sent)
     told = json.dumps(log(trading.url))
     assert all(told.count(f'"{name}"') for name in sent)
+    source = elsewhere / "site" / "tradebot_leaning" / "strategy.py"
+    tested = {"strategy": "leaning", "digest": "a", "name": "june", "sharpe": None, "code": leaning["code"]}
+    (trading.folder / "backtests").mkdir()
+    (trading.folder / "backtests" / TRIALS).write_text(f"{json.dumps(tested)}\n")
+    assert f"leaning runs code {leaning['code']}, as backtest june did." in trading.says("strategy", "list").out
+    assert "which no backtest here has played" not in trading.says("status").out
+    with source.open("a") as file:
+        file.write("# a sign was flipped here\n")
+    trading.json("trade-once", "--force-slot")
+    for verb in (["status"], ["strategy", "list"]):
+        said = " ".join(trading.says(*verb).out.split())
+        assert f"which no backtest here has played; the last one, june, played {leaning['code']}" in said
+        assert "tradebot backtest" in said
 
 
 def test_misbehaving_plugin_costs_only_its_own_passes(

@@ -18,9 +18,11 @@ from typing import TypeVar
 from msgspec import Struct
 from pydantic import ValidationError
 
+from tradebot.adapters.plugins.code import Code, built_in_code, code_of
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
+from tradebot.desk.answers import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import NOTHING, Needs
@@ -102,6 +104,29 @@ def protections_from(name: str, surroundings: Surroundings) -> Protections:
         return plugin.protections()
 
 
+def code_in_use(wanted: Iterable[str], installed_as: Mapping[str, str]) -> dict[str, Code]:
+    """Return the code of these strategies as it is now, by their names; one that isn't installed is left out.
+
+    Raises OperatorError if a file of theirs can't be read.
+    """
+    available = installed()
+    points = {name: available.get(installed_as.get(name, name)) for name in wanted}
+    try:
+        return {
+            name: built_in_code() if is_built_in(point) else code_of(point)
+            for name, point in points.items()
+            if point is not None
+        }
+    except OSError as error:
+        raise OperatorError(f"{error.filename} can't be read: {error.strerror}", "tradebot strategy list") from error
+
+
+def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
+    """Return the digest of the code that each strategy answers with; a plug-in that never started has none."""
+    digests = {one.name: one.code if isinstance(one, PluginStrategy) else built_in_code().digest for one in strategies}
+    return {name: digest for name, digest in digests.items() if digest}
+
+
 def _strategy(name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
         return PluginStrategy(point, settings, surroundings, name)
@@ -143,7 +168,8 @@ def _explained(name: str, invalid: ValidationError) -> str:
 class PluginStrategy:
     """A strategy that someone else wrote. Its process starts when it is first asked, and lives until it errs.
 
-    After an error it sits out until the next pass begins, and then has a new process. Its process ends with the thread
+    `code` is the digest of the code that its last process was started with; empty before the first one. After an error
+    it sits out until the next pass begins, and then has a new process. Its process ends with the thread
     that first asked it, so one object may only be used in one thread.
     """
 
@@ -151,6 +177,8 @@ class PluginStrategy:
         self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings, name: str | None = None
     ) -> None:
         self.name = name or point.name
+        self.code = ""
+        self._point = point
         self._start = Start(point.name, point.value, dict(settings), surroundings.bounds, surroundings.private)
         # The plug-in was found in these folders, so its process, which runs elsewhere, needs their full paths.
         folders = map(os.path.abspath, filter(None, sys.path))
@@ -214,7 +242,7 @@ class PluginStrategy:
         if self._refusal:
             return self._refusal
         try:
-            self._process = self._process or PluginProcess(self._start, self._environ)
+            self._process = self._process or self._started()
             with ExitStack() as unanswered:
                 # If it is interrupted, its answer may still be on its way.
                 unanswered.callback(self.close)
@@ -224,6 +252,15 @@ class PluginStrategy:
         except ErredError as error:
             self._refusal = error.decision
             return error.decision
+
+    def _started(self) -> PluginProcess:
+        """Return a new process of the plug-in; `code` then tells what it loads."""
+        try:
+            self.code = code_of(self._point).digest
+        except OSError as error:
+            why = f"{error.filename} can't be read: {error.strerror}"[:MAX_TEXT]
+            raise ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why)) from error
+        return PluginProcess(self._start, self._environ)
 
 
 def begin_pass(strategies: Iterable[Strategy]) -> None:

@@ -1,11 +1,12 @@
 """Keep what a backtest leaves beside its books, in its folder, for the verbs that report it."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import EVIDENCE, StateFolder, option, write_durably
+from tradebot.adapters.state.state_folder import BACKTESTS, EVIDENCE, StateFolder, option, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
@@ -65,6 +66,25 @@ def read_trials(folder: Path, strategies: Collection[str]) -> Trials | None:
         return None
     found = dict(filter(None, (_trial(line, strategies) for line in lines)))
     return Trials(len(found), tuple(ratio for ratio in found.values() if ratio is not None)) if found else None
+
+
+def tested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the code that backtests in a state folder have played to the end, by strategy, the last one last.
+
+    It is a digest with the name of its last run. What can't be read is left out.
+    """
+    try:
+        lines = read_plain(state / BACKTESTS / TRIALS).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            fields = json.loads(line)
+            played = found.setdefault(str(fields["strategy"]), {})
+            played.pop(fields["code"], None)
+            played[fields["code"]] = str(fields["name"])
+    return found
 
 
 def _trial(line: str, strategies: Collection[str]) -> tuple[str, float | None] | None:

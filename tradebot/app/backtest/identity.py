@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from tradebot import __version__
-from tradebot.adapters.plugins.plugin import installed, package_of
+from tradebot.adapters.plugins.code import Code, source_digest
+from tradebot.adapters.plugins.plugin import code_in_use, installed, package_of
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
@@ -39,24 +40,31 @@ class DataFile(Struct, frozen=True):
 class Identity(Struct, frozen=True):
     """Everything that a run's result depends on; equal identities have equal results, byte for byte.
 
-    `versions` are those of this program and of each strategy's package. `trial` is the fingerprint of the settings
-    alone: what was tried, whatever it was tried on.
+    `versions` are those of this program, with what tells its source files from others, and of each strategy's package.
+    `code` is that of each strategy. `trial` is the fingerprint of settings and code: what was tried, whatever it was
+    tried on.
     """
 
     settings: Mapping[str, Any]
     market: Mapping[str, Any]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
+    code: Mapping[str, Code]
     data: tuple[DataFile, ...]
     fingerprint: str
     trial: str
 
 
 def identity_of(plan: Plan) -> Identity:
-    """Return the identity of what a plan is about to play; its files are read whole."""
+    """Return the identity of what a plan is about to play; its files are read whole.
+
+    Raises OperatorError if a strategy's files can't be read.
+    """
     settings, market = effective(plan.settings), plan.spec.to_fields()
     options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
-    versions = dict(_versions(plan))
+    versions, chosen = dict(_versions(plan)), plan.settings.strategies
+    code = code_in_use(chosen.in_use(), chosen.installed_as())
+    digests = {name: one.digest for name, one in code.items()}
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
     # Where the files are doesn't matter, only what is in them.
     placeless = {name: value for name, value in market.items() if name not in _PATHS}
@@ -68,15 +76,17 @@ def identity_of(plan: Plan) -> Identity:
         market=market,
         options=options,
         versions=versions,
+        code=code,
         data=data,
-        fingerprint=_digest([tried, placeless, options, versions, files]),
-        trial=_digest(tried),
+        fingerprint=_digest([tried, placeless, options, versions, digests, files]),
+        trial=_digest([tried, digests]),
     )
 
 
 def _versions(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield the version of this program, and of the package of each strategy that isn't part of it."""
+    """Yield the version of this program and its source, and of the package of each strategy that isn't part of it."""
     yield "tradebot", __version__
+    yield "tradebot source", source_digest()
     points = installed()
     for name, point_name in plan.settings.strategies.installed_as().items():
         point = points.get(point_name)

@@ -95,9 +95,10 @@ _BY = "backtest"
 
 
 class Trial(Struct, frozen=True):
-    """One set of settings that a strategy was tried with: the run's name, how long it was, and its Sharpe ratio.
+    """One set of settings and code that a strategy was tried with: the run's name, its length, and its Sharpe ratio.
 
-    The ratio is annualized with the root of 252; None if the run's equity didn't move. `digest` tells trials apart.
+    The ratio is annualized with the root of 252; None if the run's equity didn't move. `digest` tells trials apart, and
+    `code` the strategy's code alone; it is empty for a trial that was kept without it.
     """
 
     strategy: str
@@ -105,6 +106,7 @@ class Trial(Struct, frozen=True):
     name: str
     sessions: int
     sharpe: float | None
+    code: str = ""
 
 
 class Results:
@@ -275,7 +277,7 @@ def read_result(folder: Path) -> Mapping[str, Any] | None:
 def _trial(line: str) -> Trial | None:
     try:
         fields = json.loads(line)
-        return Trial(**{name: fields[name] for name in Trial.__struct_fields__})
+        return Trial(**{name: fields[name] for name in Trial.__struct_fields__ if name in fields})
     except (ValueError, KeyError, TypeError):
         return None
 
