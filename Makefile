@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 CODE := tradebot commands jobs
 # Some environments forbid Python to keep what it compiles. Then each process would compile the whole project again.
-COMPILED = @$(BIN)/python -m compileall -q
+COMPILED = @$(BIN)/python -m compileall -q -j 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

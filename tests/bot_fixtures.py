@@ -1,9 +1,13 @@
 """One bot a module, and how a test talks to it."""
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from tests.bot import Bot, made, second_session
 from tests.nursery import Nursery, starting_with, without_nursery
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
 
@@ -19,6 +24,22 @@ from tradebot.exchange import process
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no line be broken, so that the length of a temporary folder's name decides nothing."""
     monkeypatch.setenv("COLUMNS", "500")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_once() -> Iterator[None]:
+    """Read what is installed again only if a folder of packages has changed: each verb looks for strategies."""
+
+    @cache
+    def found(group: str, places: tuple[tuple[str, int], ...]) -> EntryPoints:
+        return entry_points(group=group)
+
+    def asked(group: str) -> EntryPoints:
+        return found(group, tuple((place, os.stat(place).st_mtime_ns) for place in sys.path if os.path.isdir(place)))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(plugin, "entry_points", asked)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 import atexit
 import fnmatch
 import gc
+import importlib
 import os
 import random
 import shutil
@@ -11,11 +12,13 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+import xdist
 from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import hints
@@ -149,11 +152,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return scheduler
 
 
+def import_tests(worker: int, workers: int) -> None:
+    """Import all test modules, each worker another part of them first.
+
+    In a new clone pytest compiles them, which takes some ten seconds. What one worker has compiled the others read.
+    """
+    modules = sorted(Path(__file__).parent.rglob("test_*.py"))
+    first = worker * len(modules) // workers
+    for module in modules[first:] + modules[:first]:
+        # Whatever fails to be imported is reported when it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(module.relative_to(Path(__file__).parents[1]).with_suffix("").parts))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while the tests are read: that makes many objects and drops none. Never scan those again."""
     gc.disable()
     try:
+        if xdist.is_xdist_worker(session) and session.config.args == session.config.getini("testpaths"):
+            workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+            import_tests(int(xdist.get_xdist_worker_id(session).removeprefix("gw")), workers)
         return (yield)
     finally:
         gc.freeze()
@@ -226,7 +245,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as
 # many new ones, and the campaigns more, from their seed.
 hypothesis.settings.register_profile(
-    "suite", max_examples=30, deadline=None, database=None, print_blob=True, derandomize=True
+    "suite", max_examples=20, deadline=None, database=None, print_blob=True, derandomize=True
 )
-hypothesis.settings.register_profile("fresh", max_examples=30, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("fresh", max_examples=20, deadline=None, database=None, print_blob=True)
 hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)

@@ -22,7 +22,7 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target, Want
 
 MARKETS = st.integers(0, sized(2, 50))
-EXAMPLES = sized(3, 25)
+EXAMPLES = sized(2, 25)
 FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
     seed=0,
     sessions=1,

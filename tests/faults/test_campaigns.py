@@ -15,15 +15,14 @@ CONTROLLED = 3
 SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 2)]
 BOTS = sized(1, 12)
 """One bot is about seventy kills; the stores alone see many times as many."""
-STOPPED = sized(16, 80)
+STOPPED = sized(8, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
 CAUGHT = {
-    "stops": ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids"),
+    "stops": ("halt-1-no-lock", *sized((), ("halt-2-cached-halt", "twin-3-random-ids"))),
     "kills": (
-        "retry-on-post",
-        *sized((), ("gate-after-the-post", "reconcile-that-flattens", "unknown-is-rejected")),
+        *sized((), ("retry-on-post", "gate-after-the-post", "reconcile-that-flattens", "unknown-is-rejected")),
         *sized((), ("believe-the-orders", "believe-the-positions")),
     ),
     "prices": ("cancel-and-send-anew",),
@@ -34,12 +33,13 @@ CAUGHT = {
 def played(seed: int) -> Any:
     """Play all campaigns in its own program and return what it says; only what is broken on purpose is broken.
 
-    That is played with one seed, as are new prices, of which nothing is drawn.
+    That is played with one seed, as are new prices, of which nothing is drawn: the sample leaves them out.
     """
     first = seed == CONTROLLED
-    words = [f"kills={BOTS}", *([f"stops={STOPPED // 2}", "prices"] if first else [f"stops={STOPPED}"])]
-    broken = {name: CAUGHT[name] if first else () for name in CAUGHT}
-    words += [word for name in CAUGHT for control in broken[name] for word in ("--control", f"{name}={control}")]
+    prices = ["prices"] if first and in_campaigns() else []
+    words = [f"kills={BOTS}", f"stops={STOPPED // 2 if first else STOPPED}", *prices]
+    broken = {name: CAUGHT[name] if first else () for name in CAUGHT if prices or name != "prices"}
+    words += [word for name in broken for control in broken[name] for word in ("--control", f"{name}={control}")]
     found = programs.played("play", *words, "--seed", str(seed))
     for name, told in found.items():
         whose = {problem: problem.partition(":")[0] for problem in told["problems"]}
@@ -59,7 +59,7 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
     assert found["kills"]["hits"] >= 40 * BOTS
     missed = {point for point in every_point() if point.startswith(ROAD)} - set(found["kills"]["hit"])
     assert not missed or not in_campaigns()
-    if seed == CONTROLLED:
+    if "prices" in found:
         assert any("had no exit" in problem for problem in found["prices"]["problems"])
         # Each has opened, left, and asked for another price.
         hit = found["prices"]["hit"]

@@ -24,7 +24,7 @@ from tradebot.adapters.state import send_lock, switch
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples
-"""50 in the sample, 200 in the campaigns."""
+"""How many senders are met in all: 20 in the sample, 150 in the campaigns."""
 TYPED = ROUNDS // 10
 STUCK = max(3, ROUNDS // 15)
 DAWDLE_S, LONG_DAWDLE_S = 0.008, 0.1

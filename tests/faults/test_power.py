@@ -17,10 +17,10 @@ from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("power", [1], range(1, 41), 2)
-BOTS, FOLDERS = sized((1, 2), (3, 26))
+BOTS, FOLDERS = sized((1, 1), (3, 26))
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = sized((), ("journal-not-synced", "synchronous-off"))
-SEEN_IN_FOLDERS = ("synchronous-off", "journal-not-synced", "folder-not-synced")
+SEEN_IN_FOLDERS = ("synchronous-off", *sized((), ("journal-not-synced", "folder-not-synced")))
 
 
 def controlled(*names: str) -> list[str]:

@@ -15,7 +15,7 @@ from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.tiers import drawn, in_campaigns, sized
 
-COUNT = sized(25, 13 * ROUND)
+COUNT = sized(12, 13 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
 AGAIN = ["--again", "88492", "--again", "88631"]
 """Schedules that once showed a fault: a gap whose end was forgotten, and a cancel that the exchange never made."""
@@ -41,6 +41,7 @@ CAUGHT = {
     "believe-the-positions": 251,
 }
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
+SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
 
 
 def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
@@ -56,7 +57,7 @@ def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
 def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
     first: int, record_property: Callable[[str, object], None]
 ) -> None:
-    broken = CAUGHT if first == FIRSTS[0] else {}
+    broken = {name: CAUGHT[name] for name in sized(SAMPLED, CAUGHT)} if first == FIRSTS[0] else {}
     controls = (word for name, begin in broken.items() for word in ("--control", f"{name}={begin}"))
     found = played("schedules", "--first", str(first), "--count", str(COUNT), *AGAIN, *controls)
     assert found["problems"] == []

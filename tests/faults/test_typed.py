@@ -11,7 +11,7 @@ from tests.faults.typed import broken_promises, disturbed_day, sat_down
 from tests.tiers import drawn, sized
 
 SEEDS = drawn("typed", [1], range(1, 76), 2)
-ROUNDS, KILLS = sized((2, (2,)), (5, (8,)))
+ROUNDS, KILLS = sized((1, (2,)), (5, (8,)))
 """How often the other signals come, and how many kills follow each time, in turn."""
 KINDS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP]
 ENDS = {0, 3, 6, 10, 130, 143, *(-kind for kind in (*KINDS, signal.SIGKILL))}

@@ -23,7 +23,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 
-FIRST, LAST = sized(date(2026, 10, 1), date(2026, 1, 2)), date(2026, 12, 31)
+FIRST, LAST = sized(date(2026, 10, 30), date(2026, 1, 2)), date(2026, 12, 31)
 HALF_DAY = date(2026, 11, 27)
 SEED = 2026
 
@@ -34,9 +34,9 @@ def test_quiet_year_runs_every_slot_once() -> None:
     judge(year)
     counts = table(year)
     assert counts["run by serve"] == counts["slots"] == sum(act.key in year.planned for act in year.outside.acts)
-    assert (counts["sessions"], counts["starts of serve"]) == (sized(64, 251), 1)
+    assert (counts["sessions"], counts["starts of serve"]) == (sized(43, 251), 1)
     hours = Counter((session.close - session.open) // MINUTE for session in year.sessions)
-    assert hours == {390: sized(62, 249), 210: 2}, "half days"
+    assert hours == {390: sized(41, 249), 210: 2}, "half days"
     assert {session.open.hour for session in year.sessions} == {13, 14}, "both sides of daylight saving"
     sundays = {name: [act.at for act in year.outside.acts if act.key[0] == name] for name in ("spring", "fall")}
     assert not in_campaigns() or date(2026, 3, 8) in {at.date() for at in sundays["spring"]}, "02:30 didn't come"
@@ -45,7 +45,7 @@ def test_quiet_year_runs_every_slot_once() -> None:
 
 @pytest.mark.sampled
 def test_troubled_year_repeats_no_slot_and_misses_none_silently() -> None:
-    year = Player(drawn(SEED, FIRST, LAST, kills=sized(50, 150), troubles=sized(50, 150))).play()
+    year = Player(drawn(SEED, FIRST, LAST, kills=sized(30, 150), troubles=sized(30, 150))).play()
     judge(year)
     counts = table(year)
     assert {event.trouble for event in year.events} == set(Trouble)
@@ -76,7 +76,7 @@ def around_the_clock(first: date, last: date) -> Sequence[Session]:
     return [Session(midnight.date(), midnight, midnight + DAY) for midnight in midnights]
 
 
-@settings(max_examples=settings().max_examples // 25)
+@settings(max_examples=max(settings().max_examples // 25, 1))
 @given(
     seed=st.integers(0, 2**32),
     first=st.dates(date(2026, 1, 2), date(2027, 11, 1)),
@@ -102,7 +102,7 @@ def test_week_accounts_for_every_slot_whatever_happens(
 def test_half_day_ends_the_same_after_any_kill() -> None:
     """Kill `serve` before or after each write of a half day: only an entry that had begun stays without its order."""
     quiet = _half_day(kills=())
-    for number in range(1, quiet.outside.writes + 1, sized(3, 1)):
+    for number in range(1, quiet.outside.writes + 1, sized(7, 1)):
         # After a write is before the next one, except that time may pass between two.
         kill = number if number % 2 else -number
         killed = _half_day(kills=(kill,))

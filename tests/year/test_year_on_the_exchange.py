@@ -24,6 +24,7 @@ timetable:
    trade-once: every 2h from open+2m until close-15m, reconcile: every 2h from open+1m until close}
 """
 STARTS = {
+    "clocks": (date(2026, 10, 30), 2),
     "spring": (date(2026, 3, 6), 4),
     "fall": (date(2026, 10, 29), 4),
     "Thanksgiving": (date(2026, 11, 24), 4),
@@ -33,7 +34,7 @@ STARTS = {
 """Twenty sessions: both changes of the clocks, half days, holidays, ends of a month, of a quarter and of a year."""
 YEAR = {f"from {first}": (first, 20) for first in (date(2026, 1, 2) + timedelta(days=28 * n) for n in range(13))}
 
-NAMES = drawn("months", ["fall"], [*YEAR], 2) + sized([], [*STARTS])
+NAMES = drawn("months", ["clocks"], [*YEAR], 2) + sized([], [*STARTS][1:])
 
 
 class Ran(NamedTuple):

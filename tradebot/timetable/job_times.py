@@ -4,7 +4,7 @@ They are offsets from the session's open and close, so they shift on half days.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -66,11 +66,8 @@ class JobTimes(Struct, frozen=True):
 
     def in_session(self, session: Session) -> list[Due]:
         """Return the due times of one session in order; if two parts give the same time, it is due once."""
-        by_start: dict[datetime, Due] = {}
-        for part in self.parts:
-            for due in dues(part, session):
-                by_start.setdefault(due.start, due)
-        return sorted(by_start.values(), key=lambda due: due.start)
+        opened = session.open
+        return [Due(n, opened + start, opened + end) for n, start, end in _pattern(self.parts, session.close - opened)]
 
     def __str__(self) -> str:
         return self.text
@@ -126,6 +123,18 @@ def parse_part(text: str) -> Part:
     if not next(dues(part, WHOLE_DAY), None):
         raise ValueError(f"{text!r} is never due: in a session of 6h30m, it ends before it begins")
     return part
+
+
+@lru_cache(maxsize=64)
+def _pattern(parts: tuple[Part, ...], length: timedelta) -> Sequence[tuple[str, timedelta, timedelta]]:
+    """Return the due times of all sessions of one length: name, start and end, both after the open."""
+    session = Session(_OPEN.date(), _OPEN, _OPEN + length)
+    by_start: dict[datetime, Due] = {}
+    for part in parts:
+        for due in dues(part, session):
+            by_start.setdefault(due.start, due)
+    ordered = sorted(by_start.values(), key=lambda due: due.start)
+    return [(due.name, due.start - session.open, due.end - session.open) for due in ordered]
 
 
 def _edge(text: str) -> Edge:
