@@ -35,7 +35,7 @@ REALIZED = (
 )
 OPEN = (
     "What is held is valued at the last price that a pass saw in each session: the bid or ask at which it could be "
-    "closed. Brokers value it at the last trade."
+    "closed. Brokers value it at the last trade, and so does a backtest at the close."
 )
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "

@@ -84,7 +84,7 @@ EXCURSIONS = (
     "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
     "have gone further in between."
 )
-OPEN = "What is held is valued at the price that the last pass saw."
+OPEN = "What is held is valued at the last price that was recorded: in a backtest, that of the close."
 
 
 class Trades(Struct, frozen=True):

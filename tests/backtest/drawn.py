@@ -17,6 +17,7 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
@@ -40,6 +41,7 @@ from tradebot.model.record import Job, SessionEnd
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.ports.strategy import Strategy
 from tradebot.timetable.job_times import parse
 
 START = date(2025, 3, 3)
@@ -100,7 +102,7 @@ class Drawn(Struct, frozen=True):
     seed: int
     sessions: int
     symbols: tuple[str, ...]
-    strategy: Whims
+    strategy: Strategy
     exits: Exits
     protection: Protection
     fill: FillSpec
@@ -176,10 +178,11 @@ def daily_sessions(count: int) -> list[date]:
     return list(around)
 
 
-def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
+def assembled(drawn: Drawn, level: Level = Level.FULL, equity_at: EquityAt = "market") -> Assembled:
     found = daily_market if drawn.daily else market
     opened = found(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
-    made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
+    facts = MemoryFacts(level)
+    made = assemble(settings(), opened.spec, [drawn.strategy], facts, market=opened, equity_at=equity_at)
     rules = made.world.rules
     tuned = replace(
         rules,

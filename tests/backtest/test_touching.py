@@ -1,6 +1,6 @@
 """The first moment at which the market touches what matters, against a look at every moment."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -29,10 +29,10 @@ class Drawn:
             if after < OPEN + timedelta(minutes=minute) <= until:
                 yield self.at(symbol, minute)
 
-    def equity(self, at: datetime) -> Decimal:
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         raise NotImplementedError
 
-    def shows(self, symbol: str, at: datetime | None = None) -> Shown:
+    def shows(self, symbol: str) -> Shown:
         return self.at(symbol, 0)
 
     def close(self, after_us: int) -> int:

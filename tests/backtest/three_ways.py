@@ -3,15 +3,17 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
 import pytest
+import requests
 from msgspec import Struct
 
-from tests.bot import log, typed
+from tests.bot import KEYS, log, typed
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
@@ -49,7 +51,7 @@ TOLD = (
 
 
 class Way(Struct, frozen=True):
-    """What one way of playing a day leaves: the judge's log, the books, every decision, and the account's equity."""
+    """What one way of playing a day leaves: the judge's log, the books, every decision, and its equity at the close."""
 
     log: object
     intents: object
@@ -58,7 +60,7 @@ class Way(Struct, frozen=True):
     state: object
     peak: object
     decisions: object
-    ends: object
+    closing: Decimal | None
     flow: object
 
 
@@ -127,20 +129,23 @@ class Day(Struct, frozen=True):
             ends = list(driver.play(made.sessions))
             driver.end()
         told = [{"event": line.name, "at": rfc3339(line.at_us), **line.fields} for line in lines]
-        return _way(told, made.ledger, facts, ends)
+        return _way(told, made.ledger, facts, ends[-1].equity)
 
 
 def _left(state: Path) -> Way:
     facts = SqliteFacts(state, MemoryEvents(), datetime.now(UTC))
     with closing(facts), closing(SqliteLedger.open(state, read_only=True)) as ledger:
         try:
-            told = log(process.ensure(state / "exchange").url)
-            return _way(told, ledger, facts, facts.session_ends(date.min, date.max))
+            url = process.ensure(state / "exchange").url
+            account = requests.get(f"{url}/v2/account", headers=KEYS, timeout=10).json()
+            return _way(log(url), ledger, facts, Decimal(account["last_equity"]))
         finally:
             process.stop(state / "exchange")
 
 
-def _way(told: Sequence[Mapping[str, Any]], ledger: Ledger, facts: MemoryFacts | SqliteFacts, ends: object) -> Way:
+def _way(
+    told: Sequence[Mapping[str, Any]], ledger: Ledger, facts: MemoryFacts | SqliteFacts, closing: Decimal | None
+) -> Way:
     passes = (cycle for job in JUDGED for cycle in facts.cycles(job=job))
     return Way(
         log=[tuple(line.get(name) for name in TOLD) for line in told if "order_id" in line or "activity_id" in line],
@@ -149,7 +154,7 @@ def _way(told: Sequence[Mapping[str, Any]], ledger: Ledger, facts: MemoryFacts |
         fills=ledger.fills(),
         state=ledger.trading_state().state,
         peak=ledger.equity_peak(),
-        decisions={cycle.id: (cycle.at, cycle.candidates, cycle.equity, cycle.marks) for cycle in passes},
-        ends=ends,
+        decisions={one.id: (one.at, one.candidates, one.equity, one.marks, one.last_close) for one in passes},
+        closing=closing,
         flow=[replace(one, findings=(), nulls=None) for one in facts.intakes(datetime.min.replace(tzinfo=UTC))],
     )

@@ -1,7 +1,7 @@
 """Play sessions: let the market's time pass from slot to slot, and run what is due, as `serve` does on every other day.
 
 A pass is left out only if it would change nothing (see `quiet`). What it would have written besides is made up for: the
-time of the last comparison, and how the account stood at the end of each session.
+time of the last comparison. How the account stood is written down at the close of each session, at its prices.
 """
 
 from bisect import bisect_left
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
@@ -19,7 +19,7 @@ from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
-from tradebot.model.record import CycleRecord, Job, SessionEnd
+from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark, SessionEnd, session_end
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
@@ -54,15 +54,12 @@ class Count(Struct):
 
 
 class _Day(Struct, dict=True):
-    """One session while it is played: what was made up for, and the last passes that saw the account and its prices."""
+    """One session while it is played: the places of what was made up for, a comparison and a pass of exits."""
 
     session: Session
     grid: Grid
     compared: int = -1
-    seen: CycleRecord | None = None
-    marked: CycleRecord | None = None
-    seen_place: int = -1
-    begun: int = field(default=0)
+    begun: int = 0
 
     @cached_property
     def exits_us(self) -> Sequence[int]:
@@ -117,7 +114,7 @@ class Driver:
         return self._reconcile()
 
     def play(self, sessions: Iterable[Session], after: datetime | None = None) -> Iterator[SessionEnd]:
-        """Play sessions, and yield how the account stood at the end of each; to stop, take no more of them.
+        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
 
         What was due up to `after` is left alone.
         """
@@ -131,7 +128,7 @@ class Driver:
     def _play(self, session: Session, after: datetime | None) -> SessionEnd:
         day = _Day(session, self._grids.of(session))
         if not (after and after >= session.open) and self._is_still(day):
-            return self._pass_by(day)
+            return self._close(day)
         begun = max(session.open, after or session.open)
         self._advance(begun)
         place = day.place_of(begun)
@@ -142,20 +139,14 @@ class Driver:
             # From just before, because the passes of this moment are yet to come.
             self._look_ahead(day, begun - MICROSECOND)
             if place == 0 and self._is_still(day):
-                return self._pass_by(day)
+                return self._close(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
                     self._fill(day, place, Call(job, session.date, name, self._terms.by))
-            ended = self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until))
-            if ended or place == day.grid.end:
-                self._see(day, place)
             place += 1
-        self._make_up(day, place)
-        self._advance(session.close)
-        self.count.due += day.grid.count
-        return _end_of(day)
+        return self._close(day)
 
     def _is_calm(self, now: datetime) -> bool:
         """Return True if an earlier look reached beyond this moment, and nothing has changed since then."""
@@ -163,34 +154,34 @@ class Driver:
 
     def _is_still(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
-        if self._terms.every_pass or self._always or self._ask_from is None or day.grid.end < 0:
+        if self._terms.every_pass or self._always or self._ask_from is None:
             return False
         reached = min(self._calm.until, self._ask_from)
         return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
 
-    def _pass_by(self, day: _Day) -> SessionEnd:
-        """Leave what the passes of a still session leave, without stopping at any of their times."""
-        self._see(day, day.grid.end)
+    def _close(self, day: _Day) -> SessionEnd:
+        """Leave what the passes of the session leave that were left out, and record the account at the close."""
+        session, world = day.session, self._world
         self._make_up(day, len(day.grid.offsets))
-        self._advance(day.session.close)
+        self._advance(session.close)
         self.count.due += day.grid.count
-        return _end_of(day)
+        equity, prices = self._ahead.closing()
+        marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
+        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, self._terms.by), session.close, world.mode_name
+        close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
+        world.facts.record(close)
+        return session_end(close, None)
 
     def _next(self, day: _Day, place: int) -> int:
         grid = day.grid
         if self._terms.every_pass:
             return place
         touched = max(place, day.place_of(self._calm.until))
-        if self._calm.rests and (seen := grid.last_look(touched)) >= place:
-            # How a position stood before the venue closed it.
-            touched = seen
         asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
         nexts += [grid.next_of(job, place) for job in self._always]
         if self._compared != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, place))
-        if grid.end >= place:
-            nexts.append(grid.end)
         return min(nexts)
 
     def _fill(self, day: _Day, place: int, call: Call) -> None:
@@ -220,10 +211,10 @@ class Driver:
 
     def _exit(self, day: _Day, place: int, call: Call) -> None:
         before = self._ahead.stamp
-        cycle = self._passes.exits(call)
+        self._passes.exits(call)
         # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
         self._exited = before if self._ahead.stamp == before else None
-        self._saw(day, place, cycle)
+        self._look_ahead(day, day.at(place))
 
     def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
         """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
@@ -251,12 +242,7 @@ class Driver:
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
                 self._ask_from = refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
-            self._saw(day, place, cycle)
-
-    def _saw(self, day: _Day, place: int, cycle: CycleRecord) -> None:
-        day.seen, day.seen_place = cycle, place
-        day.marked = cycle if cycle.marks else day.marked
-        self._look_ahead(day, day.at(place))
+            self._look_ahead(day, now)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
@@ -303,19 +289,6 @@ class Driver:
         if not self._terms.every_pass:
             self._quiet.write_marks(day.exits_before(place))
 
-    def _see(self, day: _Day, place: int) -> None:
-        """Record how the last pass at a place would have seen the account, if it was left out."""
-        if place <= day.seen_place:
-            return
-        job, name = day.grid.look(place)
-        call = Call(job, day.session.date, name, self._terms.by)
-        at, mode = day.at(place), self._world.mode_name
-        equity, marks = self._quiet.look(at)
-        cycle = CycleRecord(call.cycle_id, job, call.session, name, at, mode, equity=equity, marks=marks)
-        self._world.facts.record(cycle)
-        day.seen, day.seen_place = cycle, place
-        day.marked = cycle if marks else day.marked
-
 
 def _always(world: World, terms: Terms) -> frozenset[Job]:
     """Return the jobs of which no slot may be left out, whatever the account does."""
@@ -341,14 +314,3 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
 def _wants(proposed: Proposals) -> bool:
     own = proposed.own
     return bool(proposed.candidates or proposed.refused or own.asked or own.missed or own.new)
-
-
-def _end_of(day: _Day) -> SessionEnd:
-    seen, marked = day.seen, day.marked
-    return SessionEnd(
-        session=day.session.date,
-        equity=seen.equity if seen else None,
-        equity_at=seen.at if seen else None,
-        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
-        marked_at=marked.at if marked else None,
-    )

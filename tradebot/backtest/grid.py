@@ -34,24 +34,6 @@ class Grid(Struct, frozen=True, dict=True):
     def count(self) -> int:
         return sum(map(len, self.due))
 
-    @cached_property
-    def _looks(self) -> tuple[int, ...]:
-        return tuple(n for n, due in enumerate(self.due) if LOOKS & dict(due).keys())
-
-    def last_look(self, place: int) -> int:
-        """Return the place of the last slot before a place whose pass looks at the account; -1 if there is none."""
-        found = bisect_left(self._looks, place)
-        return self._looks[found - 1] if found else -1
-
-    @cached_property
-    def end(self) -> int:
-        """Return the place of the last look of all; -1 if there is none."""
-        return self.last_look(len(self.offsets))
-
-    def look(self, place: int) -> tuple[Job, str]:
-        """Return the last pass at a place that looks at the account, and the name of its slot."""
-        return next(one for one in reversed(self.due[place]) if one[0] in LOOKS)
-
     def place(self, offset: timedelta) -> int:
         """Return the place of the first slot at or after an offset from the open."""
         return bisect_left(self.offsets, offset)

@@ -20,7 +20,6 @@ from tradebot.backtest.touching import (
     Rest,
     Worth,
     first_touch,
-    in_usd,
     moment,
     units,
     units_above,
@@ -42,7 +41,6 @@ from tradebot.model.bar import Quote, Session
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
-from tradebot.model.record import Mark
 from tradebot.model.trading import TradingState
 from tradebot.ports.world import World
 
@@ -53,13 +51,12 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class Calm(NamedTuple):
-    """Until when passes would change nothing, and whether an order rests that may end it by filling.
+    """Until when passes would change nothing.
 
     If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
     """
 
     until: datetime
-    rests: bool = False
     settled: bool = True
 
 
@@ -78,14 +75,6 @@ class Quiet:
     def forget(self) -> None:
         """Follow no position: a pass is going to look at each."""
         self._marking.follow(moment(0), (), {})
-
-    def look(self, at: datetime) -> tuple[Decimal, tuple[Mark, ...]]:
-        """Return the equity and the prices that a pass would see now, or at a later moment of a calm time."""
-        equity = self._ahead.equity(at) if self._ahead.equity_moves else self._world.reader.account().equity
-        held = self._world.ledger.totals().own_positions()
-        shown = {symbol: self._ahead.shows(symbol, at) for symbol in dict.fromkeys(p.symbol for p in held)}
-        marks = ((p, seen) for p in held if (seen := shown[p.symbol]))
-        return equity, tuple(Mark(p.symbol, in_usd(seen.bid if p.quantity > 0 else seen.ask)) for p, seen in marks)
 
     def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
         """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
@@ -143,7 +132,7 @@ class Quiet:
         end = min(*times, deed) if deed else min(times)
         if end <= now:
             return Calm(now)
-        return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end), bool(rests))
+        return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
 
     def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
         """Store the marks that moved; return False instead if what rests at the venue has to follow one of them."""

@@ -36,11 +36,11 @@ class Ahead(Protocol):
         Both are of the same session, unless the nights are `still`.
         """
 
-    def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
-        """Return what a symbol shows now, or at a later moment before the next deed; None if it has no price."""
+    def shows(self, symbol: str) -> Shown | None:
+        """Return what a symbol shows now; None if it has no price."""
 
-    def equity(self, at: datetime) -> Decimal:
-        """Return the account's equity in USD at a moment before the next deed, if nothing is traded until then."""
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
+        """Return the account's equity at the close that is now, and the last price of each position by symbol, USD."""
 
     def close(self, after_us: int) -> int:
         """Return the first close at or after a moment, or else the last one; both in microseconds since 1970."""

@@ -71,6 +71,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         dry_run=world.dry_run,
         equity=desk.account.equity,
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote),
+        last_close=desk.account.last_equity if desk.session else None,
     )
 
 

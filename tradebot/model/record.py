@@ -131,9 +131,11 @@ class Mark(Struct, frozen=True):
 
 
 class SessionEnd(Struct, frozen=True):
-    """The account as the last pass of a session saw it: equity in USD, and the price of each position, USD per share.
+    """The account at the end of a session: equity in USD, and the price of each position, USD per share.
 
-    Either may be of an earlier pass of the session if the last one didn't read it; `equity_at` and `marked_at` say so.
+    In a backtest that is the close; otherwise it is what the last pass saw. Either may be of an earlier pass if the
+    last one didn't read it; `equity_at` and `marked_at` say so. `last_close` is what the venue said during the session
+    that the account was worth at the close before; None if it didn't.
     """
 
     session: date
@@ -141,6 +143,7 @@ class SessionEnd(Struct, frozen=True):
     equity_at: datetime | None
     marks: Mapping[str, Decimal]
     marked_at: datetime | None
+    last_close: Decimal | None = None
 
 
 EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
@@ -166,7 +169,8 @@ class CycleRecord(Struct, frozen=True):
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
     `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
     a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
-    each strategy that a pass of entries could ask.
+    each strategy that a pass of entries could ask. `last_close` is what the venue says the account was worth at the
+    close before this session, in USD.
     """
 
     id: str
@@ -185,3 +189,24 @@ class CycleRecord(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     gaps: tuple[Gap, ...] | None = None
     code: Mapping[str, str] = field(default_factory=dict)
+    last_close: Decimal | None = None
+
+
+AT_CLOSE = "close"
+"""The slot of the record in which a backtest keeps what the account was worth at a session's close."""
+
+
+def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+    """Return the end of a session from two of its passes: the last that read the equity, and the last with prices.
+
+    A record of the close has all prices, even if there are none.
+    """
+    marked = seen if seen.slot == AT_CLOSE else marked
+    return SessionEnd(
+        session=seen.session,
+        equity=seen.equity,
+        equity_at=seen.at,
+        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
+        marked_at=marked.at if marked else None,
+        last_close=seen.last_close,
+    )

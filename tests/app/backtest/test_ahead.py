@@ -46,10 +46,17 @@ def test_look_ahead_shows_what_the_market_shows_then(symbol: str, minutes: int) 
     began = made.now()
     until = min((made.ahead.next_deed or LATER) - timedelta(microseconds=1), began + timedelta(minutes=minutes))
     seen = [shown for shown in made.ahead.shown(symbol, began, until) if shown.low != shown.high]
-    told = made.ahead.shows(symbol, until), made.ahead.equity(until)
-    assert not seen or seen[-1] == told[0]
     made.advance(until)
-    assert told == (made.ahead.shows(symbol), made.world.reader.account().equity)
+    assert not seen or seen[-1] == made.ahead.shows(symbol)
+
+
+@given(st.sampled_from(SYMBOLS), st.integers(1, 39))
+def test_closing_is_what_the_account_and_its_positions_are_worth_at_the_close(symbol: str, place: int) -> None:
+    made = holding(symbol)
+    made.advance(made.sessions[place].close)
+    account, (position,) = made.world.reader.account(), made.world.reader.view().positions
+    assert made.ahead.closing() == (account.equity, {symbol: position.current_price})
+    assert account.last_equity == account.equity == account.cash + position.value
 
 
 @given(st.sampled_from(SYMBOLS))

@@ -53,6 +53,21 @@ def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
     assert found.years == pytest.approx(4 / 252)
 
 
+def test_close_that_the_venue_tells_in_the_next_session_counts() -> None:
+    looks = (end(0, D(1000)), end(1, D(1005)), end(3, D(1210)))
+    told = [replace(each, last_close=D(close)) for each, close in zip(looks, (900, 1100, 1320), strict=True)]
+    found = path(history(*told), [], sessions(4))
+    assert [step.after.equity_usd for step in found.steps] == [1100, 1005, 1320, 1210]
+    assert found.steps[0].after.at == sessions(1)[0].close
+    assert found.missing == (), "the one that nobody saw is known by its close"
+
+
+@pytest.mark.parametrize("close", [None, D(0)])
+def test_close_that_the_venue_does_not_tell_is_as_a_pass_saw_the_account(close: Decimal | None) -> None:
+    past = history(end(0, D(1100)), replace(end(1, D(990)), last_close=close))
+    assert path(past, [], sessions(2)) == path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
+
+
 def test_span_begins_at_the_end_of_the_session_before_it() -> None:
     past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
     found = path(past, [], sessions(4), Days(day(2), day(2)))

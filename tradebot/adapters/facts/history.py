@@ -17,7 +17,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake, RejectedRow
 from tradebot.model.kind import Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd, session_end
 from tradebot.signals.kinds import kind_of
 
 SAME_PASS = timedelta(days=1)
@@ -206,7 +206,7 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
 
 
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
-    """Return the equity and the marks that each session's passes saw last, oldest first.
+    """Return how the account stood at the end of each session, oldest first.
 
     Raises DamagedError if an index knows of no session at all and the passes do: two of its pages changed places.
     """
@@ -214,11 +214,7 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     asked = json.dumps([sequence for _, *two in days for sequence in two])
     heads = database.execute(HEADS, (asked,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
-    found = [
-        session_end(date.fromisoformat(day), passes[seen], passes.get(marked))
-        for day, seen, marked in days
-        if seen in passes
-    ]
+    found = [session_end(passes[seen], passes.get(marked)) for _, seen, marked in days if seen in passes]
     if not found and first == date.min and database.execute(SEEN).fetchone():
         raise DamagedError("an index of its passes lacks them")
     return found
@@ -236,17 +232,6 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     database.execute(FORGET_CANDIDATES, (kept, before))
     database.execute(
         "DELETE FROM main.cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
-    )
-
-
-def session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
-    """Return the account as two passes of a session saw it: the last that read its equity, and the last with prices."""
-    return SessionEnd(
-        session=session,
-        equity=seen.equity,
-        equity_at=seen.at,
-        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
-        marked_at=marked.at if marked else None,
     )
 
 

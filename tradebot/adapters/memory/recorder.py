@@ -12,10 +12,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, session_end
+from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS
 from tradebot.adapters.memory.scores import KnownScores
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd
+from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd, session_end
 from tradebot.model.values import replace
 
 T = TypeVar("T")
@@ -125,9 +125,9 @@ class Recorder:
         return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
-        """Return the account as each session's passes saw it last, between two sessions, both included."""
-        found = ((day, *end) for day, end in sorted(self._ends.items()) if since <= day <= until)
-        return tuple(session_end(day, seen, marked) for day, seen, marked in found if seen)
+        """Return how the account stood at the end of each session between two, both included."""
+        found = (end for day, end in sorted(self._ends.items()) if since <= day <= until)
+        return tuple(session_end(end.seen, end.marked) for end in found if end.seen)
 
     def ended_for(self) -> Mapping[date, Mapping[Reason | None, int]]:
         """Return by session how many entry candidates ended for each reason; None counts those that were sent."""

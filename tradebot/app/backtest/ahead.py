@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING
 from tradebot.app.backtest.translating import exact
 from tradebot.backtest.touching import Shown
 from tradebot.exchange.engine import charges
-from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.market.actions import DIVIDEND
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import from_datetime, to_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.engine.engine import Engine
@@ -62,25 +61,15 @@ class EngineAhead:
             shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
         )
 
-    def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
-        at_us, market = self._engine.now_us if at is None else from_datetime(at), self._engine.market
-        index = market.calendar.begun(at_us)
-        if self._daily and index is not None:
-            times, chunk = self._chunk(symbol, index // CHUNK)
-            place = bisect_right(times, at_us) - 1
-            # A split may have taken effect since an earlier session.
-            if place >= 0 and times[place] > market.calendar.market[index].open_us:
-                return chunk[place]
-        bar = market.last_bar(symbol, at_us)
+    def shows(self, symbol: str) -> Shown | None:
+        bar = self._engine.market.last_bar(symbol, self._engine.now_us)
         return None if bar is None else self._shown(bar)
 
-    def equity(self, at: datetime) -> Decimal:
-        worth = self._account.cash
-        for held in self._account.positions.values():
-            shown = self.shows(held.symbol, at)
-            assert shown is not None, "what is held has a price"
-            worth += held.qty * shares_of(held.symbol) * usd(shown.last)
-        return exact(worth)
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
+        engine, account = self._engine, self._account
+        return exact(account.closing.equity), {
+            symbol: usd(engine.price(symbol)) for symbol in sorted(account.positions)
+        }
 
     def close(self, after_us: int) -> int:
         return self._closes_us[min(bisect_left(self._closes_us, after_us), len(self._closes_us) - 1)]

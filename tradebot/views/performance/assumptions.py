@@ -45,7 +45,10 @@ def assumptions(
 
 
 def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
-    yield "The curve is of the equity that the broker reported when a pass last looked in each session."
+    yield (
+        "The curve is of the broker's equity at the close of each session, or where the broker didn't tell that, of "
+        "the equity that a pass saw last."
+    )
     if any(step.transfers_usd for step in path.steps):
         yield (
             "What you move in or out is no return. It counts at the end of its session, so nothing is earned on it "

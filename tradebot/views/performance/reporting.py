@@ -179,7 +179,7 @@ def _unseen(way: Path) -> tuple[str, ...]:
 
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
-PROFIT = "Profit is from the books: cash, and positions at the last prices that passes saw."
+PROFIT = "Profit is from the books: cash, and positions at the last prices of their sessions that were recorded."
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 

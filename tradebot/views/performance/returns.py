@@ -22,7 +22,10 @@ _ZERO = Decimal(0)
 
 
 class Seen(NamedTuple):
-    """The account's equity in USD, as it was last seen in a session, or when the books were opened (`is_start`)."""
+    """The account's equity in USD at a session's close, or when the books were opened (`is_start`).
+
+    If the venue didn't tell it of the close, it is as a pass last saw it.
+    """
 
     session: date
     at: datetime
@@ -92,7 +95,7 @@ def path(
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
     last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
-    seen = [each for each in _sights(history) if not days.is_after(each.session)]
+    seen = [each for each in _sights(history, sessions) if not days.is_after(each.session)]
     before = [place for place, each in enumerate(seen) if days.first is not None and each.session < days.first]
     within = seen[max(before, default=0) :]
     if not within:
@@ -103,7 +106,7 @@ def path(
     return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
 
 
-def _sights(history: History) -> Iterator[Seen]:
+def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
     """Yield each sight of the account's equity, oldest first.
 
     The opening counts if the account held nothing but cash then, because the books keep only the cash.
@@ -112,9 +115,22 @@ def _sights(history: History) -> Iterator[Seen]:
         yield Seen(
             history.opened_at.astimezone(NEW_YORK).date(), history.opened_at, history.opening_cash, is_start=True
         )
-    for end in sorted(history.ends, key=lambda end: end.session):
-        if end.equity is not None and end.equity_at is not None:
-            yield Seen(end.session, end.equity_at, end.equity)
+    looks = (
+        Seen(end.session, end.equity_at, end.equity)
+        for end in history.ends
+        if end.equity is not None and end.equity_at is not None
+    )
+    by_session = {each.session: each for each in (*looks, *_closes(history, sessions))}
+    yield from sorted(by_session.values())
+
+
+def _closes(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
+    """Yield what the account was worth at each close of which the venue told in the session after."""
+    told = {end.session: end.last_close for end in history.ends}
+    for session, after in pairwise(sessions):
+        usd = told.get(after.date)
+        if usd and history.opened_at is not None and session.close > history.opened_at:
+            yield Seen(session.date, session.close, usd)
 
 
 def _held_shares(history: History) -> bool:
