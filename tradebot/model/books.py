@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
-from tradebot.model.intent import IntentRecord
+from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
@@ -84,6 +84,15 @@ class Books(Struct, frozen=True, dict=True):
     def unresolved(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
+
+    @cached_property
+    def canceled_now(self) -> frozenset[str]:
+        """Return the orders, by the venue's id, whose cancel was sent just now: its last report doesn't show it yet."""
+        cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
+        sent = (
+            record for record in cancels if record.intent.at >= self.at and record.state is not IntentState.REJECTED
+        )
+        return frozenset(record.intent.target_venue_id for record in sent if record.intent.target_venue_id)
 
     @property
     def round_trips(self) -> tuple[RoundTrip, ...]:

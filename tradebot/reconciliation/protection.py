@@ -23,7 +23,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Instrument, whole_lots
-from tradebot.model.intent import IntentRecord, IntentState, Operation, is_marked
+from tradebot.model.intent import IntentRecord, IntentState, is_marked
 from tradebot.model.lifecycle import can_trigger
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
@@ -78,9 +78,7 @@ def _protected(books: Books, pair: Resting) -> Decimal:
 
 def _is_canceled_now(books: Books, order: Order) -> bool:
     """Return True if a cancel was sent just now, which the venue's last report doesn't show yet."""
-    cancels = (record for record in books.intents if record.intent.operation is Operation.CANCEL)
-    sent = (record for record in cancels if record.intent.at >= books.at and record.state is not IntentState.REJECTED)
-    return any(record.intent.target_venue_id in (order.venue_id, order.parent) for record in sent)
+    return order.venue_id in books.canceled_now or order.parent in books.canceled_now
 
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:

@@ -1,15 +1,19 @@
 """The money records of one account in memory: what a backtest writes to, and the tests of the core."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
 
 from tradebot.adapters.ledger.ledger import Stores
 from tradebot.adapters.ledger.money import OLDEST_FIRST
 from tradebot.adapters.ledger.table import Kind, Row, Worded
-from tradebot.adapters.memory.table import MemoryTable
+from tradebot.adapters.memory.table import MemoryTable, Remembered
 from tradebot.adapters.state.switch import newer_halt
 from tradebot.model.account import CashMovement
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -92,9 +96,30 @@ class MemoryLedger(Stores, MemoryStates):
     def __init__(self, account_number: str) -> None:
         Stores.__init__(self, MemoryBooks(account_number))
         MemoryStates.__init__(self)
+        self._remembered = Remembered()
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
         """What all fills add up to, and what they did before the newest came, for one that comes late."""
+
+    def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
+        if not working or since is not None:
+            return Stores.orders(self, working=working, since=since)
+        return self._remembered.of(self.tables.orders, "working", None, lambda: Stores.orders(self, working=True))
+
+    def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
+        asked = tuple(venue_ids)
+        return self._remembered.of(self.tables.orders, "chains", asked, lambda: Stores.order_chains(self, asked))
+
+    def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
+        asked = tuple(venue_ids)
+        return self._remembered.of(self.tables.fills, "filled", asked, lambda: Stores.filled_quantities(self, asked))
+
+    def recent_intents(self, since: date) -> Sequence[IntentRecord]:
+        return self._remembered.of(self.tables.intents, "recent", since, lambda: Stores.recent_intents(self, since))
+
+    def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
+        read = partial(Stores.unsettled_intents, self, since)
+        return self._remembered.of(self.tables.intents, "unsettled", since, read)
 
     def totals(self) -> Totals:
         new = self.tables.fills.after(self._last_added)

@@ -2,11 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Generic
+from collections.abc import Callable, Collection, Hashable, Iterator
+from typing import Any, Generic, TypeVar
 
-from tradebot.adapters.ledger.table import Index, Kind, Row
+from tradebot.adapters.ledger.table import Index, Kind, Row, Table
 from tradebot.adapters.ledger.tables import KINDS
+
+Read = TypeVar("Read")
 
 
 class MemoryTable(Generic[Row]):
@@ -23,6 +25,8 @@ class MemoryTable(Generic[Row]):
         }
         self.newest = 0
         """The number of the row that was added last."""
+        self.version = 0
+        """How many times it was changed since it was made or read."""
 
     def add(self, row: Row) -> bool:
         key = self._key_of(row)
@@ -33,6 +37,7 @@ class MemoryTable(Generic[Row]):
         return True
 
     def _put(self, number: int, key: Any, row: Row) -> None:
+        self.version += 1
         if not self._only_appended:
             self._numbers[key] = number
         self._rows[number] = row
@@ -55,6 +60,7 @@ class MemoryTable(Generic[Row]):
         if number is None:
             self.add(row)
             return
+        self.version += 1
         before, self._rows[number] = self._rows[number], row
         for index in self._indexes.values():
             index.change(number, before, row)
@@ -62,6 +68,7 @@ class MemoryTable(Generic[Row]):
     def drop(self, *key: Any) -> None:
         number = self._numbers.pop(key, None)
         if number is not None:
+            self.version += 1
             row = self._rows.pop(number)
             for index in self._indexes.values():
                 index.remove(number, row)
@@ -170,3 +177,24 @@ class Sorted(Generic[Row]):
     def backward(self, last: Any) -> Iterator[int]:
         """Yield the numbers of the rows with values up to one, from the greatest value down."""
         return (self._numbers[place] for place in range(bisect_right(self._values, last) - 1, -1, -1))
+
+
+class Remembered:
+    """What was read of a table, until it changes; a copy or a pickle remembers nothing."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[int, dict[Any, Any]]] = {}
+
+    def __reduce__(self) -> tuple[type["Remembered"], tuple[()]]:
+        return Remembered, ()
+
+    def of(self, table: Table[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
+        """Return what `read` returned for the same question, or ask it now; `name` says what is read of the table."""
+        assert isinstance(table, MemoryTable), "a table in memory knows its version"
+        known = self._read.get(name)
+        if known is None or known[0] != table.version:
+            known = self._read[name] = table.version, {}
+        answers: dict[Any, Read] = known[1]
+        if asked not in answers:
+            answers[asked] = read()
+        return answers[asked]
