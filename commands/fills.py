@@ -14,7 +14,6 @@ from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import stamp, zone
-from tradebot.model.position import Origin
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from tradebot.model.position import OwnedFill
     from tradebot.views.slippage import FillSlippage, Made, TotalSlippage
 
-SOURCES = {Origin.GIVEN_BACK: "given back", Origin.TAKEN_OVER: "taken over"}
-"""How origins of two words are shown. Fills that don't come from the broker only move shares between owners and are not
-trades. A fill is given back to its order's strategy as a pair: out of the foreign shares, and into the strategy."""
 SHOWN = 1_000
 """How many fills a screen shows; the JSON document has them all."""
 
@@ -65,6 +61,7 @@ class Fills(Struct, frozen=True):
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     """Read the fills of a span, or all fills without one."""
+    from tradebot.model.position import Origin
     from tradebot.views.slippage import totals
 
     every = app.ledger_view.fills()
@@ -123,7 +120,7 @@ def _row(owned: "OwnedFill", made: "Made | None") -> FillRow:
         price=fill.price,
         cash_usd=-fill.signed_quantity * fill.price,
         strategy=owned.strategy or FOREIGN_OWNER,
-        source=SOURCES.get(owned.origin, owned.origin.value),
+        source=owned.origin.value.replace("_", " "),
         id=clean(fill.activity_id),
         slippage=slippage_of(made) if made else None,
     )

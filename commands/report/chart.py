@@ -10,8 +10,8 @@ from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 from tradebot.model.kind import NEW_YORK
-from tradebot.views.figures import thinned
 from tradebot.views.performance.report import AccountReport, CurvePoint
+from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.score.screen import show
 from commands.shared.completing import symbols
 from commands.shared.surface import VERBS, Report, caller, on_bot, progress_bar
 from tradebot.errors import OperatorError
@@ -53,6 +52,7 @@ Parity = Annotated[
 
 def run(app: "App", *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
+    from commands.score.screen import show
     from commands.shared.asking import asking_world, in_turn
     from commands.shared.passes import begin, both_clocks, pass_data
     from jobs.claims import Refused

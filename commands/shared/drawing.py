@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from tradebot.model.text import counted, noun
-from tradebot.views.figures import thinned
+from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:
     from tradebot.judging.judgment import State

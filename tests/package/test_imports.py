@@ -86,6 +86,15 @@ def test_reading_command_loads_nothing_heavy(state: Path) -> None:
     assert [(line, HEAVY & loaded) for line, _, loaded in told if HEAVY & loaded] == []
 
 
+def test_help_of_the_program_loads_only_words_of_the_vocabulary(state: Path) -> None:
+    done, loaded = run(state, "--help")
+    assert done.returncode == 0, done.stderr
+    assert {name for name in loaded if name.startswith("tradebot.model.")} == {
+        "tradebot.model.text",
+        "tradebot.model.values",
+    }
+
+
 def test_a_verb_loads_no_other_verb(state: Path) -> None:
     done, loaded = run(state, "status", "--state-dir", str(state / "state"))
     assert done.returncode == 0, done.stderr

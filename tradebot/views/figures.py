@@ -1,7 +1,6 @@
 """Counts and rates that monitoring asks for, besides the findings."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from msgspec import Struct
 
@@ -9,15 +8,6 @@ from tradebot.model.event import HEALINGS, Severity, SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
-
-Point = TypeVar("Point")
-
-
-def thinned(values: Sequence[Point], most: int) -> tuple[Point, ...]:
-    """Return at most `most` of the values, evenly spread, including the last one."""
-    buckets = min(most, len(values))
-    return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))
-
 
 BAD = (Severity.ERROR, Severity.CRITICAL)
 

@@ -17,13 +17,13 @@ from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
-from tradebot.views.figures import thinned
 from tradebot.views.holdings import Holding
 from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl
+from tradebot.views.thinning import thinned
 
 
 class DayProfit(Struct, frozen=True):

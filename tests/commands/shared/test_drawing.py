@@ -30,7 +30,7 @@ from tradebot.model.text import counted, counted_kind
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.units import Unit
 from tradebot.model.values import replace
-from tradebot.views.figures import thinned
+from tradebot.views.thinning import thinned
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 
