@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(UNCOLLECTED)
     # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # `zoneinfo` would read how Python was built to find these folders. Where none is there, the package tzdata serves.
+    os.environ.setdefault("PYTHONTZPATH", "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo")
     if "TRADEBOT_HANDED_OVER" in os.environ:
         from tradebot.adapters.plugins.kernel import end_with_parent
         from tradebot.adapters.state.one_shots import take_over

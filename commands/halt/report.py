@@ -35,7 +35,7 @@ class Latch(NamedTuple):
     `announced` is the state that the first line showed, and `printed` is False if that line couldn't be printed.
     `unrecorded` says why the ledger's history doesn't have this halt, and `busy` that another process held the ledger.
     `in_flight` names an order that was still being sent when the wait for it ended. `unwritten` says why the halt
-    couldn't be saved anywhere; `state` is then what the folder still says.
+    couldn't be saved anywhere; `state` is then what the folder still says. `may_fill` is as in `Recorded`.
     """
 
     state: str
@@ -49,6 +49,7 @@ class Latch(NamedTuple):
     in_flight: str | None
     unwritten: str | None = None
     busy: bool = False
+    may_fill: bool = True
 
 
 class Recorded(NamedTuple):
@@ -58,6 +59,8 @@ class Recorded(NamedTuple):
     problem: str | None
     busy: bool = False
     """True if another process held the ledger, which is otherwise in order."""
+    may_fill: bool = True
+    """False if no order is working that a halt could cancel, and no pass runs that could have sent one."""
 
 
 class Orders(TypedDict):

@@ -12,7 +12,7 @@ stop it: whoever types `halt` in a hurry means it, and refusing would cost more 
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -139,19 +139,7 @@ def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
         from commands.halt.unwritten import by_id
 
         return by_id(path, request, latch, "the ledger can't be written now, so no pass can run")
-    pass_needed = latch.requested == FLATTEN or _pass_may_be_running(path) or _may_fill(path)
-    return _end_orders(path, request, latch) if pass_needed else None
-
-
-def _pass_may_be_running(path: Path) -> bool:
-    """Return True if a pass holds the lock: it may have recorded orders that the books don't show yet."""
-    from tradebot.adapters.state import lock
-
-    try:
-        return lock.holder(path) is not None
-    except OSError:
-        # If the lock can't be checked, assume the worst.
-        return True
+    return _end_orders(path, request, latch) if latch.requested == FLATTEN or latch.may_fill else None
 
 
 def _request(arguments: Sequence[str]) -> Request:
@@ -210,7 +198,10 @@ def _set_latch(path: Path, request: Request, state: str) -> Latch:
         with suppress(OperatorError):
             switch.halt(path, who, why, at, FLATTEN)
         in_force = FLATTEN
-    return Latch(in_force, announced, state, who, why, at, recorded.problem, printed, in_flight, busy=recorded.busy)
+    busy, may_fill = recorded.busy, recorded.may_fill
+    return Latch(
+        in_force, announced, state, who, why, at, recorded.problem, printed, in_flight, busy=busy, may_fill=may_fill
+    )
 
 
 def _write_halt(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[str, str | None]:
@@ -250,21 +241,24 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
     try:
         with opened_history(path, patience_s=PATIENCE_S) as history:
-            return Recorded(history.record(state, who, why, at), None)
+            return Recorded(history.record(state, who, why, at), None, may_fill=orders_may_fill(path, history.may_fill))
     except TradebotError as error:
         return Recorded(None, one_line(error), busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
         return Recorded(None, str(error))
 
 
-def _may_fill(path: Path) -> bool:
-    """Return True if an order that a halt could cancel may still fill, or if the books can't be read."""
-    from tradebot.adapters.ledger.history import opened_history
+def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
+    """Return True if an order that a halt could cancel may still fill: `in_books`, or sent by a pass that still runs.
+
+    The lock is looked at first, because a pass that has let go of it has recorded its orders. If either can't be read,
+    the answer is True.
+    """
+    from tradebot.adapters.state import lock
 
     try:
-        with opened_history(path, read_only=True, patience_s=PATIENCE_S) as history:
-            return history.may_fill()
-    except TradebotError:
+        return lock.holder(path) is not None or in_books()
+    except (OSError, TradebotError):
         return True
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from commands.halt.report import Latch, Request, lines_if_unwritten, orders_left_alone
+from commands.halt.verb import orders_may_fill
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger.by_hand import edit, forget_accepted
 from tests.bot import Bot, blank, log, order_by_hand, second_session, start
 from tests.forked import run
 from tests.privileges import drop
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import lock, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "msgspec")
@@ -384,6 +385,12 @@ def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
         "problem": "an order is in flight, and its pass still holds the lock of this folder",
     }
     assert copy.json("halt")["in_flight"] is None
+
+
+def test_orders_may_fill_as_long_as_a_pass_holds_the_lock(tmp_path: Path) -> None:
+    assert not orders_may_fill(tmp_path, lambda: False)
+    with lock.hold(tmp_path, "trade-once"):
+        assert orders_may_fill(tmp_path, lambda: False)
 
 
 def test_halt_imports_nothing_heavy(copy: Bot) -> None:

@@ -14,10 +14,9 @@ from typing import Self
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger.account_rows import AccountRows
 from tradebot.adapters.ledger.custody import LARGE, Custody
-from tradebot.adapters.ledger.file_table import AccountRows, FileTable
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
-from tradebot.adapters.ledger.table import Kind, Row, Worded
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
@@ -37,14 +36,6 @@ class LedgerFile(AccountRows):
         self._in_one_write = False
         self.keeps_journal = True
         """False while what is written comes from this very journal."""
-
-    def table(self, kind: Kind[Row]) -> FileTable[Row]:
-        """Return one of the account's tables."""
-        return FileTable(self, kind)
-
-    def as_written(self, row: Worded) -> Worded:
-        """Return a row with its texts, which are written to the ledger and to the journal."""
-        return row.with_texts()
 
     @property
     def is_writing(self) -> bool:

@@ -4,24 +4,19 @@ SQLite calls Python functions and swallows exceptions raised in them. If a signa
 would be lost and the statement would fail. A transaction is short, so the signal waits for its end.
 """
 
-import threading
+from contextvars import ContextVar
 
-
-class _Held(threading.local):
-    """How many `held` blocks a thread is in, and the exception that waits for the outermost one to end."""
-
-    depth = 0
-    waiting: BaseException | None = None
-
-
-_held = _Held()
+_depth: ContextVar[int] = ContextVar("_depth", default=0)
+"""How many `held` blocks a thread is in; each thread has its own context."""
+_waiting: ContextVar[BaseException | None] = ContextVar("_waiting", default=None)
+"""The exception that waits for the outermost block to end."""
 
 
 def interrupt(error: BaseException) -> None:
     """Raise `error` now, or at the end of the current `held` block; signal handlers (in the main thread) call this."""
-    if not _held.depth:
+    if not _depth.get():
         raise error
-    _held.waiting = error
+    _waiting.set(error)
 
 
 class Holding:
@@ -29,13 +24,14 @@ class Holding:
 
     def __enter__(self) -> None:
         """Start to delay exceptions of signal handlers."""
-        _held.depth += 1
+        _depth.set(_depth.get() + 1)
 
     def __exit__(self, *_: object) -> None:
         """Raise the delayed exception, if there is one, even if the block failed."""
-        _held.depth -= 1
-        if not _held.depth and _held.waiting is not None:
-            error, _held.waiting = _held.waiting, None
+        _depth.set(_depth.get() - 1)
+        error = _waiting.get()
+        if not _depth.get() and error is not None:
+            _waiting.set(None)
             raise error
 
 

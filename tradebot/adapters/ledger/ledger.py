@@ -14,6 +14,7 @@ from typing import Any
 
 from tradebot.adapters.ledger import bodies, tables
 from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
@@ -187,7 +188,7 @@ class Stores(Orders, Money, Passes, TradeNotes):
 class SqliteLedger(Stores, TradingStates, FillTotals):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
-    def __init__(self, file: LedgerFile) -> None:
+    def __init__(self, file: TableFile) -> None:
         Stores.__init__(self, file)
         TradingStates.__init__(self, file)
         self.file = file
@@ -227,7 +228,7 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         patience_s: float = BUSY_TIMEOUT_S,
     ) -> "SqliteLedger":
         """Open the books; raise OperatorError if they are damaged or belong to another account."""
-        return cls(LedgerFile.open(folder, account_number, read_only=read_only, patience_s=patience_s))
+        return cls(TableFile.open(folder, account_number, read_only=read_only, patience_s=patience_s))
 
     @classmethod
     def view(cls, folder: Path, account_number: str) -> "SqliteLedger":
@@ -243,4 +244,4 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
     @classmethod
     def create(cls, folder: Path, account_number: str, at: datetime) -> "SqliteLedger":
         """Create the books of one account; raise OperatorError if there is a ledger or a journal already."""
-        return cls(LedgerFile.create(folder, account_number, at))
+        return cls(TableFile.create(folder, account_number, at))
