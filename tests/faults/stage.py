@@ -38,7 +38,9 @@ from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
+from tradebot.exchange.market.sessions import LAST_DAY
 from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.model.bar import Session
 
 CASH = 100_000
 START = date(2026, 11, 16)
@@ -206,6 +208,7 @@ class Stage:
         self.exchange.mkdir()
         for name, content in _market(sessions, start, seed).items():
             (self.exchange / name).write_bytes(content)
+        self._sessions: dict[date, Sequence[Session]] = {}
         self.url = self.serve()
 
     def serve(self) -> str:
@@ -252,13 +255,16 @@ class Stage:
         switch.arm(folder, "campaign", now)
         accept(folder, now)
         bot = Bot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
-        # Whoever asks for the calendar first waits until the exchange has loaded pandas: on a busy machine, that takes
-        # longer than a bot waits.
-        headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key}
-        assert requests.get(f"{self.url}/v2/calendar", headers=headers, timeout=120).status_code == 200
+        if now.date() not in self._sessions:
+            # Whoever asks for the calendar first waits until the exchange has loaded pandas: on a busy machine, that
+            # takes longer than a bot waits.
+            headers, far = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key}, {"start": LAST_DAY, "end": LAST_DAY}
+            assert requests.get(f"{self.url}/v2/calendar", far, headers=headers, timeout=120).status_code == 200
+            with closing(bot.app()) as app:
+                self._sessions[now.date()] = app.reader.calendar(now.date() - BEHIND, now.date() + AHEAD)
         # The venue's own calendar: the one that a bot makes for itself would load pandas too.
         with closing(bot.app()) as app:
-            app.ledger.put_sessions(app.reader.calendar(now.date() - BEHIND, now.date() + AHEAD))
+            app.ledger.put_sessions(self._sessions[now.date()])
         return bot
 
     def log(self, naming: str = "") -> Iterator[dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from tradebot.exchange.engine.account import Account
@@ -25,6 +27,7 @@ _MARKETS = {
 """Markets by acronym: name and identifier code. Both follow the hours of the calendar in use."""
 _ACRONYMS = {acronym: acronym for acronym in _MARKETS} | {code: name for name, (_, code) in _MARKETS.items()}
 _WEEK = timedelta(days=7)
+_DATE = attrgetter("date")
 
 Show = Callable[[int], str]
 
@@ -66,10 +69,15 @@ def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[s
 
 
 def _days(engine: Engine, start: str, end: str) -> Iterator[tuple[Session, Session]]:
-    """Return sessions, each with the next one: from the market's own if they cover both dates, else from all."""
+    """Return sessions, each with the next one: from the market's own if they cover both dates, else from all.
+
+    They reach from the last one before `start`, which may settle on it, to the last one that isn't after `end`.
+    """
     own = engine.market.calendar
     spanned = own.all[0].date < start and end < own.all[-1].date
-    return pairwise((own if spanned else full_calendar(own)).all)
+    known = (own if spanned else full_calendar(own)).all
+    first = max(bisect_left(known, start, key=_DATE) - 1, 0)
+    return pairwise(known[first : bisect_right(known, end, key=_DATE) + 1])
 
 
 def _span(engine: Engine, query: Params) -> tuple[str, str]:
