@@ -48,8 +48,11 @@ The strategy says what it needs and what it wants. The bot's gates, limits, size
    (it runs together with the built-in one; `strategies: {flow: null, $section}` runs it alone)
 5. See what a pass would do: `tradebot trade-once --dry-run`
 
-Its settings go under `strategies.$name`. Five more keys there belong to the bot: `universe` (the symbols it looks at),
-`times` (when it is asked), `allotment_fraction` (its share of the account's equity), `limits` and `exits`.
+Its settings go under `strategies.$name`. Six more keys there belong to the bot: `universe` (the symbols it looks at),
+`times` (when it is asked), `allotment_fraction` (its share of the account's equity), `limits`, `exits` and `files`.
+
+`files` lists models and tables that the strategy reads from outside its package, such as `[~/models/$name.bin]`. It
+opens them by the paths in `settings["files"]`, in that order.
 
 Rules for a strategy:
 
@@ -61,9 +64,9 @@ Rules for a strategy:
   (positive for a buy).
 - The same view always gets the same answer. The process that it runs in may end after any answer, and what it prints
   isn't shown.
-- It can read Python and the installed packages, and write to its current folder, which is empty at first. It can't
-  use the network, read your other files, or see environment variables with keys. It can use threads, but can't start
-  other processes. `tradebot strategy list` says if this machine can't enforce that.
+- It can read Python, the installed packages and its `files`, and write to its current folder, which is empty at first.
+  It can't use the network, read your other files, or see environment variables with keys. It can use threads, but can't
+  start other processes. `tradebot strategy list` says if this machine can't enforce that.
 - If it breaks these rules, raises an exception, or takes longer than `plugins.timeout_s`, its wants are dropped for
   that pass. `tradebot why-no-orders` shows the recorded reason.
 """

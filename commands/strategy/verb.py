@@ -189,7 +189,8 @@ def _code(name: str, settings: "Settings") -> str | None:
     from tradebot.adapters.plugins.plugin import code_in_use
 
     with suppress(OperatorError):
-        found = code_in_use([name], settings.strategies.installed_as()).get(name)
+        own = {name: settings.strategies.in_use().get(name, {})}
+        found = code_in_use(own, settings.strategies.installed_as()).get(name)
         return found.digest if found else None
     return None
 

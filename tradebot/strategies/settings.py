@@ -44,14 +44,24 @@ CORE_KEYS = frozenset(CoreSettings.model_fields)
 """The keys of a strategy's section that aren't passed to its factory."""
 
 
+NO_FILES = ("files", None)
+"""The one setting of a plug-in that the core knows, if it isn't set."""
+
+
 class FlowSection(FlowSettings, CoreSettings):
     """The section of the built-in flow strategy, or of one that takes its place and has the same settings."""
 
 
 class PluginSection(CoreSettings):
-    """The section of a plug-in, which validates its own settings."""
+    """The section of a plug-in, which validates its own settings.
+
+    `files` are the files that it may read besides its package: full paths, or from the folder that the bot is started
+    in. The plug-in gets their full paths as a setting.
+    """
 
     model_config = ConfigDict(extra="allow")
+
+    files: Annotated[list[str] | None, Field(min_length=1, max_length=100), Tighter.SAME] = None
 
 
 class StrategySettings(Frozen):
@@ -72,7 +82,7 @@ class StrategySettings(Frozen):
             name: {
                 key: dict(value) if isinstance(value, Frozen) else value
                 for key, value in section
-                if key not in CORE_KEYS
+                if key not in CORE_KEYS and (key, value) != NO_FILES
             }
             for name, section in self.sections().items()
         }

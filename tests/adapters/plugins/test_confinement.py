@@ -116,7 +116,9 @@ def worked(decision: Decision) -> set[str]:
 @pytest.fixture
 def prey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prey]:
     """Yield the prey; the plug-in lies beside the bot's own files, as in a folder that holds both."""
-    (tmp_path / "state").mkdir()
+    for folder in ("state", "declared"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "declared" / "model.bin").write_text("weights")
     for name in (".env", "state/state.id", "state/ledger.db"):
         (tmp_path / name).write_text(CANARY)
     shutil.copy(hostile.__file__, tmp_path / "hostile.py")
@@ -139,6 +141,8 @@ def prey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prey]:
             "port": listening.getsockname()[1],
             "unix": str(tmp_path / "socket"),
             "abstract": str(tmp_path),
+            # What a section declares opens nothing beside it.
+            "files": [str(tmp_path / "declared" / "model.bin")],
         }
         yield prey
 

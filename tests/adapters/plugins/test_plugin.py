@@ -131,6 +131,36 @@ def test_plug_in_that_can_not_be_loaded_is_refused_once(ask: Ask, target: str) -
     assert found.reason is Reason.STRATEGY_FAILED
 
 
+def test_plug_in_reads_its_declared_files_alone_and_an_error_names_them(
+    ask: Ask, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = tmp_path_factory.mktemp("data")
+    (data / "model.txt").write_text("0.25")
+    (data / "beside.txt").write_text("0.5")
+    model = str(data / "model.txt")
+    body = "return [Open('AAPL', Side.BUY, float(open({}).read()))]"
+    assert ask(body.format("self.settings['files'][0]"), settings={"files": [model]}) == (Open("AAPL", Side.BUY, 0.25),)
+    for path in (data / "beside.txt", Path("table.csv")):
+        found = ask(body.format(f"'{path}'"), settings={"files": [model]})
+        assert isinstance(found, Decision)
+        assert found.reason is Reason.STRATEGY_FAILED
+        seen = "can't be opened: of your files, it sees only those in strategies.odd.files (model.txt)"
+        assert f"{path.name} {seen}" in str(found.observed)
+        assert str(found.observed).endswith("(odd_plugin.py line 13)")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone.txt", "doesn't exist"), (".env", "is kept from plug-ins, as all keys")]
+)
+def test_plug_in_with_a_declared_file_that_it_can_not_have_is_never_started(
+    ask: Ask, tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / ".env").write_text("ALPACA_KEY=1")
+    found = ask("return []", settings={"files": [str(tmp_path / name)]})
+    assert isinstance(found, Decision)
+    assert f"{name} in strategies.odd.files {why}" in str(found.observed)
+
+
 def test_plug_in_may_decline_and_its_process_stays(ask: Ask) -> None:
     told = "Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)"
     body = f"from tradebot.ports import Decision, Gate, Reason, Verdict\nreturn {told}"

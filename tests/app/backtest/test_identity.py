@@ -12,6 +12,7 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.identity import identity_of
 from tradebot.app.backtest.run import Plan
 from tradebot.app.settings import load
+from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.values import replace
 
@@ -74,3 +75,25 @@ def test_changed_strategy_file_is_another_run_and_another_trial(
     assert before.fingerprint != after.fingerprint
     assert before.trial != after.trial
     assert before.code["odd"].files.keys() == {"odd_plugin.py"}
+
+
+def test_retrained_model_is_another_trial_but_a_moved_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "mine", "odd = odd_plugin:Odd")
+    (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        return []\n")
+    (tmp_path / "moved").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    plans = list[Plan]()
+    for folder in (tmp_path, tmp_path / "moved"):
+        model = folder / "model.bin"
+        model.write_text("weights")
+        own = {"flow": None, "odd": {"files": [str(model)]}}
+        plans.append(replace(PLAN, settings=load(None, {}, {"strategies": own}).settings))
+    here, moved = map(identity_of, plans)
+    assert (here.fingerprint, here.trial) == (moved.fingerprint, moved.trial)
+    model.write_text("other weights")
+    assert identity_of(plans[1]).trial != here.trial
+    model.unlink()
+    with pytest.raises(OperatorError, match=r"model\.bin, a file of the strategy odd, can't be read: No such file"):
+        identity_of(plans[1])

@@ -19,6 +19,9 @@ from tradebot.model.text import expected
 from tradebot.model.view import StrategyView
 from tradebot.ports.strategy import Strategy
 
+LONGEST_PATH = 60
+"""So many characters of a path are shown."""
+
 
 class Answering:
     """A plug-in's strategy, which is made from its settings when it is first asked."""
@@ -37,7 +40,7 @@ class Answering:
                 return text_of(Reply(wants=Wants(declined=wants)))
             return text_of(Reply(refusal=wants) if isinstance(wants, Decision) else Reply(wants=Wants.of(wants)))
         except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its pass alone
-            return refusal(describe_error(error, self._start.target))
+            return refusal(describe_error(error, self._start))
 
     @cached_property
     def _strategy(self) -> Strategy:
@@ -63,14 +66,23 @@ def refusal(why: str) -> bytes:
     return text_of(Reply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
 
 
-def describe_error(error: Exception, target: str) -> str:
+def describe_error(error: Exception, start: Start) -> str:
     """Return an error on one line, with the last place in the plug-in's own package that led to it."""
-    package = target.partition(":")[0].partition(".")[0]
+    package = start.target.partition(":")[0].partition(".")[0]
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) == package]
     places = [f" ({Path(frame.f_code.co_filename).name} line {line})" for frame, line in frames[-1:]]
     place = "".join(places)
-    text = " ".join(f"{type(error).__name__}: {_error_text(error)}".split())
+    text = " ".join(f"{type(error).__name__}: {_file_text(error, start) or _error_text(error)}".split())
     return text[: MAX_TEXT - len(place)] + place
+
+
+def _file_text(error: Exception, start: Start) -> str:
+    """Return which files the plug-in can open, if it failed to open another one; empty for any other error."""
+    if not isinstance(error, FileNotFoundError | PermissionError) or not isinstance(error.filename, str):
+        return ""
+    name = error.filename if len(error.filename) <= LONGEST_PATH else f"…{error.filename[-LONGEST_PATH:]}"
+    declared = ", ".join(path.name for path in start.files) or "none yet"
+    return f"{name} can't be opened: of your files, it sees only those in strategies.{start.section}.files ({declared})"
 
 
 def _error_text(error: Exception) -> str:

@@ -97,13 +97,18 @@ class Bounds(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """What a plug-in's keeper is told first. The paths in `private` are out of the plug-in's reach."""
+    """What a plug-in's keeper is told first: `section` is its name in the configuration, `name` the installed one.
 
+    The paths in `private` are out of the plug-in's reach, and `files` are those that its section declares.
+    """
+
+    section: str
     name: str
     target: str
     settings: Mapping[str, object]
     bounds: Bounds
     private: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
 
 
 class Declared(Struct, frozen=True):

@@ -22,6 +22,7 @@ from tradebot.adapters.plugins.code import Code, built_in_code, code_of
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
+from tradebot.adapters.plugins.reach import why_unreadable
 from tradebot.desk.answers import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -104,21 +105,28 @@ def protections_from(name: str, surroundings: Surroundings) -> Protections:
         return plugin.protections()
 
 
-def code_in_use(wanted: Iterable[str], installed_as: Mapping[str, str]) -> dict[str, Code]:
-    """Return the code of these strategies as it is now, by their names; one that isn't installed is left out.
+def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, Code]:
+    """Return the code of the strategies with these settings as it is now; one that isn't installed is left out.
 
     Raises OperatorError if a file of theirs can't be read.
     """
-    available = installed()
-    points = {name: available.get(installed_as.get(name, name)) for name in wanted}
-    try:
-        return {
-            name: built_in_code() if is_built_in(point) else code_of(point)
-            for name, point in points.items()
-            if point is not None
-        }
-    except OSError as error:
-        raise OperatorError(f"{error.filename} can't be read: {error.strerror}", "tradebot strategy list") from error
+    available, code = installed(), dict[str, Code]()
+    for name, settings in wanted.items():
+        point = available.get(installed_as.get(name, name))
+        if point is not None:
+            try:
+                code[name] = built_in_code() if is_built_in(point) else code_of(point, declared_files(settings))
+            except OSError as error:
+                why = f"{error.filename}, a file of the strategy {name}, can't be read: {error.strerror}"
+                raise OperatorError(why, f"check strategies.{name}.files; tradebot strategy list") from error
+    return code
+
+
+def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
+    """Return the full paths of the files that a plug-in's section declares."""
+    files = settings.get("files") or ()
+    assert isinstance(files, Sequence), "the configuration allows nothing else"
+    return tuple(Path(os.path.abspath(os.path.expanduser(str(file)))) for file in files)
 
 
 def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
@@ -179,7 +187,10 @@ class PluginStrategy:
         self.name = name or point.name
         self.code = ""
         self._point = point
-        self._start = Start(point.name, point.value, dict(settings), surroundings.bounds, surroundings.private)
+        files = declared_files(settings)
+        given = {**settings, "files": [*map(str, files)]} if files else dict(settings)
+        bounds, private = surroundings.bounds, surroundings.private
+        self._start = Start(self.name, point.name, point.value, given, bounds, private, files)
         # The plug-in was found in these folders, so its process, which runs elsewhere, needs their full paths.
         folders = map(os.path.abspath, filter(None, sys.path))
         self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
@@ -232,9 +243,7 @@ class PluginStrategy:
         """
         known, self._declared = self._declared, process.declared
         if known not in (None, self._declared):
-            raise ErredError(
-                Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, "it needs something else than before")
-            )
+            raise _failed("it needs something else than before")
         return process.wants(view)
 
     def _attempt(self, step: Callable[[PluginProcess], T]) -> T | Decision:
@@ -254,13 +263,20 @@ class PluginStrategy:
             return error.decision
 
     def _started(self) -> PluginProcess:
-        """Return a new process of the plug-in; `code` then tells what it loads."""
+        """Return a new process of the plug-in; `code` then tells what it loads. ErredError if a file can't be read."""
+        start = self._start
+        for file in start.files:
+            if why := why_unreadable(file, start.private):
+                raise _failed(f"{file} in strategies.{self.name}.files {why}")
         try:
-            self.code = code_of(self._point).digest
+            self.code = code_of(self._point, start.files).digest
         except OSError as error:
-            why = f"{error.filename} can't be read: {error.strerror}"[:MAX_TEXT]
-            raise ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why)) from error
-        return PluginProcess(self._start, self._environ)
+            raise _failed(f"{error.filename} can't be read: {error.strerror}") from error
+        return PluginProcess(start, self._environ)
+
+
+def _failed(why: str) -> ErredError:
+    return ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT]))
 
 
 def begin_pass(strategies: Iterable[Strategy]) -> None:

@@ -119,7 +119,7 @@ def _keep(start: Start, place: Path, bot: Pipes) -> None:
     own, root = place / "own", place / "root"
     own.mkdir()
     root.mkdir()
-    confined = confinement(reach_of(start.target, own, start.private), root, start.private)
+    confined = confinement(reach_of(start.target, own, start.private, start.files), root, start.private)
     request = bot.get(sys.maxsize)
     if request == PROTECTIONS:
         bot.put(CLEAN + text_of(Reply(protections=confined.protections)))

@@ -33,17 +33,45 @@ class Reach(Struct, frozen=True):
         return self.own, Path(NOWHERE)
 
 
-def reach_of(target: str, own: Path, private: Sequence[Path]) -> Reach:
-    """Return what a strategy with the entry point `target` may reach: its `own` folder, but nothing in `private`."""
+def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Path] = ()) -> Reach:
+    """Return what a strategy with the entry point `target` may reach: its `own` folder, but nothing in `private`.
+
+    It may also read the `files` that its section declares.
+    """
     hidden = tuple(path.resolve() for path in private)
     # Python finds nothing in folders it can't read.
     folders = [Path(name) for name in sys.path if os.path.isdir(name) and os.access(name, os.R_OK)]
     trees = [Path(name) for name in (*SYSTEM, *_python())]
     trees += [folder for folder in folders if _is_installed(folder)]
     shared = [child for folder in folders if not _is_installed(folder) for child in _importable(folder)]
-    reachable = [*trees, *shared, *_package(target)]
+    reachable = [*trees, *shared, *_package(target), *files]
     read = (part for path in reachable if os.path.exists(path) for part in _parts_not_hidden(path, hidden))
     return Reach(tuple(dict.fromkeys(read)), tuple(folders), own)
+
+
+def why_unreadable(file: Path, private: Sequence[Path]) -> str:
+    """Return why a plug-in can't have a file that its section declares; empty if it can.
+
+    Keys and the state of any bot are never readable, by whatever link they are declared.
+    """
+    real = file.resolve()
+    if not real.exists():
+        return "doesn't exist"
+    if not real.is_file():
+        return "isn't a plain file; name each file by itself"
+    hidden = [path.resolve() for path in private]
+    in_state = any((folder / MARKER).exists() for folder in real.parents)
+    if in_state or real.name.startswith(".env") or any(real.is_relative_to(path) for path in hidden):
+        return "is kept from plug-ins, as all keys, state folders and played markets are"
+    if real.stat().st_nlink > 1 and any(_is_same(real, path) for path in hidden):
+        return "is kept from plug-ins: it is another name of a file with keys, state or the played market"
+    return ""
+
+
+def _is_same(file: Path, private: Path) -> bool:
+    """Return True if a file is a private one, or one in a private folder, under another name."""
+    inside = (Path(folder, name) for folder, _, names in os.walk(private) for name in names)
+    return any(path.exists() and path.samefile(file) for path in (private, *inside))
 
 
 def _python() -> Iterator[str]:

@@ -71,6 +71,7 @@ def identity_of(plan: Plan) -> Identity:
     placeless["costs"] = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
     files = [(one.name, one.sha256) for one in data]
     tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
+    tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}
     return Identity(
         settings=settings,
         market=market,
@@ -81,6 +82,11 @@ def identity_of(plan: Plan) -> Identity:
         fingerprint=_digest([tried, placeless, options, versions, digests, files]),
         trial=_digest([tried, digests]),
     )
+
+
+def _without_files(section: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a strategy's section without the places of its files, whose content is part of its code."""
+    return section and {name: value for name, value in section.items() if name != "files"}
 
 
 def _versions(plan: Plan) -> Iterator[tuple[str, str]]:
