@@ -32,6 +32,9 @@ class Drawn:
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         raise NotImplementedError
 
+    def next_price(self, after: datetime) -> datetime:
+        return after + timedelta(minutes=1)
+
     def shows(self, symbol: str) -> Shown:
         return self.at(symbol, 0)
 

@@ -4,10 +4,10 @@ A slot whose targets aren't reached is asked about in each pass until it ends. W
 on has changed, the strategy would answer the same, and the same gates would refuse it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from tradebot.backtest.touching import Ahead, moment
+from tradebot.backtest.touching import Ahead
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.views import sees_its_slot
 from tradebot.model.bar import StrategySlot
@@ -46,10 +46,7 @@ def refused_until(
     if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
         return None
     waiting = (one.next.start for one in proposed.own.waiting if one.next)
-    ends = min((close, *(slot.end for slot in slots), *waiting))
-    symbols = {record.candidate.symbol for record in cycle.candidates}
-    symbols |= {position.symbol for position in world.ledger.totals().own_positions()}
-    return min((ends, *_next_prices(ahead, symbols, cycle.at, ends)))
+    return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
 
 
 def _slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
@@ -66,9 +63,3 @@ def _slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
 def _is_refused_at_any_time(record: CandidateRecord) -> bool:
     terminal = record.terminal
     return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME
-
-
-def _next_prices(ahead: Ahead, symbols: Iterable[str], now: datetime, until: datetime) -> Sequence[datetime]:
-    """Return when each symbol shows its next price."""
-    shown = (next(ahead.shown(symbol, now, until), None) for symbol in symbols)
-    return [moment(one.at_us) for one in shown if one]

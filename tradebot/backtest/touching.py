@@ -36,6 +36,9 @@ class Ahead(Protocol):
         Both are of the same session, unless the nights are `still`.
         """
 
+    def next_price(self, after: datetime) -> datetime:
+        """Return a moment after this one, in the same session, before which no symbol shows another price."""
+
     def shows(self, symbol: str) -> Shown | None:
         """Return what a symbol shows now; None if it has no price."""
 

@@ -73,7 +73,8 @@ def _called_by_price(world: World, desk: Desk) -> Iterator[tuple[Position, ExitC
     for one in (_held(desk, position) for position in desk.positions):
         rules = tuple(rule for rule in _rules(world, one.position, one.kept) if rule.looks_at_price)
         quote, ratio = desk.quotes.get(one.position.symbol), desk.position_ratios.get(one.position.symbol, Decimal(1))
-        yield one.position, judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
+        if rules:
+            yield one.position, judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
 
 
 def _held(desk: Desk, position: Position) -> Held:

@@ -50,6 +50,17 @@ def test_look_ahead_shows_what_the_market_shows_then(symbol: str, minutes: int) 
     assert not seen or seen[-1] == made.ahead.shows(symbol)
 
 
+@given(st.booleans(), st.integers(0, 388 * 60))
+def test_no_symbol_shows_another_price_before_the_next_one(daily: bool, seconds: int) -> None:
+    made = assembled(DAYS if daily else replace(DAYS, sessions=1, daily=False))
+    session, end = made.sessions[0], timedelta(microseconds=1)
+    now = session.open + timedelta(seconds=seconds)
+    until = made.ahead.next_price(now)
+    assert now < until <= session.close
+    assert not [shown for symbol in SYMBOLS for shown in made.ahead.shown(symbol, now, until - end)]
+    assert any(list(made.ahead.shown(symbol, now, until)) for symbol in SYMBOLS)
+
+
 @given(st.sampled_from(SYMBOLS), st.integers(1, 39))
 def test_closing_is_what_the_account_and_its_positions_are_worth_at_the_close(symbol: str, place: int) -> None:
     made = holding(symbol)

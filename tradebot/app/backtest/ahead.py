@@ -12,7 +12,7 @@ from tradebot.backtest.touching import Shown
 from tradebot.exchange.engine import charges
 from tradebot.exchange.market.actions import DIVIDEND
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.times import from_datetime, to_datetime
+from tradebot.exchange.times import MINUTE, from_datetime, to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +60,14 @@ class EngineAhead:
         return chain.from_iterable(
             shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
         )
+
+    def next_price(self, after: datetime) -> datetime:
+        at_us, calendar = from_datetime(after), self._engine.market.calendar
+        if not self._daily:
+            return to_datetime((at_us // MINUTE + 1) * MINUTE)
+        session = calendar.market[calendar.reached(at_us)]
+        first_us = session.open_us + MINUTE
+        return to_datetime(first_us if at_us < first_us else session.close_us)
 
     def shows(self, symbol: str) -> Shown | None:
         bar = self._engine.market.last_bar(symbol, self._engine.now_us)

@@ -118,5 +118,6 @@ def bars_in(market: OpenedMarket, place: int) -> int:
     session, symbols = market.calendar.market[place], market.symbols
     if market.spec.source == "generated":
         return len(symbols) * (session.close_us - session.open_us) // MINUTE
-    counts = (len(market.source.bars(symbol, place)) for symbol in symbols)
-    return sum(map(bool, counts) if market.days else counts)
+    if (days := market.days) is not None:
+        return sum(days.has(symbol, place) for symbol in symbols)
+    return sum(len(market.source.bars(symbol, place)) for symbol in symbols)

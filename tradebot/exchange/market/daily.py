@@ -195,6 +195,10 @@ class DailyBars:
             Bar(session.close_us - MINUTE, *prices, volume - early),
         )
 
+    def has(self, symbol: str, index: int) -> bool:
+        """Return True if a symbol has a bar in a session of the market."""
+        return self._found(symbol, self._calendar.first + index) is not None
+
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return no bars: daily bars tell only about the regular session."""
         return ()
