@@ -85,7 +85,7 @@ def test_headline_says_what_was_earned(profit: str, sentence: str) -> None:
 
 def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
     assert lede(account(300)) == (
-        "The account's return was +33.68%. Meanwhile, SPY returned -1.91%, SPY at 4% with the rest in cash +4.55% and "
+        "The account's return was +33.68%. Meanwhile, SPY returned -1.91%, SPY at 4% with the rest in cash +4.54% and "
         "cash +4.78%."
     )
     of = account(300)

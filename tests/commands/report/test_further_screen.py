@@ -30,7 +30,7 @@ def test_screen_of_a_long_backtest_shows_every_part() -> None:
     rows = {line.split("  ")[0]: line.split() for line in lines}
     assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short(further.by_year[0].value)
     (table,) = (line for line in lines if line.startswith("Years, %"))
-    assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "126%"]
+    assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "125%"]
     assert further.costs is not None
     assert rows["All together"][2] == f"{further.costs.total.usd:,.2f}"
     assert rows["Deflated Sharpe ratio"][-4:] == ["best", "of", "12", "trials"]

@@ -148,14 +148,14 @@ def test_excess_is_the_difference_of_yearly_log_growth() -> None:
 
 
 HOW = Resampling(resamples=500)
-RATES = Rates(0.04, 0.5)
+RATES = Rates(0.04)
 
 
 def found(
     count: int, benchmark: Benchmark | None = None, names: tuple[str, str] = ("SPY", "SPY at 50%")
 ) -> Chance | None:
     way = path(past(1, count), [], sessions(count))
-    return chance(way, frame(way, benchmark or spy(2, count), RATES), names, HOW)
+    return chance(way, frame(way, benchmark or spy(2, count), RATES, [0.5] * count), names, HOW)
 
 
 def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
@@ -189,7 +189,7 @@ def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
     history = past(1, A_YEAR)
     ends = (*history.ends[:-1], replace(history.ends[-1], equity=history.opening_cash * 0))
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
-    of = there(chance(way, frame(way, spy(2, A_YEAR), RATES), ("SPY", ""), HOW))
+    of = there(chance(way, frame(way, spy(2, A_YEAR), RATES, [0.5] * A_YEAR), ("SPY", ""), HOW))
     assert {(each.low, each.note) for each in of.figures} == {(None, "everything was lost")}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown"]
 

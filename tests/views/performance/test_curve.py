@@ -20,8 +20,8 @@ def way(count: int = COUNT) -> Path:
 
 
 def test_benchmark_starts_at_the_first_open_and_is_leveled_with_cash() -> None:
-    prices, rates = spy(2, COUNT), Rates(0.05, 0.25)
-    curve = points(way(), frame(way(), prices, rates))
+    prices, rates = spy(2, COUNT), Rates(0.05)
+    curve = points(way(), frame(way(), prices, rates, [0.25] * COUNT))
     assert (curve[0].index, curve[0].benchmark, curve[0].benchmark_leveled, curve[0].cash) == (1, 1, 1, 1)
     assert curve[-1].benchmark == pytest.approx(prices.closes[DAYS[-1]] / prices.opens[DAYS[0]])
     assert curve[-1].cash == pytest.approx(1.05 ** (COUNT / 252))
@@ -34,10 +34,10 @@ def test_benchmark_starts_at_the_first_open_and_is_leveled_with_cash() -> None:
 
 def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     change = DAYS[20]
-    rates = Rates(0.99, 1.5, (DatedRate(DAYS[0], 0.01), DatedRate(change, 0.05)), 0.02)
+    rates = Rates(0.99, (DatedRate(DAYS[0], 0.01), DatedRate(change, 0.05)), 0.02)
     assert [rates.on(day) for day in (DAYS[0] - timedelta(1), DAYS[19], change, DAYS[-1])] == [0.01, 0.01, 0.05, 0.05]
     prices = spy(2, COUNT)
-    curve = points(way(), frame(way(), prices, rates))
+    curve = points(way(), frame(way(), prices, rates, [1.5] * COUNT))
     assert curve[20].cash == pytest.approx(1.01 ** (20 / 252))
     assert curve[-1].cash == pytest.approx(1.01 ** (20 / 252) * 1.05 ** ((COUNT - 20) / 252))
     before = [prices.opens[DAYS[0]], *(prices.closes[day] for day in DAYS[:-1])]
@@ -45,7 +45,7 @@ def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     costs = [(1.03 if day < change else 1.07) ** (1 / 252) - 1 for day in DAYS]
     leveled = prod(1 + 1.5 * each - 0.5 * cost for each, cost in zip(returns, costs, strict=True))
     assert curve[-1].benchmark_leveled == pytest.approx(leveled)
-    constant = Rates(0.03, 1.5, (), 0.02)
+    constant = Rates(0.03, (), 0.02)
     assert constant.borrowed(DAYS[:2]) == pytest.approx(1.05 ** (2 / 252) - 1)
     assert rates.cash(()) == constant.cash(()) == 0
 
@@ -59,7 +59,7 @@ def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:
 
 
 def test_without_prices_there_is_no_benchmark() -> None:
-    curve = points(way(), frame(way(), Benchmark("SPY"), Rates(0.0, 0.5)))
+    curve = points(way(), frame(way(), Benchmark("SPY"), Rates(), [0.5] * COUNT))
     assert {point.benchmark for point in curve} == {None} == {point.benchmark_leveled for point in curve}
     assert {point.cash for point in curve} == {1.0}
     assert points(Path(None, (), (), ()), frame(way(), Benchmark("SPY"), Rates())) == ()

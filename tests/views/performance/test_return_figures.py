@@ -78,8 +78,8 @@ def test_constant_returns_have_no_ratio_and_say_so() -> None:
 
 def test_benchmark_and_cash_are_measured_like_the_account() -> None:
     way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
-    rates = Rates(0.05, 1.0)
-    found = {each.of: each for each in comparisons(way, frame(way, prices, rates), rates)}
+    rates = Rates(0.05)
+    found = {each.of: each for each in comparisons(way, frame(way, prices, rates, [1.0] * 100), rates)}
     # The account's whole exposure in the benchmark is the benchmark.
     for each in found.values():
         assert each.benchmark.value == pytest.approx(each.benchmark_leveled.value)
@@ -91,8 +91,8 @@ def test_benchmark_and_cash_are_measured_like_the_account() -> None:
 
 def test_ratios_subtract_each_sessions_cash_return() -> None:
     way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
-    dated = Rates(0.0, 1.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
-    rows = frame(way, prices, dated)
+    dated = Rates(0.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
+    rows = frame(way, prices, dated, [1.0] * 100)
     daily = 1.10 ** (1 / 252) - 1
     of = account_returns(way, rows, dated)
     assert of.excess == pytest.approx(
@@ -101,6 +101,6 @@ def test_ratios_subtract_each_sessions_cash_return() -> None:
     found = {each.of: each for each in comparisons(way, rows, dated)}
     assert found["sharpe"].account == {each.name: each for each in return_figures(of)}["sharpe"]
     assert found["sharpe"].benchmark.value == pytest.approx(found["sharpe"].benchmark_leveled.value)
-    plain = {each.of: each for each in comparisons(way, frame(way, prices, Rates(0.0, 1.0)), Rates(0.0, 1.0))}
+    plain = {each.of: each for each in comparisons(way, frame(way, prices, Rates()), Rates())}
     assert (found["sharpe"].benchmark.value or 0) < (plain["sharpe"].benchmark.value or 0)
     assert found["total_return"].account == plain["total_return"].account

@@ -1,9 +1,8 @@
 """How much an account was invested and traded, what that cost, and its way beside a benchmark and cash."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -11,8 +10,8 @@ from tradebot.model.bar import Session
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.history import NOT_OURS, History
-from tradebot.views.performance.lots import Lots
+from tradebot.views.performance.exposure import Exposure, average, exposures
+from tradebot.views.performance.history import History
 from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage
@@ -23,70 +22,11 @@ if TYPE_CHECKING:
 _ZERO = Decimal(0)
 
 
-class Held(NamedTuple):
-    """A piece of a position while it was held: its cost in USD, positive if long, and from when to when.
-
-    `open_s` is for how many seconds the market was open meanwhile; None if a session isn't known.
-    """
-
-    cost_usd: float
-    start: datetime
-    end: datetime
-    open_s: float | None
-
-
-class Exposure(NamedTuple):
-    """The average exposure at cost over the time in which the exchange was open, as fractions of average equity.
-
-    `gross` adds up long and short positions, `net` is long less short.
-    """
-
-    gross: float
-    net: float
-
-
-def exposure_of(pieces: Iterable[Held], path: Path, market: MarketTime) -> Exposure | None:
-    """Return the average exposure of pieces of positions along a path.
-
-    None if there is no equity, no open time, or an unknown session.
-    """
-    average = average_equity(path)
-    if path.start is None or not path.steps or average is None:
-        return None
-    start, end = path.start.at, path.steps[-1].after.at
-    whole = market.between_s(start, end)
-    if not whole:
-        return None
-    gross = net = 0.0
-    for piece in pieces:
-        if start <= piece.start and piece.end <= end:
-            open_s = piece.open_s
-        else:
-            first, last = max(piece.start, start), min(piece.end, end)
-            open_s = market.between_s(first, last) if first < last else None
-        weighted = piece.cost_usd * (open_s or 0.0)
-        gross, net = gross + abs(weighted), net + weighted
-    return Exposure(gross / whole / average, net / whole / average)
-
-
 def average_equity(path: Path) -> float | None:
     """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
     ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
     average = sum(ends) / len(ends) if ends else 0.0
     return average if average > 0 else None
-
-
-def held_pieces(lots: Lots, end: datetime, market: MarketTime) -> Iterator[Held]:
-    """Yield the pieces of our positions until a moment; what is held then is held until it."""
-    for lot in lots.closed:
-        if lot.strategy != NOT_OURS:
-            start, until = lot.opened_at, lot.closed_at
-            cost_usd = float(lot.quantity * lot.entry_price) * lot.side.sign
-            yield Held(cost_usd, start, until, market.between_s(start, until))
-    for piece in lots.held:
-        if piece.strategy != NOT_OURS and piece.opened_at < end:
-            start = piece.opened_at
-            yield Held(float(piece.cost_usd) * piece.side.sign, start, end, market.between_s(start, end))
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
@@ -135,24 +75,19 @@ def _slippage(of: TotalSlippage) -> Figure:
 
 
 class Measured(Struct, frozen=True):
-    """A path, the pieces of positions that were held along it, and its frame beside a benchmark and cash.
+    """A path with its exposure over each step, and its frame beside a benchmark and cash.
 
-    `exposed` is None if it isn't known, and `rows` if the path has no step. `rates` have the average exposure as the
-    leverage of the leveled benchmark.
+    `exposed` is the average of `exposures`; both are None if they aren't known. `rows` is None if the path has no step.
     """
 
     way: Path
-    market: MarketTime
-    held: tuple[Held, ...]
+    exposures: tuple[Exposure, ...] | None
     exposed: Exposure | None
-    rates: Rates
     rows: "pd.DataFrame | None"
 
 
 def measure(history: History, way: Path, sessions: Sequence[Session], benchmark: Benchmark, rates: Rates) -> Measured:
     """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
-    market = MarketTime(sessions)
-    held = tuple(held_pieces(history.lots, way.steps[-1].after.at, market)) if way.steps else ()
-    exposed = exposure_of(held, way, market)
-    leveled = rates._replace(leverage=exposed.gross if exposed else None)
-    return Measured(way, market, held, exposed, leveled, frame(way, benchmark, leveled) if way.steps else None)
+    found = exposures(history, way, MarketTime(sessions))
+    leverage = [each.gross for each in found or ()]
+    return Measured(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)

@@ -5,8 +5,8 @@ from datetime import date
 from itertools import groupby
 
 from tradebot.model.text import counted, counted_kind
-from tradebot.views.performance.activity import Exposure
 from tradebot.views.performance.curve import Benchmark, Rates
+from tradebot.views.performance.exposure import Exposure
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path
@@ -28,9 +28,9 @@ def assumptions(
         Block.MONTHS: ("A return counts in the month in which it ended.",),
         Block.DRAWDOWNS: ("Drawdowns are between ends of sessions; within a session the account may have been lower.",),
         Block.ACTIVITY: (
-            "Exposure is what long and short positions cost, over the time in which the exchange was open, as a share "
-            "of the average equity. Turnover is half of what was bought and sold, over the average equity. Slippage is "
-            "against the midpoint of bid and ask; a cost is positive.",
+            "Exposure is the market value of long and short positions over the equity, session by session. Turnover is "
+            "half of what was bought and sold, over the average equity. Slippage is against the midpoint of bid and "
+            "ask; a cost is positive.",
         ),
         Block.TRADES: (
             "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
@@ -59,10 +59,10 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
             f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
             "leverage it "
             + (
-                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is "
+                f"has the account's exposure in each session, {exposed.gross:.0%} on average, and the rest is "
                 f"{'borrowed' if exposed.gross > 1 else 'cash'}."
                 if exposed
-                else "isn't shown, because the account's average exposure isn't known."
+                else "isn't shown, because the account's exposure isn't known."
             )
         )
     yield _of_cash(path, rates)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Held, Measured, average_equity, exposure_of, traded_usd
+from tradebot.views.performance.activity import Measured, average_equity, traded_usd
 from tradebot.views.performance.cost_drag import Kind, paid_usd
 from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.report_rows import YearFigures
@@ -38,18 +38,11 @@ def year_figures(of: Measured, fills: Sequence[OwnedFill], kinds: Sequence[Kind]
     return tuple(_year(of, year, part, fills, kinds) for year, part in path_by_year(of.way))
 
 
-def _held_in(held: Sequence[Held], part: Path) -> list[Held]:
-    assert part.start is not None, "a year has a step"
-    start, end = part.start.at, part.steps[-1].after.at
-    return [piece for piece in held if piece.end > start and piece.start < end]
-
-
 def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> YearFigures:
     assert of.rows is not None, "a step has a row"
     ended = of.rows.iloc[1:]
     rows = ended[ended["year"] == year]
     returns, average = part.returns, average_equity(part)
-    exposed = exposure_of(_held_in(of.held, part), part, of.market)
     traded = float(traded_usd(fills, part))
     volatility = statistics.volatility(returns, part.per_year) if len(returns) >= A_MONTH else None
     return YearFigures(
@@ -61,7 +54,7 @@ def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds
         cash=_compound(rows["cash"]) or 0.0,
         volatility=volatility.value if volatility else None,
         max_drawdown=statistics.max_drawdown(returns) if returns else None,
-        exposure=exposed.gross if exposed else None,
+        exposure=float(rows["exposure"].mean()) if of.exposed else None,
         turnover=traded / 2 / average if average else None,
         costs_usd=paid_usd(kinds, part),
     )

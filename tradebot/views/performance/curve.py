@@ -40,12 +40,10 @@ class Rates(NamedTuple):
     """What money earns besides the account, as fractions per year of 252 sessions.
 
     `dated` are rates from their days on, oldest first; without any, `cash_yearly` is earned all the time. What is
-    borrowed costs the same and `borrowing_spread`. `leverage` is the share of equity that the leveled benchmark holds;
-    None if it isn't known.
+    borrowed costs the same and `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
-    leverage: float | None = None
     dated: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
 
@@ -70,11 +68,12 @@ class Rates(NamedTuple):
         return prod(float((1 + self.on(day) + above) ** (1 / SESSIONS_PER_YEAR)) for day in days) - 1
 
 
-def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
+def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns and how many sessions it covers.
 
-    The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions; NaN where one isn't known. A
-    benchmark without a price on a day has its return on the next day that has one.
+    `leverage` is the share of equity that the leveled benchmark holds over each step; empty if it isn't known. It is
+    the column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions; NaN where
+    one isn't known. A benchmark without a price on a day has its return on the next day that has one.
     """
     import pandas as pd
 
@@ -90,9 +89,10 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
     rows["cash"] = [float("nan"), *map(rates.cash, passed)]
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
-    leverage = float("nan") if rates.leverage is None else rates.leverage
-    rest = rows["cash"] if leverage <= 1 else pd.Series([float("nan"), *map(rates.borrowed, passed)])
-    rows["leveled"] = leverage * rows["benchmark"] + (1 - leverage) * rest
+    rows["exposure"] = [float("nan"), *(leverage or [float("nan")] * len(path.steps))]
+    borrowed = pd.Series([float("nan"), *map(rates.borrowed, passed)])
+    rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
+    rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows
 
 

@@ -70,8 +70,8 @@ class CurvePoint(Struct, frozen=True):
 
     `transfers_usd` were moved in (positive) or out since the point before. The indexes begin at 1 and show growth
     without transfers: `index` of the account, `benchmark` of the benchmark alone, `benchmark_leveled` of the benchmark
-    with the account's average exposure and the rest in cash, `cash` of cash. They are None where they aren't known.
-    `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
+    with the account's exposure of each session and the rest in cash, `cash` of cash. They are None where they aren't
+    known. `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
     """
 
     session: date

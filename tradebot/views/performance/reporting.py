@@ -128,9 +128,9 @@ def transfers(history: History) -> list[Transfer]:
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    rates_of_cash = Rates(of.cash_yearly, None, of.evidence.cash_rates, of.evidence.borrowing_spread)
-    measured = measure(of.history, way, of.sessions, of.benchmark, rates_of_cash)
-    rows, rates = measured.rows, measured.rates
+    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread)
+    measured = measure(of.history, way, of.sessions, of.benchmark, rates)
+    rows = measured.rows
     trades, slippage = report_trades(of.history, Choice(of.days, of.strategy, of.symbol))
     known = breakdown(of.history)
     profit = pnl.Profit(known, pnl.Choice(of.days, of.strategy, of.symbol))

@@ -1,0 +1,144 @@
+"""How much of an account was invested, session by session, at market value."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from operator import attrgetter
+from statistics import fmean
+from typing import NamedTuple
+
+from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.history import NOT_OURS, History
+from tradebot.views.performance.lots import Step
+from tradebot.views.performance.returns import Path
+
+_AT = attrgetter("at")
+
+
+class Exposure(NamedTuple):
+    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short."""
+
+    gross: float
+    net: float
+
+
+class _Window(NamedTuple):
+    """The time of one step of a path, for how many seconds the market was open, and the prices at its beginning."""
+
+    start: datetime
+    end: datetime
+    open_s: float
+    marks: Mapping[str, Decimal]
+    marked_at: datetime | None
+
+
+class _Held(NamedTuple):
+    """A position's signed shares, what they are worth in USD, and when they last became others, as by a split."""
+
+    shares: float = 0.0
+    usd: float = 0.0
+    restated_at: datetime | None = None
+
+    def after(self, step: Step) -> "_Held":
+        """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
+        shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
+        if not shares:
+            usd = 0.0
+        elif not cash:
+            usd = self.usd
+        elif shares * self.shares < 0:
+            usd = shares * abs(cash / (shares - self.shares))
+        else:
+            usd = self.usd - cash if abs(shares) > abs(self.shares) else self.usd * shares / self.shares
+        return _Held(shares, usd, step.restated_at)
+
+    def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
+        """Return the position at the prices at the beginning of a window, or as it is where these lack it."""
+        price = next((window.marks[name] for name in names if name in window.marks), None)
+        if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
+            return self
+        return self._replace(usd=self.shares * float(price))
+
+
+def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
+    """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
+
+    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
+    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    """
+    windows = _windows(history, path, market)
+    if not windows:
+        return None
+    gross, net = [0.0] * len(windows), [0.0] * len(windows)
+    for owner, steps in history.lots.steps.items():
+        if owner[0] != NOT_OURS:
+            names = owner[1], *history.former_names.get(owner, ())
+            for place, usd, signed in _invested(steps, names, windows, market):
+                gross[place] += usd
+                net[place] += signed
+    equities = [float(step.before.equity_usd) for step in path.steps]
+    pairs = zip(gross, net, equities, strict=True)
+    return tuple(
+        Exposure(of / equity, signed / equity) if equity > 0 else Exposure(0, 0) for of, signed, equity in pairs
+    )
+
+
+def average(of: Sequence[Exposure] | None) -> Exposure | None:
+    """Return the average over steps; None if they aren't known."""
+    return Exposure(fmean(each.gross for each in of), fmean(each.net for each in of)) if of else None
+
+
+def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
+    """Return the time of each step; none at all if the market's hours of one aren't known."""
+    ends, windows = {end.session: end for end in history.ends}, list[_Window]()
+    for step in path.steps:
+        start, end = step.before, ends.get(step.before.session)
+        open_s = market.between_s(start.at, step.after.at)
+        if not open_s:
+            return []
+        known = end is not None and not start.is_start
+        windows.append(
+            _Window(
+                start.at,
+                step.after.at,
+                open_s,
+                end.marks if end and known else {},
+                end.marked_at if end and known else None,
+            )
+        )
+    return windows
+
+
+def _invested(
+    steps: Sequence[Step], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
+) -> Iterator[tuple[int, float, float]]:
+    """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
+    ends = [window.end for window in windows]
+    done = bisect_right(steps, windows[0].start, key=_AT)
+    held, place = _Held(), 0
+    for step in steps[:done]:
+        held = held.after(step)
+    while place < len(windows) and (held.shares or done < len(steps)):
+        if not held.shares:
+            place = bisect_left(ends, steps[done].at)
+            if place == len(windows):
+                return
+        window, last = windows[place], bisect_right(steps, ends[place], done, key=_AT)
+        held, usd, signed = _through(held.at_market(window, names), steps[done:last], window, market)
+        yield place, usd, signed
+        done, place = last, place + 1
+
+
+def _through(held: _Held, steps: Sequence[Step], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
+    """Return a position after a window, and its average value in the window, unsigned and signed."""
+    if not steps:
+        return held, abs(held.usd), held.usd
+    usd = signed = 0.0
+    since = window.start
+    for step in steps:
+        share = (market.between_s(since, step.at) or 0.0) / window.open_s
+        usd, signed = usd + share * abs(held.usd), signed + share * held.usd
+        held, since = held.after(step), step.at
+    share = (market.between_s(since, window.end) or 0.0) / window.open_s
+    return held, usd + share * abs(held.usd), signed + share * held.usd
