@@ -293,11 +293,11 @@ def _look(life: Life) -> None:
 def _meet_echoes(life: Life) -> None:
     """Let every kind of request be answered with the keys that it showed."""
     posts: Callable[[str, str], bool] = lambda method, path: method == "POST"  # noqa: E731 - one line says it
-    for status, symbol in ((422, "NVDA"), (500, "AMZN")):
+    for status, symbol in sized(((422, "NVDA"),), ((422, "NVDA"), (500, "AMZN"))):
         with life.echoing(status, posts):
             _wants(life, symbol, "--debug")
     flow: Callable[[str, str], bool] = lambda method, path: path.startswith("/api/")  # noqa: E731 - one line says it
-    for status in sized((200, 422), (200, 400, 422)):
+    for status in sized((422,), (200, 400, 422)):
         with life.echoing(status, flow):
             life.says("fetch-flow", "--force-slot")
         with life.echoing(status):

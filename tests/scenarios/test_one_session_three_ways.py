@@ -24,7 +24,8 @@ timetable:
 """
 PROCESSES = sized(3, 20)
 """How many of the one-shots are their own processes."""
-FLAGS = ("--symbols", "AAPL,MSFT", "--start", "2026-11-25", "--sessions", "1")
+FLAGS = ("--symbols", "AAPL,MSFT", "--start", sized("2026-11-27", "2026-11-25"), "--sessions", "1")
+"""The first is a half day."""
 
 
 @pytest.fixture
