@@ -1,0 +1,165 @@
+"""Measure `tradebot backtest` as a person types it: a profile, the template of a strategy, many symbols, options flow.
+
+What counts is the processor's time of all processes of the command, less that of the same command over one session:
+imports and reading prices stand apart. Name cases to measure only those.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+from benchmarks.backtest import FUNDS, MANY, ROTATION
+from benchmarks.support import past_prices
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
+from tradebot.app.settings import shipped
+
+RUNS = sized(3, 1)
+PROGRAM = Path(sys.executable).with_name("tradebot")
+STATE = Path(__file__).parents[1] / "state"
+SYMBOL, PLUGIN = "SPY", "reversion"
+FIRST, BEFORE = date(2003, 6, 2), 150
+"""The first session of the daily files, and how many sessions a strategy has seen before it plays."""
+YEARS_5, YEARS_20, YEARS_2, A_YEAR, A_MONTH = sized((1_258, 5_030, 504, 251, 20), (3, 3, 3, 2, 1))
+A_DAY = 390
+ROOMY = {
+    "max_open_positions": 100,
+    "max_new_entries": 100,
+    "max_session_entries": 1_000,
+    "max_orders_per_second": 100,
+    "max_orders_per_minute": 1_000,
+}
+MB = 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command: its options for so many sessions, which `make` writes the files for, and its bound in seconds."""
+
+    title: str
+    sessions: int
+    make: Callable[[Path, int], Sequence[str]]
+    bound_s: float
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a command and the processes that it started used: seconds of the processor, and MB of memory at once."""
+
+    cpu_s: float
+    peak_mb: float
+
+
+def _daily(folder: Path, symbols: Sequence[str], most: int, count: int) -> Sequence[str]:
+    """Return the options that play `count` sessions of a file with `most`."""
+    days, file = past_prices.sessions(FIRST, BEFORE + most), folder / f"{len(symbols)} symbols, {most}.csv"
+    if not file.exists():
+        past_prices.daily(file, symbols, days)
+    days = days[: BEFORE + count]
+    return "--bars", str(file), "--from", str(days[BEFORE]), "--to", str(days[-1])
+
+
+def _profile(folder: Path, count: int) -> Sequence[str]:
+    return "--profile", "rotation", *_daily(folder, FUNDS, YEARS_5, count)
+
+
+def _study(folder: Path, count: int) -> Sequence[str]:
+    return "--config", str(shipped(ROTATION)), *_daily(folder, FUNDS, YEARS_20, count)
+
+
+def _many(folder: Path, count: int) -> Sequence[str]:
+    """Hold a tenth of all symbols, chosen once a month."""
+    ours: dict[str, object] = {"ranked": MANY, "defensive": None, "top": 50, "leverage": 1, "exits": []}
+    text = yaml.safe_load(shipped(ROTATION).read_text(encoding="utf-8"))
+    text |= {
+        "universe": MANY,
+        "sectors": dict.fromkeys(MANY, "technology"),
+        "strategies": {"flow": None, "rotation": ours | {"limits": {"max_open_positions": 100}}},
+        "limits": text["limits"] | ROOMY,
+    }
+    return "--config", _written(folder / "many.yaml", text), *_daily(folder, MANY, YEARS_2, count)
+
+
+def _template(folder: Path, count: int) -> Sequence[str]:
+    """Trade with what `strategy new --kind bars` writes, installed as a plug-in."""
+    prices, ours = folder / "minutes.csv", {"universe": [SYMBOL], "strategies": {"flow": None, PLUGIN: {}}}
+    if not prices.exists():
+        past_prices.minutes(prices, SYMBOL, FIRST, A_YEAR * A_DAY)
+        _typed("strategy", "new", PLUGIN, "--kind", "bars", "--path", str(folder / PLUGIN))
+        _typed_by(sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation", "--no-deps",
+                  "--target", str(folder / "installed"), str(folder / PLUGIN))  # fmt: skip
+    days = past_prices.sessions(FIRST, count)
+    span = "--from", str(days[0]), "--to", str(days[-1])
+    return "--config", _written(folder / "template.yaml", ours), "--bars", str(prices), "--bar-stamp", "start", *span
+
+
+def _written(file: Path, configuration: object) -> str:
+    # Every JSON document is one of YAML too.
+    file.write_text(json.dumps(configuration), encoding="utf-8")
+    return str(file)
+
+
+def _flow(folder: Path, count: int) -> Sequence[str]:
+    return "--symbols", str(sized(20, 2)), "--sessions", str(count), "--from", "2025-03-03"
+
+
+CASES: Mapping[str, Case] = {
+    "profile": Case(f"the rotation as shipped, {YEARS_5:,} sessions", YEARS_5, _profile, 2),
+    "study": Case(f"the rotation without halts, {YEARS_20:,} sessions", YEARS_20, _study, 1),
+    "template": Case(f"the template for bars, {A_YEAR} sessions of minutes", A_YEAR, _template, 4),
+    "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4),
+    "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
+}
+
+
+def _typed(*arguments: str) -> Used:
+    return _typed_by(str(PROGRAM), *arguments)
+
+
+def _typed_by(*command: str) -> Used:
+    """Run a command to its end, and return what it used."""
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, command)
+    return Used(used.ru_utime + used.ru_stime, used.ru_maxrss / MB)
+
+
+def figure(case: Case, folder: Path, runs: int) -> Figure:
+    """Return the median of some runs."""
+    place = ("backtest", "--state-dir", str(folder / "state"), "--force")
+    whole = [_typed(*place, *case.make(folder, case.sessions)) for _ in range(runs)]
+    once = [_typed(*place, *case.make(folder, 1)) for _ in range(runs)]
+    all_s, one_s = (statistics.median(used.cpu_s for used in each) for each in (whole, once))
+    peak_mb = max(used.peak_mb for used in whole)
+    measured = f"{all_s:.1f} less {one_s:.1f}, {peak_mb:,.0f} MB"
+    return Figure(case.title, measured, all_s - one_s, "s", case.bound_s)
+
+
+def main() -> None:
+    """Measure the cases, and print what each took of the processor."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
+    parser.add_argument("--runs", type=int, default=RUNS)
+    asked = parser.parse_args()
+    STATE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+        folder = Path(place)
+        # What a plug-in may import is found as usual, where its package is installed.
+        os.environ["PYTHONPATH"] = str(folder / "installed")
+        show("backtests as typed", [figure(CASES[name], folder, asked.runs) for name in asked.cases or CASES])
+
+
+if __name__ == "__main__":
+    main()
