@@ -76,10 +76,12 @@ def _why_nothing_is_sent(app: "App") -> str | None:
 
 def _books_if_readable(app: "App") -> "SqliteLedger | None":
     """Return the books for reading; None if they can't be read, which must not prevent a cancel."""
+    from tradebot.adapters.ledger.file_table import TableFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
+    folder = app.folder
     try:
         # A cancel must not wait for a process that has the ledger locked.
-        return SqliteLedger.open(app.folder.path, app.folder.account_number, read_only=True, patience_s=PATIENCE_S)
+        return SqliteLedger(TableFile.open(folder.path, folder.account_number, read_only=True, patience_s=PATIENCE_S))
     except TradebotError:
         return None

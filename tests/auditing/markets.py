@@ -3,9 +3,9 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tradebot.adapters.bars.store import RawBar
 from tradebot.auditing.bar_findings import Stored
 from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.model.bar import Session
@@ -13,15 +13,6 @@ from tradebot.model.bar import Session
 NEW_YORK = ZoneInfo("America/New_York")
 MONDAY = date(2026, 3, 2)
 """Summer time begins at the end of this week."""
-
-
-class MadeBar(NamedTuple):
-    start_s: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
 
 
 def weekdays(count: int, first: date = MONDAY) -> list[Session]:
@@ -33,9 +24,7 @@ def _at(day: date, clock: time) -> datetime:
     return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)
 
 
-def minutes(
-    sessions: Sequence[Session], seed: int = 1, *, filled: float = 1.0, extended: bool = False
-) -> list[MadeBar]:
+def minutes(sessions: Sequence[Session], seed: int = 1, *, filled: float = 1.0, extended: bool = False) -> list[RawBar]:
     """Return minute bars of a random walk; of the extended hours, a tenth of the minutes have a few shares traded."""
     chance, price, bars = random.Random(seed), 100.0, []  # noqa: S311 -- made-up prices
     for session in sessions:
@@ -49,7 +38,7 @@ def minutes(
     return bars
 
 
-def daily(sessions: Sequence[Session], seed: int = 1) -> list[MadeBar]:
+def daily(sessions: Sequence[Session], seed: int = 1) -> list[RawBar]:
     chance, price, bars = random.Random(seed), 100.0, []  # noqa: S311 -- made-up prices
     for session in sessions:
         price *= 1 + chance.gauss(0, 0.005)
@@ -57,16 +46,16 @@ def daily(sessions: Sequence[Session], seed: int = 1) -> list[MadeBar]:
     return bars
 
 
-def _bar(start_s: int, price: float, chance: random.Random, volume: int) -> MadeBar:
+def _bar(start_s: int, price: float, chance: random.Random, volume: int) -> RawBar:
     close = price * (1 + chance.gauss(0, 0.0002))
-    return MadeBar(
+    return RawBar(
         start_s, price, max(price, close) * 1.0001, min(price, close) * 0.9999, close, volume * chance.uniform(0.5, 2)
     )
 
 
-def of_minutes(bars: Sequence[MadeBar], symbol: str = "AAPL") -> Stored:
+def of_minutes(bars: Sequence[RawBar], symbol: str = "AAPL") -> Stored:
     return Stored(symbol, "1Min", bars)
 
 
-def of_days(bars: Sequence[MadeBar], symbol: str = "AAPL") -> Stored:
+def of_days(bars: Sequence[RawBar], symbol: str = "AAPL") -> Stored:
     return Stored(symbol, "1Day", bars)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.auditing.markets import MadeBar, daily, minutes, of_days, of_minutes, weekdays
+from tests.auditing.markets import daily, minutes, of_days, of_minutes, weekdays
+from tradebot.adapters.bars.store import RawBar
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
 from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
@@ -105,7 +106,7 @@ def _opens() -> set[int]:
 @given(st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=8)
 def test_sessions_without_a_bar_are_one_finding_for_each_run(
-    make: Callable[[list[MadeBar]], Stored], first: int, count: int
+    make: Callable[[list[RawBar]], Stored], first: int, count: int
 ) -> None:
     last = min(first + count, 9)
     lost = {session.date for session in SESSIONS[first:last]}
@@ -157,11 +158,11 @@ def test_a_split_that_is_not_on_record_is_found_with_its_ratio(ratio: float, pla
     assert flaws(replace(of_days(sound), splits=known)) == [Flaw.ALREADY_ADJUSTED]
 
 
-def _split(bar: MadeBar, ratio: float) -> MadeBar:
+def _split(bar: RawBar, ratio: float) -> RawBar:
     return _times(bar, 1 / ratio)._replace(volume=bar.volume * ratio)
 
 
-def _times(bar: MadeBar, factor: float) -> MadeBar:
+def _times(bar: RawBar, factor: float) -> RawBar:
     return bar._replace(**{name: getattr(bar, name) * factor for name in ("open", "high", "low", "close")})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exchange.served import Served, served
 from tests.exchange.worlds import SPEC, World, folders_of, open_world
 from tradebot.exchange.exchange import open_exchange
 
@@ -18,6 +19,15 @@ def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 @pytest.fixture
 def world(new_folder: Callable[[], Path]) -> World:
     return open_world(new_folder())
+
+
+@pytest.fixture(scope="module")
+def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+    """Yield a served exchange half an hour into its first session."""
+    with served(new_folder()) as place:
+        place.tick(to="open")
+        place.tick(seconds=1800)
+        yield place
 
 
 @pytest.fixture

@@ -5,16 +5,14 @@ import json
 import os
 import socket
 import zlib
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPResponse
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
-from tests.exchange.served import Served, served
+from tests.exchange.served import Served
 
 OFFERS = (
     "permessage-deflate",
@@ -25,14 +23,6 @@ OFFERS = (
 """What clients offer: the SDK today, its older versions and gorilla, browsers and Python, one with small windows."""
 LEFT_OUT = dict.fromkeys(("orderbooks", "news", "pricing"))
 """Channels of other feeds, which the SDK names in each message."""
-
-
-@pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        place.tick(seconds=600)
-        yield place
 
 
 class Websocket:

@@ -1,6 +1,5 @@
 """The market-data streams over real sockets: protocol, error codes and subscriptions."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,6 @@ NOTHING: dict[str, list[str]] = {
     "corrections": [],
     "cancelErrors": [],
 }
-
-
-@pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        place.tick(seconds=1800)
-        yield place
 
 
 def log_in(client: Client) -> None:

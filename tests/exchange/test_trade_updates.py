@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,14 +22,6 @@ SYNTAX = {"stream": "error", "data": {"code": 400, "message": "invalid syntax"}}
 
 def login(key: str = "sandbox", secret: str | None = None) -> dict[str, str]:
     return {"action": "auth", "key": key, "secret": secret or key}
-
-
-@pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        place.tick(seconds=600)
-        yield place
 
 
 def listen(client: Client, key: str = "sandbox", packed: bool = False) -> None:

@@ -22,6 +22,7 @@ from tests.adapters.ledger.chain_end import verify
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.adapters.words import INTENTS, OWNED_FILLS
 from tradebot.adapters.ledger import journal, sums
+from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
@@ -444,7 +445,7 @@ def test_check_ignores_what_another_process_writes_meanwhile(
                 refused.append(slot)
         return before(*arguments)
 
-    with closing(SqliteLedger.open(folder, patience_s=0.0)) as other:
+    with closing(SqliteLedger(TableFile.open(folder, patience_s=0.0))) as other:
         other.promise(make_intent("open"), ())
         monkeypatch.setattr(place, name, meanwhile)
         books.file.check_pages()

@@ -9,36 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.traded import order_of
 from tests.bot import Bot, Said
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fill, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.position import Marks, OwnedFill
+from tradebot.model.values import replace
 
 D = Decimal
 FLOW = Component("flow", 0.5, 0.4, "sweeps")
-
-
-def order_of(intent: Intent, venue_id: str) -> Order:
-    return Order(
-        venue_id=venue_id,
-        client_order_id=intent.client_order_id,
-        symbol=intent.instrument.symbol,
-        asset_class=AssetClass.US_EQUITY,
-        side=intent.side,
-        quantity=intent.quantity,
-        filled_quantity=intent.quantity,
-        filled_average_price=intent.limit_price,
-        order_type=OrderType.LIMIT,
-        limit_price=intent.limit_price,
-        time_in_force=TimeInForce.DAY,
-        status=OrderStatus.FILLED,
-        submitted_at=intent.at,
-        updated_at=intent.at,
-        arrival_mid=intent.decision_mid,
-    )
 
 
 def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: int, price: str, why: str = "") -> None:
@@ -67,7 +49,9 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
         why=why,
     )
     ledger.promise(intent, ())
-    ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order_of(intent, f"v{number}")), at)
+    order = order_of(intent, f"v{number}", OrderStatus.FILLED, intent.limit_price)
+    reply = Reply(Outcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))
+    ledger.settle(intent.client_order_id, reply, at)
     fill = Fill(f"fill-{number}", f"v{number}", symbol, side, D(quantity), D(price), at)
     ledger.apply_fills([OwnedFill("flow", fill)], at)
     if purpose is Purpose.OPEN:

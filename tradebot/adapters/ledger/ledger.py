@@ -20,7 +20,6 @@ from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
 from tradebot.adapters.ledger.past import Past
 from tradebot.adapters.ledger.rows import note_words
-from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.table import Books
 from tradebot.adapters.ledger.tables import Tables
@@ -219,16 +218,9 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         tables.forget()
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        account_number: str | None = None,
-        *,
-        read_only: bool = False,
-        patience_s: float = BUSY_TIMEOUT_S,
-    ) -> "SqliteLedger":
+    def open(cls, folder: Path, account_number: str | None = None, *, read_only: bool = False) -> "SqliteLedger":
         """Open the books; raise OperatorError if they are damaged or belong to another account."""
-        return cls(TableFile.open(folder, account_number, read_only=read_only, patience_s=patience_s))
+        return cls(TableFile.open(folder, account_number, read_only=read_only))
 
     @classmethod
     def view(cls, folder: Path, account_number: str) -> "SqliteLedger":

@@ -43,12 +43,10 @@ IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
 """Cuts whose rows are spans of days."""
 
 
-class Row(Struct, frozen=True):
+class Part(Struct, frozen=True):
     """A part of the profit, in signed USD, by what it is made of.
 
     `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
-    `trades_closed` counts the bot's positions that ended. `unpriced` are symbols without a price at the end of the
-    row's days: what they gained meanwhile stands in the row of the day on which a price was seen again.
     """
 
     name: str
@@ -59,6 +57,15 @@ class Row(Struct, frozen=True):
     interest_usd: Decimal
     other_usd: Decimal
     total_usd: Decimal
+
+
+class Row(Part, frozen=True):
+    """A part of the profit, and how many of the bot's positions ended in it.
+
+    `unpriced` are symbols without a price at the end of the row's days: what they gained meanwhile stands in the row of
+    the day on which a price was seen again.
+    """
+
     trades_closed: int
     unpriced: tuple[str, ...] = ()
 

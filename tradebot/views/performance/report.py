@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tradebot.views.performance.pnl import Part
 from tradebot.views.performance.report_rows import Cost, Sensitivity, YearFigures
 
 
@@ -184,18 +185,10 @@ class Earned(Struct, frozen=True):
     other_usd: Decimal
 
 
-class CutRow(Struct, frozen=True):
-    """What one strategy, symbol or reason contributed, in USD; `trades` counts the round trips that ended."""
+class CutRow(Part, frozen=True):
+    """What one strategy, symbol or reason contributed; `trades` counts the round trips that ended."""
 
-    name: str
     trades: int
-    realized_usd: Decimal
-    open_usd: Decimal
-    fees_usd: Decimal
-    dividends_usd: Decimal
-    interest_usd: Decimal
-    other_usd: Decimal
-    total_usd: Decimal
 
 
 class Cut(Struct, frozen=True):

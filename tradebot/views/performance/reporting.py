@@ -207,17 +207,7 @@ def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:
 
 
 def _row(row: pnl.Row) -> CutRow:
-    return CutRow(
-        name=row.name,
-        trades=row.trades_closed,
-        realized_usd=row.realized_usd,
-        open_usd=row.open_usd,
-        fees_usd=row.fees_usd,
-        dividends_usd=row.dividends_usd,
-        interest_usd=row.interest_usd,
-        other_usd=row.other_usd,
-        total_usd=row.total_usd,
-    )
+    return CutRow(*(getattr(row, name) for name in pnl.Part.__struct_fields__), row.trades_closed)
 
 
 def what_differs(profit: pnl.Profit) -> Iterator[str]:
