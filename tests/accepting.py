@@ -17,3 +17,10 @@ def accept(folder: Path, at: datetime | None = None) -> None:
     settings = load_for(open_state(folder), Options(str(folder)), os.environ).settings
     with closing(SqliteLedger.open(folder)) as ledger:
         ledger.baselines.approve(Baseline(effective(settings), "test", at or datetime.now(UTC)))
+
+
+def configure(folder: Path, settings: str) -> None:
+    """Append settings to a bot's configuration, and accept it."""
+    with (folder / "tradebot.yaml").open("a") as file:
+        file.write(settings)
+    accept(folder)

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from tests import forked
-from tests.accepting import accept
+from tests.accepting import configure
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -110,11 +110,13 @@ def start(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess
 
 
 @contextmanager
-def made(folder: Path, *flags: str) -> Iterator[Path]:
-    """Copy a sandbox bot of four symbols that trades readily, and stop its exchange afterwards."""
+def made(folder: Path, *flags: str, settings: str = "") -> Iterator[Path]:
+    """Copy a sandbox bot of four symbols that trades readily, with more settings; stop its exchange afterwards."""
     shutil.copytree(_prepared(flags), folder)
     try:
         process.ensure(folder / "exchange")
+        if settings:
+            configure(folder, settings)
         yield folder
     finally:
         process.stop(folder / "exchange")
@@ -155,9 +157,7 @@ def _prepared(flags: tuple[str, ...]) -> Path:
             del os.environ[name]
         assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
         process.stop(folder / "exchange")
-        with (folder / "tradebot.yaml").open("a") as file:
-            file.write(EASY)
-        accept(folder)
+        configure(folder, EASY)
     return folder
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.samples import make_tick
 from tests.builders import CASH, NOW, ago, alert, dark_print
+from tests.desk.test_fetching import Reader
 from tests.venues import Wanting
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.views import MOST_BARS_TOGETHER, Seen, Sights
@@ -21,7 +22,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target, Want
+from tradebot.model.wants import Target
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.signals.kinds.dark_pool import KIND
@@ -158,16 +159,6 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
 TICK = replace(make_tick("t"), at=ago(60))
 
 
-class Reader:
-    name, times = "flow", ""
-
-    def __init__(self, *kinds: str) -> None:
-        self.needs = Needs(facts=frozenset(kinds))
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        return ()
-
-
 @pytest.fixture
 def world() -> World:
     scene = Scene()
@@ -182,7 +173,7 @@ def world() -> World:
 
 
 def seen(world: World, *kinds: str) -> StrategyView:
-    return Sights(world, NOW, [Reader(*kinds)]).of(Reader(*kinds)).view
+    return Sights(world, NOW, [Reader("flow", *kinds)]).of(Reader("flow", *kinds)).view
 
 
 def test_a_strategy_sees_the_kinds_that_it_needs_and_no_others(world: World) -> None:

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from commands.demo.day import Day
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.bot import Bot, log
 from tests.door.four import CONFIGURATION, STRATEGIES, install
 from tradebot.__main__ import main
@@ -40,9 +40,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with patch.dict(os.environ), patch.object(sys, "path", [str(place / "plugins"), *sys.path]):
         flags = ["--symbols", SYMBOLS, "--start", "2026-11-30", "--sessions", "2", "--seed", "3"]
         assert main(["init", "--state-dir", str(folder), *flags]) == 0
-        with (folder / "tradebot.yaml").open("a") as file:
-            file.write(CONFIGURATION)
-        accept(folder)
+        configure(folder, CONFIGURATION)
         try:
             with opened(Options(str(folder)), os.environ) as app:
                 play(app)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.faults import judge, protection
 from tests.faults.stage import SYMBOLS
 from tradebot.__main__ import main
@@ -130,9 +130,7 @@ def sat_down(folder: Path) -> Iterator[Typist]:
     typist = Typist(folder)
     try:
         typist.must("init", "--symbols", ",".join(SYMBOLS), "--sessions", "3")
-        with (folder / "tradebot.yaml").open("a") as file:
-            file.write(LIMITS)
-        accept(folder)
+        configure(folder, LIMITS)
         for step in ("close", "next_open", "30m"):
             typist.tick(step)
         for verb in ("reconcile", "trade-once", "evaluate-exits"):

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import NOW, ago, fill
+from tests.model.test_position import histories
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.worlds import Scene
 from tradebot.model.candidate import Component, Side
@@ -18,21 +18,6 @@ from tradebot.model.values import replace
 from tradebot.views.performance.lots import trades
 
 D = Decimal
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[OwnedFill]:
-    row = st.tuples(
-        st.sampled_from(["AAPL", "MSFT"]),
-        st.sampled_from(Side),
-        st.integers(1, 20),
-        st.integers(1, 40_000),
-        st.sampled_from(["flow", "momentum"]),
-    )
-    return [
-        fill(n, symbol, side, str(quantity), str(D(cents) / 100), strategy=strategy)
-        for n, (symbol, side, quantity, cents, strategy) in enumerate(draw(st.lists(row, max_size=20)))
-    ]
 
 
 def mirrored(owned: OwnedFill) -> OwnedFill:

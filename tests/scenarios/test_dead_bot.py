@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from commands.shared.records import exit_reasons
-from tests.accepting import accept
 from tests.bot import Bot, log, made, second_session
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
@@ -26,10 +25,7 @@ CLOSE = """exits: {protection: venue, time_exit_s: 604800, stop_loss_fraction: 0
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(CLOSE)
-        accept(path)
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4", settings=CLOSE) as path:
         yield path
 
 

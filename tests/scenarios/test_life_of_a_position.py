@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import requests
 
-from tests.accepting import accept
 from tests.bot import KEYS, Bot, log, made, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
@@ -31,10 +30,7 @@ seen: dict[str, list[State]] = {}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     seen.clear()
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(PATIENT)
-        accept(path)
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6", settings=PATIENT) as path:
         yield path
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
-from tests.accepting import accept
 from tests.bot import made
 from tests.builders import NOW
 from tradebot.adapters.ledger.bodies import stored
@@ -90,12 +89,9 @@ def empty_bounded_caches() -> None:
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "7200")
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "7200")
-    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", str(MORNINGS)) as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(TIMETABLE)
-        accept(path)
-        with opened(Options(str(path)), os.environ) as app:
-            yield app
+    flags = ("--symbols", "AAPL", "--sessions", str(MORNINGS))
+    with made(tmp_path / "state", *flags, settings=TIMETABLE) as path, opened(Options(str(path)), os.environ) as app:
+        yield app
 
 
 def test_a_day_of_passes_leaves_nothing_in_memory_and_no_file_open(app: App) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.bot import Bot, log, made
 from tests.tiers import sized
 from tradebot.app.loading import Options
@@ -35,9 +35,7 @@ def twins(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "7200")
     with made(tmp_path / "served", *FLAGS) as served, made(tmp_path / "shots", *FLAGS) as shots:
         for path in (served, shots):
-            with (path / "tradebot.yaml").open("a") as file:
-                file.write(TIMETABLE)
-            accept(path)
+            configure(path, TIMETABLE)
         yield Bot(served, capsys), Bot(shots, capsys)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 
-from tests.accepting import accept
 from tests.bot import Bot, made, second_session
 from tests.scenarios.test_states_at_the_broker import resting, shown
 
@@ -25,10 +24,7 @@ TICK = Decimal("0.01")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(PATIENT)
-        accept(path)
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6", settings=PATIENT) as path:
         yield path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.passes import recorded
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.bot import Bot, log, order_by_hand, second_session
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
@@ -32,9 +32,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("runaway") / "state"
     try:
         assert main(["init", "--state-dir", str(folder), "--symbols", NAMES, "--sessions", "2"]) == 0
-        with (folder / "tradebot.yaml").open("a") as file:
-            file.write(WIDE)
-        accept(folder)
+        configure(folder, WIDE)
         yield folder
     finally:
         process.stop(folder / "exchange")

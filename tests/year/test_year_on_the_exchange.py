@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.accepting import accept
 from tests.bot import Bot, log, made
 from tests.faults import protection
 from tests.tiers import drawn, sized
@@ -55,10 +54,7 @@ def test_serve_orders_only_within_sessions_and_runs_each_slot_once(
     first, count = {**STARTS, **YEAR}[name]
     sessions = exchange_sessions(first, first + timedelta(days=45))[:count]
     flags = ("--symbols", "AAPL", "--start", first.isoformat(), "--sessions", str(count))
-    with made(tmp_path / "state", *flags) as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(TIMETABLE)
-        accept(path)
+    with made(tmp_path / "state", *flags, settings=TIMETABLE) as path:
         bot = Bot(path, capsys)
         process = bot.process("serve", "--speed", "1000000", "--json")
         out, errors = process.communicate(timeout=280)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands.schedule.check import checked
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.bot import Bot
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.loading import Options
@@ -74,9 +74,7 @@ def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, tol
 
 
 def test_schedule_check_exits_with_2_for_problems_with_next_steps(bot: Bot) -> None:
-    with (bot.folder / "tradebot.yaml").open("a") as file:
-        file.write("timetable: {summary: {verb: report --foo}}\n")
-    accept(bot.folder)
+    configure(bot.folder, "timetable: {summary: {verb: report --foo}}\n")
     said = bot.says("schedule", "check")
     assert said.code == 2
     assert "1 problem in the timetable" in said.out

@@ -11,7 +11,6 @@ import pytest
 
 from commands.serve.daemon import Daemon
 from jobs.runner import Kind, Line
-from tests.accepting import accept
 from tests.bot import Bot, made
 from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
 from tradebot.adapters.state.serving import read_serving
@@ -41,11 +40,8 @@ class InRealTime(Daemon):
 
 @pytest.fixture
 def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(TIMETABLE)
-            file.write("serve: {retry_s: 1}\n")
-        accept(path)
+    hasty = TIMETABLE + "serve: {retry_s: 1}\n"
+    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1", settings=hasty) as path:
         yield Bot(path, capsys)
 
 

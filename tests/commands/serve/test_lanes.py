@@ -46,10 +46,7 @@ HANGING_FLOW = "- {name: hanging-flow, when: {request: any flow}, what: {hang: 1
 
 @pytest.fixture
 def slow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(TIMETABLE)
-        accept(path)
+    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1", settings=TIMETABLE) as path:
         yield Bot(path, capsys)
 
 
@@ -91,10 +88,7 @@ def test_exits_run_each_minute_while_flow_answers_after_20_s(slow: Bot) -> None:
 def test_same_seed_gives_the_same_log_whatever_answers_late(
     slow: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with made(tmp_path / "second", "--symbols", "AAPL", "--sessions", "1") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(TIMETABLE)
-        accept(path)
+    with made(tmp_path / "second", "--symbols", "AAPL", "--sessions", "1", settings=TIMETABLE) as path:
         second = Bot(path, capsys)
         said = []
         for bot in (slow, second):

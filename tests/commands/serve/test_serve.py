@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.serve.verb import run
-from tests.accepting import accept
 from tests.bot import Bot, blank, log, made
 from tradebot.adapters.state.state_folder import cannot_write
 from tradebot.app.wiring import App
@@ -71,10 +70,7 @@ def day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
 def bot_with(
     timetable: str, flags: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Bot]:
-    with made(tmp_path / "state", *flags) as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(timetable)
-        accept(path)
+    with made(tmp_path / "state", *flags, settings=timetable) as path:
         yield Bot(path, capsys)
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from commands.serve.streaming import StreamLane
 from jobs.runner import Line
-from tests.accepting import accept
 from tests.bot import Bot, made
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
 from tradebot.adapters.state import lock
@@ -32,10 +31,8 @@ timetable:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("lane") / "state", "--symbols", "AAPL,MSFT", "--sessions", "3") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write(STREAMED)
-        accept(path)
+    state, flags = tmp_path_factory.mktemp("lane") / "state", ("--symbols", "AAPL,MSFT", "--sessions", "3")
+    with made(state, *flags, settings=STREAMED) as path:
         yield path
 
 

@@ -1,13 +1,11 @@
 """Entries whose line needs flow: without the fetch of their slot they are refused with that reason, and use no slot."""
 
-from tests.accepting import accept
+from tests.accepting import configure
 from tests.bot import Bot
 
 
 def test_entries_that_need_flow_are_refused_before_the_fetch_without_using_the_slot(trader: Bot) -> None:
-    with (trader.folder / "tradebot.yaml").open("a") as file:
-        file.write("timetable: {trade-once: {when: every 5m from open+2m until close-15m, needs: [flow]}}\n")
-    accept(trader.folder)
+    configure(trader.folder, "timetable: {trade-once: {when: every 5m from open+2m until close-15m, needs: [flow]}}\n")
     assert trader.says("exchange", "tick", "5m").code == 0
     refused = trader.says("trade-once")
     assert (refused.code, "STAGE_FAILED" in refused.out) == (0, True)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, ago, fill, there
-from tests.model.test_trade import histories, sold
+from tests.model.test_position import histories
+from tests.model.test_trade import sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.reconciliation.test_adoption import scene_of, take_over
 from tests.venues import FakeReader

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, fill
-from tests.model.test_trade import histories
+from tests.model.test_position import histories
 from tests.views.performance.taxed import commission, past
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side

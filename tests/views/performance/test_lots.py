@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, ago, fill
-from tests.model.test_trade import histories, sold
+from tests.model.test_position import histories
+from tests.model.test_trade import sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill

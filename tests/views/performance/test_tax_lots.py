@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import fill, there
-from tests.model.test_trade import histories
+from tests.model.test_position import histories
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.samples import make_intent, make_order
 from tests.builders import CASH, NOW, SESSION, ago, fill
-from tests.model.test_trade import histories, mirrored, sold
+from tests.model.test_position import histories
+from tests.model.test_trade import mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side

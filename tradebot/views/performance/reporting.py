@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import sqrt
 from statistics import fmean, median, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -207,7 +207,8 @@ def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:
 
 
 def _row(row: pnl.Row) -> CutRow:
-    return CutRow(*(getattr(row, name) for name in pnl.Part.__struct_fields__), row.trades_closed)
+    parts: dict[str, Any] = {name: getattr(row, name) for name in pnl.Part.__struct_fields__}
+    return CutRow(**parts, trades=row.trades_closed)
 
 
 def what_differs(profit: pnl.Profit) -> Iterator[str]:
