@@ -40,6 +40,8 @@ def units(price: float) -> int:
 class Bars:
     """A bar source of liquid symbols without extended hours or past days, but for a close at a hundred dollars."""
 
+    past_minutes = past_days = 0
+
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return ()
 

@@ -54,6 +54,7 @@ class ChangedAfter:
     def __init__(self, bars: BarSource, moment_us: int) -> None:
         self._bars = bars
         self._moment_us = moment_us
+        self.past_minutes, self.past_days = bars.past_minutes, bars.past_days
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return tuple(self._changed(self._bars.bars(symbol, index)))

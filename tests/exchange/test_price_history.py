@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 from tests.exchange.worlds import SYMBOLS, World, open_world
 from tradebot.exchange.faces.data.history import History
 from tradebot.exchange.market.bars import UNITS
-from tradebot.exchange.market.sessions import HISTORY_SESSIONS
+from tradebot.exchange.market.generator import PAST_DAYS, GeneratedBars
+from tradebot.exchange.market.sessions import HISTORY_SESSIONS, build_calendar
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.times import MINUTE
 
-LONG_AGO = "start=2023-06-01&end=2025-02-28&limit=10000"
+LONG_AGO = "start=2021-01-04&end=2025-02-28&limit=10000"
 
 
 def bars(world: World, symbol: str, timeframe: str, asked: str = LONG_AGO) -> list[dict[str, Any]]:
@@ -27,9 +29,9 @@ def bars(world: World, symbol: str, timeframe: str, asked: str = LONG_AGO) -> li
 def test_days_before_the_first_session_have_the_known_closes(world: World, symbol: str) -> None:
     days = bars(world, symbol, "1Day")
     market = world.exchange.market
-    assert len(days) == HISTORY_SESSIONS
-    assert [day["t"][:10] for day in days] == [one.date for one in market.calendar.all[:HISTORY_SESSIONS]]
-    closes = [market.close_of(symbol, place - HISTORY_SESSIONS) for place in range(HISTORY_SESSIONS)]
+    known = range(-PAST_DAYS, 0)
+    assert [day["t"][:10] for day in days] == [market.calendar.session(index).date for index in known]
+    closes = [market.close_of(symbol, index) for index in known]
     assert [round(day["c"] * UNITS) for day in days] == closes
     for day in days:
         assert 0 < day["l"] <= min(day["o"], day["c"]) <= max(day["o"], day["c"]) <= day["h"]
@@ -81,13 +83,59 @@ def test_daily_bar_is_served_only_after_its_close(world: World) -> None:
     history, last = History(world.exchange.market), world.exchange.market.calendar.all[HISTORY_SESSIONS - 1]
     assert history.day("AAPL", -1, last.close_us - MINUTE) is None
     assert history.day("AAPL", -1, last.close_us) is not None
-    assert history.day("AAPL", -HISTORY_SESSIONS - 1, last.close_us) is None
+    assert history.day("AAPL", -PAST_DAYS, last.close_us) is not None
+    assert history.day("AAPL", -PAST_DAYS - 1, last.close_us) is None
 
 
-def test_history_has_only_daily_bars(world: World) -> None:
-    assert bars(world, "AAPL", "1Min") == bars(world, "AAPL", "1Hour") == []
-    assert world.get(f"/v2/stocks/AAPL/trades?{LONG_AGO}")["trades"] == []
-    assert world.get(f"/v2/stocks/AAPL/auctions?{LONG_AGO}")["auctions"] == []
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_minutes_of_a_past_session_add_up_to_its_daily_bar(world: World, symbol: str) -> None:
+    market = world.exchange.market
+    for index in (-1, -2, -60, -250, -market.past_minutes):
+        regular, day = market.day(symbol, index).bars, market.history_day(symbol, -index)
+        whole = market.whole_day(symbol, index)
+        assert day is not None
+        assert whole is not None
+        assert whole[1:] == day[1:]
+        session = market.calendar.session(index)
+        assert all(session.open_us <= bar.start_us < session.close_us for bar in regular)
+        assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in regular)
+        assert all(bar.volume > 0 for bar in (*regular, *market.extended(symbol, index).bars))
+
+
+def test_minutes_of_past_sessions_are_served_with_trades_outside_regular_hours_marked(world: World) -> None:
+    asked = "start=2024-12-05&end=2024-12-07&limit=10000"
+    minutes, days = bars(world, "AAPL", "1Min", asked), bars(world, "AAPL", "1Day", asked)
+    assert sum(bar["v"] for bar in minutes) == sum(day["v"] for day in days)
+    assert [day["t"][:10] for day in days] == ["2024-12-05", "2024-12-06"]
+    trades = world.get("/v2/stocks/AAPL/trades?start=2024-12-05T14:00:00Z&end=2024-12-05T14:31:00Z&limit=10000")[
+        "trades"
+    ]
+    marked = {trade["t"] < "2024-12-05T14:30" for trade in trades if "T" in trade["c"]}
+    assert marked == {True}
+    assert any("T" not in trade["c"] for trade in trades)
+
+
+def test_past_is_the_same_for_every_caller_and_ends_at_a_fixed_day(world: World) -> None:
+    whole = bars(world, "AAPL", "1Week")
+    assert bars(world, "AAPL", "1Week", "start=2024-06-03&end=2024-06-21") == [
+        week for week in whole if "2024-06-03" <= week["t"][:10] <= "2024-06-21"
+    ]
+    hours = bars(world, "AAPL", "1Hour", "start=2024-06-03&end=2024-06-07")
+    assert bars(world, "AAPL", "1Hour", "start=2024-06-05&end=2024-06-07") == [
+        h for h in hours if h["t"] >= "2024-06-05"
+    ]
+    first = world.exchange.market.calendar.session(-PAST_DAYS).date
+    assert bars(world, "AAPL", "1Day")[0]["t"][:10] == first
+    assert bars(world, "AAPL", "1Min", f"start={first}&end=2023-01-01") == []
+
+
+def test_sessions_and_their_year_of_days_are_those_that_a_seed_always_had() -> None:
+    calendar = build_calendar(date(2025, 3, 3), 3)
+    source, parts = GeneratedBars(7, calendar), list[object]()
+    for symbol in ("AAPL", "SPY", "ZAAC"):
+        parts += [(source.bars(symbol, index), source.extended(symbol, index)) for index in range(3)]
+        parts += [source.history_day(symbol, before) for before in range(1, HISTORY_SESSIONS + 1)]
+    assert sha256(repr(parts).encode()).hexdigest()[:16] == "1fe9c78b978a9109"
 
 
 def test_history_does_not_depend_on_other_symbols_or_the_market_s_length(world: World, tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ FROM_THE_BEGINNING = {
     "faults": {"book", "halts", "_engine", "_emit", "_carry_out"},
     "faults.book": {"_calendar", "_note", "_now_s", "_noted_s", "_owed"},
     "faults.halts": {"_book", "_engine"},
-    "market": {"calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands"},
+    "market": {
+        *("calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands"),
+        *("past_minutes", "past_days"),
+    },
     "market.actions": set[str](),
     "control": {"_current_state"},
 }

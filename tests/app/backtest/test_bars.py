@@ -25,7 +25,7 @@ SPEC = MarketSpec(symbols=SYMBOLS, sessions=8, start=date(2026, 11, 17), seed=22
 """On November 25th AAPL pays and NFLX splits three for one; on the 27th, a half day, NFLX gets another name."""
 NEEDS = tuple(
     BarNeed(timeframe, depth, adjusted)
-    for timeframe, depth in (("1Min", 30), ("1Min", 500), ("5Min", 50), ("7Min", 90), ("1Hour", 12), ("1Day", 6))
+    for timeframe, depth in (("1Min", 30), ("1Min", 500), ("5Min", 500), ("7Min", 90), ("1Hour", 12), ("1Day", 600))
     for adjusted in (True, False)
 )
 MOMENTS = tuple(
@@ -60,6 +60,7 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: NewWorld, tmp_path: Pa
                 for asked in (ASKED, ("NFLXX",)) if now.day >= 27 else (ASKED,):
                     straight = bars.closed(need, asked, now)
                     assert told(straight) == told(road.bars.closed(need, asked, now)), (now, need)
+                    assert all(len(of.starts) == need.depth for name, of in straight.items() if name != "THIN")
                     compared += len(straight)
     assert compared > 60
 

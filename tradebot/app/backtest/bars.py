@@ -178,7 +178,10 @@ class EngineBars:
 
     def _span(self, need: BarNeed, symbol: str, line: Line, until: datetime, until_us: int) -> Span | None:
         """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
-        end, beyond, starts = line.reach(until_us), line.unfinished(until_us), line.columns.starts
+        end, beyond = line.reach(until_us), line.unfinished(until_us)
+        if end < need.depth:
+            end = line.go_back(need.depth, until_us)
+        starts = line.columns.starts
         lowest = 0
         if symbol not in self._market.known:
             listed = listing(self._market, symbol, until_us)

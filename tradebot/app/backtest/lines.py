@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -70,6 +71,27 @@ class Line:
         self._ends_us = array("q")
         self._next = 0
         """The session whose bars come next."""
+        self._past = 0
+        """How many sessions before the market's first have been added."""
+
+    def go_back(self, count: int, until_us: int) -> int:
+        """Add the past until `count` bars were complete by a moment, or there is no more of it; return how many are."""
+        while self.reach(until_us) < count and self._more_past():
+            pass
+        return self.reach(until_us)
+
+    def _more_past(self) -> bool:
+        """Add some of the past that isn't there yet; return False if there is none."""
+        return False
+
+    @contextmanager
+    def _before_all(self) -> Iterator[None]:
+        """Put what is added meanwhile before all that is there."""
+        later, ends_us = self.columns, self._ends_us
+        self.columns, self._ends_us = Columns(), array("q")
+        yield
+        self.columns.extend(later)
+        self._ends_us.extend(ends_us)
 
     def reach(self, until_us: int) -> int:
         """Add at least what is complete by a moment, and return how many bars were complete then."""
@@ -93,12 +115,22 @@ class Daily(Line):
 
     def __init__(self, market: Market, symbol: str) -> None:
         super().__init__(market, symbol)
-        calendar = market.calendar
-        for place in range(calendar.first):
-            session = calendar.all[place]
-            bar = market.history_day(symbol, calendar.first - place)
+        self._past = min(market.calendar.first, market.past_days)
+        self._add_past(-self._past, 0)
+
+    def _add_past(self, first: int, end: int) -> None:
+        for index in range(first, end):
+            session, bar = self._market.calendar.session(index), self._market.history_day(self._symbol, -index)
             if bar is not None:
                 self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
+
+    def _more_past(self) -> bool:
+        if self._past >= self._market.past_days:
+            return False
+        with self._before_all():
+            self._add_past(-self._market.past_days, -self._past)
+        self._past = self._market.past_days
+        return True
 
     def _grow(self, until_us: int) -> None:
         sessions = self._market.calendar.market
@@ -173,6 +205,15 @@ class Intraday(Line):
             session = sessions[self._next]
             self._merge(self._market.day(self._symbol, self._next).bars, session.open_us, session.close_us)
             self._next += 1
+
+    def _more_past(self) -> bool:
+        if self._past >= self._market.past_minutes:
+            return False
+        self._past += 1
+        session = self._market.calendar.session(-self._past)
+        with self._before_all():
+            self._merge(self._market.day(self._symbol, -self._past).bars, session.open_us, session.close_us)
+        return True
 
     def _merge(self, bars: Sequence[Bar], opens_us: int, closes_us: int) -> None:
         """Add the bars of a whole session at once: `reach` tells which of them were complete."""

@@ -133,19 +133,20 @@ class CutBars:
         self._source = source
         self._calendar = calendar
         self._at_us = at_us
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
         self.history_close = source.history_close
         self.history_day = source.history_day
         self.liquid = source.liquid
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars of a symbol in a session, oldest first."""
-        if self._calendar.market[index].open_us >= self._at_us:
+        if self._calendar.session(index).open_us >= self._at_us:
             return ()
         return self._ended(self._source.bars(symbol, index))
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars before and after a session, oldest first."""
-        if self._calendar.market[index].pre_us >= self._at_us:
+        if self._calendar.session(index).pre_us >= self._at_us:
             return ()
         return self._ended(self._source.extended(symbol, index))
 

@@ -43,7 +43,14 @@ class Bar(NamedTuple):
 
 
 class BarSource(Protocol):
-    """A source of bars."""
+    """A source of bars.
+
+    A negative index of a session counts back from the market's first. `past_minutes` sessions before it have minute
+    bars, and `past_days` have daily ones; it is never asked for others.
+    """
+
+    past_minutes: int
+    past_days: int
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""
@@ -109,8 +116,9 @@ class Step(NamedTuple):
 class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
-    Bars are raw, as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If
-    it `stands`, which is for sessions of just a few bars, the last quote counts until the next bar or the close.
+    `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
+    as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
+    which is for sessions of just a few bars, the last quote counts until the next bar or the close.
     """
 
     def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str], *, stands: bool = False) -> None:
@@ -120,6 +128,7 @@ class Market:
         self.known = frozenset(symbols)
         self.actions = ActionBook()
         self._source = source
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
         kept = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
         self.day = lru_cache(maxsize=kept)(self._day)
         self.extended = lru_cache(maxsize=kept)(self._extended)

@@ -173,9 +173,12 @@ def kept_days(path: Path) -> dict[str, Days]:
 class DailyBars:
     """A bar source over daily bars in memory; minute bars are made when they are asked for."""
 
+    past_minutes = 0
+
     def __init__(self, days: Mapping[str, Days], calendar: Calendar, day_prices: DayPrices) -> None:
         self._days = days
         self._calendar = calendar
+        self.past_days = calendar.first
         self._whole_day_first = day_prices == "close"
         self.known_after_us = MINUTE if self._whole_day_first else None
         """How long after its open a session's daily bar is known; None: at its close."""

@@ -3,8 +3,9 @@
 Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
 So sessions can be generated independently, in any order, and adding a symbol doesn't change the others.
 
-The sessions before the market's first have only daily bars: their closes come from the same stream, and the rest of the
-day comes from a separate one, so that no session's bars depend on it.
+The year before the market's first session has daily bars whose closes come from the same stream; the rest of the day
+comes from a separate one, so that no session's bars depend on it. The minutes of such a day are made to fit its bar
+when somebody asks for them. The days before that year are made from its first one backwards.
 
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
 from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
@@ -29,6 +30,8 @@ _GAP_SHARE = 0.35
 _LARGEST_DAILY_MOVE = 0.2
 _HISTORIES_IN_MEMORY = 1_000
 _SESSIONS_IN_MEMORY = 64
+PAST_DAYS = 780
+"""How many sessions before the market's first have daily bars: three years, and a month for the holidays."""
 _CENT = UNITS // 100
 _BARS_A_NIGHT = 24
 _THIN_BARS_A_NIGHT = 3
@@ -47,25 +50,36 @@ class GeneratedBars:
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
+        self._older = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._older_of)
+        # The night before a session is known from the close of the one before that.
+        self.past_minutes = calendar.first - 1
+        self.past_days = PAST_DAYS
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        if index < 0:
+            return self._past(symbol, index)
         closes, place = self._closes(symbol), self._calendar.first + index
         return session_bars(self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place])
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        session, place = self._calendar.market[index], self._calendar.first + index
-        before, after = self._night(symbol, place - 1), self._night(symbol, place)
+        place = self._calendar.first + index
+        session, before, after = self._calendar.all[place], self._night(symbol, place - 1), self._night(symbol, place)
         return (
             *(bar for bar in before if bar.start_us >= session.pre_us),
             *(bar for bar in after if bar.start_us < session.post_us),
         )
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        return self.close(symbol, -sessions_before)
+        if sessions_before <= self._calendar.first:
+            return self.close(symbol, -sessions_before)
+        day = self.history_day(symbol, sessions_before)
+        return day.close if day else None
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         place = self._calendar.first - sessions_before
-        return self._history(symbol)[place] if 0 <= place < self._calendar.first else None
+        if place >= 0:
+            return self._history(symbol)[place] if place < self._calendar.first else None
+        return self._older(symbol)[-place - 1] if sessions_before <= PAST_DAYS else None
 
     def close(self, symbol: str, index: int) -> int:
         """Return the close, in price units, of the market's session with that index, without generating its bars."""
@@ -97,11 +111,37 @@ class GeneratedBars:
             for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
         ]
 
+    def _older_of(self, symbol: str) -> list[Bar]:
+        """Return the daily bars before the calendar's first session, the newest first."""
+        common, own, shape = (
+            stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
+        )
+        character, close = profile(symbol), profile(symbol).level
+        days = []
+        for before in range(self._calendar.first + 1, PAST_DAYS + 1):
+            move = character.beta * _MARKET_VOLATILITY * bell(common) + character.daily_volatility * bell(own)
+            opens_from = max(close / (1 + max(-_LARGEST_DAILY_MOVE, min(move, _LARGEST_DAILY_MOVE))), 1.0)
+            opens_us = self._calendar.session(-before).open_us
+            days.append(_day_bar(opens_us, (opens_from, close), character, shape))
+            close = opens_from
+        return days
+
+    def _past(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minutes of a session before the market's first; with those around it, they add up to its day."""
+        day = self._history(symbol)[self._calendar.first + index]
+        thin = sum(bar.volume for bar in self.extended(symbol, index))
+        return past_session_bars(
+            self._seed, symbol, self._calendar.session(index), day._replace(volume=day.volume - thin)
+        )
+
     def _night(self, symbol: str, place: int) -> list[Bar]:
         session, following = self._calendar.all[place : place + 2]
         rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
         before = self._closes(symbol)[place]
-        opening = _opening(before, character, stream(self._seed, symbol, following.date))
+        if place + 1 < self._calendar.first:
+            opening = self._history(symbol)[place + 1].open / UNITS
+        else:
+            opening = _opening(before, character, stream(self._seed, symbol, following.date))
         trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
         starts = _night_starts(trading, character.liquid, rng)
         path = _night_path(starts, trading, (before, opening), character, rng)
@@ -125,7 +165,54 @@ def session_bars(seed: int, symbol: str, session: Session, before: float, close:
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), character, rng))
 
 
-@lru_cache(maxsize=8)
+def past_session_bars(seed: int, symbol: str, session: Session, day: Bar) -> tuple[Bar, ...]:
+    """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
+    rng, character = stream(seed, symbol, session.date), profile(symbol)
+    opening, high, low, close = (units / UNITS for units in day[1:5])
+    common = _market_path(seed, session)
+    own = _bridge(rng, len(common), character.daily_volatility)
+    line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
+    away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
+    # The farthest point on each side of the line just reaches the day's high and low.
+    up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)
+    down = min(((at - low) / -by for at, by in zip(line, away, strict=True) if by < 0), default=0.0)
+    path = [at + by * (up if by > 0 else down) for at, by in zip(line, away, strict=True)]
+    return _fitted(_bars(path, session.open_us, character.shares_a_day / len(path), character, rng), day)
+
+
+def _fitted(bars: list[Bar], day: Bar) -> tuple[Bar, ...]:
+    """Return bars that differ from those of a day by wicks, cents and volume at most, with nothing left to differ."""
+    if not bars:
+        return ()
+    highest = max(range(len(bars)), key=lambda place: bars[place].high)
+    lowest = min(range(len(bars)), key=lambda place: bars[place].low)
+    busiest = max(range(len(bars)), key=lambda place: bars[place].volume)
+    total = sum(bar.volume for bar in bars)
+    fitted = [_within(bar, day, total) for bar in bars]
+    fitted[0] = _with(fitted[0], open=day.open)
+    fitted[-1] = _with(fitted[-1], close=day.close)
+    fitted[highest] = _with(fitted[highest], high=day.high)
+    fitted[lowest] = _with(fitted[lowest], low=day.low)
+    rest = day.volume - sum(bar.volume for bar in fitted)
+    fitted[busiest] = _with(fitted[busiest], volume=fitted[busiest].volume + rest)
+    return tuple(fitted)
+
+
+def _within(bar: Bar, day: Bar, total: int) -> Bar:
+    """Return a bar with prices within those of its day, and with its part of `total` as a part of the day's volume."""
+    us, opening, high, low, close, shares = bar
+    if high > day.high or low < day.low:
+        opening, high, low, close = (min(max(units, day.low), day.high) for units in (opening, high, low, close))
+    return Bar(us, opening, high, low, close, shares * day.volume // total or 1)
+
+
+def _with(bar: Bar, **changes: int) -> Bar:
+    """Return a bar with some values changed; its high and low contain them."""
+    bar = bar._replace(**changes)
+    return bar._replace(high=max(bar[1:5]), low=min(bar[1:5]))
+
+
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
 def _market_path(seed: int, session: Session) -> list[float]:
     minutes = (session.close_us - session.open_us) // MINUTE
     return _bridge(stream(seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)

@@ -277,7 +277,9 @@ def keep_bars(path: Path, bars: Bars) -> None:
 
 
 class HeldBars:
-    """A bar source over recorded bars in memory."""
+    """A bar source over recorded bars in memory, which knows nothing from before the file."""
+
+    past_minutes = past_days = 0
 
     def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
         self._bars = {key: tuple(minutes) for key, minutes in bars.items()}

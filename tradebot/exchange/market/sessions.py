@@ -67,6 +67,13 @@ class Calendar:
     def place(self, day: str) -> int:
         return self._places[day]
 
+    def session(self, index: int) -> Session:
+        """Return a session by its index; a negative one counts back from the market's first, beyond those kept too."""
+        if self.first + index >= 0:
+            return self.all[self.first + index]
+        full = full_calendar(self)
+        return full.all[full.first + index]
+
     @property
     def start_us(self) -> int:
         """Return when an exchange begins: half an hour before the market's first open."""

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
@@ -54,15 +54,15 @@ class History:
         self._market = market
         self._sessions = market.calendar.market
         self._midnights = [at_new_york(session.date, 0) for session in self._sessions]
-        calendar = market.calendar
-        self._past = {place - calendar.first: one for place, one in enumerate(calendar.all[: calendar.first])}
-        self._past_midnights = {index: at_new_york(session.date, 0) for index, session in self._past.items()}
+        # What is kept of the time before the market; what lies before that is looked up when somebody asks for it.
+        self._kept = min(market.past_days, market.calendar.first)
+        self._first_us = at_new_york(market.calendar.session(-self._kept).date, 0)
         self._totals = lru_cache(maxsize=_TOTALS_IN_MEMORY)(Totals)
         self._stamped = lru_cache(maxsize=_TIMEFRAMES_IN_MEMORY)(self._stamps)
 
     def minutes(self, window: Window) -> Iterator[Bar]:
         """Return the minute bars that start in a window, including those outside the regular session."""
-        indices = self.indices(window.start_us, window.end_us)
+        indices = self._days(window.start_us, window.end_us)
         for index in reversed(indices) if window.newest_first else indices:
             bars = self.session_minutes(window.symbol, index, window.known_us)
             kept = bars[bisect_left(bars, window.start_us, key=_START) : bisect_right(bars, window.end_us, key=_START)]
@@ -73,15 +73,28 @@ class History:
         first = max(bisect_right(self._midnights, start_us) - 1, 0)
         return range(first, bisect_right(self._midnights, end_us))
 
+    def _days(self, start_us: int, end_us: int) -> range:
+        """Return what `indices` does, with the sessions before the market's first whose minutes are known."""
+        found, past = self.indices(start_us, end_us), self._past_midnights
+        if not past or start_us >= self._midnights[0]:
+            return found
+        first = max(bisect_right(past, start_us) - 1, 0) - len(past)
+        return range(first, found.stop if end_us >= self._midnights[0] else bisect_right(past, end_us) - len(past))
+
+    @cached_property
+    def _past_midnights(self) -> list[int]:
+        """Return the midnights of the sessions before the market's first whose minutes are known, oldest first."""
+        return [at_new_york(self._session(index).date, 0) for index in range(-self._market.past_minutes, 0)]
+
     def session_minutes(self, symbol: str, index: int, known_us: int) -> Sequence[Bar]:
         """Return the minute bars of a session's day that are complete at a given time, oldest first."""
         regular, thin = self._market.day(symbol, index), self._market.extended(symbol, index)
         bars, around = regular.bars[: regular.complete(known_us)], thin.bars[: thin.complete(known_us)]
-        before = bisect_left(around, self._sessions[index].open_us, key=_START)
+        before = bisect_left(around, self._session(index).open_us, key=_START)
         return (*around[:before], *bars, *around[before:])
 
     def is_extended(self, bar: Bar) -> bool:
-        session = self._sessions[max(bisect_right(self._midnights, bar.start_us) - 1, 0)]
+        session = self._session(self._days(bar.start_us, bar.start_us)[0])
         return not session.open_us <= bar.start_us < session.close_us
 
     def trades(self, window: Window) -> Iterator[tuple[Trade, bool]]:
@@ -130,7 +143,7 @@ class History:
             yield merged(start_us, ordered[::-1] if window.newest_first else ordered)
 
     def _periods(self, window: Window, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
-        stamps, members = self._stamped(timeframe)
+        stamps, members = self._stamped(timeframe, self._kept if window.start_us >= self._first_us else None)
         places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
         for place in reversed(places) if window.newest_first else places:
             days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
@@ -138,16 +151,19 @@ class History:
             if known:
                 yield merged(stamps[place], known)
 
-    def _stamps(self, timeframe: Timeframe) -> tuple[list[int], list[list[int]]]:
-        """Return the midnights that a timeframe's bars are stamped with, and the sessions of each."""
-        indices = range(-len(self._past), len(self._sessions))
+    def _stamps(self, timeframe: Timeframe, kept: int | None) -> tuple[list[int], list[list[int]]]:
+        """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.
+
+        They begin so many sessions before the market, or with the first day that is known.
+        """
+        indices = range(-(self._market.past_days if kept is None else kept), len(self._sessions))
         firsts = [(index, timeframe.first_day(date.fromisoformat(self._session(index).date))) for index in indices]
         grouped = [(first, list(group)) for first, group in groupby(firsts, lambda pair: pair[1])]
         stamps = [at_new_york(first.isoformat(), 0) for first, _ in grouped]
         return stamps, [[index for index, _ in group] for _, group in grouped]
 
     def _session(self, index: int) -> Session:
-        return self._sessions[index] if index >= 0 else self._past[index]
+        return self._market.calendar.session(index)
 
     def day(self, symbol: str, index: int | None, known_us: int) -> Aggregate | None:
         """Return a session's daily bar so far, or None before its first trade.
@@ -169,12 +185,12 @@ class History:
         return Aggregate(*bar[:-1], volume, count + thin_count, turnover + thin_turnover)
 
     def _past_day(self, symbol: str, index: int, known_us: int) -> Aggregate | None:
-        session = self._past.get(index)
+        session = self._session(index) if -index <= self._market.past_days else None
         if session is None or session.close_us > known_us:
             return None
         bar = self._market.history_day(symbol, -index)
         minutes = (session.close_us - session.open_us) // MINUTE
-        return of_past_day(bar, self._past_midnights[index], minutes) if bar else None
+        return of_past_day(bar, at_new_york(session.date, 0), minutes) if bar else None
 
     def _so_far(self, day: Day, known_us: int) -> tuple[int, int]:
         return self._totals(day).until(day.complete(known_us))
