@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.support.rotation_page import Runs, page
@@ -77,6 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
     if sized(False, True):
         _try()
         return 0
+    if find_spec("duckdb") is None:
+        print(
+            "The prices are in a Parquet file. To read it, install the data extra: pip install 'tradebot[data]'",
+            file=sys.stderr,
+        )
+        return 2
     lacking = [name for name in (PRICES, RATES) if not (asked.data / name).is_file()]
     if lacking:
         print(f"{asked.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)

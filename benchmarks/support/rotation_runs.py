@@ -136,14 +136,12 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
 
 
 def _watched(driver: Driver, made: Assembled, heard: Callable[[date], None]) -> Played:
-    """Play all sessions, and look at the account after each, whatever the bot itself takes its equity for."""
+    """Play all sessions, and note how the account stood at the close of each."""
     values, held = dict[date, float](), dict[date, tuple[str, ...]]()
     halted: tuple[date, str] | None = None
     for end in driver.play(made.sessions):
-        view = made.world.reader.view()
-        worth = sum((position.market_value or Decimal(0) for position in view.positions), view.account.cash)
-        values[end.session] = float(worth)
-        held[end.session] = tuple(sorted(position.symbol for position in view.positions))
+        values[end.session] = float(end.equity or 0)
+        held[end.session] = tuple(end.marks)
         state = made.ledger.trading_state()
         if halted is None and state.state is not TradingState.ACTIVE:
             halted = end.session, state.why

@@ -115,7 +115,7 @@ def _flags(wish: Wish) -> dict[str, Any]:
         "path": str(Path(wish.bars).resolve()) if wish.bars else None,
         "bar_stamp": wish.bar_stamp,
         "sessions": wish.sessions,
-        "cash_usd": wish.cash,
+        "cash_usd": int(wish.cash) if wish.cash and wish.cash.is_integer() else wish.cash,
         "prices": wish.prices,
         "day_prices": wish.day_prices,
     }

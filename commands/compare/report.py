@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,8 +151,17 @@ def _differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[Setting]":
     names = dict.fromkeys(name for one in found for name in one)
     for name in names:
         values = tuple(one.get(name) for one in found)
-        if len(set(values)) > 1:
+        if len(set(map(_meant, values))) > 1:
             yield Setting(name, values)
+
+
+def _meant(value: str | None) -> Decimal | str | None:
+    """Return what a value means: 100000 and 100000.0 are the same number."""
+    try:
+        number = Decimal(value or "")
+    except InvalidOperation:
+        return value
+    return number if number.is_finite() else value
 
 
 def _rows(reports: "Sequence[AccountReport]") -> "Iterator[Row]":

@@ -1,10 +1,12 @@
 """Every benchmark can be run at a smallest size, which shows that it still runs."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import rotation
 from benchmarks.support.sizes import SMALLEST
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +17,16 @@ def test_every_benchmark_has_a_smallest_size() -> None:
     asks = "sized(", SMALLEST
     assert len(PROGRAMS) > 20
     assert [path.name for path in PROGRAMS if not any(word in path.read_text() for word in asks)] == []
+
+
+def test_rotation_without_the_data_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    assert rotation.main(["--data", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    extra = "install the data extra: pip install 'tradebot[data]'"
+    assert (said.out, said.err) == ("", f"The prices are in a Parquet file. To read it, {extra}\n")
 
 
 @pytest.mark.campaign

@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import closing
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,9 @@ def test_finished_backtest_is_an_ordinary_folder_and_reproducible(player: Player
     with traded_by():
         data = player.plays("--name", "third", "--json").data
     assert data["trials"] == {"whims": 1}, "the same settings are one trial, however often they are played"
+    (account,) = player.types("report", str(player.state / "backtests" / "third"), "--json").data["accounts"]
+    ends = [account["earned"]["end_usd"], account["curve"][-1]["equity_usd"]]
+    assert [Decimal(end) for end in ends] == [Decimal(data["result"]["end_usd"])] * 2, "screen and page agree"
 
 
 @pytest.mark.parametrize("level", ["counts", "none"])

@@ -47,7 +47,9 @@ def test_compare_shows_runs_side_by_side_after_their_differences(
     )
     assert '<th scope="row">market.costs.commission_bps</th><td class="words" data-label="A cheap">–</td>' in page
     assert "a difference may well be chance" in page
-    same = typed(capsys, "compare", "cheap", str(tmp_path / "state" / "backtests" / "cheap"), *place)
+    with traded_by():
+        assert typed(capsys, *play, "--name", "spelled", "--cash", "100000", "--cost", "volume_share=0.10").code == 0
+    same = typed(capsys, "compare", "cheap", str(tmp_path / "state" / "backtests" / "spelled"), *place)
     assert "Their settings, markets and versions are the same." in same.out
 
 

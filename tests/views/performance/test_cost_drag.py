@@ -8,6 +8,7 @@ import pytest
 from tests.builders import there
 from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.account import CashMovement
+from tradebot.model.filled import Asked, FilledOrder, Sent
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics
@@ -52,6 +53,24 @@ def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
     assert (found.total.usd, found.total.drag, found.before.value, found.before.lacks) == (20, None, None, 242)
     traded = float(sum(owned.fill.quantity * owned.fill.price for owned in history.fills))
     assert found.total.bps == pytest.approx(20 / traded * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("arrival", "send", "decision", "usd"),
+    [("99", "98", "97", 100), (None, "98", "97", 200), (None, None, "97", 300), (None, None, None, None)],
+)
+def test_slippage_is_against_the_last_midpoint_before_the_fill(
+    arrival: str | None, send: str | None, decision: str | None, usd: int | None
+) -> None:
+    history = past(1, 10)
+    bought = history.fills[0].fill
+    middles = [None if each is None else Decimal(each) for each in (arrival, send, decision)]
+    order = FilledOrder("a", None, middles[0])
+    asked = Asked("a", bought.at, "", protects=False, decision_mid=middles[2], send_mid=middles[1], send_mid_at=None)
+    found = costs(replace(history, sent={bought.venue_order_id: Sent(order, (asked,))}), 10)
+    assert (found and [(row.name, row.usd) for row in found.rows]) == (None if usd is None else [("slippage", usd)])
+    resting = Sent(order, (asked._replace(protects=True),))
+    assert costs(replace(history, sent={bought.venue_order_id: resting}), 10) is None
 
 
 def test_costs_are_missing_when_nothing_was_paid() -> None:

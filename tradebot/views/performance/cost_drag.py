@@ -52,7 +52,7 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
         Kind("fees", "Other fees", _charged(history, lambda each: fee_of(each) is Fee.OTHER)),
         Kind("interest", "Interest on borrowed cash", _charged(history, paid_interest)),
         Kind("borrow", "Stock borrow fees", _charged(history, lambda each: fee_of(each) is Fee.BORROW)),
-        Kind("slippage", "Slippage at arrival", tuple(_slippage(history)), INSIDE),
+        Kind("slippage", "Slippage", tuple(_slippage(history)), INSIDE),
     )
 
 
@@ -61,12 +61,19 @@ def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[
 
 
 def _slippage(history: History) -> Iterator[Charge]:
-    """Yield what each fill of ours cost against the midpoint when its order arrived, where it is known."""
+    """Yield what each fill of ours cost against the last midpoint known before it.
+
+    That is the one on arrival, but no pass sees an order arrive that fills at once; then it is the one at sending, or
+    else at decision.
+    """
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)
-        middle = sent.order.arrival_mid if sent and sent.traded_by else None
-        if middle is not None:
-            yield Charge(fill.at, float(cost_usd(fill, middle)))
+        own = sent.traded_by if sent else None
+        if sent and own:
+            known = (each for each in (sent.order.arrival_mid, own.send_mid, own.decision_mid) if each is not None)
+            middle = next(known, None)
+            if middle is not None:
+                yield Charge(fill.at, float(cost_usd(fill, middle)))
 
 
 def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:

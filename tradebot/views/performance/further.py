@@ -66,7 +66,7 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
     every: Mapping[Block, tuple[str, ...]] = {
         Block.YEARS: (
             "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
-            "paid, and what fills cost against the midpoint on arrival.",
+            "paid, and what fills cost against the midpoint.",
         ),
         Block.ROLLING: (
             "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
@@ -75,7 +75,7 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
         Block.COSTS: (
             "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
             "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
-            "when the order arrived, a gain negative.",
+            "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
         ),
         Block.CHANCE: tuple(_of_chance(of)),
         Block.SENSITIVITY: (
