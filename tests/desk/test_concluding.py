@@ -30,6 +30,17 @@ from tradebot.model.wants import Close
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"
 
 
+def test_pass_records_what_the_venue_says_of_the_close_before_while_a_session_is_open() -> None:
+    found = scene()
+    told = found.venue.account().last_equity
+    assert exits(found, "open+31m").last_close == told
+    found.later(8 * 3600)
+    found.venue.is_open = False
+    closed = exits(found, "open+511m")
+    assert closed.job_decision, "the session isn't over"
+    assert (closed.equity, closed.last_close) == (told, None)
+
+
 def ended(found: Scene) -> Mapping[str, str]:
     (details,) = found.told(ENDED)
     return details

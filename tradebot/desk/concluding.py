@@ -71,7 +71,8 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         dry_run=world.dry_run,
         equity=desk.account.equity,
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote),
-        last_close=desk.account.last_equity if desk.session else None,
+        # After the close, some venues already tell what the account was worth at it.
+        last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
     )
 
 

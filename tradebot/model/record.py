@@ -208,5 +208,5 @@ def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
         equity_at=seen.at,
         marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
         marked_at=marked.at if marked else None,
-        last_close=seen.last_close,
+        last_close=marked.last_close if marked and seen.last_close is None else seen.last_close,
     )

@@ -83,6 +83,13 @@ def test_session_ends_uses_the_last_pass_with_equity_and_the_last_with_prices(
     assert list(shared.session_ends(tomorrow, tomorrow)) == [end for end in expected if end.session == tomorrow]
 
 
+def test_close_before_is_known_though_the_last_pass_came_after_the_session(facts: SqliteFacts) -> None:
+    facts.record(replace(seen(0, 1, 7, 7), last_close=Decimal(6)))
+    facts.record(seen(0, 2, 8, None))
+    (end,) = facts.session_ends(*EVER)
+    assert (end.equity, end.last_close) == (Decimal(8), Decimal(6))
+
+
 def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> None:
     early, priced, last = seen(0, 1, 7, 7), seen(0, 2, 8, 8), seen(0, 3, 9, None, Job.TRADE_ONCE)
     new = seen(500, 1, 5, 5)
