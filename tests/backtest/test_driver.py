@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
-from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Played, Whims, assembled, days, driver, many_days, played
+from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Played, Whims, days, many_days, played
 from tests.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
@@ -129,29 +129,3 @@ def test_slot_whose_targets_limits_refuse_is_asked_about_again_only_at_new_price
     assert {view.now for view in asked[False]} == slots, "each is asked about, and sees the moment it began"
     assert len(asked[True]) > 300
     assert len(asked[False]) < 100
-
-
-class Waiting(Greedy, frozen=True):
-    """Wants nothing in its slots."""
-
-    times: str = "every 10m"
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        self.asked.extend([view] if view.slot else [])
-        return ()
-
-
-def test_slots_in_which_nothing_is_wanted_are_done_without_a_pass() -> None:
-    claims = []
-    for every_pass in (False, True):
-        drawn = replace(GREEDY, strategy=Waiting(0), sessions=2)
-        made = assembled(drawn)
-        plays = driver(drawn, made, every_pass=every_pass)
-        plays.begin()
-        days = [end.session for end in plays.play(made.sessions)]
-        slots = [claim for day in days for claim in made.ledger.slot_claims(day) if claim.job.startswith("strategy")]
-        claims.append((slots, plays.count.ran))
-    (quick, ran), (thorough, _) = claims
-    assert quick == thorough
-    assert len(quick) == 2 * 2 * 39
-    assert ran < 15
