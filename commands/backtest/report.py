@@ -218,6 +218,8 @@ def _result(result: "BacktestResult") -> "Iterator[str]":
         yield f"          and {counted(len(result.halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
     if result.halts:
         yield "          Nobody was there to end the halt, so no position was opened after it."
+    if settings := dict.fromkeys(name for halt in result.halts for name in halt.settings):
+        yield f"          To let it go on: loosen {' and '.join(settings)} in your settings, and play it again."
 
 
 def _entries(ended: "dict[str, int]") -> "Iterator[str]":

@@ -6,14 +6,16 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import fill, there
+from tradebot.gates.halts import CLEARED_BY
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
+from tradebot.model.limits import HaltRules
 from tradebot.model.position import Origin
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.views.backtest_result import BacktestResult, Fall, backtest_result, what_it_cannot_know
+from tradebot.views.backtest_result import SETTINGS, BacktestResult, Fall, backtest_result, what_it_cannot_know
 
 
 def at(day: int, hour: int = 15) -> datetime:
@@ -52,8 +54,14 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert (found.trades, found.still_open, found.fills) == (1, 1, 3)
     assert found.traded_usd == 2150
     assert [found.fees_usd, found.interest_usd, found.dividends_usd] == [Decimal(-2), Decimal("-0.25"), Decimal(2)]
-    assert [(halt.at, halt.causes) for halt in found.halts] == [(at(4), ("DRAWDOWN_REACHED",))]
+    (halt,) = found.halts
+    assert (halt.at, halt.causes, halt.settings) == (at(4), ("DRAWDOWN_REACHED",), ("halts.drawdown_fraction",))
     assert found.yearly_return is None, "three sessions say nothing about a year"
+
+
+def test_settings_that_would_let_a_halted_study_go_on_belong_to_causes_of_halts() -> None:
+    assert set(SETTINGS.values()) <= {f"halts.{name}" for name in HaltRules.model_fields}
+    assert set(SETTINGS) <= set(CLEARED_BY)
 
 
 def test_backtest_that_only_rises_has_no_drawdown() -> None:

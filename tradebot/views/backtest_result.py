@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.position import OwnedFill
+from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -32,13 +33,25 @@ class Fall(Struct, frozen=True):
     recovered: date | None
 
 
+SETTINGS: Mapping[Reason, str] = {
+    Reason.DAILY_LOSS_HALT: "halts.daily_loss_fraction",
+    Reason.DRAWDOWN_REACHED: "halts.drawdown_fraction",
+    Reason.EQUITY_FLOOR_HALT: "halts.min_equity_usd",
+    Reason.REJECT_STORM: "halts.rejects",
+    Reason.UNKNOWN_STORM: "halts.unknowns",
+    Reason.VENUE_DRIFT: "halts.unreadable_rows",
+}
+"""The settings that decide when a cause halts the bot; the other causes are faults, which no setting allows."""
+
+
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes."""
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on."""
 
     at: datetime
     state: TradingState
     why: str
     causes: tuple[str, ...]
+    settings: tuple[str, ...] = ()
 
 
 class BacktestResult(Struct, frozen=True):
@@ -144,4 +157,6 @@ def _moved(cash: Iterable[CashMovement]) -> Mapping[CashKind, Decimal]:
 def _halts(states: Iterable[TradingStateRecord]) -> Iterable[HaltSeen]:
     for one in states:
         if one.state is not TradingState.ACTIVE and one.at is not None:
-            yield HaltSeen(one.at, one.state, one.why, tuple(sorted(map(str, one.causes))))
+            causes = sorted(one.causes)
+            settings = tuple(SETTINGS[cause] for cause in causes if cause in SETTINGS)
+            yield HaltSeen(one.at, one.state, one.why, tuple(map(str, causes)), settings)

@@ -307,12 +307,14 @@ def test_text_contrasts_with_its_background_in_every_theme(theme: str, color: st
 
 
 def test_page_of_a_backtest_shows_assumptions_and_halts() -> None:
-    halts = [{"at": "2026-11-17T14:31:00Z", "why": "DRAWDOWN_REACHED: 0.103 against 0.1"}]
+    why, settings = "DRAWDOWN_REACHED: 0.103 against 0.1", ["halts.drawdown_fraction"]
+    halts = [{"at": "2026-11-17T14:31:00Z", "why": why, "settings": settings}]
     assumptions = [{"name": "day_prices", "value": "close", "remark": "it looks ahead", "is_loud": True}]
     parsed = Parsed(page(report(account(FEW)), [{"result": {"halts": 3 * halts}, "assumptions": assumptions}]))
     assert (
         "It was halted at 2026-11-17 09:31:00 ET: DRAWDOWN_REACHED: 0.103 against 0.1. 2 more halts followed. "
-        "Nobody was there to end the halt, so no position was opened after it."
+        "Nobody was there to end the halt, so no position was opened after it. "
+        "To let it go on, loosen halts.drawdown_fraction and play it again."
     ) in parsed.text
     assert ", played in a backtest. The account" in parsed.text
     assert "What it assumes what value and that is day prices close it looks ahead" in parsed.text
