@@ -166,13 +166,13 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
-    from tradebot.adapters.state.evidence import tested_code
+    from tradebot.adapters.state.evidence import backtested_code
     from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *in_use})
-    tested = tested_code(folder)
+    tested = backtested_code(folder)
     rows = [
         replace(
             _row(name, found.get(in_use.get(name, name)), in_use=name in in_use),

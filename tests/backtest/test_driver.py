@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import hypothesis
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
@@ -65,6 +66,28 @@ STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
 """A new best price gives a position a stop, which the next pass of exits rests at the venue."""
 
 
+HIGHEST_BETWEEN_PASSES = Drawn(
+    seed=39,
+    sessions=25,
+    symbols=("AAPL",),
+    strategy=Whims(73, 0.7, "first session of week at open+15m", needs=Needs(bars=(BarNeed("1Day", 2),), lots=True)),
+    exits=(
+        TrailingStop(fraction=Decimal("0.0195"), arm_fraction=Decimal("0.0379")),
+        StopLoss(fraction=Decimal("0.0327")),
+    ),
+    protection=Protection.BOT,
+    fill=NEXT_BAR._replace(latency_s=90),
+    halts={"drawdown_fraction": Decimal("0.0640"), "daily_loss_fraction": Decimal("0.0167")},
+    looks="every 60m",
+    entries="every 5m from open+5m until open+30m",
+    comparisons="at open+1m",
+    actions=True,
+    costs=COSTLY,
+    daily=True,
+)
+"""A slot in which nothing is wanted still sees the highest equity, from which later drawdowns are measured."""
+
+
 class Greedy(Whims, frozen=True):
     """Wants more than any limit allows, and notes what it saw in its slots."""
 
@@ -113,6 +136,13 @@ def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) 
     thorough, other = played(drawn, every_pass=True)
     assert quick == thorough
     assert driver.count.ran <= other.count.ran == other.count.due == driver.count.due
+
+
+@pytest.mark.campaign
+def test_slot_in_which_nothing_is_wanted_still_notes_the_highest_equity() -> None:
+    quick, thorough = (played(HIGHEST_BETWEEN_PASSES, every_pass=every_pass)[0] for every_pass in (False, True))
+    assert quick == thorough
+    assert quick.peak == thorough.peak
 
 
 def test_slot_whose_targets_limits_refuse_is_asked_about_again_only_at_new_prices() -> None:

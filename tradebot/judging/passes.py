@@ -128,7 +128,9 @@ def strategies(evidence: Evidence, past: Past) -> Verdict:
     if refused:
         broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[:SHOWN])
         return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
-    untested = [told for name in names if (told := untested_code(name, last.code.get(name), past.tested.get(name)))]
+    untested = [
+        told for name in names if (told := untested_code(name, (last.code or {}).get(name), past.tested.get(name)))
+    ]
     if untested:
         return Verdict(DEGRADED, "; ".join(untested[:SHOWN]), len(names), fresh, "tradebot backtest")
     return Verdict(OK, f"{', '.join(names[:SHOWN])} answered", len(names), fresh)

@@ -169,8 +169,8 @@ class CycleRecord(Struct, frozen=True):
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
     `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
     a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
-    each strategy that a pass of entries could ask. `last_close` is what the venue says the account was worth at the
-    close before this session, in USD.
+    each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
+    account was worth at the close before this session, in USD.
     """
 
     id: str
@@ -188,7 +188,7 @@ class CycleRecord(Struct, frozen=True):
     refused_strategies: tuple[StrategyRefusal, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     gaps: tuple[Gap, ...] | None = None
-    code: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] | None = None
     last_close: Decimal | None = None
 
 

@@ -16,7 +16,7 @@ from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.events import worth_seeing
-from tradebot.adapters.state.evidence import tested_code
+from tradebot.adapters.state.evidence import backtested_code
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
 from tradebot.app.baseline import values_of
 from tradebot.app.settings import Settings
@@ -261,7 +261,7 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
         compared=ledger.last_reconcile(),
         strategies=tuple(app.settings.strategies.in_use()),
         chores={line.job for line in app.settings.timetable.chores},
-        tested=tested_code(app.folder.path),
+        tested=backtested_code(app.folder.path),
     )
 
 

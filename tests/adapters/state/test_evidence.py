@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, tested_code, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, backtested_code, read_evidence, read_trials, write_evidence
 from tradebot.adapters.state.state_folder import EVIDENCE
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import (
@@ -87,5 +87,5 @@ def test_tested_code_is_listed_by_strategy_with_the_last_run_of_each(tmp_path: P
     )
     (tmp_path / "backtests").mkdir()
     (tmp_path / "backtests" / TRIALS).write_text("\n".join(lines))
-    assert [*tested_code(tmp_path)["rotation"].items()] == [("c2", "y"), ("c1", "z")]
-    assert tested_code(tmp_path / "backtests") == {}
+    assert [*backtested_code(tmp_path)["rotation"].items()] == [("c2", "y"), ("c1", "z")]
+    assert backtested_code(tmp_path / "backtests") == {}

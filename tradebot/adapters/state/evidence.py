@@ -68,7 +68,7 @@ def read_trials(folder: Path, strategies: Collection[str]) -> Trials | None:
     return Trials(len(found), tuple(ratio for ratio in found.values() if ratio is not None)) if found else None
 
 
-def tested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
+def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
     """Return the code that backtests in a state folder have played to the end, by strategy, the last one last.
 
     It is a digest with the name of its last run. What can't be read is left out.
