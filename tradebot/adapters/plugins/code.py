@@ -83,6 +83,7 @@ def built_in_code() -> Code:
     return Code({shown: _hash(path) for path, shown in sources})
 
 
+@cache
 def source_digest() -> str:
     """Return what tells this program's own source files from those of any other state of it."""
     folder, found = Path(tradebot.__file__).parent, sha256()
