@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 AT = ago(300)
 D = Decimal
+DAY_S = 86_400
 
 
 def activity(
@@ -257,6 +259,28 @@ def test_a_new_name_carries_lots_age_and_best_price_over(quantity: str) -> None:
     assert [(lot.quantity, lot.price) for lot in after.lots] == [(lot.quantity, lot.price) for lot in before.lots]
     assert after.opened_at == before.opened_at
     assert best_price(scene.ledger, "flow", "PEAR", after.opened_at) == 120
+
+
+@pytest.mark.parametrize("happened", [*product(("split", "rename"), repeat=2), ("rename", "split", "rename")])
+def test_splits_and_new_names_of_several_nights_that_were_slept_through_are_booked_together(
+    happened: tuple[str, ...],
+) -> None:
+    began, shares, name, rows = ago(10 * DAY_S), D(8), "AAPL", list[Activity]()
+    held = BooksBefore((fill(1, name, Side.BUY, "8", "100", strategy="flow", at=began),), {})
+    for night, what in enumerate(happened):
+        new = name if what == "split" else f"{name}X"
+        kind, moved = ("SPLIT", [(name, shares)]) if what == "split" else ("NC", [(name, -shares), (new, shares)])
+        for part, (symbol, change) in enumerate(moved):
+            row = activity(kind, symbol, str(change), number=10 * night + part)
+            rows.append(replace(row, at=ago((5 - night) * DAY_S)))
+        name, shares = new, shares * 2 if what == "split" else shares
+    broker = {name: BrokerPosition(name, AssetClass.US_EQUITY, shares, 800 / shares, None)}
+    booked = book_all(held, broker, rows)
+    for booking in booked.proven:
+        held = held.after(booking)
+    (after,) = held.positions(name, NOW)
+    assert (after.quantity, after.cost, after.opened_at) == (shares, D(800), began)
+    assert not booked.doubtful
 
 
 def test_two_new_names_of_one_day_with_the_same_shares_are_not_guessed() -> None:

@@ -102,8 +102,8 @@ def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity]) 
     proven, waiting, before = list[Booking](), list(_groups(activities)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()
-        for group in waiting:
-            booking = _booking(held, broker, group)
+        for place, group in enumerate(waiting, 1):
+            booking = _booking(held, _before(broker, waiting[place:]), group)
             if booking is None:
                 doubtful.append(group)
             else:
@@ -111,6 +111,22 @@ def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity]) 
                 held = held.after(booking) if booking.fills or booking.acknowledged else held
         waiting = doubtful
     return Booked(tuple(proven), tuple(row for group in waiting for row in group))
+
+
+def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
+    """Return what the broker must have held before later splits and renames of its positions, at the same cost."""
+    held = dict(broker)
+    for rows in reversed(later):
+        if rows[0].kind == SPLIT and (after := held.get(str(rows[0].symbol))):
+            quantity = after.quantity - sum((row.quantity or _ZERO for row in rows), _ZERO)
+            price = after.quantity * after.average_price / quantity if quantity else _ZERO
+            held[after.symbol] = replace(after, quantity=quantity, average_price=price)
+        elif rows[0].kind == RENAME and len({row.symbol for row in rows}) == 2:
+            old, new = sorted(rows, key=lambda row: str(row.symbol) in held)
+            if (after := held.get(str(new.symbol))) and new.quantity:
+                held[str(old.symbol)] = replace(after, symbol=str(old.symbol), quantity=new.quantity)
+                held[after.symbol] = replace(after, quantity=after.quantity - new.quantity)
+    return held
 
 
 def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
