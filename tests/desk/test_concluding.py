@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, ago
+from tests.builders import DAY, ago, fill
 from tests.orders.test_protecting import (
     entered,
     exits,
@@ -19,10 +19,11 @@ from tests.orders.test_protecting import (
 )
 from tests.venues import LOST, REJECTED, Wanting
 from tests.worlds import Scene, call, evaluate_exits, trade_once
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus, Reply
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.values import replace
 from tradebot.model.wants import Close
@@ -151,6 +152,17 @@ def test_a_gap_of_a_position_that_the_books_no_longer_know_ends_after_any_number
         found.facts.record(CycleRecord(slot, Job.EVALUATE_EXITS, DAY, slot, ago(60 - number), "sandbox", gaps=left))
     assert gaps(found, "open+31m") == ()
     assert ended(found)["ended"] == "closed"
+
+
+def test_a_gap_of_shares_that_a_new_name_took_ends_then_and_not_with_their_last_trade() -> None:
+    found = scene()
+    bought, sold = fill(1, "JPM", at=ago(3600)), fill(2, "JPM", Side.SELL, "4", at=ago(3000))
+    renamed = OwnedFill("flow", fill(3, "JPM", Side.SELL, "6", at=ago(600)).fill, Origin.ACTIVITY, "renamed")
+    found.ledger.apply_fills([bought, sold, renamed], ago(500))
+    gone = Gap("flow", "JPM", Decimal(6), ago(3600), "refused")
+    found.facts.record(CycleRecord("before", Job.EVALUATE_EXITS, DAY, "before", ago(60), "sandbox", gaps=(gone,)))
+    assert gaps(found, "open+31m") == ()
+    assert ended(found)["lasted_s"] == "3000.000"
 
 
 def test_a_refused_exit_begins_and_ends_a_gap_within_its_pass() -> None:

@@ -134,9 +134,9 @@ def _is_closed(gap: Gap, books: Books, now: datetime) -> bool:
 
 
 def _ended(gap: Gap, books: Books, now: datetime) -> SystemEvent:
-    """Return that a gap is over: with the last fill if nothing is held anymore, or else with a stop that rests."""
+    """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests."""
     position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, now)
-    at = position.traded_at if position and position.traded_at and not position.quantity else now
+    at = position.closed_at if position and position.closed_at else now
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}
     return EventKind.PROTECTION_GAP_ENDED.at(now, {**details, "ended": "closed" if closed else "stop"}, gap.symbol)

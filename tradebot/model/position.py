@@ -79,7 +79,7 @@ class Position(Struct, frozen=True):
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
     the time of its last fill that no activity explains, `lost_at` the time of the last one that closed shares at a
-    loss.
+    loss. `closed_at` is when its last shares left, however they did; None while it is open.
 
     The rest is about the time since it was entered, and stays until it is entered again. `original_quantity` is how
     many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `entry_cost` is
@@ -98,6 +98,7 @@ class Position(Struct, frozen=True):
     realized_before: Decimal = Decimal(0)
     entered_by: str = ""
     lost_at: datetime | None = None
+    closed_at: datetime | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -236,6 +237,7 @@ def apply_fill(position: Position, fill: Fill) -> Position:
         position.realized_before,
         position.entered_by,
         position.lost_at,
+        None if lots else fill.at,
     )
 
 
