@@ -163,9 +163,10 @@ def _halts(runs: Runs) -> Iterator[str]:
 ## The shipped halts
 
 No run above halts, because the halts are out of the way. Those of the profile {ended}.
-A halted bot keeps its funds, buys none, and waits for a person. A drawdown of 10% is nothing unusual for this rule: it
-has had one of {_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Whoever wants to follow it
-through such times has to raise `halts.drawdown_fraction` first.
+While it is halted, a bot swaps nothing, since it couldn't buy what comes next: it keeps its funds until a person ends
+the halt, and sells them only if the rule says cash. A drawdown of 10% is nothing unusual for this rule: it has had one
+of {_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Whoever wants to follow it through such
+times has to raise `halts.drawdown_fraction` first.
 """
 
 

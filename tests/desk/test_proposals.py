@@ -27,6 +27,7 @@ from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -164,7 +165,7 @@ def test_steps_toward_a_target_end_at_it_and_never_beyond(has: int, weight: Deci
     assert abs(wanted - has) * 100 < 5 or has == wanted
 
 
-def wanting(scene: Scene, *wants: Target) -> World:
+def wanting(scene: Scene, *wants: Want) -> World:
     return replace(scene.world(), strategies=[Wanting(*wants)])
 
 
@@ -196,6 +197,43 @@ def test_a_pass_sells_before_it_buys_and_records_what_is_reached() -> None:
     assert {reason for _, _, reason in ends(trade_once(wanting(scene, *wants), call(slot="open+150m")))} == {
         Reason.TARGET_REACHED
     }
+
+
+JPM, LESS, NONE = Target("JPM", quantity=Decimal(5)), Target("AAPL", quantity=Decimal(15)), Decimal(0)
+TO_CASH = (Target("AAPL", quantity=NONE), Target("MSFT", quantity=NONE))
+CROSSING = (Target("AAPL", quantity=Decimal(-5)), Target("MSFT", quantity=NONE))
+HALTED_WANTS: Sequence[tuple[Sequence[Want], Mapping[str, int]]] = [
+    ((JPM, LESS, TO_CASH[1]), {}),
+    ((JPM, *TO_CASH), {}),
+    (CROSSING, {}),
+    ((Target("XOM", weight=Decimal(1)), *TO_CASH), {}),
+    (TO_CASH, {"AAPL": 20, "MSFT": 10}),
+    ((LESS, Target("MSFT", quantity=Decimal(10))), {"AAPL": 5}),
+    ((JPM, Close("AAPL", "its own word"), TO_CASH[1]), {"AAPL": 20}),
+]
+
+
+@pytest.mark.parametrize(("wants", "sells"), HALTED_WANTS)
+@pytest.mark.parametrize("state", TradingState)
+def test_a_rebalance_swaps_nothing_while_the_bot_is_halted_and_still_sells_to_cash(
+    wants: Sequence[Want], sells: Mapping[str, int], state: TradingState
+) -> None:
+    scene = Scene()
+    trade_once(wanting(scene, Target("AAPL", quantity=Decimal(20)), Target("MSFT", quantity=Decimal(10))), call())
+    for intent in scene.venue.submitted:
+        scene.venue.fill(intent.client_order_id, "100")
+    trade_once(wanting(scene), call(slot="open+60m"))
+    scene.later(3600)
+    scene.ledger.set_trading_state(TradingStateRecord(state, "me", "lunch", NOW))
+    del scene.venue.prices["XOM"]
+    record = trade_once(wanting(scene, *wants), call(slot="open+90m"))
+    sold = {i.instrument.symbol: int(i.quantity) for i in scene.venue.submitted[2:] if i.side is Side.SELL}
+    if state is TradingState.REDUCE_ONLY:
+        assert sold == sells
+        kept = [r for r in record.candidates if r.candidate.purpose is not Purpose.OPEN and not r.client_order_id]
+        assert {r.terminal and r.terminal.reason for r in kept} <= {Reason.HALTED}
+    else:
+        assert sold, "only a halt that keeps positions holds a swap back"
 
 
 def test_a_score_pass_records_the_candidates_and_buys_nothing() -> None:

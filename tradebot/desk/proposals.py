@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from tradebot.desk.answers import OWN_SOURCE, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
+from tradebot.gates.common import permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -173,7 +174,39 @@ def sells_first(
     """
     left = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
     changes = [change_to(candidate, desk, world.rules.of(candidate.strategy)) for candidate in left]
+    closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
+    if closed is not None and closed.reason is not Reason.FLATTEN:
+        changes = _without_swaps(changes, closed.reason)
     return sorted(changes, key=lambda candidate: candidate.purpose is Purpose.OPEN)
+
+
+def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Candidate]:
+    """Return the changes while entries are closed: what would give way to another position is kept.
+
+    Otherwise, a bot whose entries stay closed would sell its whole book, one rebalance after the other. A strategy with
+    targets that wants more of nothing sells to cash, and that goes out.
+    """
+    growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
+    return [
+        _kept(candidate, why) if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN else candidate
+        for candidate in changes
+    ]
+
+
+def _wants_more(candidate: Candidate) -> bool:
+    """Return True for a target with shares still to be bought or sold short; without a quote, nobody knows of none."""
+    found = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
+    if found is None or found.verdict is Verdict.FAIL:
+        return False
+    return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(found.limit))
+
+
+def _kept(candidate: Candidate, why: Reason | None) -> Candidate:
+    decisions = (
+        replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
+        for each in candidate.decisions
+    )
+    return replace(candidate, decisions=tuple(decisions))
 
 
 def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:

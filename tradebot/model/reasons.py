@@ -180,7 +180,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.HALTED: _row(
         Cause.BLOCKED,
-        "Trading is halted: only orders that reduce risk are sent.",
+        "Trading is halted: only orders that reduce risk are sent, and no rebalance gives up a position for another.",
         "Run tradebot status for the cause and tradebot reconcile until the books agree, then tradebot unhalt.",
     ),
     Reason.STATE_UNREADABLE: _row(
