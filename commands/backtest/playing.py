@@ -18,6 +18,7 @@ from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
 from commands.shared.surface import console, jsonable
 from tradebot.adapters.ledger.interruption import Holding
+from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import loaded_strategies
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.checkpoint import packed, unpack
@@ -27,10 +28,12 @@ from tradebot.app.backtest.results import Results, Trial
 from tradebot.app.backtest.run import Run, bars_in, begin
 from tradebot.app.baseline import plain
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import BacktestResult, backtest_result
+from tradebot.views.targets import Targets, targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +59,20 @@ class Finished(Struct, frozen=True):
 def result_of(run: "Run") -> "BacktestResult":
     ledger = run.made.ledger
     return backtest_result(
-        ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
+        ledger.opening_cash(),
+        run.ends,
+        ledger.fills(),
+        ledger.cash_movements(),
+        ledger.trading_states(),
+        _targets(run),
     )
+
+
+def _targets(run: "Run") -> "Targets | None":
+    if run.plan.level is not Level.FULL:
+        return None
+    filled = {order.client_order_id: order.filled_quantity for order in run.made.ledger.orders()}
+    return targets(run.made.facts.cycles(job=Job.TRADE_ONCE), filled, run.made.world.rules)
 
 
 def document_of(finished: Finished) -> dict[str, Any]:

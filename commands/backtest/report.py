@@ -1,6 +1,7 @@
 """The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
 
 from collections import Counter
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -199,6 +200,8 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
 
 
 def _result(result: "BacktestResult") -> "Iterator[str]":
+    if result.targets:
+        yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
     yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
     change = f"{signed(100 * result.total_return, 2)}%{yearly}"
     yield f"Return    {change}: from {result.start_usd:,.2f} to {result.end_usd:,.2f} USD"

@@ -17,6 +17,7 @@ from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR
 from tradebot.views.performance.statistics import falls, sharpe
+from tradebot.views.targets import Targets
 
 FEW_TRADES = 30
 """With fewer closed trades, a backtest says next to nothing about the next one."""
@@ -58,7 +59,8 @@ class BacktestResult(Struct, frozen=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
     `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
-    root of 252, cash earning nothing; None if equity didn't move.
+    root of 252, cash earning nothing; None if equity didn't move. `targets` is None if no strategy has any, or if the
+    run didn't record decisions.
     """
 
     first_session: date
@@ -78,6 +80,7 @@ class BacktestResult(Struct, frozen=True):
     interest_usd: Decimal
     dividends_usd: Decimal
     halts: tuple[HaltSeen, ...]
+    targets: Targets | None = None
 
 
 def backtest_result(
@@ -86,6 +89,7 @@ def backtest_result(
     fills: Sequence[OwnedFill],
     cash: Iterable[CashMovement],
     states: Iterable[TradingStateRecord],
+    wanted: Targets | None = None,
 ) -> BacktestResult:
     """Return what the sessions of `ends` earned; there must be one."""
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
@@ -110,6 +114,7 @@ def backtest_result(
         interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
         dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
         halts=tuple(_halts(states)),
+        targets=wanted,
     )
 
 

@@ -11,10 +11,12 @@ import pytest
 
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Said, typed
+from tests.venues import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode
 from tradebot.model.flow import Intake
+from tradebot.model.wants import Target
 
 MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
 
@@ -43,6 +45,18 @@ class Player:
 @pytest.fixture
 def player(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Player:
     return Player(tmp_path, capsys)
+
+
+def test_backtest_says_first_that_targets_were_not_held_and_keeps_it_for_the_page(player: Player) -> None:
+    wants = [Target(symbol, weight=Decimal("0.5")) for symbol in ("AAPL", "MSFT")]
+    with traded_by(lambda: [Wanting(*wants)]):
+        said = player.plays("--name", "wants")
+    first = said.out.partition("\nResult\n")[2].lstrip()
+    assert first.startswith("Targets   reached in 0 of 2 rebalances\n            stopped by ")
+    kept = json.loads(player.result("wants"))["result"]["targets"]
+    assert (kept["reached"], kept["rebalances"], kept["fitting"]["limits.max_gross_fraction"]) == (0, 2, "1.03")
+    with traded_by(lambda: [Wanting(*wants)]):
+        assert "Targets" not in player.plays("--name", "counts", "--recorder", "counts").out
 
 
 def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player) -> None:

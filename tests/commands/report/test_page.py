@@ -306,11 +306,14 @@ def test_text_contrasts_with_its_background_in_every_theme(theme: str, color: st
     assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
-def test_page_of_a_backtest_shows_assumptions_and_halts() -> None:
+def test_page_of_a_backtest_shows_assumptions_halts_and_targets_that_were_not_held() -> None:
     why, settings = "DRAWDOWN_REACHED: 0.103 against 0.1", ["halts.drawdown_fraction"]
     halts = [{"at": "2026-11-17T14:31:00Z", "why": why, "settings": settings}]
     assumptions = [{"name": "day_prices", "value": "close", "remark": "it looks ahead", "is_loud": True}]
-    parsed = Parsed(page(report(account(FEW)), [{"result": {"halts": 3 * halts}, "assumptions": assumptions}]))
+    targets = {"said": ["reached in 0 of 60 rebalances", "stopped by SYMBOL_NOTIONAL_ABOVE_MAX in 60"]}
+    kept = {"result": {"halts": 3 * halts, "targets": targets}, "assumptions": assumptions}
+    parsed = Parsed(page(report(account(FEW)), [kept]))
+    assert "reached in 0 of 60 rebalances. Stopped by SYMBOL_NOTIONAL_ABOVE_MAX in 60. It was halted" in parsed.text
     assert (
         "It was halted at 2026-11-17 09:31:00 ET: DRAWDOWN_REACHED: 0.103 against 0.1. 2 more halts followed. "
         "Nobody was there to end the halt, so no position was opened after it. "
