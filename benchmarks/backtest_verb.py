@@ -1,17 +1,20 @@
 """Measure `tradebot backtest` as a person types it: a profile, the template of a strategy, many symbols, options flow.
 
 What counts is the processor's time of all processes of the command, less that of the same command over one session:
-imports and reading prices stand apart. Name cases to measure only those.
+imports and reading prices stand apart. Name cases to measure only those. The development tools have other engines:
+where these are installed, each plays the same rule on the same file, measured in the same way. It plays the file's own
+prices, knows no halts, and leaves out the stop and the target of the template.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -39,17 +42,23 @@ ROOMY = {
     "max_orders_per_second": 100,
     "max_orders_per_minute": 1_000,
 }
+IN_FUNDS = ("backtrader rotation --refuge TLT",)
+FOREIGN = all(importlib.util.find_spec(name) for name in ("backtrader", "backtesting"))
 MB = 1024
 
 
 @dataclass(frozen=True)
 class Case:
-    """One command: its options for so many sessions, which `make` writes the files for, and its bound in seconds."""
+    """One command: its options for so many sessions, which `make` writes the files for, and its bound in seconds.
+
+    `foreign` are the arguments of `benchmarks.support.foreign` that play its rule elsewhere; flow isn't known there.
+    """
 
     title: str
     sessions: int
     make: Callable[[Path, int], Sequence[str]]
     bound_s: float
+    foreign: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,10 +123,16 @@ def _flow(folder: Path, count: int) -> Sequence[str]:
 
 
 CASES: Mapping[str, Case] = {
-    "profile": Case(f"the rotation as shipped, {YEARS_5:,} sessions", YEARS_5, _profile, 2),
-    "study": Case(f"the rotation without halts, {YEARS_20:,} sessions", YEARS_20, _study, 1),
-    "template": Case(f"the template for bars, {A_YEAR} sessions of minutes", A_YEAR, _template, 4),
-    "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4),
+    "profile": Case(f"the rotation as shipped, {YEARS_5:,} sessions", YEARS_5, _profile, 2, IN_FUNDS),
+    "study": Case(f"the rotation without halts, {YEARS_20:,} sessions", YEARS_20, _study, 1, IN_FUNDS),
+    "template": Case(
+        f"the template for bars, {A_YEAR} sessions of minutes",
+        A_YEAR,
+        _template,
+        4,
+        ("backtrader reversion", "backtesting.py reversion"),
+    ),
+    "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, ("backtrader rotation --top 50 --leverage 1",)),
     "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
 }
 
@@ -136,15 +151,26 @@ def _typed_by(*command: str) -> Used:
     return Used(used.ru_utime + used.ru_stime, used.ru_maxrss / MB)
 
 
-def figure(case: Case, folder: Path, runs: int) -> Figure:
+def figures(case: Case, folder: Path, runs: int) -> Iterator[Figure]:
+    """Return what a case takes here, and in each foreign engine that plays its rule."""
+    place = (str(PROGRAM), "backtest", "--state-dir", str(folder / "state"), "--force")
+    yield figure(case.title, place, case, folder, runs, case.bound_s)
+    for played in case.foreign if FOREIGN else ():
+        engine, *rule = played.split()
+        command = (sys.executable, "-m", "benchmarks.support.foreign", engine, *rule)
+        yield figure(f"- its rule in {engine}", command, case, folder, runs)
+
+
+def figure(
+    title: str, command: Sequence[str], case: Case, folder: Path, runs: int, bound_s: float | None = None
+) -> Figure:
     """Return the median of some runs."""
-    place = ("backtest", "--state-dir", str(folder / "state"), "--force")
-    whole = [_typed(*place, *case.make(folder, case.sessions)) for _ in range(runs)]
-    once = [_typed(*place, *case.make(folder, 1)) for _ in range(runs)]
+    whole = [_typed_by(*command, *case.make(folder, case.sessions)) for _ in range(runs)]
+    once = [_typed_by(*command, *case.make(folder, 1)) for _ in range(runs)]
     all_s, one_s = (statistics.median(used.cpu_s for used in each) for each in (whole, once))
     peak_mb = max(used.peak_mb for used in whole)
     measured = f"{all_s:.1f} less {one_s:.1f}, {peak_mb:,.0f} MB"
-    return Figure(case.title, measured, all_s - one_s, "s", case.bound_s)
+    return Figure(title, measured, all_s - one_s, "s", bound_s)
 
 
 def main() -> None:
@@ -158,7 +184,12 @@ def main() -> None:
         folder = Path(place)
         # What a plug-in may import is found as usual, where its package is installed.
         os.environ["PYTHONPATH"] = str(folder / "installed")
-        show("backtests as typed", [figure(CASES[name], folder, asked.runs) for name in asked.cases or CASES])
+        cases = [CASES[name] for name in asked.cases or CASES]
+        show("backtests as typed", [each for case in cases for each in figures(case, folder, asked.runs)])
+    if not FOREIGN:
+        print(
+            "backtrader and backtesting.py aren't installed, so they weren't measured. To install them: make .venv/.dev"
+        )
 
 
 if __name__ == "__main__":
