@@ -28,9 +28,9 @@ times = st.integers(0, 3).map(minutes)
 
 
 def intent_of(place: int) -> Intent:
-    """Return one of four intents: two in each of two sessions, one of them a cancel."""
+    """Return one of four intents: two in each of two sessions. Only the first can be of an order that replaced none."""
     made = make_intent(f"open+{place}m", SYMBOLS[place % 2], DAY + timedelta(days=place // 2))
-    operation = Operation.CANCEL if place == 1 else Operation.SUBMIT
+    operation = (Operation.SUBMIT, Operation.CANCEL, Operation.REPLACE, Operation.REPLACE)[place]
     return replace(made, operation=operation, stop_loss_fraction=Decimal("0.05") if place else None, score=place / 4)
 
 

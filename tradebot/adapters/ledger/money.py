@@ -22,7 +22,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import Intent
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -225,7 +225,8 @@ class Money(Foreign):
     def _read_opened_for(self, held: Collection[Key]) -> Mapping[Key, Kept]:
         """Return what the intents behind the first fills of positions say.
 
-        That is the first intent of the order that filled, before anything replaced it.
+        That is the first intent of the order that filled, before anything replaced it. Once it is known to have
+        replaced nothing itself, no later report can change the answer.
         """
         if not held:
             return {}
@@ -233,14 +234,14 @@ class Money(Foreign):
         orders, before = self._behind({name for names in filled.values() for name in names})
         records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
         for one, names in filled.items():
-            behind, kept = list(names), None
+            behind, kept, first = names[:1], None, False
             for venue_id in behind:
                 order = orders.get(venue_id)
                 row = records.get((order.client_order_id,)) if order else None
                 if row and row.record.intent.purpose is Purpose.OPEN:
-                    kept = _kept_of(row.record.intent)
+                    kept, first = _kept_of(row.record.intent), row.record.intent.operation is Operation.SUBMIT
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
-            if kept and orders.keys() >= set(names) and not self.tables.books.is_writing:
+            if kept and first and not self.tables.books.is_writing:
                 self._opened_for[one] = kept
             opened_for[one] = kept or NOTHING
         return opened_for
