@@ -84,7 +84,9 @@ def reports(draw: st.DrawFn) -> Act:
     def act(ledger: Ledger) -> int:
         if is_promised:
             ledger.promise(intent, ())
-        return ledger.apply_orders([order], at)
+        # No venue takes back that it replaced an order.
+        known = next((one.replaced_by for one in ledger.orders() if one.venue_id == name), None)
+        return ledger.apply_orders([replace(order, replaced_by=known or order.replaced_by)], at)
 
     return act
 
