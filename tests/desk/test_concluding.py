@@ -96,6 +96,19 @@ def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_on
     assert ended(found) == told
 
 
+def test_a_gap_that_the_pass_closing_the_position_finds_is_told_since_it_began_and_not_since_that_pass() -> None:
+    found, _ = protected(later_s=20_000)
+    limit = stop_shown_as(found, OrderStatus.SUSPENDED)
+    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.SUSPENDED)
+    since = found.venue.now
+    found.later(60)
+    found.price("AAPL", "97.4")
+    (gap,) = gaps(found, "open+301m") or ()
+    assert found.venue.submitted[-1].purpose is Purpose.CLOSE
+    assert [(one["why"], one["since"]) for one in found.told(BEGAN)] == [("exiting", since.isoformat())]
+    assert gap.since == since
+
+
 def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
     found, entry = protected()
     found.price("AAPL", "97.4")

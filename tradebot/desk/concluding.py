@@ -83,6 +83,8 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now)
         left = _found(world, books, resting_among(books, books.working))
+        # What this pass did to close a gap is no other gap.
+        left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
     told = {**opened, **known}
     on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books, desk.now)}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
