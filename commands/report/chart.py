@@ -14,7 +14,8 @@ from tradebot.views.performance.report import AccountReport, CurvePoint
 from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -33,6 +34,8 @@ VARIABLES = {
 WIDE, NARROW = (10.0, 6.0), (4.4, 5.0)
 """Inches of a picture in a file or on a wide screen, and of one on a phone."""
 POINTS_PER_INCH = 50
+TRIPLED = 3
+"""If the highest line is so many times the lowest one, growth is on a log scale: else the early years look flat."""
 
 
 class Line(NamedTuple):
@@ -82,10 +85,13 @@ def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
     above.legend(
         drawn[::-1], names, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelcolor=INK
     )
+    if len(accounts) == 1:
+        _shade(above, accounts[0])
     _fall(below, accounts, most)
-    _finish(above, "growth")
-    _finish(below, "drawdown")
-    _date(below, width)
+    finish(above, "growth", lambda value: change(100 * (value - 1)), 1)
+    _scale(above, [value for line in lines for value in line.values if value == value])
+    finish(below, "drawdown", change)
+    date(below, width)
 
 
 def _account_lines(accounts: Sequence[AccountReport], most: int) -> Iterator[Line]:
@@ -107,8 +113,8 @@ def _others(account: AccountReport, leveled: str, most: int) -> Iterator[Line]:
 
 
 def _line(name: str, color: str, style: str, width: float, points: Sequence[tuple[CurvePoint, float | None]]) -> Line:
-    values = [float("nan") if value is None else 100 * (value - 1) for _, value in points]
-    return Line(name, color, style, width, _days([point for point, _ in points]), values)
+    values = [float("nan") if value is None else value for _, value in points]
+    return Line(name, color, style, width, days([point.at for point, _ in points]), values)
 
 
 def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
@@ -119,22 +125,44 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
     return [points[place] for place in sorted(kept.union(thinned(range(len(points)), most - 2)))]
 
 
-def _days(points: Sequence[CurvePoint]) -> list[float]:
+def days(times: Sequence[datetime]) -> list[float]:
+    """Return moments as matplotlib counts days."""
     from matplotlib.dates import date2num
 
-    return [float(each) for each in date2num([point.at for point in points])]  # type: ignore[no-untyped-call]
+    return [float(each) for each in date2num(times)]  # type: ignore[no-untyped-call]
 
 
 def _last(line: Line) -> float:
-    return next(value for value in reversed(line.values) if value == value)
+    return 100 * (next(value for value in reversed(line.values) if value == value) - 1)
+
+
+def _shade(axes: Axes, account: AccountReport) -> None:
+    """Shade the deepest drawdowns on the curve, each from its peak until it was made up for."""
+    times = {point.session: point.at for point in account.curve}
+    for fall in account.drawdowns:
+        ends = days([times[fall.from_session], times[fall.recovered or account.curve[-1].session]])
+        axes.axvspan(*ends, facecolor=(QUIET, 0.15), linewidth=0)
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if min(values) > 0 and max(values) / min(values) >= TRIPLED:
+        # Both scales have the same words for growth, so only this says which one it is.
+        axes.set_ylabel("growth, log scale")
+        text = axes.yaxis.get_major_formatter()
+        axes.set_yscale("log", subs=[])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter(text)
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _fall(axes: Axes, accounts: Sequence[AccountReport], most: int) -> None:
     alpha, width = (0.3, 0.0) if len(accounts) == 1 else (0.1, 1.0)
     for color, account in reversed([*zip(ACCOUNTS, accounts, strict=False)]):
         if points := _fewer(account.curve, most):
-            days, falls = _days(points), [100 * point.drawdown for point in points]
-            ends = [days[0], *days, days[-1]]
+            places, falls = days([point.at for point in points]), [100 * point.drawdown for point in points]
+            ends = [places[0], *places, places[-1]]
             axes.fill(ends, [0.0, *falls, 0.0], facecolor=(color, alpha), edgecolor=color, linewidth=width)
     if min(point.drawdown for account in accounts for point in account.curve) < 0:
         axes.set_ylim(top=0)
@@ -142,10 +170,16 @@ def _fall(axes: Axes, accounts: Sequence[AccountReport], most: int) -> None:
         axes.set_yticks([0])
 
 
-def _finish(axes: Axes, label: str) -> None:
+def change(percent: float) -> str:
+    """Return a change in percent with its sign, as a label of an axis."""
+    return f"{percent:+,.6g}%".replace("-", "−") if round(percent, 9) else "0%"
+
+
+def finish(axes: Axes, label: str, text: Callable[[float], str], base: float = 0) -> None:
+    """Give an axis its name, its labels, a line at its base, and nothing else."""
     axes.set_ylabel(label, color=QUIET)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+,.6g}%".replace("-", "−") if value else "0%")
-    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.yaxis.set_major_formatter(lambda value, _: text(value))
+    axes.axhline(base, color=INK, linewidth=0.6)
     axes.grid(axis="y", color=QUIET, alpha=0.2)
     axes.tick_params(length=0, labelcolor=QUIET)
     axes.margins(x=0)
@@ -161,7 +195,7 @@ def _span(accounts: Sequence[AccountReport]) -> str:
     return f"{min(ends)} to {max(ends)}" if ends else ""
 
 
-def _date(axes: Axes, width: float) -> None:
+def date(axes: Axes, width: float) -> None:
     """Mark two days or more by their dates: the curve has one point for each session, and no hours between."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

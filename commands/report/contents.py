@@ -8,7 +8,7 @@ from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
 from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
-from tradebot.views.performance.report_rows import Sensitivity, VariantRow
+from tradebot.views.performance.report_rows import Sensitivity, VariantRow, Windows
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -180,7 +180,7 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
 UNSIGNED = frozenset(
     {
         *("volatility", "psr", "win_rate", "exposure", "max_drawdown", "deflated_sharpe"),
-        *("rolling_losing", "rolling_behind"),
+        *("rolling_losing", "rolling_behind", "up_capture", "down_capture"),
     }
 )
 """Figures that only have one sign, so that a plus would say nothing."""
@@ -191,6 +191,12 @@ def interval_of(figure: "Figure") -> str:
     if figure.low is None or figure.high is None:
         return ""
     return " to ".join(number(end, figure.unit, figure.name) for end in (figure.low, figure.high))
+
+
+def windowed(of: "Windows") -> list[str]:
+    """Return the lowest, the median, the highest and the last value of half years."""
+    unit = Unit.YEARLY if of.name == "volatility" else Unit.RATIO
+    return [number(value, unit, of.name) for value in (of.lowest, of.median, of.highest, of.last)]
 
 
 def basis_of(figure: "Figure") -> str:
@@ -307,4 +313,5 @@ def curve_words(accounts: "Sequence[AccountReport]") -> str:
 def _grown(account: "AccountReport", *, alone: bool) -> str:
     growth = account.curve[-1].index - 1
     name, verb = "the account" if alone else account.label, "grew" if growth >= 0 else "shrank"
-    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}"
+    shaded = " The deepest drawdowns are shaded." if alone and account.drawdowns else ""
+    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}{shaded}"

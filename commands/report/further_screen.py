@@ -1,6 +1,7 @@
 """Show what only longer accounts and backtests have to say: years, spans, costs, chance and sensitivity."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,12 +19,16 @@ from commands.report.contents import (
     percent,
     value_of,
     variants_of,
+    windowed,
 )
-from commands.shared.drawing import signed
+from commands.shared.drawing import signed, sparkline
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
-from tradebot.views.performance.report import AccountReport, Block
+from tradebot.model.text import counted
+from tradebot.views.performance.report import AccountReport, Block, Figure
 from tradebot.views.performance.report_rows import Cost, Sensitivity
+
+SHOWN_HOLDINGS = 10
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
@@ -59,15 +64,54 @@ def render_years(out: "Console", account: "AccountReport") -> None:
 
 
 def render_rolling(out: "Console", account: "AccountReport") -> None:
-    """Print the figures of all spans of a year."""
-    if not account.further.rolling:
+    """Print the figures of all spans of a year, and those of half years."""
+    _render_figures(out, account, "Spans of a year", account.further.rolling, Block.ROLLING)
+    if not account.further.windows:
         return
     out.print()
-    table = Table("Spans of a year", number("value"), sentence("from"))
-    for figure in account.further.rolling:
-        table.row(figure.label, value_of(figure), basis_of(figure))
+    table = Table("Half years", *map(number, ("lowest", "median", "highest", "last")), sentence("from"))
+    for each in account.further.windows:
+        table.row(each.label, *windowed(each), counted(each.windows, "half year"))
     out.print(table)
-    render_assumptions(out, [account], Block.ROLLING)
+    render_assumptions(out, [account], Block.WINDOWS)
+
+
+def render_sessions(out: "Console", account: "AccountReport") -> None:
+    """Print how far single sessions went, how they spread, how they went with the benchmark, and what was held."""
+    further = account.further
+    _render_figures(out, account, "Single sessions", further.tails, Block.TAILS)
+    if bins := further.histogram:
+        line = sparkline([Decimal(each.count) for each in bins], len(bins))
+        ends = percent(bins[0].low, 1), percent(bins[-1].high, 1)
+        out.print(f"Spread of returns  {ends[0]} {line} {ends[1]}", markup=False)
+    _render_figures(out, account, f"Against {account.benchmark}", further.against, Block.AGAINST)
+    if not further.holdings:
+        return
+    out.print()
+    table = Table("Held, % of equity", *map(number, ("sessions", "average", "furthest", "last")))
+    for holding in further.holdings[:SHOWN_HOLDINGS]:
+        shares = map(short, (holding.average, holding.furthest, holding.last))
+        table.row(escape(clean(holding.symbol)), f"{holding.sessions:,}", *shares)
+    out.print(table)
+    if len(further.holdings) > SHOWN_HOLDINGS:
+        out.print(f"Showing {SHOWN_HOLDINGS} of {len(further.holdings):,} symbols; --json has all")
+    render_assumptions(out, [account], Block.HOLDINGS)
+
+
+def _render_figures(
+    out: "Console", account: "AccountReport", title: str, figures: "Sequence[Figure]", block: "Block", words: str = ""
+) -> None:
+    if not figures:
+        return
+    out.print()
+    bounded = any(interval_of(each) for each in figures)
+    table = Table(title, number("value"), *([number("95% interval")] if bounded else []), sentence("from"))
+    for each in figures:
+        table.row(each.label, value_of(each), *([interval_of(each)] if bounded else []), basis_of(each))
+    out.print(table)
+    if words:
+        out.print(words, markup=False)
+    render_assumptions(out, [account], block)
 
 
 def render_costs(out: "Console", account: "AccountReport") -> None:
@@ -96,17 +140,7 @@ def _bps(of: "Cost") -> str:
 
 def render_chance(out: "Console", account: "AccountReport") -> None:
     """Print how far the figures could have differed by chance, and what is left of the Sharpe ratio after selection."""
-    figures = chance_figures(account)
-    if not figures:
-        return
-    out.print()
-    table = Table("Chance", number("value"), number("interval"), sentence("from"))
-    for figure in figures:
-        table.row(figure.label, value_of(figure), interval_of(figure), basis_of(figure))
-    out.print(table)
-    if words := chance_words(account):
-        out.print(words, markup=False)
-    render_assumptions(out, [account], Block.CHANCE)
+    _render_figures(out, account, "Chance", chance_figures(account), Block.CHANCE, chance_words(account))
 
 
 def render_sensitivity(out: "Console", account: "AccountReport") -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from commands.report import contents
 from commands.report.chart import curve
 from commands.report.contents import belief, headline, lede
+from commands.report.details import details
 from commands.report.further_screen import drag_of
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
@@ -100,6 +101,7 @@ def _filters() -> Mapping[str, Any]:
         "chance_words": contents.chance_words,
         "costs_words": contents.costs_words,
         "variants": contents.variants_of,
+        "windowed": contents.windowed,
         "band_words": contents.band_words,
         "drag": lambda cost: typeset(drag_of(cost)),
         "parts": lambda account: contents.parts(account, ("realized", "open", "fees")),
@@ -114,6 +116,7 @@ def _whole(data: Report) -> Mapping[str, Any]:
     groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
     return {
         "curve": curve(data.accounts),
+        "details": [details(account) for account in data.accounts],
         "part": contents.part(data),
         "yet": contents.yet(data),
         "groups": [(block, title, contents.beside(data.accounts, block)) for block, title in groups],

@@ -32,6 +32,7 @@ from commands.report.further_screen import (
     render_costs,
     render_rolling,
     render_sensitivity,
+    render_sessions,
     render_years,
     short,
 )
@@ -246,6 +247,7 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
     render_years(out, account)
     _render_drawdowns(out, account)
     render_rolling(out, account)
+    render_sessions(out, account)
     render_costs(out, account)
     render_chance(out, account)
     render_sensitivity(out, account)

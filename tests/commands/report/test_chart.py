@@ -86,3 +86,26 @@ def test_account_without_a_drawdown_has_only_zero_marked_below() -> None:
 
 def test_accounts_without_two_points_have_no_picture() -> None:
     assert curve([new_account()]) is None
+
+
+def test_deepest_drawdowns_are_shaded_on_the_curve_of_one_account() -> None:
+    of = account(LONG)
+    shades = re.findall(r'<path d="([^"]+)" style="fill: var\(--quiet\); fill-opacity: 0.15"', drawn(of))
+    assert len(shades) == len(of.drawdowns) == 5
+    across = [place for place, _ in points(path(drawn(of), "account0"))]
+    first, length = of.curve[0].at, of.curve[-1].at - of.curve[0].at
+    at = {p.session: across[0] + (across[-1] - across[0]) * ((p.at - first) / length) for p in of.curve}
+    for shade, fall in zip(shades, of.drawdowns, strict=True):
+        ends = sorted({place for place, _ in points(shade)})
+        assert ends == pytest.approx([at[fall.from_session], at[fall.recovered or of.curve[-1].session]], abs=0.2)
+    assert "fill-opacity: 0.15" not in drawn(of, account(LONG, 2, "other"))
+
+
+@pytest.mark.parametrize(("times", "label"), [(2.9, "growth"), (3.1, "growth, log scale")])
+def test_growth_is_on_a_log_scale_once_its_highest_is_three_times_its_lowest(times: float, label: str) -> None:
+    of = account(FEW)
+    values = (1.0, 1.2, 1.3, times)
+    grown = replace(of, curve=tuple(replace(p, index=v, benchmark=None) for p, v in zip(of.curve, values, strict=True)))
+    shown = texts(drawn(grown))
+    assert label in shown
+    assert ("+50%" in shown, "+100%" in shown) == (True, True)

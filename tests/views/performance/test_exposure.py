@@ -95,7 +95,7 @@ def test_exposure_is_zero_while_there_is_no_equity() -> None:
     days = sessions(2)[1:]
     history = account(days, [D(100), D(101)], [(days[0].open, D(10), D(100))])
     poor = (replace(history.ends[0], equity=D(0)), history.ends[1])
-    assert exposed(replace(history, ends=poor), days)[1] == (0, 0)
+    assert exposed(replace(history, ends=poor), days)[1] == Exposure(0, 0)
 
 
 MOVES = st.lists(st.integers(-400, 400), min_size=2, max_size=12)

@@ -18,7 +18,10 @@ from tradebot.views.performance.return_figures import A_YEAR, Returns
 from tradebot.views.performance.statistics import total_return
 
 NOTHING = Further((), (), None, None, None, None, ())
-PARTS = {Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY}
+PARTS = {
+    *(Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY),
+    *(Block.WINDOWS, Block.TAILS, Block.AGAINST, Block.HOLDINGS),
+}
 
 
 def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
@@ -41,7 +44,8 @@ def test_new_account_has_no_further_part() -> None:
 
 def test_short_account_has_only_its_year() -> None:
     found = account(3)
-    assert replace(found.further, by_year=()) == NOTHING
+    assert replace(found.further, by_year=(), over_time=()) == NOTHING
+    assert len(found.further.over_time) == 3
     assert PARTS & found.assumptions.keys() == {Block.YEARS}
 
 

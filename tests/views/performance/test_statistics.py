@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import isclose, isfinite, sqrt
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -215,3 +216,44 @@ def test_constant_returns_have_no_ratio() -> None:
     assert figures.volatility([0.01], 252) is None
     assert figures.cagr([-1.0], 1) is None
     assert figures.yearly_interval([-1.0, 0.1], 252) is None
+
+
+ANSCOMBE = (
+    [10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5],
+    [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68],
+)
+"""The first set of Anscombe, "Graphs in Statistical Analysis", The American Statistician 27, 1973."""
+
+
+def test_line_and_its_errors_are_those_that_anscombe_printed() -> None:
+    others, values = ANSCOMBE
+    found = there(figures.line(values, others))
+    assert (found.slope.value, found.height.value) == pytest.approx((0.500, 3.00), abs=0.0005)
+    # Student's t, 97.5 %, 9 degrees of freedom.
+    errors = [(each.high - each.low) / 2 / 2.262157 for each in (found.slope, found.height)]
+    assert errors == pytest.approx([0.118, 1.125], abs=0.0005)
+    assert there(found.correlation).value ** 2 == pytest.approx(0.667, abs=0.0005)
+
+
+def test_line_needs_four_pairs_and_others_that_vary() -> None:
+    assert figures.line([1, 2, 4], [1, 2, 3]) is None
+    assert figures.line([1, 2, 4, 3], [0.1] * 4) is None
+    flat = there(figures.line([0.1] * 4, [1, 2, 3, 4]))
+    assert flat.slope.value == pytest.approx(0)
+    assert flat.correlation is None
+    exact = there(figures.line([1, 2, 3, 4], [2, 4, 6, 8])).correlation
+    assert exact == (1, 1, 1)
+
+
+@given(RETURNS, st.floats(0, 1))
+def test_quantile_is_that_of_numpy_and_lies_in_its_interval(returns: list[float], share: float) -> None:
+    found = figures.quantile(returns, share)
+    assert found.value == pytest.approx(float(np.quantile(returns, share)), abs=1e-12)
+    assert found.low <= found.value <= found.high
+    assert {found.low, found.high} <= {*returns, found.value}
+
+
+def test_interval_of_a_quantile_holds_it_in_95_of_100_samples() -> None:
+    drawn = np.random.default_rng(3).standard_t(3, (600, 252))
+    held = [low <= -2.353363 <= high for _, low, high in (figures.quantile(row.tolist(), 0.05) for row in drawn)]
+    assert 0.93 <= fmean(held) <= 0.985

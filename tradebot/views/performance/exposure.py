@@ -1,6 +1,7 @@
 """How much of an account was invested, session by session, at market value."""
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -17,10 +18,14 @@ _AT = attrgetter("at")
 
 
 class Exposure(NamedTuple):
-    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short."""
+    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
+
+    `held` is the net of each symbol that was held.
+    """
 
     gross: float
     net: float
+    held: Mapping[str, float] = {}
 
 
 class _Window(NamedTuple):
@@ -70,18 +75,22 @@ def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposur
     windows = _windows(history, path, market)
     if not windows:
         return None
-    gross, net = [0.0] * len(windows), [0.0] * len(windows)
+    gross, held = [0.0] * len(windows), [defaultdict[str, float](float) for _ in windows]
     for owner, steps in history.lots.steps.items():
         if owner[0] != NOT_OURS:
             names = owner[1], *history.former_names.get(owner, ())
             for place, usd, signed in _invested(steps, names, windows, market):
                 gross[place] += usd
-                net[place] += signed
+                held[place][owner[1]] += signed
     equities = [float(step.before.equity_usd) for step in path.steps]
-    pairs = zip(gross, net, equities, strict=True)
-    return tuple(
-        Exposure(of / equity, signed / equity) if equity > 0 else Exposure(0, 0) for of, signed, equity in pairs
-    )
+    return tuple(map(_exposure, gross, held, equities))
+
+
+def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposure:
+    if equity <= 0:
+        return Exposure(0, 0)
+    of = {symbol: usd / equity for symbol, usd in sorted(held.items())}
+    return Exposure(gross / equity, sum(of.values()), of)
 
 
 def average(of: Sequence[Exposure] | None) -> Exposure | None:

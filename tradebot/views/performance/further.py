@@ -11,8 +11,10 @@ from tradebot.views.performance.by_year import rolling_figures, year_figures
 from tradebot.views.performance.chance import KNOWN, chance, selected
 from tradebot.views.performance.cost_drag import cost_kinds, costs_of
 from tradebot.views.performance.history import History
+from tradebot.views.performance.over_time import holdings, over_time, windows
 from tradebot.views.performance.report import Block, CurvePoint, Further, Selected, TradeRow
 from tradebot.views.performance.return_figures import A_YEAR, Returns
+from tradebot.views.performance.risk_figures import against_figures, histogram, tail_figures
 from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 
@@ -33,6 +35,7 @@ def further(
     way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
     if rows is None:
         return Further((), (), None, None, None, None, ())
+    sessions = over_time(measured, rows)
     return Further(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
@@ -41,6 +44,12 @@ def further(
         selected=selected(returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
         cautions=tuple(cautions(way.returns, curve, trades, benchmark)),
+        tails=tail_figures(way.returns),
+        histogram=histogram(way.returns),
+        against=against_figures(rows, way.per_year, benchmark),
+        over_time=sessions,
+        windows=windows(sessions),
+        holdings=holdings(sessions),
     )
 
 
@@ -54,11 +63,37 @@ def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
 
 
+OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
+    Block.WINDOWS: (
+        "Each half year has 126 returns and ends at another session, so they overlap. Beta is against the benchmark.",
+    ),
+    Block.TAILS: (
+        "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
+        "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
+        "loss at the value at risk. A normal distribution has no skewness and no excess kurtosis.",
+    ),
+    Block.AGAINST: (
+        "Beta and alpha are the slope and the height of the least-squares line of the account's returns above cash "
+        "over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is times the returns per year. The "
+        "interval of the correlation is by Fisher's z. Capture is the account's mean return in sessions in which "
+        "the benchmark rose, or fell, over the benchmark's own.",
+    ),
+    Block.HOLDINGS: (
+        "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
+        "symbol was held.",
+    ),
+}
+
+
 def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
     """Return the assumptions of the parts that are there."""
     there = {
         Block.YEARS: of.by_year,
         Block.ROLLING: of.rolling,
+        Block.WINDOWS: of.windows,
+        Block.TAILS: of.tails,
+        Block.AGAINST: of.against,
+        Block.HOLDINGS: of.holdings,
         Block.COSTS: of.costs,
         Block.CHANCE: of.chance or of.selected,
         Block.SENSITIVITY: of.sensitivity,
@@ -72,6 +107,7 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
             "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
             "the years do.",
         ),
+        **OF_SESSIONS,
         Block.COSTS: (
             "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
             "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "

@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.views.performance.pnl import Part
-from tradebot.views.performance.report_rows import Cost, Sensitivity, YearFigures
+from tradebot.views.performance.report_rows import Bin, Cost, Holding, OverTime, Sensitivity, Windows, YearFigures
 
 
 class Block(StrEnum):
@@ -21,6 +21,10 @@ class Block(StrEnum):
     YEARS = "years"
     DRAWDOWNS = "drawdowns"
     ROLLING = "rolling"
+    WINDOWS = "windows"
+    TAILS = "tails"
+    AGAINST = "against"
+    HOLDINGS = "holdings"
     COSTS = "costs"
     CHANCE = "chance"
     SENSITIVITY = "sensitivity"
@@ -251,7 +255,7 @@ class Further(Struct, frozen=True):
     """What only longer accounts and backtests have to say; each part is empty or None if there is nothing.
 
     `rolling` are figures of all spans of a year, and `cautions` say in sentences what no figure shows, such as how few
-    trades there are.
+    trades there are. `tails` say how far single sessions went, and `against` how they went with the benchmark.
     """
 
     by_year: tuple[YearFigures, ...]
@@ -261,6 +265,12 @@ class Further(Struct, frozen=True):
     selected: Selected | None
     sensitivity: Sensitivity | None
     cautions: tuple[str, ...]
+    tails: tuple[Figure, ...] = ()
+    histogram: tuple[Bin, ...] = ()
+    against: tuple[Figure, ...] = ()
+    over_time: tuple[OverTime, ...] = ()
+    windows: tuple[Windows, ...] = ()
+    holdings: tuple[Holding, ...] = ()
 
 
 class AccountReport(Struct, frozen=True):

@@ -1,6 +1,57 @@
-"""Rows of a report's tables about years, costs, and backtests that were played again."""
+"""Rows of a report's tables about sessions, years, costs, and backtests that were played again."""
+
+from collections.abc import Mapping
+from datetime import date
 
 from msgspec import Struct
+
+
+class Bin(Struct, frozen=True):
+    """How many session returns, as fractions, are from `low` on and below `high`."""
+
+    low: float
+    high: float
+    count: int
+
+
+class OverTime(Struct, frozen=True):
+    """One session of the account: how it was invested, and what it was like in the half year until then.
+
+    `exposure` is long and short together as a fraction of equity, and `held` each symbol's, below zero for a short.
+    `volatility`, `sharpe` and `beta` are of the last 126 returns, the first two per year; None if one isn't known.
+    """
+
+    session: date
+    exposure: float | None
+    held: Mapping[str, float]
+    volatility: float | None
+    sharpe: float | None
+    beta: float | None
+
+
+class Windows(Struct, frozen=True):
+    """A figure over all half years of the account, one for each session at which one ended."""
+
+    name: str
+    label: str
+    lowest: float
+    median: float
+    highest: float
+    last: float
+    windows: int
+
+
+class Holding(Struct, frozen=True):
+    """A symbol that was held in some sessions: its average share of equity in these, the furthest one, the last one.
+
+    Shares are fractions, negative for a short. `last` is None if it wasn't held in the last session.
+    """
+
+    symbol: str
+    sessions: int
+    average: float
+    furthest: float
+    last: float | None
 
 
 class YearFigures(Struct, frozen=True):

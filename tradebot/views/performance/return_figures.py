@@ -64,30 +64,40 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
     """Return all figures of returns."""
     values, excess, per_year = of.values, of.excess, of.per_year
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
+    rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
+        ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
+        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
+        ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
+        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
+        ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
+        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(excess), NO_SPREAD),
+        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(excess), never),
+        ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
+        ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
+        ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
+    )
     return tuple(
-        _figure(len(values), *row)
-        for row in (
-            ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-            ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
-            ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
-            ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
-            ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
-            ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(excess), NO_SPREAD),
-            ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(excess), never),
-            ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
-            ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
-            ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
-        )
+        figure(len(values), name, label, unit, needed, compute() if len(values) >= needed else None, why_not)
+        for name, label, unit, needed, compute, why_not in rows
     )
 
 
-def _figure(
-    count: int, name: str, label: str, unit: Unit, needed: int, compute: Callable[[], Value], why_not: str
+def figure(
+    count: int,
+    name: str,
+    label: str,
+    unit: Unit,
+    needed: int,
+    found: Value,
+    why_not: str = "",
+    of: str = RETURNS,
 ) -> Figure:
-    found = compute() if count >= needed else None
+    """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
+    if count < needed:
+        value = low = high = None
     note = why_not if value is None and count >= needed else ""
-    return Figure(name, label, unit, value, count, needed, RETURNS, low, high, note)
+    return Figure(name, label, unit, value, count, needed, of, low, high, note)
 
 
 def _cagr(of: Returns) -> Value:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
-from math import exp, expm1, fsum, log1p, prod, sqrt
+from math import atanh, ceil, exp, expm1, fsum, log1p, prod, sqrt, tanh
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
@@ -206,3 +206,62 @@ def wilson(successes: int, trials: int) -> Interval:
     middle = (share + square / (2 * trials)) / (1 + square / trials)
     half = Z_95 / (1 + square / trials) * sqrt(share * (1 - share) / trials + square / (4 * trials**2))
     return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+class Line(NamedTuple):
+    """A least-squares line: its slope, its height at zero, and how closely the points follow it (None if flat)."""
+
+    slope: Interval
+    height: Interval
+    correlation: Interval | None
+
+
+def line(values: Sequence[float], others: Sequence[float]) -> Line | None:
+    """Return the line of values over others by ordinary least squares; None below four pairs, or if others are equal.
+
+    Intervals of slope and height are by Student's t with n - 2 degrees of freedom and the standard errors
+    sqrt(s² / Sxx) and sqrt(s² (1 / n + mean² / Sxx)), where s² is the residual variance and Sxx the sum of squared
+    deviations of the others. That of the correlation is by Fisher's z, atanh r ± z / sqrt(n - 3): Fisher, Metron 1,
+    1921.
+    """
+    count = len(values)
+    if count < 4:
+        return None
+    middle, across = fmean(values), fmean(others)
+    of_others = fsum((each - across) ** 2 for each in others)
+    of_values = fsum((each - middle) ** 2 for each in values)
+    together = fsum((value - middle) * (other - across) for value, other in zip(values, others, strict=True))
+    if len(set(others)) == 1 or not of_others:
+        return None
+    slope = together / of_others
+    residual = max(of_values - slope * together, 0.0) / (count - 2)
+    steep, high = sqrt(residual / of_others), sqrt(residual * (1 / count + across**2 / of_others))
+    quantile, height = t_quantile(CONFIDENCE, count - 2), middle - slope * across
+    return Line(
+        Interval(slope, slope - quantile * steep, slope + quantile * steep),
+        Interval(height, height - quantile * high, height + quantile * high),
+        _correlation(together / sqrt(of_others * of_values), count) if of_values and len(set(values)) > 1 else None,
+    )
+
+
+def _correlation(value: float, count: int) -> Interval:
+    value = min(max(value, -1.0), 1.0)
+    if abs(value) == 1:
+        return Interval(value, value, value)
+    half = Z_95 / sqrt(count - 3)
+    return Interval(value, tanh(atanh(value) - half), tanh(atanh(value) + half))
+
+
+def quantile(values: Sequence[float], share: float) -> Interval:
+    """Return a quantile, linear between the values, and the 95% interval between two of the values themselves.
+
+    These are the ones at the ranks n p ± z sqrt(n p (1 - p)), outwards, which holds for any distribution: Conover,
+    Practical Nonparametric Statistics, third edition, 1999. There must be a value.
+    """
+    ranked, last = sorted(values), len(values) - 1
+    place = share * last
+    below, part = int(place), place % 1
+    value = ranked[below] + part * (ranked[min(below + 1, last)] - ranked[below])
+    middle, half = share * len(values), Z_95 * sqrt(len(values) * share * (1 - share))
+    low, high = max(ceil(middle - half) - 1, 0), min(ceil(middle + half) - 1, last)
+    return Interval(value, min(ranked[low], value), max(ranked[high], value))
