@@ -25,7 +25,7 @@ from commands.backtest.parameters import (
     Resume,
 )
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
-from commands.report.files import Files, Html, Plot, files_of
+from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
@@ -95,6 +95,7 @@ def backtest(
     force: Force = False,
     plot: Plot = None,
     html: Html = None,
+    frame: Frame = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -113,8 +114,7 @@ def backtest(
         equity_at, margin, flow,
     )  # fmt: skip
     asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
-    files = files_of(plot, html)
-    finish(_drawn(run(wish, asked), files), as_json)
+    finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)
 
 
 def _cuts(cuts: int, recorder: str) -> int:
@@ -123,7 +123,8 @@ def _cuts(cuts: int, recorder: str) -> int:
     return cuts
 
 
-def _drawn(report: Report, files: Files) -> Report:
+def _drawn(files: Files, report: Report) -> Report:
+    """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
     from commands.report.verb import run as account
     from commands.report.verb import with_files
     from tradebot.views.performance.pnl import Choice

@@ -8,15 +8,20 @@ import typer
 from msgspec import Struct
 
 from commands.shared.surface import Report
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.views.frames import Frames
     from tradebot.views.performance.report import AccountReport
 
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
+Frame = Annotated[
+    Path | None,
+    typer.Option("--frame", metavar="FILE", help="Also write tables: FILE.csv or FILE.parquet, as FILE-equity.csv, …"),
+]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as a web page.")]
 
 
@@ -29,14 +34,15 @@ class Files(Struct, frozen=True):
 
     picture: Path | None
     page: Path | None
+    frame: Path | None = None
 
     def __bool__(self) -> bool:
         """Return True if there is anything to write."""
-        return bool(self.picture or self.page)
+        return bool(self.picture or self.page or self.frame)
 
 
-def files_of(plot: Path | None, html: Path | None) -> Files:
-    """Return the files that are asked for; raise OperatorError for a format we can't draw, or a page to stdout."""
+def files_of(plot: Path | None, html: Path | None, frame: Path | None = None) -> Files:
+    """Return the files that are asked for; raise OperatorError for a format we can't write, or a page to stdout."""
     from commands.shared.pictures import checked
 
     if html == Path("-"):
@@ -44,23 +50,36 @@ def files_of(plot: Path | None, html: Path | None) -> Files:
     for file in filter(None, (plot, html)):
         if file.is_dir():
             raise OperatorError(f"{file} is a folder", "name a file in it")
-    return Files(checked(plot, "curve.svg"), html)
+    if frame and frame.suffix.lower() not in (".csv", ".parquet"):
+        raise OperatorError(f"{frame} is neither .csv nor .parquet", "--frame run.csv", code=ExitCode.USAGE)
+    return Files(checked(plot, "curve.svg"), html, frame)
 
 
-def written(shown: Report, files: Files, accounts: "Sequence[AccountReport]", page: Callable[[], str]) -> Report:
+def written(
+    shown: Report,
+    files: Files,
+    accounts: "Sequence[AccountReport]",
+    page: Callable[[], str],
+    tables: "Callable[[], Frames] | None" = None,
+) -> Report:
     """Write the files, and return the report with their names below it."""
+    made = [file for file in (files.picture, files.page) if file]
     if files.picture:
         from commands.report.chart import draw
 
         draw(accounts, files.picture)
     if files.page:
-        from commands.shared.files import save
+        from commands.shared.files import save as save_text
 
-        save(page(), files.page)
+        save_text(page(), files.page)
+    if files.frame and tables:
+        from commands.report.frames import save
+
+        made += save(tables(), files.frame)
 
     def render(out: "Console", data: object) -> None:
         shown.render(out, data)
-        for file in filter(None, (files.picture, files.page)):
+        for file in made:
             out.print(f"Written: {file}", markup=False)
 
     return replace(shown, render=render)

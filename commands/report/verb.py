@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.report.files import Files, Html, Plot, files_of, written
+from commands.report.files import Files, Frame, Html, Plot, files_of, written
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened, progress_bar
@@ -62,7 +62,7 @@ def _read(
 @VERBS.command(
     "report",
     epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
-    "tradebot report --plot curve.svg --html report.html\n"
+    "tradebot report --plot curve.svg --html report.html --frame run.csv\n"
     "tradebot report state other-state  # two bots side by side",
 )
 def report(
@@ -73,6 +73,7 @@ def report(
     symbol: Symbol = None,
     plot: Plot = None,
     html: Html = None,
+    frame: Frame = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -87,18 +88,25 @@ def report(
 
     choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
     _refuse_combinations(folders or (), state_dir, config)
-    files = files_of(plot, html)
+    if frame and len(folders or ()) > 1:
+        raise OperatorError("--frame writes the tables of one account", "name one folder")
+    files = files_of(plot, html, frame)
     found = run(folders or (), state_dir, config, choice)
-    finish(with_files(found, found.data, files), as_json)
+    finish(with_files(found, found.data, files, config), as_json)
 
 
-def with_files(shown: Report, data: "Data", files: Files) -> Report:
-    """Write the picture and the page of a report that are asked for, and name them below what is shown."""
+def with_files(shown: Report, data: "Data", files: Files, config: str | None = None) -> Report:
+    """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
+    from commands.report.frames import frames
     from commands.report.page import page
     from tradebot.app.backtest.results import read_result
+    from tradebot.views.performance.days import Days
+    from tradebot.views.performance.pnl import Choice
 
     results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
-    return written(shown, files, data.accounts, lambda: page(data, results))
+    choice = Choice(Days(data.from_date, data.to_date), data.strategy, data.symbol)
+    label = data.accounts[0].label
+    return written(shown, files, data.accounts, lambda: page(data, results), lambda: frames(label, config, choice))
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
