@@ -13,6 +13,8 @@ from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from commands.trades.report import Trades
     from tradebot.app.wiring import App
     from tradebot.views.performance.trade_row import Choice
@@ -32,6 +34,10 @@ Open = Annotated[bool | None, typer.Option("--open/--closed", help="Only trades 
 Lots = Annotated[bool, typer.Option("--lots", help="Show each piece as it was closed, first in, first out.")]
 Csv = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write every column to FILE, or to stdout with -.")
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw the trades of a symbol on candles: FILE.svg or .png."),
 ]
 Tax = Annotated[
     int | None,
@@ -97,6 +103,23 @@ def _noted(
         return note(bot, name, text, tags, untag, remove=remove)
 
 
+def _drawn(app: "App", report: Report, symbol: str | None, file: Path) -> Report:
+    """Draw the trades, and return the report with the picture's name below it."""
+    from commands.shared.pictures import checked
+    from commands.trades.candles import draw, drawn
+
+    checked(file, "trades.svg")
+    if symbol is None or report.verb != "trades":
+        raise OperatorError("--plot draws the trades of one symbol", "tradebot trades --symbol SPY --plot trades.svg")
+    draw(drawn(app, report.data.trades, symbol, report.data.as_of), file)
+
+    def render(out: "Console", data: object) -> None:
+        report.render(out, data)
+        out.print(f"Written: {file}", markup=False)
+
+    return replace(report, render=render)
+
+
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     from commands.shared.files import to_csv
     from commands.trades.report import written
@@ -110,7 +133,8 @@ def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
 @VERBS.command(
     "trades",
     epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
-    "tradebot trades --lots --csv lots.csv\ntradebot trades --tax 2026 --csv form-8949.csv\n"
+    "tradebot trades --lots --csv lots.csv\ntradebot trades --symbol SPY --plot spy.svg\n"
+    "tradebot trades --tax 2026 --csv form-8949.csv\n"
     'tradebot trades note AAPL "bought the open" --tag swing\n'
     "tradebot trades note AAPL --remove",
 )
@@ -124,6 +148,7 @@ def trades(
     is_open: Open = None,
     by_lot: Lots = False,
     csv: Csv = None,
+    plot: Plot = None,
     tax: Tax = None,
     tag: Tag = None,
     untag: Untag = None,
@@ -143,7 +168,7 @@ def trades(
     from tradebot.views.performance.trade_row import Choice
 
     if words:
-        _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
+        _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, plot, tax))
         finish(_noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
         return
     if tag or untag or remove:
@@ -153,6 +178,7 @@ def trades(
     choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
     with opened(state_dir, config) as bot:
         report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
+        report = _drawn(bot, report, choice.symbol, plot) if plot else report
     finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
 
 

@@ -68,9 +68,12 @@ def benchmark_of(run: Run) -> KeptBenchmark:
 
 def _elsewhere(spec: MarketSpec) -> Bars | None:
     """Return the benchmark's bars in a file of daily bars; None for any other market."""
-    if spec.source != "daily":
-        return None
-    opened = open_market_in_memory(replace(spec, symbols=(BENCHMARK,), costs=NO_COSTS))
+    return bars_of(replace(spec, symbols=(BENCHMARK,))) if spec.source == "daily" else None
+
+
+def bars_of(spec: MarketSpec) -> Bars:
+    """Return the bars of a market, made from its specification; raise OperatorError if its files can't be used."""
+    opened = open_market_in_memory(replace(spec, costs=NO_COSTS))
     return EngineBars(engine_of(opened, opened.spec), opened.days)
 
 

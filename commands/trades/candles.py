@@ -1,0 +1,140 @@
+"""`trades --symbol SYMBOL --plot FILE`: the trades on the candles of their symbol, at prices as they were traded."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
+from commands.shared.plain import clean
+from commands.shared.times import DAY_MINUTE, stamp
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.errors import OperatorError
+from tradebot.model.candidate import Side
+from tradebot.model.needs import BarNeed
+from tradebot.model.position import Origin
+from tradebot.model.series import DAY
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from tradebot.app.wiring import App
+    from tradebot.model.order import Fill
+    from tradebot.model.series import Series
+    from tradebot.ports.bars import Bars
+    from tradebot.views.performance.trade_row import TradeRow
+
+MINUTES, A_DAY = "5Min", 78
+"""The timeframe of short spans, and how many such bars a session has."""
+FEW = timedelta(days=7)
+"""Up to so long a span is drawn in bars of five minutes, a longer one in days."""
+AROUND = {MINUTES: timedelta(hours=1), DAY: timedelta(days=7)}
+"""So far before the first trade and after the last one the candles reach."""
+SIDES = ((Side.BUY, "^", "#1d4ed8", "bought"), (Side.SELL, "v", "#b4530a", "sold"))
+LABELS = 7
+COLUMNS = ("starts", "open", "high", "low", "close", "volume")
+
+
+class Drawn(NamedTuple):
+    """The candles of a symbol, the chosen trades, and the fills that they were made of."""
+
+    series: Series
+    trades: Sequence[TradeRow]
+    fills: Sequence[Fill]
+
+    def place(self, at: datetime) -> int:
+        """Return the place of the candle in which a moment lies: candles have no gaps for nights between them."""
+        return max(bisect_right(self.series.starts, at.timestamp()) - 1, 0)
+
+
+def draw(of: Drawn, file: Path) -> None:
+    """Draw the trades on their candles; raise OperatorError if the file can't be written."""
+    with picture(file, 10, 5) as figure:
+        axes = figure.subplots()
+        _candles(axes, of.series)
+        _trades(axes, of)
+        width = "5 minutes" if of.series.timeframe == MINUTES else "a day"
+        title(axes, f"{clean(of.series.symbol)}, {counted(len(of.trades), 'trade')}, candles of {width}")
+
+
+def drawn(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> Drawn:
+    """Return what is drawn of trades in one symbol; raise OperatorError if there are no trades, or no bars."""
+    if not trades or as_of is None:
+        raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
+    first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
+    return Drawn(_series(app, symbol, first, last, as_of), trades, _fills(app, trades, symbol, as_of))
+
+
+def _fills(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime) -> list[Fill]:
+    spans = [(each.strategy, each.opened_at, each.closed_at or as_of) for each in trades]
+    return [
+        owned.fill
+        for owned in app.ledger_view.fills()
+        if owned.fill.symbol == symbol
+        and owned.origin is Origin.VENUE
+        and any(owned.strategy == name and start <= owned.fill.at <= end for name, start, end in spans)
+    ]
+
+
+def _series(app: App, symbol: str, first: datetime, last: datetime, as_of: datetime) -> Series:
+    """Return the bars around a span; raise OperatorError if there are none."""
+    timeframe = MINUTES if last - first <= FEW else DAY
+    around = AROUND[timeframe]
+    days = (last - first + 2 * around).days + 1
+    need = BarNeed(timeframe, days * A_DAY if timeframe == MINUTES else days, adjusted=False)
+    found = _bars(app).closed(need, [symbol], min(last + around, as_of)).get(symbol)
+    start = bisect_left(found.starts, (first - around).timestamp()) if found else 0
+    if found is None or start == len(found):
+        raise OperatorError(f"There are no bars of {symbol} from {first:%Y-%m-%d} on", "tradebot bars fetch")
+    return replace(found, **{name: getattr(found, name)[start:] for name in COLUMNS})
+
+
+def _bars(app: App) -> Bars:
+    """Return the bot's bars; a backtest keeps none, so its market is made again."""
+    if app.folder.kind != BACKTEST:
+        return app.bars
+    from tradebot.app.backtest.results import bars_of
+    from tradebot.app.sandbox import market_spec
+
+    return bars_of(market_spec(app.settings))
+
+
+def _candles(axes: Axes, of: Series) -> None:
+    places = range(len(of))
+    axes.vlines(places, of.low, of.high, color=QUIET, linewidth=0.7, zorder=1)
+    bodies = [(min(pair), abs(pair[1] - pair[0])) for pair in zip(of.open, of.close, strict=True)]
+    colors = ["white" if close > opened else QUIET for opened, close in zip(of.open, of.close, strict=True)]
+    bottoms, heights = zip(*bodies, strict=True)
+    axes.bar(places, heights, bottom=bottoms, width=0.7, color=colors, edgecolor=QUIET, linewidth=0.5, zorder=2)
+    step = -(-len(of) // LABELS)
+    axes.set_xticks(places[::step], [_label(of, place) for place in places[::step]])
+    axes.margins(x=0.01)
+    axes.set_ylabel("USD", color=QUIET)
+    axes.tick_params(length=0, labelcolor=QUIET)
+    axes.spines[:].set_visible(False)
+    axes.grid(axis="y", color=QUIET, alpha=0.2)
+
+
+def _label(of: Series, place: int) -> str:
+    at = datetime.fromtimestamp(of.starts[place], UTC)
+    return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
+
+
+def _trades(axes: Axes, of: Drawn) -> None:
+    price = {fill.at: float(fill.price) for fill in of.fills}
+    for each in of.trades:
+        if each.closed_at and each.opened_at in price and each.closed_at in price:
+            ends = each.opened_at, each.closed_at
+            color = GAIN if each.net_usd > 0 else LOSS
+            axes.plot([of.place(at) for at in ends], [price[at] for at in ends], color=color, linewidth=1.4, zorder=3)
+    for side, marker, color, name in SIDES:
+        of_side = [fill for fill in of.fills if fill.side is side]
+        places, prices = [of.place(fill.at) for fill in of_side], [float(fill.price) for fill in of_side]
+        axes.scatter(places, prices, marker=marker, s=42, color=color, edgecolor="white", zorder=4, label=name)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, labelcolor=INK)
