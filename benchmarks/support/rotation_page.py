@@ -164,9 +164,9 @@ def _halts(runs: Runs) -> Iterator[str]:
 
 No run above halts, because the halts are out of the way. Those of the profile {ended}.
 While it is halted, a bot swaps nothing, since it couldn't buy what comes next: it keeps its funds until a person ends
-the halt, and sells them only if the rule says cash. A drawdown of 10% is nothing unusual for this rule: it has had one
-of {_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Whoever wants to follow it through such
-times has to raise `halts.drawdown_fraction` first.
+the halt, and sells them only if the rule says cash. The halts fit what the rule did from 2003 to 2019, when it fell by
+29% in one year of twenty. In 2020 it fell by {_percent(runs.figures("honest").drawdown.depth, 0)}, which is what a halt
+is for: nobody knew how far it would go. Whoever wants to follow it further has to raise `halts.drawdown_fraction`.
 """
 
 

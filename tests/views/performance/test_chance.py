@@ -15,6 +15,7 @@ from tradebot.model.values import replace
 from tradebot.views.performance import statistics
 from tradebot.views.performance.chance import (
     DEFAULT,
+    OF_A_YEAR,
     Blocks,
     Resampling,
     Series,
@@ -64,22 +65,26 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
                 name: yearly_excess(values, [each[place] for place in places], of.per_year)
                 for name, each in of.others.items()
             }
+            year = round(of.per_year)
+            of_a_year = {"year_drawdown": statistics.max_drawdown(values[:year]), "year_session": min(values[:year])}
             figures = {
                 "cagr": expm1(fmean(map(log1p, values)) * of.per_year),
                 "sharpe": fmean(excess) / stdev(excess) * sqrt(of.per_year),
                 "max_drawdown": statistics.max_drawdown(values),
+                **(of_a_year if len(values) >= year else {}),
                 **others,
             }
             for name, value in figures.items():
                 found.setdefault(name, []).append(value)
-    tail = (1 - how.level) / 2
-    return {name: Span(*map(float, np.quantile(values, (tail, 1 - tail)))) for name, values in found.items()}
+    tails = {name: 0.05 if name in OF_A_YEAR else (1 - how.level) / 2 for name in found}
+    return {name: Span(*map(float, np.quantile(found[name], (tail, 1 - tail)))) for name, tail in tails.items()}
 
 
-def test_resampled_figures_equal_those_of_a_plain_loop() -> None:
-    of = Series(series(50), series(50, 2, 0.0001, 0.0001), 252, {"SPY": series(50, 3)})
+@pytest.mark.parametrize(("per_year", "years"), [(252, set[str]()), (20, set(OF_A_YEAR)), (50, set(OF_A_YEAR))])
+def test_resampled_figures_equal_those_of_a_plain_loop(per_year: float, years: set[str]) -> None:
+    of = Series(series(50), series(50, 2, 0.0001, 0.0001), per_year, {"SPY": series(50, 3)})
     found, expected = there(intervals(of, SMALL)), plainly(of, SMALL)
-    assert found.keys() == expected.keys() == {"cagr", "sharpe", "max_drawdown", "SPY"}
+    assert found.keys() == expected.keys() == {"cagr", "sharpe", "max_drawdown", "SPY"} | years
     for name, span in expected.items():
         assert isclose(found[name].low, span.low, rel_tol=1e-9)
         assert isclose(found[name].high, span.high, rel_tol=1e-9)
@@ -163,13 +168,15 @@ def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
     way = path(past(1, A_YEAR), [], sessions(A_YEAR))
     reported = {each.name: each.value for each in return_figures(returns_of(way.returns, way, RATES))}
-    assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown", "benchmark", "leveled"]
+    assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown", "benchmark", "leveled", *OF_A_YEAR]
     for each in of.figures[:3]:
         assert each.value == pytest.approx(reported[each.name])
-    for each in of.figures:
+    assert there(of.figures[2].low) < there(of.figures[-2].value) < there(of.figures[-1].value) < 0
+    for each in of.figures[:-2]:
         assert there(each.low) < there(each.value) < there(each.high)
+    for each in of.figures:
         assert (each.observations, each.needed, each.lacks) == (A_YEAR, A_YEAR, 0)
-    assert of.figures[-1].label == "Yearly log excess over SPY at 50%"
+    assert of.figures[-3].label == "Yearly log excess over SPY at 50%"
 
 
 def test_chance_is_missing_below_a_year() -> None:
@@ -179,7 +186,7 @@ def test_chance_is_missing_below_a_year() -> None:
 
 def test_chance_skips_benchmarks_without_name_or_prices() -> None:
     alone = there(found(A_YEAR, names=("", "")))
-    assert [each.name for each in alone.figures] == ["cagr", "sharpe", "max_drawdown"]
+    assert [each.name for each in alone.figures] == ["cagr", "sharpe", "max_drawdown", *OF_A_YEAR]
     prices = spy(2, A_YEAR)
     few = replace(prices, closes=dict(list(prices.closes.items())[:50]))
     assert found(A_YEAR, few) == alone
@@ -199,7 +206,8 @@ def test_constant_returns_have_no_ratio_and_say_why() -> None:
     ends = tuple(replace(end, equity=history.opening_cash) for end in history.ends)
     way = path(replace(history, ends=ends), [], sessions(A_YEAR))
     of = there(chance(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW))
-    assert [(each.value, each.note) for each in of.figures] == [(0, ""), (None, "the returns don't vary"), (0, "")]
+    found = [(each.value, each.note) for each in of.figures]
+    assert found == [(0, ""), (None, "the returns don't vary"), (0, ""), (0, ""), (0, "")]
 
 
 PAPER = Shape(1250, 2.5 / sqrt(250), 1.0, -3.0, 10.0)

@@ -1,5 +1,6 @@
 """What only longer accounts and backtests say, what that assumes, and what no figure shows."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -107,9 +108,13 @@ def test_assumption_says_that_one_trial_is_no_selection() -> None:
 
 def test_assumption_about_trials_is_missing_without_trials() -> None:
     of = long_backtest().further
-    assert len(further_assumptions(of)[Block.CHANCE]) == 2
-    (only,) = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
-    assert "stationary bootstrap" in only
+    assert len(further_assumptions(of)[Block.CHANCE]) == 3
+    resampled, halts = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
+    assert "stationary bootstrap" in resampled
+    values = {figure.name: figure.value for figure in there(of.chance).figures}
+    fitting = [float(found) for found in re.findall(r"_fraction: ([\d.]+)", halts)]
+    for found, name in zip(fitting, ("year_drawdown", "year_session"), strict=True):
+        assert 0 <= found + there(values[name]) < 0.01
 
 
 FIRST = date(2020, 1, 2)

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 RESAMPLES, MEAN_BLOCK, SEED = 10_000, 21, 18
 """How many resamples are drawn, the mean length of a block (a month of sessions), and the seed of the draw."""
+ONE_IN_TWENTY = 0.05
+OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
+"""Figures of resampled years, and their labels: so deep, or deeper, in one year of twenty."""
 AT_ONCE = 20_000
 """So many returns are resampled at a time, few enough for the processor's cache."""
 
@@ -87,6 +90,8 @@ class Series(Struct, frozen=True):
 def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
+    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each.
+
     An excess is the difference of the growth per year on a log scale. The ends of an interval are quantiles of the
     resamples (the percentile method). None if everything was lost, because then there is no log return, or if there
     are fewer than two returns.
@@ -99,8 +104,8 @@ def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     for blocks in resampled(len(of.values), how):
         for name, values in sums.figures(blocks).items():
             found.setdefault(name, []).append(values)
-    tail = (1 - how.level) / 2
-    ends = {name: np.quantile(np.concatenate(parts), (tail, 1 - tail)) for name, parts in found.items()}
+    tails = {name: ONE_IN_TWENTY if name in OF_A_YEAR else (1 - how.level) / 2 for name in found}
+    ends = {name: np.quantile(np.concatenate(found[name]), (tail, 1 - tail)) for name, tail in tails.items()}
     return {name: Span(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
@@ -177,10 +182,14 @@ class _Sums(Struct, frozen=True):
         variance = np.maximum(self._mean(self.squares, blocks) - above**2, 0.0) * self.count / (self.count - 1)
         deviation = np.sqrt(variance)
         ratio = np.divide(self.mean_excess + above, deviation, out=np.zeros_like(above), where=deviation > 0)
+        rows, year = self._grown(blocks), round(self.per_year)
+        one = rows[:, :year].copy()
+        of_a_year = (_deepest(one.copy()), np.expm1(np.diff(one, prepend=0.0).min(axis=1)))
         return {
             "cagr": np.expm1(grown * self.per_year),
             "sharpe": ratio * self.per_year**0.5,
-            "max_drawdown": self._deepest(blocks),
+            "max_drawdown": _deepest(rows),
+            **(dict(zip(OF_A_YEAR, of_a_year, strict=True)) if self.count >= year else {}),
             **{name: (grown - self._mean(each, blocks)) * self.per_year for name, each in self.others.items()},
         }
 
@@ -190,8 +199,8 @@ class _Sums(Struct, frozen=True):
         of_blocks = running[blocks.first + blocks.lengths] - running[blocks.first]
         return np.add.reduceat(of_blocks, blocks.rows) / self.count
 
-    def _deepest(self, blocks: Blocks) -> Numbers:
-        """Return the maximum drawdown of each resample, as a fraction from -1 to 0."""
+    def _grown(self, blocks: Blocks) -> Numbers:
+        """Return how each resample has grown by each of its returns, on a log scale: a row for each."""
         import numpy as np
 
         of_blocks = self.logs[blocks.first + blocks.lengths] - self.logs[blocks.first]
@@ -203,12 +212,19 @@ class _Sums(Struct, frozen=True):
         places += np.arange(len(places))
         reached = self.logs[places]
         reached += np.repeat(before - self.logs[blocks.first], blocks.lengths)
-        rows = reached.reshape(len(blocks.rows), self.count)
-        peaks = np.maximum.accumulate(rows, axis=1)
-        np.maximum(peaks, 0.0, out=peaks)
-        rows -= peaks
-        deepest: Numbers = np.expm1(np.minimum(rows.min(axis=1), 0.0))
-        return deepest
+        rows: Numbers = reached.reshape(len(blocks.rows), self.count)
+        return rows
+
+
+def _deepest(rows: Numbers) -> Numbers:
+    """Return the maximum drawdown of each row, as a fraction from -1 to 0; the rows are used up."""
+    import numpy as np
+
+    peaks = np.maximum.accumulate(rows, axis=1)
+    np.maximum(peaks, 0.0, out=peaks)
+    rows -= peaks
+    deepest: Numbers = np.expm1(np.minimum(rows.min(axis=1), 0.0))
+    return deepest
 
 
 def _running(values: Numbers) -> Numbers:
@@ -251,7 +267,12 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
             (column, f"Yearly log excess over {name}", Unit.YEARLY, yearly_excess(of.values, returns, of.per_year))
             for (column, name), returns in zip(others, of.others.values(), strict=True)
         ]
-    return [_figure(name, label, unit, value, len(of.values), spans.get(name)) for name, label, unit, value in values]
+    count = len(of.values)
+    bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
+    return [
+        *(_figure(name, label, unit, value, count, spans.get(name)) for name, label, unit, value in values),
+        *(Figure(name, label, Unit.FRACTION, value, count, A_YEAR, RETURNS) for name, label, value in bad),
+    ]
 
 
 def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, span: Span | None) -> Figure:

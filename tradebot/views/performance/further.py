@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from math import ceil
 
 from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured
 from tradebot.views.performance.by_year import rolling_figures, year_figures
-from tradebot.views.performance.chance import KNOWN, chance, selected
+from tradebot.views.performance.chance import KNOWN, OF_A_YEAR, chance, selected
 from tradebot.views.performance.cost_drag import cost_kinds, costs_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.over_time import holdings, over_time, windows
@@ -129,8 +130,18 @@ def _of_chance(of: Further) -> Iterator[str]:
             "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same "
             "sessions; what never happened in them is in no interval."
         )
+        yield from _of_halts({figure.name: figure.value for figure in of.chance.figures})
     if of.selected:
         yield _of_selection(of.selected)
+
+
+def _of_halts(values: Mapping[str, float | None]) -> Iterator[str]:
+    fitting = [ceil(-100 * (values.get(name) or 0.0)) / 100 for name in OF_A_YEAR]
+    if all(fitting):
+        yield (
+            f"Halts that fit this history are halts.drawdown_fraction: {fitting[0]:g} and halts.daily_loss_fraction: "
+            f"{fitting[1]:g} or more: the strategy itself reaches each in one such year of twenty."
+        )
 
 
 def _of_selection(of: Selected) -> str:
