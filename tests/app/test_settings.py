@@ -440,7 +440,7 @@ def test_strategy_without_stops_may_hold_more_than_the_equity() -> None:
     assert min(rotation.max_order_fraction, rotation.max_symbol_fraction, rotation.max_sector_fraction) > D("1.25")
     assert {*settings.universe} <= set(settings.sectors)
     assert len(settings.universe) == 12
-    assert settings.halts.drawdown_fraction == load(None, {}).settings.halts.drawdown_fraction, "as it is shipped"
+    assert settings.halts.drawdown_fraction > D("0.2905"), "it fell by as much in one year of twenty"
 
 
 @pytest.mark.parametrize(
