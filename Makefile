@@ -24,11 +24,11 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 
 test: $(VENV)/.dev  ## run the fast tests and a sample of each campaign (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
 	$(COMPILED) $(CODE) tests benchmarks
-	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 3 --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)
