@@ -33,6 +33,7 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.exits.lists import Exits
+from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
@@ -215,11 +216,13 @@ class Played(Struct, frozen=True):
     intents: object
     orders: object
     fills: object
-    cash: object
+    moved: Sequence[CashMovement]
+    cash: Decimal
     state: object
     halts: object
     peak: object
     compared: object
+    booked: list[Decimal]
     kept: list[dict[Key, Kept]]
     ends: list[SessionEnd]
 
@@ -228,9 +231,10 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
     made = assembled(drawn)
     plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
     plays.begin()
-    ends, kept = list[SessionEnd](), list[dict[Key, Kept]]()
+    ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, Kept]]()
     for end in plays.play(made.sessions):
         ends.append(end)
+        booked.append(ledger.standing().cash_adjustments)
         kept.append(dict(ledger.kept([position.key for position in ledger.totals().own_positions()])))
     mark = ledger.last_reconcile()
     plays.end()
@@ -238,11 +242,13 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
         intents=[(record.intent, record.state, record.code) for record in ledger.intents()],
         orders=ledger.orders(),
         fills=ledger.fills(),
-        cash=(ledger.cash_movements(), made.engine.main.cash),
+        moved=ledger.cash_movements(),
+        cash=made.engine.main.cash,
         state=ledger.trading_state(),
         halts=ledger.halts(),
         peak=ledger.equity_peak(),
         compared=mark,
+        booked=booked,
         kept=kept,
         ends=ends,
     ), plays

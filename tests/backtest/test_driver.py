@@ -138,6 +138,18 @@ def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) 
     assert driver.count.ran <= other.count.ran == other.count.due == driver.count.due
 
 
+def test_interest_of_each_night_makes_no_pass_run() -> None:
+    needs = Needs(bars=(BarNeed("1Day", 2),), lots=True)
+    once = Whims(7, 1.0, "first session of month at open+15m", targets=True, needs=needs)
+    free = replace(GREEDY, strategy=once, entries="every 5m from open+5m until open+30m", sessions=40)
+    drawn = replace(free, costs=COSTLY)
+    quick, driver = played(drawn, every_pass=False)
+    assert quick == played(drawn, every_pass=True)[0]
+    assert quick.fills
+    assert len({moved.at for moved in quick.moved}) > 30, "interest was posted"
+    assert driver.count.ran <= played(free, every_pass=False)[1].count.ran + 5
+
+
 @pytest.mark.campaign
 def test_slot_in_which_nothing_is_wanted_still_notes_the_highest_equity() -> None:
     quick, thorough = (played(HIGHEST_BETWEEN_PASSES, every_pass=every_pass)[0] for every_pass in (False, True))

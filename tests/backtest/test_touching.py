@@ -32,6 +32,9 @@ class Drawn:
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         raise NotImplementedError
 
+    def only_interest_since(self, stamp: object) -> bool:
+        return False
+
     def next_price(self, after: datetime) -> datetime:
         return after + timedelta(minutes=1)
 

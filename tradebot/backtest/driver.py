@@ -193,7 +193,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if quiet and self._compared == self._ahead.stamp:
+            if quiet and self._agrees():
                 return
             self._write_marks(day, place + 1)
             self._make_up(day, place)
@@ -208,6 +208,14 @@ class Driver:
                 self._exit(day, place, call)
         else:
             self._trade(day, place, call, quiet=quiet)
+
+    def _agrees(self) -> bool:
+        """Return True if books and venue agree as at the last comparison, once interest is in the books."""
+        if self._compared != self._ahead.stamp:
+            if not (self._ahead.only_interest_since(self._compared) and self._passes.book_interest()):
+                return False
+            self._compared = self._ahead.stamp
+        return True
 
     def _exit(self, day: _Day, place: int, call: Call) -> None:
         before = self._ahead.stamp
@@ -249,6 +257,9 @@ class Driver:
         if not self._terms.every_pass:
             if self._exited == self._ahead.stamp:
                 self._calm = self._quiet.calm(now, day.session, self._until(day))
+            elif self._calm.settled and self._ahead.only_interest_since(self._exited):
+                # To the next pass, only the equity is new.
+                self._exited, self._calm = self._ahead.stamp, Calm(now)
             else:
                 self._quiet.forget()
                 self._calm = Calm(now, settled=False)

@@ -16,6 +16,7 @@ from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes
 
@@ -56,6 +57,13 @@ class Passes:
         compared = reconcile(world.reader, world.ledger, self._watch)
         tell_caught_up(world.events, world.ledger, compared.applied, compared.at)
         return compared
+
+    def book_interest(self) -> bool:
+        """Book interest as a comparison would; return True if the cash in the books is the venue's then."""
+        reader, ledger, now = self._world.reader, self._world.ledger, self._world.reader.clock().now
+        view = reader.view()
+        apply_activities(reader, ledger, read_books(ledger, now), view, now)
+        return read_books(ledger, now).cash == view.account.cash
 
     def _clocks(self) -> ClockReading:
         stopwatch_s = self._world.stopwatch()

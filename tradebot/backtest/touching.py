@@ -60,6 +60,9 @@ class Ahead(Protocol):
     def stamp(self) -> object:
         """Return what differs as soon as an order, the cash or a position of the account does."""
 
+    def only_interest_since(self, stamp: object) -> bool:
+        """Return True if nothing but the cash has changed since the account had a stamp, and only by interest."""
+
     @property
     def equity_moves(self) -> bool:
         """Return True if the account's equity follows the prices, and False if it changes with its fills only."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.app.backtest.translating import exact
 from tradebot.backtest.touching import Shown
 from tradebot.exchange.engine import charges
+from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.market.actions import DIVIDEND
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import MINUTE, from_datetime, to_datetime
@@ -28,6 +29,8 @@ KEPT_PRICES = 65_536
 CHUNK = 32
 """How many sessions of daily prices are made ready at once."""
 KEPT_CHUNKS = 256
+INTEREST = frozenset({"INT", "FEE"})
+"""The kinds of activities that only move cash: interest, and what it costs to borrow shares or to trade."""
 
 
 class EngineAhead:
@@ -101,10 +104,19 @@ class EngineAhead:
         return action.symbol not in account.positions and not account.open
 
     @property
-    def stamp(self) -> object:
+    def stamp(self) -> tuple[int, tuple[object, ...], int, int]:
         account = self._account
         working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
-        return len(account.orders), account.version, working
+        return len(account.orders), working, account.version, len(account.activities)
+
+    def only_interest_since(self, stamp: object) -> bool:
+        if not isinstance(stamp, tuple):
+            return False
+        orders, working, version, read = stamp
+        new = self._account.activities[read:]
+        # Each activity makes another version of the account.
+        explained = orders, working, version + len(new), read + len(new)
+        return self.stamp == explained and all(isinstance(one, Activity) and one.kind in INTEREST for one in new)
 
     def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
         """Return two moments in engine time, and which chunks of sessions lie between them."""
