@@ -35,7 +35,7 @@ from tradebot.views.performance.reporting import Material, account_report
 
 STATE = Path(__file__).parents[1] / "state"
 TRADES = sized(10_000, 200)
-BOUND_S = 2.0
+BOUND_S = 1.5
 RUNS = sized(3, 1)
 SEED = 17
 
