@@ -198,7 +198,8 @@ def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, 
     """
     before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
     parents = {order.venue_id: order.parent for order in known.values() if order.parent}
-    names = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids}
+    linked = before.keys() | parents.keys()
+    names = {one: lineage(one, before, parents) if one in linked else (one,) for one in venue_ids}
     found = {venue_id: tuple(known[name] for name in line if name in known) for venue_id, line in names.items()}
     return {venue_id: line for venue_id, line in found.items() if line}
 
