@@ -65,9 +65,7 @@ def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
 
 
 OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
-    Block.WINDOWS: (
-        "Each half year has 126 returns and ends at another session, so they overlap. Beta is against the benchmark.",
-    ),
+    Block.WINDOWS: ("Each half year has 126 returns and ends at another session, so they overlap.",),
     Block.TAILS: (
         "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
         "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
@@ -77,7 +75,7 @@ OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
         "Beta and alpha are the slope and the height of the least-squares line of the account's returns above cash "
         "over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is times the returns per year. The "
         "interval of the correlation is by Fisher's z. Capture is the account's mean return in sessions in which "
-        "the benchmark rose, or fell, over the benchmark's own.",
+        "the benchmark rose, or fell, over the benchmark's own. The beta of half years is against the benchmark too.",
     ),
     Block.HOLDINGS: (
         "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
