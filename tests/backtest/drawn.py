@@ -58,6 +58,18 @@ COSTLY = Costs(
 )
 LENT = COSTLESS._replace(margin_rate=Decimal("0.08"), borrow_fee_rate=Decimal("0.02"))
 """What only costs an account that has borrowed."""
+ON_MARGIN: dict[str, object] = {
+    f"max_{name}": Decimal(amount)
+    for name, amount in (
+        ("order_fraction", 4),
+        ("symbol_fraction", 4),
+        ("sector_fraction", 4),
+        ("gross_fraction", 4),
+        ("order_notional_usd", 1_000_000),
+        ("spread_fraction", 1),
+    )
+}
+"""Limits that let an account borrow what it can."""
 FILLS = (
     NEXT_BAR,
     NEXT_BAR._replace(latency_s=90),
@@ -74,6 +86,7 @@ class Whims(Struct, frozen=True):
     rate: float = 0.1
     times: str = ""
     targets: bool = False
+    lever: int = 1
     needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("5Min", 2),), lots=True))
     name: str = NAME
 
@@ -85,7 +98,7 @@ class Whims(Struct, frozen=True):
         if chance.random() > self.rate:
             return None
         if self.targets:
-            return Target(symbol, weight=Decimal(chance.randint(-2, 3)) / 10)
+            return Target(symbol, weight=Decimal(chance.randint(-2, 3)) / 10 * self.lever)
         held = view.lots.get(symbol)
         if held is None:
             side = chance.choice((Side.BUY, Side.SELL))
@@ -114,6 +127,7 @@ class Drawn(Struct, frozen=True):
     actions: bool
     costs: Costs = COSTLESS
     daily: bool = False
+    limits: dict[str, object] = field(default_factory=dict)
 
 
 @cache
@@ -193,7 +207,7 @@ def assembled(drawn: Drawn, level: Level = Level.FULL, equity_at: EquityAt = "ma
         exits=rules.exits.model_copy(update={"protection": drawn.protection}),
         halts=rules.halts.model_copy(update=drawn.halts),
         limits=rules.limits.model_copy(
-            update={"max_daily_loss_fraction": Decimal(1), "target_tolerance_fraction": Decimal("0.002")}
+            update={"max_daily_loss_fraction": Decimal(1), "target_tolerance_fraction": Decimal("0.002")} | drawn.limits
         ),
     )
     return replace(made, world=replace(made.world, rules=tuned))
@@ -337,6 +351,7 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         st.sampled_from((0.3, 0.7)),
         st.sampled_from((*weekly, *times)),
         st.booleans(),
+        st.sampled_from((1, 3)),
         st.just(Needs(bars=(BarNeed("1Day", 2),), lots=True)),
     )
     return st.builds(
@@ -355,4 +370,5 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         actions=st.booleans(),
         costs=st.sampled_from((COSTLESS, LENT, LENT, COSTLY, COSTLY._replace(posted="month"))),
         daily=st.just(True),
+        limits=st.sampled_from(({}, ON_MARGIN)),
     )

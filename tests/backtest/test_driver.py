@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
-from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Played, Whims, days, many_days, played
+from tests.backtest.drawn import COSTLY, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
 from tests.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
@@ -118,6 +118,22 @@ GREEDY = Drawn(
 """Each slot is due for three sessions, in which the price changes twice a day."""
 
 
+class Borrower(Whims, frozen=True):
+    """Buys half as much again as the account is worth, once a month."""
+
+    times: str = "first session of month at open+15m"
+    needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("1Day", 2),), lots=True))
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return [Target(symbol, weight=Decimal("0.5")) for symbol in view.universe]
+
+
+BORROWED = replace(
+    GREEDY, strategy=Borrower(0), entries="at open+15m", sessions=60, actions=True, costs=COSTLY, limits=ON_MARGIN
+)
+"""Interest is posted each night, and dividends now and then."""
+
+
 @given(days(MARKETS, sized(1, 3)))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
 @example(STOP_THAT_A_NEW_PRICE_ARMS)
@@ -130,6 +146,8 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
 
 
 @given(many_days(MARKETS, 25))
+@example(BORROWED)
+@example(replace(BORROWED, costs=COSTLY._replace(posted="month")))
 @hypothesis.settings(max_examples=EXAMPLES)
 def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
@@ -148,6 +166,14 @@ def test_interest_of_each_night_makes_no_pass_run() -> None:
     assert quick.fills
     assert len({moved.at for moved in quick.moved}) > 30, "interest was posted"
     assert driver.count.ran <= played(free, every_pass=False)[1].count.ran + 5
+
+
+def test_sessions_of_an_account_that_has_borrowed_are_passed_by() -> None:
+    quick, driver = played(BORROWED, every_pass=False)
+    paid = {moved.at for moved in quick.moved if moved.kind == "INT" and moved.amount_usd < 0}
+    assert len(paid) > 50
+    assert any(moved.kind == "DIV" for moved in quick.moved)
+    assert driver.count.ran < len(paid)
 
 
 @pytest.mark.campaign

@@ -128,7 +128,7 @@ class Driver:
     def _play(self, session: Session, after: datetime | None) -> SessionEnd:
         day = _Day(session, self._grids.of(session))
         if not (after and after >= session.open) and self._is_still(day):
-            return self._close(day)
+            return self._pass_by(day)
         begun = max(session.open, after or session.open)
         self._advance(begun)
         place = day.place_of(begun)
@@ -139,7 +139,7 @@ class Driver:
             # From just before, because the passes of this moment are yet to come.
             self._look_ahead(day, begun - MICROSECOND)
             if place == 0 and self._is_still(day):
-                return self._close(day)
+                return self._pass_by(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
@@ -158,6 +158,14 @@ class Driver:
             return False
         reached = min(self._calm.until, self._ask_from)
         return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
+
+    def _pass_by(self, day: _Day) -> SessionEnd:
+        """Let a session pass in which nothing changes but by interest, posted before it opens."""
+        self._advance(day.session.close)
+        first = day.grid.next_of(Job.RECONCILE, 0)
+        if first < len(day.grid.offsets) and self._agrees(day.at(first)):
+            self._exited = self._ahead.stamp
+        return self._close(day)
 
     def _close(self, day: _Day) -> SessionEnd:
         """Leave what the passes of the session leave that were left out, and record the account at the close."""
@@ -193,7 +201,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if quiet and self._agrees():
+            if quiet and self._agrees(day.at(place)):
                 return
             self._write_marks(day, place + 1)
             self._make_up(day, place)
@@ -209,10 +217,10 @@ class Driver:
         else:
             self._trade(day, place, call, quiet=quiet)
 
-    def _agrees(self) -> bool:
+    def _agrees(self, now: datetime) -> bool:
         """Return True if books and venue agree as at the last comparison, once interest is in the books."""
         if self._compared != self._ahead.stamp:
-            if not (self._ahead.only_interest_since(self._compared) and self._passes.book_interest()):
+            if not (self._ahead.only_interest_since(self._compared) and self._passes.book_interest(now)):
                 return False
             self._compared = self._ahead.stamp
         return True

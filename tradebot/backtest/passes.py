@@ -15,8 +15,8 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.activities import BooksBefore, book_all
 from tradebot.reconciliation.protection import Watch
-from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes
 
@@ -58,12 +58,14 @@ class Passes:
         tell_caught_up(world.events, world.ledger, compared.applied, compared.at)
         return compared
 
-    def book_interest(self) -> bool:
-        """Book interest as a comparison would; return True if the cash in the books is the venue's then."""
-        reader, ledger, now = self._world.reader, self._world.ledger, self._world.reader.clock().now
-        view = reader.view()
-        apply_activities(reader, ledger, read_books(ledger, now), view, now)
-        return read_books(ledger, now).cash == view.account.cash
+    def book_interest(self, now: datetime) -> bool:
+        """Book new interest as a comparison at a moment would; return True if the cash is as the venue's then."""
+        reader, ledger = self._world.reader, self._world.ledger
+        before = ledger.standing()
+        assert before.reconciled is not None, "books and venue were never compared"
+        for booking in book_all(BooksBefore((), {}), {}, reader.activities(before.reconciled.at)).proven:
+            ledger.book(booking, now)
+        return ledger.totals().cash(ledger.opening_cash()) + ledger.cash_adjustments() == reader.account().cash
 
     def _clocks(self) -> ClockReading:
         stopwatch_s = self._world.stopwatch()

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from tradebot.backtest.marking import Marking, is_blind
 from tradebot.backtest.touching import (
+    CENTS,
     FAR,
-    NO_WORTH,
+    INTEREST,
     SHARES,
     Ahead,
     Band,
@@ -252,10 +253,11 @@ class Quiet:
         Monitors only halt a bot that is active.
         """
         peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
-        if not view.positions or not self._ahead.equity_moves or peak is None:
-            return NO_WORTH
-        shares = {position.symbol: int(position.quantity * SHARES) for position in view.positions}
+        assert peak is not None, "no pass has seen the equity"
+        priced = view.positions if self._ahead.equity_moves else ()
+        shares = {position.symbol: int(position.quantity * SHARES) for position in priced}
         last = {symbol: units(quotes[symbol].last) for symbol in shares}
+        shares[INTEREST], last[INTEREST] = CENTS, 0
         worth, equity = Worth(shares, last).now, view.account.equity
 
         def low(closing: Decimal) -> int:
@@ -266,7 +268,7 @@ class Quiet:
             return low(equity + value_in_usd(value - worth))
 
         high = worth + value_below(peak.highest - equity)
-        if state.state is not TradingState.ACTIVE:
+        if state.state is not TradingState.ACTIVE or not self._ahead.equity_moves:
             return Worth(shares, last, high=high)
         return Worth(shares, last, low(view.account.last_equity), high, later_low)
 

@@ -33,7 +33,8 @@ class Ahead(Protocol):
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
         """Yield what a symbol shows after a moment and up to another, oldest first.
 
-        Both are of the same session, unless the nights are `still`.
+        Both are of the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
+        have been posted since the first moment.
         """
 
     def next_price(self, after: datetime) -> datetime:
@@ -50,7 +51,7 @@ class Ahead(Protocol):
 
     @property
     def still(self) -> bool:
-        """Return True if no price and no cash moves between two sessions, except by a deed."""
+        """Return True if nothing moves between two sessions but by a deed, or by interest that is shown ahead."""
 
     @property
     def next_deed(self) -> datetime | None:
@@ -73,6 +74,10 @@ MICROSECOND = timedelta(microseconds=1)
 UNITS_A_USD = 10_000
 UNITS = Decimal(UNITS_A_USD)
 SHARES = 10**9
+INTEREST = ""
+"""Stands for the symbol of interest that is going to be posted."""
+CENTS = UNITS_A_USD * SHARES // 100
+"""How many shares of it are worth what is posted."""
 FAR = 1 << 62
 """A price that no market gets to."""
 
@@ -110,9 +115,6 @@ class Worth(Struct, frozen=True):
     @property
     def now(self) -> int:
         return sum(shares * self.last[symbol] for symbol, shares in self.shares.items())
-
-
-NO_WORTH = Worth({}, {})
 
 
 def in_us(at: datetime) -> int:

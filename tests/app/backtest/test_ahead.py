@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backtest.drawn import COSTLESS, COSTLY, LENT, SYMBOLS, Drawn, Whims, assembled
+from tests.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
 from tradebot.app.backtest.assembly import Assembled
+from tradebot.backtest.touching import INTEREST, in_us
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
@@ -84,22 +84,31 @@ def test_account_is_unchanged_until_the_next_deed(symbol: str) -> None:
     assert deed <= datetime.fromtimestamp(due / 1e6, UTC)
 
 
-def test_nights_are_still_only_between_days_without_interest() -> None:
+def test_nights_are_still_only_between_days() -> None:
     assert assembled(DAYS).ahead.still
-    assert not assembled(replace(DAYS, costs=COSTLY)).ahead.still
+    assert assembled(replace(DAYS, costs=COSTLY)).ahead.still
     assert not assembled(replace(DAYS, sessions=1, daily=False, costs=COSTLESS)).ahead.still
 
 
-@pytest.mark.parametrize("posted", ["session", "month"])
-def test_nights_change_nothing_for_an_account_without_debt(posted: Literal["session", "month"]) -> None:
-    made = holding("AAPL", replace(DAYS, costs=LENT._replace(posted=posted)))
-    seen = [made.ahead.still]
-    made.engine.main.cash = Decimal(-100_000)
-    seen.append(made.ahead.still)
-    made.advance(made.sessions[1].close)
-    made.engine.main.cash = Decimal(100_000)
-    seen.append(made.ahead.still)
-    made.engine.main.apply("MSFT", Decimal(-1), 1_000_000)
-    seen.append(made.ahead.still)
-    # A night's interest is owed until it is posted.
-    assert seen == [True, False, posted == "session", False]
+def test_nights_of_shorts_are_not_still_if_they_cost_something() -> None:
+    assert holding("AAPL", replace(DAYS, costs=COSTLY)).ahead.still
+    for costs in (COSTLESS, COSTLY):
+        made = holding("AAPL", replace(DAYS, costs=costs))
+        made.engine.main.apply("MSFT", Decimal(-1), 1_000_000)
+        assert made.ahead.still is (costs is COSTLESS)
+
+
+@given(st.sampled_from(["session", "month"]), st.lists(st.integers(-90_000, 90_000), min_size=1, max_size=3))
+def test_interest_is_posted_as_it_was_foreseen(posted: Literal["session", "month"], balances: list[int]) -> None:
+    made = assembled(replace(DAYS, actions=False, costs=COSTLY._replace(posted=posted)))
+    account, began, places = made.engine.main, made.now(), iter(range(3, 40, 12))
+    for cash in balances:
+        account.cash, account.version = Decimal(cash), account.version + 1
+        began, until, before = made.now(), made.sessions[next(places)].close, account.cash
+        foreseen = list(made.ahead.shown(INTEREST, began, until))
+        halfway = began + (until - began) / 2
+        made.advance(halfway)
+        rest = [shown.at_us for shown in made.ahead.shown(INTEREST, halfway, until)]
+        made.advance(until)
+        assert Decimal(foreseen[-1].last if foreseen else 0) / 100 == account.cash - before
+        assert rest == [shown.at_us for shown in foreseen if shown.at_us > in_us(halfway)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import exact
-from tradebot.backtest.touching import Shown
+from tradebot.backtest.touching import INTEREST, Shown
 from tradebot.exchange.engine import charges
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.market.actions import DIVIDEND
@@ -29,8 +30,12 @@ KEPT_PRICES = 65_536
 CHUNK = 32
 """How many sessions of daily prices are made ready at once."""
 KEPT_CHUNKS = 256
-INTEREST = frozenset({"INT", "FEE"})
+CASH_ONLY = frozenset({"INT", "FEE"})
 """The kinds of activities that only move cash: interest, and what it costs to borrow shares or to trade."""
+
+
+_Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Decimal]]"]
+"""The stamp up to which it came true, the interest known so far, and what computes the rest."""
 
 
 class EngineAhead:
@@ -50,11 +55,14 @@ class EngineAhead:
         self._ask = lru_cache(KEPT_PRICES)(engine.model.ask)
         self._span = lru_cache(KEPT_CHUNKS)(self._new_span)
         self._chunk = lru_cache(KEPT_CHUNKS)(self._new_chunk)
+        self._foreseen: _Foreseen = None, [], iter(())
         self.equity_moves = equity_moves
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
         """Yield what a symbol shows after a moment and up to another, oldest first."""
         after_us, until_us, chunks = self._span(after, until)
+        if symbol == INTEREST:
+            return self._interest(after_us, until_us)
         if not self._daily:
             market = self._engine.market
             day = market.day(symbol, market.calendar.reached(until_us))
@@ -87,7 +95,7 @@ class EngineAhead:
 
     @property
     def still(self) -> bool:
-        return self._daily and charges.are_still(self._engine, self._account)
+        return self._daily and charges.is_foreseeable(self._engine, self._account)
 
     @property
     def next_deed(self) -> datetime | None:
@@ -116,7 +124,19 @@ class EngineAhead:
         new = self._account.activities[read:]
         # Each activity makes another version of the account.
         explained = orders, working, version + len(new), read + len(new)
-        return self.stamp == explained and all(isinstance(one, Activity) and one.kind in INTEREST for one in new)
+        return self.stamp == explained and all(isinstance(one, Activity) and one.kind in CASH_ONLY for one in new)
+
+    def _interest(self, after_us: int, until_us: int) -> Iterator[Shown]:
+        since, known, coming = self._foreseen
+        if not self.only_interest_since(since):
+            known, coming = [], charges.foreseen(self._engine, self._account)
+        # As long as nothing else moves the cash, what was foreseen comes true and isn't computed again.
+        while (not known or known[-1][0] <= until_us) and (one := next(coming, None)):
+            known.append(one)
+        self._foreseen, cents = (self.stamp, known, coming), 0
+        for at_us, paid in known[_after(known, after_us) : _after(known, until_us)]:
+            cents += int(paid * 100)
+            yield Shown(at_us, cents, 0, 0, 0, 0)
 
     def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
         """Return two moments in engine time, and which chunks of sessions lie between them."""
@@ -134,3 +154,7 @@ class EngineAhead:
         return Shown(
             bar.end_us, bar.close, self._bid(bar.close), self._ask(bar.close), self._bid(bar.low), self._ask(bar.high)
         )
+
+
+def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
+    return bisect_right(foreseen, at_us, key=itemgetter(0))

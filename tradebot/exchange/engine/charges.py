@@ -71,31 +71,41 @@ def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_bef
 def accrue(floor: Floor) -> None:
     """Let every account's balances earn and cost interest from this session's end until the next session."""
     today = new_york_date(floor.now_us)
+    if floor.costs.interest:
+        for account in floor.accounts.values():
+            _accrue(floor, today, floor.balances(account), account.accrued)
+
+
+def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
     following = _following(floor, today)
-    if not floor.costs.interest or following is None:
+    if following is None:
         return
     first, nights = date.fromisoformat(today), (date.fromisoformat(following.date) - date.fromisoformat(today)).days
     days = [(first + timedelta(days=night)).isoformat() for night in range(nights)]
-    for account in floor.accounts.values():
-        for name, balance, rate, spread in _bearing(floor.costs, floor.balances(account)):
-            yearly = sum((_on(floor, rate, spread, day) for day in days), _ZERO)
-            account.accrued[name] = account.accrued.get(name, _ZERO) + balance * yearly
+    for name, balance, rate, spread in _bearing(floor.costs, worth):
+        yearly = sum((_on(floor, rate, spread, day) for day in days), _ZERO)
+        accrued[name] = accrued.get(name, _ZERO) + balance * yearly
 
 
-def are_still(floor: Floor, account: Account) -> bool:
-    """Return True if an account gets and pays no interest as long as neither its cash nor its shares change."""
-    if not floor.costs.interest:
-        return True
-    worth = floor.balances(account)
-    # What shorts are worth moves with the prices, and with it what is borrowed.
-    if worth.short_value or any(_posted(owed) for owed in account.accrued.values()):
-        return False
-    return not any(rate for _, _, rate, _ in _bearing(floor.costs, worth))
+def is_foreseeable(floor: Floor, account: Account) -> bool:
+    """Return True if `foreseen` knows an account's interest: what shorts are worth moves with the prices."""
+    return not floor.costs.interest or not floor.balances(account).short_value
 
 
-def _posted(owed: Decimal) -> Decimal:
-    """Return what is posted of interest that has accrued, in USD."""
-    return (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+def foreseen(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
+    """Yield when interest is going to be posted to an account without shorts, and how much in USD, oldest first.
+
+    This only comes true as long as nothing else moves its cash.
+    """
+    now_us, cash, accrued = floor.now_us, account.cash, dict(account.accrued)
+    market = floor.market.calendar
+    for session in market.market[max(market.reached(now_us), 0) :] if floor.costs.interest else ():
+        if session.pre_us > now_us:
+            due = sum((_ITEMS[name].sign * amount for name, amount in _due(floor, session.date, accrued)), _ZERO)
+            cash += due
+            yield session.pre_us, due
+        if session.post_us > now_us:
+            _accrue(floor, session.date, Balances(cash, _ZERO, _ZERO), accrued)
 
 
 def _following(floor: Floor, today: str) -> Session | None:
@@ -123,17 +133,25 @@ def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
 def post(floor: Floor) -> None:
     """Post the interest that has accrued until today, if this session is one before which it is posted."""
     today = new_york_date(floor.now_us)
-    if not floor.costs.interest or (floor.costs.posted == "month" and not _begins_month(floor, today)):
+    if not floor.costs.interest:
         return
     through = (date.fromisoformat(today) - timedelta(days=1)).isoformat()
     for account in floor.accounts.values():
-        for name, owed in account.accrued.items():
+        for name, amount in _due(floor, today, account.accrued):
             item = _ITEMS[name]
-            amount = _posted(owed)
-            if amount:
-                account.accrued[name] = owed - amount * _DAYS_A_YEAR
-                words = f"{item.description} to {through}"
-                enter(floor, account, Activity(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
+            words = f"{item.description} to {through}"
+            enter(floor, account, Activity(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
+
+
+def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
+    """Take what is posted in a session from the interest that has accrued; yield its kind and how much in USD."""
+    if floor.costs.posted == "month" and not _begins_month(floor, today):
+        return
+    for name, owed in accrued.items():
+        amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+        if amount:
+            accrued[name] = owed - amount * _DAYS_A_YEAR
+            yield name, amount
 
 
 def _begins_month(floor: Floor, today: str) -> bool:
