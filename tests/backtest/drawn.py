@@ -39,6 +39,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import Job, SessionEnd
+from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -237,6 +238,7 @@ class Played(Struct, frozen=True):
     peak: object
     compared: object
     booked: list[Decimal]
+    slots: set[SlotClaim]
     kept: list[dict[Key, Kept]]
     ends: list[SessionEnd]
 
@@ -263,6 +265,7 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
         peak=ledger.equity_peak(),
         compared=mark,
         booked=booked,
+        slots={claim for session in made.sessions for claim in ledger.slot_claims(session.date) if " " in claim.job},
         kept=kept,
         ends=ends,
     ), plays

@@ -249,6 +249,7 @@ class Driver:
         proposed = self._passes.ask(now)
         self._ask_from = _asked_again(self._world, proposed)
         if quiet and not (_wants(proposed) or self._always):
+            self._passes.answered(call, proposed)
             return
         # The pass of exits of the same moment comes before this one.
         self._write_marks(day, place + 1)
@@ -332,4 +333,4 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
 
 def _wants(proposed: Proposals) -> bool:
     own = proposed.own
-    return bool(proposed.candidates or proposed.refused or own.asked or own.missed or own.new)
+    return bool(proposed.candidates or proposed.refused or own.missed or own.new)

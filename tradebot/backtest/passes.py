@@ -10,7 +10,8 @@ from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.fetching import fetch_flow
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.notable import tell_caught_up
-from tradebot.desk.proposals import Proposals, propose, score
+from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.proposals import Proposals, begun, propose, score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
@@ -51,6 +52,11 @@ class Passes:
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
         """Judge what the strategies want, and send what passes."""
         return trade_once(self._world, call, for_entries(self._world, proposed, self._clocks()), proposed)
+
+    def answered(self, call: Call, proposed: Proposals) -> None:
+        """Note that strategies want nothing in these slots of theirs, as a pass would that looks at nothing else."""
+        now = self._world.reader.clock().now
+        finish_judged(self._world, call, begun(self._world, call, proposed, now).own.asked, (), now)
 
     def reconcile(self) -> Reconciled:
         world = self._world
