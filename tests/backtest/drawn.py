@@ -57,6 +57,8 @@ COSTLY = Costs(
     borrow_fee_rate=Decimal("0.02"),
     short_rebate_rate=Decimal("0.01"),
 )
+DEAR = COSTLY._replace(margin_rate=Decimal(1), cash_rate=Decimal(1))
+"""Interest that moves the equity nearly as much as prices do."""
 LENT = COSTLESS._replace(margin_rate=Decimal("0.08"), borrow_fee_rate=Decimal("0.02"))
 """What only costs an account that has borrowed."""
 ON_MARGIN: dict[str, object] = {
@@ -371,7 +373,7 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         entries=st.sampled_from(("every 5m from open+5m until open+30m", "at open+5m")),
         comparisons=st.sampled_from(("every 60m from open+1m until close", "at open+1m")),
         actions=st.booleans(),
-        costs=st.sampled_from((COSTLESS, LENT, LENT, COSTLY, COSTLY._replace(posted="month"))),
+        costs=st.sampled_from((COSTLESS, LENT, COSTLY, DEAR, DEAR._replace(posted="month"))),
         daily=st.just(True),
         limits=st.sampled_from(({}, ON_MARGIN)),
     )

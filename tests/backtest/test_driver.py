@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
-from tests.backtest.drawn import COSTLY, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
+from tests.backtest.drawn import COSTLY, DEAR, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
 from tests.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
@@ -119,19 +119,22 @@ GREEDY = Drawn(
 
 
 class Borrower(Whims, frozen=True):
-    """Buys half as much again as the account is worth, once a month."""
+    """Buys the same share of the account's worth in each symbol, once a month."""
 
+    share: Decimal = Decimal("0.5")
     times: str = "first session of month at open+15m"
     needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("1Day", 2),), lots=True))
 
     def propose(self, view: StrategyView) -> Sequence[Want]:
-        return [Target(symbol, weight=Decimal("0.5")) for symbol in view.universe]
+        return [Target(symbol, weight=self.share) for symbol in view.universe]
 
 
 BORROWED = replace(
     GREEDY, strategy=Borrower(0), entries="at open+15m", sessions=60, actions=True, costs=COSTLY, limits=ON_MARGIN
 )
 """Interest is posted each night, and dividends now and then."""
+RUINED = replace(BORROWED, costs=DEAR, halts={"drawdown_fraction": Decimal("0.2")})
+"""Interest takes what prices leave, until a monitor halts the bot."""
 
 
 @given(days(MARKETS, sized(1, 3)))
@@ -147,7 +150,9 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
 
 @given(many_days(MARKETS, 25))
 @example(BORROWED)
-@example(replace(BORROWED, costs=COSTLY._replace(posted="month")))
+@example(replace(BORROWED, costs=DEAR._replace(posted="month")))
+@example(RUINED)
+@example(replace(BORROWED, strategy=Borrower(0, share=Decimal(0)), costs=DEAR))
 @hypothesis.settings(max_examples=EXAMPLES)
 def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
