@@ -28,12 +28,13 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
 
 def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
     """Insert a pass with its candidates, in the caller's transaction."""
-    head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
+    whole = replace(cycle, candidates=()) if cycle.candidates else cycle
+    head, at = json_text(pack(whole)), time_text(cycle.at)
     row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
-    database.executemany(
-        "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
-        [
-            (row, position, record.candidate.symbol, at, json_text(pack(record)))
-            for position, record in enumerate(cycle.candidates)
-        ],
-    )
+    rows = [
+        (row, position, record.candidate.symbol, at, json_text(pack(record)))
+        for position, record in enumerate(cycle.candidates)
+    ]
+    if rows:
+        query = "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)"
+        database.executemany(query, rows)

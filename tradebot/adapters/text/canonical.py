@@ -43,7 +43,7 @@ def time_text(value: datetime) -> str:
     """Return a time as fixed-width UTC text, which sorts like the times do."""
     if value.tzinfo is None:
         raise CodecError(f"{value} has no time zone")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> datetime:
