@@ -119,5 +119,5 @@ def bars_in(market: OpenedMarket, place: int) -> int:
     if market.spec.source == "generated":
         return len(symbols) * (session.close_us - session.open_us) // MINUTE
     if (days := market.days) is not None:
-        return sum(days.has(symbol, place) for symbol in symbols)
+        return days.count(place)
     return sum(len(market.source.bars(symbol, place)) for symbol in symbols)

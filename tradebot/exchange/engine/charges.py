@@ -73,7 +73,9 @@ def accrue(floor: Floor) -> None:
     today = new_york_date(floor.now_us)
     if floor.costs.interest:
         for account in floor.accounts.values():
-            _accrue(floor, today, floor.balances(account), account.accrued)
+            # What longs are worth bears no interest, so only an account with shorts is valued.
+            worth = floor.balances(account) if _is_short(account) else Balances(account.cash, _ZERO, _ZERO)
+            _accrue(floor, today, worth, account.accrued)
 
 
 def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
@@ -89,7 +91,11 @@ def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decima
 
 def is_foreseeable(floor: Floor, account: Account) -> bool:
     """Return True if `foreseen` knows an account's interest: what shorts are worth moves with the prices."""
-    return not floor.costs.interest or not floor.balances(account).short_value
+    return not floor.costs.interest or not _is_short(account)
+
+
+def _is_short(account: Account) -> bool:
+    return any(held.qty < 0 for held in account.positions.values())
 
 
 def foreseen(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:

@@ -16,9 +16,12 @@ import json
 import os
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,9 +201,13 @@ class DailyBars:
             Bar(session.close_us - MINUTE, *prices, volume - early),
         )
 
-    def has(self, symbol: str, index: int) -> bool:
-        """Return True if a symbol has a bar in a session of the market."""
-        return self._found(symbol, self._calendar.first + index) is not None
+    def count(self, index: int) -> int:
+        """Return how many symbols have a bar in a session of the market."""
+        return self._counts[self._calendar.first + index]
+
+    @cached_property
+    def _counts(self) -> Counter[int]:
+        return Counter(chain.from_iterable(days.places for days in self._days.values()))
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return no bars: daily bars tell only about the regular session."""
