@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
-from tests.backtest.drawn import COSTLY, DEAR, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
+from tests.backtest.drawn import COSTLY, DEAR, FILLS, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
 from tests.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
@@ -130,7 +130,15 @@ class Borrower(Whims, frozen=True):
 
 
 BORROWED = replace(
-    GREEDY, strategy=Borrower(0), entries="at open+15m", sessions=60, actions=True, costs=COSTLY, limits=ON_MARGIN
+    GREEDY,
+    strategy=Borrower(0),
+    # Paper fills depend on the orders' ids, and so on the name of the market's file.
+    fill=FILLS[3],
+    entries="at open+15m",
+    sessions=60,
+    actions=True,
+    costs=COSTLY,
+    limits=ON_MARGIN,
 )
 """Interest is posted each night, and dividends now and then."""
 RUINED = replace(BORROWED, costs=DEAR, halts={"drawdown_fraction": Decimal("0.2")})
@@ -164,7 +172,8 @@ def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) 
 def test_interest_of_each_night_makes_no_pass_run() -> None:
     needs = Needs(bars=(BarNeed("1Day", 2),), lots=True)
     once = Whims(7, 1.0, "first session of month at open+15m", targets=True, needs=needs)
-    free = replace(GREEDY, strategy=once, entries="every 5m from open+5m until open+30m", sessions=40)
+    entries = "every 5m from open+5m until open+30m"
+    free = replace(GREEDY, strategy=once, fill=FILLS[3], entries=entries, sessions=40)
     drawn = replace(free, costs=COSTLY)
     quick, driver = played(drawn, every_pass=False)
     assert quick == played(drawn, every_pass=True)[0]
