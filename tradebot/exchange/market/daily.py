@@ -33,6 +33,7 @@ from tradebot.exchange.market.daily_file import (
     Rebuilt,
     Rows,
     Segment,
+    daily_dates,
     exactly,
     on_ticks,
     read_daily,
@@ -89,12 +90,11 @@ def daily_span(path: Path, start: date | None) -> tuple[date, int]:
 
     Raises MarketError if the file has none.
     """
-    daily = read_daily(path)
-    held = sorted({day for rows in daily.rows.values() for day in rows.dates})
+    held, skipped = daily_dates(path)
     first = bisect_left(held, start.isoformat()) if start is not None else 0
     if first == len(held):
         after = f" from {start} on" if start is not None and held else ""
-        raise MarketError(f"{path}: no usable bar{after}{daily.skipped.described()}", "choose another --start or file")
+        raise MarketError(f"{path}: no usable bar{after}{skipped.described()}", "choose another --start or file")
     return date.fromisoformat(held[first]), len(held) - first
 
 

@@ -172,6 +172,18 @@ def is_daily(path: Path) -> bool:
 
 def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
     """Read a file of daily bars, or only the requested symbols of it; raise MarketError if it can't be read."""
+    good, told, skipped = _good_rows(path, requested)
+    return Daily(dict(_by_symbol(good, told)), skipped, bool(told))
+
+
+def daily_dates(path: Path) -> tuple[list[str], Skipped]:
+    """Return the ISO dates for which a file has bars, oldest first, and the rows that were skipped."""
+    good, _, skipped = _good_rows(path, frozenset())
+    return sorted(good["date"].unique()), skipped
+
+
+def _good_rows(path: Path, requested: frozenset[str]) -> tuple[Any, list[str], Skipped]:
+    """Return the good rows of a file, which columns it has for what happened, and the other rows."""
     frame = _frame(path)
     skipped = Skipped("parquet" if is_parquet(path) else "csv")
     told = [name for name in (*PAID, SPLITS) if name in frame.columns]
@@ -179,8 +191,7 @@ def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
         frame[name] = _numbers(frame[name])
     for name in told:
         frame[name] = _amounts(frame[name])
-    good = _sorted_out(frame, told, requested, skipped)
-    return Daily(dict(_by_symbol(frame[good], told)), skipped, bool(told))
+    return frame[_sorted_out(frame, told, requested, skipped)], told, skipped
 
 
 def _frame(path: Path) -> Any:
@@ -313,21 +324,29 @@ def _is_date(text: object) -> bool:
 
 def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
     ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
-    for symbol, rows in ordered.groupby("symbol", observed=True, sort=True):
-        columns = {name: _array(rows[name]) for name in (*_PRICES, "volume")}
-        yield str(symbol), Rows(dates=rows["date"].tolist(), events=list(_events(rows, told)), **columns)
+    dates, symbols, events = ordered["date"].tolist(), ordered["symbol"], list(_events(ordered, told))
+    columns = {name: ordered[name].to_numpy() for name in (*_PRICES, "volume")}
+    first = 0
+    for count in symbols.cat.codes.value_counts(sort=False).sort_index():
+        end = first + count
+        own = [event for _, event in events[bisect_left(events, (first,)) : bisect_left(events, (end,))]]
+        prices = {name: _array(column[first:end]) for name, column in columns.items()}
+        yield str(symbols.iat[first]), Rows(dates=dates[first:end], events=own, **prices)
+        first = end
 
 
 def _array(column: Any) -> array[float]:
     numbers = array("d")
-    numbers.frombytes(column.to_numpy().tobytes())
+    numbers.frombytes(column.tobytes())
     return numbers
 
 
-def _events(rows: Any, told: list[str]) -> Iterator[Event]:
+def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, Event]]:
+    """Yield what happened, with the place of its row."""
     if not told:
         return
-    actions = rows[told]
-    busy = (actions != 0).any(axis=1)
-    for day, row in zip(rows["date"][busy], actions[busy].to_dict("records"), strict=True):
-        yield Event(day, sum(row.get(name, 0.0) for name in PAID), row.get(SPLITS) or 1.0)
+    actions = rows[told].reset_index(drop=True)
+    busy = actions[(actions != 0).any(axis=1)]
+    for place, row in zip(busy.index, busy.to_dict("records"), strict=True):
+        paid = sum(row.get(name, 0.0) for name in PAID)
+        yield int(place), Event(rows["date"].iat[place], paid, row.get(SPLITS) or 1.0)
