@@ -1,7 +1,8 @@
 """Play sessions: let the market's time pass from slot to slot, and run what is due, as `serve` does on every other day.
 
 A pass is left out only if it would change nothing (see `quiet`). What it would have written besides is made up for: the
-time of the last comparison. How the account stood is written down at the close of each session, at its prices.
+time of the last comparison, and the interest that it would have booked. How the account stood is written down at the
+close of each session, at its prices.
 """
 
 from bisect import bisect_left
