@@ -18,8 +18,8 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 
 HEADER = struct.Struct("!Q")
-AT_ONCE = 2**20
-"""How many bytes are asked for at once."""
+AT_ONCE = 2**16
+"""How many bytes are asked for at once: no more fit into a pipe."""
 
 
 class Pipes:
@@ -30,43 +30,44 @@ class Pipes:
     """
 
     def __init__(self, source: int, sink: int) -> None:
-        self._source, self._sink = source, sink
+        self._source, self._sink, self._unread = source, sink, bytearray()
         for end in (source, sink):
             os.set_blocking(end, False)
 
     def put(self, message: bytes, deadline: float | None = None) -> None:
         """Send one message to the other end."""
-        for part in (HEADER.pack(len(message)), message):
-            rest = memoryview(part)
-            while rest:
+        rest = memoryview(HEADER.pack(len(message)) + message)
+        while rest:
+            try:
+                rest = rest[os.write(self._sink, rest) :]
+            except BlockingIOError:
                 _wait(self._sink, select.POLLOUT, deadline)
-                with suppress(BlockingIOError):
-                    rest = rest[os.write(self._sink, rest) :]
 
     @property
     def is_empty(self) -> bool:
         """Return True if there is nothing to get now, even if the other end is gone."""
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
-        return not any(events & select.POLLIN for _, events in poll.poll(0))
+        return not self._unread and not any(events & select.POLLIN for _, events in poll.poll(0))
 
     def get(self, most: int, deadline: float | None = None) -> bytes:
         """Return one message; ValueError if it is longer than `most` bytes."""
-        (length,) = HEADER.unpack(self._read(HEADER.size, deadline))
+        (length,) = HEADER.unpack(self._take(HEADER.size, deadline))
         if length > most:
             raise ValueError(f"{length} bytes are more than {most}")
-        return self._read(length, deadline)
+        return self._take(length, deadline)
 
-    def _read(self, count: int, deadline: float | None) -> bytes:
-        parts = bytearray()
-        while len(parts) < count:
+    def _take(self, count: int, deadline: float | None) -> bytes:
+        while len(self._unread) < count:
             _wait(self._source, select.POLLIN, deadline)
             with suppress(BlockingIOError):
-                part = os.read(self._source, min(count - len(parts), AT_ONCE))
+                part = os.read(self._source, AT_ONCE)
                 if not part:
                     raise EOFError
-                parts += part
-        return bytes(parts)
+                self._unread += part
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
 
 
 def _wait(end: int, event: int, deadline: float | None) -> None:
