@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import SESSION
@@ -260,6 +260,7 @@ def test_times_that_no_pass_of_entries_could_meet_are_named(text: str, unusable:
 
 
 @given(times=own_times, known=calendars)
+@example(times=parse("at close-20m, first session of week every 5m"), known=calendar([], []))
 @settings(max_examples=15)
 def test_slots_never_overlap_and_are_written_as_they_were_read(times: OwnTimes, known: Stored) -> None:
     assert parse(str(times)) == times

@@ -137,7 +137,7 @@ class _Found(NamedTuple):
 
 
 class _Day(NamedTuple):
-    """The slots of a session that a pass of entries can use, apart from the last one, whose end later ones decide."""
+    """The slots of a session that count, apart from the last one, whose end later ones decide."""
 
     before: tuple[_Found, ...]
     start: datetime
@@ -253,13 +253,13 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
 
 @lru_cache(maxsize=64)
 def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
-    """Return the slots that a pass of entries can use, in order; each ends before the next one starts."""
+    """Return the slots that count, in order; each ends before the next one starts."""
     days = [(place, day) for place, _ in enumerate(sessions) if (day := _of(strategy, times, sessions, place, entries))]
     found = list[_Found]()
     for (place, day), later in zip_longest(days, days[1:]):
         last = _until(day.last, later[1].start) if later else day.last
         found += day.before
-        found += [last] if _is_used(last.slot, sessions[place : place + MOST_SESSIONS], entries) else []
+        found += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
     unknown = tuple([place for place, each in enumerate(found) if not each.known])
     return _Slots(tuple([each.slot for each in found]), tuple(map(_start, found)), unknown)
 
@@ -283,7 +283,7 @@ def _day(
         return None
     before = (_until(each, later.slot.start) for each, later in pairwise(ordered))
     return _Day(
-        tuple([each for each in before if _is_used(each.slot, sessions[:1], entries)]), _start(ordered[0]), ordered[-1]
+        tuple([each for each in before if _counts(each, sessions[:1], entries)]), _start(ordered[0]), ordered[-1]
     )
 
 
@@ -308,6 +308,11 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> date
     if part.sessions is not None:
         return sessions[: part.sessions][-1].close
     return min(due.start + part.lasting, sessions[0].close) if part.lasting else due.end
+
+
+def _counts(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
+    """Return True if a slot can be used, or if it isn't known, because then the end of the one before isn't either."""
+    return not found.known or _is_used(found.slot, sessions, entries)
 
 
 def _is_used(slot: StrategySlot, sessions: Sequence[Session], entries: JobTimes) -> bool:
