@@ -8,12 +8,12 @@ is sent once, whatever passes and sessions it takes. If the stored calendar does
 session is the first of its month, nothing is due.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Purpose, WantKind
@@ -22,7 +22,6 @@ from tradebot.model.event import EventKind
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
-from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside
@@ -32,7 +31,7 @@ from tradebot.timetable.own_clock import Standing, standing, usable
 
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
-FIRST_SEEN = date.min
+FIRST_SEEN, SEEN = date.min, "first seen"
 """The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
 OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
 """Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
@@ -114,29 +113,20 @@ def _missed(stands: Standing, claims: "Claims", since: datetime) -> Iterator[Str
 
 
 class Claims(Struct):
-    """The claims of strategies' slots, read once for each session."""
+    """The claims of strategies' slots."""
 
     ledger: Ledger
-    _read: dict[date, Sequence[SlotClaim]] = field(default_factory=dict)
 
     def begun(self, slot: StrategySlot) -> bool:
-        return self._of(_begun(slot.strategy), slot) is not None
+        return self.ledger.slot_claim(_begun(slot.strategy), slot.session, slot.name) is not None
 
     def ended(self, slot: StrategySlot) -> bool:
-        return self._of(_ended(slot.strategy), slot) is not None
+        return self.ledger.slot_claim(_ended(slot.strategy), slot.session, slot.name) is not None
 
     def first_seen(self, strategy: str) -> datetime | None:
         """Return when a pass first saw the strategy's clock, or None if none has."""
-        return next((claim.at for claim in self._in(FIRST_SEEN) if claim.job == _begun(strategy)), None)
-
-    def _of(self, job: str, slot: StrategySlot) -> SlotClaim | None:
-        claims = self._in(slot.session)
-        return next((claim for claim in claims if (claim.job, claim.slot) == (job, slot.name)), None)
-
-    def _in(self, session: date) -> Sequence[SlotClaim]:
-        if session not in self._read:
-            self._read[session] = self.ledger.slot_claims(session)
-        return self._read[session]
+        claim = self.ledger.slot_claim(_begun(strategy), FIRST_SEEN, SEEN)
+        return claim.at if claim else None
 
 
 def _begun(strategy: str) -> str:
@@ -158,7 +148,7 @@ def begin(world: World, call: Call, own: OwnSlots, now: datetime) -> tuple[OwnSl
     if world.dry_run:
         return own, ()
     for strategy in own.new:
-        world.ledger.claim_slot(_begun(strategy), FIRST_SEEN, "first seen", call.by, now)
+        world.ledger.claim_slot(_begun(strategy), FIRST_SEEN, SEEN, call.by, now)
     claims = Claims(world.ledger)
     late = tuple(slot for slot in own.asked if slot.end <= now)
     told = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))

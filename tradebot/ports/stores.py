@@ -179,6 +179,9 @@ class Slots(Calendar, Protocol):
     def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
         """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
 
+    def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
+        """Return the claim of one slot, or None if nobody has claimed it."""
+
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         """Return the claimed slots of one session, in the order they were claimed."""
 

@@ -75,9 +75,12 @@ class Passes:
     def _claimed(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         if self.tables.slots.add(SlotClaim(job, session, slot, by, at, won=False)):
             return SlotClaim(job, session, slot, by, at, won=True)
-        holder = self.tables.slots.get(job, session, slot)
+        holder = self.slot_claim(job, session, slot)
         assert holder is not None, "nobody deletes a claim"
         return holder
+
+    def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
+        return self.tables.slots.get(job, session, slot)
 
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         return tuple(self.tables.slots.among("session", [session]).values())
