@@ -170,10 +170,13 @@ class Quiet:
 
     def _arriving(self, now: datetime, positions: Sequence[Position]) -> bool:
         """Return True while passes still note the price at which an order in a held symbol arrived."""
-        fresh, symbols = timedelta(seconds=self._world.rules.limits.max_quote_age_s), {p.symbol for p in positions}
-        recent = self._world.ledger.recent_orders(now - fresh) if symbols else ()
+        ledger, fresh = self._world.ledger, timedelta(seconds=self._world.rules.limits.max_quote_age_s)
+        symbols = {position.symbol for position in positions}
+        recent = ledger.recent_orders(now - fresh) if symbols else ()
         unnoted = (order for order in recent if order.symbol in symbols and order.arrival_mid is None)
-        return any(order.submitted_at and now - order.submitted_at <= fresh for order in unnoted)
+        arriving = [one.client_order_id for one in unnoted if one.submitted_at and now - one.submitted_at <= fresh]
+        # Passes note it of orders that were promised, and not of the legs of these.
+        return bool(ledger.promised(arriving)) if arriving else False
 
     def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
         """Return True if books and venue say the same, and nothing that was asked of the venue lacks its answer."""
