@@ -27,7 +27,9 @@ from tradebot.app.wiring import App, opened
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (
     f"mode: live\nalpaca: {{feed: iex}}\nuniverse: [AAPL, MSFT, NVDA, AMZN]\nexits: {{time_exit_s: 1800}}\n{EASY}"
+    "unusual_whales: {calls_per_minute: 12000}\n"
 )
+"""No test waits for the minute of a flow source that is a sandbox's."""
 KEYS = {"ALPACA_KEY": "sandbox", "ALPACA_SECRET": "sandbox", "UW_API_KEY": "sandbox"}
 
 
