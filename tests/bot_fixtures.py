@@ -14,9 +14,10 @@ import pytest
 
 from tests.bot import Bot, made, second_session
 from tests.nursery import Nursery, starting_with, without_nursery
+from tests.timer import Timer
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import flocks, lock, switch
 from tradebot.exchange import process
 
 
@@ -54,6 +55,15 @@ def new_interpreters() -> Iterator[None]:
     """Start exchanges as the product does, for tests of how an exchange starts."""
     with without_nursery():
         yield
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Timer:
+    """Let who waits in this process for a lock wait in a time of its own, which passes at once."""
+    timer = Timer()
+    for module in (flocks, lock):
+        monkeypatch.setattr(module, "time", timer)
+    return timer
 
 
 @pytest.fixture(scope="module")

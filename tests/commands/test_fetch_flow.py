@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date
@@ -19,6 +18,7 @@ from commands.shared.surface import Report
 from tests import forked
 from tests.bot import Bot, made
 from tests.builders import SHIPPED
+from tests.timer import Timer
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -158,6 +158,7 @@ def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
     assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
 
 
+@pytest.mark.usefixtures("waiting")
 def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
     with ExitStack() as held:
         report = fetched(bot, lambda app: held.enter_context(lock.hold(app.folder.path, "a long pass")))
@@ -169,21 +170,18 @@ def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
         assert "a long pass" in bot.says("fetch-flow").err
 
 
-def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(bot: Bot, waiting: Timer) -> None:
     said = []
 
     def meanwhile(app: App) -> None:
-        monkeypatch.setattr(time, "monotonic", iter(range(0, 100, 4)).__next__)
         with opened(Options(str(bot.folder)), os.environ) as second, pytest.raises(TradebotError) as failed:
             fetch_flow.run(second, by="test", force_slot=True)
-        monkeypatch.undo()
         said.append(failed.value)
 
     assert fetched(bot, meanwhile).data.calls == CALLS
     assert [error.code for error in said] == [ExitCode.ANOTHER_INSTANCE]
     assert "fetch-flow, process " in said[0].message
+    assert 5 <= waiting.now < 5.1
 
 
 def test_fetch_keeps_answers_before_a_kill_and_the_next_slot_fetches_the_rest(bot: Bot) -> None:

@@ -253,6 +253,7 @@ def test_recover_rebuilds_a_ledger_of_another_version(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK])
+@pytest.mark.usefixtures("waiting")
 def test_recover_is_refused_while_serve_or_a_fetch_runs(bot: Bot, name: str) -> None:
     (bot.folder / "ledger.db").unlink(missing_ok=True)
     with lock.hold(bot.folder, "another one", name=name):

@@ -3,20 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.timer import Timer
 from tradebot.adapters.alpaca.venue import TokenBucket
-
-
-class Timer:
-    """Time that passes when somebody sleeps or a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @given(st.lists(st.floats(min_value=0, max_value=20), min_size=1, max_size=400))

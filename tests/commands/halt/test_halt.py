@@ -370,6 +370,7 @@ def test_halt_waits_only_briefly_for_a_stopped_commit(copy: Bot) -> None:
     assert took_s < 4
 
 
+@pytest.mark.usefixtures("waiting")
 def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
     with FolderSendLock(copy.folder).hold(intent()):
         said = copy.says("halt")
