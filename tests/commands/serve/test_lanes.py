@@ -108,7 +108,7 @@ def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(sl
 
 
 def test_exits_are_on_time_while_the_flow_source_hangs(slow: Bot) -> None:
-    with in_real_time(slow) as app:
+    with in_real_time(slow, at_s=119) as app:
         arm(slow, HANGING_FLOW)
         lines = in_lanes(app, lambda lines: {Job.FETCH_FLOW, Job.TRADE_ONCE} <= {line.job for line in lines})
     jobs = (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW)
@@ -148,7 +148,7 @@ def test_exits_are_on_time_while_a_strategy_is_slow(slow: Bot, monkeypatch: pyte
 def test_chore_runs_beside_the_trading_lanes_and_its_end_is_claimed(slow: Bot) -> None:
     path = slow.folder / "tradebot.yaml"
     path.write_text(path.read_text() + "  positions: {when: open+2m, late: always, limit: 2m}\n")
-    with in_real_time(slow) as app:
+    with in_real_time(slow, at_s=119) as app:
         lines = in_lanes(app, lambda lines: {"positions", Job.EVALUATE_EXITS} <= {line.job for line in lines})
         session = app.now().date()
         claimed = {claim.job: claim.by for claim in app.ledger.slot_claims(session)}
@@ -171,11 +171,14 @@ def in_lanes(app: App, done: Callable[[list[Line]], bool]) -> list[Line]:
 
 
 @contextmanager
-def in_real_time(bot: Bot) -> Iterator[App]:
-    """Open the bot beside an exchange whose time is the real one, seconds before the slots of the second minute."""
+def in_real_time(bot: Bot, at_s: int = 115) -> Iterator[App]:
+    """Open the bot beside an exchange whose time is the real one, seconds before the slots of the second minute.
+
+    Who needs a pass before them gives this machine time for it.
+    """
     folder = state_folder.open_state(bot.folder, {})
     sandbox.ask(folder.exchange, "POST", "/exchange/v1/tick", {"to": "open"})
-    sandbox.ask(folder.exchange, "POST", "/exchange/v1/tick", {"seconds": 115})
+    sandbox.ask(folder.exchange, "POST", "/exchange/v1/tick", {"seconds": at_s})
     with closing(App(folder, load_for(folder, Options(), {}), {})) as app:
         app.ensure_calendar(app.now())
         sandbox.ask(folder.exchange, "POST", "/exchange/v1/clock", {"pace": "real"})

@@ -7,18 +7,19 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests import forked
 from tests.bot import Bot
 
 LONGEST_S = 30
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 HOME = "\x1b[H"
+OFTEN = "from commands.status import watch; watch.EVERY_S = 0.2; from tradebot.__main__ import main; main()"
 
 
 class Terminal:
@@ -62,7 +63,7 @@ def watching(folder: Path, columns: int, lines: int) -> Iterator[Terminal]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     environ = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
     program = subprocess.Popen(
-        [forked.PROGRAM, "status", "--watch", "--state-dir", folder],
+        [sys.executable, "-c", OFTEN, "status", "--watch", "--state-dir", folder],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environ | {"TERM": "xterm"},
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - so that Ctrl-C is a signal there
     )  # fmt: skip
