@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 import requests
 
+from tests.adapters.alpaca.samples import AT_ONCE
 from tests.bot import Bot, log
 from tests.faults.pairs import PROTECT, Groups
+from tradebot.adapters.wire import http
 from tradebot.exchange.faults import table
+from tradebot.model.values import replace
 
 DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""
@@ -20,6 +23,13 @@ HASTENED = {"slow-venue": (("20s", "500ms"), ("slow_drip: 2000", "slow_drip: 200
 MET_BY_CANCELS = {"fill-during-cancel", "refused-changes"}
 MET_BY_FETCHES = {"drifting-flow"}
 PASSES = ("trade-once", "tick", "evaluate-exits", "flatten --all --confirm ALL", "tick", "reconcile")
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reads be tried again at once: how long the bot waits in between is tested beside its adapter."""
+    retrying = http._retrying
+    monkeypatch.setattr(http, "_retrying", lambda policy: retrying(replace(policy, sleep=AT_ONCE.sleep)))
 
 
 def control(bot: Bot, method: str, path: str, body: str = "") -> None:
