@@ -103,15 +103,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the tier, and the seed of the campaigns, before the workers and the property tests are told of either."""
+    """Choose the tier, and the seed of the campaigns, before the property tests are told of either."""
     config.addinivalue_line("markers", "campaign: runs in `make campaigns` only")
     config.addinivalue_line("markers", "sampled: a sample in `make test`, more of it in `make campaigns`")
     option = config.option
     if option.campaigns:
         if option.seed is None:
-            option.seed = random.SystemRandom().randint(0, tiers.LARGEST_SEED)
+            # Workers see the words of the command line alone; those who draw for themselves would play other campaigns.
+            chosen = getattr(config, "workerinput", {}).get("seed")
+            option.seed = random.SystemRandom().randint(0, tiers.LARGEST_SEED) if chosen is None else chosen
         option.hypothesis_profile, option.hypothesis_seed = "campaigns", str(option.seed)
     tiers.begin(option.seed if option.campaigns else None)
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker the seed of the campaigns."""
+    node.workerinput["seed"] = node.config.option.seed
 
 
 def replay(config: pytest.Config) -> str:

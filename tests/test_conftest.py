@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +65,24 @@ def test_the_fast_tier_plays_the_same_sample_each_time(tier: None) -> None:
     tiers.begin(None)
     assert tiers.drawn("kills", [3], range(1000), 20) == [3]
     assert tiers.sized("sample", "campaign") == "sample"
+
+
+@pytest.mark.campaign
+def test_all_workers_play_the_campaigns_of_the_seed_that_was_drawn_once(tmp_path: Path) -> None:
+    (tmp_path / "test_drawn.py").write_text(
+        "import pytest\nfrom tests import tiers\n\n"
+        "@pytest.mark.campaign\n@pytest.mark.parametrize('seed', [tiers.seed()])\n"
+        "def test_drawn(seed):\n    pass\n"
+    )
+    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider")
+    command = (sys.executable, "-m", "pytest", "-n", "2", "--campaigns", *plugins, "--rootdir", ".", "test_drawn.py")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_what_campaigns_count_is_added_up_by_its_name() -> None:
