@@ -27,6 +27,7 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error becomes a sentence with its next step."""
     repair_streams()
     hints.aim(arguments)
+    interruption.begin()
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # A shell that starts a command in the background lets it ignore SIGINT; that stays as it is.
@@ -46,8 +47,7 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except OSError as refused:
         error = _unusable(refused)
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
-        show = "--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG"))
-        error = _damage(arguments) or _fault(fault, show=show)
+        error = _fault(fault, arguments)
     if "--json" in arguments:
         print_error_document(error, *_mode_and_tail(arguments))
     else:
@@ -92,8 +92,13 @@ def _damage(arguments: Sequence[str]) -> TradebotError | None:
         return None
 
 
-def _fault(fault: Exception, *, show: bool) -> TradebotError:
-    if show:
+def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
+    """Return what is behind an error that isn't ours: a signal, a damaged store, or else a bug."""
+    if signalled := interruption.met():
+        return _cut_short(signalled)
+    if damaged := _damage(arguments):
+        return damaged
+    if "--debug" in arguments or os.environ.get("TRADEBOT_DEBUG"):
         import traceback
 
         complain("".join(traceback.format_exception(fault)).rstrip())

@@ -82,6 +82,23 @@ def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: p
     assert error["hint"].endswith("tradebot status")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_that_a_library_replaces_by_its_own_error_is_no_bug(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        try:
+            signal.raise_signal(number)
+        except BaseException as lost:
+            raise ValueError("the schema can't be built") from lost
+        return 0
+
+    assert bounded(work, ["status"]) == 128 + number
+    assert capsys.readouterr().err.startswith("error: interrupted\n")
+    assert bounded(raiser(ValueError("later")), ["status"]) == 1
+    assert "bug" in capsys.readouterr().err
+
+
 def raiser(fault: Exception) -> Callable[[], int]:
     def work() -> int:
         raise fault

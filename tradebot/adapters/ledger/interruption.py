@@ -10,13 +10,26 @@ _depth: ContextVar[int] = ContextVar("_depth", default=0)
 """How many `held` blocks a thread is in; each thread has its own context."""
 _waiting: ContextVar[BaseException | None] = ContextVar("_waiting", default=None)
 """The exception that waits for the outermost block to end."""
+_met: ContextVar[BaseException | None] = ContextVar("_met", default=None)
+"""The exception that a signal has raised since the command began."""
 
 
 def interrupt(error: BaseException) -> None:
     """Raise `error` now, or at the end of the current `held` block; signal handlers (in the main thread) call this."""
+    _met.set(error)
     if not _depth.get():
         raise error
     _waiting.set(error)
+
+
+def begin() -> None:
+    """Forget the signals of an earlier command of this process."""
+    _met.set(None)
+
+
+def met() -> BaseException | None:
+    """Return what a signal raised. A library may have replaced it by an error of its own, as pydantic does."""
+    return _met.get()
 
 
 class Holding:
