@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made, second_session
+from tests.bot import Bot, discard, made, second_session
 from tests.nursery import Nursery, starting_with, without_nursery
 from tests.timer import Timer
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -142,7 +142,7 @@ def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> I
 def _own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("cli") / "state"
     yield place
-    process.stop(place / "exchange")
+    discard(place)
 
 
 @pytest.fixture
@@ -168,4 +168,4 @@ def copied(
     try:
         yield Bot(place, capture)
     finally:
-        process.stop(place / "exchange")
+        discard(place)
