@@ -56,6 +56,7 @@ GROUPS: Mapping[str, str] = {
     "config": "commands.config.verb",
     "exchange": "commands.exchange",
     "journal": "commands.journal",
+    "notify": "commands.notify.verb",
     "strategy": "commands.strategy.verb",
     "live": "commands.live",
 }

@@ -133,6 +133,12 @@ RETENTIONS = (
         "serve.log_files of serve.log_mb each, and the current one",
     ),
     Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
+    Retention(
+        "notices",
+        ("notices.db", "notices.db-*"),
+        "what people were told, and what is still to be sent",
+        "the last 1,000 notices",
+    ),
     Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
     Retention(

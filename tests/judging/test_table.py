@@ -152,6 +152,7 @@ What is left out is read again whenever somebody asks: it can't freeze, only fai
 """
 READ_ANEW = {
     *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),
+    "notices",
 }
 
 
@@ -315,6 +316,9 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("chores", seen.Chores(2, True, (AUDIT, BACKUP)), State.DEGRADED, "1 of 2 chores did their work; backup at 2026-"),
     ("chores", seen.Chores(1, True, (BACKUP,)), State.DEGRADED, "UTC: ended after its limit"),
     ("stream", seen.Stream(NOW, "lost"), State.DEGRADED, "lost"),
+    ("notices", seen.Notices(2, (), 3, 0, "no answer in 30 s"), State.DEGRADED, "3 notices still to be sent"),
+    ("notices", seen.Notices(2, (), 1, 1, "no answer in 30 s"), State.FAILED, "1 notice given up: no answer in 30 s"),
+    ("notices", seen.Notices(2, ("desk",), 0, 0, ""), State.DEGRADED, "no address for desk"),
     ("halts", seen.Halts(REDUCE, "lunch"), State.DEGRADED, "by ann: lunch"),
     ("halts", seen.Halts(NOBODYS, "lost"), State.FAILED, "lost"),
     ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), State.FAILED, "halted itself: drawdown"),

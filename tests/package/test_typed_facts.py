@@ -41,6 +41,8 @@ EXCEPTIONS = {
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
     "tradebot/model/limits.py": "numbers as people write them in the configuration",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",
+    "tradebot/app/keys.py:load_addresses": "the pieces of an address that a person wrote",
+    "tradebot/model/notice.py:quiet_hours": "hours as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
     "tradebot/model/text.py": "the first words of a message of the validator, which people shall not read",
     "tradebot/strategies/settings.py": "which names a strategy may have",

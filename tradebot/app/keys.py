@@ -1,5 +1,6 @@
 """Load keys and permission gates from the environment or an owner-only .env file."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
     "uw_key": ("UW_API_KEY",),
     "alpaca_url": ("ALPACA_BASE_URL",),
 }
+_PARTS = re.compile(r"[^/:@?&=]+")
+"""The pieces of an address, some of which are secret by themselves."""
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
 """The names that are secret."""
 
@@ -52,6 +55,23 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
+
+
+def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Iterable[str]) -> Mapping[str, str]:
+    """Return the addresses of channels by name, without those that aren't set; no text will show one of them.
+
+    They are in NOTIFY_NAME, in the environment or in the file, as keys are.
+    """
+    sources = (environ, read_env_file(env_file) if env_file else {})
+    found = {name: next(_given(sources, [address_variable(name)]), "") for name in names}
+    for address in found.values():
+        learn(address, *_PARTS.findall(address))
+    return {name: address for name, address in found.items() if address}
+
+
+def address_variable(channel: str) -> str:
+    """Return the name of the variable that has a channel's address."""
+    return f"NOTIFY_{channel.upper()}"
 
 
 def _given(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from tradebot.model.event import EventKind, Severity
 from tradebot.model.execution import Execution
 from tradebot.model.limits import (
     DisplacementRules,
@@ -20,8 +21,9 @@ from tradebot.model.limits import (
     in_force,
     tightest,
 )
+from tradebot.model.notice import TOPICS, Channel, Topic, quiet_hours
 from tradebot.model.record import Job
-from tradebot.model.text import URL_PATTERN
+from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
@@ -52,6 +54,15 @@ def _timetable(value: object) -> Timetable:
     if wrong:
         raise ValidationError.from_exception_data("timetable", wrong)
     return Timetable(filter(None, lines.values()), (job for job, line in lines.items() if line is None))
+
+
+def _event_kind(name: str) -> str:
+    return known_name(name, [kind.value for kind in EventKind], "kind of event")
+
+
+def _quiet(text: str) -> str:
+    quiet_hours(text)
+    return text
 
 
 Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
@@ -113,6 +124,32 @@ class HealthSettings(Frozen):
     backup_s: Seconds
     ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
     hosts: Annotated[list[HostName], Field(max_length=20)]
+
+
+class ChannelSettings(Frozen):
+    """What one channel is told, and when; its address is secret and stands in .env."""
+
+    topics: Annotated[list[Topic], Field(default_factory=lambda: [*TOPICS])]
+    events: Annotated[list[Annotated[str, AfterValidator(_event_kind)]], Field(default_factory=list)]
+    least: Severity = Severity.INFO
+    quiet: Annotated[str, AfterValidator(_quiet)] | None = None
+    most_an_hour: Annotated[int, Field(ge=1, le=1000)] = 12
+
+    def rules(self, name: str) -> Channel:
+        """Return the channel of this name."""
+        topics = frozenset(self.topics) | ({Topic.EVENTS} if self.events else frozenset())
+        quiet = quiet_hours(self.quiet) if self.quiet else None
+        return Channel(name, topics, frozenset(self.events), self.least, quiet, self.most_an_hour)
+
+
+class NotifySettings(Frozen):
+    """Whom the bot tells what happens, by the name of the channel."""
+
+    channels: dict[Annotated[str, StringConstraints(pattern=LABEL_PATTERN)], ChannelSettings | None]
+
+    def in_use(self) -> tuple[Channel, ...]:
+        """Return the channels that aren't switched off."""
+        return tuple(section.rules(name) for name, section in self.channels.items() if section is not None)
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -209,6 +246,7 @@ class Sections(Frozen):
     serve: ServeSettings
     # It changes what is said about the bot, and nothing that it does.
     health: Annotated[HealthSettings, Tighter.ALWAYS]
+    notify: Annotated[NotifySettings, Tighter.ALWAYS]
     storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]

@@ -195,6 +195,16 @@ class Stream(Struct, frozen=True):
     lost: str = ""
 
 
+class Notices(Struct, frozen=True):
+    """How many channels people are told through, which have no address, and what couldn't be sent, and why."""
+
+    channels: int
+    unaddressed: tuple[str, ...]
+    waiting: int
+    given_up: int
+    problem: str
+
+
 class Halts(Struct, frozen=True):
     """The trading state in force and why, and why the bot would be halted even without it."""
 

@@ -20,6 +20,7 @@ from tradebot.judging.evidence import (
     Evidence,
     Halts,
     Ledger,
+    Notices,
     Orders,
     Prices,
     Serve,
@@ -283,6 +284,18 @@ def stream(evidence: Evidence, seen: Stream) -> Verdict:
     """Judge the stream by the last time its lane looked at it, and by whether it was lost."""
     fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
     return Verdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
+
+
+def notices(evidence: Evidence, seen: Notices) -> Verdict:
+    """Judge whether people are told: by what couldn't be sent, and by channels that nobody can be reached through."""
+    if seen.given_up or seen.waiting:
+        late, lost = counted(seen.waiting, "notice"), counted(seen.given_up, "notice")
+        found = f"{late} still to be sent, {lost} given up: {seen.problem}"
+        return Verdict(FAILED if seen.given_up else DEGRADED, found, seen.channels)
+    if seen.unaddressed:
+        found = f"no address for {', '.join(seen.unaddressed)}"
+        return Verdict(DEGRADED, found, seen.channels, next="tradebot notify list")
+    return Verdict(OK, "everything was sent", seen.channels)
 
 
 def halts(evidence: Evidence, seen: Halts) -> Verdict:

@@ -50,6 +50,7 @@ TABLE: Mapping[str, Subject] = {
     "broker": Subject(passes.broker, "answers", DOCTOR, EXITS),
     "prices": Subject(parts.prices, "passes", "tradebot positions", EXITS),
     "stream": Subject(parts.stream, "look", EVENTS),
+    "notices": Subject(parts.notices, "channels", "tradebot notify last"),
     "clock": Subject(passes.clock, "passes", DOCTOR, EXITS),
     "calendar": Subject(parts.calendar, "sessions", RECONCILE),
     "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),

@@ -320,6 +320,19 @@ class EventKind(Enum):
         Severity.WARN,
         "Rows of the store of replies aren't as they were written, so these replies count as absent.",
     )
+    NOTICES_BEGUN_ANEW = (
+        "notices",
+        "begun_anew",
+        Severity.WARN,
+        "The store of notices was damaged or lost, and a new one was started. What was still to be sent is lost with "
+        "it.",
+    )
+    NOTICE_FAILED = (
+        "notices",
+        "notice_failed",
+        Severity.ERROR,
+        "A notice couldn't be sent for a day, so it isn't tried any more. `notify last` shows it.",
+    )
     BARS_BEGUN_ANEW = (
         "bars",
         "BARS_BEGUN_ANEW",

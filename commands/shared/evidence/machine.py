@@ -3,17 +3,19 @@
 import os
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from commands.shared.plain import clean
 from commands.status.stores import unbounded
+from tradebot.adapters.notices.outbox import Sending, unsent
 from tradebot.adapters.recovery.backups import damaged, places
 from tradebot.adapters.recovery.untouched import as_left
 from tradebot.adapters.state import events, file_systems, serving
-from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
+from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
+from tradebot.app.connecting import addresses_of
 from tradebot.app.wiring import App
-from tradebot.judging.evidence import Backups, Disk, Serve, Storage, Stream, Unread
+from tradebot.judging.evidence import Backups, Disk, Notices, Serve, Storage, Stream, Unread
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -27,6 +29,8 @@ PROGRAMS = "fuse."
 """How the kind of a file system run by a program begins: its locks and syncs depend on that program."""
 FORGETFUL = ("tmpfs", "ramfs")
 """File systems that are kept in memory."""
+LATELY = timedelta(days=1)
+"""For how long a notice that was given up counts."""
 STREAM = "stream"
 SESSION = "session-"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -82,6 +86,21 @@ def stream_of(folder: Path) -> Stream | None:
     last = next((event for event in reversed(found) if event.event_type in kinds), None)
     lost = last is not None and last.event_type == EventKind.STREAM_LOST.event_type
     return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")
+
+
+def notices_of(app: "App") -> Notices | None:
+    """Return what became of the notices; None if the bot has no channel."""
+    names = [channel.name for channel in app.settings.notify.in_use()]
+    if not names:
+        return None
+    addresses = addresses_of(app.settings, os.environ)
+    bare = tuple(name for name in names if name not in addresses)
+    lately = datetime.now(UTC) - LATELY
+    kept = unsent(app.folder.path) if (app.folder.path / NOTICES).exists() else ()
+    failing = [one for one in kept if one.attempts and one.sending is Sending.WAITING]
+    lost = [one for one in kept if one.sending is Sending.GIVEN_UP and one.next_at > lately]
+    problem = (failing or lost)[-1].problem if failing or lost else ""
+    return Notices(len(names), bare, len(failing), len(lost), problem)
 
 
 def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> Backups | Unread:

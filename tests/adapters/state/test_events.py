@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.adapters.samples import NOW, minutes
-from tradebot.adapters.state.events import KEPT, JsonlEvents, Tail, last_events, worth_seeing
+from tradebot.adapters.state.events import KEPT, JsonlEvents, Place, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.values import replace
 
@@ -115,3 +119,42 @@ def test_worth_seeing_counts_all_events_and_returns_those_that_need_attention(tm
     assert (count, [event.details["number"] for event in found]) == (3, ["2"])
     assert worth_seeing(path, [(minutes(0), minutes(0)), (minutes(3), minutes(9))])[0] == 2
     assert worth_seeing(tmp_path / "none", [(minutes(0), minutes(9))]) == (0, ())
+
+
+@given(st.lists(st.integers(0, 4), max_size=12))
+def test_each_event_is_news_once_and_in_order_across_rotations(chunks: Sequence[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        events, place, found, written = JsonlEvents(path, max_bytes=400), Place(0, 0), list[str](), 0
+        for chunk in chunks:
+            for _ in range(chunk):
+                events.emit(make_event(written))
+                written += 1
+            some, place = news(path, place)
+            found += [event.details["number"] for event in some if event.event_type == "PASS_DONE"]
+        assert found == [str(number) for number in range(written)]
+
+
+def test_line_without_its_end_is_news_once_it_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonlEvents(path).emit(make_event(1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:30])
+    found, place = news(path, Place(0, 0))
+    assert found == []
+    with path.open("ab") as file:
+        file.write(whole[30:])
+    assert [event.details["number"] for event in news(path, place)[0]] == ["1"]
+
+
+def test_after_the_end_only_later_events_are_news_and_after_a_lost_file_all(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    assert news(path, end_of(path)) == ([], Place(0, 0))
+    events = JsonlEvents(path)
+    events.emit(make_event(1))
+    place = end_of(path)
+    events.emit(make_event(2))
+    assert [event.details["number"] for event in news(path, place)[0]] == ["2"]
+    path.rename(path.with_suffix(".aside"))
+    events.emit(make_event(3))
+    assert [event.details["number"] for event in news(path, place)[0]] == ["3"]

@@ -21,6 +21,7 @@ from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
+from tests.receiver import receiving
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -89,6 +90,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         bot.all_say("config accept", f"config accept --confirm {bot.tail()}")
         exchange(bot)
         bars(bot, place)
+        notices(bot)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
@@ -184,6 +186,16 @@ def bars(bot: Keeper, place: Path) -> None:
     bot.all_say("bars list", "bars check", "bars fetch", "bars fetch AAPL --timeframe 1Min --from 2026-11-13")
     bot.all_say(f"bars import {place / 'days.csv'} --timeframe 1Day", "bars list", "bars check AAPL MSFT")
     bot.all_say(f"bars import {place / 'minutes.csv'} --timeframe 1Min --stamp start --zone America/New_York")
+
+
+def notices(bot: Keeper) -> None:
+    """Ask without a channel, then tell one on this machine."""
+    bot.all_say("notify list", "notify last", "notify test", "notify send")
+    with receiving() as receiver, environment({"NOTIFY_PHONE": f"http://{receiver.address}/hook"}):
+        with (bot.folder / "tradebot.yaml").open("a") as file:
+            file.write("\nnotify: {channels: {phone: {}, desk: {}}}\n")
+        bot.all_say("notify list", "notify test", "notify test nope", "notify send")
+        bot.all_say("halt", f"unhalt --confirm {bot.tail()}", "notify send", "notify last", "notify list")
 
 
 def damaged(bot: Keeper) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain
@@ -94,6 +95,42 @@ def worth_seeing(
 def torn_lines(path: Path) -> int:
     """Return how many lines don't begin and end like an event; none is decoded, and rotated files are not read."""
     return sum(not (line.startswith(b'{"timestamp":"') and line.endswith(b"}")) for line in _lines(path))
+
+
+class Place(NamedTuple):
+    """How far the files of events were read: the file that was read last, by its inode, and so many bytes of it."""
+
+    inode: int
+    offset: int
+
+
+def end_of(path: Path) -> Place:
+    """Return the place after the last event."""
+    if not path.is_file():
+        return Place(0, 0)
+    status = path.stat()
+    return Place(status.st_ino, status.st_size)
+
+
+def news(path: Path, place: Place) -> tuple[list[SystemEvent], Place]:
+    """Return the events after a place, across rotations, and the place after them; unreadable lines are skipped.
+
+    If the file of that place is gone, everything that is there comes after it. A line without its end is yet to come.
+    """
+    numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
+    files = [file for file in (*numbered, path) if file.is_file()]
+    known = next((number for number, file in enumerate(files) if file.stat().st_ino == place.inode), None)
+    found = list[SystemEvent]()
+    begin = place.offset if known is not None else 0
+    for file in files[known or 0 :]:
+        with file.open("rb") as opened:
+            opened.seek(begin)
+            data = opened.read()
+            inode = os.fstat(opened.fileno()).st_ino
+        whole = data[: data.rfind(b"\n") + 1]
+        found += [event for event in map(_event, whole.splitlines()) if event is not None]
+        place, begin = Place(inode, begin + len(whole)), 0
+    return found, place
 
 
 class Tail:

@@ -1,0 +1,1 @@
+"""`tradebot notify`: what a person is told, through which channels."""

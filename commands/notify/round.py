@@ -1,0 +1,177 @@
+"""Look what happened, gather what each channel is to be told, and send it.
+
+It only reads what the bot wrote, in a process of its own, so that nothing here delays or fails a pass.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from commands.shared.evidence.gather import evidence_of
+from tradebot import __version__
+from tradebot.adapters.notices.outbox import Kept, Outbox
+from tradebot.adapters.notices.sending import Attempt
+from tradebot.adapters.state import events
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.adapters.text.redaction import hide
+from tradebot.app.wiring import App
+from tradebot.judging.judgment import State, overall, ranked
+from tradebot.judging.table import judged
+from tradebot.model.candidate import Purpose
+from tradebot.model.event import EventKind, Severity
+from tradebot.model.notice import Happening, HeldThen, Seen
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.views.happenings import Now, of_event, seen_of, since
+from tradebot.views.notices import composed, due_at, wants
+
+LOOK_S = 5.0
+"""Real seconds between two looks at the bot while no event is written."""
+HEALTH_S = 30.0
+"""Real seconds between two looks at its health, which reads everything that the bot left behind."""
+FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(hours=1)
+GIVEN_UP = timedelta(days=1)
+HOUR = timedelta(hours=1)
+BACK = timedelta(days=5)
+"""How far the orders are read that may have closed a position."""
+TOLD_OTHERWISE = frozenset({"notices", "halts"})
+"""Parts of health that are no news: a halt is told by itself, and a notice that can't be sent tells nobody."""
+
+
+class Round:
+    """The notices of a bot. `addresses` are those of its channels by name; one without an address is told nothing."""
+
+    def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
+        self._app = app
+        # From now on, no text of this process shows a key.
+        _ = app.secrets
+        self._channels = [channel for channel in app.settings.notify.in_use() if channel.name in addresses]
+        self._addresses = addresses
+        self._outbox = Outbox(app.folder.path, app.events, datetime.now(UTC))
+        self._attempts = dict[str, tuple[Kept, Attempt]]()
+        self._health: tuple[float, str, Severity] | None = None
+        self._looked = -LOOK_S
+
+    def close(self) -> None:
+        """End the attempts that are under way; they are made again."""
+        for _, attempt in self._attempts.values():
+            attempt.close()
+        self._outbox.close()
+
+    def look(self) -> None:
+        """Note what happened since the last look, for each channel whose rules choose it."""
+        path, remembered = self._app.folder.path / EVENTS, self._outbox.remembered()
+        if remembered is None:
+            self._outbox.note(events.end_of(path), seen_of(self._now()), ())
+            return
+        place, seen = remembered
+        written, after = events.news(path, place)
+        if not written and time.monotonic() < self._looked + LOOK_S:
+            return
+        self._looked = time.monotonic()
+        now = self._now()
+        seen, happened = since(seen, now)
+        asked = frozenset(name for channel in self._channels for name in channel.events)
+        told = filter(None, (of_event(event, asked) for event in written))
+        self._note(after, seen, (*told, *happened), now.at)
+
+    def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
+        discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
+        chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
+        self._outbox.note(place, seen, [(channel.name, due_at(channel, one, now), one) for channel, one in chosen])
+
+    def _discreet(self, text: str) -> str:
+        """Return a text without keys, and with no more of the account's number than its end."""
+        return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
+
+    def compose(self) -> None:
+        """Make one notice of what each channel is to be told by now, unless it was told enough within the hour."""
+        now = self.time()
+        for channel in self._channels:
+            due = self._outbox.due(channel.name, now)
+            critical = any(one.severity is Severity.CRITICAL for _, _, one in due)
+            if due and (critical or self._outbox.made_since(channel.name, now - HOUR) < channel.most_an_hour):
+                earliest = min(at for _, at, _ in due)
+                held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
+                notice = composed(self._who(), [one for _, _, one in due], earliest if held else None)
+                self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
+
+    def send(self) -> bool:
+        """Begin and end attempts; return True while one is under way."""
+        now = self.time()
+        for channel in self._channels:
+            kept, attempt = self._attempts.get(channel.name, (None, None))
+            if kept is None and (kept := self._outbox.next_of(channel.name, now)):
+                self._attempts[channel.name] = kept, Attempt(self._addresses[channel.name], kept.notice)
+            elif kept is not None and attempt is not None and attempt.ended():
+                del self._attempts[channel.name]
+                self._ended(kept, attempt.problem(), now)
+        return bool(self._attempts)
+
+    def _ended(self, kept: Kept, problem: str, now: datetime) -> None:
+        if not problem:
+            self._outbox.sent(kept.id)
+            return
+        again: timedelta | None = min(FIRST_RETRY * 2 ** min(kept.attempts, 20), LAST_RETRY)
+        if now - kept.made_at >= GIVEN_UP:
+            again = None
+            details = {"channel": kept.channel, "message": problem}
+            self._app.events.emit(EventKind.NOTICE_FAILED.at(now, details))
+        self._outbox.failed(kept.id, problem, again, now)
+
+    def time(self) -> datetime:
+        """Return trading time: the last recorded one in the sandbox, whose clock stands still."""
+        return evidence_time(self._app)
+
+    def _who(self) -> str:
+        return f"tradebot {self._app.mode_name} ...{self._app.account_tail}"
+
+    def _now(self) -> Now:
+        books, at = self._app.ledger_view, self.time()
+        totals = books.totals()
+        held = tuple(
+            HeldThen(one.strategy, one.symbol, one.opened_at, one.quantity, one.average_price)
+            for one in totals.own_positions()
+        )
+        unwell, severity = self._unwell()
+        state = books.trading_state()
+        unresolved = books.intents(unresolved=True)
+        closing = self._closing(at) if totals.round_trips else {}
+        return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity)
+
+    def _closing(self, at: datetime) -> Mapping[tuple[str, str], str]:
+        recent = self._app.ledger_view.recent_intents((at - BACK).date())
+        closing = (one.intent for one in recent if one.intent.purpose is not Purpose.OPEN and one.intent.why)
+        return {(one.key.strategy, one.instrument.symbol): one.why for one in closing}
+
+    def _unwell(self) -> tuple[str, Severity]:
+        """Return which parts aren't OK, empty if all are, and how bad that is."""
+        if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
+            judgments = [one for one in judged(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
+            findings = ranked(judgments)
+            worst = Severity.ERROR if overall(judgments) is State.FAILED else Severity.WARN
+            said = "; ".join(f"{one.subject} {one.state}, {one.found}" for one in findings[:3])
+            more = f"; {counted(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
+            self._health = time.monotonic(), said + more, worst
+        return self._health[1:]
+
+
+def evidence_time(app: "App") -> datetime:
+    """Return the time that the bot's records go by."""
+    from commands.shared.records import trading_now
+
+    mark = app.ledger_view.last_reconcile()
+    recorded = app.recorded
+    times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)
+    return trading_now(app, times) or datetime.now(UTC)
+
+
+def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[Round]:
+    """Yield the round before each look, for as long as it is asked for."""
+    one = Round(app, addresses)
+    try:
+        while True:
+            yield one
+            time.sleep(pause_s)
+    finally:
+        one.close()

@@ -1,0 +1,258 @@
+"""`tradebot notify test|list|last|send`: whom the bot tells what happens, and what it has told."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.plain import clean, complain
+from commands.shared.surface import Config, Json, Report, StateDir, finish, on_bot, opened
+from commands.shared.times import when
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+app = typer.Typer(help="Tell people what happens: try a channel, see what was told, or send it.", no_args_is_help=True)
+
+PAUSE_S = 0.25
+"""Real seconds between two looks for new events."""
+NONE_YET = "no channel is configured, so nobody is told anything"
+ADD_ONE = "add one to your configuration, such as notify: {channels: {phone: {}}}, and its address to .env"
+
+
+class ChannelRow(Struct, frozen=True):
+    """One channel: its rules, the variable that has its address and whether that is set, and its last notice."""
+
+    name: str
+    topics: tuple[str, ...]
+    events: tuple[str, ...]
+    least: str
+    quiet: str | None
+    most_an_hour: int
+    variable: str
+    has_address: bool
+    last_at: datetime | None
+    last: str | None
+    problem: str
+
+
+class Channels(Struct, frozen=True):
+    """All channels, by name."""
+
+    channels: tuple[ChannelRow, ...]
+
+
+class NoticeRow(Struct, frozen=True):
+    """One notice, and what became of it; times are trading times."""
+
+    made_at: datetime
+    channel: str
+    severity: str
+    title: str
+    text: str
+    sending: str
+    attempts: int
+    next_at: datetime | None
+    problem: str
+
+
+class Notices(Struct, frozen=True):
+    """The last notices, oldest first."""
+
+    notices: tuple[NoticeRow, ...]
+
+
+class Tried(Struct, frozen=True):
+    """What came of a test message by channel: empty if it was sent, or else why it wasn't."""
+
+    problems: Mapping[str, str]
+
+
+class Sent(Struct, frozen=True):
+    """How many notices were sent, and how many are still to be sent."""
+
+    sent: int
+    left: int
+
+
+def _addresses(bot: "App") -> Mapping[str, str]:
+    """Return the addresses of the bot's channels; OperatorError if it has no channel."""
+    from tradebot.app.connecting import addresses_of
+
+    if not bot.settings.notify.in_use():
+        raise OperatorError(NONE_YET, ADD_ONE)
+    return addresses_of(bot.settings, os.environ)
+
+
+@on_bot(app, "list", epilog="tradebot notify list")
+def list_channels(bot: "App") -> Report:
+    """Show the channels, what each is told, and how it went last."""
+    from tradebot.adapters.notices.outbox import Outbox
+    from tradebot.app.keys import address_variable
+
+    addresses, rows = _addresses(bot), []
+    with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
+        last = {kept.channel: kept for kept in reversed(outbox.last(1_000))}
+    sections = bot.settings.notify.channels
+    for channel in bot.settings.notify.in_use():
+        kept, section = last.get(channel.name), sections[channel.name]
+        assert section is not None, "a channel in use has a section"
+        rows.append(
+            ChannelRow(
+                channel.name,
+                tuple(sorted(channel.topics)),
+                tuple(sorted(channel.events)),
+                channel.least.value,
+                section.quiet,
+                channel.most_an_hour,
+                address_variable(channel.name),
+                channel.name in addresses,
+                kept.made_at if kept else None,
+                kept.sending.value if kept else None,
+                kept.problem if kept else "",
+            )
+        )
+    return Report("notify-list", Channels(tuple(rows)), _render_channels)
+
+
+def _render_channels(console: "Console", data: Channels) -> None:
+    from tradebot.model.notice import TOPICS
+
+    for row in data.channels:
+        address = f"its address is in {row.variable}" if row.has_address else f"NO ADDRESS: set {row.variable} in .env"
+        console.print(f"[bold]{row.name}[/bold]: {address}")
+        everything = set(row.topics) >= {topic.value for topic in TOPICS} - {"events"}
+        console.print(f"  told about {'everything' if everything else ', '.join(row.topics)} from {row.least}")
+        if row.events:
+            console.print(f"  and these events: {', '.join(row.events)}")
+        quiet = f"quiet {row.quiet} except for what is CRITICAL; " if row.quiet else ""
+        console.print(f"  {quiet}at most {row.most_an_hour} messages an hour besides what is CRITICAL")
+        if row.last_at is not None:
+            problem = f": {clean(row.problem)}" if row.problem else ""
+            console.print(f"  the last one was made {when(row.last_at)}, {row.last}{problem}", markup=False)
+
+
+@on_bot(app, "last", epilog="tradebot notify last\ntradebot notify last --last 50")
+def last_notices(
+    bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=1, max=1_000, help="Show the last N.")] = 10
+) -> Report:
+    """Show what was told, and what is still to be sent."""
+    from tradebot.adapters.notices.outbox import Outbox, Sending
+
+    with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
+        found = outbox.last(last)
+    rows = [
+        NoticeRow(
+            kept.made_at,
+            kept.channel,
+            kept.notice.severity.value,
+            kept.notice.title,
+            kept.notice.text,
+            kept.sending.value,
+            kept.attempts,
+            kept.next_at if kept.sending is Sending.WAITING else None,
+            kept.problem,
+        )
+        for kept in reversed(found)
+    ]
+    return Report("notify-last", Notices(tuple(rows)), _render_notices)
+
+
+def _render_notices(console: "Console", data: Notices) -> None:
+    if not data.notices:
+        console.print("Nothing was told yet.")
+    for row in data.notices:
+        how = row.sending if not row.problem else f"{row.sending}, attempt {row.attempts}: {clean(row.problem)}"
+        console.print(f"{when(row.made_at)} {row.channel} ({how})", markup=False, style="bold")
+        for line in (row.title, *row.text.split("\n")):
+            console.print(f"  {clean(line)}", markup=False)
+
+
+@on_bot(app, "test", epilog="tradebot notify test\ntradebot notify test phone")
+def try_channels(
+    bot: "App",
+    channel: Annotated[str | None, typer.Argument(help="The channel [all of them].", show_default=False)] = None,
+) -> Report:
+    """Send a test message now, and say whether it was accepted.
+
+    Exits with code 5 if one wasn't.
+    """
+    addresses = _addresses(bot)
+    names = [one.name for one in bot.settings.notify.in_use() if channel in (None, one.name)]
+    if not names:
+        known = ", ".join(one.name for one in bot.settings.notify.in_use())
+        raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
+    problems = {name: _try(bot, name, addresses.get(name)) for name in names}
+    code = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
+    return Report("notify-test", Tried(problems), _render_tried, code)
+
+
+def _try(bot: "App", name: str, address: str | None) -> str:
+    from tradebot.adapters.notices.sending import Attempt
+    from tradebot.app.keys import address_variable
+    from tradebot.model.event import Severity
+    from tradebot.model.notice import Notice
+
+    if address is None:
+        return f"it has no address: set {address_variable(name)} in .env"
+    title = f"tradebot {bot.mode_name} ...{bot.account_tail}: a test"
+    with closing(Attempt(address, Notice(title, "If you can read this, notices arrive.", Severity.INFO))) as attempt:
+        while not attempt.ended():
+            time.sleep(PAUSE_S)
+        return attempt.problem()
+
+
+def _render_tried(console: "Console", data: Tried) -> None:
+    for name, problem in data.problems.items():
+        console.print(f"{name}: {f'NOT SENT: {problem}' if problem else 'sent; look whether it arrived'}", markup=False)
+
+
+@app.command("send", epilog="tradebot notify send\ntradebot notify send --follow")
+def send(
+    on: Annotated[bool, typer.Option("--follow", help="Go on until a signal, as `serve` has it run.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what happened since the last time.
+
+    `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
+    """
+    from commands.notify.round import rounds
+
+    with opened(state_dir, config) as bot:
+        addresses = _addresses(bot)
+        missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]
+        for name in missing:
+            complain(f"{name} has no address, so it is told nothing: tradebot notify list")
+        before = _counts(bot)
+        for one in rounds(bot, addresses, PAUSE_S):
+            one.look()
+            one.compose()
+            if not one.send() and not on:
+                break
+        sent, left = _counts(bot)
+        data = Sent(sent - before[0], left)
+        finish(Report("notify-send", data, _render_sent, mode=bot.mode_name, account=bot.account_tail), as_json)
+
+
+def _counts(bot: "App") -> tuple[int, int]:
+    """Return how many notices were sent so far, and how many are still to be sent."""
+    from tradebot.adapters.notices.outbox import Outbox, Sending
+
+    with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
+        kept = outbox.last(1_000)
+    return sum(one.sending is Sending.SENT for one in kept), sum(one.sending is Sending.WAITING for one in kept)
+
+
+def _render_sent(console: "Console", data: Sent) -> None:
+    left = f"; {data.left} still to be sent: tradebot notify last" if data.left else ""
+    console.print(f"{data.sent} sent{left}")

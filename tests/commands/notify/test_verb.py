@@ -1,0 +1,152 @@
+"""`tradebot notify`: what people are told, through whole command lines and a receiver on this machine."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bot import Bot
+from tests.receiver import Receiver, receiving, says
+from tradebot.adapters.notices.outbox import Outbox
+from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
+
+SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
+SECRET = "hook-of-ann-0123456789"
+
+
+def configured(bot: Bot, settings: str = SETTINGS) -> None:
+    with (bot.folder / "tradebot.yaml").open("a") as file:
+        file.write(f"\n{settings}\n")
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as found:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/{SECRET}")
+        yield found
+
+
+@pytest.fixture
+def told(copy: Bot, receiver: Receiver) -> Bot:
+    """Return a bot with channels that was looked at once."""
+    configured(copy)
+    assert copy.says("notify", "send").code == 0
+    return copy
+
+
+@pytest.mark.parametrize("words", ["list", "last", "test", "send"])
+def test_without_a_channel_the_next_step_is_named(copy: Bot, words: str) -> None:
+    said = copy.says("notify", words)
+    if words == "last":
+        assert (said.code, said.out.strip()) == (0, "Nothing was told yet.")
+        return
+    assert said.code == 2
+    assert "no channel is configured" in said.err
+    assert "notify: {channels: {phone: {}}}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("notify: {channels: {Phone: {}}}", "at most 20 lowercase letters"),
+        ("notify: {channels: {phone: {quiet: late}}}", "such as 22:00-07:00 Europe/Berlin"),
+        ("notify: {channels: {phone: {events: [venue.answer_difers]}}}", "did you mean venue.answer_differs"),
+        ("notify: {channels: {phone: {topics: [money]}}}", "'halts'"),
+        ("notify: {channels: {phone: {most_an_hour: 0}}}", "greater than or equal to 1"),
+        ("notify: {channels: {phone: {url: tgram://x}}}", "there is no such setting"),
+    ],
+)
+def test_wrong_settings_are_refused_with_their_name(copy: Bot, settings: str, why: str) -> None:
+    configured(copy, settings)
+    said = copy.says("notify", "list")
+    assert said.code == 2
+    assert "notify.channels" in said.err
+    assert why in said.err
+
+
+def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiver: Receiver) -> None:
+    shown = told.shown("notify", "list")
+    assert "phone: its address is in NOTIFY_PHONE\n  told about everything from INFO\n" in shown
+    assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  told about slots from ERROR\n" in shown
+    assert SECRET not in shown
+    assert receiver.address not in shown
+
+
+def test_test_message_says_which_channel_failed_and_how(told: Bot, receiver: Receiver) -> None:
+    said = told.says("notify", "test")
+    assert said.code == 5
+    assert "phone: sent; look whether it arrived" in said.out
+    assert "desk: NOT SENT: it has no address: set NOTIFY_DESK in .env" in said.out
+    assert "If you can read this, notices arrive." in receiver.bodies()
+    assert told.says("notify", "test", "phone").code == 0
+    assert "choose one of phone, desk" in told.says("notify", "test", "pone").err
+
+
+def test_first_look_tells_nothing_and_a_halt_is_told_once_with_its_reason(told: Bot, receiver: Receiver) -> None:
+    assert receiver.got == []
+    number = read_marker(told.folder, {}).account_number
+    told.says("halt", "--reason", f"see https://evil.example/x of {number}")
+    assert told.says("notify", "send").out.strip() == "1 sent"
+    assert told.says("notify", "send").out.strip() == "0 sent"
+    ((_, body),) = receiver.got
+    notice = json.loads(body)
+    assert notice["severity"] == "CRITICAL"
+    assert notice["title"] == f"tradebot sandbox ...{told.tail()}: CRITICAL"
+    assert "HALTED: the bot opens nothing, exits go on" in notice["text"]
+    assert f"see https: evil. example x of ...{told.tail()}" in notice["text"]
+    assert number not in receiver.bodies()
+    (row,) = told.json("notify", "last")["notices"]
+    assert (row["channel"], row["sending"], row["text"]) == ("phone", "sent", notice["text"])
+
+
+def event(bot: Bot, kind: str, **details: str) -> None:
+    subsystem, _, type_ = kind.partition(".")
+    line = {"timestamp": "2026-11-16T15:00:00.000000Z", "subsystem": subsystem, "event_type": type_}
+    with (bot.folder / EVENTS).open("a") as file:
+        file.write(json.dumps({**line, "severity": "ERROR", "symbol": "AAPL", "details": details}) + "\n")
+
+
+@pytest.mark.parametrize("place", ["note", "make", "sent"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_event_is_told_although_its_process_ends_at_any_step(
+    told: Bot, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
+) -> None:
+    event(told, "venue.position_differs", books="10", broker="7")
+    honest = getattr(Outbox, place)
+
+    def ending(*arguments: object) -> None:
+        if after:
+            honest(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Outbox, place, ending)
+        assert told.says("notify", "send").code == 130
+    told.says("notify", "send")
+    # What was sent but not noted is sent again: nobody knows whether it arrived.
+    assert receiver.bodies().count("the broker has 7 shares") == (2 if (place, after) == ("sent", False) else 1)
+    assert len(told.json("notify", "last")["notices"]) == 1
+
+
+def test_receiver_that_fails_is_tried_again_later_and_health_says_so(
+    told: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event(told, "venue.position_differs", books="10", broker="7")
+    with receiving(says(500)) as broken:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/{SECRET}")
+        assert told.says("notify", "send").out.strip() == "0 sent; 1 still to be sent: tradebot notify last"
+        assert len(broken.got) == 1
+    assert "attempt 1: the receiver answered 500" in told.shown("notify", "last")
+    (part,) = [each for each in told.json("health")["judgments"] if each["subject"] == "notices"]
+    assert part["state"] == "DEGRADED"
+    assert part["found"] == "1 notice still to be sent, 0 notices given up: the receiver answered 500"
+    assert part["next"] == "tradebot notify last"
+
+
+def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:
+    (told.folder / NOTICES).write_bytes(b"nonsense" * 1000)
+    said = told.says("notify", "send")
+    assert said.code == 0
+    told.says("halt")
+    told.says("notify", "send")
+    assert "HALTED" in receiver.bodies()

@@ -1,0 +1,138 @@
+"""What has happened: events in words, and what differs from the last look."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.adapters.samples import make_intent
+from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.notice import HeldThen, Topic
+from tradebot.model.position import RoundTrip
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
+from tradebot.views.happenings import OF_EVENTS, UNWELL_FOR, Now, of_event, reason_in_words, seen_of, since
+
+AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+ACTIVE = TradingStateRecord(TradingState.ACTIVE, "ann", "", AT)
+HELD = HeldThen("flow", "AAPL", AT, Decimal(10), Decimal("150.25"))
+TRIP = RoundTrip("flow", "AAPL", AT + MINUTE, Decimal("12.5"), Decimal(1_502), AT)
+QUIET = Now(AT, ACTIVE, "1.0", (), (), (), {}, "", Severity.WARN)
+DETAILS = {
+    EventKind.LIVE_ARMED: {"by": "ann", "sessions": "5", "until": "2026-11-20T21:00:00+00:00"},
+    EventKind.PROTECTION_GAP: {"strategy": "flow", "why": "exiting", "shares": "10", "since": "x"},
+    EventKind.PROTECTION_GAP_ENDED: {"lasted_s": "61.0", "ended": "closed", "strategy": "flow"},
+    EventKind.ALL_CLOSES_FAILED: {"strategy": "flow", "cause": "refused", "attempts": "3"},
+    EventKind.POSITION_DIFFERS: {"books": "10", "broker": "7"},
+    EventKind.POSITION_UNPROVEN: {"what": "the broker did not confirm it"},
+    EventKind.LEDGER_DAMAGED: {"found": "page 7 is not as it was written"},
+    EventKind.BOOKS_REBUILT: {"name": "x", "by": "ann", "why": "the disk failed", "not_proven": "0"},
+    EventKind.SLOT_MISSED: {"job": "trade-once", "message": "missed 3 slots, open+2m to open+12m"},
+    EventKind.OWN_SLOT_MISSED: {"strategy": "rotation", "slot": "open+5m", "session": "2026-11-16"},
+    EventKind.OWN_SLOT_UNFINISHED: {"strategy": "rotation", "slot": "open+5m", "session": "2026-11-16"},
+    EventKind.PROPOSAL_REFUSED: {"strategy": "mine", "reason": str(Reason.STRATEGY_DECLINED), "observed": "x"},
+    EventKind.BACKUP_FAILED: {"session": "2026-11-16", "found": "the disk is full"},
+    EventKind.BACKUP_DAMAGED: {"name": "session-2026-11-16", "found": "a part is missing"},
+    EventKind.JOB_FAULT: {"job": "trade-once", "message": "Traceback"},
+    EventKind.LANE_STALLED: {"message": "no progress since 10:31"},
+    EventKind.CEILING_REACHED: {"message": "1,200 MB of memory, at most 1,000"},
+    EventKind.CONFIG_NOT_RELOADED: {"message": "the configuration wasn't reloaded"},
+}
+"""The details with which each event that is told is written."""
+
+
+@pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
+def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(kind: EventKind) -> None:
+    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"))
+    assert happening is not None
+    assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
+    assert not re.search(r"[A-Z]+_[A-Z]|[a-z]_[a-z]|None|\{|  |: *$", happening.text)
+
+
+def test_event_with_other_details_is_told_by_them() -> None:
+    event = SystemEvent(AT, "venue", "position_differs", Severity.ERROR, "AAPL", {"what": "more"})
+    happening = of_event(event)
+    assert happening is not None
+    assert happening.text == "AAPL: position differs: what more"
+
+
+def test_other_events_are_told_only_if_asked_for_by_name() -> None:
+    event = EventKind.ANSWER_DIFFERS.at(AT, {"message": "a new field"})
+    assert of_event(event) is None
+    asked = of_event(event, ["venue.answer_differs"])
+    assert asked is not None
+    assert (asked.topic, asked.text) == (Topic.EVENTS, "answer differs: message a new field")
+
+
+def test_nothing_has_happened_while_nothing_differs() -> None:
+    seen, happened = since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE))
+    assert happened == ()
+    assert seen == seen_of(replace(QUIET, at=AT + MINUTE))
+
+
+def test_halt_is_told_once_as_critical_and_its_end_once() -> None:
+    halted = replace(QUIET, at=AT + MINUTE, trading=TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", AT))
+    seen, (told,) = since(seen_of(QUIET), halted)
+    assert (told.topic, told.severity) == (Topic.HALTS, Severity.CRITICAL)
+    assert told.text == "HALTED: the bot opens nothing, exits go on (ann: lunch)"
+    assert since(seen, replace(halted, at=AT + 2 * MINUTE))[1] == ()
+    (back,) = since(seen, replace(QUIET, at=AT + 2 * MINUTE))[1]
+    assert (back.severity, back.text) == (Severity.INFO, "The bot may trade again")
+
+
+def test_opened_and_closed_positions_are_told_with_price_profit_and_reason() -> None:
+    opened = replace(QUIET, held=(HELD,))
+    seen, (told,) = since(seen_of(QUIET), opened)
+    assert told.text == "AAPL: bought 10 at 150.25 USD (flow)"
+    closing = {("flow", "AAPL"): "trail_stop(-1.2%)+signal_decay(0.65)"}
+    closed = replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,), closing=closing)
+    seen, (told,) = since(seen, closed)
+    assert told.text == "AAPL: closed with +12.50 USD (+0.8%): trail stop at -1.2% and signal decay at 0.65 (flow)"
+    assert since(seen, replace(closed, at=AT + 3 * MINUTE))[1] == ()
+
+
+def test_position_opened_and_closed_between_two_looks_is_told_once() -> None:
+    (told,) = since(seen_of(QUIET), replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,)))[1]
+    assert told.what == "positions closed"
+
+
+def test_reason_in_a_strategys_own_words_stays() -> None:
+    assert reason_in_words("back at its mean: +0.10 deviations") == "back at its mean: +0.10 deviations"
+    assert reason_in_words("unknown") == ""
+
+
+def test_order_is_told_once_its_outcome_has_been_unknown_for_a_minute() -> None:
+    record = IntentRecord(replace(make_intent(), at=AT), IntentState.UNKNOWN, None, None, AT)
+    early = replace(QUIET, at=AT + MINUTE / 2, unresolved=(record,))
+    seen, happened = since(seen_of(QUIET), early)
+    assert happened == ()
+    late = replace(early, at=AT + MINUTE)
+    seen, (told,) = since(seen, late)
+    assert (told.topic, told.severity) == (Topic.ORDERS, Severity.ERROR)
+    assert since(seen, replace(late, at=AT + 2 * MINUTE))[1] == ()
+
+
+def test_health_is_told_after_a_while_once_and_when_it_is_back() -> None:
+    unwell = replace(QUIET, unwell="exits FAILED, the last pass is late")
+    seen, happened = since(seen_of(QUIET), unwell)
+    assert happened == ()
+    seen, (told,) = since(seen, replace(unwell, at=AT + UNWELL_FOR))
+    assert told.text == "Not OK: exits FAILED, the last pass is late"
+    seen, happened = since(seen, replace(unwell, at=AT + 2 * UNWELL_FOR))
+    assert happened == ()
+    (back,) = since(seen, replace(QUIET, at=AT + 3 * UNWELL_FOR))[1]
+    assert back.text == "Health is OK again"
+
+
+def test_health_that_comes_back_soon_is_no_news() -> None:
+    seen, _ = since(seen_of(QUIET), replace(QUIET, unwell="serve FAILED"))
+    assert since(seen, replace(QUIET, at=AT + UNWELL_FOR))[1] == ()
+
+
+def test_another_version_is_told() -> None:
+    (told,) = since(seen_of(QUIET), replace(QUIET, version="1.1"))[1]
+    assert told.text == "tradebot 1.1 is in use, after 1.0"

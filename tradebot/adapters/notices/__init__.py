@@ -1,0 +1,1 @@
+"""Notices to people: what is still to be sent, and how it is sent."""

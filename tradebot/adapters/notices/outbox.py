@@ -1,0 +1,174 @@
+"""Keep what is still to be told, and what was told: so that nothing is lost when a process ends, and told once.
+
+A notice whose sending was cut short is sent again: nobody knows whether it arrived, and twice is better than never.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore, DamagedError
+from tradebot.adapters.state.events import Place
+from tradebot.adapters.state.state_folder import NOTICES
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.event import EventKind, Severity
+from tradebot.model.notice import Happening, Notice, Seen
+from tradebot.ports.stores import Events
+
+KEPT = 1_000
+"""How many notices are kept; the oldest are deleted."""
+PLACE, SEEN = "place", "seen"
+
+
+class Sending(StrEnum):
+    """What became of a notice."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    GIVEN_UP = "given up"
+
+
+class Kept(Struct, frozen=True):
+    """A notice, and what became of it; times are trading times, `problem` is why the last attempt failed."""
+
+    id: int
+    channel: str
+    made_at: datetime
+    notice: Notice
+    sending: Sending
+    attempts: int
+    next_at: datetime
+    problem: str
+
+
+TABLES = (
+    "CREATE TABLE remembered (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
+    """CREATE TABLE happenings (
+        id INTEGER PRIMARY KEY, channel TEXT NOT NULL, due_at TEXT NOT NULL, body TEXT NOT NULL
+    )""",
+    """CREATE TABLE notices (
+        id INTEGER PRIMARY KEY, channel TEXT NOT NULL, made_at TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
+        severity TEXT NOT NULL, sending TEXT NOT NULL, attempts INTEGER NOT NULL, next_at TEXT NOT NULL,
+        problem TEXT NOT NULL
+    )""",
+    "CREATE INDEX notices_by_sending ON notices (sending, channel)",
+)
+COLUMNS = "id, channel, made_at, title, text, severity, sending, attempts, next_at, problem"
+
+
+class Outbox(CacheStore):
+    """The notices of a state folder. Damage costs what it holds: the next look counts as the first one."""
+
+    FILE = CacheDatabase("notices", 0x54424E31, 1, TABLES)
+    STARTED_OVER = EventKind.NOTICES_BEGUN_ANEW
+
+    def __init__(self, folder: Path, events: Events, at: datetime) -> None:
+        super().__init__(folder / NOTICES, events, at)
+
+    def remembered(self) -> tuple[Place, Seen] | None:
+        """Return how far the events were read, and how the bot was then; None before the first look."""
+        with self._guard(ValueError):
+            found = dict(self._database.execute("SELECT name, text FROM remembered"))
+            if not {PLACE, SEEN} <= found.keys():
+                return None
+            return Place(*json.loads(found[PLACE])), decode(Seen, json.loads(found[SEEN]))
+
+    def note(self, place: Place, seen: Seen, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
+        """Remember a look, and what each channel is to be told of it, each with the time when that is due."""
+        rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
+        with self._write():
+            remembered = ((PLACE, json_text(list(place))), (SEEN, json_text(encode(seen))))
+            self._database.executemany("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", remembered)
+            self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
+
+    def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
+        """Return what a channel is to be told by now, oldest first, each with its id and when it was due."""
+        with self._guard(ValueError):
+            query = "SELECT id, due_at, body FROM happenings WHERE channel = ? AND due_at <= ? ORDER BY id"
+            rows = self._database.execute(query, (channel, time_text(now))).fetchall()
+            return [(id_, parse_time(due), decode(Happening, json.loads(body))) for id_, due, body in rows]
+
+    def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
+        """Keep a notice that is to be sent now, in place of the happenings that it tells."""
+        row = (channel, time_text(now), notice.title, notice.text, notice.severity, Sending.WAITING, 0, time_text(now))
+        with self._write():
+            self._database.execute(
+                f"INSERT INTO notices ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, '')",  # noqa: S608
+                row,
+            )
+            self._database.executemany("DELETE FROM happenings WHERE id = ?", [(id_,) for id_ in of])
+            newest = "SELECT id FROM notices ORDER BY id DESC LIMIT ?"
+            old = f"DELETE FROM notices WHERE sending != ? AND id NOT IN ({newest})"  # noqa: S608 - no outside text
+            self._database.execute(old, (Sending.WAITING, KEPT))
+
+    def next_of(self, channel: str, now: datetime) -> Kept | None:
+        """Return the oldest notice of a channel that is to be sent by now; None if there is none."""
+        where = "WHERE sending = ? AND channel = ? AND next_at <= ? ORDER BY id LIMIT 1"
+        return next(iter(self._read(where, Sending.WAITING, channel, time_text(now))), None)
+
+    def made_since(self, channel: str, since: datetime) -> int:
+        """Return how many notices were made for a channel since a time, besides those about what is CRITICAL."""
+        with self._guard():
+            query = "SELECT count(*) FROM notices WHERE channel = ? AND made_at > ? AND severity != ?"
+            ((count,),) = self._database.execute(query, (channel, time_text(since), Severity.CRITICAL))
+            return int(count)
+
+    def sent(self, id_: int) -> None:
+        """Note that a notice was sent."""
+        with self._write():
+            query = "UPDATE notices SET sending = ?, attempts = attempts + 1, problem = '' WHERE id = ?"
+            self._database.execute(query, (Sending.SENT, id_))
+
+    def failed(self, id_: int, problem: str, again_in: timedelta | None, now: datetime) -> None:
+        """Note that a notice couldn't be sent: it is tried again after a while, or never again if that is None."""
+        sending = Sending.GIVEN_UP if again_in is None else Sending.WAITING
+        next_at = time_text(now + (again_in or timedelta(0)))
+        with self._write():
+            self._database.execute(
+                "UPDATE notices SET sending = ?, attempts = attempts + 1, next_at = ?, problem = ? WHERE id = ?",
+                (sending, next_at, problem, id_),
+            )
+
+    def last(self, count: int) -> Sequence[Kept]:
+        """Return the last notices, newest first."""
+        return self._read("ORDER BY id DESC LIMIT ?", count)
+
+    def _read(self, where: str, *values: object) -> Sequence[Kept]:
+        with self._guard(ValueError):
+            return _kept(self._database, where, *values)
+
+    def _lost(self) -> TemporaryError:
+        return TemporaryError("The store of notices was damaged, and a new one was started.", "Try again soon.")
+
+
+def unsent(folder: Path) -> Sequence[Kept]:
+    """Return the notices that are still to be sent, or were given up, oldest first; nothing is created or changed.
+
+    Raises OperatorError if the file is damaged.
+    """
+    path = folder / NOTICES
+    try:
+        with closing(Outbox.FILE.open(path)) as database, Outbox.FILE.translated(path):
+            return _kept(database, "WHERE sending != ? ORDER BY id", Sending.SENT)
+    except (DamagedError, ValueError) as error:
+        raise OperatorError(f"The notices {path} are damaged: {error}.", "tradebot notify send starts over") from error
+
+
+def _kept(database: sqlite3.Connection, where: str, *values: object) -> Sequence[Kept]:
+    query = f"SELECT {COLUMNS} FROM notices {where}"  # noqa: S608 - no outside text
+    return [_row(*row) for row in database.execute(query, values)]
+
+
+def _row(
+    id_: int, channel: str, made: str, title: str, text: str, severity: str, sending: str, attempts: int, *rest: str
+) -> Kept:
+    notice, (next_at, problem) = Notice(title, text, Severity(severity)), rest
+    return Kept(id_, channel, parse_time(made), notice, Sending(sending), attempts, parse_time(next_at), problem)

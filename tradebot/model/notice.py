@@ -1,0 +1,137 @@
+"""What is worth telling a person who isn't looking, and the notice that tells it."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+
+from tradebot.model.event import Severity
+from tradebot.model.trading import TradingState
+
+
+class Topic(StrEnum):
+    """What a happening is about; a channel's rules choose among these."""
+
+    HALTS = "halts"
+    ARMING = "arming"
+    POSITIONS = "positions"
+    PROTECTION = "protection"
+    ORDERS = "orders"
+    BOOKS = "books"
+    HEALTH = "health"
+    SLOTS = "slots"
+    STRATEGIES = "strategies"
+    BACKUPS = "backups"
+    SERVE = "serve"
+    VERSION = "version"
+    EVENTS = "events"
+
+
+TOPICS: Mapping[Topic, str] = {
+    Topic.HALTS: "the bot was halted, halted itself, or was let go on",
+    Topic.ARMING: "live trading was armed",
+    Topic.POSITIONS: "a position was opened or closed: why, and with what profit",
+    Topic.PROTECTION: "shares are without a stop at the broker, or have one again; closing a position keeps failing",
+    Topic.ORDERS: "what became of an order has been unknown for a minute",
+    Topic.BOOKS: "the broker's positions differ from the books, or the books are damaged",
+    Topic.HEALTH: "health stopped being OK, or is OK again",
+    Topic.SLOTS: "slots of the timetable were missed",
+    Topic.STRATEGIES: "the answer of a strategy was refused",
+    Topic.BACKUPS: "the session's backup failed, or an earlier one is damaged",
+    Topic.SERVE: "`serve` met a bug, stands still, or couldn't take over its configuration",
+    Topic.VERSION: "another version of tradebot is in use",
+    Topic.EVENTS: "an event that you asked for by name",
+}
+GATHERED = frozenset({Topic.POSITIONS})
+"""Topics that are told together every half hour; everything else goes at once."""
+
+
+class Happening(Struct, frozen=True):
+    """One thing to tell. `what` names several of its kind together, such as "slots missed"."""
+
+    at: datetime
+    topic: Topic
+    severity: Severity
+    what: str
+    text: str
+
+
+class Quiet(Struct, frozen=True):
+    """Hours of the day in a time zone in which only what is CRITICAL is told; `until` may be on the next day."""
+
+    since: time
+    until: time
+    zone: str
+
+
+_QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+-]+)*[0-9]*))?")
+NEW_YORK = "America/New_York"
+
+
+def quiet_hours(text: str) -> Quiet:
+    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are New York's.
+
+    Raises ValueError that says how to write them.
+    """
+    found = _QUIET.fullmatch(text.strip())
+    try:
+        if found is None:
+            raise ValueError
+        since, until = (time.fromisoformat(part.rjust(5, "0")) for part in found.groups()[:2])
+        zone = found[3] or NEW_YORK
+        ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError):
+        raise ValueError("must be hours of the day, such as 22:00-07:00 Europe/Berlin") from None
+    return Quiet(since, until, zone)
+
+
+class Channel(Struct, frozen=True):
+    """Where notices go, and which: these topics, and events of these kinds (`subsystem.event_type`), if severe enough.
+
+    At most so many are sent in an hour, besides what is CRITICAL.
+    """
+
+    name: str
+    topics: frozenset[Topic]
+    events: frozenset[str]
+    least: Severity
+    quiet: Quiet | None
+    most_an_hour: int
+
+
+class Notice(Struct, frozen=True):
+    """One message to a person: a line that says the most important thing, and the lines below it."""
+
+    title: str
+    text: str
+    severity: Severity
+
+
+class HeldThen(Struct, frozen=True):
+    """A position as it was seen, by strategy and symbol; `quantity` is signed, the price per share in USD."""
+
+    strategy: str
+    symbol: str
+    opened_at: datetime
+    quantity: Decimal
+    price: Decimal
+
+
+class Seen(Struct, frozen=True):
+    """How the bot was when it was last looked at, by which the next look knows what has happened since.
+
+    `unknown` are the ids of orders of which it was told that their outcome is unknown. `unwell_since` is when health
+    was first found not to be OK, and `told_unwell` says whether that was told.
+    """
+
+    at: datetime
+    state: TradingState
+    version: str
+    held: tuple[HeldThen, ...]
+    unknown: tuple[str, ...] = ()
+    unwell_since: datetime | None = None
+    told_unwell: bool = False

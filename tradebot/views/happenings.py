@@ -1,0 +1,248 @@
+"""What has happened that a person may want to be told: by the events, and by how the bot differs from a moment ago."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.exits.why import UNKNOWN, Mark, Part, parse
+from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.intent import IntentRecord
+from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.position import Key, RoundTrip
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.text import counted
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
+
+UNKNOWN_FOR = timedelta(minutes=1)
+"""For how long the outcome of an order may be unknown untold."""
+UNWELL_FOR = timedelta(minutes=2)
+"""For how long health may be other than OK untold: what a single late pass ends again is no news."""
+STATES: Mapping[TradingState, str] = {
+    TradingState.ACTIVE: "The bot may trade again",
+    TradingState.REDUCE_ONLY: "HALTED: the bot opens nothing, exits go on",
+    TradingState.FLATTEN: "HALTED: the bot closes everything",
+}
+GAPS: Mapping[str, str] = {
+    "exiting": "an exit took its place",
+    "refused": "the broker refused it",
+    "not_placed": "it was not sent",
+}
+"""Why no stop rests, in words."""
+
+
+class Now(Struct, frozen=True):
+    """How the bot is: what is compared with how it was `Seen`.
+
+    `unresolved` are the orders whose outcome is unknown, `trips` the positions closed lately, and `closing` the reasons
+    of the last orders that closed each, by strategy and symbol. `unwell` names the parts whose health isn't OK.
+    """
+
+    at: datetime
+    trading: TradingStateRecord
+    version: str
+    held: tuple[HeldThen, ...]
+    unresolved: Sequence[IntentRecord]
+    trips: Sequence[RoundTrip]
+    closing: Mapping[tuple[str, str], str]
+    unwell: str
+    severity: Severity
+
+
+class _Told(NamedTuple):
+    topic: Topic
+    what: str
+    sentence: Callable[[SystemEvent], str]
+
+
+def _said(text: str) -> Callable[[SystemEvent], str]:
+    """Return what fills a sentence with the symbol and the details of an event; it raises KeyError without them."""
+    return lambda event: text.format(**{"symbol": event.symbol, **event.details})
+
+
+def _gap(event: SystemEvent) -> str:
+    why = event.details.get("why", "")
+    return f"{event.symbol}: no stop protects {event.details['shares']} shares, because {GAPS.get(why, f'it is {why}')}"
+
+
+def _gap_ended(event: SystemEvent) -> str:
+    lasted = counted(round(float(event.details["lasted_s"])), "second")
+    end = "the shares were closed" if event.details["ended"] == "closed" else "a stop rests again"
+    return f"{event.symbol}: after {lasted} without a stop, {end}"
+
+
+def _refused(event: SystemEvent) -> str:
+    reason = event.details["reason"]
+    why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
+    return f"The strategy {event.details['strategy']} was refused. {why}"
+
+
+OF_EVENTS: Mapping[EventKind, _Told] = {
+    EventKind.LIVE_ARMED: _Told(
+        Topic.ARMING, "times live trading was armed", _said("Live trading is armed for {sessions} sessions")
+    ),
+    EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
+    EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
+    EventKind.ALL_CLOSES_FAILED: _Told(
+        Topic.PROTECTION,
+        "positions that can't be closed",
+        _said("{symbol}: {attempts} orders that close the position have failed. The bot goes on trying"),
+    ),
+    EventKind.POSITION_DIFFERS: _Told(
+        Topic.BOOKS, "differences", _said("{symbol}: the broker has {broker} shares, the books have {books}")
+    ),
+    EventKind.POSITION_UNPROVEN: _Told(
+        Topic.BOOKS,
+        "unconfirmed positions",
+        _said("{symbol}: the broker doesn't confirm the position, so no exit is sent"),
+    ),
+    EventKind.LEDGER_DAMAGED: _Told(
+        Topic.BOOKS, "damages", _said("The books are damaged, so the bot halted. Run tradebot recover: {found}")
+    ),
+    EventKind.BOOKS_REBUILT: _Told(Topic.BOOKS, "times the books were rebuilt", _said("The books were rebuilt: {why}")),
+    EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "times slots were missed", _said("{job} {message}")),
+    EventKind.OWN_SLOT_MISSED: _Told(
+        Topic.SLOTS,
+        "slots of strategies missed",
+        _said("The strategy {strategy} was not asked in its slot {slot} of {session}"),
+    ),
+    EventKind.OWN_SLOT_UNFINISHED: _Told(
+        Topic.SLOTS,
+        "slots of strategies not finished",
+        _said("The slot {slot} of {session} ended before the strategy {strategy} had what it wanted"),
+    ),
+    EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refused),
+    EventKind.BACKUP_FAILED: _Told(
+        Topic.BACKUPS, "failed backups", _said("The backup of {session} couldn't be made: {found}")
+    ),
+    EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", _said("The backup {name} is damaged: {found}")),
+    EventKind.JOB_FAULT: _Told(
+        Topic.SERVE, "bugs", _said("{job} met a bug in tradebot. Run tradebot events, and report it")
+    ),
+    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stood still", _said("A part of serve stands still")),
+    EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", _said("serve starts again: {message}")),
+    EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", _said("{message}")),
+}
+"""The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
+
+
+def of_event(event: SystemEvent, asked: Iterable[str] = ()) -> Happening | None:
+    """Return what an event tells; None if it tells nothing that anybody wants. `asked` are further kinds by name."""
+    name = f"{event.subsystem}.{event.event_type}"
+    told = _BY_NAME.get(name)
+    if told is not None:
+        text = _in_words(told, event) or _plain(event)
+        return Happening(event.timestamp, told.topic, event.severity, told.what, text)
+    if name in asked:
+        return Happening(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
+    return None
+
+
+_BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
+
+
+def _in_words(told: _Told, event: SystemEvent) -> str:
+    """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
+    try:
+        return told.sentence(event)
+    except (LookupError, ValueError):
+        return ""
+
+
+def _plain(event: SystemEvent) -> str:
+    """Return an event as its type and details, in the order in which they were written."""
+    details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in event.details.items() if text)
+    type_ = event.event_type.replace("_", " ").lower()
+    return ": ".join(part for part in (event.symbol, type_, details) if part)
+
+
+def seen_of(now: Now) -> Seen:
+    """Return a first look, before which nothing counts as having happened."""
+    unwell_since = now.at if now.unwell else None
+    return Seen(now.at, now.trading.state, now.version, now.held, tuple(_ids(now)), unwell_since)
+
+
+def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
+    """Return how the bot is, and what has happened since it was looked at before."""
+    happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
+    unwell_since = (before.unwell_since or now.at) if now.unwell else None
+    told = before.told_unwell
+    if now.unwell and not told and unwell_since and now.at - unwell_since >= UNWELL_FOR:
+        told = True
+        happened.append(Happening(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}"))
+    elif told and not now.unwell:
+        told = False
+        happened.append(Happening(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again"))
+    return replace(seen_of(now), unwell_since=unwell_since, told_unwell=told), tuple(happened)
+
+
+def _halts(before: Seen, now: Now) -> Iterator[Happening]:
+    trading = now.trading
+    if trading.state is not before.state:
+        severity = Severity.INFO if trading.state is TradingState.ACTIVE else Severity.CRITICAL
+        who = f" ({trading.who}: {trading.why})" if trading.why else ""
+        yield Happening(now.at, Topic.HALTS, severity, "changes of the trading state", f"{STATES[trading.state]}{who}")
+
+
+def _version(before: Seen, now: Now) -> Iterator[Happening]:
+    if now.version != before.version:
+        text = f"tradebot {now.version} is in use, after {before.version}"
+        yield Happening(now.at, Topic.VERSION, Severity.INFO, "upgrades", text)
+
+
+def _positions(before: Seen, now: Now) -> Iterator[Happening]:
+    known, held = {_key(one) for one in before.held}, {_key(one) for one in now.held}
+    for one in now.held:
+        if _key(one) not in known:
+            side = "bought" if one.quantity > 0 else "sold short"
+            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {one.price:,.2f} USD ({one.strategy})"
+            yield Happening(one.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
+    # One that was opened and closed between two looks is told once.
+    for trip in now.trips:
+        key = (trip.strategy, trip.symbol, trip.opened_at)
+        if key not in held and (key in known or trip.closed_at > before.at):
+            why = reason_in_words(now.closing.get((trip.strategy, trip.symbol), UNKNOWN))
+            profit = f"{trip.profit:+,.2f} USD{_share(trip)}"
+            text = f"{trip.symbol}: closed with {profit}{f': {why}' if why else ''} ({trip.strategy})"
+            yield Happening(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
+
+
+def _key(held: HeldThen) -> Key:
+    return held.strategy, held.symbol, held.opened_at
+
+
+def _share(trip: RoundTrip) -> str:
+    return f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
+
+
+def reason_in_words(why: str) -> str:
+    """Return why a position was closed, in words; empty if nothing was recorded. A strategy's own words stay."""
+    try:
+        return " and ".join(map(_part, parse(why)))
+    except ValueError:
+        return why
+
+
+def _part(part: Part) -> str:
+    unit = {Mark.PERCENT: "%", Mark.HOURS: " hours", Mark.NONE: ""}[part.mark]
+    name = " ".join(filter(None, (part.name.replace("_", " "), part.symbol)))
+    return name if part.amount is None else f"{name} at {part.amount:f}{unit}"
+
+
+def _old(now: Now) -> Iterator[IntentRecord]:
+    """Yield the orders whose outcome has been unknown for too long."""
+    return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
+
+
+def _ids(now: Now) -> Iterator[str]:
+    return (each.intent.client_order_id for each in _old(now))
+
+
+def _unknown(before: Seen, now: Now) -> Iterator[Happening]:
+    for each in _old(now):
+        intent = each.intent
+        if intent.client_order_id not in before.unknown:
+            text = f"{intent.instrument.symbol}: nobody knows yet whether the broker has the order to {intent.side}"
+            yield Happening(now.at, Topic.ORDERS, Severity.ERROR, "orders with an unknown outcome", text)
