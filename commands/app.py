@@ -47,6 +47,7 @@ VERBS: Mapping[str, str] = {
     "backup": "commands.backup",
     "restore": "commands.restore",
     "recover": "commands.recover.verb",
+    "watchdog": "commands.watchdog.verb",
     "completion": "commands.completion",
 }
 """The module of each verb. Only the one that was typed is imported; the program's own help imports all."""

@@ -46,6 +46,10 @@ def receiving(answer: Answer | None = None) -> Iterator[Receiver]:
     accept = answer or says(200)
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            receiver.got.append((self.path, b""))
+            accept(self)
+
         def do_POST(self) -> None:
             receiver.got.append((self.path, self.rfile.read(int(self.headers.get("Content-Length", "0")))))
             accept(self)

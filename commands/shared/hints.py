@@ -70,7 +70,7 @@ ON_A_STATE = frozenset(
     }
 )
 """The verbs that act on an existing bot; they all take --state-dir."""
-ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new"})
+ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"

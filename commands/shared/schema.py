@@ -77,6 +77,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "notify-test": ("commands.notify.verb:Tried",),
     "notify-send": ("commands.notify.verb:Sent",),
     "notify-last": ("commands.notify.verb:Notices",),
+    "watchdog": ("commands.watchdog.verb:Watched",),
     "exchange-serve": ("commands.exchange.serve:Serving",),
     "exchange-tick": ("commands.exchange.tick:Ticked",),
     "exchange-status": ("commands.exchange.status:ExchangeStatus",),

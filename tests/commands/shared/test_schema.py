@@ -195,6 +195,11 @@ def notices(bot: Keeper) -> None:
         with (bot.folder / "tradebot.yaml").open("a") as file:
             file.write("\nnotify: {channels: {phone: {}, desk: {}}}\n")
         bot.all_say("notify list", "notify test", "notify test nope", "notify send")
+        place = bot.folder.parent / "watch"
+        place.mkdir()
+        (place / "watchdog.yaml").write_text(f"channels: [phone]\nbots: {{main: {bot.folder}, other: {place}}}\n")
+        for line in ("watchdog --once --folder nowhere", f"watchdog --once --folder {place}"):
+            keep(bot.kept, line, said(line))
         bot.all_say("halt", f"unhalt --confirm {bot.tail()}", "notify send", "notify last", "notify list")
 
 

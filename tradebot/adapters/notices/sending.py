@@ -33,11 +33,11 @@ KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failu
 class Attempt:
     """One notice on its way to an address."""
 
-    def __init__(self, address: str, notice: Notice, limit_s: float = LIMIT_S) -> None:
+    def __init__(self, address: str, notice: Notice, limit_s: float | None = None) -> None:
         given = {"address": address, "title": notice.title, "text": notice.text, "severity": notice.severity}
         needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
-        self._deadline = time.monotonic() + limit_s
-        self._limit_s = limit_s
+        self._limit_s = LIMIT_S if limit_s is None else limit_s
+        self._deadline = time.monotonic() + self._limit_s
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tradebot.adapters.notices.sending"],
             stdin=subprocess.PIPE,

@@ -1,0 +1,78 @@
+"""Look at a bot from outside: what is wrong with it, by its own judgment or because it doesn't answer at all."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+from msgspec import Struct
+
+from commands.watchdog.settings import watched_folder
+from tradebot.judging.judgment import State
+
+LIMIT_S = 60.0
+"""How long a bot's health may take to tell."""
+WAIT_S = (5.0, 15.0)
+LONGEST = 1 << 20
+ALARMING = frozenset({State.FAILED.value})
+STOPPED = "serve"
+"""The part that says whether the daemon works."""
+
+
+class Found(Struct, frozen=True):
+    """What is wrong with a bot, by cause; `rested_at` differs after each session's last chore."""
+
+    causes: Mapping[str, str]
+    rested_at: str = ""
+
+
+def look(bot: str) -> Found:
+    """Return what is wrong with the bot in a state folder, or behind a health port."""
+    folder = watched_folder(bot)
+    return _by_folder(folder) if folder is not None else _by_port(bot)
+
+
+def _by_folder(folder: Path) -> Found:
+    # In a process of its own: whatever is wrong with the bot mustn't reach the watch.
+    command = [sys.executable, "-m", "tradebot", "health", "--json", "--state-dir", str(folder)]
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter and our own program
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+            env={**os.environ, "TRADEBOT_STATE": str(folder)},
+        )
+        told = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return Found({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
+    except ValueError:
+        return Found({"health": f"its health couldn't be told: exit code {done.returncode}"})
+    if "error" in told:
+        return Found({"folder": str(told["error"]["message"])})
+    return _found(told["data"]["judgments"])
+
+
+def _by_port(address: str) -> Found:
+    try:
+        url = f"{address.rstrip('/')}/health"
+        with requests.get(url, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
+            text = answer.raw.read(LONGEST, decode_content=True)
+        if answer.status_code not in (200, 503):
+            return Found({"port": f"its health port answered {answer.status_code}"})
+        return _found(json.loads(text)["subsystems"])
+    except requests.RequestException as failed:
+        return Found({"port": f"its health port can't be reached: {type(failed).__name__}"})
+    except (ValueError, LookupError, TypeError):
+        return Found({"port": "its health port answered something else"})
+
+
+def _found(judgments: Iterable[Mapping[str, Any]]) -> Found:
+    found = {str(each["subject"]): each for each in judgments}
+    causes = {name: f"{name}: {each['found']}" for name, each in found.items() if each["state"] in ALARMING}
+    return Found(causes, str(found.get("chores", {}).get("at") or ""))

@@ -1,0 +1,136 @@
+"""One round of a watch: look at each bot, alarm once for each cause until it is over, then give the all-clear."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import requests
+from msgspec import Struct, field
+
+from commands.watchdog.looking import look
+from commands.watchdog.settings import WatchSettings
+from tradebot.adapters.notices.sending import Attempt
+from tradebot.adapters.state.plain_files import create_draft, read_plain
+from tradebot.adapters.text.canonical import CodecError, json_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.model.event import Severity
+from tradebot.model.notice import Happening, Topic
+from tradebot.model.text import span
+from tradebot.views.notices import composed
+
+MEMORY = "memory.json"
+LONGEST = 1 << 20
+PAUSE_S = 0.1
+PING_EVERY = timedelta(hours=1)
+PING_WAIT_S = (5.0, 10.0)
+
+
+class Cause(Struct, frozen=True):
+    """Something that is wrong with a bot: since when, by what, and whether people were told."""
+
+    since: datetime
+    found: str
+    told: bool = False
+
+
+class Memory(Struct, frozen=True):
+    """What a watch knows from its last round: causes by bot and name, and when it last pinged, after which session."""
+
+    causes: Mapping[str, Cause] = field(default_factory=dict)
+    pinged_at: datetime | None = None
+    rested: Mapping[str, str] = field(default_factory=dict)
+
+
+class Round(Struct, frozen=True):
+    """What a round found: what is wrong now, what is over, what couldn't be told, and whether it pinged."""
+
+    at: datetime
+    wrong: Mapping[str, Cause]
+    over: Mapping[str, Cause]
+    problems: Mapping[str, str]
+    pinged: bool
+
+
+def read(folder: Path) -> Memory:
+    """Return what the watch knows; nothing if that is lost, so that what is wrong is told again."""
+    try:
+        return decode(Memory, json.loads(read_plain(folder / MEMORY)[:LONGEST]))
+    except (OSError, ValueError, CodecError):
+        return Memory()
+
+
+def write(folder: Path, memory: Memory) -> str:
+    """Store what the watch knows; return why that failed, empty if it didn't. The alarm has been given by then."""
+    try:
+        draft, descriptor = create_draft(folder / MEMORY)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json_text(encode(memory)))
+        draft.replace(folder / MEMORY)
+    except OSError as error:
+        return f"{folder / MEMORY} can't be written, so alarms are repeated: {error.strerror}"
+    return ""
+
+
+def watch(folder: Path, settings: WatchSettings, addresses: Mapping[str, str], ping: str | None) -> Round:
+    """Run one round, and return what it found."""
+    now, memory = datetime.now(UTC), read(folder)
+    looked = {bot: look(place) for bot, place in settings.bots.items()}
+    found = {f"{bot} {name}": said for bot, one in looked.items() for name, said in one.causes.items()}
+    wrong = {name: Cause(now, said) for name, said in found.items()}
+    wrong |= {name: Cause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found}
+    over = {name: each for name, each in memory.causes.items() if name not in found}
+    late = {name for name, each in wrong.items() if now - each.since >= timedelta(seconds=settings.late_s)}
+    alarms = {name: each for name, each in wrong.items() if name in late and not each.told}
+    cleared = {name: each for name, each in over.items() if each.told}
+    problems = _tell(settings, addresses, alarms, cleared, now) if alarms or cleared else {}
+    if set(problems) != set(settings.channels):
+        # Somebody was told.
+        wrong |= {name: Cause(each.since, each.found, told=True) for name, each in alarms.items()}
+        cleared = {}
+    rested = {bot: one.rested_at for bot, one in looked.items()}
+    due = memory.pinged_at is None or now - memory.pinged_at >= PING_EVERY or rested != memory.rested
+    pinged = bool(ping) and not wrong and due and _ping(str(ping))
+    kept = Memory({**cleared, **wrong}, now if pinged else memory.pinged_at, rested if pinged else memory.rested)
+    unwritten = write(folder, kept)
+    return Round(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
+
+
+def _tell(
+    settings: WatchSettings,
+    addresses: Mapping[str, str],
+    alarms: Mapping[str, Cause],
+    cleared: Mapping[str, Cause],
+    now: datetime,
+) -> Mapping[str, str]:
+    """Tell every channel, all at once; return why those weren't told that weren't."""
+    lines = [_happening(name, each, Severity.CRITICAL, each.found) for name, each in alarms.items()]
+    for name, each in cleared.items():
+        lasted = span((now - each.since).total_seconds())
+        lines.append(_happening(name, each, Severity.INFO, f"over after {lasted}: {each.found}", now))
+    notice = composed("tradebot watchdog", lines)
+    attempts = {name: Attempt(addresses[name], notice) for name in settings.channels if name in addresses}
+    try:
+        while not all(attempt.ended() for attempt in attempts.values()):
+            time.sleep(PAUSE_S)
+        failed = {name: problem for name, attempt in attempts.items() if (problem := attempt.problem())}
+    finally:
+        for attempt in attempts.values():
+            attempt.close()
+    return {name: "it has no address" for name in settings.channels if name not in addresses} | failed
+
+
+def _happening(name: str, cause: Cause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
+    bot, _, _ = name.partition(" ")
+    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", f"{bot}: {text}")
+
+
+def _ping(address: str) -> bool:
+    """Tell the dead-man service that all is well; return False if it wasn't reached."""
+    try:
+        with requests.get(address, timeout=PING_WAIT_S, allow_redirects=False, stream=True) as answer:
+            return answer.status_code < 400
+    except requests.RequestException:
+        return False

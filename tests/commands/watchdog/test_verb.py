@@ -1,0 +1,198 @@
+"""`tradebot watchdog`: whatever becomes of a bot, somebody is told once, and told when it is over."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.watchdog.watch import MEMORY
+from tests.bot import Bot, typed
+from tests.receiver import Receiver, hang, receiving, says
+from tradebot.adapters.state.serving import write_serving
+from tradebot.model.serving import Serving
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as found:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/hook-of-ann-0123456789")
+        yield found
+
+
+class Watch:
+    """A watch over one bot, and what it says."""
+
+    def __init__(self, folder: Path, bot: str, capture: pytest.CaptureFixture[str], late_s: int = 1) -> None:
+        self.folder = folder
+        self._capture = capture
+        folder.mkdir(exist_ok=True)
+        settings = {"channels": ["phone"], "bots": {"main": bot}, "late_s": late_s}
+        (folder / "watchdog.yaml").write_text(json.dumps(settings))
+
+    def says(self, *more: str) -> Any:
+        """Return the exit code and the data of one round."""
+        said = typed(self._capture, "watchdog", "--once", "--folder", str(self.folder), "--json", *more)
+        return said.code, json.loads(said.out)["data"]
+
+    def ages(self, seconds: int) -> None:
+        """Let what the watch knows be that much older."""
+        memory = json.loads((self.folder / MEMORY).read_text())
+        for cause in memory["causes"].values():
+            since = datetime.fromisoformat(cause["since"]) - timedelta(seconds=seconds)
+            cause["since"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        (self.folder / MEMORY).write_text(json.dumps(memory))
+
+
+def gone(bot: Bot) -> None:
+    shutil.rmtree(bot.folder)
+
+
+def broken_configuration(bot: Bot) -> None:
+    (bot.folder / "tradebot.yaml").write_text("limits: {nonsense: 1}\n")
+    (bot.folder / "ledger.db").write_bytes(b"")
+
+
+def silent(bot: Bot) -> None:
+    old = datetime.now(UTC) - timedelta(hours=1)
+    write_serving(bot.folder, Serving(os.getpid(), old, {"exits": old}, old, "1.0"))
+
+
+@pytest.mark.parametrize("becomes", [gone, broken_configuration, silent], ids=lambda found: found.__name__)
+def test_cause_is_told_once_and_its_end_once(
+    copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str], becomes: Callable[[Bot], None]
+) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(copy.folder, kept)
+    watch = Watch(tmp_path / "watch", str(copy.folder), capsys)
+    code, data = watch.says()
+    before = {each["found"] for each in data["wrong"]}
+    becomes(copy)
+    code, data = watch.says()
+    assert code == 10
+    assert {each["found"] for each in data["wrong"]} - before
+    watch.ages(5)
+    watch.says()
+    assert receiver.bodies().count("CRITICAL") == 2, "in the title and as the severity of one message"
+    watch.says()
+    assert len(receiver.got) == 1
+    shutil.rmtree(copy.folder, ignore_errors=True)
+    shutil.copytree(kept, copy.folder)
+    watch.says()
+    assert len(receiver.got) == 2
+    assert "over after" in receiver.bodies()
+    watch.says()
+    assert len(receiver.got) == 2
+
+
+def test_what_is_soon_over_is_told_to_nobody(
+    copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(copy.folder / "nowhere"), capsys, late_s=600)
+    assert watch.says()[0] == 10
+    Watch(tmp_path / "watch", str(copy.folder), capsys, late_s=600).says()
+    assert receiver.got == []
+
+
+def test_alarm_that_could_not_be_sent_is_tried_in_the_next_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys)
+    watch.says()
+    watch.ages(5)
+    with receiving(says(500)) as broken:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/hook")
+        code, data = watch.says()
+    assert (code, data["problems"]) == (5, {"phone": "the receiver answered 500"})
+    assert [each["told"] for each in data["wrong"]] == [False]
+    with receiving() as receiver:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{receiver.address}/hook")
+        code, data = watch.says()
+        assert len(receiver.got) == 1
+    assert (code, [each["told"] for each in data["wrong"]]) == (10, [True])
+
+
+def test_memory_that_cannot_be_written_costs_a_repeated_alarm_and_no_silence(
+    tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys)
+    watch.says()
+    watch.ages(5)
+    before = (watch.folder / MEMORY).read_text()
+    watch.folder.chmod(0o500)
+    try:
+        if os.access(watch.folder, os.W_OK):
+            watch.folder.chmod(0o700)
+            (watch.folder / MEMORY).unlink()
+            (watch.folder / MEMORY).mkdir()
+        code, data = watch.says()
+    finally:
+        watch.folder.chmod(0o700)
+    assert code == 5
+    assert "so alarms are repeated" in data["problems"]["memory"]
+    assert before
+
+
+def test_health_port_is_watched_without_the_folder(
+    tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", "http://127.0.0.1:9", capsys)
+    _, data = watch.says()
+    assert [each["found"] for each in data["wrong"]] == ["its health port can't be reached: ConnectionError"]
+
+
+def test_ping_goes_out_once_an_hour_and_only_while_all_is_well(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well = json.dumps({"subsystems": [{"subject": "exits", "state": "OK", "found": "x"}]}).encode()
+    with receiving(says(200, well)) as port:
+        monkeypatch.setenv("WATCHDOG_PING", f"http://{port.address}/ping")
+        watch = Watch(tmp_path / "watch", f"http://{port.address}", capsys)
+        assert [watch.says()[1]["pinged"] for _ in range(3)] == [True, False, False]
+        assert [path for path, _ in port.got].count("/ping") == 1
+    failed = well.replace(b"OK", b"FAILED")
+    with receiving(says(503, failed)) as port:
+        monkeypatch.setenv("WATCHDOG_PING", f"http://{port.address}/ping")
+        watch = Watch(tmp_path / "other", f"http://{port.address}", capsys)
+        code, data = watch.says()
+    assert (code, data["pinged"], data["wrong"][0]["found"]) == (10, False, "exits: x")
+
+
+def test_receiver_that_hangs_ends_the_round_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tradebot.adapters.notices.sending.LIMIT_S", 1.0)
+    watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys)
+    watch.says()
+    watch.ages(5)
+    with receiving(hang) as stuck:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{stuck.address}/hook")
+        began = time.monotonic()
+        code, _ = watch.says()
+    assert code == 5
+    assert time.monotonic() - began < 15
+
+
+def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
+    assert said.code == 2
+    assert "watchdog.yaml isn't there" in said.err
+    assert "bots:" in said.err
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("channels: []\nbots: {main: x}", "channels"), ("channels: [a]\nbots: {}", "bots"), ("nonsense: 1", "nonsense")],
+)
+def test_wrong_settings_name_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str
+) -> None:
+    (tmp_path / "watchdog.yaml").write_text(text)
+    said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
+    assert said.code == 2
+    assert why in said.err
