@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from textwrap import fill
 
-from benchmarks.support.rotation_figures import BY_CHANCE, Excess, Figures, between, excess, levered, turnover
+from benchmarks.support.rotation_figures import BY_CHANCE, Excess, Figures, bad_year, between, excess, levered, turnover
 from benchmarks.support.rotation_runs import CASH, Data, Played, closes, funds_rates
 from tradebot.timetable.own_clock import SESSIONS_OF_MONTH
 
@@ -157,16 +157,24 @@ If costs are twice as high, 10 bps for each trade and 3% above the funds rate fo
 
 
 def _halts(runs: Runs) -> Iterator[str]:
-    halted = runs.played["halted"].halted
-    ended = "would never have halted it" if halted is None else f"would have halted it on {halted[0]} ({halted[1]})"
+    name, first, last = PERIODS[0]
+    fall, session = bad_year(Figures.of(between(runs.played["long"].values, first, last)))
+    halted = runs.played["halted"]
+    seen = " and ".join(f"on {halt.at.date()} ({halt.why})" for halt in halted.halts)
+    why = f"""In one year of twenty, the rule fell by {_percent(-fall)} from its highest value, and in a session by
+{_percent(-session)}, by what it did from {name}. The halts of the profile are a little above that. (`report` shows
+these figures for any backtest, and the halts that fit them.) Nothing later went into them, and a year that is worse
+than nineteen of twenty reaches them, as 2008 did. So they halted this run {seen}."""
     yield f"""\
 ## The shipped halts
 
-No run above halts, because the halts are out of the way. Those of the profile {ended}.
-While it is halted, a bot swaps nothing, since it couldn't buy what comes next: it keeps its funds until a person ends
-the halt, and sells them only if the rule says cash. The halts fit what the rule did from 2003 to 2019, when it fell by
-29% in one year of twenty. In 2020 it fell by {_percent(runs.figures("honest").drawdown.depth, 0)}, which is what a halt
-is for: nobody knew how far it would go. Whoever wants to follow it further has to raise `halts.drawdown_fraction`.
+{fill(why, 120)}
+
+A halted bot swaps nothing, since it couldn't buy what comes next. It keeps its funds until a person ends the halt, and
+sells them only if the rule says cash. For backtests the profile assumes that its owner accepts each halt and ends it
+five sessions later (`backtest.unhalt_after_sessions`). So the run follows the rule to its end, and makes
+{_percent(Figures.of(halted.values).growth)} a year. With `null` nobody comes, and it keeps the funds of that day. No
+other run on this page halts, because the halts are out of the way.
 """
 
 

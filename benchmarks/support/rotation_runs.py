@@ -10,18 +10,16 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
+from tradebot.app.backtest.assembly import Margin, loaded_strategies
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load, shipped
-from tradebot.backtest.driver import Driver
-from tradebot.backtest.driver import Terms as DriverTerms
 from tradebot.exchange.market.rates import rates_of, read_rates
 from tradebot.exchange.market.spec import CLOSE, FUNDS, Costs, MarketSpec
-from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.views.backtest_result import HaltSeen, halts_seen
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
 PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"
@@ -61,8 +59,7 @@ class Assumptions(Struct, frozen=True, kw_only=True):
 class Played(Struct, frozen=True):
     """What a run did: the account's value after each session, what it held then, its orders, and what it paid.
 
-    `traded_usd` is the value of all fills, and `booked_usd` what was booked besides, by kind of activity. `halted` is
-    the first halt: when, and why.
+    `traded_usd` is the value of all fills, and `booked_usd` what was booked besides, by kind of activity.
     """
 
     values: Mapping[date, float]
@@ -70,7 +67,7 @@ class Played(Struct, frozen=True):
     orders: int
     traded_usd: float
     booked_usd: Mapping[str, float]
-    halted: tuple[date, str] | None
+    halts: tuple[HaltSeen, ...]
     missed: int
 
 
@@ -126,39 +123,28 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
     settings = _settings(assumed)
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
-        recorder = MemoryFacts(Level.COUNTS)
-        made = assemble(
-            settings, spec, in_use, recorder, market=opened, equity_at=assumed.equity_at, margin=assumed.margin
-        )
-        driver = Driver(made.world, made.advance, made.ahead, DriverTerms(settings.timetable))
-        driver.begin()
-        return _watched(driver, made, heard)
+        plan = Plan(settings, spec, Level.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
+        return _watched(begin(plan, in_use, opened), heard)
 
 
-def _watched(driver: Driver, made: Assembled, heard: Callable[[date], None]) -> Played:
+def _watched(run: Run, heard: Callable[[date], None]) -> Played:
     """Play all sessions, and note how the account stood at the close of each."""
-    values, held = dict[date, float](), dict[date, tuple[str, ...]]()
-    halted: tuple[date, str] | None = None
-    for end in driver.play(made.sessions):
-        values[end.session] = float(end.equity or 0)
-        held[end.session] = tuple(end.marks)
-        state = made.ledger.trading_state()
-        if halted is None and state.state is not TradingState.ACTIVE:
-            halted = end.session, state.why
-        heard(end.session)
-    driver.end()
+    made = run.made
+    while not run.is_complete:
+        run.step()
+        heard(run.ends[-1].session)
     fills = [each.fill for each in made.ledger.fills()]
     booked = defaultdict[str, float](float)
     for entry in made.ledger.booked().values():
         booked[entry.kind] += float(entry.amount)
     missed = sum(event.event_type.startswith("slot_") for event in made.events.emitted)
     return Played(
-        values,
-        held,
+        {end.session: float(end.equity or 0) for end in run.ends},
+        {end.session: tuple(end.marks) for end in run.ends},
         orders=len({fill.venue_order_id for fill in fills}),
         traded_usd=float(sum(fill.quantity * fill.price for fill in fills)),
         booked_usd=booked,
-        halted=halted,
+        halts=tuple(halts_seen(made.ledger.trading_states())),
         missed=missed,
     )
 

@@ -22,7 +22,7 @@ from tradebot.app.backtest.ready import Waits
 from tradebot.app.backtest.run import Run, bars_in
 from tradebot.model.text import counted
 from tradebot.ports.strategy import Strategy
-from tradebot.views.backtest_result import BacktestResult, what_it_cannot_know
+from tradebot.views.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
 from tradebot.views.performance.report_rows import Sensitivity
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
 def _result(result: "BacktestResult") -> "Iterator[str]":
     if result.targets:
         yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
+    yield from _halted(result.halts)
     yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
     change = f"{signed(100 * result.total_return, 2)}%{yearly}"
     yield f"Return    {change}: from {result.start_usd:,.2f} to {result.end_usd:,.2f} USD"
@@ -216,13 +217,18 @@ def _result(result: "BacktestResult") -> "Iterator[str]":
     parts = (("fees", result.fees_usd), ("interest", result.interest_usd), ("dividends", result.dividends_usd))
     said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in parts if amount)
     yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
-    yield from (f"Halted    {when(halt.at)}: {halt.why}" for halt in result.halts[:SHOWN_HALTS])
-    if len(result.halts) > SHOWN_HALTS:
-        yield f"          and {counted(len(result.halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
-    if result.halts:
+
+
+def _halted(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
+    for halt in halts[:SHOWN_HALTS]:
+        until = f", until a person ended it on {when(halt.ended)}" if halt.ended else ""
+        yield f"Halted    {when(halt.at)}: {halt.why}{until}"
+    if len(halts) > SHOWN_HALTS:
+        yield f"          and {counted(len(halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
+    if halts and halts[-1].ended is None:
         yield "          Nobody was there to end the halt, so no position was opened after it."
-    if settings := dict.fromkeys(name for halt in result.halts for name in halt.settings):
-        yield f"          To let it go on: loosen {' and '.join(settings)} in your settings, and play it again."
+        loosen = "".join(f"loosen {' and '.join(names)}, or " for names in [halts[-1].settings] if names)
+        yield f"          To let it go on: {loosen}let a person end it (backtest.unhalt_after_sessions)."
 
 
 def _entries(ended: "dict[str, int]") -> "Iterator[str]":

@@ -64,7 +64,7 @@ def test_setting_without_a_declared_direction_is_found_in_any_section() -> None:
     assert undeclared(Outer) == ["inner.forgotten", "bare"]
 
 
-def test_only_settings_of_the_sandbox_of_reports_and_of_notices_cannot_change_orders() -> None:
+def test_only_settings_of_the_sandbox_of_backtests_reports_and_notices_cannot_change_orders() -> None:
     free = [path for path in leaves(Settings) if declared(Settings, path) is Tighter.ALWAYS]
     others = {path for path in free if path[0] not in ("sandbox", "serve", "health", "storage")}
     assert {("serve", "grace_s"), ("storage", "min_free_mb")}.isdisjoint(free)
@@ -73,6 +73,7 @@ def test_only_settings_of_the_sandbox_of_reports_and_of_notices_cannot_change_or
         ("unusual_whales", "keep_raw_sessions"),
         ("report", "cash_rate"),
         ("tax", "method"),
+        ("backtest", "unhalt_after_sessions"),
     }
 
 

@@ -106,7 +106,7 @@ def test_bot_trades_as_the_published_run_did(prices: Prices) -> None:
     assert list(played.values.values()) == pytest.approx(list(values.values()), rel=0.0005)
     months = {session: funds for session, funds in committed().items() if session <= last.isoformat()}
     assert {session: list(played.held[date.fromisoformat(session)]) for session in months} == months
-    assert (len(months), played.missed, played.halted) == (4, 0, None)
+    assert (len(months), played.missed, played.halts) == (4, 0, ())
 
 
 def test_strategy_chooses_the_funds_of_the_table_from_the_same_closes(prices: Prices) -> None:

@@ -56,6 +56,7 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert [found.fees_usd, found.interest_usd, found.dividends_usd] == [Decimal(-2), Decimal("-0.25"), Decimal(2)]
     (halt,) = found.halts
     assert (halt.at, halt.causes, halt.settings) == (at(4), ("DRAWDOWN_REACHED",), ("halts.drawdown_fraction",))
+    assert halt.ended == at(5)
     assert found.yearly_return is None, "three sessions say nothing about a year"
 
 

@@ -222,6 +222,12 @@ class ReportSettings(Frozen):
     cash_rate: Annotated[Decimal, Field(gt=-1, le=1)] | None
 
 
+class BacktestSettings(Frozen):
+    """What `backtest` assumes of the bot's owner; None for one who never ends a halt."""
+
+    unhalt_after_sessions: Annotated[int, Field(ge=1, le=1000)] | None
+
+
 class Sections(Frozen):
     """The complete configuration, with each value checked by itself only."""
 
@@ -250,6 +256,8 @@ class Sections(Frozen):
     storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
+    # A real halt lasts until a person ends it.
+    backtest: Annotated[BacktestSettings, Tighter.ALWAYS]
     tax: TaxSettings
     # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]

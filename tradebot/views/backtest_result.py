@@ -1,9 +1,9 @@
 """What a backtest earned, and what ended it: a fold over its books."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from msgspec import Struct
 
@@ -46,13 +46,17 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on."""
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
+
+    `ended` is when a person ended it; None if nobody did.
+    """
 
     at: datetime
     state: TradingState
     why: str
     causes: tuple[str, ...]
     settings: tuple[str, ...] = ()
+    ended: datetime | None = None
 
 
 class BacktestResult(Struct, frozen=True):
@@ -113,7 +117,7 @@ def backtest_result(
         fees_usd=moved.get(CashKind.FEE, Decimal(0)),
         interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
         dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
-        halts=tuple(_halts(states)),
+        halts=tuple(halts_seen(states)),
         targets=wanted,
     )
 
@@ -159,9 +163,11 @@ def _moved(cash: Iterable[CashMovement]) -> Mapping[CashKind, Decimal]:
     return moved
 
 
-def _halts(states: Iterable[TradingStateRecord]) -> Iterable[HaltSeen]:
-    for one in states:
+def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
+    """Yield each halt of these states, oldest first."""
+    for one, after in zip_longest(every := [*states], every[1:]):
         if one.state is not TradingState.ACTIVE and one.at is not None:
             causes = sorted(one.causes)
             settings = tuple(SETTINGS[cause] for cause in causes if cause in SETTINGS)
-            yield HaltSeen(one.at, one.state, one.why, tuple(map(str, causes)), settings)
+            ended = after.at if after and after.state is TradingState.ACTIVE else None
+            yield HaltSeen(one.at, one.state, one.why, tuple(map(str, causes)), settings, ended)

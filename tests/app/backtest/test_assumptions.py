@@ -41,6 +41,13 @@ def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
     assert monthly["interest_posted"].value == "before the first session of each month"
 
 
+def test_person_who_ends_halts_is_an_assumption() -> None:
+    assert said(PLAN)["halts"].remark == "a halt ends all entries; nobody is there to end it"
+    settings = load(None, {}, {"backtest": {"unhalt_after_sessions": 5}}).settings
+    ended = said(replace(PLAN, settings=settings))["halts"].remark
+    assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"
+
+
 def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
     def loud(plan: Plan, *, with_flow: bool = False) -> list[str]:
         return [one.name for one in assumptions(plan, with_flow=with_flow) if one.is_loud]

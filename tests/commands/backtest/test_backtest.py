@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.backtest.playing import configured, traded_by
+from tests.backtest.rotating import rotation
 from tests.bot import Said, typed
 from tests.venues import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -57,6 +58,26 @@ def test_backtest_says_first_that_targets_were_not_held_and_keeps_it_for_the_pag
     assert (kept["reached"], kept["rebalances"], kept["fitting"]["limits.max_gross_fraction"]) == (0, 2, "1.03")
     with traded_by(lambda: [Wanting(*wants)]):
         assert "Targets" not in player.plays("--name", "counts", "--recorder", "counts").out
+
+
+def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go_on(
+    player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LIMITS__MAX_DAILY": "0.005", "HALTS__DAILY": "0.01"}.items():
+        monkeypatch.setenv(f"TRADEBOT_{name}_LOSS_FRACTION", value)
+
+    def first(*words: str) -> str:
+        said = player.says("backtest", *rotation(tmp_path), *words)
+        return " ".join(said.out.partition("\nResult\n")[2].partition("Return")[0].split())
+
+    why = r"Targets reached in 1 of 1 rebalance Halted 2025-03-06 .* ET: DAILY_LOSS_HALT: 0.0\d+ against 0.01"
+    nobody = (
+        " Nobody was there to end the halt, so no position was opened after it. To let it go on: loosen "
+        r"halts.daily_loss_fraction, or let a person end it \(backtest.unhalt_after_sessions\)."
+    )
+    assert re.fullmatch(why + nobody, first("--name", "halted"))
+    monkeypatch.setenv("TRADEBOT_BACKTEST__UNHALT_AFTER_SESSIONS", "1")
+    assert re.match(f"{why}, until a person ended it on 2025-03-07 09:30:00 ET", first("--name", "ended"))
 
 
 def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tradebot.exchange.market.spec import NO_COSTS, OPTIMISM
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from tradebot.app.backtest.run import Plan
+    from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import Costs, MarketSpec, Posted, Rate
-    from tradebot.model.limits import HaltRules
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {
@@ -45,7 +46,7 @@ def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assum
         *(_flow(plan) if with_flow else ()),
         *_costs(spec.costs),
         *_account(plan),
-        _halts(plan.settings.halts),
+        _halts(plan.settings),
     )
 
 
@@ -136,13 +137,17 @@ def _account(plan: Plan) -> Iterator[Assumption]:
         yield Assumption("equity", "stale", remark, is_loud=True)
 
 
-def _halts(halts: HaltRules) -> Assumption:
+def _halts(settings: Settings) -> Assumption:
+    halts = settings.halts
     parts = [
         f"drawdown {_percent(halts.drawdown_fraction)}",
         f"daily loss {_percent(halts.daily_loss_fraction)}",
         f"equity below {halts.min_equity_usd:,.0f} USD" if halts.min_equity_usd is not None else "",
     ]
-    return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
+    if (lasting := settings.backtest.unhalt_after_sessions) is None:
+        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
+    ended = f"optimistic: a person accepts each, and ends it {counted(lasting, 'session')} later"
+    return Assumption("halts", ", ".join(filter(None, parts)), ended)
 
 
 def _percent(fraction: Decimal) -> str:

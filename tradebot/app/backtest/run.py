@@ -11,7 +11,9 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import assemble
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.backtest.driver import Driver, Terms
+from tradebot.desk.halting import accept_causes
 from tradebot.exchange.times import MINUTE
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
+
+PERSON = "a person"
+"""Who ends halts in a backtest that assumes somebody does."""
 
 
 class Plan(Struct, frozen=True):
@@ -82,7 +87,21 @@ class Run(Struct):
         if self.is_played:
             self.closing = len(self.driver.end().findings)
         else:
+            self._end_halt()
             self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
+
+    def _end_halt(self) -> None:
+        """End a halt before the next session, as a person who accepts its causes, once it has lasted long enough."""
+        lasting, ledger = self.plan.settings.backtest.unhalt_after_sessions, self.made.world.ledger
+        halt, played = ledger.trading_state(), len(self.ends)
+        if lasting is None or halt.at is None or halt.state is TradingState.ACTIVE:
+            return
+        if sum(session.close > halt.at for session in self.made.sessions[:played]) >= lasting:
+            why, accepted = accept_causes(ledger, halt, "assumed by the backtest")
+            opens = self.made.sessions[played].open
+            ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, PERSON, why, opens, override=accepted))
+            # What it knows of the time ahead is that of a halted bot.
+            self.driver.state = self.driver.count, None, None, None
 
 
 def begin(
