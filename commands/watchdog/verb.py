@@ -44,7 +44,7 @@ class Watched(Struct, frozen=True):
     pinged: bool
 
 
-def run(folder: "Path") -> Report:
+def run(folder: "Path", failed: str | None = None) -> Report:
     """Run one round by the files of a watch's folder; exit 10 if anything is wrong, 5 if nobody could be told."""
     from commands.watchdog.settings import KEYS, PING, load
     from commands.watchdog.watch import watch
@@ -54,7 +54,7 @@ def run(folder: "Path") -> Report:
     settings = load(folder)
     addresses = load_addresses(os.environ, folder / KEYS, settings.channels)
     ping = os.environ.get(PING) or read_env_file(folder / KEYS).get(PING)
-    done = watch(folder, settings, addresses, ping)
+    done = watch(folder, settings, addresses, ping, failed)
     wrong, over = (
         tuple(Wrong(name.partition(" ")[0], each.since, each.found, each.told) for name, each in found.items())
         for found in (done.wrong, done.over)
@@ -88,6 +88,9 @@ def watchdog(
     folder: Annotated[
         str | None, typer.Option("--folder", help="The watch's own folder [TRADEBOT_WATCHDOG, ~/.tradebot-watchdog].")
     ] = None,
+    failed: Annotated[
+        str | None, typer.Option("--failed", help="Look once, and tell that this unit of systemd has failed.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Watch bots from outside, and tell you when one fails.
@@ -99,11 +102,11 @@ def watchdog(
     from commands.watchdog.settings import folder_of
 
     place = folder_of(folder, os.environ)
-    while not once:
+    while not once and failed is None:
         report = run(place)
         say(json.dumps(report.document()) if as_json else _line(report))
         time.sleep(EVERY_S)
-    finish(run(place), as_json)
+    finish(run(place, failed), as_json)
 
 
 def _line(report: Report) -> str:

@@ -74,8 +74,10 @@ def write(folder: Path, memory: Memory) -> str:
     return ""
 
 
-def watch(folder: Path, settings: WatchSettings, addresses: Mapping[str, str], ping: str | None) -> Round:
-    """Run one round, and return what it found."""
+def watch(
+    folder: Path, settings: WatchSettings, addresses: Mapping[str, str], ping: str | None, failed: str | None = None
+) -> Round:
+    """Run one round, and return what it found. That a unit of systemd has `failed` is told at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(place) for bot, place in settings.bots.items()}
     found = {f"{bot} {name}": said for bot, one in looked.items() for name, said in one.causes.items()}
@@ -85,7 +87,8 @@ def watch(folder: Path, settings: WatchSettings, addresses: Mapping[str, str], p
     late = {name for name, each in wrong.items() if now - each.since >= timedelta(seconds=settings.late_s)}
     alarms = {name: each for name, each in wrong.items() if name in late and not each.told}
     cleared = {name: each for name, each in over.items() if each.told}
-    problems = _tell(settings, addresses, alarms, cleared, now) if alarms or cleared else {}
+    units = {failed: Cause(now, f"{failed} failed, and it isn't started again: systemctl status")} if failed else {}
+    problems = _tell(settings, addresses, {**units, **alarms}, cleared, now) if units or alarms or cleared else {}
     if set(problems) != set(settings.channels):
         # Somebody was told.
         wrong |= {name: Cause(each.since, each.found, told=True) for name, each in alarms.items()}
@@ -95,6 +98,9 @@ def watch(folder: Path, settings: WatchSettings, addresses: Mapping[str, str], p
     pinged = bool(ping) and not wrong and due and _ping(str(ping))
     kept = Memory({**cleared, **wrong}, now if pinged else memory.pinged_at, rested if pinged else memory.rested)
     unwritten = write(folder, kept)
+    wrong |= {
+        name: Cause(now, each.found, told=set(problems) != set(settings.channels)) for name, each in units.items()
+    }
     return Round(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
 
 
@@ -123,8 +129,9 @@ def _tell(
 
 
 def _happening(name: str, cause: Cause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
-    bot, _, _ = name.partition(" ")
-    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", f"{bot}: {text}")
+    bot, _, part = name.partition(" ")
+    said = f"{bot}: {text}" if part else text
+    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", said)
 
 
 def _ping(address: str) -> bool:

@@ -26,6 +26,8 @@ UNITS = sorted((DEPLOY / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
 INSTALLED = "/opt/tradebot/.venv/bin"
 NEW_YORK = ZoneInfo("America/New_York")
+WATCHES = ("tradebot-watchdog", "tradebot-failed@")
+"""The services that watch the others: they have no keys of the bot, and a folder of their own."""
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 
@@ -185,10 +187,10 @@ def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
 def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -> None:
-    service = unit(path)["Service"]
+    service, watches = unit(path)["Service"], path.stem in WATCHES
     assert service["User"] == "tradebot"
-    assert service["EnvironmentFile"] == "-/etc/tradebot/tradebot.env"
-    assert service["Environment"] == "TRADEBOT_STATE=/var/lib/tradebot/state"
+    assert service["EnvironmentFile"] == f"-/etc/tradebot/{'watchdog' if watches else 'tradebot'}.env"
+    assert service["Environment"].split()[0] == "TRADEBOT_STATE=/var/lib/tradebot/state"
     for key, value in (("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("UMask", "0077")):
         assert service[key] == value
     assert "landlock_restrict_self" in service["SystemCallFilter"], "plug-ins could read the keys"
@@ -239,6 +241,32 @@ def test_the_chores_are_knocked_for_after_the_close_of_whole_and_half_days() -> 
     assert re.findall(r"schedule run (\w+)", entry.command) == chores
     for close in (datetime(2026, 11, 25, 16, tzinfo=NEW_YORK), datetime(2026, 11, 27, 13, tzinfo=NEW_YORK)):
         assert entry.runs_at(close + timedelta(minutes=30))
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
+def test_a_service_that_fails_for_good_tells_people_and_the_one_that_tells_does_not(path: Path) -> None:
+    named = unit(path)["Unit"].get("OnFailure")
+    assert named == (None if path.stem in WATCHES else "tradebot-failed@%N.service")
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
+def test_each_service_is_little_exposed(path: Path, tmp_path: Path) -> None:
+    checker = shutil.which("systemd-analyze")
+    if checker is None:
+        pytest.skip("needs systemd-analyze")
+    copy = tmp_path / path.name.replace("@.", "@score.")
+    copy.write_text(path.read_text())
+    program = [checker, "security", "--offline=true", "--threshold=20", "--no-pager", str(copy)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= 2.0
+
+
+def test_the_watch_looks_once_and_the_unit_of_failures_names_what_failed() -> None:
+    watch, failed = (commands(DEPLOY / "systemd" / f"{name}.service") for name in WATCHES)
+    assert watch == [f"{INSTALLED}/tradebot watchdog --once"]
+    assert failed == [f"{INSTALLED}/tradebot watchdog --once --failed %i"]
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:

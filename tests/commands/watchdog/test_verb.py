@@ -178,6 +178,17 @@ def test_receiver_that_hangs_ends_the_round_in_time(
     assert time.monotonic() - began < 15
 
 
+def test_failed_unit_is_told_at_once_and_each_time(
+    copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(copy.folder), capsys, late_s=600)
+    for count in (1, 2):
+        code, data = watch.says("--failed", "tradebot-pass@score")
+        assert code == 10
+        assert data["wrong"][-1]["found"] == "tradebot-pass@score failed, and it isn't started again: systemctl status"
+        assert receiver.bodies().count("tradebot-pass score failed") == count
+
+
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
     assert said.code == 2
