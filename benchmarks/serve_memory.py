@@ -33,7 +33,7 @@ FLAGS = {
     "universe": ["AAPL", "MSFT", "NVDA", "SPY"],
     "sandbox": {"sessions": 3},
     # Chores are their own processes; one of them shows that it leaves nothing here.
-    "timetable": dict.fromkeys(["audit", "parity", "outcomes", "summary"]),
+    "timetable": dict.fromkeys(["audit", "parity", "outcomes", "report", "summary"]),
 }
 TRACED = "traced"
 

@@ -29,6 +29,7 @@ VERBS: Mapping[str, str] = {
     "why-no-orders": "commands.why_no_orders.verb",
     "status": "commands.status.verb",
     "health": "commands.health.verb",
+    "summary": "commands.summary.verb",
     "doctor": "commands.doctor.verb",
     "signals": "commands.signals.verb",
     "audit": "commands.audit.verb",

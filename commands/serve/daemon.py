@@ -18,6 +18,7 @@ from jobs.backoff import BROKER, Backoff
 from jobs.duty import Duty
 from jobs.runner import TICK_S, Kind, Line, Pace, Runner
 from jobs.ticker import Lane, tick_lanes, tick_until
+from tradebot import __version__
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
@@ -184,7 +185,8 @@ class Daemon:
         runner = exits_first(app, Runner(shift.station(app), duty, pace, backoff=backoff))
         self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), shift.ends
         if first:
-            self._note(app, pace.now, f"started by {self._by}; Ctrl-C stops it after the current pass")
+            started = f"started by {self._by}; Ctrl-C stops it after the current pass"
+            self._note(app, pace.now, started, version=__version__)
             self._halt_if_it_loops(app, pace.now)
         runner.begin()
         if runner.reconciled:
@@ -281,8 +283,8 @@ class Daemon:
         self._watch.progressed()
         return self._stop.ending
 
-    def _note(self, app: "App", at: datetime, message: str) -> None:
-        app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message}))
+    def _note(self, app: "App", at: datetime, message: str, **more: str) -> None:
+        app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message, **more}))
         self._tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
 
     def _ending(self, *, finished: bool) -> str:

@@ -13,8 +13,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "backtest", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
     "Look": (
-        "why-no-orders", "status", "health", "positions", "orders", "fills", "trades", "pnl", "report", "compare",
-        "events", "schedule", "signals", "audit",
+        "summary", "why-no-orders", "status", "health", "positions", "orders", "fills", "trades", "pnl", "report",
+        "compare", "events", "schedule", "signals", "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (

@@ -63,6 +63,7 @@ ON_A_STATE = frozenset(
         "status",
         "strategy list",
         "strategy test",
+        "summary",
         "trade-once",
         "trades",
         "unhalt",

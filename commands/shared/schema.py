@@ -49,6 +49,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "doctor": ("commands.doctor.report:Health",),
     "signals": ("tradebot.judging.signals:Signals",),
     "audit": ("commands.audit.report:Audited",),
+    "summary": ("tradebot.views.summary.values:Summary",),
     "halt": ("commands.halt.report:Halted",),
     "unhalt": ("commands.unhalt:Unhalted",),
     "positions": ("commands.positions:Positions",),

@@ -21,6 +21,7 @@ VERBS = (
     "trade-once",
     "evaluate-exits",
     "reconcile",
+    "summary",
     "why-no-orders",
     "status",
     "doctor",

@@ -240,7 +240,7 @@ def test_the_chores_are_knocked_for_after_the_close_of_whole_and_half_days() -> 
     (entry,) = [entry for entry in entries if "schedule run" in entry.command]
     assert re.findall(r"schedule run (\w+)", entry.command) == chores
     for close in (datetime(2026, 11, 25, 16, tzinfo=NEW_YORK), datetime(2026, 11, 27, 13, tzinfo=NEW_YORK)):
-        assert entry.runs_at(close + timedelta(minutes=30))
+        assert entry.runs_at(close + timedelta(minutes=40))
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))

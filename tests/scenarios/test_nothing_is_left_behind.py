@@ -31,6 +31,7 @@ TIMETABLE = """
 timetable:
   outcomes: null
   parity: null
+  report: null
   summary: null
   audit: null
   backup: null

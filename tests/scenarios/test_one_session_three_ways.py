@@ -18,7 +18,7 @@ from tradebot.model.record import CycleRecord, Job
 
 TIMETABLE = """
 timetable:
-  {outcomes: null, parity: null, summary: null, audit: null,
+  {outcomes: null, parity: null, report: null, summary: null, audit: null,
    fetch-flow: every 1h from open+2m until close, score: at open+2m, evaluate-exits: every 15m from open+2m until close,
    trade-once: every 1h from open+2m until close-15m, reconcile: every 1h from open+1m until close}
 """

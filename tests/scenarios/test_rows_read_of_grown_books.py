@@ -28,6 +28,7 @@ VERBS = (
     "evaluate-exits --force-slot",
     "reconcile",
     "status",
+    "summary",
     "positions",
     "why-no-orders",
     "health",

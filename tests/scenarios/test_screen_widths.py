@@ -23,6 +23,8 @@ UNLABELLED = {"meaning", "did", "found", "strategy", "and", "note", "state"}
 PIPED = 100
 """The width where nobody says one."""
 VERBS = (
+    "summary",
+    "summary --short",
     "why-no-orders",
     "why-no-orders {symbol}",
     "why-no-orders --reason HALTED",

@@ -14,7 +14,7 @@ SHIPPED = load(None, {}).settings.timetable
 
 def test_the_shipped_lines_are_the_five_jobs_and_the_chores() -> None:
     assert list(SHIPPED) == [Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE]
-    assert [line.job for line in SHIPPED.chores] == ["backup", "audit", "parity", "outcomes", "summary"]
+    assert [line.job for line in SHIPPED.chores] == ["backup", "audit", "parity", "outcomes", "report", "summary"]
     lanes = {line.lane for line in SHIPPED.lines if not line.is_chore}
     assert lanes == {Lane.FETCHING, Lane.EXITS, Lane.ENTRIES}
     assert [line.job for line in SHIPPED.of([Lane.EXITS])] == ["evaluate-exits", "reconcile"]

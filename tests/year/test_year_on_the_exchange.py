@@ -18,7 +18,7 @@ from tradebot.model.record import Job
 
 TIMETABLE = """
 timetable:
-  {outcomes: null, parity: null, summary: null, audit: null, backup: null,
+  {outcomes: null, parity: null, report: null, summary: null, audit: null, backup: null,
    fetch-flow: every 2h from open+2m until close, score: at open+2m, evaluate-exits: every 15m from open+2m until close,
    trade-once: every 2h from open+2m until close-15m, reconcile: every 2h from open+1m until close}
 """

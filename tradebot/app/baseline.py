@@ -36,7 +36,7 @@ def effective(settings: Frozen) -> dict[str, Any]:
 
 def values_of(settings: Frozen) -> dict[str, Any]:
     """Return each value of the settings by its dotted name."""
-    return {".".join(path): value for path, value in _leaves(effective(settings)).items()}
+    return {".".join(path): value for path, value in leaves(effective(settings)).items()}
 
 
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
@@ -44,7 +44,7 @@ def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]
     now, approved = effective(settings), baseline.values
     if _text(now) == _text(approved):
         return ()
-    return tuple(_differences(type(settings), _leaves(now), _leaves(approved), origins))
+    return tuple(_differences(type(settings), leaves(now), leaves(approved), origins))
 
 
 def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
@@ -185,11 +185,11 @@ def _text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
+def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
     """Return all leaf values by their path; an empty mapping counts as a leaf."""
     if not isinstance(value, dict) or not value:
         return {path: value}
-    return {inner: leaf for key, item in value.items() for inner, leaf in _leaves(item, (*path, str(key))).items()}
+    return {inner: leaf for key, item in value.items() for inner, leaf in leaves(item, (*path, str(key))).items()}
 
 
 def plain(value: Any) -> Any:

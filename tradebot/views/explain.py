@@ -201,17 +201,17 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         return Explanation(Verdict.IDLE, _waited(cycles), "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
-    decisive = _decisive(seen.reasons)
-    verdict = Verdict(decisive.cause.value)
-    if failed and failed.decision.reason is decisive.reason:
-        return Explanation(verdict, blame, decisive.remedy, seen)
+    deciding = decisive(seen.reasons)
+    verdict = Verdict(deciding.cause.value)
+    if failed and failed.decision.reason is deciding.reason:
+        return Explanation(verdict, blame, deciding.remedy, seen)
     share = (
-        f"{decisive.count} of {counted(seen.candidates, 'candidate')}"
+        f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
         if seen.candidates > seen.refused_passes
         else "Each pass"
     )
-    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_message_of(cycles, decisive.reason)} {blame}"
-    return Explanation(verdict, sentence.rstrip(), decisive.remedy, seen, _then(cycles, decisive.reason))
+    sentence = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)} {blame}"
+    return Explanation(verdict, sentence.rstrip(), deciding.remedy, seen, _then(cycles, deciding.reason))
 
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
@@ -268,7 +268,8 @@ def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
     return f" It said: {observed}" if observed else ""
 
 
-def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
+def decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
+    """Return the reason that decided: of the cause of more than half, or else of the worst cause."""
     by_cause: Counter[Cause] = Counter()
     for row in reasons:
         by_cause[row.cause] += row.count

@@ -28,7 +28,7 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("lines", "problem", "fix"),
     [
-        ("summary: {verb: report --foo, when: close+25m}", "tradebot report --foo: No such option", "report --help"),
+        ("report: {verb: report --foo, when: close+25m}", "tradebot report --foo: No such option", "report --help"),
         ('mine: {verb: trades, when: cron "0 9 29 Feb *"}', "it is never due in the year to come", "other times"),
         (
             "audit: {when: open-30m, needs: [reconciled]}",
@@ -74,8 +74,8 @@ def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, tol
 
 
 def test_schedule_check_exits_with_2_for_problems_with_next_steps(bot: Bot) -> None:
-    configure(bot.folder, "timetable: {summary: {verb: report --foo}}\n")
+    configure(bot.folder, "timetable: {report: {verb: report --foo}}\n")
     said = bot.says("schedule", "check")
     assert said.code == 2
     assert "1 problem in the timetable" in said.out
-    assert "timetable.summary: tradebot report --foo: No such option: --foo" in said.out
+    assert "timetable.report: tradebot report --foo: No such option: --foo" in said.out

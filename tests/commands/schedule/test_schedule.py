@@ -22,7 +22,8 @@ TIMES = """The times come from timetable: in the configuration:
   audit           close+10m: audit
   parity          close+15m: score --from {session} --parity
   outcomes        close+20m: score --outcomes
-  summary         close+25m: report
+  report          close+25m: report
+  summary         close+35m: summary
 An entry more than 90 s late is recorded as missed; the other jobs run once for the latest slot."""
 
 
@@ -41,7 +42,7 @@ def test_schedule_ends_early_on_a_half_day(bot: Bot) -> None:
     assert {row["half_day"] for row in half} == {True}
     at = [row["at"] for row in half if row["jobs"][0]["job"] in set(Job)]
     assert (at[0], at[-1]) == ("2026-11-27T14:31:00Z", "2026-11-27T17:59:00Z")
-    assert half[-1]["at"] == "2026-11-27T18:25:00Z", "chores come after the early close"
+    assert half[-1]["at"] == "2026-11-27T18:35:00Z", "chores come after the early close"
     entries = [row["at"] for row in half if "trade-once" in [job["job"] for job in row["jobs"]]]
     assert entries[-1] == "2026-11-27T17:42:00Z"
     assert moments[len(half)]["session"] == "2026-11-30"

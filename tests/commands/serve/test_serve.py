@@ -27,6 +27,7 @@ HOURLY = """
 timetable:
   outcomes: null
   parity: null
+  report: null
   summary: null
   fetch-flow: every 1h from open+2m until close
   score: at open+2m

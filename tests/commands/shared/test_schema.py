@@ -147,6 +147,7 @@ def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = (
         "status",
+        "summary",
         "health",
         "positions",
         "orders --all",

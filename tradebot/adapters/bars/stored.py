@@ -170,6 +170,13 @@ class StoredBars:
         """
         return self._tried(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
 
+    def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
+        """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
+        end_s = midnight_s(last + timedelta(days=1)) - 1
+        raw = self._tried(lambda: self.store.get(symbol, DAYS, midnight_s(first), end_s))
+        steps = self._tried(lambda: self.store.actions(symbol))
+        return {day_of(moment(bar.start_s)): bar.close for bar in adjusted(raw, steps, end_s)}
+
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""
         return now - self._source.delay

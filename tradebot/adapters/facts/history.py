@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd, session_end
 from tradebot.signals.kinds import kind_of
 
+EVER = datetime.max.replace(tzinfo=UTC)
 SAME_PASS = timedelta(days=1)
 """How long after its first record a pass may be recorded again."""
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
@@ -32,7 +33,7 @@ SLOTS = """SELECT max(sequence), at FROM cycles
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
     FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates
     ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND +cycle = slot.value ->> 0"""
-_PASSES = "FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence"
+_PASSES = "FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at BETWEEN ? AND ? ORDER BY at, sequence"
 # Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
 PASSES = f"SELECT body {_PASSES}"
 UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
@@ -72,7 +73,8 @@ LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_ea
 """Select the time of each job's first or last pass by the index, however many there are."""
 REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
-    FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason"""
+    FROM candidates JOIN cycles ON cycles.sequence = cycle
+    WHERE job = ? AND cycles.at BETWEEN ? AND ? GROUP BY reason"""
 """Count the candidates of a job by the reason of the first decision that didn't pass."""
 ANSWERS = """SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),
     sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))
@@ -135,15 +137,17 @@ class KnownScores:
         return found
 
 
-def passes(database: sqlite3.Connection, since: datetime, query: str = PASSES) -> Sequence[CycleRecord]:
-    """Return the passes of all jobs since a time, without their candidates."""
-    heads = database.execute(query, (json.dumps(list(Job)), time_text(since)))
+def passes(
+    database: sqlite3.Connection, since: datetime, until: datetime = EVER, query: str = PASSES
+) -> Sequence[CycleRecord]:
+    """Return the passes of all jobs between two times, without their candidates."""
+    heads = database.execute(query, (json.dumps(list(Job)), time_text(since), time_text(until)))
     return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
 
 
-def unpriced_passes(database: sqlite3.Connection, since: datetime) -> Sequence[CycleRecord]:
+def unpriced_passes(database: sqlite3.Connection, since: datetime, until: datetime = EVER) -> Sequence[CycleRecord]:
     """Return what `passes` does, without the prices that the passes saw, in a third of the time."""
-    return passes(database, since, UNPRICED_PASSES)
+    return passes(database, since, until, UNPRICED_PASSES)
 
 
 def first_scored(database: sqlite3.Connection) -> datetime | None:
@@ -166,9 +170,11 @@ def sent(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[Ca
     return tuple(unpack_all(CandidateRecord, [body for (body,) in found]))
 
 
-def ends(database: sqlite3.Connection, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
-    """Return how many candidates a job has decided since a time, and how many ended for each reason."""
-    found = database.execute(REASONS, (job, time_text(since))).fetchall()
+def ends(
+    database: sqlite3.Connection, job: str, since: datetime, until: datetime = EVER
+) -> tuple[int, Mapping[Reason, int]]:
+    """Return how many candidates a job has decided between two times, and how many ended for each reason."""
+    found = database.execute(REASONS, (job, time_text(since), time_text(until))).fetchall()
     return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
 
 

@@ -8,6 +8,7 @@ Only `init` and `config accept` write one, so running with tighter settings does
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -134,14 +135,21 @@ class Baselines:
     def last(self) -> Baseline | None:
         """Return the last approved configuration; None if there is none, as in books started over."""
         found = self._file.newest("baselines", "body, who, at")
-        if found is None:
-            return None
-        body, who, at = found
-        try:
-            values: dict[str, Any] = json.loads(body)
-            return Baseline(values, who, parse_time(at))
-        except ValueError as error:
-            raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error
+        return None if found is None else _baseline(*found)
+
+    def since(self, at: datetime) -> Sequence[Baseline]:
+        """Return the configurations approved after a time, oldest first, and before them the one in force then."""
+        last = "SELECT max(sequence) FROM baselines WHERE account = ?1 AND at <= ?2"
+        query = f"SELECT body, who, at FROM baselines WHERE account = ?1 AND sequence >= coalesce(({last}), 0)"  # noqa: S608
+        return tuple(starmap(_baseline, self._file.rows(f"{query} ORDER BY sequence", (time_text(at),))))
+
+
+def _baseline(body: str, who: str, at: str) -> Baseline:
+    try:
+        values: dict[str, Any] = json.loads(body)
+        return Baseline(values, who, parse_time(at))
+    except ValueError as error:
+        raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error
 
 
 class Armings:

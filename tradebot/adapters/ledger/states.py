@@ -88,6 +88,12 @@ class TradingStates:
         )
         return tuple(starmap(_state_record, found))
 
+    def states_since(self, at: datetime, until: datetime) -> Sequence[TradingStateRecord]:
+        """Return the states recorded between two times, oldest first, ACTIVE ones too."""
+        asked = "account = ? AND at > ? AND at <= ? ORDER BY sequence"
+        query = f"SELECT {COLUMNS} FROM trading_states WHERE {asked}"  # noqa: S608 - our own names
+        return tuple(starmap(_state_record, self._file.rows(query, (time_text(at), time_text(until)))))
+
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and the arming file is still there."""
         return switch.armed(self._file.folder)

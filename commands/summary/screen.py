@@ -1,0 +1,84 @@
+"""`tradebot summary` on a terminal, and as a chat message."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from commands.shared.drawing import gain, usd
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import MINUTE, when
+from tradebot.views.summary.values import Held, Summary
+
+
+def show(console: "Console", data: Summary, mode: str, tail: str, page: Path | None = None) -> None:
+    """Print all sections."""
+    console.print(f"[bold {'yellow' if data.needs else 'green'}]{escape(clean(data.headline))}[/]")
+    console.print(about(data, mode, tail), style="dim", markup=False)
+    for section in data.sections:
+        console.print(f"\n[bold]{section.title}[/bold]")
+        for line in section.lines:
+            console.print(clean(line), markup=False)
+        if section.title == "What it did" and tells_reasons(data):
+            _refusals(console, data)
+        if section.title == "Positions":
+            _positions(console, data)
+    _written(console, page)
+
+
+def message(console: "Console", data: Summary, mode: str, tail: str, page: Path | None = None) -> None:
+    """Print the chat message; it isn't wrapped, because whoever shows it does that."""
+    for line in data.short.splitlines():
+        console.print(clean(line), markup=False, soft_wrap=True)
+    _written(console, page)
+
+
+def about(data: Summary, mode: str, tail: str) -> str:
+    """Return whose session it is, and how fresh what is told."""
+    fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
+    return f"{mode}, account …{tail}, {fresh}; from the bot's own records, the broker was not asked"
+
+
+def tells_reasons(data: Summary) -> bool:
+    """Return True if the sentences don't say already why everything was refused."""
+    return len(data.refusals) > (0 if data.orders else 1)
+
+
+def _refusals(console: "Console", data: Summary) -> None:
+    table = Table(number("refused"), sentence("because"))
+    for row in data.refusals:
+        table.row(f"{row.count:,}", row.meaning)
+    console.print(table)
+
+
+def _positions(console: "Console", data: Summary) -> None:
+    numbers = (number(name) for name in ("shares", "entry", "now", "gain USD", "stop", "away"))
+    table = Table("symbol", *numbers, "rests at")
+    for row in data.positions:
+        table.row(escape(clean(row.symbol)), *cells(row)[:3], *_gain(row), *cells(row)[4:])
+    if data.positions:
+        console.print(table)
+
+
+def _gain(row: Held) -> Iterator[str]:
+    yield "" if row.gain_usd is None else gain(row.gain_usd)
+
+
+def cells(row: Held) -> tuple[str, ...]:
+    """Return the cells of a position besides its symbol, as plain text."""
+    return (
+        f"{row.quantity:,f}",
+        usd(row.entry_usd),
+        usd(row.price_usd),
+        "" if row.gain_usd is None else f"{row.gain_usd:+,.2f}",
+        usd(row.stop_usd),
+        "" if row.distance is None else f"{row.distance:.1%}",
+        "" if row.stop_usd is None else "broker" if row.at_broker else "the bot",
+    )
+
+
+def _written(console: "Console", page: Path | None) -> None:
+    if page is not None:
+        console.print(f"Written: {page}", markup=False)

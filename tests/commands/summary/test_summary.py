@@ -1,0 +1,128 @@
+"""`tradebot summary`: a session in words, on a terminal, as a page, a document and a chat message."""
+
+import re
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from commands.summary.reading import accepted
+from tests.bot import Bot
+from tests.builders import NOW
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.baseline import Baseline
+from tradebot.model.reasons import Reason
+
+MONDAY, TUESDAY = "2026-11-16", "2026-11-17"
+CODES = re.compile(rf"\b(?:{'|'.join(code for code in Reason if '_' in code)}|HALTED|REDUCE_ONLY|None)\b")
+
+
+def section(data: dict[str, object], title: str) -> str:
+    """Return the sentences of a section; empty if there is none."""
+    return "\n".join(line for one in data["sections"] if one["title"] == title for line in one["lines"])  # type: ignore[attr-defined]
+
+
+def test_an_open_session_is_told_so_far_with_what_was_sent_and_what_is_held(shared_trader: Bot) -> None:
+    bot = shared_trader
+    sent = bot.json("trade-once")["orders"]
+    bot.says("exchange", "tick", "2m")
+    bot.says("evaluate-exits")
+    data, held = bot.json("summary"), bot.json("status")["positions"]
+    assert (data["session"], data["so_far"], data["orders"]) == (TUESDAY, True, sent)
+    assert data["headline"].startswith("Tuesday 2026-11-17 so far: ")
+    assert [(one["symbol"], one["gain_usd"]) for one in data["positions"]] == [
+        (one["symbol"], one["unrealized_usd"]) for one in held
+    ]
+    stops = {one["symbol"]: [p["price"] for p in one["protection"]["resting"] if p["is_stop"]] for one in held}
+    assert all(one["at_broker"] and [one["stop_usd"]] == stops[one["symbol"]] for one in data["positions"])
+    assert "SPY is compared after the close." in section(data, "Profit")
+    assert f"{sent:,} became" in section(data, "What it did")
+    assert f"{sent} {'order' if sent == 1 else 'orders'} sent" in data["headline"]
+
+
+def test_what_people_did_is_told_among_the_changes_and_a_halt_comes_first(shared_trader: Bot) -> None:
+    bot = shared_trader
+    bot.says("halt", "--reason", "looks odd")
+    halted = bot.json("summary")
+    assert ": trading is halted, " in halted["headline"]
+    assert any(need["next"] == "tradebot unhalt" for need in halted["needs"])
+    assert halted["sections"][0]["title"] == "What needs you"
+    assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", "fine").code == 0
+    changes = "\n".join(bot.json("summary")["changes"])
+    assert re.search(
+        r"Trading was halted at 2026-11-17 \S+ UTC by \S+: looks odd\.\nTrading was opened .*: fine\.", changes
+    )
+
+
+def test_after_the_close_profit_stands_beside_spys(shared_trader: Bot) -> None:
+    bot = shared_trader
+    bot.says("exchange", "tick", "close")
+    bot.says("reconcile")
+    data = bot.json("summary")
+    assert not data["so_far"]
+    assert data["money"]["benchmark"] is None
+    # The exchange of this bot trades four symbols, and SPY isn't one of them.
+    assert "There is no SPY to compare with" in section(data, "Profit")
+    equity = bot.json("pnl")["pnl"]["compared"]["broker_usd"]
+    assert data["money"]["after_usd"] == equity
+
+
+def test_all_forms_tell_the_same_without_codes(shared_trader: Bot, tmp_path: Path) -> None:
+    bot, page = shared_trader, tmp_path / "day.html"
+    data = bot.json("summary", "--html", str(page))
+    text, short, html = bot.says("summary", "--utc").out, bot.says("summary", "--short", "--utc").out, page.read_text()
+    for one in data["sections"]:
+        assert one["title"] in text
+        assert one["title"] in html
+        assert all(line in text for line in one["lines"])
+    assert short.splitlines()[0] == data["headline"]
+    assert len(data["short"]) <= 900
+    assert [CODES.findall(form) for form in (text, short, re.sub("<[^>]*>", " ", html))] == [[], [], []]
+    assert "default-src 'none'" in html
+    assert "src=" not in html
+
+
+def test_an_earlier_session_has_its_own_positions_and_no_health(shared_trader: Bot) -> None:
+    data = shared_trader.json("summary", MONDAY)
+    assert (data["session"], data["health"], data["needs"], data["positions"]) == (MONDAY, {}, [], [])
+    assert section(data, "What it did") == "No pass looked for entries."
+    assert section(data, "Positions") == "It held nothing at the close."
+
+
+@pytest.mark.parametrize(
+    ("typed", "error", "following"),
+    [
+        ("someday", "someday is not the date of a session", "tradebot summary 2026-11-16"),
+        ("2026-11-15", "the bot's books were opened on 2026-11-16, after 2026-11-15", "tradebot summary"),
+        ("2026-11-18", "the session of 2026-11-18 is still to come", "tradebot summary"),
+    ],
+)
+def test_what_is_no_session_is_an_error_with_the_next_step(
+    shared_trader: Bot, typed: str, error: str, following: str
+) -> None:
+    said = shared_trader.says("summary", typed)
+    assert said.code == 2
+    assert said.err.splitlines()[0] == f"error: {error}"
+    assert said.err.splitlines()[1].startswith(f"  next: {following}")
+
+
+@pytest.mark.parametrize(
+    ("store", "lost", "kept"), [("ledger.db", "Positions", "What it did"), ("facts.db", "What it did", "Positions")]
+)
+def test_of_a_damaged_store_the_rest_is_told(trader: Bot, store: str, lost: str, kept: str) -> None:
+    assert trader.json("trade-once")["orders"] > 0
+    (trader.folder / store).write_bytes(b"damaged" * 1000)
+    data = trader.json("summary")
+    assert "damaged" in section(data, "What can't be told")
+    assert section(data, kept)
+    assert lost not in [one["title"] for one in data["sections"]]
+    assert any(store.removesuffix(".db").capitalize() in need["what"] for need in data["needs"])
+
+
+def test_accepted_configurations_of_a_span_are_told_by_their_changed_settings(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, "ACCOUNT", NOW)) as ledger:
+        for hour, values in enumerate(({"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {"b": 2}, "c": 3}, {"a": {"b": 2}})):
+            ledger.baselines.approve(Baseline(values, "me", NOW + timedelta(hours=hour)))
+        found = list(accepted(ledger, NOW + timedelta(hours=0.5), NOW + timedelta(hours=2)))
+    assert found == [("me", NOW + timedelta(hours=1), ["a.b"]), ("me", NOW + timedelta(hours=2), ["c"])]

@@ -1,0 +1,1 @@
+"""One session of the bot in words."""

@@ -1,0 +1,161 @@
+"""One session as values: what the records say of it, and what is told of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.judging.judgment import Judgment
+from tradebot.model.bar import Session
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord
+from tradebot.model.trade import Trade
+from tradebot.model.trading import TradingStateRecord
+from tradebot.views.holdings import Holding
+from tradebot.views.status import FlowQuota
+
+
+class Refusal(Struct, frozen=True):
+    """For how many candidates one reason was the first against them."""
+
+    reason: Reason
+    count: int
+    meaning: str
+
+
+class Closed(Struct, frozen=True):
+    """A position that was closed, with its profit in USD before fees and the rule that closed it, in words."""
+
+    symbol: str
+    strategy: str
+    side: str
+    profit_usd: Decimal
+    rule: str
+
+
+class Held(Struct, frozen=True):
+    """A position of the bot's: signed shares, prices in USD per share; `stop_usd` is where a loss is cut.
+
+    `distance` is how far away that is, as a fraction of the last price. `at_broker` says whether the stop rests there.
+    """
+
+    symbol: str
+    strategy: str
+    quantity: Decimal
+    entry_usd: Decimal | None
+    price_usd: Decimal | None
+    gain_usd: Decimal | None
+    stop_usd: Decimal | None
+    distance: Decimal | None
+    at_broker: bool
+
+
+class Money(Struct, frozen=True):
+    """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
+
+    `benchmark` is SPY's change from close to close as a fraction, None if it isn't known, and `without` says why.
+    `since` is the date of the close before the bot's first session, if that is an earlier one; `first_usd` is what the
+    account was worth then, and `benchmark_since` SPY's change since.
+    """
+
+    before_usd: Decimal
+    after_usd: Decimal
+    transfers_usd: Decimal
+    benchmark: float | None
+    without: str = ""
+    since: date | None = None
+    first_usd: Decimal | None = None
+    benchmark_since: float | None = None
+
+    @property
+    def profit_usd(self) -> Decimal:
+        """Return what the account made in the session."""
+        return self.after_usd - self.before_usd - self.transfers_usd
+
+
+class Missed(Struct, frozen=True):
+    """How many slots of a job nobody ran, for one reason in words; the first and the last of them."""
+
+    job: str
+    count: int
+    first: str
+    last: str
+    why: str
+
+
+class Need(Struct, frozen=True):
+    """What a person has to look at, and what to do about it."""
+
+    what: str
+    next: str
+
+
+class Section(Struct, frozen=True):
+    """A heading with its sentences."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+class Summary(Struct, frozen=True):
+    """A session that is over, or one that is under way (`so_far`), as of the last recorded trading time.
+
+    `sections` tell all of it in sentences, `short` in one chat message. `health` counts the parts of the bot by state;
+    it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown` says what
+    can't be told, and why.
+    """
+
+    session: date
+    so_far: bool
+    as_of: datetime | None
+    headline: str
+    passes: int
+    candidates: int
+    orders: int
+    refusals: tuple[Refusal, ...]
+    closed: tuple[Closed, ...]
+    money: Money | None
+    positions: tuple[Held, ...]
+    missed: tuple[Missed, ...]
+    health: Mapping[str, int]
+    quota: FlowQuota | None
+    needs: tuple[Need, ...]
+    changes: tuple[str, ...]
+    unknown: tuple[str, ...]
+    sections: tuple[Section, ...]
+    short: str
+
+
+class Seen(Struct, frozen=True):
+    """What the records say of a session.
+
+    `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
+    how many candidates entries had, and how many ended for each reason. `opened` are the symbols of positions that were
+    opened since the close before and are still held, and `closed` the trades that ended since. `holdings` are None if
+    they aren't known, and `judgments` empty for an earlier session. `states`, `accepted` (who, when and which settings) and `restarts`
+    (when, and the version of the program) are `since` the close before. `recorded` is False if what was decided
+    can't be read.
+    """
+
+    session: Session
+    is_first: bool
+    since: datetime
+    so_far: bool
+    as_of: datetime | None
+    recorded: bool
+    passes: Sequence[CycleRecord]
+    before: Sequence[CycleRecord]
+    ends: tuple[int, Mapping[Reason, int]]
+    opened: Sequence[str]
+    closed: Sequence[Trade]
+    holdings: Sequence[Holding] | None
+    money: Money | None
+    slots: int
+    missed: Sequence[tuple[str, str, str]]
+    judgments: Sequence[Judgment]
+    notes: Sequence[str]
+    states: Sequence[TradingStateRecord]
+    accepted: Sequence[tuple[str, datetime, Sequence[str]]]
+    restarts: Sequence[tuple[datetime, str]]
+    unknown: Sequence[str]

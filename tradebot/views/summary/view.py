@@ -1,0 +1,363 @@
+"""One session in words: what the bot did and refused, what it holds and made, and what needs a person or changed.
+
+All sentences are made here, so that terminal, page, document and chat message say the same. Times in them are written
+in UTC; whoever shows them converts these.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from tradebot.judging.judgment import State, ranked
+from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.text import counted, noun
+from tradebot.model.trade import Trade
+from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
+from tradebot.views.explain import ReasonCount, decisive
+from tradebot.views.holdings import FOREIGN_OWNER, Holding
+from tradebot.views.performance.trade_row import rule_of, side_of
+from tradebot.views.status import quota
+from tradebot.views.summary.values import Closed, Held, Missed, Need, Refusal, Section, Seen, Summary
+from tradebot.views.summary.words import in_words, inner, names, percent, signed, utc
+
+SHORT = 900
+"""The longest chat message, in characters."""
+CLIPPED, FEW = 160, 3
+"""The longest sentence in one, and how many needs it tells."""
+
+
+def summary(seen: Seen) -> Summary:
+    """Return a session in words."""
+    entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
+    refusals = _refusals(seen, entries)
+    lost = sum(row.count for row in refusals)
+    candidates = lost + seen.ends[0] - sum(seen.ends[1].values())
+    known = Summary(
+        session=seen.session.date,
+        so_far=seen.so_far,
+        as_of=seen.as_of,
+        headline="",
+        passes=len(entries),
+        candidates=candidates,
+        orders=candidates - lost,
+        refusals=refusals,
+        closed=tuple(map(_closed, seen.closed)),
+        money=seen.money,
+        positions=tuple(_held(one) for one in seen.holdings or () if one.strategy != FOREIGN_OWNER),
+        missed=_missed(seen.missed),
+        health={state.value: count for state, count in Counter(one.state for one in seen.judgments).items()},
+        quota=quota(seen.passes),
+        needs=tuple(_needs(seen)),
+        changes=tuple(_changes(seen)),
+        unknown=tuple(seen.unknown),
+        sections=(),
+        short="",
+    )
+    return _told(known, seen)
+
+
+def _told(known: Summary, seen: Seen) -> Summary:
+    first = _headline(known, seen)
+    asked = {"What needs you": tuple(_asked(known, seen))}
+    sections = {
+        **(asked if known.needs else {}),
+        "What it did": (*_did(known, seen), *_trades(known)),
+        "Profit": tuple(_profit(known)),
+        "Positions": tuple(_positions(known, seen)),
+        "Missed slots": tuple(_slots(known, seen)),
+        "Health": tuple(_health(seen)),
+        "Flow source": tuple(_quota(known, seen)),
+        **asked,
+        "What changed since the session before": known.changes,
+        "What can't be told": known.unknown,
+    }
+    told = tuple(Section(title, tuple(lines)) for title, lines in sections.items() if lines)
+    return replace(known, headline=first, sections=told, short=_short(known, seen, first))
+
+
+def _refusals(seen: Seen, entries: Sequence[CycleRecord]) -> tuple[Refusal, ...]:
+    """Return the reasons with their counts, the most frequent first; a pass or a strategy refused whole counts once."""
+    counts = Counter(seen.ends[1])
+    for one in entries:
+        decisions = (one.job_decision, *(refusal.decision for refusal in one.refused_strategies))
+        counts.update(decision.reason for decision in decisions if decision and decision.reason)
+    return tuple(Refusal(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
+
+
+def _closed(trade: Trade) -> Closed:
+    rule = rule_of(trade.reasons[0]).replace("_", " ").lower() if trade.reasons else ""
+    return Closed(trade.symbol, trade.strategy, side_of(trade.side), trade.realized_before_fees_usd, rule)
+
+
+def _held(one: Holding) -> Held:
+    protection, price = one.protection, one.price
+    resting = [each.price for each in protection.resting if each.is_stop] if protection else []
+    own = [each.price for each in one.stops if protection and each.rule == protection.rule and each.price is not None]
+    # The stop that acts first is the highest below a long position, and the lowest above a short one.
+    sign = 1 if one.quantity > 0 else -1
+    stop = max(resting or own, key=lambda level: sign * level, default=None)
+    return Held(
+        symbol=one.symbol,
+        strategy=one.strategy,
+        quantity=one.quantity,
+        entry_usd=one.average_price,
+        price_usd=price,
+        gain_usd=one.unrealized_usd,
+        stop_usd=stop,
+        distance=sign * (price - stop) / price if stop is not None and price else None,
+        at_broker=bool(resting),
+    )
+
+
+NOBODY = "Nobody ran them, and nothing says why yet."
+
+
+def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
+    together: dict[tuple[str, str], list[str]] = {}
+    for job, slot, why in slots:
+        together.setdefault((job, why), []).append(slot)
+    return tuple(
+        Missed(job, len(names), names[0], names[-1], REASONS[Reason(why)].meaning if why in set(Reason) else NOBODY)
+        for (job, why), names in together.items()
+    )
+
+
+def _needs(seen: Seen) -> Iterator[Need]:
+    for one in ranked(seen.judgments):
+        yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
+    for note in seen.notes:
+        what, _, following = note.partition(" Next: ")
+        yield Need(in_words(what), following)
+
+
+STATES = {
+    TradingState.ACTIVE: "Trading was opened",
+    TradingState.REDUCE_ONLY: "Trading was halted",
+    TradingState.FLATTEN: "Everything was to be closed",
+}
+
+
+def _changes(seen: Seen) -> Iterator[str]:
+    if seen.is_first:
+        yield "This is the bot's first session, so there is none to compare it with."
+    yield from _turnover(seen)
+    if seen.money is not None:
+        yield f"Equity went from {seen.money.before_usd:,.2f} to {seen.money.after_usd:,.2f} USD."
+    yield from _told_of(seen)
+    yield from _code(seen)
+
+
+def _told_of(seen: Seen) -> Iterator[str]:
+    """Yield what people and programs did to the bot: halts, accepted configurations, starts."""
+    for state in seen.states:
+        at = f" at {utc(state.at)}" if state.at else ""
+        who = f" by {state.who}" if state.who else ""
+        yield f"{STATES[state.state]}{at}{who}: {in_words(state.why)}."
+    for who, accepted_at, settings in seen.accepted:
+        what = f"changes of {names(settings)}" if settings else "the same settings again"
+        yield f"At {utc(accepted_at)}, {who} accepted {what}."
+    for started_at, version in seen.restarts:
+        yield f"At {utc(started_at)}, serve was started, of tradebot {version}."
+
+
+def _turnover(seen: Seen) -> Iterator[str]:
+    """Yield which positions are new, which are gone, and how many came and went in between."""
+    gone = [trade.symbol for trade in seen.closed if trade.opened_at <= seen.since]
+    if seen.opened:
+        yield f"New {noun(len(seen.opened), 'position')}: {names(seen.opened)}."
+    if gone:
+        yield f"{names(gone)} {noun(len(gone), 'was', 'were')} held before and {noun(len(gone), 'is', 'are')} closed."
+    if between := len(seen.closed) - len(gone):
+        yield f"{counted(between, 'position')} {noun(between, 'was', 'were')} opened and closed in between."
+    if not seen.opened and not seen.closed and seen.holdings is not None:
+        yield "No position was opened or closed."
+
+
+def _code(seen: Seen) -> Iterator[str]:
+    before, after = (
+        {k: v for one in passes for k, v in (one.code or {}).items()} for passes in (seen.before, seen.passes)
+    )
+    changed = [name for name, digest in after.items() if before and before.get(name) != digest]
+    if changed:
+        yield f"The code of {names(changed)} is new."
+    if gone := [name for name in before if after and name not in after]:
+        yield f"{names(gone)} {noun(len(gone), 'is', 'are')} no longer in use."
+
+
+def _headline(known: Summary, seen: Seen) -> str:
+    """Say first what needs a person, then what it made and did."""
+    money = known.money
+    halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
+    needs = f"{counted(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
+    made = ""
+    if money is not None:
+        made = (
+            f"{signed(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})" if money.before_usd else ""
+        )
+        made += f" against SPY's {percent(money.benchmark)}" if made and money.benchmark is not None else ""
+    did = f"{counted(known.orders, 'order')} sent" if known.orders else "no order sent"
+    closed = f"{counted(len(known.closed), 'trade')} closed" if known.closed else ""
+    parts = filter(None, ("trading is halted" if halted else "", needs, made, did, closed))
+    return f"{known.session:%A %Y-%m-%d}{' so far' if known.so_far else ''}: {', '.join(parts)}"
+
+
+VERDICTS = {
+    Cause.IDLE: "It sent no order, as designed",
+    Cause.BLOCKED: "It sent no order, because something blocked it",
+    Cause.BROKEN: "It sent no order, because something is broken",
+    Cause.UNKNOWN: "It isn't known whether an order was sent",
+}
+
+
+def _did(known: Summary, seen: Seen) -> Iterator[str]:
+    if not seen.recorded:
+        return
+    if not known.passes:
+        yield "No pass looked for entries." if not seen.so_far else "No pass has looked for entries yet."
+        return
+    looked = f"In {counted(known.passes, 'pass', 'passes')} it weighed {counted(known.candidates, 'candidate')}"
+    refused = known.candidates - known.orders
+    if known.orders:
+        rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
+        yield f"{looked}: {known.orders:,} became {noun(known.orders, 'an order', 'orders')}{rest}."
+        return
+    if not known.refusals:
+        waiting = sorted({one.strategy for cycle in seen.passes for one in cycle.waiting})
+        why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
+        yield f"It sent no order: {why}, in {counted(known.passes, 'pass', 'passes')}."
+        return
+    rows = [_counted(one) for one in known.refusals]
+    row = decisive(rows)
+    share = "each" if row.count == refused else f"{row.count:,} of them"
+    yield f"{VERDICTS[row.cause]}. {looked} and refused {share}, because {inner(row.meaning)}"
+
+
+def _counted(one: Refusal) -> ReasonCount:
+    row = REASONS[one.reason]
+    return ReasonCount(one.reason, row.cause, one.count, row.meaning, row.remedy, None)
+
+
+def _trades(known: Summary) -> Iterator[str]:
+    closed = sorted(known.closed, key=lambda one: one.profit_usd)
+    if not closed:
+        return
+    won, total = sum(one.profit_usd > 0 for one in closed), sum((one.profit_usd for one in closed), Decimal(0))
+    if len(closed) == 1:
+        yield f"It closed one trade: {_trade(closed[0])}, before fees."
+        return
+    yield f"It closed {len(closed):,} trades, {won:,} of them with a gain: {signed(total)} before fees."
+    yield f"The best was {_trade(closed[-1])}; the worst {_trade(closed[0])}."
+
+
+def _trade(one: Closed) -> str:
+    return f"{one.symbol} {one.side}, {signed(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
+
+
+def _profit(known: Summary) -> Iterator[str]:
+    money = known.money
+    if money is None:
+        return
+    made = money.profit_usd
+    share = f" ({percent(made / money.before_usd)})" if money.before_usd else ""
+    moved = f", besides {signed(money.transfers_usd)} that was moved in or out" if money.transfers_usd else ""
+    yield f"The account made {signed(made)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
+    if money.benchmark is None or not money.before_usd:
+        yield money.without
+        return
+    yield f"SPY made {percent(money.benchmark)}: {_beside(made / money.before_usd, money.benchmark)}."
+    if money.first_usd and money.benchmark_since is not None:
+        whole = (money.after_usd - money.first_usd) / money.first_usd
+        ahead = _beside(whole, money.benchmark_since)
+        yield f"Since {money.since} it made {percent(whole)}, SPY {percent(money.benchmark_since)}: {ahead}."
+
+
+def _beside(own: Decimal, benchmark: float) -> str:
+    points = round(100 * (float(own) - benchmark), 2)
+    if not points:
+        return "the account did the same"
+    return f"the account is {abs(points):.2f} percentage points {'ahead' if points > 0 else 'behind'}"
+
+
+def _positions(known: Summary, seen: Seen) -> Iterator[str]:
+    if seen.holdings is None:
+        return
+    if not known.positions:
+        yield "It holds nothing." if seen.judgments else "It held nothing at the close."
+    else:
+        gains = [one.gain_usd for one in known.positions if one.gain_usd is not None]
+        worth = f", together {signed(sum(gains, Decimal(0)))} since they were opened" if gains else ""
+        yield f"It {'holds' if seen.judgments else 'held'} {counted(len(known.positions), 'position')}{worth}."
+    bare = [one.symbol for one in known.positions if one.stop_usd is None]
+    if bare and seen.judgments:
+        yield f"No stop is known for {names(bare)}."
+    ours = [one.symbol for one in known.positions if one.stop_usd is not None and not one.at_broker]
+    if ours:
+        yield f"The stop of {names(ours)} doesn't rest at the broker; the bot itself watches it."
+    if others := [one.symbol for one in seen.holdings if one.strategy == FOREIGN_OWNER]:
+        yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
+
+
+def _slots(known: Summary, seen: Seen) -> Iterator[str]:
+    for why in dict.fromkeys(one.why for one in known.missed):
+        some = [one for one in known.missed if one.why == why]
+        count = sum(one.count for one in some)
+        which = "; ".join(
+            f"{one.count:,} of {one.job}, {one.first}{f' to {one.last}' if one.count > 1 else ''}" for one in some
+        )
+        yield f"{counted(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
+    if not known.missed and seen.slots:
+        yield f"None of {counted(seen.slots, 'slot')} was missed."
+
+
+def _health(seen: Seen) -> Iterator[str]:
+    states = Counter(one.state for one in seen.judgments)
+    if not states:
+        return
+    well, findings = states[State.OK], [one.subject for one in ranked(seen.judgments)]
+    if findings:
+        ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
+        yield f"{well} of {len(seen.judgments)} parts of the bot are well; {ill}."
+        return
+    due = [one.subject for one in seen.judgments if one.state is State.NOT_DUE]
+    yield f"All is well: {counted(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
+    if due:
+        yield f"Not due yet: {names(due)}."
+
+
+def _quota(known: Summary, seen: Seen) -> Iterator[str]:
+    told = known.quota
+    if told is None or told.used_today is None:
+        if any(one.job is Job.FETCH_FLOW for one in seen.passes):
+            yield "The flow source hasn't said how many calls were used."
+        return
+    limit = told.daily_limit
+    share = f", {told.used_today / limit:.1%} of the {limit:,} a day that the plan allows" if limit else ""
+    yield f"{counted(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
+
+
+def _asked(known: Summary, seen: Seen) -> Iterator[str]:
+    for one in known.needs:
+        yield f"{one.what} Next: {one.next}" if one.next else one.what
+    if not known.needs and seen.judgments:
+        yield "Nothing."
+
+
+def _short(known: Summary, seen: Seen, first: str) -> str:
+    """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
+    needs, held = list(_asked(known, seen)) if known.needs else [], known.positions
+    lines = [f"- {line}" for line in needs[:FEW]]
+    lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
+    lines += [*_did(known, seen), *list(_trades(known))[:1]]
+    gains = [f"{one.symbol}{'' if one.gain_usd is None else f' {one.gain_usd:+,.0f} USD'}" for one in held]
+    lines += (
+        [f"It holds {names(gains) if held else 'nothing'}."] if seen.judgments and seen.holdings is not None else []
+    )
+    lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
+    lines += [] if known.needs or not seen.judgments else ["All is well, and nothing needs you."]
+    message = first
+    for line in lines:
+        clipped = line if len(line) <= CLIPPED else f"{line[: CLIPPED - 1].rsplit(' ', 1)[0]}…"
+        message += f"\n{clipped}" if len(message) + len(clipped) < SHORT else ""
+    return message
