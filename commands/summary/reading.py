@@ -77,17 +77,18 @@ class Place(Struct, frozen=True):
 
 def read(app: "App", typed: str | None) -> Summary:
     """Return the session that is named, or else the last one that began; OperatorError if it is none."""
-    evidence = evidence_of(app)
-    ledger, facts = attempt(lambda: app.ledger_view), evidence.parts["facts"]
+    evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
+    # Without books, health can't look at sound facts either.
+    facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
     books = None if isinstance(ledger, Unread) else ledger
     found = None if isinstance(facts, Unread) else app.recorded
     # Without books, time stands where the last pass of the sandbox saw it.
     still = found.last_pass() if found and app.mode is Mode.SANDBOX else None
     place = _place(books, evidence.now or still or evidence.at, _day(typed))
-    unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in (
-        ("Positions, trades and profit aren't known", ledger), ("What it decided isn't known", facts),
-    ) if isinstance(one, Unread)]  # fmt: skip
-    return summary(_seen(app, evidence, place, books, found, unknown))
+    lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
+    unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
+    seen = _seen(app, evidence, place, books, found)
+    return summary(replace(seen, recorded=not isinstance(facts, Unread), unknown=unknown))
 
 
 def _seen(
@@ -96,7 +97,6 @@ def _seen(
     place: Place,
     ledger: SqliteLedger | None,
     facts: SqliteFacts | None,
-    unknown: Sequence[str],
 ) -> Seen:
     session, since, until = place.session, place.since, place.until
     passes = _passes(evidence, facts, place)
@@ -110,7 +110,6 @@ def _seen(
         since=since,
         so_far=place.so_far,
         as_of=max((one.at for one in passes), default=evidence.now) if place.is_last else session.close,
-        recorded=not isinstance(evidence.parts["facts"], Unread),
         passes=passes,
         before=before,
         ends=facts.ends(Job.TRADE_ONCE, since, until) if facts else (0, {}),
@@ -125,7 +124,6 @@ def _seen(
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
-        unknown=unknown,
     )
 
 

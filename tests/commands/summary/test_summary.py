@@ -4,6 +4,7 @@ import re
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,9 @@ MONDAY, TUESDAY = "2026-11-16", "2026-11-17"
 CODES = re.compile(rf"\b(?:{'|'.join(code for code in Reason if '_' in code)}|HALTED|REDUCE_ONLY|None)\b")
 
 
-def section(data: dict[str, object], title: str) -> str:
+def section(data: dict[str, Any], title: str) -> str:
     """Return the sentences of a section; empty if there is none."""
-    return "\n".join(line for one in data["sections"] if one["title"] == title for line in one["lines"])  # type: ignore[attr-defined]
+    return "\n".join(line for one in data["sections"] if one["title"] == title for line in one["lines"])
 
 
 def test_an_open_session_is_told_so_far_with_what_was_sent_and_what_is_held(shared_trader: Bot) -> None:
@@ -122,7 +123,8 @@ def test_of_a_damaged_store_the_rest_is_told(trader: Bot, store: str, lost: str,
 
 def test_accepted_configurations_of_a_span_are_told_by_their_changed_settings(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, "ACCOUNT", NOW)) as ledger:
-        for hour, values in enumerate(({"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {"b": 2}, "c": 3}, {"a": {"b": 2}})):
+        of_hours: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {"b": 2}, "c": 3}, {"c": 4}]
+        for hour, values in enumerate(of_hours):
             ledger.baselines.approve(Baseline(values, "me", NOW + timedelta(hours=hour)))
         found = list(accepted(ledger, NOW + timedelta(hours=0.5), NOW + timedelta(hours=2)))
     assert found == [("me", NOW + timedelta(hours=1), ["a.b"]), ("me", NOW + timedelta(hours=2), ["c"])]

@@ -133,9 +133,9 @@ class Seen(Struct, frozen=True):
     `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
     how many candidates entries had, and how many ended for each reason. `opened` are the symbols of positions that were
     opened since the close before and are still held, and `closed` the trades that ended since. `holdings` are None if
-    they aren't known, and `judgments` empty for an earlier session. `states`, `accepted` (who, when and which settings) and `restarts`
-    (when, and the version of the program) are `since` the close before. `recorded` is False if what was decided
-    can't be read.
+    they aren't known, and `judgments` empty for an earlier session. `states`, `accepted` (who, when and which settings)
+    and `restarts` (when, and the version of the program) are `since` the close before. `recorded` is False if what was
+    decided can't be read.
     """
 
     session: Session
@@ -143,7 +143,6 @@ class Seen(Struct, frozen=True):
     since: datetime
     so_far: bool
     as_of: datetime | None
-    recorded: bool
     passes: Sequence[CycleRecord]
     before: Sequence[CycleRecord]
     ends: tuple[int, Mapping[Reason, int]]
@@ -158,4 +157,5 @@ class Seen(Struct, frozen=True):
     states: Sequence[TradingStateRecord]
     accepted: Sequence[tuple[str, datetime, Sequence[str]]]
     restarts: Sequence[tuple[datetime, str]]
-    unknown: Sequence[str]
+    recorded: bool = True
+    unknown: Sequence[str] = ()

@@ -1,0 +1,165 @@
+"""A session in words: what decided, what it made beside SPY, what needs a person, and a message that fits."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.builders import NOW
+from tradebot.judging.judgment import Judgment, State
+from tradebot.model.bar import Session, Waiting
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.flow import Quota
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trade import Trade
+from tradebot.model.values import replace
+from tradebot.views.summary.values import Money, Seen, Summary
+from tradebot.views.summary.view import SHORT, summary
+
+OPEN = NOW - timedelta(hours=5)
+SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
+ENTRIES = CycleRecord("one", Job.TRADE_ONCE, SESSION.date, "open+2m", NOW, "sandbox")
+WELL = Judgment("books", State.OK, "comparison", 1, "books and broker agree")
+SEEN = Seen(
+    session=SESSION,
+    is_first=False,
+    since=OPEN - timedelta(hours=17),
+    so_far=False,
+    as_of=NOW,
+    passes=(ENTRIES,),
+    before=(),
+    ends=(0, {}),
+    opened=(),
+    closed=(),
+    holdings=(),
+    money=None,
+    slots=646,
+    missed=(),
+    judgments=(WELL,),
+    notes=(),
+    states=(),
+    accepted=(),
+    restarts=(),
+)
+MONEY = Money(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
+
+
+def told(data: Summary, title: str) -> str:
+    return " ".join(line for one in data.sections if one.title == title for line in one.lines)
+
+
+def refused(reason: Reason) -> Decision:
+    return Decision(Gate.SESSION, Verdict.FAIL, reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"ends": (30, {Reason.SCORE_BELOW_MIN: 30})},
+            "It sent no order, as designed. In 1 pass it weighed 30 candidates and refused each, because the score is "
+            "too weak.",
+        ),
+        (
+            {"ends": (30, {Reason.SCORE_BELOW_MIN: 14, Reason.HALTED: 16})},
+            "It sent no order, because something blocked it. In 1 pass it weighed 30 candidates and refused 16 of "
+            "them, because trading is halted",
+        ),
+        (
+            {"passes": (replace(ENTRIES, job_decision=refused(Reason.VENUE_UNREACHABLE)),)},
+            "It sent no order, because something is broken. In 1 pass it weighed 1 candidate and refused each, because "
+            "the broker or its data service didn't answer.",
+        ),
+        ({"ends": (30, {Reason.COOLDOWN: 29})}, "30 candidates: 1 became an order, and the other 29 were refused."),
+        ({"passes": ()}, "No pass looked for entries."),
+        ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
+        ({"passes": (), "recorded": False}, ""),
+        (
+            {"passes": (replace(ENTRIES, waiting=(Waiting("flow", None),)),)},
+            "It sent no order: flow was not due, in 1 pass.",
+        ),
+        ({}, "It sent no order: no strategy wanted any, in 1 pass."),
+    ],
+)
+def test_what_it_did_says_what_decided(change: dict[str, Any], sentence: str) -> None:
+    found = told(summary(replace(SEEN, **change)), "What it did")
+    assert sentence in found
+    assert bool(sentence) is bool(found)
+
+
+def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
+    money = replace(MONEY, transfers_usd=Decimal(200))
+    data = summary(replace(SEEN, money=money))
+    assert told(data, "Profit") == (
+        "The account made +300.00 USD (+0.30%), besides +200.00 USD that was moved in or out, and is worth "
+        "100,500.00 USD. SPY made +1.25%: the account is 0.95 percentage points behind."
+    )
+    assert "+300.00 USD (+0.30%) against SPY's +1.25%" in data.headline
+    since = replace(MONEY, since=SESSION.date - timedelta(days=7), first_usd=Decimal(90_000), benchmark_since=0.1)
+    assert "it made +11.67%, SPY +10.00%: the account is 1.67 percentage points ahead." in told(
+        summary(replace(SEEN, money=since)), "Profit"
+    )
+
+
+def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
+    ill = Judgment(
+        "strategies", State.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
+    )
+    data = summary(replace(SEEN, judgments=(WELL, ill)))
+    assert data.needs[0].what == (
+        "Strategies: flow is broken (the broker or its data service didn't answer) for 2.0 h."
+    )
+    assert data.sections[0].title == "What needs you"
+    assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 1 thing needs you")
+    assert told(data, "Health") == "1 of 2 parts of the bot are well; strategies is not."
+    assert told(summary(SEEN), "What needs you") == "Nothing."
+
+
+def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:
+    slots = (
+        *(("score", f"open+{minute}m", "NOT_RUNNING") for minute in (2, 7)),
+        ("audit", "close+10m", "nobody ran it"),
+    )
+    found = told(summary(replace(SEEN, missed=slots)), "Missed slots")
+    assert "2 slots were missed: 2 of score, open+2m to open+7m. Nothing was running during this slot." in found
+    assert "1 slot was missed: 1 of audit, close+10m. Nobody ran them" in found
+    assert told(summary(SEEN), "Missed slots") == "None of 646 slots was missed."
+
+
+def test_changes_name_what_came_what_went_and_new_code() -> None:
+    def trade(symbol: str, hours: float) -> Trade:
+        ten, price, opened_at = Decimal(10), Decimal(100), NOW - timedelta(hours=hours)
+        reasons = ("stop_loss",)
+        return Trade("flow", symbol, Side.BUY, opened_at, NOW, ten, ten, price, price, ten, reasons=reasons)
+
+    before, after = (replace(ENTRIES, code={"flow": digest, "old": "1"}) for digest in "ab")
+    seen = replace(
+        SEEN, opened=("AAPL",), closed=(trade("MSFT", 40), trade("AMD", 1)), before=(before,), passes=(after,)
+    )
+    assert summary(seen).changes == (
+        "New position: AAPL.",
+        "MSFT was held before and is closed.",
+        "1 position was opened and closed in between.",
+        "The code of flow is new.",
+    )
+    assert summary(seen).closed[0].rule == "stop loss"
+
+
+def test_quota_is_a_share_of_the_plan() -> None:
+    fetch = replace(ENTRIES, job=Job.FETCH_FLOW, quota=Quota(5_000, 20_000, None))
+    assert told(summary(replace(SEEN, passes=(fetch,))), "Flow source") == (
+        f"5,000 calls were used by {NOW:%Y-%m-%d %H:%M} UTC, 25.0% of the 20,000 a day that the plan allows."
+    )
+
+
+def test_message_fits_and_begins_with_the_headline() -> None:
+    ills = [Judgment(f"part {n}", State.FAILED, "x", 1, "word " * 60, "tradebot status") for n in range(30)]
+    data = summary(replace(SEEN, judgments=tuple(ills), ends=(30, {Reason.HALTED: 30}), money=MONEY))
+    assert len(data.short) <= SHORT
+    first, *rest = data.short.splitlines()
+    assert first == data.headline
+    assert "- 27 more; tradebot summary tells all." in rest
+    assert any(line.startswith("It sent no order") for line in rest)
