@@ -142,7 +142,9 @@ def _place(ledger: SqliteLedger | None, now: datetime, day: date | None) -> Plac
         raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
     near = _sessions(ledger, day or now.date())
     ours = [one for one in near if one.open <= now and (first is None or one.close > first)]
-    chosen = next((one for one in reversed(ours) if day in (None, one.date)), None)
+    # A bot whose first session hasn't begun tells of that one.
+    ahead = [one for one in near if one.open > now][:1] if day is None else []
+    chosen = next((one for one in (*reversed(ours), *ahead) if day in (None, one.date)), None)
     if chosen is None:
         raise _no_session(day, now, first, near)
     is_last = not any(chosen.close < one.open <= now for one in _sessions(ledger, now.date()))
@@ -151,7 +153,7 @@ def _place(ledger: SqliteLedger | None, now: datetime, day: date | None) -> Plac
 
 
 def _sessions(ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
-    first, last = day - REACH, day + timedelta(days=1)
+    first, last = day - REACH, day + REACH
     return (ledger.sessions(first, last) if ledger else ()) or exchange_sessions(first, last)
 
 

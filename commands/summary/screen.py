@@ -1,6 +1,5 @@
 """`tradebot summary` on a terminal, and as a chat message."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -54,29 +53,32 @@ def _refusals(console: "Console", data: Summary) -> None:
 
 
 def _positions(console: "Console", data: Summary) -> None:
-    numbers = (number(name) for name in ("shares", "entry", "now", "gain USD", "stop", "away"))
-    table = Table("symbol", *numbers, "rests at")
+    names = columns(data)
+    table = Table("symbol", *map(number, names))
     for row in data.positions:
-        table.row(escape(clean(row.symbol)), *cells(row)[:3], *_gain(row), *cells(row)[4:])
+        shown = cells(row) | ({} if row.gain_usd is None else {"gain USD": gain(row.gain_usd)})
+        table.row(escape(clean(row.symbol)), *(shown[name] for name in names))
     if data.positions:
         console.print(table)
 
 
-def _gain(row: Held) -> Iterator[str]:
-    yield "" if row.gain_usd is None else gain(row.gain_usd)
+def columns(data: Summary) -> list[str]:
+    """Return the headings of the positions' columns besides the symbol, without those that would be empty."""
+    rows = list(map(cells, data.positions))
+    return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
 
 
-def cells(row: Held) -> tuple[str, ...]:
-    """Return the cells of a position besides its symbol, as plain text."""
-    return (
-        f"{row.quantity:,f}",
-        usd(row.entry_usd),
-        usd(row.price_usd),
-        "" if row.gain_usd is None else f"{row.gain_usd:+,.2f}",
-        usd(row.stop_usd),
-        "" if row.distance is None else f"{row.distance:.1%}",
-        "" if row.stop_usd is None else "broker" if row.at_broker else "the bot",
-    )
+def cells(row: Held) -> dict[str, str]:
+    """Return the cells of a position besides its symbol, as plain text by their heading."""
+    return {
+        "shares": f"{row.quantity:,f}",
+        "entry": usd(row.entry_usd),
+        "now": usd(row.price_usd),
+        "gain USD": "" if row.gain_usd is None else f"{row.gain_usd:+,.2f}",
+        "stop": usd(row.stop_usd),
+        "away": "" if row.distance is None else f"{row.distance:.1%}",
+        "rests at": "" if row.stop_usd is None else "broker" if row.at_broker else "bot",
+    }
 
 
 def _written(console: "Console", page: Path | None) -> None:

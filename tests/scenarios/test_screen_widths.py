@@ -24,7 +24,6 @@ PIPED = 100
 """The width where nobody says one."""
 VERBS = (
     "summary",
-    "summary --short",
     "why-no-orders",
     "why-no-orders {symbol}",
     "why-no-orders --reason HALTED",

@@ -16,7 +16,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trade import Trade
 from tradebot.model.values import replace
-from tradebot.views.summary.values import Money, Seen, Summary
+from tradebot.views.summary.values import Money, Need, Seen, Summary
 from tradebot.views.summary.view import SHORT, summary
 
 OPEN = NOW - timedelta(hours=5)
@@ -108,13 +108,15 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     ill = Judgment(
         "strategies", State.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
     )
-    data = summary(replace(SEEN, judgments=(WELL, ill)))
+    blind = [Judgment(name, State.UNKNOWN, "x", 0, "there is nothing to look at", "y") for name in ("flow", "broker")]
+    data = summary(replace(SEEN, judgments=(WELL, ill, *blind)))
     assert data.needs[0].what == (
         "Strategies: flow is broken (the broker or its data service didn't answer) for 2.0 h."
     )
     assert data.sections[0].title == "What needs you"
-    assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 1 thing needs you")
-    assert told(data, "Health") == "1 of 2 parts of the bot are well; strategies is not."
+    assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 2 things need you")
+    assert data.needs[1:] == (Need("There is no evidence of flow and broker.", "tradebot health"),)
+    assert told(data, "Health") == "1 of 4 parts of the bot are well; strategies, flow and broker are not."
     assert told(summary(SEEN), "What needs you") == "Nothing."
 
 
@@ -142,7 +144,7 @@ def test_changes_name_what_came_what_went_and_new_code() -> None:
     assert summary(seen).changes == (
         "New position: AAPL.",
         "MSFT was held before and is closed.",
-        "1 position was opened and closed in between.",
+        "1 position was opened and closed again.",
         "The code of flow is new.",
     )
     assert summary(seen).closed[0].rule == "stop loss"

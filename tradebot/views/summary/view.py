@@ -125,8 +125,12 @@ def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
 
 
 def _needs(seen: Seen) -> Iterator[Need]:
-    for one in ranked(seen.judgments):
-        yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
+    findings = ranked(seen.judgments)
+    for one in findings:
+        if one.state is not State.UNKNOWN:
+            yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
+    if unknown := [one.subject for one in findings if one.state is State.UNKNOWN]:
+        yield Need(f"There is no evidence of {names(unknown)}.", "tradebot health")
     for note in seen.notes:
         what, _, following = note.partition(" Next: ")
         yield Need(in_words(what), following)
@@ -170,8 +174,8 @@ def _turnover(seen: Seen) -> Iterator[str]:
     if gone:
         yield f"{names(gone)} {noun(len(gone), 'was', 'were')} held before and {noun(len(gone), 'is', 'are')} closed."
     if between := len(seen.closed) - len(gone):
-        yield f"{counted(between, 'position')} {noun(between, 'was', 'were')} opened and closed in between."
-    if not seen.opened and not seen.closed and seen.holdings is not None:
+        yield f"{counted(between, 'position')} {noun(between, 'was', 'were')} opened and closed again."
+    if not (seen.opened or seen.closed or seen.is_first) and seen.holdings is not None:
         yield "No position was opened or closed."
 
 
