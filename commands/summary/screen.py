@@ -1,6 +1,4 @@
-"""`tradebot summary` on a terminal, and as a chat message."""
-
-from pathlib import Path
+"""A summary on a terminal, as a chat message, and as one page that needs no other file."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,26 +10,32 @@ from commands.shared.times import MINUTE, when
 from tradebot.views.summary.values import Held, Summary
 
 
-def show(console: "Console", data: Summary, mode: str, tail: str, page: Path | None = None) -> None:
+def show(console: "Console", data: Summary, whose: str) -> None:
     """Print all sections."""
     console.print(f"[bold {'yellow' if data.needs else 'green'}]{escape(clean(data.headline))}[/]")
-    console.print(about(data, mode, tail), style="dim", markup=False)
+    console.print(whose, style="dim", markup=False)
     for section in data.sections:
         console.print(f"\n[bold]{section.title}[/bold]")
         for line in section.lines:
             console.print(clean(line), markup=False)
         if section.title == "What it did" and tells_reasons(data):
             _refusals(console, data)
-        if section.title == "Positions":
+        if section.title == "Positions" and data.positions:
             _positions(console, data)
-    _written(console, page)
 
 
-def message(console: "Console", data: Summary, mode: str, tail: str, page: Path | None = None) -> None:
+def message(console: "Console", data: Summary) -> None:
     """Print the chat message; it isn't wrapped, because whoever shows it does that."""
     for line in data.short.splitlines():
         console.print(clean(line), markup=False, soft_wrap=True)
-    _written(console, page)
+
+
+def page(data: Summary, whose: str) -> str:
+    """Return the web page."""
+    from commands.report.page import rendered
+
+    tables = {"cells": cells, "columns": columns(data), "reasons": tells_reasons(data)}
+    return rendered("summary.html", data=data, about=whose, **tables)
 
 
 def about(data: Summary, mode: str, tail: str) -> str:
@@ -58,8 +62,7 @@ def _positions(console: "Console", data: Summary) -> None:
     for row in data.positions:
         shown = cells(row) | ({} if row.gain_usd is None else {"gain USD": gain(row.gain_usd)})
         table.row(escape(clean(row.symbol)), *(shown[name] for name in names))
-    if data.positions:
-        console.print(table)
+    console.print(table)
 
 
 def columns(data: Summary) -> list[str]:
@@ -77,10 +80,4 @@ def cells(row: Held) -> dict[str, str]:
         "gain USD": "" if row.gain_usd is None else f"{row.gain_usd:+,.2f}",
         "stop": usd(row.stop_usd),
         "away": "" if row.distance is None else f"{row.distance:.1%}",
-        "rests at": "" if row.stop_usd is None else "broker" if row.at_broker else "bot",
     }
-
-
-def _written(console: "Console", page: Path | None) -> None:
-    if page is not None:
-        console.print(f"Written: {page}", markup=False)

@@ -1,30 +1,14 @@
 """`tradebot summary`: one session in words, from the bot's own records. The broker isn't asked."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.report.files import Html, files_of, written
 from commands.shared.surface import VERBS, Report, on_bot, opened_to_look
-from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-
-
-def run(app: "App", session: str | None, *, short: bool, html: Path | None) -> Report:
-    """Sum up a session, and write it as a page if one is asked for."""
-    from commands.summary.reading import read
-    from commands.summary.screen import message, show
-
-    data, mode, tail = read(app, session), app.mode_name, app.account_tail
-    if html is not None:
-        from commands.shared.files import save
-        from commands.summary.page import page
-
-        save(page(data, mode, tail), html)
-    draw = message if short else show
-    return Report("summary", data, lambda console, _: draw(console, data, mode, tail, html), mode=mode, account=tail)
 
 
 @on_bot(
@@ -39,7 +23,7 @@ def summary(
         str | None, typer.Argument(metavar="[SESSION]", help="The session's date [the last one that began].")
     ] = None,
     short: Annotated[bool, typer.Option("--short", help="Print it as one chat message, in plain text.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write it as a web page.")] = None,
+    html: Html = None,
 ) -> Report:
     """Sum up a session in words, also if nothing was traded.
 
@@ -47,6 +31,11 @@ def summary(
     missed, how it is, what needs you and what changed since the session before. Reads the bot's own records; the
     broker isn't asked.
     """
-    if html == Path("-"):
-        raise OperatorError("a page can't go to stdout", "name its file: --html day.html")
-    return run(bot, session, short=short, html=html)
+    from commands.summary.reading import read
+    from commands.summary.screen import about, message, page, show
+
+    files = files_of(None, html)
+    data = read(bot, session)
+    whose = about(data, bot.mode_name, bot.account_tail)
+    shown = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
+    return written(shown, files, (), lambda: page(data, whose))

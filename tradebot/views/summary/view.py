@@ -293,14 +293,20 @@ def _positions(known: Summary, seen: Seen) -> Iterator[str]:
         gains = [one.gain_usd for one in known.positions if one.gain_usd is not None]
         worth = f", together {signed(sum(gains, Decimal(0)))} since they were opened" if gains else ""
         yield f"It {'holds' if seen.judgments else 'held'} {counted(len(known.positions), 'position')}{worth}."
-    bare = [one.symbol for one in known.positions if one.stop_usd is None]
-    if bare and seen.judgments:
-        yield f"No stop is known for {names(bare)}."
-    ours = [one.symbol for one in known.positions if one.stop_usd is not None and not one.at_broker]
-    if ours:
-        yield f"The stop of {names(ours)} doesn't rest at the broker; the bot itself watches it."
+    if seen.judgments and known.positions:
+        yield from _stops(known.positions)
     if others := [one.symbol for one in seen.holdings if one.strategy == FOREIGN_OWNER]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
+
+
+def _stops(held: Sequence[Held]) -> Iterator[str]:
+    if all(one.at_broker for one in held):
+        yield f"{'Each has its stop' if len(held) > 1 else 'Its stop rests'} at the broker."
+        return
+    if bare := [one.symbol for one in held if one.stop_usd is None]:
+        yield f"No stop is known for {names(bare)}."
+    if ours := [one.symbol for one in held if one.stop_usd is not None and not one.at_broker]:
+        yield f"The stop of {names(ours)} doesn't rest at the broker; the bot itself watches it."
 
 
 def _slots(known: Summary, seen: Seen) -> Iterator[str]:
