@@ -37,7 +37,7 @@ from tradebot.views.holdings import Holding, Priced, holdings
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
-from tradebot.views.status import begun
+from tradebot.views.status import begun, belongs
 from tradebot.views.summary.values import Money, Seen, Summary
 from tradebot.views.summary.view import summary
 
@@ -225,8 +225,7 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
         totals = Totals.of(fills)
         starts = begun(totals, day)
         rows = _held_then(totals.own_positions(), next((end for end in ends if end.session == day), None))
-    since, never = place.since, place.now + CHORES
-    ours = trades(one for one in fills if one.fill.at >= starts.get((one.strategy, one.fill.symbol), never))
+    since, ours = place.since, trades(one for one in fills if belongs(one, starts))
     closed = [one for one in ours if one.closed_at and one.closed_at > since]
     reasons = exit_reasons(app, {order for one in closed for order in one.exit_orders})
     told = [replace(one, reasons=tuple(filter(None, map(reasons.get, one.exit_orders)))) for one in closed]

@@ -1,6 +1,6 @@
 """The values of `tradebot status`: what a pass did, what a comparison found, and which orders still work."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,9 +21,10 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl
-from tradebot.views.status import DayProfit, begun, day_profit, last_pass, last_reconcile, open_order
+from tradebot.views.status import DayProfit, begun, belongs, day_profit, last_pass, last_reconcile, open_order
 
 
 def of_last_day(past: History) -> DayProfit | None:
@@ -54,6 +55,19 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
         )
         if ends or day == day_of(ours.fills[0].fill.at):
             assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
+
+
+def test_fills_that_belong_make_the_trades_of_the_day_even_if_earlier_fills_are_cut_off() -> None:
+    sides = [(name, side) for name, side in zip(("AAPL", "MSFT") + ("AAPL",) * 3 + ("MSFT",), "bbsbss", strict=True)]
+    past = [
+        fill(hour, name, Side.BUY if side == "b" else Side.SELL, at=on(hour // 4) + timedelta(minutes=hour))
+        for hour, (name, side) in enumerate(sides)
+    ]
+    starts = begun(Totals.of(past), day_of(past[-1].fill.at))
+    cut = [one for one in past if one.fill.at >= min(starts.values())]
+    found = trades(one for one in cut if belongs(one, starts))
+    assert len(cut) == len(past) - 1
+    assert sorted(one.key for one in found) == sorted(one.key for one in trades(past))[1:]
 
 
 def test_day_profit_splits_realized_open_fees_and_other() -> None:

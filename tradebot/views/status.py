@@ -61,7 +61,7 @@ def day_profit(
     `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
     """
     since = begun(totals, day)
-    of_day = [owned for owned in fills if _since(owned, since)]
+    of_day = [owned for owned in fills if belongs(owned, since)]
     if not of_day and not any(day_of(one.at) == day for one in cash):
         return None
     if Totals.of(of_day).own_quantities() != totals.own_quantities():
@@ -81,7 +81,8 @@ def day_profit(
     )
 
 
-def _since(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
+def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
+    """Return True if a fill is of a position in `begun`, and not of one that was closed before it."""
     at = since.get((owned.strategy, owned.fill.symbol))
     return owned.strategy != FOREIGN and at is not None and owned.fill.at >= at
 
