@@ -48,8 +48,13 @@ The strategy says what it needs and what it wants. The bot's gates, limits, size
    (it runs together with the built-in one; `strategies: {flow: null, $section}` runs it alone)
 5. See what a pass would do: `tradebot trade-once --dry-run`
 
-Its settings go under `strategies.$name`. Six more keys there belong to the bot: `universe` (the symbols it looks at),
-`times` (when it is asked), `allotment_fraction` (its share of the account's equity), `limits`, `exits` and `files`.
+Its settings go under `strategies.$name`. Seven more keys there belong to the bot: `universe` (the symbols it looks at),
+`times` (when it is asked), `allotment_fraction` (its share of the account's equity), `limits`, `exits`, `files` and
+`wants`.
+
+`wants` is the most that its targets ask for: the largest weight of a symbol, all weights together, and in how many
+symbols, such as `{symbol_fraction: 0.34, gross_fraction: 1, positions: 3}`. A limit that leaves less is then refused by
+`tradebot config check`, before anything runs. An answer that asks for more is dropped.
 
 `files` lists models and tables that the strategy reads from outside its package, such as `[~/models/$name.bin]`. It
 opens them by the paths in `settings["files"]`, in that order.
@@ -79,9 +84,13 @@ def title_of(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 
+WANTS = "wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}"
+"""The most that the template's targets ask for."""
+
+
 def section_of(name: str, kind: Kind) -> str:
     """Return what turns a new strategy on in the configuration; one that holds targets brings no exits with it."""
-    return f"{name}: {{exits: []}}" if kind is Kind.TARGET else f"{name}: {{}}"
+    return f"{name}: {{exits: [], {WANTS}}}" if kind is Kind.TARGET else f"{name}: {{}}"
 
 
 def package_files(name: str, kind: Kind) -> Iterator[tuple[PurePosixPath, str]]:

@@ -5,7 +5,8 @@ Once a month, it ranks the symbols by their return over 126 sessions (half a yea
 equal parts. It only says how much to hold; the bot works out what to sell and buy.
 
 `exits: []` below lets it hold them until the next month: the account's exit rules would close them within hours. A
-third of its equity in one symbol also needs wider limits than the shipped ones, as in config/profiles/rotation.yaml.
+third of its equity in one symbol also needs wider limits than the shipped ones, as in config/profiles/rotation.yaml:
+by `wants`, `tradebot config check` names each that is too low.
 """
 
 STRATEGY = '''\

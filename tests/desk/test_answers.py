@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW
-from tradebot.desk.answers import checked
+from tradebot.desk.answers import beyond, checked
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import Wanted
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -195,3 +196,29 @@ def test_a_size_is_taken_exactly_if_it_is_finite_and_within_bounds(size: Decimal
     signed = kind in ("weight", "shares")
     fits = size.is_finite() and abs(size) <= most and (signed or size > 0)
     assert isinstance(checked(VIEW, [want[kind]()]), tuple) == fits
+
+
+THIRD = Decimal(1) / 3
+THIRDS = Wanted(symbol_fraction=D("0.34"), gross_fraction=D(1), positions=3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ((THIRD, THIRD, -THIRD, D(0)), ""),
+        ((D("0.34"), D("0.33"), D("0.3300000000000001")), ""),
+        ((D("-0.5"),), "a weight of 0.5, and its section says wants.symbol_fraction: 0.34"),
+        ((D("0.34"), D("0.34"), D("-0.34")), "weights of 1.02 together, and its section says wants.gross_fraction: 1"),
+        ((D("0.1"),) * 4, "4 symbols, and its section says wants.positions: 3"),
+    ],
+)
+def test_answer_may_not_ask_for_more_than_its_section_says(weights: Sequence[Decimal], said: str) -> None:
+    found = beyond([OPEN, *(Target(str(place), weight) for place, weight in enumerate(weights))], THIRDS)
+    assert (str(found.observed) if found else "") == (f"its targets ask for {said}" if said else "")
+
+
+def test_targets_in_shares_count_as_positions() -> None:
+    found = beyond([Target(str(place), quantity=D(place)) for place in range(5)], THIRDS)
+    assert found is not None
+    assert found.reason is Reason.STRATEGY_INVALID
+    assert beyond([Target(str(place), quantity=D(place)) for place in range(4)], THIRDS) is None

@@ -21,7 +21,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
@@ -286,6 +286,17 @@ def test_a_strategy_that_errs_loses_its_cycle_and_the_others_trade(answer: objec
     seen = funnel([record])
     assert (seen.candidates, seen.orders, [row.reason for row in seen.reasons]) == (2, 1, [reason])
     assert scene.facts.cycles(job=Job.TRADE_ONCE) == (record,)
+
+
+def test_a_strategy_that_asks_for_more_than_its_section_says_loses_its_cycle() -> None:
+    scene = Scene()
+    most = Wanted(symbol_fraction=Decimal("0.05"), gross_fraction=Decimal(1), positions=3)
+    asking = world(scene, Answering([Target("AAPL", weight=Decimal("0.06"))]))
+    own = {"other": replace(asking.rules.of("other"), wants=most)}
+    record = trade_once(replace(asking, rules=replace(asking.rules, own=own)), call())
+    assert not scene.venue.submitted
+    (refused,) = record.refused_strategies
+    assert "a weight of 0.06, and its section says wants.symbol_fraction: 0.05" in str(refused.decision.observed)
 
 
 class Unreachable:

@@ -22,11 +22,12 @@ from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
     from tradebot.model.limits import DisplacementRules
+    from tradebot.strategies.wanting import Wanting
 
 SESSION_S = 23_400
 """How long a regular session lasts."""
@@ -46,7 +47,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _of_serve(settings.serve)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
-        yield from _rotations(settings)
+        yield from _wanted(settings)
         yield from _displacement(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
 
@@ -94,14 +95,30 @@ def _traders(settings: Sections) -> Iterator[Trader]:
         yield Trader(name, allotments[name], settings.limits_of(name), stop, exits.limit_offset_fraction)
 
 
-def _rotations(settings: Sections) -> Iterator[str]:
-    """Check the settings of rotations, and that what they want to hold fits into the limits."""
-    strategies = settings.strategies
-    named = [name for name, installed in strategies.installed_as().items() if installed == "rotation"]
-    if not named:
+def _wanted(settings: Sections) -> Iterator[str]:
+    """Check the settings of rotations, and that what strategies are known to want fits into the limits."""
+    sections, allotments = settings.strategies.sections(), settings.strategies.allotments()
+    rotations = [name for name, used in settings.strategies.installed_as().items() if used == "rotation"]
+    declared = {name: section.wants for name, section in sections.items() if section.wants}
+    if not (rotations or declared):
         return
+    from tradebot.strategies.wanting import Wanting, problems
+
+    wanting = [
+        Wanting(name, most, allotments[name], sections[name].limits, f"strategies.{name}.wants")
+        for name, most in declared.items()
+    ]
+    if rotations:
+        wanting = [*(yield from _rotations(settings, rotations)), *wanting]
+    if wanting:
+        yield from problems(wanting, settings.limits)
+
+
+def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
+    """Yield what is wrong with rotations; return what the others want."""
     from tradebot.strategies import rotation_settings
 
+    strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
     found = [
         rotation_settings.read(
@@ -111,8 +128,9 @@ def _rotations(settings: Sections) -> Iterator[str]:
     ]
     for wrong in found:
         yield from wrong if isinstance(wrong, list) else ()
-    if rotations := [each for each in found if not isinstance(each, list)]:
-        yield from rotation_settings.problems(rotations, settings.limits)
+    rotations = [each for each in found if not isinstance(each, list)]
+    yield from rotation_settings.problems(rotations)
+    return [each.wanting for each in rotations]
 
 
 def _displacement(settings: Sections) -> Iterator[str]:

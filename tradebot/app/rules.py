@@ -40,7 +40,7 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
         universe = tuple(section.universe or settings.universe)
         displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
         limits, times = settings.limits_of(name), section.times or ""
-        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement)
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement, section.wants)
 
 
 def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -24,6 +25,8 @@ MOST_ALERTS = 1000
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
 MOST_SHARES = Decimal(10) ** 12
+ROUNDING = Decimal("1e-9")
+"""By so much, weights may add up to more than their sum."""
 MOST_DIGITS, MOST_PLACES = 200, 60
 """The most digits of a Decimal, and the most places between its first digit and the decimal point."""
 
@@ -63,6 +66,22 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
             return _refused(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
         seen.add(want.symbol)
     return wants
+
+
+def beyond(wants: Iterable[Want], most: Wanted) -> Decision | None:
+    """Return the refusal of an answer whose targets ask for more than their strategy's section declares."""
+    targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
+    weights = [abs(want.weight or Decimal(0)) for want in targets]
+    asked = (
+        ("a weight of {:.4g}", "symbol_fraction", max(weights, default=Decimal(0)), most.symbol_fraction),
+        ("weights of {:.4g} together", "gross_fraction", sum(weights, Decimal(0)), most.gross_fraction),
+        ("{} symbols", "positions", Decimal(len(targets)), most.positions),
+    )
+    for said, name, value, declared in asked:
+        if value - declared > ROUNDING:
+            why = f"its targets ask for {said.format(value)}, and its section says wants.{name}: {declared}"
+            return _refused(Reason.STRATEGY_INVALID, why)
+    return None
 
 
 def is_own_refusal(answer: object) -> TypeGuard[Decision]:

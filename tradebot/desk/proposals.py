@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from tradebot.desk.answers import OWN_SOURCE, checked
+from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
@@ -18,7 +18,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import Instrument, notional, whole_lots
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
@@ -63,7 +63,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     for strategy, slot in planned.asked:
         seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
         refused.extend(seen.left_out)
-        result = seen.unmet or _answer(strategy, seen.view)
+        result = seen.unmet or _answer(strategy, seen.view, world.rules.of(strategy.name).wants)
         if isinstance(result, Decision):
             failed.append(StrategyRefusal(strategy.name, result))
         else:
@@ -81,11 +81,12 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads, world.code())
 
 
-def _answer(strategy: Strategy, view: StrategyView) -> tuple[Want, ...] | Decision:
+def _answer(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer
-    return checked(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
+    found = checked(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
+    return found if most is None or isinstance(found, Decision) else beyond(found, most) or found
 
 
 def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:

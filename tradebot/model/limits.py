@@ -310,12 +310,21 @@ class HaltRules(Frozen):
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
 
 
+class Wanted(Frozen):
+    """The most that targets ask for: fractions of the allotment in one symbol and in all, and in how many symbols."""
+
+    symbol_fraction: Annotated[Decimal, Field(gt=0, le=10), Tighter.SAME]
+    gross_fraction: Annotated[Decimal, Field(gt=0, le=10), Tighter.SAME]
+    positions: Annotated[int, Field(ge=1, le=5000), Tighter.SAME]
+
+
 class OwnRules(Struct, frozen=True):
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
-    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
+    how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
+    are beyond `wants` is refused.
     """
 
     universe: Sequence[str]
@@ -324,3 +333,4 @@ class OwnRules(Struct, frozen=True):
     times: str = ""
     execution: Execution = MARKETABLE
     displacement: DisplacementRules | None = None
+    wants: Wanted | None = None

@@ -1,7 +1,4 @@
-"""The settings of the rotation strategy, and the limits that they don't fit into.
-
-The bot would keep to such a limit, and hold something else than the rule says without anyone noticing.
-"""
+"""The settings of the rotation strategy, and what it may want by them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -11,8 +8,9 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, given_limits
-from tradebot.model.text import SYMBOL_PATTERN, counted, expected
+from tradebot.model.limits import Frozen, OwnLimits, Wanted
+from tradebot.model.text import SYMBOL_PATTERN, expected
+from tradebot.strategies.wanting import Wanting
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Sessions = Annotated[int, Field(ge=1, le=1000)]
@@ -84,10 +82,6 @@ class RotationSettings(Frozen):
         return self
 
 
-CAPS = ("max_symbol_fraction", "max_sector_fraction", "max_gross_fraction", "max_theme_fraction", "max_net_fraction")
-"""Limits on exposure as fractions of equity. All of it may be in a single fund, so the rule has to fit into each."""
-
-
 class Rotation(Struct, frozen=True):
     """A rotation in use: its section's name, its settings, its share of the account's equity, and limits of its own."""
 
@@ -98,8 +92,12 @@ class Rotation(Struct, frozen=True):
     universe: Collection[str]
 
     @property
-    def fund(self) -> str:
-        return (*self.settings.refuge, *self.settings.ranked)[0]
+    def wanting(self) -> Wanting:
+        """Return what it may want: all of it may be in a single fund."""
+        leverage, fund = self.settings.leverage, (*self.settings.refuge, *self.settings.ranked)[0]
+        most = Wanted(symbol_fraction=leverage, gross_fraction=leverage, positions=self.settings.top)
+        less = f"strategies.{self.name}.leverage"
+        return Wanting(self.name, most, self.allotment_fraction, self.limits, less, "fund", fund)
 
 
 def read(
@@ -115,8 +113,8 @@ def _wrong(error: Mapping[str, object]) -> str:
     return "there is no such setting" if error["type"] == "extra_forbidden" else expected(error)
 
 
-def problems(rotations: Sequence[Rotation], account: Limits) -> Iterator[str]:
-    """Yield a sentence for each limit that leaves less than the rotations want, and for each fund they can't reach."""
+def problems(rotations: Sequence[Rotation]) -> Iterator[str]:
+    """Yield a sentence for each rotation that names funds which it can't reach."""
     for rotation in rotations:
         named = (*rotation.settings.ranked, *rotation.settings.refuge)
         outside = [symbol for symbol in named if symbol not in rotation.universe]
@@ -125,40 +123,3 @@ def problems(rotations: Sequence[Rotation], account: Limits) -> Iterator[str]:
                 f"strategies.{rotation.name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
                 "add them to universe"
             )
-        own, where = given_limits(rotation.limits), f"strategies.{rotation.name}.limits"
-        yield from _too_low((rotation,), rotation.settings.leverage, own, where, " of its allotment")
-    together = sum((each.settings.leverage * each.allotment_fraction for each in rotations), Decimal(0))
-    yield from _too_low(rotations, together, dict(account), "limits", "")
-
-
-def _too_low(
-    rotations: Sequence[Rotation], wanted: Decimal, limits: Mapping[str, Number | None], where: str, whole: str
-) -> Iterator[str]:
-    """Yield what each limit leaves of what is wanted in one fund, as a fraction of equity or of an allotment."""
-    want = " and ".join(rotation.name for rotation in rotations) + (
-        " wants" if len(rotations) == 1 else " together want"
-    )
-    most = max(rotation.settings.top for rotation in rotations)
-    for limit, cap in _caps(limits):
-        if cap < wanted:
-            spread = f" and {_percent(min(wanted, most * cap))} in {counted(most, 'fund')}" if "symbol" in limit else ""
-            yield (
-                f"{want} up to {_percent(wanted)}{whole} in one fund ({rotations[0].fund}), but {where}.{limit} leaves "
-                f"{_percent(cap)}{spread}: raise it, or lower strategies.{rotations[0].name}.leverage"
-            )
-    count = limits.get("max_open_positions")
-    if count is not None and count < most:
-        yield f"{want} up to {counted(most, 'fund')}, but {where}.max_open_positions leaves {count}: raise it"
-
-
-def _caps(limits: Mapping[str, Number | None]) -> Iterator[tuple[str, Decimal]]:
-    """Yield each limit that is set, with the largest share of equity that it leaves to a single fund."""
-    for name in CAPS:
-        if (cap := limits.get(name)) is not None:
-            yield name, Decimal(cap)
-    if (squared := limits.get("max_concentration")) is not None:
-        yield "max_concentration", Decimal(squared).sqrt()
-
-
-def _percent(fraction: Decimal) -> str:
-    return f"{float(100 * fraction):.4g}%"

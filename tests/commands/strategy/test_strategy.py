@@ -77,8 +77,11 @@ def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["strategy", "new", "rising", "--kind", "target"]) == 0
-    assert "strategies: {rising: {exits: []}}" in capsys.readouterr().out
-    assert "`strategies: {flow: null, rising: {exits: []}}` runs it alone" in Path("rising/README.md").read_text()
+    assert (
+        "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
+        in capsys.readouterr().out
+    )
+    assert "`strategies: {flow: null, rising: {exits: [], wants: {" in Path("rising/README.md").read_text()
 
 
 def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
