@@ -311,5 +311,6 @@ def _restarts(app: "App", since: datetime, until: datetime) -> Iterator[tuple[da
     kind = EventKind.SERVE_NOTE
     _, events = worth_seeing(app.folder.path / EVENTS, [(since, until)], also=(kind,))
     for one in events:
-        if (one.subsystem, one.event_type) == (kind.subsystem, kind.event_type) and "version" in one.details:
-            yield one.timestamp, one.details["version"]
+        version = one.details.get("version")
+        if version and (one.subsystem, one.event_type) == (kind.subsystem, kind.event_type):
+            yield one.timestamp, version

@@ -19,6 +19,7 @@ from commands.serve.daemon import Reloading, changes, described
 from commands.serve.watch import Stop
 from tests.bot import Bot, log
 from tests.commands.serve.test_watch import Scene
+from tradebot import __version__
 from tradebot.adapters.state.serving import is_running, read_serving
 from tradebot.adapters.state.starts import MOST, note_start
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
@@ -345,4 +346,5 @@ def test_serve_log_may_go_to_stderr(trader: Bot) -> None:
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=LONGEST_S)
     assert (process.returncode, out) == (0, "")
-    assert json.loads(errors.splitlines()[0])["details"]["message"].startswith("started by serve")
+    told = json.loads(errors.splitlines()[0])["details"]
+    assert (told["message"].startswith("started by serve"), told["version"]) == (True, __version__)

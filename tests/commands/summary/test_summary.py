@@ -2,7 +2,7 @@
 
 import re
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from commands.summary.reading import accepted
 from tests.bot import Bot
 from tests.builders import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.model.baseline import Baseline
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 
 MONDAY, TUESDAY = "2026-11-16", "2026-11-17"
@@ -50,7 +53,10 @@ def test_what_people_did_is_told_among_the_changes_and_a_halt_comes_first(shared
     assert any(need["next"] == "tradebot unhalt" for need in halted["needs"])
     assert halted["sections"][0]["title"] == "What needs you"
     assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", "fine").code == 0
+    started = EventKind.SERVE_NOTE.at(datetime(2026, 11, 17, 15, tzinfo=UTC), {"message": "started", "version": "9.1"})
+    JsonlEvents(bot.folder / EVENTS).emit(started)
     changes = "\n".join(bot.json("summary")["changes"])
+    assert "At 2026-11-17 15:00 UTC, serve of tradebot 9.1 was started." in changes
     assert re.search(
         r"Trading was halted at 2026-11-17 \S+ UTC by \S+: looks odd\.\nTrading was opened .*: fine\.", changes
     )

@@ -98,6 +98,7 @@ def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
         "100,500.00 USD. SPY made +1.25%: the account is 0.95 percentage points behind."
     )
     assert "+300.00 USD (+0.30%) against SPY's +1.25%" in data.headline
+    assert told(summary(SEEN), "Profit") == "No pass saw what the account is worth, so its profit isn't known."
     since = replace(MONEY, since=SESSION.date - timedelta(days=7), first_usd=Decimal(90_000), benchmark_since=0.1)
     assert "it made +11.67%, SPY +10.00%: the account is 1.67 percentage points ahead." in told(
         summary(replace(SEEN, money=since)), "Profit"

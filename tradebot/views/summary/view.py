@@ -7,6 +7,7 @@ in UTC; whoever shows them converts these.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from textwrap import shorten
 
 from tradebot.judging.judgment import State, ranked
 from tradebot.model.reasons import REASONS, Cause, Reason
@@ -64,7 +65,7 @@ def _told(known: Summary, seen: Seen) -> Summary:
     sections = {
         **(asked if known.needs else {}),
         "What it did": (*_did(known, seen), *_trades(known)),
-        "Profit": tuple(_profit(known)),
+        "Profit": tuple(_profit(known, seen)),
         "Positions": tuple(_positions(known, seen)),
         "Missed slots": tuple(_slots(known, seen)),
         "Health": tuple(_health(seen)),
@@ -131,9 +132,7 @@ def _needs(seen: Seen) -> Iterator[Need]:
             yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
     if unknown := [one.subject for one in findings if one.state is State.UNKNOWN]:
         yield Need(f"There is no evidence of {names(unknown)}.", "tradebot health")
-    for note in seen.notes:
-        what, _, following = note.partition(" Next: ")
-        yield Need(in_words(what), following)
+    yield from (Need(in_words(note), "") for note in seen.notes)
 
 
 STATES = {
@@ -163,7 +162,7 @@ def _told_of(seen: Seen) -> Iterator[str]:
         what = f"changes of {names(settings)}" if settings else "the same settings again"
         yield f"At {utc(accepted_at)}, {who} accepted {what}."
     for started_at, version in seen.restarts:
-        yield f"At {utc(started_at)}, serve was started, of tradebot {version}."
+        yield f"At {utc(started_at)}, serve of tradebot {version} was started."
 
 
 def _turnover(seen: Seen) -> Iterator[str]:
@@ -259,9 +258,11 @@ def _trade(one: Closed) -> str:
     return f"{one.symbol} {one.side}, {signed(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
 
 
-def _profit(known: Summary) -> Iterator[str]:
+def _profit(known: Summary, seen: Seen) -> Iterator[str]:
     money = known.money
     if money is None:
+        if seen.holdings is not None:
+            yield "No pass saw what the account is worth, so its profit isn't known."
         return
     made = money.profit_usd
     share = f" ({percent(made / money.before_usd)})" if money.before_usd else ""
@@ -368,6 +369,6 @@ def _short(known: Summary, seen: Seen, first: str) -> str:
     lines += [] if known.needs or not seen.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in lines:
-        clipped = line if len(line) <= CLIPPED else f"{line[: CLIPPED - 1].rsplit(' ', 1)[0]}…"
+        clipped = shorten(line, CLIPPED, placeholder="…")
         message += f"\n{clipped}" if len(message) + len(clipped) < SHORT else ""
     return message
