@@ -37,6 +37,7 @@ from tradebot.views.status import (
     Status,
     begun,
     day_profit,
+    drawdown,
     equity,
     last_pass,
     last_reconcile,
@@ -151,6 +152,8 @@ def _equity(console: "Console", data: "Status") -> None:
         f"Equity {seen.last_usd:,.2f} USD, {gain(change)} since the first of "
         f"{counted(seen.passes, 'pass', 'passes')} in session {seen.session}"
     )
+    if data.drawdown is not None:
+        console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
     line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
     console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
 
@@ -239,7 +242,9 @@ def status_of(app: "App") -> Status:
         now=now,
         next_slots=_next_slots(past) if isinstance(past, Past) else (),
         quota=quota(recent),
-        equity=equity(recent),
+        equity=(seen := equity(recent)),
+        drawdown=drawdown(seen, ledger.equity_peak()),
+        drawdown_halt=app.settings.halts.drawdown_fraction,
         positions=held(app, totals, last_passes(facts), now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),

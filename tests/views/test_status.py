@@ -9,6 +9,7 @@ from hypothesis import given
 from tests.adapters.samples import NOW, make_cycle, make_order
 from tests.builders import fill, there
 from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
+from tradebot.model.account import EquityPeak
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
@@ -24,7 +25,17 @@ from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl
-from tradebot.views.status import DayProfit, begun, belongs, day_profit, last_pass, last_reconcile, open_order
+from tradebot.views.status import (
+    DayProfit,
+    begun,
+    belongs,
+    day_profit,
+    drawdown,
+    equity,
+    last_pass,
+    last_reconcile,
+    open_order,
+)
 
 
 def of_last_day(past: History) -> DayProfit | None:
@@ -137,3 +148,12 @@ def test_open_order_shows_its_open_quantity_and_a_sent_cancel() -> None:
     assert shown.quantity == 6
     assert shown.status == "partially_filled"
     assert open_order(order, ending=True).status == "cancel sent"
+
+
+@pytest.mark.parametrize(("highest", "fallen"), [("1000", "0.1"), ("900", "0"), ("800", "0"), ("0", None)])
+def test_drawdown_is_measured_from_the_highest_equity(highest: str, fallen: str | None) -> None:
+    seen = equity([replace(make_cycle("pass", NOW), equity=Decimal(900))])
+    found = drawdown(seen, EquityPeak(Decimal(highest), Decimal(0)))
+    assert found == (None if fallen is None else Decimal(fallen))
+    assert drawdown(seen, None) is None
+    assert drawdown(None, EquityPeak(Decimal(1), Decimal(0))) is None

@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.model.account import CashMovement
+from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
@@ -121,6 +121,11 @@ def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
     return None
 
 
+def drawdown(seen: Equity | None, peak: EquityPeak | None) -> Decimal | None:
+    """Return how far the last equity is below the highest one, as a fraction of that; None if either isn't known."""
+    return max(1 - seen.last_usd / peak.highest, Decimal(0)) if seen and peak and peak.highest else None
+
+
 def equity(passes: Sequence[CycleRecord]) -> Equity | None:
     """Return the equity of the newest session in which a pass saw the account."""
     seen = [cycle for cycle in passes if cycle.equity is not None]
@@ -231,6 +236,8 @@ class Status(Struct, frozen=True):
     are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
     that are still in force under a person's halt. `today` is the profit of the day of `as_of`, in New York, without
     what others trade in the account; None if nothing was held or paid, or if the records don't tell.
+    `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
+    the bot halts itself.
     """
 
     state_dir: str
@@ -249,6 +256,8 @@ class Status(Struct, frozen=True):
     next_slots: tuple[NextSlot, ...]
     quota: FlowQuota | None
     equity: Equity | None
+    drawdown: Decimal | None
+    drawdown_halt: Decimal
     positions: tuple[Holding, ...]
     orders: tuple[OpenOrder, ...]
     unresolved: tuple[OpenOrder, ...]

@@ -1,10 +1,13 @@
 """`tradebot status`: one screen from the bot's own records."""
 
+from contextlib import closing
 from decimal import Decimal
 
 import requests
 
 from tests.bot import KEYS, Bot, second_session
+from tests.builders import there
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
 
 
@@ -81,6 +84,10 @@ def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
     assert (equity["session"], equity["passes"]) == ("2026-11-17", 2)
     shown = bot.shown("status")
     assert f"{equity['passes']} passes in session 2026-11-17" in shown
+    with closing(SqliteLedger.open(bot.folder, str(theirs["account_number"]), read_only=True)) as ledger:
+        highest = there(ledger.equity_peak()).highest
+    assert Decimal(found["drawdown"]) == max(1 - Decimal(equity["last_usd"]) / highest, 0)
+    assert f"{Decimal(found['drawdown']):.2%} below the highest; the bot halts itself at 10.00%" in shown
     assert all(held["nearest"] in shown for held in found["positions"])
 
 
