@@ -59,6 +59,7 @@ GROUPS: Mapping[str, str] = {
     "exchange": "commands.exchange",
     "journal": "commands.journal",
     "notify": "commands.notify.verb",
+    "drill": "commands.drill.verb",
     "strategy": "commands.strategy.verb",
     "live": "commands.live",
 }

@@ -21,7 +21,9 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
         "config accept", "backup", "restore", "recover", "journal verify",
     ),
-    "Tell": ("notify list", "notify test", "notify send", "notify last", "watchdog"),
+    "Tell and rehearse": (
+        "notify list", "notify test", "notify send", "notify last", "watchdog", "drill list", "drill run",
+    ),
     "Exchange": (
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
     ),

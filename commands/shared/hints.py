@@ -30,6 +30,8 @@ ON_A_STATE = frozenset(
         "config accept",
         "config show",
         "doctor",
+        "drill list",
+        "drill run",
         "evaluate-exits",
         "events",
         "exchange faults",

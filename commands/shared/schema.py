@@ -79,6 +79,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "notify-send": ("commands.notify.verb:Sent",),
     "notify-last": ("commands.notify.verb:Notices",),
     "watchdog": ("commands.watchdog.verb:Watched",),
+    "drill-list": ("commands.drill.verb:Drills",),
+    "drill-run": ("commands.drill.verb:DrillPlayed",),
     "exchange-serve": ("commands.exchange.serve:Serving",),
     "exchange-tick": ("commands.exchange.tick:Ticked",),
     "exchange-status": ("commands.exchange.status:ExchangeStatus",),

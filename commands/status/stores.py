@@ -107,6 +107,7 @@ RETENTIONS = (
         shrink="rm -r backtests/NAME in the state folder for those that you no longer compare",
     ),
     Retention("quarantine", ("quarantine/**/*",), "damaged or replaced books", BY_HAND, money=True),
+    Retention("drills", ("drills/**/*",), "the evidence of drills", "until the drill is run again"),
     Retention("plans", ("plans/**/*",), "proposed reconcile plans", "as many as storage.plans says"),
     Retention("exchange", ("exchange/**/*",), "the embedded exchange's market and log", "as long as the sandbox"),
     Retention("latch", ("ARMED", "HALT"), "whether entries are allowed", "until unhalt or halt"),

@@ -16,8 +16,8 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
     "uw_key": ("UW_API_KEY",),
     "alpaca_url": ("ALPACA_BASE_URL",),
 }
-_PARTS = re.compile(r"[^/:@?&=]+")
-"""The pieces of an address, some of which are secret by themselves."""
+_PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
+"""The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
 """The names that are secret."""
 

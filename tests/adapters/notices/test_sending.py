@@ -9,7 +9,7 @@ import pytest
 
 from tests.receiver import Answer, hang, receiving, says
 from tradebot.adapters.notices import sending
-from tradebot.adapters.notices.sending import Attempt, send
+from tradebot.adapters.notices.sending import Attempt, deliver
 from tradebot.adapters.text.redaction import learn
 from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
@@ -20,7 +20,7 @@ TOKEN = "123456789:abcdefg_hijklmnop"
 
 def test_plain_address_gets_json() -> None:
     with receiving() as receiver:
-        assert send(f"http://{receiver.address}/hook", NOTICE) == ""
+        assert deliver(f"http://{receiver.address}/hook", NOTICE) == ""
     ((path, body),) = receiver.got
     assert path == "/hook"
     assert b'"severity": "WARN"' in body
@@ -48,7 +48,7 @@ def test_services_get_the_text_in_their_own_form(monkeypatch: pytest.MonkeyPatch
             f"ntfy://{receiver.address}/topic",
             f"json://{receiver.address}/plain",
         ):
-            assert send(address, NOTICE) == "", address
+            assert deliver(address, NOTICE) == "", address
     assert len(receiver.got) == 5
     assert all(b"the broker has 7 shares" in body for _, body in receiver.got)
 
@@ -82,7 +82,7 @@ def test_mail_is_sent_by_smtp() -> None:
         port = server.server_address[1]
         address = f"mailto://127.0.0.1:{port}?from=bot@localhost.localdomain&to=ann@localhost.localdomain&mode=insecure"
         try:
-            assert send(address, NOTICE) == ""
+            assert deliver(address, NOTICE) == ""
         finally:
             server.shutdown()
             thread.join()
@@ -118,7 +118,7 @@ def test_receiver_that_fails_lies_floods_or_hangs_costs_its_attempt_alone(answer
 
 
 def test_nobody_listening_is_a_problem_without_the_address() -> None:
-    problem = send("http://127.0.0.1:9/hook-of-ann-0123456789", NOTICE)
+    problem = deliver("http://127.0.0.1:9/hook-of-ann-0123456789", NOTICE)
     assert problem == "the receiver can't be reached: ConnectionError"
 
 
@@ -134,4 +134,4 @@ def test_address_that_apprise_refuses_is_not_shown(monkeypatch: pytest.MonkeyPat
 
 def test_without_apprise_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    assert send("tgram://x/1", NOTICE) == sending.NO_APPRISE
+    assert deliver("tgram://x/1", NOTICE) == sending.NO_APPRISE

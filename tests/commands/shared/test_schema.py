@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import requests
 from jsonschema_rs import Draft202012Validator, meta
 
 from commands.app import program
+from commands.drill import stage as stages
+from commands.drill.drills import DRILLS, Drill
+from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
 from tests.backtest.playing import configured, traded_by
@@ -91,6 +95,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         exchange(bot)
         bars(bot, place)
         notices(bot)
+        drills(bot)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
@@ -191,7 +196,7 @@ def bars(bot: Keeper, place: Path) -> None:
 
 def notices(bot: Keeper) -> None:
     """Ask without a channel, then tell one on this machine."""
-    bot.all_say("notify list", "notify last", "notify test", "notify send")
+    bot.all_say("notify list", "notify last", "notify test", "notify send", "drill list", "drill run nonsense")
     with receiving() as receiver, environment({"NOTIFY_PHONE": f"http://{receiver.address}/hook"}):
         with (bot.folder / "tradebot.yaml").open("a") as file:
             file.write("\nnotify: {channels: {phone: {}, desk: {}}}\n")
@@ -202,6 +207,18 @@ def notices(bot: Keeper) -> None:
         for line in ("watchdog --once --folder nowhere", f"watchdog --once --folder {place}"):
             keep(bot.kept, line, said(line))
         bot.all_say("halt", f"unhalt --confirm {bot.tail()}", "notify send", "notify last", "notify list")
+
+
+def drills(bot: Keeper) -> None:
+    """Say how a drill went whose stage is no real one."""
+
+    @contextmanager
+    def quick(folder: Path) -> Iterator[Stage]:
+        yield Stage(folder, [], "")
+
+    drill = Drill("halt", "A person halts the bot.", lambda stage: stage.check("it halts", held=True, found="at once"))
+    with patch.object(stages, "staged", quick), patch.dict(DRILLS, halt=drill):
+        bot.all_say("drill run halt", "drill list")
 
 
 def damaged(bot: Keeper) -> None:

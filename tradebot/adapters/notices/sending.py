@@ -76,8 +76,8 @@ class Attempt:
             self._process.stdout.close()
 
 
-def send(address: str, notice: Notice) -> str:
-    """Send a notice now; return why that failed, empty if it didn't."""
+def deliver(address: str, notice: Notice) -> str:
+    """Deliver a notice now; return why that failed, empty if it didn't."""
     return _by_us(address, notice) if address.lower().startswith(OURS) else _by_apprise(address, notice)
 
 
@@ -115,7 +115,7 @@ def main() -> int:
     """Send the notice on the standard input, and return the exit code."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     given = json.load(sys.stdin)
-    problem = send(given["address"], Notice(given["title"], given["text"], Severity(given["severity"])))
+    problem = deliver(given["address"], Notice(given["title"], given["text"], Severity(given["severity"])))
     sys.stdout.write(problem)
     return 1 if problem else 0
 

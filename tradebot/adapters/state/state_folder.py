@@ -70,7 +70,7 @@ BARS_FOLDER = "bars"
 """The folder of stored bars by symbol and year, if they are kept as Parquet files."""
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
-FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, "drills")
 BACKTESTS = "backtests"
 """The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
 

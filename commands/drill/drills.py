@@ -1,0 +1,252 @@
+"""What can be rehearsed: what each drill does, and what must follow."""
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from commands.drill.stage import Stage
+from tradebot.adapters.state.serving import read_serving
+
+KILLS = 4
+SERVE_S = 20.0
+AWAY = """- name: drill-away
+  when: {request: any trading}
+  what: {status: 503}
+- name: drill-away-data
+  when: {request: any data}
+  what: {status: 503}
+"""
+REFUSED = """- name: drill-keys
+  when: {request: any}
+  what: expired_keys
+"""
+"""Fault scripts of the embedded exchange."""
+
+
+class Drill(Struct, frozen=True):
+    """One rehearsal: what it does, in a sentence, and how."""
+
+    name: str
+    what: str
+    play: Callable[[Stage], None]
+
+
+def _pass(stage: Stage, *words: str) -> tuple[int, str]:
+    said = stage.says(*words, "--force-slot")
+    return said.code, said.error
+
+
+def _kept(stage: Stage, before: list[str], stops: list[str]) -> None:
+    """Check what holds in any drill: nothing was bought, and each stop still rests."""
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{len(before)} entries before and after")
+    stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
+
+
+def _recovers(stage: Stage) -> None:
+    """Check that the bot goes on once the trouble is over, and that books and broker agree."""
+    code, error = _pass(stage, "evaluate-exits")
+    stage.check("exits are looked after again", code == 0, error or "exit code 0")
+    said = stage.says("reconcile")
+    stage.check("books and broker agree", said.code == 0, said.error or "no difference")
+
+
+def _faults(stage: Stage, script: str) -> None:
+    stage.steps.append("the embedded exchange plays a fault")
+    path = stage.folder / "faults.yaml"
+    path.write_text(script, encoding="utf-8")
+    stage.must("exchange", "faults", "add", str(path))
+
+
+def _broker_down(stage: Stage) -> None:
+    before, stops = stage.entries(), stage.resting()
+    _faults(stage, AWAY)
+    code, error = _pass(stage, "evaluate-exits")
+    stage.check("the pass says that the broker doesn't answer", code == 5, error)
+    code, error = _pass(stage, "trade-once")
+    stage.check("entries say so too", code == 5, error)
+    health = stage.part("broker")
+    stage.check("health isn't OK", not health.startswith("OK"), health)
+    stage.must("exchange", "faults", "clear")
+    _kept(stage, before, stops)
+    state = stage.says("status").data.get("trading_state")
+    stage.check("the bot didn't halt itself for an outage", state == "ACTIVE", state)
+    _recovers(stage)
+
+
+def _wrong_keys(stage: Stage) -> None:
+    before, stops = stage.entries(), stage.resting()
+    _faults(stage, REFUSED)
+    code, error = _pass(stage, "trade-once")
+    stage.check("the pass ends with exit code 4, which no supervisor starts again", code == 4, error)
+    stage.must("exchange", "faults", "clear")
+    _kept(stage, before, stops)
+    _recovers(stage)
+
+
+def _slow(stage: Stage) -> None:
+    stops = stage.resting()
+    stage.must("exchange", "faults", "add", "slow-venue")
+    began = time.monotonic()
+    code, error = _pass(stage, "evaluate-exits")
+    took_s = time.monotonic() - began
+    stage.check("a pass of exits ends in time", took_s < 60, f"{took_s:.1f} s, exit code {code} {error}")
+    stage.must("exchange", "faults", "clear")
+    stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
+    _recovers(stage)
+
+
+def _corrupt_ledger(stage: Stage) -> None:
+    before, stops, held = stage.entries(), stage.resting(), stage.positions()
+    ledger = stage.state / "ledger.db"
+    content = bytearray(ledger.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4096] = bytes(4096)
+    ledger.write_bytes(bytes(content))
+    stage.steps.append("a page in the middle of ledger.db is overwritten")
+    code, error = _pass(stage, "trade-once")
+    stage.check("no verb trades on damaged books", code != 0, error)
+    said = stage.says("health")
+    stage.check("health can't be OK", said.code != 0, said.error or stage.part("ledger"))
+    _kept(stage, before, stops)
+    said = stage.says("recover")
+    stage.check("recover rebuilds the books from journal and broker", bool(said.data.get("name")), said.error)
+    name, tail = str(said.data.get("name")), _tail_of(stage)
+    said = stage.says("recover", "--accept", name, "--confirm", tail)
+    stage.check("the rebuilt books are accepted", said.code == 0, said.error or name)
+    said = stage.says("unhalt", "--confirm", tail)
+    stage.check("the bot is let go on", said.code == 0, said.error or "ACTIVE")
+    found = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
+    stage.check("they hold what the broker holds", set(found) == set(held), f"{found} and {held}")
+    _recovers(stage)
+
+
+def _tail_of(stage: Stage) -> str:
+    marker = (stage.state / "state.id").read_text(encoding="utf-8")
+    number = next(line for line in marker.splitlines() if "account" in line)
+    return number.strip().strip('",')[-4:]
+
+
+def _flow_contaminated(stage: Stage) -> None:
+    before, stops = stage.entries(), stage.resting()
+    stage.must("exchange", "faults", "add", "drifting-flow")
+    stage.must("exchange", "tick", "5m")
+    fetched = stage.says("fetch-flow")
+    stage.check("the fetch ends and says what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
+    code, error = _pass(stage, "trade-once")
+    stage.check("the pass of entries ends", code == 0, error or "exit code 0")
+    refused = stage.says("why-no-orders")
+    said = str(refused.data.get("verdict") or refused.data.get("reasons") or "")[:300]
+    stage.check("nothing is bought on another symbol's flow", stage.entries() == before, said)
+    health = stage.part("signals")
+    stage.check("health shows that the source has changed", not health.startswith("OK"), health)
+    stage.must("exchange", "faults", "clear")
+    stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
+
+
+def _clock_skew(stage: Stage) -> None:
+    before, stops = stage.entries(), stage.resting()
+    stage.must("exchange", "faults", "add", "clock-skew")
+    code, error = _pass(stage, "trade-once")
+    stage.check("entries stay closed while the clocks differ", stage.entries() == before, f"exit code {code} {error}")
+    code, error = _pass(stage, "evaluate-exits")
+    stage.check("exits go on", code == 0, error or "exit code 0")
+    stage.must("exchange", "faults", "clear")
+    _kept(stage, before, stops)
+
+
+def _killed(stage: Stage) -> None:
+    stops = stage.resting()
+    for _ in range(KILLS):
+        stage.must("exchange", "tick", "5m")
+        stage.says("fetch-flow")
+        command, environment = stage.command("trade-once", "--force-slot")
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=stage.folder
+        )
+        time.sleep(random.uniform(0.2, 1.5))  # noqa: S311 - any moment will do
+        process.kill()
+        process.wait()
+        stage.steps.append("trade-once is killed in the middle")
+        code, error = _pass(stage, "trade-once")
+        stage.check("the next pass goes on", code == 0, error or "exit code 0")
+    entries = stage.entries()
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), f"{len(entries)} entries")
+    _recovers(stage)
+    stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
+
+
+def _protects(stage: Stage, stops: list[str]) -> bool:
+    held = stage.positions()
+    return all(symbol in stage.resting() for symbol in stops if symbol in held)
+
+
+def _halt(stage: Stage) -> None:
+    before, stops = stage.entries(), stage.resting()
+    began = time.monotonic()
+    said = stage.says("halt", "--reason", "a drill")
+    took_s = time.monotonic() - began
+    stage.check("halt returns at once", said.code == 0 and took_s < 10, f"{took_s:.1f} s {said.error}")
+    stage.must("exchange", "tick", "5m")
+    stage.says("fetch-flow")
+    _pass(stage, "trade-once")
+    code, error = _pass(stage, "evaluate-exits")
+    stage.check("exits go on", code == 0, error or "exit code 0")
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{len(before)} entries before and after")
+    stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
+    told = stage.told()
+    stage.check("people were told", "HALTED" in told, told or "nothing")
+    said = stage.says("unhalt", "--confirm", _tail_of(stage))
+    stage.check("unhalt lets it go on", said.code == 0, said.error or "ACTIVE")
+
+
+def _supervisor(stage: Stage) -> None:
+    stops = stage.resting()
+    _served(stage, signal.SIGKILL)
+    stage.steps.append("serve is killed")
+    health = stage.part("serve")
+    stage.check("health shows that serve is gone", health.startswith("FAILED"), health)
+    code = _served(stage, signal.SIGTERM)
+    stage.check("it starts again, compares books and broker, and ends when it is asked", code == 0, f"exit code {code}")
+    entries = stage.entries()
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), f"{len(entries)} entries")
+    stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
+
+
+def _served(stage: Stage, end: signal.Signals) -> int:
+    """Run `serve` until it is ready, then end it; return its exit code."""
+    command, environment = stage.command("serve", "--speed", "5")
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=stage.folder
+    )
+    deadline = time.monotonic() + SERVE_S
+    while not _works(stage, process.pid) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(end)
+    return process.wait(timeout=60)
+
+
+def _works(stage: Stage, pid: int) -> bool:
+    """Return True once a `serve` has compared books and broker, and its lanes look for work."""
+    note = read_serving(stage.state)
+    return note is not None and note.pid == pid and note.ready_at is not None and bool(note.lanes)
+
+
+DRILLS: Mapping[str, Drill] = {
+    drill.name: drill
+    for drill in (
+        Drill("broker_down", "The broker stops answering in the middle of a session, and comes back.", _broker_down),
+        Drill("wrong_keys", "The broker refuses the keys.", _wrong_keys),
+        Drill("slow", "The broker's answers trickle in, and one doesn't come at all.", _slow),
+        Drill("corrupt_ledger", "A page of the books is overwritten; they are rebuilt and accepted.", _corrupt_ledger),
+        Drill("flow_contaminated", "The flow source sends another symbol's alerts, and old ones.", _flow_contaminated),
+        Drill("clock_skew", "The broker's clock is three minutes ahead.", _clock_skew),
+        Drill("killed", "Passes of entries are killed at any moment, without a word.", _killed),
+        Drill("halt", "A person halts the bot, then lets it go on.", _halt),
+        Drill("supervisor", "serve is killed, and started again.", _supervisor),
+    )
+}
+"""The drills by name, in the order in which they are worth trying."""

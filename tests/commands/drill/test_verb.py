@@ -1,0 +1,128 @@
+"""`tradebot drill`: each drill is played for real in the campaigns; here, what is said of it and what is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from commands.drill import stage as stages
+from commands.drill.drills import DRILLS
+from commands.drill.evidence import read
+from commands.drill.stage import Said, Stage, staged
+from tests.bot import Bot
+from tradebot.adapters.state import state_folder
+from tradebot.errors import TradebotError
+from tradebot.model.trading import Mode
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", DRILLS)
+def test_everything_follows_that_must_follow(name: str, tmp_path: Path) -> None:
+    with staged(tmp_path / "drill") as stage:
+        DRILLS[name].play(stage)
+    assert stage.checks
+    assert [check for check in stage.checks if not check.held] == []
+
+
+@pytest.mark.campaign
+def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Stage.says
+
+    def broken(stage: Stage, *words: str, given: str | None = None) -> Said:
+        if words[0] == "halt":
+            return Said(0, "", {})
+        return honest(stage, *words, given=given)
+
+    monkeypatch.setattr(Stage, "says", broken)
+    with staged(tmp_path / "drill") as stage:
+        DRILLS["halt"].play(stage)
+    failed = {check.what for check in stage.checks if not check.held}
+    assert "people were told" in failed
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let a drill find what the test says, without playing it."""
+    held: list[bool] = []
+
+    @contextmanager
+    def quick(folder: Path) -> Iterator[Stage]:
+        stage = Stage(folder, [], "")
+        yield stage
+
+    def play(stage: Stage) -> None:
+        stage.steps.append("tradebot halt")
+        for number, each in enumerate(held):
+            stage.check(f"thing {number}", each, "<b>found</b>")
+
+    monkeypatch.setattr(stages, "staged", quick)
+    monkeypatch.setitem(DRILLS, "halt", DRILLS["halt"].__class__("halt", "A person halts the bot.", play))
+    return held
+
+
+def test_passed_drill_leaves_a_page_and_shows_in_the_list(copy: Bot, played: list[bool]) -> None:
+    played += [True, True]
+    shown = copy.shown("drill", "run", "halt")
+    assert "yes thing 0: <b>found</b>" in shown
+    assert "passed\nthe evidence: STATE/drills/halt.html" in shown
+    page = (copy.folder / "drills" / "halt.html").read_text()
+    assert "Everything followed that must follow." in page
+    assert "&lt;b&gt;found" in page
+    assert "<li>tradebot halt</li>" in page
+    assert "A person halts the bot. (passed " in copy.shown("drill", "list")
+    row = next(row for row in copy.json("drill", "list")["drills"] if row["name"] == "halt")
+    assert row["passed"] is True
+
+
+def test_drill_that_something_did_not_follow_from_exits_with_10(copy: Bot, played: list[bool]) -> None:
+    played += [True, False]
+    said = copy.says("drill", "run", "halt")
+    assert said.code == 10
+    assert "NO  thing 1" in said.out
+    assert "NOT everything followed" in (copy.folder / "drills" / "halt.html").read_text()
+
+
+def test_drill_without_a_check_has_not_passed(copy: Bot, played: list[bool]) -> None:
+    assert copy.says("drill", "run", "halt").code == 10
+
+
+def test_unreadable_evidence_counts_as_none(copy: Bot, played: list[bool]) -> None:
+    played += [True]
+    copy.says("drill", "run", "halt")
+    (copy.folder / "drills" / "halt.json").write_text("{")
+    assert read(copy.folder / "drills") == {}
+    assert "A person halts the bot. (not played yet)" in copy.shown("drill", "list")
+
+
+def test_unknown_drill_is_refused_with_all_names(copy: Bot) -> None:
+    said = copy.says("drill", "run", "fire")
+    assert said.code == 2
+    assert "choose one of broker_down, wrong_keys" in said.err
+
+
+def test_drills_beside_real_money_are_refused(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradebot.app.wiring.App.mode", property(lambda app: Mode.LIVE))
+    said = copy.says("drill", "run", "halt")
+    assert said.code == 2
+    assert "not beside real money" in said.err
+
+
+def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALPACA_KEY", "UW_API_KEY", "TRADEBOT_STATE", "TRADING_MODE", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "a-value-of-the-owner")
+    command, environment = Stage(tmp_path, [], "http://127.0.0.1:1/x").command("halt")
+    assert "a-value-of-the-owner" not in environment.values()
+    assert command[-2:] == ["--state-dir", str(tmp_path / "state")]
+
+
+def test_stage_that_cannot_be_made_says_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "says", lambda stage, *words: Said(1, "the disk is full", {}))
+    with pytest.raises(TradebotError, match=r"init --mode sandbox .*: the disk is full"), staged(tmp_path / "drill"):
+        pass
+
+
+def test_evidence_is_one_of_the_folders_of_a_bot() -> None:
+    assert "drills" in state_folder.FOLDERS
