@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -27,12 +27,14 @@ from tradebot.app.backtest.ready import Waits, waits
 from tradebot.app.backtest.results import Results, Trial
 from tradebot.app.backtest.run import Run, bars_in, begin
 from tradebot.app.baseline import plain
+from tradebot.desk.answers import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
-from tradebot.views.backtest_result import BacktestResult, backtest_result
+from tradebot.views.backtest_result import AnswersRefused, BacktestResult, backtest_result
 from tradebot.views.targets import Targets, targets
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def result_of(run: "Run") -> "BacktestResult":
         ledger.cash_movements(),
         ledger.trading_states(),
         _targets(run),
+        _refused(run),
     )
 
 
@@ -73,6 +76,17 @@ def _targets(run: "Run") -> "Targets | None":
         return None
     filled = {order.client_order_id: order.filled_quantity for order in run.made.ledger.orders()}
     return targets(run.made.facts.cycles(job=Job.TRADE_ONCE), filled, run.made.world.rules)
+
+
+def _refused(run: "Run") -> "Iterable[AnswersRefused]":
+    """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
+    kind, found = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
+    for event in run.made.events.emitted:
+        if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type):
+            strategy, reason, why = (event.details[name] for name in ("strategy", "reason", "observed"))
+            if reason not in OWN_REASONS:
+                found.setdefault((strategy, reason), AnswersRefused(strategy, event.timestamp, reason, why))
+    return found.values()
 
 
 def document_of(finished: Finished) -> dict[str, Any]:

@@ -202,6 +202,9 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
 def _result(result: "BacktestResult") -> "Iterator[str]":
     if result.targets:
         yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
+    for one in result.refused[:SHOWN_REASONS]:
+        why = clean(one.why)[:LONGEST]
+        yield f"Refused   answers of {one.strategy}, the first on {when(one.at)}: {one.reason}: {why}"
     yield from _halted(result.halts)
     yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
     change = f"{signed(100 * result.total_return, 2)}%{yearly}"

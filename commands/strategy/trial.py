@@ -304,6 +304,7 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     from tradebot.adapters.plugins.plugin import close, code_in_force, installed, is_built_in, package_of
+    from tradebot.desk.answers import beyond
     from tradebot.desk.views import Sights
 
     world = app.world(dry_run=True, asking=True)
@@ -317,6 +318,8 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     now = at or app.now()
     seen = Sights(world, now, (strategy,)).of(strategy)
     answer, cost, repeats = _asked(strategy, seen.view, start_s)
+    if (most := app.rules.of(strategy.name).wants) and not isinstance(answer, Decision):
+        answer = beyond(answer, most) or answer
     own_process = not is_built_in(point)
     return Tried(
         name=strategy.name,

@@ -59,6 +59,15 @@ class HaltSeen(Struct, frozen=True):
     ended: datetime | None = None
 
 
+class AnswersRefused(Struct, frozen=True):
+    """A strategy whose whole answers were refused for a reason: when that was first, and what was said then."""
+
+    strategy: str
+    at: datetime
+    reason: str
+    why: str
+
+
 class BacktestResult(Struct, frozen=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
@@ -85,6 +94,7 @@ class BacktestResult(Struct, frozen=True):
     dividends_usd: Decimal
     halts: tuple[HaltSeen, ...]
     targets: Targets | None = None
+    refused: tuple[AnswersRefused, ...] = ()
 
 
 def backtest_result(
@@ -94,6 +104,7 @@ def backtest_result(
     cash: Iterable[CashMovement],
     states: Iterable[TradingStateRecord],
     wanted: Targets | None = None,
+    refused: Iterable[AnswersRefused] = (),
 ) -> BacktestResult:
     """Return what the sessions of `ends` earned; there must be one."""
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
@@ -119,6 +130,7 @@ def backtest_result(
         dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
         halts=tuple(halts_seen(states)),
         targets=wanted,
+        refused=tuple(refused),
     )
 
 

@@ -16,10 +16,20 @@ from tests.venues import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
+from tradebot.model.reasons import Reason
+from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target
 
 MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
+
+
+class Declining(Wanting):
+    """Says each time that it can't tell what it wants."""
+
+    def propose(self, view: StrategyView) -> Decision:  # type: ignore[override]
+        return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, "too hot")
 
 
 class Player:
@@ -58,6 +68,18 @@ def test_backtest_says_first_that_targets_were_not_held_and_keeps_it_for_the_pag
     assert (kept["reached"], kept["rebalances"], kept["fitting"]["limits.max_gross_fraction"]) == (0, 2, "1.03")
     with traded_by(lambda: [Wanting(*wants)]):
         assert "Targets" not in player.plays("--name", "counts", "--recorder", "counts").out
+
+
+def test_backtest_says_first_whose_answers_were_refused_and_why(player: Player) -> None:
+    with traded_by(lambda: [Wanting(Target("AAPL", weight=Decimal(99)))]):
+        said = player.plays("--name", "refused", "--recorder", "counts")
+    first = " ".join(said.out.partition("\nResult\n")[2].partition("Return")[0].split())
+    assert first.startswith("Refused answers of momentum, the first on 2025-03-03 09:32:00 ET: STRATEGY_INVALID: ")
+    assert first.endswith("'AAPL': its weight is not a Decimal between -10 and 10")
+    (kept,) = json.loads(player.result("refused"))["result"]["refused"]
+    assert (kept["strategy"], kept["reason"]) == ("momentum", "STRATEGY_INVALID")
+    with traded_by(lambda: [Declining()]):
+        assert "Refused" not in player.plays("--name", "declined").out
 
 
 def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go_on(

@@ -319,10 +319,12 @@ def test_page_of_a_backtest_shows_assumptions_halts_and_targets_that_were_not_he
         "Nobody was there to end the halt, so no position was opened after it. "
         "To let it go on, loosen halts.drawdown_fraction and play it again."
     ) in parsed.text
-    ended = {"halts": [{**halts[0], "ended": "2026-11-24T14:30:00Z"}]}
+    refused = {"strategy": "mine", "at": "2026-11-17T14:31:00Z", "reason": "STRATEGY_INVALID", "why": "no <weight>"}
+    ended = {"refused": [refused], "halts": [{**halts[0], "ended": "2026-11-24T14:30:00Z"}]}
     text = Parsed(page(report(account(FEW)), [{**kept, "result": ended}])).text
     assert "against 0.1. A person ended it, as the backtest assumes." in text
     assert "Nobody was there" not in text
+    assert "Answers of mine were refused, the first at 2026-11-17 09:31:00 ET: STRATEGY_INVALID: no <weight>." in text
     assert ", played in a backtest. The account" in parsed.text
     assert "What it assumes what value and that is day prices close it looks ahead" in parsed.text
     assert parsed.has("strong", **{"class": "down"})

@@ -111,6 +111,21 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     assert (unknown.code, "no strategy named nobody is installed" in unknown.err) == (2, True)
 
 
+def test_an_answer_beyond_what_the_section_says_that_it_wants_is_refused(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "from decimal import Decimal\nreturn [Target(s, Decimal('0.01')) for s in view.universe]"
+    install(tmp_path, {"wide": f"from tradebot.ports import Target\n{body}"}, "wide")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, value in {"SYMBOL_FRACTION": "0.01", "GROSS_FRACTION": "1", "POSITIONS": "4"}.items():
+        monkeypatch.setenv(f"TRADEBOT_STRATEGIES__WIDE__WANTS__{name}", value)
+    assert len(trading.json("strategy", "test", "wide")["wants"]) == 4
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__WIDE__WANTS__POSITIONS", "3")
+    said = trading.says("strategy", "test", "wide")
+    assert said.code == 10
+    assert "its targets ask for 4 symbols, and its section says wants.positions: 3" in " ".join(said.out.split())
+
+
 def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
