@@ -18,8 +18,8 @@ from tradebot.app.wiring import App
 from tradebot.judging.judgment import State, overall, ranked
 from tradebot.judging.table import judged
 from tradebot.model.candidate import Purpose
-from tradebot.model.event import EventKind, Severity
-from tradebot.model.notice import Happening, HeldThen, Seen
+from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.notice import Happening, HeldThen, Seen, Topic
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.views.happenings import Now, of_event, seen_of, since
@@ -73,12 +73,20 @@ class Round:
         seen, happened = since(seen, now)
         asked = frozenset(name for channel in self._channels for name in channel.events)
         told = filter(None, (of_event(event, asked) for event in written))
-        self._note(after, seen, (*told, *happened), now.at)
+        self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
 
     def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
         discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
         chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
         self._outbox.note(place, seen, [(channel.name, due_at(channel, one, now), one) for channel, one in chosen])
+
+    def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
+        """Yield the session in a few sentences after its chore has run, however often that was."""
+        ran = [event for event in written if _is_summary(event)][-1:]
+        if ran and any(Topic.SUMMARY in channel.topics for channel in self._channels):
+            from commands.summary.reading import read
+
+            yield Happening(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
 
     def _discreet(self, text: str) -> str:
         """Return a text without keys, and with no more of the account's number than its end."""
@@ -154,6 +162,12 @@ class Round:
             more = f"; {counted(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
             self._health = time.monotonic(), said + more, worst
         return self._health[1:]
+
+
+def _is_summary(event: SystemEvent) -> bool:
+    kind = EventKind.CHORE_RAN
+    same = (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type)
+    return same and event.details.get("job") == Topic.SUMMARY.value
 
 
 def evidence_time(app: "App") -> datetime:

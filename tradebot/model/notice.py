@@ -28,6 +28,7 @@ class Topic(StrEnum):
     BACKUPS = "backups"
     SERVE = "serve"
     VERSION = "version"
+    SUMMARY = "summary"
     EVENTS = "events"
 
 
@@ -44,6 +45,7 @@ TOPICS: Mapping[Topic, str] = {
     Topic.BACKUPS: "the session's backup failed, or an earlier one is damaged",
     Topic.SERVE: "`serve` met a bug, stands still, or couldn't take over its configuration",
     Topic.VERSION: "another version of tradebot is in use",
+    Topic.SUMMARY: "the session in a few sentences, once its chore `summary` has run",
     Topic.EVENTS: "an event that you asked for by name",
 }
 GATHERED = frozenset({Topic.POSITIONS})
@@ -51,7 +53,7 @@ GATHERED = frozenset({Topic.POSITIONS})
 
 
 class Happening(Struct, frozen=True):
-    """One thing to tell. `what` names several of its kind together, such as "slots missed"."""
+    """One thing to tell, in one line or several. `what` names several of its kind together, such as "slots missed"."""
 
     at: datetime
     topic: Topic

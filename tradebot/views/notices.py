@@ -74,10 +74,15 @@ def composed(who: str, happenings: Sequence[Happening], held_since: datetime | N
 
 def _lines(alike: Sequence[Happening]) -> Iterable[str]:
     if len(alike) <= ALIKE:
-        return [f"{_clock(one.at)} {safe(one.text)}" for one in alike]
+        return [line for one in alike for line in _told(one)]
     first, last = min(one.at for one in alike), max(one.at for one in alike)
     newest = max(alike, key=lambda one: one.at)
     return [f"{len(alike)} {alike[0].what}, first {_clock(first)}, last {_clock(last)}: {safe(newest.text)}"]
+
+
+def _told(one: Happening) -> Iterable[str]:
+    first, *more = one.text.split("\n")
+    return [f"{_clock(one.at)} {safe(first)}", *map(safe, more)]
 
 
 def _clock(at: datetime) -> str:

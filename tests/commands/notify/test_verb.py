@@ -106,6 +106,16 @@ def event(bot: Bot, kind: str, **details: str) -> None:
         file.write(json.dumps({**line, "severity": "ERROR", "symbol": "AAPL", "details": details}) + "\n")
 
 
+def test_session_is_told_in_a_few_sentences_once_its_chore_has_run(told: Bot, receiver: Receiver) -> None:
+    for job in ("backup", "summary", "summary"):
+        event(told, "serve.chore_ran", job=job, output="nothing to see")
+    told.says("notify", "send")
+    ((_, body),) = receiver.got
+    said = told.shown("summary", "--short").strip().splitlines()
+    assert json.loads(body)["text"].splitlines()[0].endswith(said[0])
+    assert len(json.loads(body)["text"].splitlines()) == len(said)
+
+
 @pytest.mark.parametrize("place", ["note", "make", "sent"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_event_is_told_although_its_process_ends_at_any_step(
