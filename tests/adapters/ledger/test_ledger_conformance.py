@@ -100,6 +100,15 @@ def test_order_chain_changes_when_one_of_its_orders_does(ledger: Ledger) -> None
     assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.FILLED, OrderStatus.NEW]
 
 
+def test_order_chain_of_a_leg_goes_on_with_its_parent_once_that_is_known(ledger: Ledger) -> None:
+    ledger.apply_orders([replace(make_order("leg"), parent="v2")], NOW)
+    assert [order.venue_id for order in ledger.order_chains(["leg"])["leg"]] == ["leg"]
+    ledger.apply_orders([make_order("v2")], NOW)
+    assert [order.venue_id for order in ledger.order_chains(["leg"])["leg"]] == ["leg", "v2"]
+    ledger.apply_orders([replace(make_order("v1"), replaced_by="v2")], NOW)
+    assert [order.venue_id for order in ledger.order_chains(["leg"])["leg"]] == ["leg", "v2", "v1"]
+
+
 def test_recent_orders_include_an_old_ended_one_only_if_it_was_never_promised(ledger: Ledger) -> None:
     intent = make_intent()
     ours = replace(make_order("v1", OrderStatus.FILLED), client_order_id=intent.client_order_id)

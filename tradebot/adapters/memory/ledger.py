@@ -9,6 +9,7 @@ from functools import partial
 from tradebot.adapters.ledger.ledger import Stores
 from tradebot.adapters.ledger.money import OLDEST_FIRST
 from tradebot.adapters.ledger.table import Kind, Row, Worded
+from tradebot.adapters.memory.chains import Chains
 from tradebot.adapters.memory.table import MemoryTable, Remembered
 from tradebot.adapters.state.switch import newer_halt
 from tradebot.model.account import CashMovement
@@ -97,6 +98,7 @@ class MemoryLedger(Stores, MemoryStates):
         Stores.__init__(self, MemoryBooks(account_number))
         MemoryStates.__init__(self)
         self._remembered = Remembered()
+        self._chains = Chains()
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
         """What all fills add up to, and what they did before the newest came, for one that comes late."""
@@ -107,8 +109,9 @@ class MemoryLedger(Stores, MemoryStates):
         return self._remembered.of(self.tables.orders, "working", None, lambda: Stores.orders(self, working=True))
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
-        asked = tuple(venue_ids)
-        return self._remembered.of(self.tables.orders, "chains", asked, lambda: Stores.order_chains(self, asked))
+        orders = self.tables.orders
+        assert isinstance(orders, MemoryTable), "a table in memory knows its changes"
+        return self._chains.of(orders, venue_ids, partial(Stores.order_chains, self))
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         asked = tuple(venue_ids)

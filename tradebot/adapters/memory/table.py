@@ -25,8 +25,13 @@ class MemoryTable(Generic[Row]):
         }
         self.newest = 0
         """The number of the row that was added last."""
-        self.version = 0
-        """How many times it was changed since it was made or read."""
+        self.changes: list[int] = []
+        """The numbers of the rows that were changed since it was made or read, in that order."""
+
+    @property
+    def version(self) -> int:
+        """Return how many times it was changed since it was made or read."""
+        return len(self.changes)
 
     def add(self, row: Row) -> bool:
         key = self._key_of(row)
@@ -37,7 +42,7 @@ class MemoryTable(Generic[Row]):
         return True
 
     def _put(self, number: int, key: Any, row: Row) -> None:
-        self.version += 1
+        self.changes.append(number)
         if not self._only_appended:
             self._numbers[key] = number
         self._rows[number] = row
@@ -60,7 +65,7 @@ class MemoryTable(Generic[Row]):
         if number is None:
             self.add(row)
             return
-        self.version += 1
+        self.changes.append(number)
         before, self._rows[number] = self._rows[number], row
         for index in self._indexes.values():
             index.change(number, before, row)
@@ -68,7 +73,7 @@ class MemoryTable(Generic[Row]):
     def drop(self, *key: Any) -> None:
         number = self._numbers.pop(key, None)
         if number is not None:
-            self.version += 1
+            self.changes.append(number)
             row = self._rows.pop(number)
             for index in self._indexes.values():
                 index.remove(number, row)
