@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "tradebot/model/limits.py": "numbers as people write them in the configuration",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
+    "tradebot/views/notices.py:_told": "the lines of a text for people, written in this program",
     "tradebot/app/keys.py:load_addresses": "the pieces of an address that a person wrote",
     "tradebot/model/notice.py:quiet_hours": "hours as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
