@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from commands.drill.stage import Stage
 from tradebot.adapters.state.serving import read_serving
+from tradebot.model.text import counted
 
 KILLS = 4
 SERVE_S = 20.0
@@ -42,8 +43,12 @@ def _pass(stage: Stage, *words: str) -> tuple[int, str]:
 
 def _kept(stage: Stage, before: list[str], stops: list[str]) -> None:
     """Check what holds in any drill: nothing was bought, and each stop still rests."""
-    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{len(before)} entries before and after")
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_counted(before)} before and after")
     stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
+
+
+def _counted(entries: list[str]) -> str:
+    return counted(len(entries), "entry", "entries")
 
 
 def _recovers(stage: Stage) -> None:
@@ -174,7 +179,7 @@ def _killed(stage: Stage) -> None:
         code, error = _pass(stage, "trade-once")
         stage.check("the next pass goes on", code == 0, error or "exit code 0")
     entries = stage.entries()
-    stage.check("no order was sent twice", len(entries) == len(set(entries)), f"{len(entries)} entries")
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), _counted(entries))
     _recovers(stage)
     stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
 
@@ -195,7 +200,7 @@ def _halt(stage: Stage) -> None:
     _pass(stage, "trade-once")
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits go on", code == 0, error or "exit code 0")
-    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{len(before)} entries before and after")
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_counted(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
     told = stage.told()
     stage.check("people were told", "HALTED" in told, told or "nothing")
@@ -212,7 +217,7 @@ def _supervisor(stage: Stage) -> None:
     code = _served(stage, signal.SIGTERM)
     stage.check("it starts again, compares books and broker, and ends when it is asked", code == 0, f"exit code {code}")
     entries = stage.entries()
-    stage.check("no order was sent twice", len(entries) == len(set(entries)), f"{len(entries)} entries")
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), _counted(entries))
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
 
 

@@ -194,7 +194,8 @@ def _receiving() -> Iterator[tuple[list[str], str]]:
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
+            notice = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+            got.append(f"{notice['title']}: {notice['text']}")
             self.send_response(200)
             self.end_headers()
 
