@@ -18,6 +18,7 @@ from waitress.task import ThreadedTaskDispatcher
 from commands.serve.web_pages import Looked, Pages
 from commands.shared.evidence.gather import attempt, budgets_of, evidence_of, figures_of
 from commands.shared.evidence.machine import serve_of
+from commands.shared.records import held, last_passes
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
@@ -25,6 +26,7 @@ from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.judgment import Judgment, permission
 from tradebot.judging.table import judge, judged
 from tradebot.views.figures import Figures
+from tradebot.views.holdings import Holding
 
 MOST_WAITING = 20
 """How many connections of a port may have asked nothing yet."""
@@ -115,6 +117,7 @@ def look(app: "App") -> Looked:
             _figures(bot, past),
             is_open=isinstance(past, Past) and any(session.contains(past.now) for session in past.sessions),
             permission=permission(bot.permission, evidence.at),
+            positions=attempt(lambda: _positions(bot, past)),
         )
 
 
@@ -122,6 +125,11 @@ def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
     if isinstance(past, Past):
         return attempt(lambda: figures_of(app, past))
     return past or Unread("nothing was recorded yet", "tradebot reconcile")
+
+
+def _positions(app: "App", past: "Past | Unread | None") -> "tuple[Holding, ...]":
+    now = past.now if isinstance(past, Past) else None
+    return held(app, app.ledger_view.totals(), last_passes(app.recorded), now)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from tradebot.model.event import EventKind, Severity
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.views.figures import Figures
+from tradebot.views.holdings import Holding
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
@@ -53,6 +54,7 @@ class Looked(Struct, frozen=True):
     figures: Figures | Unread
     is_open: bool
     permission: Judgment
+    positions: tuple[Holding, ...] | Unread
 
 
 class Answer(NamedTuple):
@@ -113,6 +115,7 @@ def health(looked: Looked) -> Answer:
         "timestamp": evidence.at,
         "uptime_seconds": uptime_s(evidence),
         **_figures(looked),
+        "positions": _positions(looked),
         "issues": [f"{judgment.subject} {judgment.state}: {judgment.found}" for judgment in wrong],
         "alpaca_connected": any(each.subject == "broker" and each.state is State.OK for each in looked.judgments),
         "subsystems": looked.judgments,
@@ -126,6 +129,22 @@ def _figures(looked: Looked) -> Mapping[str, Any]:
     if isinstance(figures, Unread):
         return {**dict.fromkeys(Figures.__struct_fields__), "last_error": figures.why, "models": models}
     return {**asdict(figures), "models": models}
+
+
+def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
+    """Return each open position, its value in USD at the last recorded price; None if they can't be read."""
+    if isinstance(looked.positions, Unread):
+        return None
+    return [
+        {
+            "symbol": each.symbol,
+            "strategy": each.strategy,
+            "quantity": each.quantity,
+            "value_usd": None if each.price is None else each.quantity * each.price,
+            "stop_rests": each.protection is not None and any(one.is_stop for one in each.protection.resting),
+        }
+        for each in looked.positions
+    ]
 
 
 def uptime_s(evidence: Evidence) -> float | None:
@@ -153,6 +172,11 @@ HEADERS = [
 SUBSYSTEMS = frozenset(kind.subsystem for kind in EventKind)
 
 
+METRICS = "/metrics"
+FORMATS = {"json": JSON, "text": "text/plain"}
+"""What `format` may be, and what it stands for in the header `Accept`."""
+
+
 def _metrics(looked: Looked, accept: str) -> Answer:
     return metrics(looked, accept)
 
@@ -160,7 +184,7 @@ def _metrics(looked: Looked, accept: str) -> Answer:
 LOOKED: Mapping[str, Callable[[Looked, str], Answer]] = {
     "/readyz": lambda looked, accept: readyz(looked),
     "/health": lambda looked, accept: health(looked),
-    "/metrics": _metrics,
+    METRICS: _metrics,
 }
 """The pages that are answered by a look at everything."""
 PROCESS, EVENTS = "/healthz", "/system-events"
@@ -206,10 +230,12 @@ class Pages:
         try:
             if path == EVENTS:
                 return self._system_events(query)
-            _parameters(query, ())
+            wanted = _parameters(query, ("format",) if path == METRICS else ())
+            _require_known(wanted, "format", frozenset(FORMATS))
             if path == PROCESS:
                 return healthz(self._process(), datetime.now(UTC))
-            return self._looked(lambda looked: LOOKED[path](looked, str(environ.get("HTTP_ACCEPT", ""))))
+            accept = FORMATS.get(wanted.get("format", ""), str(environ.get("HTTP_ACCEPT", "")))
+            return self._looked(lambda looked: LOOKED[path](looked, accept))
         except AskedWronglyError as wrong:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
 
@@ -284,11 +310,18 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 
 
 def metrics(looked: Looked, accept: str) -> Answer:
-    """Return all figures in the format that the reader accepts."""
+    """Return all figures in the format that the reader accepts; those with a label are JSON objects by its values."""
+    if JSON in accept:
+        return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(looked))
     encoder, kind = choose_encoder(accept)
     return Answer(200, kind, hide(encoder(registry).decode("utf-8")))
+
+
+def _values(family: Metric) -> Any:
+    values = {next(iter(each.labels.values()), ""): each.value for each in family.samples}
+    return values.get("", values)
 
 
 class _Figures(Collector):

@@ -1,7 +1,7 @@
 """`/metrics`: both formats are read back by the client library's own parsers, and hold ages and counts."""
 
 import math
-from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from commands.serve.web_pages import metrics
 from tests.builders import NOW, ago
-from tests.commands.serve.test_web_pages import looked
+from tests.commands.serve.test_web_pages import asking, looked
 from tests.judging.samples import cycle, past
+from tradebot import __version__
 from tradebot.judging.evidence import Unread
 from tradebot.judging.table import TABLE
 from tradebot.model.values import replace
@@ -19,7 +20,7 @@ OPEN = "application/openmetrics-text; version=1.0.0"
 PARSERS = {OPEN: openmetrics.text_string_to_metric_families, "": text_string_to_metric_families}
 
 
-def read(accept: str, text: str) -> Mapping[tuple[str, ...], float]:
+def read(accept: str, text: str) -> dict[tuple[str, ...], float]:
     """Return the value of every sample, by its name and its labels' values."""
     samples = [sample for family in PARSERS[accept](text) for sample in family.samples]
     return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
@@ -50,6 +51,24 @@ def test_unknown_metrics_are_left_out_instead_of_zero(accept: str) -> None:
     found = read(accept, answer.text)
     assert found["tradebot_parts", "UNKNOWN"] == len(TABLE)
     assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}
+
+
+@pytest.mark.parametrize(("query", "accept"), [("format=json", ""), ("", "application/json"), ("format=json", OPEN)])
+def test_metrics_in_json_are_the_same_numbers(tmp_path: Path, query: str, accept: str) -> None:
+    reply = asking(tmp_path)("/metrics", query, HTTP_ACCEPT=accept)
+    assert reply.headers["Content-Type"] == "application/json"
+    json_values = {
+        (name, *([label] if label else [])): value
+        for name, found in reply.data.items()
+        for label, value in (found.items() if isinstance(found, dict) else [("", found)])
+    }
+    text = read("", asking(tmp_path)("/metrics", "format=text", HTTP_ACCEPT="application/json").body.decode())
+    text["tradebot", __version__] = text.pop(("tradebot_info", __version__))
+    assert json_values == text
+
+
+def test_metrics_in_an_unknown_format_are_refused(tmp_path: Path) -> None:
+    assert asking(tmp_path)("/metrics", "format=xml").status == 400
 
 
 def test_metrics_show_ages_and_no_verdicts() -> None:

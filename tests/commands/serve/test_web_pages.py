@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +11,20 @@ import pytest
 from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, Pages
 from tests.builders import NOW, ago
 from tests.judging.samples import at, cycle, note, past
+from tests.views.test_holdings import holding
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, Unread
 from tradebot.judging.judgment import permission
 from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.event import EventKind
+from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.views.figures import Figures
+from tradebot.views.holdings import Protection
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
 FIGURES = Figures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")
@@ -29,7 +33,7 @@ FIGURES = Figures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAP
 def looked(**changes: Any) -> Looked:
     """Return what was looked at of a bot that is well but for these parts of the evidence."""
     evidence = at(NOW, **changes)
-    return Looked(evidence, judged(evidence), FIGURES, True, permission(Permission(), evidence.at))
+    return Looked(evidence, judged(evidence), FIGURES, True, permission(Permission(), evidence.at), ())
 
 
 class Reply(NamedTuple):
@@ -82,6 +86,7 @@ def test_healthy_bot_is_healthy_ready_and_alive(log: Path) -> None:
         "warnings": 3,
         "healings": 4,
         "last_error": "venue position_differs AAPL",
+        "positions": [],
         "issues": [],
         "models": ["flow"],
         "regime": "mixed",
@@ -201,6 +206,30 @@ def test_unknown_or_wrong_parameter_is_refused(log: Path, query: str) -> None:
     assert reply.status == 400
     assert "events" not in reply.data
     assert reply.data["error"]
+
+
+RESTING = RestingPrice(Decimal(95), Decimal(10), is_stop=True)
+
+
+@pytest.mark.parametrize(
+    ("price", "protection", "value", "rests"),
+    [
+        (Decimal(101), Protection(Decimal(10), (RESTING,), None, None, None), "1010", True),
+        (None, Protection(Decimal(0), (replace(RESTING, is_stop=False),), "trail_stop", "x", None), None, False),
+        (Decimal(101), None, "1010", False),
+    ],
+)
+def test_health_lists_each_position_with_its_value_and_whether_a_stop_rests(
+    log: Path, price: Decimal | None, protection: Protection | None, value: str | None, rests: bool
+) -> None:
+    held = replace(holding("101"), price=price, protection=protection)
+    found = asking(log, lambda: replace(looked(), positions=(held,)))("/health").data["positions"]
+    said = {"symbol": "AAPL", "strategy": "flow", "quantity": "10", "value_usd": value, "stop_rests": rests}
+    assert found == [said]
+
+
+def test_health_shows_no_positions_rather_than_none_if_they_cannot_be_read(log: Path) -> None:
+    assert asking(log, lambda: replace(looked(), positions=Unread("locked", "")))("/health").data["positions"] is None
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/metrics"])
