@@ -1,5 +1,6 @@
 """The money records of one account in memory: what a backtest writes to, and the tests of the core."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
@@ -102,6 +103,8 @@ class MemoryLedger(Stores, MemoryStates):
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
         """What all fills add up to, and what they did before the newest came, for one that comes late."""
+        self._filled_of: dict[str, Decimal] = defaultdict(Decimal)
+        """How many shares of each order have filled, unsigned."""
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         if not working or since is not None:
@@ -114,8 +117,8 @@ class MemoryLedger(Stores, MemoryStates):
         return self._chains.of(orders, venue_ids, partial(Stores.order_chains, self))
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
-        asked = tuple(venue_ids)
-        return self._remembered.of(self.tables.fills, "filled", asked, lambda: Stores.filled_quantities(self, asked))
+        self.totals()
+        return {venue_id: self._filled_of[venue_id] for venue_id in venue_ids if venue_id in self._filled_of}
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         return self._remembered.of(self.tables.intents, "recent", since, lambda: Stores.recent_intents(self, since))
@@ -128,6 +131,8 @@ class MemoryLedger(Stores, MemoryStates):
         new = self.tables.fills.after(self._last_added)
         if new:
             self._last_added = max(new)
+            for row in new.values():
+                self._filled_of[row.owned.fill.venue_order_id] += row.owned.fill.quantity
             self._add(sorted((row.owned for row in new.values()), key=OLDEST_FIRST))
         return self._totals
 

@@ -83,7 +83,8 @@ class MemoryTable(Generic[Row]):
         return None if number is None else self._rows[number]
 
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
-        return {key: self._rows[self._numbers[key]] for key in keys if key in self._numbers}
+        rows, numbers = self._rows, self._numbers
+        return {key: rows[numbers[key]] for key in keys if key in numbers}
 
     def known(self, keys: Collection[str]) -> frozenset[str]:
         return frozenset([key for key in keys if (key,) in self._numbers])

@@ -122,7 +122,10 @@ def _scalar_encoder(kind: Any) -> Step:
 
 
 def _encode_scalar(value: Any) -> Any:
-    return {"decimal": decimal_text(value)} if type(value) is Decimal else _finite(value)
+    kind = type(value)
+    if kind is str or kind is int or kind is NoneType:
+        return value
+    return {"decimal": decimal_text(value)} if kind is Decimal else _finite(value)
 
 
 def _finite(value: Any) -> Any:
