@@ -122,8 +122,9 @@ def test_rereading_equals_normalizing_the_whole_reply(name: str, seed: int) -> N
         if rows and chance.random() < 0.1:
             rows.append(chance.choice(rows))
         asked = page(name, symbol, *rows)
-        assert reading(kind, asked, at) == normalize(kind, asked, at)
-        at += timedelta(hours=chance.choice((0, 1, 2)))
+        for _ in range(2):
+            assert reading(kind, asked, at) == normalize(kind, asked, at)
+            at += timedelta(hours=chance.choice((0, 1, 2)))
 
 
 def test_row_of_the_last_reply_is_not_read_again() -> None:

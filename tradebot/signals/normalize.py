@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Columns, Fact, Row
+from tradebot.model.values import replace
 from tradebot.signals import contracts
 from tradebot.signals.columns import NotPlainError, columns
 from tradebot.signals.contracts import check
@@ -106,15 +107,27 @@ class _Rejected(NamedTuple):
     nulls: Nulls
 
 
+class _Reply(NamedTuple):
+    """What was read of a reply: its rows by identity; and what it came to, unless one was rejected."""
+
+    rows: Sequence[object]
+    read: Mapping[int, _Read]
+    intake: Intake | None
+
+
+_NO_REPLY = _Reply((), {}, None)
+
+
 class Rereading:
     """Returns what `normalize` does, if a row object is never changed and time never goes back.
 
     What doesn't change is the same fact whenever it is read, so a row that the last reply about the same kind and
     symbol held too isn't read again, unless it was rejected: a row of the future may be one of the past by now.
+    A reply with the very rows of the last one comes to the same.
     """
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, str | None], dict[int, _Read]] = {}
+        self._last: dict[tuple[str, str | None], _Reply] = {}
         self._shapes: dict[tuple[object, ...], Nulls | None] = {}
 
     def __call__(self, kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
@@ -122,8 +135,10 @@ class Rereading:
         if kind.changes or not page.rows:
             return normalize(kind, page, at)
         key = page.endpoint, page.symbol
-        before, rejected = self._last.get(key, {}), list[_Rejected]()
-        found = [before.get(name) for name in map(id, page.rows)]
+        before, rejected = self._last.get(key, _NO_REPLY), list[_Rejected]()
+        if before.rows is page.rows and before.intake is not None:
+            return replace(before.intake, at=at)
+        found = [before.read.get(name) for name in map(id, page.rows)]
         for place in [place for place, one in enumerate(found) if one is None]:
             one = self._read(kind, page.symbol, page.rows[place], at)
             if one is None:
@@ -134,9 +149,8 @@ class Rereading:
             else:
                 rejected.append(one)
         read = [one for one in found if one is not None]
-        self._last[key] = {id(one.row): one for one in read}
         by_id = {one.fact.id: one.fact for one in read}
-        return Intake(
+        intake = Intake(
             page.endpoint,
             page.symbol,
             at,
@@ -148,6 +162,9 @@ class Rereading:
             (),
             _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]]),
         )
+        known = {id(one.row): one for one in read}
+        self._last[key] = _Reply(page.rows, known, None if rejected else intake)
+        return intake
 
     def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | _Rejected | None:
         """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""

@@ -38,11 +38,21 @@ class _Question(NamedTuple):
     ask: Ask
 
 
+class _Reply(NamedTuple):
+    """The rows of a reply, as encoded by the feed, and as read."""
+
+    encoded: Sequence[bytes]
+    rows: tuple[object, ...]
+
+
+_NO_REPLY = _Reply([], ())
+
+
 class EngineFlow:
     """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
 
     It has no limits and never fails. A row that the last reply about the same kind and symbol held too is the same
-    object in the next one.
+    object in the next one, and so are the rows together if none is new or gone.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
@@ -54,7 +64,7 @@ class EngineFlow:
         self._asks = self._face.asks()
         self._session: date | None = None
         self._questions: dict[tuple[str, str | None], _Question] = {}
-        self._rows: dict[tuple[str, str | None], Mapping[bytes, object]] = {}
+        self._last: dict[tuple[str, str | None], _Reply] = {}
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the feed's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
@@ -83,11 +93,15 @@ class EngineFlow:
         return self._questions[key]
 
     def _decoded(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
-        before = self._rows.get(key, {})
-        new = [one.encoded for one in rows if one.encoded not in before]
-        read = dict(zip(new, _read(new), strict=True)) if new else {}
-        known = self._rows[key] = {one: before[one] if one in before else read[one] for _, _, one in rows}
-        return tuple([known[one] for _, _, one in rows])
+        encoded, last = [one for _, _, one in rows], self._last.get(key, _NO_REPLY)
+        if encoded == last.encoded:
+            return last.rows
+        before = dict(zip(last.encoded, last.rows, strict=True))
+        new = [one for one in encoded if one not in before]
+        known = before | dict(zip(new, _read(new), strict=True)) if new else before
+        found = tuple([known[one] for one in encoded])
+        self._last[key] = _Reply(encoded, found)
+        return found
 
 
 def _read(encoded: Sequence[bytes]) -> Sequence[object]:
