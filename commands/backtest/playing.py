@@ -145,7 +145,7 @@ def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
 
 CHECKPOINT_S = 15.0
 """How often an unfinished run is kept, in case the process is killed."""
-MOST_SHARE = 0.1
+MOST_SHARE = 0.03
 """The part of the time that may go into keeping unfinished runs."""
 
 
