@@ -147,7 +147,8 @@ class FlowFacts:
 
     def _last(self, endpoint: str, symbol: str | None, now: datetime) -> Intake | None:
         replies = self._of.get((endpoint, symbol), [])
-        place = bisect_right(replies, now, key=_at)
+        # Nearly always, the newest reply is asked for.
+        place = len(replies) if replies and replies[-1].at <= now else bisect_right(replies, now, key=_at)
         return replies[place - 1] if place else None
 
 

@@ -84,7 +84,7 @@ class MemoryTable(Generic[Row]):
 
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
         rows, numbers = self._rows, self._numbers
-        return {key: rows[numbers[key]] for key in keys if key in numbers}
+        return {key: rows[number] for key in keys if (number := numbers.get(key)) is not None}
 
     def known(self, keys: Collection[str]) -> frozenset[str]:
         return frozenset([key for key in keys if (key,) in self._numbers])
