@@ -41,6 +41,7 @@ VERBS: Mapping[str, str] = {
     "trades": "commands.trades.verb",
     "pnl": "commands.pnl.verb",
     "events": "commands.events",
+    "tail": "commands.tail",
     "report": "commands.report.verb",
     "compare": "commands.compare.verb",
     "adopt": "commands.adopt",

@@ -56,10 +56,19 @@ class Orders(Struct, frozen=True):
 
 def run(app: "App", *, every: bool, last: int) -> Report:
     """Join each recorded intent with the broker's last report on its order."""
+    rows, may_fill = joined(app.ledger_view.intents(), app.ledger_view.orders())
+    open_rows = [row for row, open_ in zip(rows, may_fill, strict=True) if every or open_]
+    # Orders of the same time keep the order in which they were recorded.
+    chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
+    shown = tuple(chosen[-last:])
+    data = Orders(shown, len(rows), len(chosen) - len(shown))
+    return Report("orders", data, lambda console, _: _render(console, data, every))
+
+
+def joined(intents: "Sequence[IntentRecord]", orders: "Iterable[Order]") -> tuple[list[OrderRow], Iterable[bool]]:
+    """Return a row for each order, and for each row whether the order may still fill."""
     from tradebot.model.intent import IntentState, Operation
 
-    ledger = app.ledger_view
-    intents, orders = ledger.intents(), ledger.orders()
     promised = {r.intent.client_order_id: r for r in intents if r.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     ending = {
@@ -70,12 +79,7 @@ def run(app: "App", *, every: bool, last: int) -> Report:
     rows = [_ours(record, reported.get(name), ending) for name, record in promised.items()]
     sent = {order.venue_id: promised[name].intent for name, order in reported.items() if name in promised}
     rows += [_not_sent(order, sent.get(order.parent or "")) for name, order in reported.items() if name not in promised]
-    open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, reported), strict=True) if every or may_fill]
-    # Orders of the same time keep the order in which they were recorded.
-    chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
-    shown = tuple(chosen[-last:])
-    data = Orders(shown, len(rows), len(chosen) - len(shown))
-    return Report("orders", data, lambda console, _: _render(console, data, every))
+    return rows, _may_fill(promised, reported)
 
 
 def _may_fill(promised: "dict[str, IntentRecord]", reported: "dict[str, Order]") -> Iterable[bool]:

@@ -14,6 +14,7 @@ from commands.serve.notifying import notifying
 from commands.serve.streaming import StreamLane
 from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
 from commands.serve.web import serving
+from commands.tail import Tails
 from jobs.backoff import BROKER, Backoff
 from jobs.duty import Duty
 from jobs.runner import TICK_S, Kind, Line, Pace, Runner
@@ -204,11 +205,13 @@ class Daemon:
     def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
         # While an answer of the flow source takes its time, what is due for trading runs.
         app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
+        tails = Tails(app)
         with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
 
             def watched() -> None:
                 with self._watch.progress_of(LOCK_STEP):
                     tick()
+                    tails.tick()
 
             self._catch_up()
             tick_until(watched, lambda: runner.over)

@@ -28,6 +28,7 @@ from commands.shared.calendar import CalendarKeeper
 from commands.shared.missed import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.shared.surface import Report
+from commands.tail import Tails
 from commands.trade_once import verb as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
@@ -134,6 +135,7 @@ class JobLane:
         self._reconciled = reconciled
         self._runner: Runner | None = None
         self._open_at_s = 0.0
+        self._tails = Tails(bot) if lane is Lane.UPKEEP else None
 
     @property
     def looked_at(self) -> datetime | None:
@@ -172,6 +174,8 @@ class JobLane:
                 self._shift.tell(Line(datetime.now(UTC), Kind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()
+        if self._tails:
+            self._tails.tick()
 
     def close(self) -> None:
         """Close the bot in the thread that opened it."""

@@ -93,6 +93,12 @@ RETENTIONS = (
         "storage.events_files of storage.events_mb each, and the current one",
     ),
     Retention(
+        "tail",
+        ("tail/*",),
+        "net assets, orders, trades and errors as lines, to tail",
+        "as many and as large files as of events",
+    ),
+    Retention(
         "backups",
         ("backups/**/*",),
         "copies of ledger and journal",

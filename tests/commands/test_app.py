@@ -45,6 +45,7 @@ VERBS = (
     "orders",
     "fills",
     "events",
+    "tail",
     "config show",
     "config check",
     "adopt",

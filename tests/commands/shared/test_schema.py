@@ -160,6 +160,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "trades",
         "pnl",
         "events",
+        "tail",
         "audit",
         "doctor --offline",
         "why-no-orders",

@@ -70,7 +70,9 @@ BARS_FOLDER = "bars"
 """The folder of stored bars by symbol and year, if they are kept as Parquet files."""
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
-FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, "drills")
+TAIL = "tail"
+"""The folder of the files to tail, which are written from the records."""
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, TAIL, "drills")
 BACKTESTS = "backtests"
 """The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
 

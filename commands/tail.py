@@ -1,0 +1,177 @@
+"""`tradebot tail`: write what is new in the records into the files to tail, as `serve` does after each pass."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.shared.surface import VERBS, Report, jsonable, on_bot
+from tradebot.errors import TradebotError
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.state.tail_files import Row
+    from tradebot.app.wiring import App
+    from tradebot.model.event import SystemEvent
+
+NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "performance": ("at", ("id",)),
+    "orders": ("changed_at", ("client_order_id", "status", "filled")),
+    "trades": ("closed_at", ("id",)),
+    "errors": ("timestamp", ()),
+}
+"""The files, with the field that has a line's time, and those that name what it is about."""
+
+
+class Written(Struct, frozen=True):
+    """How many lines were appended to each file in `folder`; `busy` is True if somebody else was writing there."""
+
+    folder: str
+    lines: Mapping[str, int]
+    busy: bool
+
+
+class Tails:
+    """The files to tail of one bot."""
+
+    def __init__(self, app: "App") -> None:
+        from tradebot.adapters.state.state_folder import EVENTS, TAIL
+        from tradebot.adapters.state.tail_files import TailFile
+
+        self._app = app
+        self.folder, self._events = app.folder.path / TAIL, app.folder.path / EVENTS
+        size, kept = app.settings.storage.events_mb * 10**6, app.settings.storage.events_files
+        self._files = {
+            name: TailFile(self.folder / f"{name}.jsonl", size, kept, at, names) for name, (at, names) in NAMES.items()
+        }
+        self._seen: object = None
+
+    def tick(self) -> None:
+        """Write what is new, if anything was recorded since the last time; what fails is tried again."""
+        with suppress(TradebotError, OSError, sqlite3.Error):
+            records = self._records()
+            if (records, self._sizes()) != self._seen and self.write() is not None:
+                self._seen = records, self._sizes()
+
+    def write(self) -> Mapping[str, int] | None:
+        """Append what is new, and return how many lines to each file; None if somebody else is writing there.
+
+        Raises OSError if a file can't be used, and TradebotError if the records can't be read.
+        """
+        from commands.notify.round import evidence_time
+        from tradebot.adapters.state.tail_files import writing
+
+        with writing(self.folder) as ours:
+            if not ours:
+                return None
+            now = evidence_time(self._app)
+            reads: Mapping[str, Callable[[datetime], Iterable[Row]]] = {
+                "performance": self._performance,
+                "orders": self._orders,
+                "trades": self._trades,
+                "errors": self._errors,
+            }
+            return {name: file.add(reads[name], now) for name, file in self._files.items()}
+
+    def _records(self) -> tuple[object, ...]:
+        """Return what differs as soon as anything was recorded."""
+        books, facts = self._app.books, self._app.recorded
+        size = self._events.stat().st_size if self._events.exists() else 0
+        return books.file.sealed().sequence, facts.last_pass() if facts else None, size
+
+    def _sizes(self) -> tuple[int, ...]:
+        return tuple(path.stat().st_size for path in sorted(self.folder.glob("*.jsonl")))
+
+    def _performance(self, since: datetime) -> "Iterator[Row]":
+        """Yield the passes that saw the equity; a drawdown is only known from where the peak was reached."""
+        facts, peak = self._app.recorded, self._app.books.equity_peak()
+        cycles = [cycle for cycle in (facts.passes(since) if facts else ()) if cycle.equity is not None]
+        highest = peak.highest if peak else Decimal(0)
+        reached = max((cycle.at for cycle in cycles if cycle.equity >= highest), default=since)  # type: ignore[operator]
+        for cycle in cycles:
+            yield jsonable({
+                "at": cycle.at,
+                "id": cycle.id,
+                "session": cycle.session,
+                "job": cycle.job,
+                "equity": cycle.equity,
+                "day_usd": _change(cycle.equity, cycle.last_close),
+                "drawdown": _fallen(cycle.equity, highest) if cycle.at >= reached else None,
+                "positions": len({mark.symbol for mark in cycle.marks}),
+            })  # fmt: skip
+
+    def _orders(self, since: datetime) -> "Iterator[Row]":
+        from commands.orders import joined
+
+        books = self._app.books
+        orders = books.recent_orders(since)
+        promised = books.promised({order.client_order_id for order in orders})
+        records = {**promised, **{one.intent.client_order_id: one for one in books.recent_intents(since.date())}}
+        reported = {order.client_order_id: order.updated_at for order in orders}
+        for row in joined(list(records.values()), orders)[0]:
+            record = records.get(row.client_order_id)
+            times = (row.at, record.updated_at if record else None, reported.get(row.client_order_id))
+            changed = max((at for at in times if at), default=None)
+            if changed is not None:
+                yield {"changed_at": jsonable(changed), **jsonable(row)}
+
+    def _trades(self, since: datetime) -> "Iterator[Row]":
+        from commands.trades.report import all_rows
+
+        if not any(trip.closed_at >= since for trip in self._app.books.totals().round_trips):
+            return
+        for row in all_rows(self._app)[1].trades:
+            if row.closed_at is not None and row.closed_at >= since:
+                yield jsonable(row)
+
+    def _errors(self, since: datetime) -> "Iterator[Row]":
+        from tradebot.adapters.state.events import worth_seeing
+
+        _, events = worth_seeing(self._events, [(since, datetime.max.replace(tzinfo=UTC))])
+        yield from (jsonable(event) for event in events if _is_error(event))
+
+
+def _change(equity: Decimal | None, before: Decimal | None) -> Decimal | None:
+    return None if equity is None or before is None else equity - before
+
+
+def _fallen(equity: Decimal | None, highest: Decimal) -> Decimal | None:
+    return None if equity is None or highest <= 0 else round(max(highest - equity, Decimal(0)) / highest, 6)
+
+
+def _is_error(event: "SystemEvent") -> bool:
+    from tradebot.model.event import EventKind
+    from tradebot.views.figures import BAD
+
+    failed = {(kind.subsystem, kind.event_type) for kind in (EventKind.JOB_FAILED, EventKind.CHORE_FAILED)}
+    return event.severity in BAD or (event.subsystem, event.event_type) in failed
+
+
+def _render(console: "Console", data: Written) -> None:
+    if data.busy:
+        console.print("Somebody else, such as serve, is writing these files now.")
+    for name, count in data.lines.items():
+        console.print(f"{data.folder}/{name}.jsonl: {counted(count, 'new line')}", markup=False, soft_wrap=True)
+
+
+@on_bot(VERBS, "tail", epilog="tradebot tail\ntail -F state/tail/performance.jsonl")
+def tail(bot: "App") -> Report:
+    """Write what is new into the files to tail.
+
+    They are performance, orders, trades and errors, as JSON lines in the folder tail of the bot's folder. `serve`
+    writes them by itself; under cron, a line for this every minute does the same. The bot never reads them.
+    """
+    from tradebot.adapters.state.state_folder import cannot_write
+
+    tails = Tails(bot)
+    try:
+        lines = tails.write()
+    except OSError as error:
+        raise cannot_write(tails.folder, error) from error
+    return Report("tail", Written(str(tails.folder), lines or {}, lines is None), _render)
