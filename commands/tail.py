@@ -160,12 +160,11 @@ def _render(console: "Console", data: Written) -> None:
         console.print(f"{data.folder}/{name}.jsonl: {counted(count, 'new line')}", markup=False, soft_wrap=True)
 
 
-@on_bot(VERBS, "tail", epilog="tradebot tail\ntail -F state/tail/performance.jsonl")
+@on_bot(VERBS, "tail", epilog="tradebot tail")
 def tail(bot: "App") -> Report:
     """Write what is new into the files to tail.
 
-    They are performance, orders, trades and errors, as JSON lines in the folder tail of the bot's folder. `serve`
-    writes them by itself; under cron, a line for this every minute does the same. The bot never reads them.
+    `serve` does so by itself; cron may, every minute.
     """
     from tradebot.adapters.state.state_folder import cannot_write
 

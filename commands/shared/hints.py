@@ -66,6 +66,7 @@ ON_A_STATE = frozenset(
         "strategy list",
         "strategy test",
         "summary",
+        "tail",
         "trade-once",
         "trades",
         "unhalt",

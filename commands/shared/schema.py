@@ -61,6 +61,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
     "trades-tax": ("commands.trades.tax:Tax",),
+    "tail": ("commands.tail:Written",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),
