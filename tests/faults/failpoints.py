@@ -28,6 +28,7 @@ OFF_THE_ROAD = {
     "parquet.replace": "a strategy that reads bars",
     "parquet.drop_draft": "a file of bars that can't be written",
     "parquet.set_aside": "a file of bars that is damaged",
+    "tail_files.repair": "a line that was cut short",
     "kept_quota.keep": "a flow source whose calls are limited",
     "stream.join": "a flow source whose alerts are streamed",
     "backups.name": "a backup",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.state.plain_files import is_plain, open_plain, read_plain
@@ -83,7 +84,8 @@ class TailFile:
         if whole < self._path.stat().st_size:
             descriptor = open_plain(self._path, os.O_RDWR)
             try:
-                os.ftruncate(descriptor, whole)
+                with around("tail_files.repair"):
+                    os.ftruncate(descriptor, whole)
             finally:
                 os.close(descriptor)
 
