@@ -79,6 +79,7 @@ def test_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         full.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:20]))
         add(file, rows(1))
     assert len(path.read_bytes()) == 20
+    assert add(file, rows(1)) == 1, "what the disk took in part only isn't taken for a line"
     add(file, rows(3))
     assert read(path) == rows(3)
 
@@ -90,6 +91,16 @@ def test_rows_that_come_late_are_written_and_older_ones_left_out(tmp_path: Path)
     add(file, [old, first, last])
     add(tail(path), [old, first, late, last])
     assert read(path) == [first, last, late]
+
+
+def test_row_that_is_late_by_a_whole_file_is_written_once_and_those_of_full_files_are_known(tmp_path: Path) -> None:
+    path, some = tmp_path / "rows", rows(9)
+    add(tail(path, max_bytes=150), [*some[:1], *some[2:]])
+    files = [path.with_name(f"rows.{number}") for number in (1, 2)]
+    assert all(file.is_file() for file in files)
+    assert add(tail(path, max_bytes=10_000), some) == 1
+    assert read(path)[-1] == some[1]
+    assert add(tail(path, max_bytes=10_000), some) == 0
 
 
 def test_deleted_file_begins_again_with_the_last_day(tmp_path: Path) -> None:
