@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Tell people what happens: try a channel, see what was told, or send it.", no_args_is_help=True)
 
+ONE_IS_ENOUGH = "a running serve tells people by itself, so leave out the line of cron"
 PAUSE_S = 0.25
 """Real seconds between two looks for new events."""
 NONE_YET = "no channel is configured, so nobody is told anything"
@@ -227,8 +229,10 @@ def send(
     `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
     """
     from commands.notify.round import rounds
+    from tradebot.adapters.state import lock
 
-    with opened(state_dir, config) as bot:
+    alone = partial(lock.hold, verb="notify send", wait_s=0.0, name=lock.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
+    with opened(state_dir, config) as bot, alone(bot.folder.path):
         addresses = _addresses(bot)
         missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]
         for name in missing:

@@ -8,6 +8,7 @@ import pytest
 from tests.bot import Bot
 from tests.receiver import Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
+from tradebot.adapters.state import lock
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
 
 SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
@@ -151,6 +152,16 @@ def test_receiver_that_fails_is_tried_again_later_and_health_says_so(
     assert part["state"] == "DEGRADED"
     assert part["found"] == "1 notice still to be sent, 0 notices given up: the receiver answered 500"
     assert part["next"] == "tradebot notify last"
+
+
+def test_second_process_tells_nothing_while_the_first_does(told: Bot, receiver: Receiver) -> None:
+    told.says("halt")
+    with lock.hold(told.folder, "notify send", name=lock.NOTIFY_LOCK):
+        said = told.says("notify", "send")
+    assert said.code == 6
+    assert "a running serve tells people by itself" in said.err
+    assert receiver.got == []
+    assert told.says("notify", "send").out.strip() == "1 sent"
 
 
 def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:

@@ -52,7 +52,7 @@ OWN_FILES = (
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
+LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (
