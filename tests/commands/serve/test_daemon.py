@@ -161,7 +161,7 @@ def serving(bot: Bot, *options: str) -> Iterator["subprocess.Popen[str]"]:
     """Run `serve` a minute a second in its own process, once it is ready."""
     process = bot.process("serve", "--speed", "60", *options)
     try:
-        until(lambda: process.poll() is not None or (is_running(bot.folder) and ready(bot)))
+        until(lambda: process.poll() is not None or (is_running(bot.folder) and ready(bot, process.pid)))
         assert process.poll() is None, process.communicate()
         yield process
     finally:
@@ -169,9 +169,10 @@ def serving(bot: Bot, *options: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def ready(bot: Bot) -> bool:
+def ready(bot: Bot, pid: int) -> bool:
+    """Return True once this process says so; a killed one leaves its note behind."""
     noted = read_serving(bot.folder)
-    return noted is not None and noted.ready_at is not None
+    return noted is not None and noted.pid == pid and noted.ready_at is not None
 
 
 def arm(bot: Bot, script: str) -> None:
