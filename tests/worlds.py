@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tests.builders import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
@@ -15,6 +15,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose
+from tradebot.model.approval import Answer, Request
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent
@@ -42,6 +43,27 @@ class WatchedSendLock(MemorySendLock):
             yield
 
 
+class KeptApprovals:
+    """What people were asked, oldest first, and what they answered."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def last(self, strategy: str, symbol: str) -> Request | None:
+        """Return the last request about a strategy and symbol, or None."""
+        found = [one for one in self.asked if (one.strategy, one.symbol) == (strategy, symbol)]
+        return found[-1] if found else None
+
+    def ask(self, request: Request) -> None:
+        """Keep a request."""
+        self.asked.append(request)
+
+    def answer(self, symbol: str, answer: Answer, at: datetime) -> None:
+        """Answer the last request about a symbol."""
+        place = max(place for place, one in enumerate(self.asked) if one.symbol == symbol)
+        self.asked[place] = replace(self.asked[place], answer=answer, answered_at=at, who="test")
+
+
 NAMES = ("AAPL", "MSFT", "JPM", "XOM")
 WITH_UNKNOWN = (*NAMES, "ZZZZ")
 
@@ -56,6 +78,7 @@ class Scene:
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     flow: FakeFlow = field(default_factory=FakeFlow)
+    approvals: KeptApprovals = field(default_factory=KeptApprovals)
     limits: Limits = LIMITS
     exits: ExitRules = EXITS
     permission: Permission = field(default_factory=Permission)
@@ -90,6 +113,7 @@ class Scene:
             facts=self.facts,
             events=self.events,
             strategies=[FixedStrategy(*candidates)],
+            approvals=lambda: self.approvals,
         )
 
     def told(self, *types: str) -> list[Mapping[str, str]]:

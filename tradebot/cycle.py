@@ -14,6 +14,7 @@ from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
+from tradebot.orders.approving import swaps_if_approved
 from tradebot.orders.changes import taken_back
 from tradebot.orders.entering import account_of, make_room, trade
 from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
@@ -37,7 +38,8 @@ def trade_once(
     proposed = begun(world, call, proposed, desk.now)
     account, records = account_of(world, call, desk), list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
-    for candidate in sells_first(world, desk, proposed, done):
+    changes = sells_first(world, desk, proposed, done)
+    for candidate in swaps_if_approved(world, call, account, changes):
         account, traded = trade(world, call, account, candidate)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         records += traded

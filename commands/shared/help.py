@@ -18,8 +18,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
-        "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
-        "config accept", "backup", "restore", "recover", "journal verify",
+        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "live status", "live arm",
+        "config show", "config check", "config accept", "backup", "restore", "recover", "journal verify",
     ),
     "Tell and rehearse": (
         "notify list", "notify test", "notify send", "notify last", "watchdog", "drill list", "drill run",

@@ -19,6 +19,9 @@ PROGRAM = "tradebot"
 ON_A_STATE = frozenset(
     {
         "adopt",
+        "approvals",
+        "approve",
+        "reject",
         "signals",
         "audit",
         "backup",

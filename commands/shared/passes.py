@@ -229,6 +229,8 @@ class CandidateRow(Struct, frozen=True):
 class PassData(Struct, frozen=True):
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
+    Those with the reason APPROVAL_WAITING aren't refused yet: they wait for a person's yes.
+
     `notes` are warnings about exits. `waiting` are the strategies that weren't asked, because they weren't due.
     """
 
@@ -311,7 +313,9 @@ def render_rows(console: "Console", data: PassData) -> None:
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
     looked_at = counted(data.candidates, "candidate")
-    console.print(f"  {looked_at} = {passed:,} {what} + {data.candidates - passed:,} refused")
+    waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
+    waiting = f" + {waits:,} waiting for a yes" if waits else ""
+    console.print(f"  {looked_at} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
     several = len({row.strategy for row in data.rows}) > 1
     common = _common_evidence(data.rows)
     who = ("symbol", "strategy") if several else ("symbol",)

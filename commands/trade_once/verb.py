@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None
+    app: "App",
+    *,
+    by: str,
+    force_slot: bool = False,
+    dry_run: bool = False,
+    candidates: str | None = None,
+    only: str | None = None,
 ) -> Report:
     """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
 
-    With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
+    With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
+    `only`, no strategy but that one is asked.
     """
     from commands.shared.asking import ask_if_due, asking_world, in_turn
     from commands.shared.missed import entry_grace_s
@@ -43,6 +50,7 @@ def run(
     from tradebot.cycle import trade_once
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
+    from tradebot.model.values import replace
 
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
@@ -50,6 +58,8 @@ def run(
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
+    if only is not None:
+        asking = replace(asking, strategies=[one for one in asking.strategies if one.name == only])
     asked = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
@@ -73,10 +83,10 @@ def run(
     if isinstance(data, Refused):
         return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)
-    return Report("trade-once", data, _render, code)
+    return Report("trade-once", data, render, code)
 
 
-def _render(console: "Console", data: "EntriesData") -> None:
+def render(console: "Console", data: "EntriesData") -> None:
     from commands.shared.not_run import render_not_run
     from commands.shared.passes import render_rows
     from commands.trade_once.own_candidates import render_read

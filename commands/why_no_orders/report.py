@@ -103,9 +103,11 @@ def _show_missed(console: "Console", data: "Why") -> None:
 
 
 def _funnel(console: "Console", seen: Funnel) -> None:
-    lost = " + ".join(f"{row.count:,}" for row in seen.reasons) or "0"
+    refused = (row for row in seen.reasons if row.reason is not Reason.APPROVAL_WAITING)
+    lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
+    waiting = "".join(f" + {r.count:,} waiting for a yes" for r in seen.reasons if r.reason is Reason.APPROVAL_WAITING)
     inflow, sent = counted(seen.candidates, "candidate"), counted(seen.orders, "order")
-    console.print(f"Funnel: {inflow} = {sent} + {lost} refused", markup=False)
+    console.print(f"Funnel: {inflow} = {sent}{waiting} + {lost} refused", markup=False)
     measures = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("reason", number("count"), "", "nearest miss", *measures, sentence("meaning"))
     most = max((row.count for row in seen.reasons), default=1)

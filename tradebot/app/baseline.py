@@ -139,8 +139,11 @@ def _differences(
 def _only_tightens(path: Keys, was: Any) -> bool:
     """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
 
-    The section itself is a leaf only if it is empty, and then it says nothing.
+    So is any rule of approval where there was none. The section itself is a leaf only if it is empty, and then it says
+    nothing.
     """
+    if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
+        return was in (_ABSENT, None)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)
     return own and (was is _ABSENT or len(path) == 3)
 

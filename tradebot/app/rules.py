@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator
 
+from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
-from tradebot.model.limits import DisplacementRules, ExitRules, OwnRules
+from tradebot.model.baseline import Baseline
+from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 
 
-def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force."""
+def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rules:
+    """Return the part of the settings that the core needs, with the exit rules in force.
+
+    With `asks` False there is no person whose approval an entry could wait for.
+    """
     flow = settings.strategies.flow
     return Rules(
         mode=settings.mode,
@@ -20,9 +26,10 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         halts=settings.halts,
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
-        own=dict(_own(settings)),
+        own=dict(_own(settings, asks=asks)),
         flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
+        approval=_if_asked(settings.approval) if asks else None,
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
@@ -33,15 +40,31 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
     )
 
 
-def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
+def in_force(settings: Settings, accepted: Baseline | None) -> Rules:
+    """Return the same, with the exit rules that were accepted last."""
+    exits, own = settings.exits, settings.strategies.own_exits()
+    if accepted:
+        exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
+    return replace(rules_of(settings, exits), own_exits=own)
+
+
+def _own(settings: Settings, *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
     """Yield the rules of each strategy in use."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
         displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
         limits, times = settings.limits_of(name), section.times or ""
-        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement, section.wants)
+        approval = _if_asked(settings.approval_of(name)) if asks else None
+        yield (
+            name,
+            OwnRules(universe, limits, allotments[name], times, execution, displacement, section.wants, approval),
+        )
 
 
 def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:
     return rules if rules.enabled else None
+
+
+def _if_asked(rules: ApprovalRules) -> ApprovalRules | None:
+    return rules if rules.wait_s else None

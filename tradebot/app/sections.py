@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.execution import Execution
 from tradebot.model.limits import (
+    ApprovalRules,
     DisplacementRules,
     ExitRules,
     Frozen,
@@ -244,6 +245,7 @@ class Sections(Frozen):
     plugins: PluginSettings
     limits: Limits
     displacement: DisplacementRules
+    approval: ApprovalRules
     halts: HaltRules
     execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
@@ -275,6 +277,14 @@ class Sections(Frozen):
     def displacement_of(self, strategy: str) -> DisplacementRules:
         """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
         return self.strategies.sections()[strategy].displacement or self.displacement
+
+    def approval_of(self, strategy: str) -> ApprovalRules:
+        """Return whether the entries of a strategy in use wait for a yes: by its own rules, or else the account's.
+
+        A strategy can't do without the yes that the account asks for.
+        """
+        own = self.strategies.sections()[strategy].approval
+        return self.approval if own is None or own.wait_s is None else own
 
     @property
     def tightest_limits(self) -> Limits:

@@ -17,7 +17,6 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
-from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.adapters.state.approvals import SqliteApprovals
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
-Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "KeptReplies", "StoredBars")
+Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptReplies", "StoredBars")
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
@@ -66,8 +66,7 @@ class App:
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
         self.folder = folder
         self.loaded = loaded
-        self._environ = environ
-        self._closing = ExitStack()
+        self._environ, self._closing = environ, ExitStack()
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
@@ -105,16 +104,10 @@ class App:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
         accepted = self.accepted
         if self._rules is None or self._rules[0] != accepted:
-            self._rules = accepted, self._rules_after(accepted)
+            from tradebot.app.rules import in_force
+
+            self._rules = accepted, in_force(self.settings, accepted)
         return self._rules[1]
-
-    def _rules_after(self, accepted: Baseline | None) -> Rules:
-        from tradebot.app.rules import rules_of
-
-        exits, own = self.settings.exits, self.settings.strategies.own_exits()
-        if accepted:
-            exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
-        return replace(rules_of(self.settings, exits), own_exits=own)
 
     @property
     def accepted(self) -> Baseline | None:
@@ -228,6 +221,13 @@ class App:
 
         return self._kept(SqliteFacts(self.folder.path, self.events, self.stamp_time()))
 
+    @cached_property
+    def approvals(self) -> SqliteApprovals:
+        """Return the store of what people were asked and answered, creating it if it is missing."""
+        from tradebot.adapters.state.approvals import SqliteApprovals
+
+        return self._kept(SqliteApprovals(self.folder.path, self.events, self.stamp_time()))
+
     @property
     def books(self) -> SqliteLedger:
         """Return the ledger for reading only, which needs no lock; if it is open for writing, that one."""
@@ -337,6 +337,7 @@ class App:
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
             needed_facts=needed_facts,
+            approvals=lambda: self.approvals,
         )
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass, code_in_force

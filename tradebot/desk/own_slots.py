@@ -35,6 +35,11 @@ FIRST_SEEN, SEEN = date.min, "first seen"
 """The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
 OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
 """Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
+FOR_NOW = MAKING_ROOM | {Reason.APPROVAL_WAITING, Reason.APPROVAL_PRICE_WORSE}
+"""Reasons for which a candidate only waits."""
+TARGET_DONE = frozenset({Reason.TARGET_REACHED, Reason.APPROVAL_REFUSED, Reason.APPROVAL_EXPIRED, Reason.SHADOW})
+"""Reasons after which nothing is left to do for a target. In shadow nothing is sent, so none is ever reached: what
+would have been sent is all there is to do."""
 
 
 class Plan(NamedTuple):
@@ -231,6 +236,5 @@ def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[
 def _is_judged(record: CandidateRecord) -> bool:
     terminal = record.terminal
     if record.candidate.want is WantKind.TARGET:
-        # In shadow nothing is sent, so no target is ever reached: what would have been sent is all there is to do.
-        return terminal is not None and terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
-    return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in MAKING_ROOM)
+        return terminal is not None and terminal.reason in TARGET_DONE
+    return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in FOR_NOW)

@@ -189,7 +189,7 @@ def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Can
     """
     growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
     return [
-        _kept(candidate, why) if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN else candidate
+        kept(candidate, why) if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN else candidate
         for candidate in changes
     ]
 
@@ -202,7 +202,8 @@ def _wants_more(candidate: Candidate) -> bool:
     return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(found.limit))
 
 
-def _kept(candidate: Candidate, why: Reason | None) -> Candidate:
+def kept(candidate: Candidate, why: Reason | None) -> Candidate:
+    """Return a target that nothing is done for, with the reason in place of its decision to trade."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
         for each in candidate.decisions

@@ -103,6 +103,7 @@ class Gate(StrEnum):
     LOSS_COOLDOWN = "loss_cooldown", Unit.SECONDS
     WASH_SALE = "wash_sale", Unit.DAYS
     DUPLICATE = "duplicate", Unit.SECONDS
+    APPROVAL = "approval", Unit.SECONDS
     EXIT = "exit", Unit.SHARE_OF_WHOLE
     SEND = "send"
 

@@ -291,6 +291,19 @@ class EventKind(Enum):
     FILE_ROTATED = ("health", "file_rotated", Severity.INFO, "A full file of events was put away and a new one begun.")
     CONFIG_ACCEPTED = ("permission", "config_accepted", Severity.WARN, "A person accepted a configuration.")
     LIVE_ARMED = ("permission", "live_armed", Severity.WARN, "A person armed live trading.")
+    APPROVAL_ASKED = (
+        "approval",
+        "asked",
+        Severity.INFO,
+        "An entry passed every gate and waits for a person's yes. `tradebot approvals` shows it.",
+    )
+    APPROVAL_ANSWERED = ("approval", "answered", Severity.INFO, "A person said yes or no to an entry.")
+    APPROVALS_BEGUN_ANEW = (
+        "approval",
+        "begun_anew",
+        Severity.WARN,
+        "The store of approvals was damaged or lost, and a new one was started. What waited is asked again.",
+    )
     BACKUP_MADE = ("backup", "made", Severity.INFO, "The session's backup was made.")
     BACKUP_FAILED = ("backup", "failed", Severity.WARN, "The session's backup couldn't be made.")
     BACKUP_DAMAGED = (

@@ -133,7 +133,7 @@ class Intent(Struct, frozen=True):
     of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
     closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
     grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
-    makes room for that symbol.
+    makes room for that symbol. An entry that waited for a person's yes has the id of that request as `approval`.
 
     `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
     request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
@@ -166,6 +166,7 @@ class Intent(Struct, frozen=True):
     targets: tuple[ScaleOutLevel, ...] = ()
     why: str = ""
     displaced_by: str = ""
+    approval: str = ""
 
     @property
     def session(self) -> date:

@@ -293,6 +293,16 @@ class DisplacementRules(Frozen):
     max_per_pass: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
 
 
+class ApprovalRules(Frozen):
+    """Whether a person has to say yes to each entry that passed every gate, and within which time; None asks nobody.
+
+    The price that the order is sent at may be worse than the one shown by `max_worse_fraction` of that.
+    """
+
+    wait_s: Annotated[Annotated[int, Field(ge=30, le=86_400)] | None, Tighter.LOWER] = None
+    max_worse_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05")), Tighter.LOWER] = Decimal("0.005")
+
+
 class HaltRules(Frozen):
     """What halts the bot by itself.
 
@@ -324,7 +334,7 @@ class OwnRules(Struct, frozen=True):
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
     how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
-    are beyond `wants` is refused.
+    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes.
     """
 
     universe: Sequence[str]
@@ -334,3 +344,4 @@ class OwnRules(Struct, frozen=True):
     execution: Execution = MARKETABLE
     displacement: DisplacementRules | None = None
     wants: Wanted | None = None
+    approval: ApprovalRules | None = None

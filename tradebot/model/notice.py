@@ -28,6 +28,7 @@ class Topic(StrEnum):
     BACKUPS = "backups"
     SERVE = "serve"
     VERSION = "version"
+    APPROVALS = "approvals"
     SUMMARY = "summary"
     EVENTS = "events"
 
@@ -45,6 +46,7 @@ TOPICS: Mapping[Topic, str] = {
     Topic.BACKUPS: "the session's backup failed, or an earlier one is damaged",
     Topic.SERVE: "`serve` met a bug, stands still, or couldn't take over its configuration",
     Topic.VERSION: "another version of tradebot is in use",
+    Topic.APPROVALS: "an entry waits for a person's yes",
     Topic.SUMMARY: "the session in a few sentences, once its chore `summary` has run",
     Topic.EVENTS: "an event that you asked for by name",
 }

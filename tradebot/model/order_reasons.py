@@ -26,6 +26,32 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Another slot or strategy sent the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     ),
+    Reason.APPROVAL_WAITING: _row(
+        Cause.IDLE,
+        "The entry passed every gate, or lacks only room that its strategy would make, and waits for a person's yes.",
+        "tradebot approvals shows what waits; tradebot approve ID says yes, tradebot reject ID says no.",
+        Unit.SECONDS,
+    ),
+    Reason.APPROVAL_REFUSED: _row(
+        Cause.IDLE,
+        "A person said no to this entry.",
+        "Nothing to do: nobody is asked again in this session, or in this slot of the strategy's own clock.",
+        Unit.NONE,
+    ),
+    Reason.APPROVAL_EXPIRED: _row(
+        Cause.BLOCKED,
+        "Nobody said yes to this entry in time.",
+        "Nothing to do: it is asked again an hour later if the strategy still wants it. approval.wait_s sets how long "
+        "a request waits.",
+        Unit.SECONDS,
+    ),
+    Reason.APPROVAL_PRICE_WORSE: _row(
+        Cause.BLOCKED,
+        "The price has become worse than the one that a person said yes to, by more than allowed.",
+        "Wait: the price may come back, and otherwise a person is asked again. approval.max_worse_fraction sets how "
+        "much worse it may be.",
+        Unit.USD,
+    ),
     Reason.DESK_STALE: _row(
         Cause.BLOCKED,
         "The pass took so long that prices and positions may have changed before the order could be sent.",

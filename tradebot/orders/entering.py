@@ -13,10 +13,9 @@ from tradebot.desk.halting import after_send
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
 from tradebot.gates.common import position_of
-from tradebot.gates.decide import decide
 from tradebot.gates.displacement import CAPACITY, Incumbent, judge, lacks_only_room
-from tradebot.gates.entry import AccountAsk, Ask
-from tradebot.gates.sizing import entry_price, entry_size, liquidity, stop_distance
+from tradebot.gates.entry import AccountAsk
+from tradebot.gates.sizing import entry_price
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
@@ -26,6 +25,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.values import replace
+from tradebot.orders.approving import consent, judged
 from tradebot.orders.closing import NEVER_FILLS, Records, afterwards, close, close_as_wanted
 from tradebot.orders.sending import EXIT_LOOKUP, send, submit_intent, wanted_key
 from tradebot.ports.world import Call, World
@@ -57,11 +57,13 @@ def make_room(
         account, again = _close(world, call, account, lost, candidate, ONCE_MORE)
         return account, (*again, _with(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
-    quote, strategy = account.desk.quotes.get(candidate.symbol), account.of(candidate.strategy, own)
-    ask = Ask(strategy, candidate, quote, None, promised=False)
-    displacement = judge(ask, full, own.displacement, proposed, begun)
+    found = judged(world, call, account, candidate)
+    displacement = judge(found.ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (_with(refused, displacement.refusals),)
+    asked = consent(world, call, found)
+    if asked.decision and asked.withheld:
+        return account, (_with(refused, (asked.decision,)),)
     weakest = displacement.weakest
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
     account, closed = _close(world, call, account, weakest.position, candidate, why)
@@ -136,20 +138,23 @@ def trade(world: World, call: Call, account: AccountAsk, candidate: Candidate) -
 
 def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
-    desk, book = account.desk, account.book
-    own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
-    strategy = account.of(candidate.strategy, own)
-    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
-    size = entry_size(candidate, quote, strategy.book, strategy.limits, stop) if quote else None
-    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
-    judged = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
-    decisions = decide(Ask(strategy, judged, quote, size, promised=_is_promised(world, call, account, candidate)))
+    desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
+    found = judged(world, call, account, candidate)
+    quote, size, decisions = found.quote, found.size, found.decisions
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
+    asked = consent(world, call, found)
+    decisions = (*decisions, asked.decision) if asked.decision else decisions
+    if asked.withheld:
+        return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
     price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    if asked.request and price is None:
+        # A person said yes to a price, which a market order wouldn't keep.
+        price = size.limit_price
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
     leg = wanted_key(world, call, desk, candidate).leg
-    intent = submit_intent(call, desk, candidate, size.quantity, price, leg, approach)
+    quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
+    intent = submit_intent(call, desk, candidate, quantity, price, leg, approach, asked.request)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -158,9 +163,3 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     if sent.reason not in NEVER_FILLS:
         book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
     return replace(account, desk=after_send(world, desk, sent), book=book), record
-
-
-def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
-    """Return True if the order for this want was promised before. Without any on its symbol, no id has to be made."""
-    ids = account.promised.get(candidate.symbol)
-    return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids

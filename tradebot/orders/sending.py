@@ -101,6 +101,7 @@ def submit_intent(
     limit_price: Decimal | None,
     leg: int = 0,
     approach: Approach | None = None,
+    approval: str = "",
 ) -> Intent:
     """Return the submit intent for a candidate; without a limit price it's a market order."""
     key = submit_key(call, desk, candidate, leg)
@@ -126,6 +127,7 @@ def submit_intent(
         why=candidate.why,
         approach=approach,
         displaced_by=candidate.displaced_by,
+        approval=approval,
     )
     return sent_at(intent, desk, decided=True)
 

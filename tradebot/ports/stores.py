@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.activity import Booking, Entry
+from tradebot.model.approval import Request
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.contract import CheckedReply
@@ -284,6 +285,16 @@ class Facts(Protocol):
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
+
+
+class Approvals(Protocol):
+    """What people were asked before an entry is sent, and what they answered."""
+
+    def last(self, strategy: str, symbol: str) -> Request | None:
+        """Return the last request about a strategy and symbol, or None."""
+
+    def ask(self, request: Request) -> None:
+        """Write a new request; no earlier one about its strategy and symbol can be answered any more."""
 
 
 class Events(Protocol):

@@ -18,7 +18,7 @@ from tradebot.exits.lists import Exits, in_force, of_account
 from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
-from tradebot.model.limits import DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
+from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, mode_name
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tradebot.ports.bars import Bars
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
     from tradebot.ports.flow import FlowSource
-    from tradebot.ports.stores import Events, Facts, Ledger
+    from tradebot.ports.stores import Approvals, Events, Facts, Ledger
     from tradebot.ports.strategy import Strategy
 
 Progress = Callable[[int, int], None]
@@ -37,8 +37,8 @@ class Rules(Struct, frozen=True, dict=True):
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
-    symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` is
-    the account's; None if it is off.
+    symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` and
+    `approval` are the account's; None if it is off.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
     `streamed` says that alerts also come over a stream.
     """
@@ -58,6 +58,7 @@ class Rules(Struct, frozen=True, dict=True):
     funds: frozenset[str] = frozenset()
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
+    approval: ApprovalRules | None = None
     fetch_times: str = ""
     allowance: Allowance | None = None
     streamed: bool = False
@@ -86,7 +87,17 @@ class Rules(Struct, frozen=True, dict=True):
 
     @cached_property
     def _of_others(self) -> OwnRules:
-        return OwnRules(self.universe, self.limits, execution=self.execution, displacement=self.displacement)
+        return OwnRules(
+            self.universe,
+            self.limits,
+            execution=self.execution,
+            displacement=self.displacement,
+            approval=self.approval,
+        )
+
+
+def _nobody_asks() -> Approvals:
+    raise AssertionError("no strategy of this world waits for a yes")
 
 
 class World(Struct, frozen=True):
@@ -105,7 +116,7 @@ class World(Struct, frozen=True):
     with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
     with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
     as `signals.normalize` does; it may remember the rows of earlier ones. `code` returns the digest of the code that
-    each strategy answers with, by name.
+    each strategy answers with, by name. `approvals` opens what people were asked and answered.
     """
 
     rules: Rules
@@ -130,6 +141,7 @@ class World(Struct, frozen=True):
     keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
     reading: Callable[[AnyKind, FlowPage, datetime], Intake] | None = None
     code: Callable[[], Mapping[str, str]] = dict
+    approvals: Callable[[], Approvals] = _nobody_asks
 
     @property
     def dry_run(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
-from tradebot.model.limits import DisplacementRules, Fraction, Frozen, OwnLimits, Tighter, Wanted
+from tradebot.model.limits import ApprovalRules, DisplacementRules, Fraction, Frozen, OwnLimits, Tighter, Wanted
 from tradebot.model.text import SYMBOL_PATTERN, counted
 from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
@@ -25,8 +25,8 @@ class CoreSettings(Frozen):
     `strategy` is the name of an installed strategy; without it, the section's own name is. Without a universe, it is
     the bot's. Without times, the strategy's own choice counts. Without an allotment, it shares with others that have
     none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
-    it has the account's. `wants` is the most that its targets ask for, which is checked against the limits before it
-    runs, and against its answers.
+    or without the time of an approval, it has the account's. `wants` is the most that its targets ask for, which is
+    checked against the limits before it runs, and against its answers.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -39,6 +39,7 @@ class CoreSettings(Frozen):
     exits: Annotated[ExitList | None, Tighter.SAME] = None
     execution: OwnExecution = OwnExecution.model_construct()
     displacement: DisplacementRules | None = None
+    approval: ApprovalRules | None = None
     wants: Wanted | None = None
 
 

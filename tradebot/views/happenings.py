@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from tradebot.exits.why import UNKNOWN, Mark, Part, parse
+from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
-from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.notice import NEW_YORK, Happening, HeldThen, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
@@ -79,10 +82,20 @@ def _refused(event: SystemEvent) -> str:
     return f"The strategy {event.details['strategy']} was refused. {why}"
 
 
+def _approval(event: SystemEvent) -> str:
+    told, until = event.details, datetime.fromisoformat(event.details["until"]).astimezone(ZoneInfo(NEW_YORK))
+    side = "buy" if told["side"] == Side.BUY else "sell short"
+    what = (
+        f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better, {Decimal(told['worth']):,.2f} USD"
+    )
+    return f"May {told['strategy']} {what}? Until {until:%H:%M} New York: tradebot approve {told['id']}"
+
+
 OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LIVE_ARMED: _Told(
         Topic.ARMING, "times live trading was armed", _said("Live trading is armed for {sessions} sessions")
     ),
+    EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for a yes", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
     EventKind.ALL_CLOSES_FAILED: _Told(

@@ -20,7 +20,9 @@ from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerEr
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
-FACTS, BARS, REPLIES, NOTICES = "facts.db", "bars.db", "replies.db", "notices.db"
+FACTS, BARS, REPLIES, NOTICES, APPROVALS = (
+    f"{name}.db" for name in ["facts", "bars", "replies", "notices", "approvals"]
+)
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
@@ -45,7 +47,7 @@ OWN_FILES = (
     MARKER_COPY,
     LEDGER,
     f"{LEDGER}-journal",
-    *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES, NOTICES) for ending in ("", "-wal", "-shm")),
+    *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES, NOTICES, APPROVALS) for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -57,7 +59,7 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (
     f"{LEDGER}-",
-    *(f"{name}." for name in (FACTS, BARS, REPLIES, NOTICES, JOURNAL, EVENTS)),
+    *(f"{name}." for name in (FACTS, BARS, REPLIES, NOTICES, APPROVALS, JOURNAL, EVENTS)),
     "serve.log",
     "journal.torn-",
 )

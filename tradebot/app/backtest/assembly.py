@@ -146,7 +146,7 @@ def assemble(
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
         # Its configuration counts as accepted.
-        rules=replace(rules_of(settings, settings.exits), own_exits=settings.strategies.own_exits()),
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
         permission=Permission(),
         reader=venue,
         market=venue,

@@ -47,6 +47,7 @@ def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assum
         *_costs(spec.costs),
         *_account(plan),
         _halts(plan.settings),
+        *_approval(plan.settings),
     )
 
 
@@ -148,6 +149,11 @@ def _halts(settings: Settings) -> Assumption:
         return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
     ended = f"optimistic: a person accepts each, and ends it {counted(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
+
+
+def _approval(settings: Settings) -> Iterator[Assumption]:
+    if any(settings.approval_of(name).wait_s for name in settings.strategies.sections()):
+        yield Assumption("approval", "none is asked for", "optimistic: a person says yes to each entry at once")
 
 
 def _percent(fraction: Decimal) -> str:

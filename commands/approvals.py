@@ -1,0 +1,221 @@
+"""`tradebot approvals`, `approve` and `reject`: what waits for a person's yes, and the answers to it."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.drawing import duration, usd
+from commands.shared.plain import clean
+from commands.shared.surface import VERBS, Report, acts, caller, on_bot
+from commands.shared.times import when
+from tradebot.errors import OperatorError
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from commands.trade_once.own_candidates import EntriesData
+    from tradebot.app.wiring import App
+    from tradebot.model.approval import Answer, Request
+
+PROMISED_WITHIN = timedelta(days=14)
+"""How far back orders are looked for that were sent on a yes."""
+Id = Annotated[str, typer.Argument(metavar="ID", help="Which one; tradebot approvals lists them.")]
+
+
+class ApprovalRow(Struct, frozen=True):
+    """One request: quantity in shares (unsigned), the price it was shown at and its worth in USD.
+
+    `state` is waiting, approved, sent, rejected or expired. An order was promised on the yes if there is an `order`,
+    which is its client order id.
+    """
+
+    id: str
+    state: str
+    strategy: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    worth_usd: Decimal
+    score: float | None
+    asked_at: datetime
+    expires_at: datetime
+    who: str
+    answered_at: datetime | None
+    order: str | None
+
+
+class ApprovalsData(Struct, frozen=True):
+    """The requests, oldest first, as of `as_of`; `asks` names the strategies whose entries wait for a yes."""
+
+    as_of: datetime
+    approvals: tuple[ApprovalRow, ...]
+    asks: tuple[str, ...]
+
+
+class AnsweredData(Struct, frozen=True):
+    """The request that was answered, and the pass that a yes began; None after a no."""
+
+    approval: ApprovalRow
+    trading: "EntriesData | None"
+
+
+def _was_asked(app: "App") -> bool:
+    from tradebot.adapters.state.state_folder import APPROVALS
+
+    return (app.folder.path / APPROVALS).exists()
+
+
+def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
+    """Return a row for each request."""
+    intents = app.books.recent_intents((now - PROMISED_WITHIN).date())
+    orders = {one.intent.approval: one.intent.client_order_id for one in intents if one.intent.approval}
+    return tuple(_row(request, orders.get(request.id), now) for request in found)
+
+
+def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
+    from tradebot.model.approval import Answer
+
+    state = "waiting" if request.waits(now) else "expired"
+    if request.answer is not None:
+        state = "rejected" if request.answer is Answer.NO else "sent" if order else "approved"
+    return ApprovalRow(
+        request.id,
+        state,
+        request.strategy,
+        request.symbol,
+        request.side.value,
+        request.quantity,
+        request.price,
+        request.notional_usd,
+        request.score,
+        request.asked_at,
+        request.expires_at,
+        request.who,
+        request.answered_at,
+        order,
+    )
+
+
+@on_bot(VERBS, "approvals", epilog="tradebot approvals\ntradebot approvals --last 20")
+def approvals(
+    bot: "App",
+    last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N that ended too.")] = 0,
+) -> Report:
+    """Show which entries wait for a yes, and with --last what became of earlier ones."""
+    now, sections = bot.stamp_time(), bot.settings.strategies.sections()
+    asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
+    # Without a file nobody was ever asked, and looking must not create one.
+    known = rows(bot, reversed(bot.approvals.newest()), now) if _was_asked(bot) else ()
+    ended = [row.id for row in known if row.state != "waiting"]
+    shown = set(ended[len(ended) - last :]) if last else set[str]()
+    chosen = tuple(row for row in known if row.state == "waiting" or row.id in shown)
+    return Report("approvals", ApprovalsData(now, chosen, asks), _render)
+
+
+def _render(console: "Console", data: ApprovalsData) -> None:
+    waiting = [row for row in data.approvals if row.state == "waiting"]
+    if not data.asks and not data.approvals:
+        console.print("No entry waits for a person. approval: {wait_s: 300} in the configuration turns that on.")
+        return
+    verb = "waits" if len(waiting) == 1 else "wait"
+    console.print(f"{counted(len(waiting), 'entry', 'entries')} {verb} for a yes at {when(data.as_of)}")
+    for row in data.approvals:
+        console.print(f"[bold]{row.id}[/bold]  {_told(row)}")
+        console.print(f"  {_how(row, data.as_of)}", markup=False)
+    if waiting:
+        console.print(f"Next: tradebot approve {waiting[0].id}, or tradebot reject {waiting[0].id}")
+
+
+def _told(row: ApprovalRow) -> str:
+    score = "" if row.score is None else f", score {row.score:+.2f}"
+    side = "sell short" if row.side == "sell" else row.side
+    what = f"{side} {row.quantity:,f} {clean(row.symbol)} at {usd(row.price)} or better"
+    return f"{what}, {row.worth_usd:,.2f} USD ({row.strategy}{score})"
+
+
+def _how(row: ApprovalRow, now: datetime) -> str:
+    if row.state == "waiting":
+        return f"asked at {when(row.asked_at)}; it ends in {duration((row.expires_at - now).total_seconds())}"
+    if row.state == "expired":
+        return f"nobody answered until {when(row.expires_at)}"
+    assert row.answered_at is not None, "an answer has a time"
+    said = f"{clean(row.who)} said {'no' if row.state == 'rejected' else 'yes'} at {when(row.answered_at)}"
+    return f"{said}; sent as {row.order}" if row.order else said
+
+
+@on_bot(VERBS, "approve", epilog="tradebot approve nvda-k3f7q")
+@acts
+def approve(bot: "App", request: Id) -> Report:
+    """Say yes to an entry: every gate is asked again with fresh prices, and it is sent if all of them pass."""
+    from commands.trade_once.verb import run as enter
+    from tradebot.errors import TradebotError
+    from tradebot.model.approval import Answer
+
+    answered = _answer(bot, request, Answer.YES)
+    try:
+        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy)
+    except TradebotError as error:
+        error.args = (f"Your yes to {answered.id} is written down, but nothing was sent: {error}",)
+        raise
+    (row,) = rows(bot, [answered], bot.stamp_time())
+    data = AnsweredData(row, report.data)
+    return Report("approve", data, _render_answered, report.exit_code)
+
+
+@on_bot(VERBS, "reject", epilog="tradebot reject nvda-k3f7q")
+def reject(bot: "App", request: Id) -> Report:
+    """Say no to an entry: it isn't asked about again in this session."""
+    from tradebot.model.approval import Answer
+
+    (row,) = rows(bot, [_answer(bot, request, Answer.NO)], bot.stamp_time())
+    return Report("reject", AnsweredData(row, None), _render_answered)
+
+
+def _answer(bot: "App", request: str, answer: "Answer") -> "Request":
+    """Write the answer, by the broker's time for a yes, and tell of it once."""
+    from tradebot.adapters.state.approvals import SHOW
+    from tradebot.model.approval import Answer
+    from tradebot.model.event import EventKind
+
+    if not _was_asked(bot):
+        raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)
+    now = bot.now() if answer is Answer.YES else bot.stamp_time()
+    written, news = bot.approvals.answer(clean(request)[:40], answer, caller(), now)
+    if news:
+        details = {"id": written.id, "answer": answer.value, "who": written.who, "strategy": written.strategy}
+        bot.events.emit(EventKind.APPROVAL_ANSWERED.at(now, details, written.symbol))
+    return written
+
+
+def _render_answered(console: "Console", data: AnsweredData) -> None:
+    row = data.approval
+    console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {_told(row)}")
+    if row.state == "rejected":
+        console.print("Nobody is asked about it again in this session.")
+    elif row.order:
+        console.print(f"Sent as {row.order}.", markup=False)
+    elif data.trading is not None:
+        _why_not(console, row, data.trading)
+
+
+def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> None:
+    from commands.shared.not_run import render_not_run
+    from tradebot.model.reasons import REASONS
+
+    if trading.not_run:
+        render_not_run(console, trading.not_run)
+        return
+    whose = [one for one in trading.rows if (one.strategy, one.symbol) == (row.strategy, row.symbol)]
+    why = next((one.reason for one in whose if one.reason), None)
+    if why is None:
+        console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
+        return
+    console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
+    console.print(f"The yes stays good for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False)

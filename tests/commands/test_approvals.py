@@ -1,0 +1,98 @@
+"""`tradebot approvals`, `approve` and `reject`: what waits is shown, and an answer does what it says, once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, log, made, second_session
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with made(tmp_path_factory.mktemp("cli") / "state", settings="approval: {wait_s: 300}\n") as path:
+        yield path
+
+
+def waiting(bot: Bot) -> list[str]:
+    return [row["id"] for row in bot.json("approvals")["approvals"] if row["state"] == "waiting"]
+
+
+def submitted(bot: Bot) -> list[str]:
+    return [event["symbol"] for event in log(bot.url) if event["event"] == "order_accepted"]
+
+
+def later(bot: Bot, minutes: int) -> str:
+    """Let time pass, run a pass of entries, and return what it says."""
+    for words in (("exchange", "tick", f"{minutes}m"), ("fetch-flow",), ("reconcile",)):
+        assert bot.says(*words).code == 0
+    return bot.says("trade-once", "--force-slot").out
+
+
+def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot) -> None:
+    assert bot.says("approvals").out.startswith("0 entries wait for a yes at ")
+    assert bot.says("approve", "aapl-k3f7q").err.startswith("error: Nobody asks about aapl-k3f7q.")
+    second_session(bot)
+    said = bot.says("trade-once")
+    (late,) = waiting(bot)
+    assert " = 0 sent + 1 waiting for a yes + 3 refused\n" in said.out
+    shown = bot.says("approvals").out
+    assert shown.startswith("1 entry waits for a yes at ")
+    assert f"Next: tradebot approve {late}, or tradebot reject {late}" in shown
+    assert bot.says("exchange", "tick", "6m").code == 0
+    too_late = bot.says("approve", late)
+    assert (too_late.code, too_late.err) == (
+        2,
+        f"error: {late} has expired: nobody answered in time.\n  next: tradebot approvals shows what waits.\n",
+    )
+    assert bot.says("reject", late).code == 2
+    assert submitted(bot) == []
+    assert "nobody answered until" in bot.says("approvals", "--last", "1").out
+
+
+def test_a_yes_sends_the_order_once(bot: Bot) -> None:
+    later(bot, 14)
+    (name,) = waiting(bot)
+    done = bot.says("approve", name)
+    assert (done.code, done.out.startswith(f"Yes to {name}: buy "), "Sent as tb1." in done.out) == (0, True, True)
+    assert len(submitted(bot)) == 1
+    again = bot.says("approve", name)
+    assert (again.code, "Sent as tb1." in again.out) == (0, True)
+    refused = bot.says("reject", name)
+    assert (refused.code, "already said yes" in refused.err) == (2, True)
+    later(bot, 1)
+    assert len(submitted(bot)) == 1
+    assert bot.json("approvals", "--last", "1")["approvals"][0]["state"] == "sent"
+
+
+def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
+    later(bot, 60)
+    name = waiting(bot)[0]
+    sent = submitted(bot)
+    said = bot.says("reject", name)
+    assert said.out.endswith("Nobody is asked about it again in this session.\n")
+    assert bot.says("approve", name).code == 2
+    assert "APPROVAL_REFUSED" in later(bot, 61)
+    assert submitted(bot) == sent
+    assert name not in waiting(bot)
+    assert " said no at " in bot.says("approvals", "--last", "9").out
+    assert "APPROVAL_REFUSED" in bot.says("why-no-orders", name.split("-")[0].upper()).out
+
+
+def test_turning_approval_off_has_to_be_accepted(bot: Bot) -> None:
+    settings = bot.folder / "tradebot.yaml"
+    whole = settings.read_text()
+    settings.write_text(whole.replace("approval: {wait_s: 300}", ""))
+    assert "approval.wait_s was accepted as 300 and is null" in bot.says("config", "check").out
+    bot.says("exchange", "tick", "5m")
+    closed = bot.says("trade-once", "--force-slot")
+    assert (closed.code, "CONFIG_LOOSENED" in closed.out) == (3, True)
+    settings.write_text(whole)
+
+
+def test_turning_approval_on_for_a_strategy_is_not_looser(bot: Bot) -> None:
+    settings = bot.folder / "tradebot.yaml"
+    whole = settings.read_text()
+    settings.write_text(whole.replace("min_cluster: 1", "min_cluster: 1, approval: {wait_s: 60}"))
+    assert "Nothing is looser than accepted." in bot.says("config", "check").out
+    settings.write_text(whole)

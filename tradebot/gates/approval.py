@@ -1,0 +1,71 @@
+"""Approval: whether a person has said yes to an entry that passed every other gate.
+
+A yes counts for one order, on the side and at most in the size that were shown, while the price is hardly worse. It
+lapses: after as long as the answer may take, but not before `LEAST_GOOD`, so that an entry which first needs room is
+still approved once there is some. A yes in a slot of the strategy's own clock is good for that slot. A no counts for
+the session, or for that slot. After silence, nobody is asked again for `SILENCE`, or in that slot.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.model.approval import Answer, Request
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import ApprovalRules
+from tradebot.model.reasons import Reason
+
+LEAST_GOOD = timedelta(minutes=15)
+"""How long a yes is good at least."""
+SILENCE = timedelta(hours=1)
+"""How long nobody is asked again about what nobody answered."""
+
+
+def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
+    """Return what the last request for a strategy and symbol says of the entry that is wished for now.
+
+    None means that a person has to be asked. `wish` is the request that would be made now, and `used` is True if an
+    order was promised on the yes of the standing one.
+    """
+    now = wish.asked_at
+    if standing is None or used or standing.reach != wish.reach:
+        return None
+    if standing.answer is Answer.NO:
+        return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, standing.id)
+    if standing.answer is Answer.YES:
+        return _approved(wish, standing, rules) if _is_good(standing, rules, now) else None
+    age_s, limit_s = (now - standing.asked_at).total_seconds(), _seconds(standing)
+    if standing.waits(now):
+        return waiting(age_s, limit_s)
+    if wish.slot or now - standing.expires_at < SILENCE:
+        return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_EXPIRED, age_s, limit_s, age_s)
+    return None
+
+
+def waiting(age_s: float, limit_s: float) -> Decision:
+    """Return the decision on an entry whose request has waited for `age_s` of `limit_s` seconds."""
+    return Decision(Gate.APPROVAL, Verdict.UNKNOWN, Reason.APPROVAL_WAITING, age_s, limit_s, age_s)
+
+
+def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
+    """Return the worst price that a yes to this request allows, unrounded."""
+    return request.price * (1 + request.side.sign * rules.max_worse_fraction)
+
+
+def _is_good(standing: Request, rules: ApprovalRules, now: datetime) -> bool:
+    assert standing.answered_at is not None, "an answer has a time"
+    assert rules.wait_s is not None, "only who asks is answered"
+    life = max(timedelta(seconds=rules.wait_s), LEAST_GOOD)
+    return bool(standing.slot) or now - standing.answered_at < life
+
+
+def _approved(wish: Request, standing: Request, rules: ApprovalRules) -> Decision:
+    worst = worst_price(standing, rules)
+    worse = wish.price > worst if wish.side is Side.BUY else wish.price < worst
+    if worse:
+        return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_PRICE_WORSE, wish.price, worst)
+    return Decision(Gate.APPROVAL, Verdict.PASS, None, standing.id)
+
+
+def _seconds(request: Request) -> float:
+    return (request.expires_at - request.asked_at).total_seconds()
