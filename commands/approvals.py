@@ -108,7 +108,10 @@ def approvals(
     bot: "App",
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N that ended too.")] = 0,
 ) -> Report:
-    """Show which entries wait for a yes, and with --last what became of earlier ones."""
+    """Show which entries wait for a person's yes.
+
+    With --last, also what became of earlier ones.
+    """
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     # Without a file nobody was ever asked, and looking must not create one.
@@ -153,7 +156,10 @@ def _how(row: ApprovalRow, now: datetime) -> str:
 @on_bot(VERBS, "approve", epilog="tradebot approve nvda-k3f7q")
 @acts
 def approve(bot: "App", request: Id) -> Report:
-    """Say yes to an entry: every gate is asked again with fresh prices, and it is sent if all of them pass."""
+    """Say yes to an entry that waits.
+
+    Every gate is asked again with fresh prices, and the entry is sent if all of them pass.
+    """
     from commands.trade_once.verb import run as enter
     from tradebot.errors import TradebotError
     from tradebot.model.approval import Answer
@@ -171,7 +177,10 @@ def approve(bot: "App", request: Id) -> Report:
 
 @on_bot(VERBS, "reject", epilog="tradebot reject nvda-k3f7q")
 def reject(bot: "App", request: Id) -> Report:
-    """Say no to an entry: it isn't asked about again in this session."""
+    """Say no to an entry that waits.
+
+    Nobody is asked about it again in this session.
+    """
     from tradebot.model.approval import Answer
 
     (row,) = rows(bot, [_answer(bot, request, Answer.NO)], bot.stamp_time())
@@ -215,7 +224,8 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     whose = [one for one in trading.rows if (one.strategy, one.symbol) == (row.strategy, row.symbol)]
     why = next((one.reason for one in whose if one.reason), None)
     if why is None:
-        console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
+        console.print(f"Not sent: {row.strategy} doesn't want it any more. An entry given with", markup=False)
+        console.print("--candidates is sent when it is given again.")
         return
     console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
     console.print(f"The yes stays good for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False)

@@ -66,10 +66,14 @@ def _open(origin: str) -> IO[bytes]:
     return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
 
 
-def world_of(world: "World", submission: "Submission | None") -> "World":
-    """Return the world with only the submitted candidates, if any, and their symbols as the universe."""
+def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
+    """Return the world with only the submitted candidates, if any, and their symbols as the universe.
+
+    With `only`, it has no strategy but that one.
+    """
     if submission is None:
-        return world
+        kept = [strategy for strategy in world.strategies if only in (None, strategy.name)]
+        return world if only is None else replace(world, strategies=kept)
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
     strategies = strategies_of(submission.candidates, world.rules.limits)
     return replace(world, strategies=strategies, rules=replace(world.rules, universe=symbols))

@@ -28,14 +28,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    app: "App",
-    *,
-    by: str,
-    force_slot: bool = False,
-    dry_run: bool = False,
-    candidates: str | None = None,
+    app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None,
     only: str | None = None,
-) -> Report:
+) -> Report:  # fmt: skip
     """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
@@ -50,16 +45,13 @@ def run(
     from tradebot.cycle import trade_once
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
-    from tradebot.model.values import replace
 
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
-    asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
-    if only is not None:
-        asking = replace(asking, strategies=[one for one in asking.strategies if one.name == only])
+    asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission, only)
     asked = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":

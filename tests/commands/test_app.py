@@ -41,6 +41,9 @@ VERBS = (
     "strategy list",
     "live status",
     "live arm",
+    "approvals",
+    "approve",
+    "reject",
     "positions",
     "orders",
     "fills",
@@ -62,7 +65,8 @@ ON_A_STATE = tuple(
     verb
     for verb in VERBS
     if verb
-    not in {"init", "demo", "strategy new", "strategy test", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
+    not in {*"init demo adopt flatten restore completion approve reject".split(), "strategy new", "strategy test"}
+    | ELSEWHERE
 )
 
 

@@ -115,7 +115,7 @@ def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy:
     jsonschema.validate(document, json.loads(ran(copy, "-m", "tradebot", "sectors", "--schema")))
     assert document["data"]["sectors"]["consumer_cyclical"] == ["AMZN"]
     assert "List the universe by sector" in ran(copy, "-m", "tradebot", "--help")
-    assert "| `sectors` | List the universe by sector. |" in (copy / "docs" / "VERBS.md").read_text()
+    assert "| `sectors` | List the universe by sector. |" in (copy / "docs" / "internals" / "VERBS.md").read_text()
     # That test starts a bot and types every verb, which is too much to do twice.
     assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
 

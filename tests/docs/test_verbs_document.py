@@ -1,4 +1,4 @@
-"""docs/VERBS.md is what the verbs' own help says: it cannot go stale."""
+"""docs/internals/VERBS.md is what the verbs' own help says: it cannot go stale."""
 
 from tests.docs.verbs import PAGE, page
 

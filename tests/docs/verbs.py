@@ -1,4 +1,4 @@
-"""Writes docs/VERBS.md from the help of every verb.
+"""Writes docs/internals/VERBS.md from the help of every verb.
 
 Run it from the repository's root: python -m tests.docs
 """
@@ -10,7 +10,7 @@ from typing import Any
 from commands.app import program
 from commands.shared.help import PURPOSES, leaves
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "VERBS.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "VERBS.md"
 HEAD = """# Verbs
 
 Every verb of `tradebot`, grouped as in `tradebot --help`. `tradebot VERB --help` also lists the options.

@@ -284,6 +284,7 @@ def _look(life: Life) -> None:
         *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
         *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
+        *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q"),
         *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):

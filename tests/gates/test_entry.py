@@ -40,7 +40,8 @@ from tradebot.model.units import Unit
 from tradebot.model.values import replace
 
 UNASKED = (
-    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.EXIT, Gate.SEND,
+    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.APPROVAL,
+    Gate.EXIT, Gate.SEND,
 )  # fmt: skip
 OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,

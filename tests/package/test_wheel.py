@@ -128,7 +128,7 @@ def test_the_source_archive_holds_license_and_changelog_and_the_changelog_names_
     (archive,) = installed.folder.glob("*.tar.gz")
     with tarfile.open(archive) as source:
         named = {name.partition("/")[2] for name in source.getnames()}
-    assert {"LICENSE", "CHANGELOG.md", "README.md", "docs/VERBS.md"} <= named
+    assert {"LICENSE", "CHANGELOG.md", "README.md", "docs/internals/VERBS.md"} <= named
     version = archive.name.removeprefix("tradebot-").removesuffix(".tar.gz")
     assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from tradebot.desk.proposals import kept
 from tradebot.gates import approval
 from tradebot.gates.decide import decide
-from tradebot.gates.displacement import CAPACITY
 from tradebot.gates.entry import AccountAsk, Ask
+from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
 from tradebot.model.approval import Request
 from tradebot.model.bar import Quote
@@ -28,15 +28,11 @@ from tradebot.model.values import replace
 from tradebot.orders.sending import wanted_key
 from tradebot.ports.world import Call, World
 
-ROOM = frozenset(
-    {
-        *CAPACITY,
-        Gate.BUYING_POWER,
-        *(gate for gate in Gate if gate.value.endswith("_notional") and gate is not Gate.ORDER_NOTIONAL),
-        Gate.CONCENTRATION,
-        Gate.OWN_CONCENTRATION,
-    }
-)
+_ROOM = (
+    Gate.OPEN_POSITIONS, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.THEME_NOTIONAL,
+    Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION,
+)  # fmt: skip
+ROOM = frozenset({Gate.BUYING_POWER, *_ROOM, *(OWN[gate] for gate in _ROOM)})
 """The gates that a sale may open for an entry."""
 
 

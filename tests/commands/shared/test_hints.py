@@ -165,7 +165,7 @@ def test_misspelled_verb_never_suggests_one_that_acts(
     monkeypatch.setattr("sys.argv", ["tradebot"])
     acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
     assert acting == {
-        "serve", "trade-once", "evaluate-exits", "flatten", "unhalt", "adopt", "live arm", "config accept",
+        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "unhalt", "adopt", "live arm", "config accept",
         "exchange reset",
     }  # fmt: skip
     assert acting.isdisjoint(CHORES)

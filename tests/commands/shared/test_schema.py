@@ -21,6 +21,7 @@ from commands.drill.drills import DRILLS, Drill
 from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
+from tests.accepting import configure
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start
@@ -95,6 +96,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         exchange(bot)
         bars(bot, place)
         notices(bot)
+        approvals(bot)
         drills(bot)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
@@ -208,6 +210,16 @@ def notices(bot: Keeper) -> None:
         for line in ("watchdog --once --folder nowhere", f"watchdog --once --folder {place}"):
             keep(bot.kept, line, said(line))
         bot.all_say("halt", f"unhalt --confirm {bot.tail()}", "notify send", "notify last", "notify list")
+
+
+def approvals(bot: Keeper) -> None:
+    """Ask when nobody was ever asked, then answer what waits half an hour and an hour later."""
+    bot.all_say("approvals", "approve aapl-k3f7q")
+    configure(bot.folder, "\napproval: {wait_s: 300}\n")
+    for verb in ("approve", "reject"):
+        bot.all_say("exchange tick 65m", "fetch-flow", "reconcile", "trade-once --force-slot", "approvals")
+        (name, *_) = [row["id"] for row in bot.kept[-1].document["data"]["approvals"]]
+        bot.all_say(f"{verb} {name}", "approvals --last 9")
 
 
 def drills(bot: Keeper) -> None:

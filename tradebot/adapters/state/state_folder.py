@@ -20,9 +20,8 @@ from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerEr
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
-FACTS, BARS, REPLIES, NOTICES, APPROVALS = (
-    f"{name}.db" for name in ["facts", "bars", "replies", "notices", "approvals"]
-)
+STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db"
+FACTS, BARS, REPLIES, NOTICES, APPROVALS = STORES
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
@@ -39,15 +38,14 @@ SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
-ENVIRONMENT = "TRADEBOT_STATE"
-DEFAULT = Path("state")
+ENVIRONMENT, DEFAULT = "TRADEBOT_STATE", Path("state")
 MOST_NAMED = 10
 OWN_FILES = (
     MARKER,
     MARKER_COPY,
     LEDGER,
     f"{LEDGER}-journal",
-    *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES, NOTICES, APPROVALS) for ending in ("", "-wal", "-shm")),
+    *(f"{name}{ending}" for name in STORES for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -59,7 +57,7 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (
     f"{LEDGER}-",
-    *(f"{name}." for name in (FACTS, BARS, REPLIES, NOTICES, APPROVALS, JOURNAL, EVENTS)),
+    *(f"{name}." for name in (*STORES, JOURNAL, EVENTS)),
     "serve.log",
     "journal.torn-",
 )
