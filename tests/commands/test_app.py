@@ -61,12 +61,11 @@ VERBS = (
 )
 # The exchange's own verbs work on a folder without a bot too.
 ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "tick", "reset", "faults", "page")}
+NEED_MORE = {"adopt", "flatten", "restore", "approve", "reject"}
 ON_A_STATE = tuple(
     verb
     for verb in VERBS
-    if verb
-    not in {*"init demo adopt flatten restore completion approve reject".split(), "strategy new", "strategy test"}
-    | ELSEWHERE
+    if verb not in {"init", "demo", "strategy new", "strategy test", "completion", *NEED_MORE} | ELSEWHERE
 )
 
 

@@ -24,6 +24,15 @@ TRIP = RoundTrip("flow", "AAPL", AT + MINUTE, Decimal("12.5"), Decimal(1_502), A
 QUIET = Now(AT, ACTIVE, "1.0", (), (), (), {}, "", Severity.WARN)
 DETAILS = {
     EventKind.LIVE_ARMED: {"by": "ann", "sessions": "5", "until": "2026-11-20T21:00:00+00:00"},
+    EventKind.APPROVAL_ASKED: {
+        "id": "aapl-k3f7q",
+        "strategy": "flow",
+        "side": "buy",
+        "quantity": "10",
+        "price": "150.25",
+        "worth": "1502.50",
+        "until": "2026-11-16T15:05:00+00:00",
+    },
     EventKind.PROTECTION_GAP: {"strategy": "flow", "why": "exiting", "shares": "10", "since": "x"},
     EventKind.PROTECTION_GAP_ENDED: {"lasted_s": "61.0", "ended": "closed", "strategy": "flow"},
     EventKind.ALL_CLOSES_FAILED: {"strategy": "flow", "cause": "refused", "attempts": "3"},

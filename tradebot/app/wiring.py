@@ -308,9 +308,8 @@ class App:
     ) -> World:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
-        A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
-        plug-ins that erred in an earlier pass may be asked again.
+        A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. A world for
+        `asking` the strategies only reads the books; plug-ins that erred in an earlier pass may be asked again.
         """
         from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
         from tradebot.ports.world import World
