@@ -13,6 +13,8 @@ from commands.trade_once import verb as trade_once
 from tests.faults import protection
 from tests.faults.ground import KILLED, Day, Ground, Killed, Verb
 from tests.faults.life_judge import LifeJudge
+from tradebot.app import rules
+from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.command import Command
@@ -198,12 +200,12 @@ def _killer(kill: int | None) -> Any:
 
 def install() -> None:
     """Let the bot of this process have the exit rules and the wants of the life that is being lived."""
-    usual = App._rules_after
+    usual = rules.in_force
 
-    def rules_after(self: App, accepted: Baseline | None) -> Rules:
-        rules = usual(self, accepted)
-        exits = rules.exits.model_copy(update={"protection": Life.protection})
-        return replace(rules, exits=exits, own_exits=dict(Life.lists))
+    def in_force(settings: Settings, accepted: Baseline | None) -> Rules:
+        found = usual(settings, accepted)
+        exits = found.exits.model_copy(update={"protection": Life.protection})
+        return replace(found, exits=exits, own_exits=dict(Life.lists))
 
-    App._rules_after = rules_after  # type: ignore[method-assign]
+    rules.in_force = in_force
     submitted.strategies_of = lambda *_: tuple(Life.wants)

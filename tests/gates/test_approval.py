@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,11 +25,11 @@ ASKED = Request(
 )  # fmt: skip
 
 
-def wish(after_s: float, price: str = "100", **changes: object) -> Request:
+def wish(after_s: float, price: str = "100", **changes: Any) -> Request:
     return replace(ASKED, id="aapl-other", asked_at=NOW + timedelta(seconds=after_s), price=Decimal(price), **changes)
 
 
-def answered(answer: Answer, after_s: float = 60, **changes: object) -> Request:
+def answered(answer: Answer, after_s: float = 60, **changes: Any) -> Request:
     return replace(ASKED, answer=answer, answered_at=NOW + timedelta(seconds=after_s), who="ann", **changes)
 
 
@@ -73,7 +74,7 @@ def test_what_a_person_said_in_a_slot_of_the_strategys_own_clock_counts_for_that
 
 
 @pytest.mark.parametrize("changes", [{"side": Side.SELL}, {"session": DAY + timedelta(days=1)}, {"slot": "x"}])
-def test_another_question_is_asked_anew(changes: dict[str, object]) -> None:
+def test_another_question_is_asked_anew(changes: dict[str, Any]) -> None:
     for standing in (ASKED, answered(Answer.YES), answered(Answer.NO)):
         assert judge(wish(61, **changes), standing, RULES, used=False) is None
 

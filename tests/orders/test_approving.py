@@ -1,6 +1,7 @@
 """An entry waits for a person's yes, which makes one order; exits never wait, and nothing gives way without a yes."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ RULES = ApprovalRules(wait_s=300, max_worse_fraction=Decimal("0.01"))
 BUY = wanted("AAPL")
 
 
-def world(scene: Scene, *candidates: Candidate, dry_run: bool = False, **own: object) -> World:
+def world(scene: Scene, *candidates: Candidate, dry_run: bool = False, **own: Any) -> World:
     now = (replace(one, at=scene.venue.now) for one in candidates)
     usual = scene.world(*now, dry_run=dry_run)
     rules = OwnRules(scene.universe, scene.limits, approval=RULES, **own)
@@ -59,7 +60,7 @@ def test_a_yes_makes_one_order_even_if_its_outcome_is_lost_and_every_pass_wants_
     scene = Scene(limits=limits(cooldown_s=1, duplicate_window_s=1))
     end(scene, "a")
     yes(scene)
-    scene.venue.replies = [LOST]
+    scene.venue.script = {"AAPL": LOST}
     end(scene, "b")
     for number in range(5):
         scene.later(30)
