@@ -19,8 +19,9 @@ from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.command import Command
 from tradebot.exits.lists import Exits
+from tradebot.model.approval import Answer
 from tradebot.model.baseline import Baseline
-from tradebot.model.limits import Protection
+from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.needs import Needs
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
@@ -55,16 +56,23 @@ class Life:
     wants: ClassVar[Sequence[Scripted]] = ()
     lists: ClassVar[Mapping[str, Exits]] = {}
     protection: ClassVar[Protection] = Protection.VENUE
+    approval: ClassVar[ApprovalRules | None] = None
 
     def __init__(
-        self, ground: Ground, lists: Mapping[str, Exits], protection: Protection, *, kept: bool = False
+        self,
+        ground: Ground,
+        lists: Mapping[str, Exits],
+        protection: Protection,
+        approval: ApprovalRules | None,
+        *,
+        kept: bool = False,
     ) -> None:
-        Life.lists, Life.protection, Life.wants = lists, protection, ()
+        Life.lists, Life.protection, Life.wants, Life.approval = lists, protection, (), approval
         self.day: Day = ground.day("flat", narrow=False)
         self.day.keeps_app = kept
         self._ground, self._asked, self._armed, self._calm = ground, 0, 0, 0
         self._announced = False
-        self.judge = LifeJudge(self.day)
+        self.judge = LifeJudge(self.day, asks=approval is not None)
         self._stopped = {name for name in OWNERS if _has_stop(lists.get(name), protection)}
         self.codes = Counter[str]()
         self._killed = list[datetime]()
@@ -96,6 +104,22 @@ class Life:
         path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
         run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
         self._after("entries", self.day.run(run, _killer(kill)))
+
+    def answered(self, answer: Answer, owner: str, want: Want, kill: int | None = None) -> None:
+        """Let a person answer everything that waits, and the strategy want what it wanted before."""
+        self.day.tick(seconds=1)
+
+        def answers(app: App) -> int:
+            for request in app.approvals.newest():
+                if request.waits(app.now()):
+                    # Counted first: the answer may be written before the process is killed.
+                    self.judge.approved[request.strategy, request.symbol] += answer is Answer.YES
+                    app.approvals.answer(request.id, answer, "life", app.now())
+            return 0
+
+        # Few points are reached here, so that a late kill would never come.
+        self._after("answers", self.day.run(answers, _killer(kill and kill % 4)))
+        self.wanted(owner, want, kill)
 
     def flattened(self, symbol: str | None) -> None:
         """Let a person close what the bot has."""
@@ -205,7 +229,7 @@ def install() -> None:
     def in_force(settings: Settings, accepted: Baseline | None) -> Rules:
         found = usual(settings, accepted)
         exits = found.exits.model_copy(update={"protection": Life.protection})
-        return replace(found, exits=exits, own_exits=dict(Life.lists))
+        return replace(found, exits=exits, own_exits=dict(Life.lists), approval=Life.approval)
 
     rules.in_force = in_force
     submitted.strategies_of = lambda *_: tuple(Life.wants)

@@ -12,7 +12,7 @@ from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
-from tradebot.orders import protecting
+from tradebot.orders import approving, entering, protecting
 
 
 def profit_sign_inverted_for_shorts() -> None:
@@ -60,6 +60,11 @@ def first_rule_counts() -> None:
     vars(rules)["_strength"] = lambda fired: True
 
 
+def entries_without_a_yes() -> None:
+    """Entries go out whether or not a person has said yes."""
+    vars(entering)["consent"] = lambda *_: approving.Consent()
+
+
 CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -68,5 +73,6 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         nothing_rests,
         exits_for_more,
         first_rule_counts,
+        entries_without_a_yes,
     )
 }

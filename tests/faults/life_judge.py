@@ -31,8 +31,10 @@ STOPS = ("stop", "stop_limit")
 class LifeJudge:
     """Reads the log on and notes what was broken."""
 
-    def __init__(self, day: Day) -> None:
-        self._day = day
+    def __init__(self, day: Day, *, asks: bool) -> None:
+        self._day, self._asks = day, asks
+        self.approved = Counter[Whose]()
+        self._opened = Counter[Whose]()
         self._read = 0
         self.held: dict[Whose, Decimal] = defaultdict(Decimal)
         self._stops: dict[str, Decimal] = {}
@@ -69,6 +71,20 @@ class LifeJudge:
             self._stop(event, Decimal(event["stop_price"]), replaced)
         if event["event"] == "fill":
             self._fill(event)
+        if event["event"] == "order_accepted" and not replaced:
+            self._opens(event)
+
+    def _opens(self, event: Event) -> None:
+        """Hold the orders that open a position against the times that a person said yes to one."""
+        mark = mark_of(event["client_order_id"])
+        if not self._asks or mark is None or mark.purpose is not Purpose.OPEN:
+            return
+        self.seen["approved entries"] += 1
+        whose = mark.strategy.lower(), event["symbol"]
+        self._opened[whose] += 1
+        if self._opened[whose] > self.approved[whose]:
+            orders = f"{self._opened[whose]} orders of {whose[0]} open {whose[1]}"
+            self.problems.append(f"{orders}, and a person said yes to {self.approved[whose]}")
 
     def _stop(self, event: Event, price: Decimal, replaced: str | None) -> None:
         """Compare the price of a stop that replaces another one with that one's."""

@@ -35,8 +35,9 @@ from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
 from tradebot.exits.lists import parse
+from tradebot.model.approval import Answer
 from tradebot.model.candidate import ScaleOutLevel, Side
-from tradebot.model.limits import Protection
+from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.trading import TradingState
 from tradebot.model.wants import Close, Open, Reduce
 
@@ -106,17 +107,27 @@ class Lives(RuleBasedStateMachine):
         protection=st.sampled_from([Protection.VENUE] * 4 + [Protection.BOTH, Protection.BOT]),
         twice=st.integers(0, 3).map(lambda number: number == 0),
         sides=st.tuples(st.sampled_from(Side), st.sampled_from(Side)),
+        asks=st.booleans(),
     )
-    def begin(self, first: Any, second: Any, protection: Protection, twice: bool, sides: tuple[Side, Side]) -> None:
-        """Begin with two strategies and their exit rules."""
+    def begin(
+        self, first: Any, second: Any, protection: Protection, twice: bool, sides: tuple[Side, Side], asks: bool
+    ) -> None:
+        """Begin with two strategies and their exit rules; in some lives each entry waits for a person's yes."""
         self._lists = dict(zip(OWNERS, (parse(list(first)), parse(list(second))), strict=True))
         self._protection, self._twice = protection, twice
         self._did: list[tuple[str, tuple[Any, ...]]] = []
         self._hand, self._nights = Counter[str](), 0
         self._names = {symbol: symbol for symbol in SYMBOLS}
-        self.life = Life(self.ground, self._lists, protection)
+        self._approval = ApprovalRules(wait_s=300) if asks else None
+        self.life = Life(self.ground, self._lists, protection, self._approval)
         for owner, symbol, side in zip(OWNERS, SYMBOLS, sides, strict=True):
-            self._do("wanted", owner, Open(symbol, side, 0.9 * side.sign, 1.0))
+            self._enter(owner, Open(symbol, side, 0.9 * side.sign, 1.0))
+
+    def _enter(self, owner: str, want: Open, kill: int | None = None, answer: Answer | None = Answer.YES) -> None:
+        """Let a strategy want to open a position, and a person answer if one is asked."""
+        self._do("wanted", owner, want, self._killed(kill))
+        if self._approval and answer:
+            self._do("answered", answer, owner, want, self._killed(kill))
 
     def _killed(self, kill: int | None) -> int | None:
         """Return when a process is killed; never in a life that is lived twice, whose processes reach other points."""
@@ -135,9 +146,18 @@ class Lives(RuleBasedStateMachine):
         stop=st.sampled_from([None, None, Decimal("0.002"), Decimal("0.02")]),
         levels=st.sampled_from([(), (), TARGETS]),
         kill=st.one_of(st.none(), st.none(), st.none(), st.integers(1, 20)),
+        answer=st.sampled_from([None, Answer.YES, Answer.YES, Answer.NO]),
     )
     def enter(
-        self, owner: str, symbol: str, side: Side, quantity: int, stop: Any, levels: Any, kill: int | None
+        self,
+        owner: str,
+        symbol: str,
+        side: Side,
+        quantity: int,
+        stop: Any,
+        levels: Any,
+        kill: int | None,
+        answer: Answer | None,
     ) -> None:
         """Let a strategy open a position, as far as gates and limits let it."""
         want = Open(
@@ -149,7 +169,7 @@ class Lives(RuleBasedStateMachine):
             stop_loss_fraction=stop,
             targets=levels,
         )
-        self._do("wanted", owner, want, self._killed(kill))
+        self._enter(owner, want, kill, answer)
 
     @rule(
         owner=st.sampled_from(OWNERS),
@@ -237,7 +257,7 @@ class Lives(RuleBasedStateMachine):
         once = {"when": {"request": asked, "nth": nth}, "what": FAULTS[fault]}
         owner, name = OWNERS[SYMBOLS.index(symbol)], self._names[symbol]
         if meets in ("protect", "close"):
-            self._do("wanted", owner, Open(name, Side.BUY, 0.9, 1.0))
+            self._enter(owner, Open(name, Side.BUY, 0.9, 1.0))
             self._do("passes", "compare" if meets == "protect" else "exits", 61)
         self._do("armed", DOUBTS[doubt] if doubt else once)
         if meets == "close":
@@ -272,7 +292,7 @@ class Lives(RuleBasedStateMachine):
         lines = self.life.lines()
         self.life.close()
         turned = {name: exits[::-1] for name, exits in self._lists.items()}
-        self.life = Life(self.ground, turned, self._protection, kept=True)
+        self.life = Life(self.ground, turned, self._protection, self._approval, kept=True)
         for name, arguments in self._did:
             getattr(self.life, name)(*arguments)
         for one, other in zip(lines, self.life.lines(), strict=True):
