@@ -245,3 +245,19 @@ def test_an_exit_of_a_part_leaves_a_gap_of_that_part() -> None:
     found.later(60)
     (gap,) = gaps(found, "open+32m") or ()
     assert (gap.shares, len(protecting(found))) == (Decimal(4), 2)
+
+
+def test_a_stop_that_was_accepted_and_then_rejected_never_rested_so_the_gap_began_with_the_fill() -> None:
+    found = scene()
+    entered(found)
+    bought = found.venue.now
+    found.later(30)
+    assert gaps(found, "open+31m") == ()
+    limit = stop_shown_as(found, OrderStatus.CANCELED)
+    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.REJECTED)
+    found.later(200)
+    gaps(found, "open+34m")
+    (told,) = found.told(BEGAN)
+    began = found.ledger.totals().positions["flow", "AAPL"].opened_at
+    assert (told["why"], told["since"]) == ("refused", began.isoformat())
+    assert began <= bought

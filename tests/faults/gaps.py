@@ -117,11 +117,14 @@ class Lots:
 
     def _stop(self, event: Event, lot: Lot) -> None:
         order, status = event["order_id"], event["status"]
-        self._accepted.pop(order, None)
+        accepted = self._accepted.pop(order, None)
         if status in TRIGGERS or (status in CHANGING and order in self._stops):
             self._stops[order] = _working(event, lot)
         elif event["event"] in ("order_accepted", "order_held"):
             self._accepted[order] = _working(event, lot)
+        elif accepted and status in ENDED and not {order, event.get("parent_id")} & self._asked_to_end:
+            # Whoever sent it was told that it was accepted, and learns later that it was rejected at once.
+            self._accepted[order] = accepted
         elif self._stops.pop(order, None) and {order, event.get("parent_id")} & self._asked_to_end:
             self._dropped.add(lot)
 

@@ -40,6 +40,10 @@ _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPL
 """States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
 
 
+_ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
+"""States of a pair's target in which its stop is no loss either."""
+
+
 class _Lapse(NamedTuple):
     """A stop that could trigger until then, and its state since."""
 
@@ -124,7 +128,8 @@ def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
             continue
         parent = known.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving
-        acted = order.status in _NO_LOSS or (parent is not None and parent.status is OrderStatus.FILLED)
+        # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
+        acted = order.status in _NO_LOSS or (parent is not None and parent.status in _ENDS_ITS_STOP)
         if not (waits or acted):
             yield _Lapse(_ended(order, record), order.status.value)
 
@@ -146,7 +151,9 @@ def _never_rested(books: Books, position: Position) -> str:
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
     if last is None:
         return NOT_PLACED
-    return REFUSED if last.state is IntentState.REJECTED else OrderStatus.UNKNOWN.value
+    late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
+    refused = last.state is IntentState.REJECTED or any(r.intent.client_order_id in late for r in sent)
+    return REFUSED if refused else OrderStatus.UNKNOWN.value
 
 
 def _is_of(record: IntentRecord, position: Position) -> bool:
