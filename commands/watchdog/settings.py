@@ -16,7 +16,7 @@ VARIABLE, DEFAULT = "TRADEBOT_WATCHDOG", "~/.tradebot-watchdog"
 FILE, KEYS = "watchdog.yaml", ".env"
 EXAMPLE = """channels: [phone]                  # the address of each is NOTIFY_PHONE in the .env beside this file
 bots:
-  main: /var/lib/tradebot/state     # a state folder on this machine
+  main: /var/lib/tradebot/main/state     # a state folder on this machine
   other: http://127.0.0.1:8081      # or the health port of a bot, also through a tunnel to another machine
 late_s: 180                         # for how long something may be wrong before it is an alarm
 """

@@ -168,7 +168,7 @@ def test_entries_are_knocked_for_after_their_flow_and_long_before_they_are_late(
     half_s = load(None, {}).settings.serve.grace_s / 2
     knocks = [entry.command for entry in entries if f"tradebot {Job.TRADE_ONCE}" in entry.command]
     assert {float(command.split()[1].rstrip(";")) <= half_s for command in knocks} == {True}, knocks
-    timer = unit(DEPLOY / "systemd" / "tradebot-entries.timer")["Timer"]
+    timer = unit(DEPLOY / "systemd" / "tradebot-entries@.timer")["Timer"]
     assert {int(at.split()[2].rpartition(":")[2]) <= half_s for at in timer["OnCalendar"].splitlines()} == {True}
 
 
@@ -189,8 +189,11 @@ def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path)
 def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -> None:
     service, watches = unit(path)["Service"], path.stem in WATCHES
     assert service["User"] == "tradebot"
-    assert service["EnvironmentFile"] == f"-/etc/tradebot/{'watchdog' if watches else 'tradebot'}.env"
-    assert service["Environment"].split()[0] == "TRADEBOT_STATE=/var/lib/tradebot/state"
+    assert service["EnvironmentFile"] == f"-/etc/tradebot/{'watchdog' if watches else '%i'}.env"
+    assert service["Environment"].split()[0] == f"TRADEBOT_STATE=/var/lib/tradebot/{'main' if watches else '%i'}/state"
+    # Several bots on one machine: the folder that a service may write to is its own bot's.
+    assert service["StateDirectory"] == ("tradebot-watchdog" if watches else "tradebot/%i")
+    assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
     for key, value in (("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("UMask", "0077")):
         assert service[key] == value
     assert "landlock_restrict_self" in service["SystemCallFilter"], "plug-ins could read the keys"
@@ -198,15 +201,15 @@ def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -
 
 
 def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
-    service = unit(DEPLOY / "systemd" / "tradebot.service")["Service"]
+    service = unit(DEPLOY / "systemd" / "tradebot@.service")["Service"]
     assert service["Restart"] == "on-failure"
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
-    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --log -"]
+    assert commands(DEPLOY / "systemd" / "tradebot@.service") == [f"{INSTALLED}/tradebot serve --log -"]
 
 
 def test_serve_reports_to_its_manager_and_is_given_time_to_end() -> None:
-    service, bounds = unit(DEPLOY / "systemd" / "tradebot.service")["Service"], load(None, {}).settings.serve
+    service, bounds = unit(DEPLOY / "systemd" / "tradebot@.service")["Service"], load(None, {}).settings.serve
     assert (service["Type"], service["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
     assert int(service["TimeoutStopSec"]) > bounds.stop_s
     assert service["TimeoutStartSec"] == "infinity", "a broker that is away would end it"
@@ -216,25 +219,24 @@ def test_serve_reports_to_its_manager_and_is_given_time_to_end() -> None:
 @pytest.mark.parametrize("path", [p for p in UNITS if p.suffix == ".timer"], ids=lambda path: str(path.name))
 def test_each_timer_starts_a_unit_that_is_there(path: Path) -> None:
     named = unit(path)["Timer"]["Unit"]
-    template = re.sub(r"@[a-z-]+\.", "@.", named)
-    assert (DEPLOY / "systemd" / template).exists(), named
-    instance = re.search(r"@([a-z-]+)\.", named)
-    assert instance is None or instance[1] in set(Job)
+    assert named.replace("@%i.", "@.") == f"{path.stem}.service"
+    assert (DEPLOY / "systemd" / named.replace("@%i.", "@.")).exists(), named
 
 
 def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Path, tmp_path: Path) -> None:
-    chain = commands(DEPLOY / "systemd" / "tradebot-chain.service")
-    (template,) = commands(DEPLOY / "systemd" / "tradebot-pass@.service")
+    chain = commands(DEPLOY / "systemd" / "tradebot-chain@.service")
     assert [line.split() for line in chain] == [[f"{INSTALLED}/tradebot", job] for job in FETCHING]
-    assert template == f"{INSTALLED}/tradebot %i"
-    for line in (chain[-1], template.replace("%i", "reconcile")):
+    passes = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "reconcile": Job.RECONCILE}
+    for name, job in passes.items():
+        assert commands(DEPLOY / "systemd" / f"tradebot-{name}@.service") == [f"{INSTALLED}/tradebot {job}"]
+    for line in (chain[-1], f"{INSTALLED}/tradebot {Job.RECONCILE}"):
         ends = list(does(line, state, tmp_path))
         assert [done.returncode for done in ends] == [0, 0], ends
 
 
 def test_the_chores_are_knocked_for_after_the_close_of_whole_and_half_days() -> None:
     chores = [line.job for line in load(None, {}).settings.timetable.chores]
-    service = commands(DEPLOY / "systemd" / "tradebot-chores.service")
+    service = commands(DEPLOY / "systemd" / "tradebot-chores@.service")
     assert [line.split()[1:] for line in service] == [["schedule", "run", chore] for chore in chores]
     _, entries = crontab()
     (entry,) = [entry for entry in entries if "schedule run" in entry.command]
@@ -254,7 +256,7 @@ def test_each_service_is_little_exposed(path: Path, tmp_path: Path) -> None:
     checker = shutil.which("systemd-analyze")
     if checker is None:
         pytest.skip("needs systemd-analyze")
-    copy = tmp_path / path.name.replace("@.", "@score.")
+    copy = tmp_path / path.name.replace("@.", "@main.")
     copy.write_text(path.read_text())
     program = [checker, "security", "--offline=true", "--threshold=20", "--no-pager", str(copy)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
@@ -276,7 +278,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for path in UNITS:
         # It looks whether the program exists, which it does where the units are installed.
         (tmp_path / path.name).write_text(path.read_text().replace(f"{INSTALLED}/tradebot", "/bin/true"))
-    named = [path.name.replace("@.", "@score.") for path in UNITS]
+    named = [path.name.replace("@.", "@main.") for path in UNITS]
     program = [checker, "verify", "--man=no", *(str(tmp_path / name) for name in named)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
     said = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "tradebot" in line]

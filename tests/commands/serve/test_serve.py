@@ -197,6 +197,6 @@ def test_serve_on_a_full_disk_exits_with_the_code_to_try_again(trader: Bot, monk
     monkeypatch.setattr("commands.serve.verb.run", full)
     said = trader.says("serve")
     assert (said.code, "free up disk space" in said.err) == (5, True)
-    unit = (Path(__file__).parents[3] / "deploy/systemd/tradebot.service").read_text()
+    unit = (Path(__file__).parents[3] / "deploy/systemd/tradebot@.service").read_text()
     given_up = next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus="))
     assert str(said.code) not in given_up.partition("=")[2].split()

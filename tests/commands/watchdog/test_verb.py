@@ -183,10 +183,10 @@ def test_failed_unit_is_told_at_once_and_each_time(
 ) -> None:
     watch = Watch(tmp_path / "watch", str(copy.folder), capsys, late_s=600)
     for count in (1, 2):
-        code, data = watch.says("--failed", "tradebot-pass@score")
+        code, data = watch.says("--failed", "tradebot-exits@main")
         assert code == 10
-        assert data["wrong"][-1]["found"] == "tradebot-pass@score failed, and it isn't started again: systemctl status"
-        assert receiver.bodies().count("tradebot-pass score failed") == count
+        assert data["wrong"][-1]["found"] == "tradebot-exits@main failed, and it isn't started again: systemctl status"
+        assert receiver.bodies().count("tradebot-exits main failed") == count
 
 
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,72 @@
+"""The container: confined, with what it needs and little else, and checked by the bot's own health."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tradebot.app.settings import load
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "container"
+LINES = (FOLDER / "Containerfile").read_text().replace("\\\n", " ").splitlines()
+COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+BASE_MB = 135
+"""python:3.11-slim with Debian 12, unpacked, as `docker images` shows it."""
+LARGEST_MB = 400
+
+
+def instructions(name: str) -> list[str]:
+    return [line.removeprefix(name).strip() for line in LINES if line.startswith(f"{name} ")]
+
+
+def size_of(paths: list[Path]) -> int:
+    """Return the bytes of files, those of Python once more for what is compiled of them."""
+    found = [path for path in paths if path.is_file() and "tests" not in path.parts and path.suffix != ".pyc"]
+    return sum(path.stat().st_size * (2 if path.suffix == ".py" else 1) for path in found)
+
+
+def test_tree_stays_under_its_bound() -> None:
+    lock = (ROOT / "deploy" / "core.lock").read_text().splitlines()
+    here = [line for line in lock if not line.startswith(" ") and "sys_platform == 'win32'" not in line]
+    # A library has a pin for each version of Python that it needs another release for.
+    pinned = {line.partition("==")[0] for line in here}
+    installed = [file for name in pinned for file in metadata.files(name) or ()]
+    ours = [path for folder in ("tradebot", "commands", "jobs", "config") for path in (ROOT / folder).rglob("*")]
+    total_mb = (size_of([Path(str(file.locate())) for file in installed]) + size_of(ours)) / 1e6
+    assert total_mb > 150, "the libraries weren't found"
+    assert total_mb + BASE_MB < LARGEST_MB
+
+
+def test_bot_runs_without_rights_on_what_it_cannot_change() -> None:
+    assert instructions("USER") == ["tradebot"]
+    assert instructions("VOLUME") == ["/var/lib/tradebot"]
+    assert instructions("HEALTHCHECK")[0].endswith("CMD tradebot health --probe || exit 1")
+    assert instructions("ENTRYPOINT") == ['["tradebot"]']
+    for name in ("bot", "watch", "prometheus"):
+        service = COMPOSE["services"][name]
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert service["logging"]["options"]["max-size"]
+
+
+def test_what_is_copied_is_there_and_nothing_secret_is(tmp_path: Path) -> None:
+    copied = [line.split()[0] for line in instructions("COPY") if not line.startswith("--from")]
+    assert all((ROOT / name).exists() for name in copied)
+    allowed = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    assert {name.rstrip("/") for name in copied} | {"deploy/core.lock", "README.md", "LICENSE"} >= allowed - {""}
+    assert not any(name.startswith(".env") for name in allowed)
+
+
+def test_bot_has_time_to_end_and_prometheus_asks_where_it_answers() -> None:
+    services: dict[str, Any] = COMPOSE["services"]
+    bot = services["bot"]
+    assert int(bot["stop_grace_period"].rstrip("s")) > load(None, {}).settings.serve.stop_s
+    port = load(None, {"TRADEBOT_HEALTH__PORTS": bot["environment"]["TRADEBOT_HEALTH__PORTS"]}).settings.health.ports
+    asked = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"][0]
+    assert asked["static_configs"][0]["targets"] == [f"127.0.0.1:{port[0]}"]
+    assert services["prometheus"]["network_mode"] == "service:bot"
+    # It has to reach people when the bot's container is gone.
+    assert "network_mode" not in services["watch"]
+    assert services["watch"]["command"] == ["watchdog"]
