@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from commands.shared.checklist import Step
     from tradebot.app.wiring import App
     from tradebot.gates.permission import Door
     from tradebot.model.reasons import Reason
@@ -49,7 +51,8 @@ class Condition(Struct, frozen=True):
 class LiveStatus(Struct, frozen=True):
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
-    `as_of` is the broker's time, or this machine's if the broker didn't answer.
+    `as_of` is the broker's time, or this machine's if the broker didn't answer. `checklist` has the steps from paper to
+    real money; nothing is refused for want of one.
     """
 
     state: str
@@ -57,6 +60,7 @@ class LiveStatus(Struct, frozen=True):
     as_of: datetime
     conditions: tuple[Condition, ...]
     trading_state: str
+    checklist: "tuple[Step, ...]"
 
 
 class Armed(Struct, frozen=True):
@@ -70,12 +74,17 @@ class Armed(Struct, frozen=True):
     trading_state: str
 
 
-def status(app: "App") -> Report:
-    """Check every condition, including the broker's; exit 0 if orders may be sent, 10 if a condition isn't open."""
+def status(app: "App", paper: Path | None = None) -> Report:
+    """Check every condition, including the broker's; exit 0 if orders may be sent, 10 if a condition isn't open.
+
+    Raises OperatorError if `paper` isn't the folder of a paper bot.
+    """
+    from commands.shared.checklist import steps
+
     now, rows = conditions(app)
     strictest = max((row.state for row in rows), key=list(MEANINGS).index)
     state = app.ledger_view.trading_state().state.value
-    data = LiveStatus(strictest, MEANINGS[strictest], now, rows, state)
+    data = LiveStatus(strictest, MEANINGS[strictest], now, rows, state, steps(app, paper))
     code = ExitCode.DONE if strictest == OPEN else ExitCode.FINDINGS
     return Report("live-status", data, _render, code)
 
@@ -245,6 +254,24 @@ def _render(console: "Console", data: LiveStatus) -> None:
         if row.state != OPEN:
             console.print(f"  {row.name}: {row.fix}", markup=False)
     console.print(f"The trading state is separate: {data.trading_state}. Next: tradebot status")
+    _render_checklist(console, data.checklist)
+
+
+def _render_checklist(console: "Console", steps: "tuple[Step, ...]") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, sentence
+
+    done = sum(step.done for step in steps)
+    console.print(f"From paper to real money: {done} of {len(steps)} steps are done. Orders don't depend on them.")
+    table = Table("step", sentence("found"), sentence("needed"), header=False)
+    for step in steps:
+        mark = "[green]done[/]" if step.done else "[yellow]missing[/]"
+        table.row(step.name, f"{mark}: {escape(step.found)}", f"needed: {step.needed}")
+    console.print(table)
+    for step in steps:
+        if not step.done:
+            console.print(f"  {step.name}: {step.next}", markup=False)
 
 
 def _render_armed(console: "Console", data: Armed) -> None:
@@ -257,13 +284,19 @@ def _render_armed(console: "Console", data: Armed) -> None:
         console.print(f"The trading state is {data.trading_state}, so no entries are sent. Next: tradebot unhalt")
 
 
-@on_bot(app, "status", epilog="tradebot live status")
-def _status(bot: "App") -> Report:
+@on_bot(app, "status", epilog="tradebot live status\ntradebot live status --paper ../paper")
+def _status(
+    bot: "App",
+    paper: Annotated[
+        Path | None, typer.Option("--paper", metavar="FOLDER", help="The paper bot whose sessions and trades count.")
+    ] = None,
+) -> Report:
     """Show what orders still need before they can be sent.
 
-    Lists each condition and how to meet it. Exits with code 10 if any is not met.
+    Lists each condition and how to meet it. Exits with code 10 if any is not met. A checklist shows what should have
+    been tried before real money is traded; orders don't depend on it.
     """
-    return status(bot)
+    return status(bot, paper)
 
 
 @on_bot(app, "arm", epilog="tradebot live arm --sessions 1")

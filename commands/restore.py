@@ -20,6 +20,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
     from commands.recover.verb import at_rest, remade, report_of
+    from commands.shared.checklist import RESTORED
     from tradebot.adapters.recovery import backups
 
     found = backups.verified(app.folder, name)
@@ -27,6 +28,8 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     confirm_for(app, confirmed, what=what, command=f"tradebot restore {found.path.name}")
     with at_rest(app, "restore"):
         data = remade(app, f"restored from {found.path.name}", by, found.path)
+        at = app.stamp_time()
+        app.ledger.claim_slot(RESTORED, at.date(), found.path.name, by, at)
     return report_of(app, "restore", data)
 
 

@@ -73,9 +73,13 @@ class Notices(Struct, frozen=True):
 
 
 class Tried(Struct, frozen=True):
-    """What came of a test message by channel: empty if it was sent, or else why it wasn't."""
+    """What came of a test message by channel: empty if it was sent, or else why it wasn't.
+
+    `confirmed` is the channel whose message a person has read, None if that wasn't said.
+    """
 
     problems: Mapping[str, str]
+    confirmed: str | None
 
 
 class Sent(Struct, frozen=True):
@@ -178,43 +182,74 @@ def _render_notices(console: "Console", data: Notices) -> None:
             console.print(f"  {clean(line)}", markup=False)
 
 
-@on_bot(app, "test", epilog="tradebot notify test\ntradebot notify test phone")
+@on_bot(app, "test", epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c")
 def try_channels(
     bot: "App",
     channel: Annotated[str | None, typer.Argument(help="The channel [all of them].", show_default=False)] = None,
+    code: Annotated[
+        str | None, typer.Option("--confirm", metavar="CODE", help="The code in the message that arrived.")
+    ] = None,
 ) -> Report:
     """Send a test message now, and say whether it was accepted.
 
-    Exits with code 5 if one wasn't.
+    The message shows a code. With --confirm, nothing is sent: the code proves that a person read it, and `live status`
+    counts that. Exits with code 5 if a message wasn't accepted.
     """
     addresses = _addresses(bot)
+    if code is not None:
+        return _confirmed(bot, channel, code, addresses)
     names = [one.name for one in bot.settings.notify.in_use() if channel in (None, one.name)]
     if not names:
         known = ", ".join(one.name for one in bot.settings.notify.in_use())
         raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
     problems = {name: _try(bot, name, addresses.get(name)) for name in names}
-    code = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
-    return Report("notify-test", Tried(problems), _render_tried, code)
+    ended = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
+    return Report("notify-test", Tried(problems, None), _render_tried, ended)
+
+
+def _confirmed(bot: "App", channel: str | None, code: str, addresses: Mapping[str, str]) -> Report:
+    """Remember that a person has read the test message of a channel; OperatorError if the code isn't its own."""
+    from commands.shared.checklist import READ, remember
+    from tradebot.app.keys import confirmation_code
+
+    if channel is None or channel not in addresses:
+        known = ", ".join(addresses) or "none has an address yet"
+        raise OperatorError("--confirm needs a channel that has an address", f"name one of them: {known}")
+    expected = confirmation_code(bot.folder.id, addresses[channel])
+    if code.strip().lower() != expected:
+        raise OperatorError(
+            f"{word(code)} isn't the code of the message to {channel}",
+            f"tradebot notify test {channel} sends it again",
+            code=ExitCode.REFUSED,
+        )
+    remember(bot, f"{READ} {channel}", expected)
+    return Report("notify-test", Tried({}, channel), _render_tried)
 
 
 def _try(bot: "App", name: str, address: str | None) -> str:
     from tradebot.adapters.notices.sending import Attempt
-    from tradebot.app.keys import address_variable
+    from tradebot.app.keys import address_variable, confirmation_code
     from tradebot.model.event import Severity
     from tradebot.model.notice import Notice
 
     if address is None:
         return f"it has no address: set {address_variable(name)} in .env"
     title = f"tradebot {bot.mode_name} ...{bot.account_tail}: a test"
-    with closing(Attempt(address, Notice(title, "If you can read this, notices arrive.", Severity.INFO))) as attempt:
+    code = confirmation_code(bot.folder.id, address)
+    text = f"If you can read this, notices arrive. Now type: tradebot notify test {name} --confirm {code}"
+    with closing(Attempt(address, Notice(title, text, Severity.INFO))) as attempt:
         while not attempt.ended():
             time.sleep(PAUSE_S)
         return attempt.problem()
 
 
 def _render_tried(console: "Console", data: Tried) -> None:
+    if data.confirmed is not None:
+        console.print(f"{data.confirmed}: a person has read its test message. Next: tradebot live status", markup=False)
     for name, problem in data.problems.items():
         console.print(f"{name}: {f'NOT SENT: {problem}' if problem else 'sent; look whether it arrived'}", markup=False)
+        if not problem:
+            console.print(f"  it shows a code; type it: tradebot notify test {name} --confirm CODE", markup=False)
 
 
 @app.command("send", epilog="tradebot notify send\ntradebot notify send --follow")

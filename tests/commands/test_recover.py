@@ -3,16 +3,20 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from commands.shared.checklist import RESTORED
 from tests import forked
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import KEYS, Bot, log, made, second_session
+from tests.builders import there
 from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import lock
 from tradebot.exchange import process
@@ -127,6 +131,8 @@ def test_backup_can_be_restored(bot: Bot) -> None:
     assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
     assert bot.json("fills") == fills
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    with closing(SqliteLedger.open(bot.folder, read_only=True)) as books:
+        assert there(books.last_claim(RESTORED)).slot == made["name"]
     shutil.rmtree(bot.folder / "backups" / made["name"])
 
 

@@ -1,5 +1,6 @@
 """Load keys and permission gates from the environment or an owner-only .env file."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,11 @@ def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Ite
 def address_variable(channel: str) -> str:
     """Return the name of the variable that has a channel's address."""
     return f"NOTIFY_{channel.upper()}"
+
+
+def confirmation_code(state: str, address: str) -> str:
+    """Return what a test message of a bot shows, so that whoever types it has read what came through this address."""
+    return hashlib.sha256(f"{state}\n{address}".encode()).hexdigest()[:6]
 
 
 def _given(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:

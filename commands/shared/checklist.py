@@ -1,0 +1,183 @@
+"""The steps from paper to real money: what is counted, what is needed and what is missing. No order waits for them."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from commands.drill.drills import DRILLS
+from commands.drill.evidence import read as read_drills
+from commands.drill.verb import FOLDER
+from commands.shared.evidence.gather import evidence_of
+from commands.shared.plain import caller, clean
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import StateFolder, option, read_marker
+from tradebot.app.connecting import addresses_of
+from tradebot.app.keys import confirmation_code
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.judging.judgment import State
+from tradebot.judging.table import judged
+from tradebot.model.position import Position, add, round_trip
+from tradebot.model.record import Job
+from tradebot.model.text import counted
+from tradebot.model.trading import Mode, TradingState
+
+SESSIONS, TRADES = 20, 10
+"""A month on paper, and enough trades to have seen how they end."""
+READ, RESTORED = "notices read on", "backup restored"
+"""What people have seen to is remembered in the ledger's claims: no line of the timetable has a space in its name."""
+ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+
+class Step(Struct, frozen=True):
+    """One step before real money: whether it is done, what was found, what is needed, and what to type if it isn't."""
+
+    name: str
+    done: bool
+    found: str
+    needed: str
+    next: str
+
+
+class _Paper(NamedTuple):
+    """The paper bot that is looked at, and the option that names its folder if it isn't the bot in use."""
+
+    folder: StateFolder
+    ledger: SqliteLedger
+    at: str
+
+
+Look = tuple[str, str]
+"""What was found, and what to type; empty if the step is done."""
+
+
+def remember(app: "App", what: str, which: str) -> None:
+    """Remember that a person has seen to something now."""
+    with app.pass_lock("live status"):
+        at = app.stamp_time()
+        app.ledger.claim_slot(what, at.date(), which, caller(), at)
+
+
+def steps(app: "App", paper: Path | None) -> tuple[Step, ...]:
+    """Return every step; `paper` is the folder of the paper bot, None if that is the bot in use.
+
+    Raises OperatorError if the folder isn't a paper bot's.
+    """
+    return (*_on_paper(app, paper), *_here(app))
+
+
+def _on_paper(app: "App", paper: Path | None) -> Iterator[Step]:
+    folder = app.folder if paper is None else read_marker(paper)
+    if folder.mode != Mode.PAPER:
+        if paper is not None:
+            raise OperatorError(f"{paper} has a {folder.mode} bot", "name the folder of your paper bot after --paper")
+        found, which = "not counted: this bot isn't on paper", "tradebot live status --paper FOLDER"
+        yield from (Step(name, False, found, needed, which) for name, needed, _ in PAPER)
+        return
+    at = "" if paper is None else f" {option(paper)}"
+    try:
+        with closing(SqliteLedger.view(folder.path, folder.account_number)) as ledger:
+            for name, needed, look in PAPER:
+                yield _step(name, needed, partial(look, _Paper(folder, ledger, at)))
+    except TradebotError as error:
+        yield Step("paper bot", False, clean(error.message), "its books can be read", error.hint)
+
+
+def _here(app: "App") -> Iterator[Step]:
+    judgments = {one.subject: one for one in judged(evidence_of(app), ("broker", "signals"))}
+
+    def answers(subject: str) -> Look:
+        if subject == "signals" and not app.needed_facts:
+            return "no strategy in use reads options flow", ""
+        one = judgments[subject]
+        return clean(one.found), "" if one.state is State.OK else one.next or "tradebot serve"
+
+    yield _step("notices", "each channel's test message was read by a person", partial(_notices, app))
+    yield _step("broker's answers", "the last passes could use all of its answers", partial(answers, "broker"))
+    needed = "its last replies have the fields that it documents"
+    yield _step("flow source's answers", needed, partial(answers, "signals"))
+
+
+def _step(name: str, needed: str, look: Callable[[], Look]) -> Step:
+    try:
+        found, following = look()
+    except TradebotError as error:
+        found, following = clean(error.message), error.hint
+    return Step(name, not following, found, needed, following)
+
+
+def _sessions(paper: _Paper) -> Look:
+    ledger, began = paper.ledger, paper.ledger.books_opened_at()
+    days = ledger.sessions(began.date(), ALWAYS.date()) if began else ()
+    jobs = set(Job)
+    ran = sum(any(one.missed is None and one.job in jobs for one in ledger.slot_claims(day.date)) for day in days)
+    return counted(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"
+
+
+def _trades(paper: _Paper) -> Look:
+    held, trades = dict[tuple[str, str], Position](), 0
+    for owned in paper.ledger.fills():
+        key = owned.strategy, owned.fill.symbol
+        before = held.get(key) or Position(*key, (), owned.fill.price * 0)
+        held[key] = add(before, owned)
+        trades += round_trip(before, held[key], owned) is not None
+    return counted(trades, "trade"), "" if trades >= TRADES else f"tradebot serve{paper.at}"
+
+
+def _halt(paper: _Paper) -> Look:
+    began = paper.ledger.books_opened_at()
+    states = paper.ledger.states_since(began, ALWAYS) if began else ()
+    by_hand = [at for at, one in enumerate(states) if one.state is not TradingState.ACTIVE and not one.causes]
+    if not by_hand:
+        return "nobody has halted it yet", f"tradebot halt{paper.at}"
+    if not any(one.state is TradingState.ACTIVE for one in states[by_hand[0] :]):
+        return "it was halted, and hasn't been let go on yet", f"tradebot unhalt{paper.at}"
+    return f"a person halted it {counted(len(by_hand), 'time')} and let it go on", ""
+
+
+def _drills(paper: _Paper) -> Look:
+    known = read_drills(paper.folder.path / FOLDER)
+    missing = [name for name in DRILLS if name not in known or not known[name].passed]
+    found = f"{len(DRILLS) - len(missing)} of {len(DRILLS)} passed"
+    if not missing:
+        return found, ""
+    return f"{found}; not yet {', '.join(missing)}", f"tradebot drill run {missing[0]}{paper.at}"
+
+
+def _restored(paper: _Paper) -> Look:
+    claim = paper.ledger.last_claim(RESTORED)
+    if claim is None:
+        return "no backup was restored yet", f"tradebot backup{paper.at}, then tradebot restore{paper.at} NAME"
+    return f"{clean(claim.slot)} was restored on {claim.session}", ""
+
+
+def _notices(app: "App") -> Look:
+    names = [channel.name for channel in app.settings.notify.in_use()]
+    addresses = addresses_of(app.settings, os.environ)
+    if not names:
+        return "no channel is configured, so nobody is told anything", "tradebot notify list"
+    unread = [name for name in names if name not in addresses or not _read(app, name, addresses[name])]
+    if unread:
+        return f"nobody has confirmed {', '.join(unread)} yet", f"tradebot notify test {unread[0]}"
+    return f"a person has confirmed {', '.join(names)}", ""
+
+
+def _read(app: "App", channel: str, address: str) -> bool:
+    """Return True if the message that was read came through this address: another one has another code."""
+    claim = app.ledger_view.last_claim(f"{READ} {channel}")
+    return claim is not None and claim.slot == confirmation_code(app.folder.id, address)
+
+
+PAPER: tuple[tuple[str, str, Callable[[_Paper], Look]], ...] = (
+    ("sessions on paper", f"{SESSIONS} sessions in which passes ran", _sessions),
+    ("trades on paper", f"{TRADES} positions that the bot opened and closed", _trades),
+    ("halt", "a person halted the paper bot and let it go on", _halt),
+    ("drills", "every drill passed", _drills),
+    ("restore", "a backup of the paper bot was restored once", _restored),
+)
