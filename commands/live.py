@@ -126,10 +126,10 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
-    from tradebot.gates.permission import configuration, doors, storage
+    from tradebot.gates.permission import doors, entry_doors
 
     told, ended = app.permission_inputs, _ended(app.permission, now)
-    for door in (configuration(told), storage(told)):
+    for door in entry_doors(told):
         found = _condition(door, app.mode)
         yield found if found.state == OPEN else replace(found, state=ENTRIES)
     for door in doors(told):

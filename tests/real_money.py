@@ -17,6 +17,7 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from tests.accepting import accept
 from tests.bot import EASY
+from tests.mounts import table
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
@@ -52,7 +53,8 @@ def bent_to(url: str) -> Iterator[list[str]]:
         turned.append(f"{method} {own.host}{urlsplit(url).path}")
         return send(sandbox, method, url, *args, **kwargs)
 
-    with pytest.MonkeyPatch.context() as patch:
+    # Their folders last, whatever disk this machine keeps tests on.
+    with pytest.MonkeyPatch.context() as patch, table(b"/dev/vda / ext4 rw 0 0\n"):
         patch.setattr(HTTPConnectionPool, "urlopen", bent)
         # These bots trade in real time: to them, the machine's clock has to be the exchange's.
         patch.setattr(App, "second_time", lambda app: LockStepClock(url).now_or_none())

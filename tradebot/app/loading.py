@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.adapters.state.env_file import describe_sources, read_env_file
-from tradebot.adapters.state.file_systems import network_kind
+from tradebot.adapters.state.file_systems import network_kind, passing
 from tradebot.adapters.state.resources import free_bytes
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
@@ -65,7 +65,8 @@ def permission_inputs_of(
     free, least = free_bytes(folder.path), loaded.settings.storage.min_free_mb
     free_mb = None if free is None else free // MB
     said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
-    return PermissionInputs(*said, free_mb, least)
+    lost = passing(folder.path, environ) if mode is Mode.LIVE else None
+    return PermissionInputs(*said, free_mb, least, lost)
 
 
 CONFIG = "TRADEBOT_CONFIG"

@@ -19,6 +19,7 @@ PLACE = "state folder"
 CONFIGURATION = "configuration"
 SHADOW = "shadow"
 DISK = "disk"
+LASTING = "lasting disk"
 NAMED = 5
 """How many looser settings a door names; `tradebot config check` names them all."""
 LONGEST = 80
@@ -61,6 +62,8 @@ class PermissionInputs(Struct, frozen=True):
     free_mb: int | None = None
     """What this user may still write on the state folder's disk; None if that can't be told."""
     min_free_mb: int = 0
+    passing: str | None = None
+    """Why what is written to the state folder doesn't last; None if nothing says so, or no real money is at stake."""
 
 
 class Door(Struct, frozen=True):
@@ -81,8 +84,14 @@ def permission_of(inputs: PermissionInputs) -> Permission:
     """Return the permission: the closed doors, those closed to entries only, and when entries end."""
     closed = tuple((door.reason, door.found) for door in doors(inputs) if not door.open)
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
-    to_entries = tuple((door.reason, door.found) for door in (configuration(inputs), storage(inputs)) if not door.open)
+    to_entries = tuple((door.reason, door.found) for door in entry_doors(inputs) if not door.open)
     return Permission(closed, armed.until if armed else None, to_entries)
+
+
+def entry_doors(inputs: PermissionInputs) -> tuple[Door, ...]:
+    """Return the doors that stop only entries: exits go on, because what is held has to be looked after."""
+    lasts = (lasting(inputs),) if inputs.mode is Mode.LIVE else ()
+    return configuration(inputs), storage(inputs), *lasts
 
 
 def configuration(inputs: PermissionInputs) -> Door:
@@ -112,6 +121,12 @@ def storage(inputs: PermissionInputs) -> Door:
         return Door(DISK, Reason.DISK_LOW, not inputs.min_free_mb, f"how much is free can't be told, and {least}")
     enough = inputs.free_mb >= inputs.min_free_mb
     return Door(DISK, Reason.DISK_LOW, enough, f"{inputs.free_mb:,} MB are free, and {least}")
+
+
+def lasting(inputs: PermissionInputs) -> Door:
+    """Refuse real money on a disk that ends with the machine or the container: the books have to outlast both."""
+    found = inputs.passing or "nothing says that it ends with the machine or a container"
+    return Door(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, found)
 
 
 def is_about_exits(difference: Difference) -> bool:

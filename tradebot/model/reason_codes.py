@@ -51,6 +51,7 @@ class Reason(StrEnum):
     CONFIG_NOT_ACCEPTED = auto()
     CONFIG_UNREADABLE = auto()
     DISK_LOW = auto()
+    STATE_NOT_LASTING = auto()
     DRY_RUN = auto()
     SHADOW = auto()
     ACCOUNT_BLOCKED = auto()

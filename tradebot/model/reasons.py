@@ -167,6 +167,13 @@ REASONS: dict[Reason, ReasonRow] = {
         "The disk of the state folder is nearly full: entries are closed, exits continue.",
         "Free space, but never delete the journal or quarantine: tradebot status --stores shows what takes it.",
     ),
+    Reason.STATE_NOT_LASTING: _row(
+        Cause.BLOCKED,
+        "The state folder is on a disk that ends with the machine or the container, and real money is at stake: "
+        "entries are closed, exits continue.",
+        "Move the folder to a disk that lasts (in a container, to a volume), then run tradebot live status "
+        "--state-dir NEW.",
+    ),
     Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
     Reason.SHADOW: _row(
         Cause.IDLE,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.mounts import mounted, table
-from tradebot.adapters.state.file_systems import kind_of, network_kind
+from tradebot.adapters.state.file_systems import kind_of, network_kind, passing
 
 NETWORK = (
     *("nfs", "nfs3", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "davfs"),
@@ -60,3 +60,25 @@ def test_kind_of_is_none_without_a_mount_table() -> None:
 @pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="needs /proc/self/mounts")
 def test_kind_of_reads_the_kernels_mount_table() -> None:
     assert kind_of(Path("/proc/self")) == "proc"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "environ", "why"),
+    [
+        ("/dev/vda / ext4", {}, None),
+        ("/dev/vda / ext4", {"DYNO": "web.1"}, "Heroku keeps no disk of its own"),
+        ("/dev/vda / ext4\n/dev/vdb PLACE xfs", {"DYNO": "web.1", "K_SERVICE": "x"}, None),
+        ("overlay / overlay", {}, "it is on overlay"),
+        ("overlay / overlay\n/dev/vdb PLACE ext4", {}, None),
+        ("/dev/vda / ext4\ntmpfs PLACE tmpfs", {}, "it is on tmpfs"),
+        ("/dev/vda / ext4", {"K_SERVICE": ""}, None),
+    ],
+)
+def test_disk_that_ends_with_the_machine_or_the_container_is_known(
+    mounts: str, environ: dict[str, str], why: str | None, tmp_path: Path
+) -> None:
+    lines = (f"{line} rw 0 0\n" for line in mounts.replace("PLACE", str(tmp_path)).split("\n"))
+    with table("".join(lines).encode()):
+        found = passing(tmp_path / "state", environ)
+    assert (found or "").startswith(why or "")
+    assert bool(found) == bool(why)

@@ -1,12 +1,13 @@
-"""Find out what kind of file system holds a path, and whether it is a network one.
+"""Find out what kind of file system holds a path, whether it is a network one, and whether what is on it lasts.
 
 A lock on a local disk holds between all processes of this machine. On a network disk, each machine may have its own
-lock, so two bots could trade on one state.
+lock, so two bots could trade on one state. What is in memory, or in the layer that a container writes to, is gone with
+the next start of the machine or of the container: the bot would then know none of its positions.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
@@ -16,6 +17,16 @@ _NETWORK = (
     r"|fuse\.(sshfs|glusterfs|ceph|ceph-fuse|s3fs|rclone|gcsfuse|goofys|juicefs|davfs2?|curlftpfs|smbnetfs|gvfsd-fuse)"
 )
 """Names as the kernel uses them; WSL shows Windows disks as 9p, because another system manages them."""
+
+_PASSING = re.compile(r"tmpfs|ramfs|rootfs|overlay|aufs|fuse\.fuse-overlayfs")
+"""File systems that end with the machine or the container, as long as nothing else is mounted over them."""
+_PASSING_HOSTS = {
+    "DYNO": "Heroku",
+    "K_SERVICE": "Cloud Run",
+    "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
+    "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
+}
+"""Hosts whose own disk ends with each start, by a variable that they set."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -35,6 +46,17 @@ def network_kind(path: Path) -> str | None:
     """Return the kind of network file system that holds a path; None if none is known to."""
     kind = kind_of(path)
     return kind if kind is not None and is_network(kind) else None
+
+
+def passing(path: Path, environ: Mapping[str, str]) -> str | None:
+    """Return why what is written at a path doesn't last; None if nothing says so."""
+    place = path.resolve()
+    kind = kind_of(place)
+    if kind is not None and _PASSING.fullmatch(kind):
+        return f"it is on {kind}, which ends with the machine or the container"
+    host = next((name for variable, name in _PASSING_HOSTS.items() if environ.get(variable)), None)
+    mounted = any(place.is_relative_to(mount) for mount, _ in _mounts() if mount != "/")
+    return f"{host} keeps no disk of its own, and nothing else is mounted there" if host and not mounted else None
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
