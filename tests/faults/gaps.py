@@ -173,8 +173,13 @@ class Lots:
             gap.idle[-1] = since, self.now
 
     def _owed(self, lot: Lot) -> Decimal:
-        """Return how many shares of a lot a stop should cover: whole ones, of those that are the strategy's own."""
-        return abs(self.held[lot]).to_integral_value(ROUND_FLOOR) if lot[0] else NONE
+        """Return how many shares of a lot a stop should cover: whole ones, of those that are the strategy's own.
+
+        Never more than the account has on that side: somebody's own shares on the other side leave less to close.
+        """
+        held, net = self.held[lot], self._net[lot[1]]
+        closable = min(abs(held), abs(net)) if held * net > 0 else NONE
+        return closable.to_integral_value(ROUND_FLOOR) if lot[0] else NONE
 
     def _covered(self, lot: Lot, orders: Mapping[str, Working]) -> Decimal:
         side = "sell" if self.held[lot] > 0 else "buy"

@@ -107,7 +107,7 @@ class Lives(RuleBasedStateMachine):
         protection=st.sampled_from([Protection.VENUE] * 4 + [Protection.BOTH, Protection.BOT]),
         twice=st.integers(0, 3).map(lambda number: number == 0),
         sides=st.tuples(st.sampled_from(Side), st.sampled_from(Side)),
-        asks=st.booleans(),
+        asks=st.integers(0, 2).map(lambda number: number == 0),
     )
     def begin(
         self, first: Any, second: Any, protection: Protection, twice: bool, sides: tuple[Side, Side], asks: bool
@@ -356,7 +356,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=14, help="the most that befalls one")
     parser.add_argument("--seed", type=int, default=0, help="what they are drawn from")
     parser.add_argument("--control", action="append", default=[], choices=sorted(CONTROLS), help="break the bot so")
-    parser.add_argument("--most", type=int, default=60, help="in so many lives a broken bot must be seen")
+    parser.add_argument("--most", type=int, default=150, help="in so many lives a broken bot must be seen")
     parser.add_argument("--quick", action="store_true", help="don't look for the shortest example")
     asked = parser.parse_args()
     install()
