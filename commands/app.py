@@ -63,6 +63,7 @@ GROUPS: Mapping[str, str] = {
     "exchange": "commands.exchange",
     "journal": "commands.journal",
     "notify": "commands.notify.verb",
+    "chat": "commands.chat.verb",
     "drill": "commands.drill.verb",
     "strategy": "commands.strategy.verb",
     "live": "commands.live",

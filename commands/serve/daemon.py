@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct
 
 from commands.serve.lanes import Shift, exits_first, lanes
-from commands.serve.notifying import notifying
+from commands.serve.notifying import beside
 from commands.serve.streaming import StreamLane
 from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
 from commands.serve.web import serving
@@ -148,8 +148,8 @@ class Daemon:
 
     def run(self) -> ExitCode:
         """Run, and return the exit code; an error of a person's is raised."""
-        telling = notifying(self._app, self._config, self._tell_line)
-        with self._stop.listening(), self._watch.running(), self._asked_about(), telling:
+        others = beside(self._app, self._config, self._tell_line)
+        with self._stop.listening(), self._watch.running(), self._asked_about(), others:
             self._note_start()
             try:
                 code = self._run_turns()

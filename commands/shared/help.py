@@ -22,7 +22,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "config show", "config check", "config accept", "backup", "restore", "recover", "journal verify",
     ),
     "Tell and rehearse": (
-        "notify list", "notify test", "notify send", "notify last", "watchdog", "drill list", "drill run",
+        "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
+        "chat revoke", "watchdog", "drill list", "drill run",
     ),
     "Exchange": (
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",

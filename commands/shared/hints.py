@@ -29,6 +29,10 @@ ON_A_STATE = frozenset(
         "bars fetch",
         "bars import",
         "bars list",
+        "chat listen",
+        "chat pair",
+        "chat revoke",
+        "chat status",
         "config check",
         "config accept",
         "config show",
@@ -80,7 +84,7 @@ ON_A_STATE = frozenset(
 ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
-    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
+    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live |chat )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})
 """Fields of a document that quote a person or the broker, and so stay unchanged."""

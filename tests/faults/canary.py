@@ -35,10 +35,16 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 
-KEY, SECRET, FLOW = (
-    "".join(parts) for parts in (("AK", "CANARY7Q" * 2), ("Ca+na/ry9", "Z" * 3) * 3, ("flow-c4-n4ry-",) * 3)
+KEY, SECRET, FLOW, CHAT = (
+    "".join(parts)
+    for parts in (
+        ("AK", "CANARY7Q" * 2),
+        ("Ca+na/ry9", "Z" * 3) * 3,
+        ("flow-c4-n4ry-",) * 3,
+        ("4242:", "chat-n4ry_" * 4),
+    )
 )
-CANARIES = {"the key": KEY, "the secret": SECRET, "the flow key": FLOW}
+CANARIES = {"the key": KEY, "the secret": SECRET, "the flow key": FLOW, "the chat token": CHAT}
 ENV_FILE = ".env"
 RUN = re.compile(rb"[A-Za-z0-9+/_=-]{20,}")
 NOT_OURS = 99
@@ -126,7 +132,7 @@ class Life:
             own: HTTPConnectionPool, method: str, url: str, body: Any, headers: Mapping[str, str], **kwargs: Any
         ) -> BaseHTTPResponse:
             if own.host != "127.0.0.1":
-                self.sent += [(method, name) for name in found_in(repr(dict(headers)).encode())]
+                self.sent += [(method, name) for name in found_in(f"{url} {dict(headers)}".encode())]
                 if self.echoed(method, urlsplit(url).path):
                     own = echo
                 else:
@@ -146,7 +152,8 @@ def _let_in(headers: Any) -> dict[str, str]:
 
 def _repeated(asked: Asked) -> dict[str, str]:
     """Return what a careless service makes of a request: its headers, as they are and packed in each way."""
-    text = " ".join(f"{name}: {value}" for name, value in asked.headers.items() if found_in(value.encode()))
+    shown = {**asked.headers, "asked": asked.path}
+    text = " ".join(f"{name}: {value}" for name, value in shown.items() if found_in(value.encode()))
     raw = text.encode()
     packed = base64.b64encode(raw), base64.b64encode(b"." + raw), base64.urlsafe_b64encode(b".." + raw)
     quoted = quote(text, safe="")
@@ -196,7 +203,9 @@ def lived(place: Path) -> Iterator[Life]:
             real_folder(sandbox, life.folder)
             tail = json.loads((life.folder / "state.id").read_text())["account_number"][-4:]
             plugged = f"strategies: {{canary: {{keys: {place / ENV_FILE}}}, "
-            (life.folder / "tradebot.yaml").write_text(SETTINGS.replace("strategies: {", plugged) + FEW_PASSES)
+            (life.folder / "tradebot.yaml").write_text(
+                SETTINGS.replace("strategies: {", plugged) + FEW_PASSES + "chat: {telegram: {}}\n"
+            )
             accept(life.folder)
             stack.enter_context(environment(dict(spoken(tail))))
             stack.enter_context(life.bent())
@@ -220,7 +229,7 @@ def _be_asked(life: Life) -> None:
 def _furnish(place: Path, patch: pytest.MonkeyPatch) -> None:
     """Put the file of keys and the plug-in where they are found, and let all that is temporary be kept here."""
     (place / ENV_FILE).touch(0o600)
-    (place / ENV_FILE).write_text(f"UW_API_KEY={FLOW}\n")
+    (place / ENV_FILE).write_text(f"UW_API_KEY={FLOW}\nCHAT_TELEGRAM_TOKEN={CHAT}\n")
     (place / "temporary").mkdir()
     (place / "canary_plugin.py").write_text(PLUGIN)
     info = place / "canary-1.0.dist-info"
@@ -297,6 +306,9 @@ def _meet_echoes(life: Life) -> None:
     for status, symbol in sized(((422, "NVDA"),), ((422, "NVDA"), (500, "AMZN"))):
         with life.echoing(status, posts):
             _wants(life, symbol, "--debug")
+    with life.echoing(404, lambda method, path: path.startswith("/bot")):
+        for line in ("chat pair", "--debug chat listen --once", "chat status", "chat revoke"):
+            life.says(*line.split())
     flow: Callable[[str, str], bool] = lambda method, path: path.startswith("/api/")  # noqa: E731 - one line says it
     for status in sized((422,), (200, 400, 422)):
         with life.echoing(status, flow):

@@ -130,18 +130,20 @@ def _differences(
             None if was is _ABSENT else was,
             None if is_now is _ABSENT else is_now,
             "nothing sets it" if is_now is _ABSENT else _source(origins, name),
-            _looser(direction, was, is_now) and not _only_tightens(path, was),
+            _looser(direction, was, is_now) and not _only_tightens(path, was, is_now),
             was is not _ABSENT,
             is_now is not _ABSENT,
         )
 
 
-def _only_tightens(path: Keys, was: Any) -> bool:
+def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
 
     So is any rule of approval where there was none. The section itself is a leaf only if it is empty, and then it says
-    nothing.
+    nothing. A chat that is off lets nobody ask.
     """
+    if path[:1] == ("chat",):
+        return now in (_ABSENT, None)
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)

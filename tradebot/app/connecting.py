@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.flow_plan import allowance_of
-from tradebot.app.keys import Secrets, load_addresses, load_secrets
+from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
@@ -49,6 +49,11 @@ def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
 def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the addresses of the channels in use by name, without those that aren't set."""
     return load_addresses(environ, Path(".env"), [channel.name for channel in settings.notify.in_use()])
+
+
+def chat_token(environ: Mapping[str, str]) -> str | None:
+    """Return the token of the chat's bot, or None if it isn't set."""
+    return load_chat_token(environ, Path(".env"))
 
 
 def venue_of(

@@ -19,6 +19,8 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
 """The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
+CHAT_TOKEN = "CHAT_TELEGRAM_TOKEN"
+"""The variable that has the token of the chat's bot."""
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
 """The names that are secret."""
 
@@ -45,6 +47,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None) -> Secrets:
     sources = (environ, read_env_file(env_file) if env_file else {})
     values = {field: next(_given(sources, names), None) for field, names in SECRET_NAMES.items()}
     learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
+    learn(*_given(sources, [CHAT_TOKEN]))
     return Secrets(**values)
 
 
@@ -68,6 +71,13 @@ def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Ite
     for address in found.values():
         learn(address, *_PARTS.findall(address))
     return {name: address for name, address in found.items() if address}
+
+
+def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | None:
+    """Return the token of the chat's bot, or None if it isn't set; no text will show it."""
+    token = next(_given((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
+    learn(token)
+    return token
 
 
 def address_variable(channel: str) -> str:

@@ -1,5 +1,6 @@
 """The sections of the configuration, and what each value may be by itself."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.execution import Execution
 from tradebot.model.limits import (
@@ -35,6 +37,8 @@ from tradebot.timetable.lines import Line, Timetable, parse
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
+TELEGRAM = "https://api.telegram.org"
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?", re.ASCII)
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
 
@@ -153,6 +157,25 @@ class NotifySettings(Frozen):
         return tuple(section.rules(name) for name, section in self.channels.items() if section is not None)
 
 
+def _telegram_url(url: str) -> str:
+    host = url.removeprefix("https://")
+    if not is_loopback(url) and (host == url or not _HOST.fullmatch(host)):
+        raise ValueError(f"must be an https address without a path, such as {TELEGRAM}")
+    return url
+
+
+class TelegramSettings(Frozen):
+    """The Telegram bot that listens; its token is secret and stands in .env."""
+
+    url: Annotated[str, AfterValidator(_telegram_url), Tighter.SAME] = TELEGRAM
+
+
+class ChatSettings(Frozen):
+    """The chat from which one person may ask; None if there is none."""
+
+    telegram: Annotated[TelegramSettings | None, Tighter.SAME]
+
+
 Share = Annotated[Decimal, Field(gt=0, le=1)]
 
 
@@ -255,6 +278,7 @@ class Sections(Frozen):
     # It changes what is said about the bot, and nothing that it does.
     health: Annotated[HealthSettings, Tighter.ALWAYS]
     notify: Annotated[NotifySettings, Tighter.ALWAYS]
+    chat: ChatSettings
     storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]

@@ -346,6 +346,20 @@ class EventKind(Enum):
         Severity.ERROR,
         "A notice couldn't be sent for a day, so it isn't tried any more. `notify last` shows it.",
     )
+    CHAT_PAIRED = ("chat", "paired", Severity.WARN, "A person paired the chat, or ended that.")
+    CHAT_ACTED = ("chat", "acted", Severity.INFO, "The paired chat halted the bot, or said yes or no to an entry.")
+    CHAT_REFUSED = (
+        "chat",
+        "refused",
+        Severity.WARN,
+        "Messages to the chat were refused, as many as shown since the last such event. `chat status` shows why.",
+    )
+    CHAT_BEGUN_ANEW = (
+        "chat",
+        "begun_anew",
+        Severity.WARN,
+        "The records of the chat were damaged or lost, and new ones were started. Nobody is paired any more.",
+    )
     BARS_BEGUN_ANEW = (
         "bars",
         "BARS_BEGUN_ANEW",

@@ -2,11 +2,14 @@
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
+from tests.accepting import configure
 from tests.bot import Bot
 from tests.receiver import hang, receiving
+from tests.telegram import TOKEN, chatting
 
 
 def configured(bot: Bot) -> None:
@@ -50,3 +53,37 @@ def test_receiver_that_hangs_does_not_hold_up_the_end_of_serve(trader: Bot, monk
         assert serve.returncode == 0
         assert receiver.got
         assert time.monotonic() - began < 15
+
+
+@pytest.mark.campaign
+def test_running_serve_answers_its_chat_and_takes_the_listener_along(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAT_TELEGRAM_TOKEN", TOKEN)
+    with chatting() as fake:
+        configure(trader.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
+        code = trader.json("chat", "pair")["code"]
+        serve = trader.process("serve", "--speed", "20")
+        try:
+            for text in (code, "halt"):
+                fake.updates.append(fake.typed(text))
+                wait_for(lambda: not fake.updates)
+            wait_for(lambda: "Halt?" in fake.texts()[-1])
+            fake.updates.append(fake.button("Yes, halt"))
+            wait_for(lambda: fake.texts()[-1].startswith("Halted: REDUCE_ONLY."))
+        finally:
+            serve.send_signal(signal.SIGTERM)
+            serve.communicate(timeout=60)
+        assert serve.returncode == 0
+        assert trader.json("status")["trading_why"] == "asked for in the paired chat by person 7001"
+        asked = len(fake.asked)
+        time.sleep(1)
+        assert len(fake.asked) == asked
+        assert trader.json("chat", "status")["listening"] is False
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert done()

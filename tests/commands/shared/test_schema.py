@@ -27,6 +27,7 @@ from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.receiver import receiving
+from tests.telegram import TOKEN, chatting
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -97,6 +98,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         bars(bot, place)
         notices(bot)
         approvals(bot)
+        chat(bot)
         drills(bot)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
@@ -210,6 +212,18 @@ def notices(bot: Keeper) -> None:
         for line in ("watchdog --once --folder nowhere", f"watchdog --once --folder {place}"):
             keep(bot.kept, line, said(line))
         bot.all_say("halt", f"unhalt --confirm {bot.tail()}", "notify send", "notify last", "notify list")
+
+
+def chat(bot: Keeper) -> None:
+    """Ask for a chat that is off, then pair with one on this machine, ask it something, and end that."""
+    bot.all_say("chat status", "chat pair", "chat listen --once", "chat revoke")
+    with chatting() as fake, environment({"CHAT_TELEGRAM_TOKEN": TOKEN}):
+        configure(bot.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
+        bot.all_say("chat pair", "chat status")
+        fake.updates = [fake.typed(bot.kept[-2].document["data"]["code"]), fake.typed("unhalt")]
+        bot.all_say("chat listen --once", "chat status")
+        fake.raw = [(500, b"")]
+        bot.all_say("chat listen --once", "chat status", "chat revoke")
 
 
 def approvals(bot: Keeper) -> None:

@@ -32,6 +32,8 @@ CHORE_LOCK = "chores.lock"
 """Held while a chore of the timetable runs; it is taken before the locks that the chore itself takes."""
 NOTIFY_LOCK = "notify.lock"
 """Held while notices are gathered and sent, so that nothing is told twice."""
+CHAT_LOCK = "chat.lock"
+"""Held while the chat is listened to, so that no message is taken by two processes."""
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02

@@ -26,14 +26,19 @@ LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10.0
 """How long a chore may take to end by itself after SIGTERM."""
 KEPT = 1500
-"""How many characters of a chore's output are kept, its last ones."""
+"""How many characters of a chore's output are kept unless more are wanted, its last ones."""
 
 
 class OneShots(Struct, frozen=True):
-    """Runs verbs of this installation on one state folder, each in its own process."""
+    """Runs verbs of this installation on one state folder, each in its own process.
+
+    `kept` characters of what they write are returned; `name` takes the place of the user's name in their records.
+    """
 
     folder: Path
     config: str | None = None
+    kept: int = KEPT
+    name: str | None = None
 
     def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
         """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit."""
@@ -57,8 +62,8 @@ class OneShots(Struct, frozen=True):
         with process:
             # The pipe is broken if the process has ended already.
             with suppress(BrokenPipeError), open(theirs, "w") as to:
-                json.dump(dict(os.environ), to)
-            why, output = _watched(process, began + limit_s, stopping)
+                json.dump({**os.environ, **({"USER": self.name} if self.name else {})}, to)
+            why, output = _watched(process, began + limit_s, stopping, self.kept)
             why = f"ended after its limit of {counted(int(limit_s), 'second')}" if why == "limit" else why
             return Ended(process.wait(), why, time.monotonic() - began, output)
 
@@ -84,7 +89,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
 
 
 def _watched(
-    process: "subprocess.Popen[bytes]", deadline: float, stopping: Callable[[], bool]
+    process: "subprocess.Popen[bytes]", deadline: float, stopping: Callable[[], bool], most: int
 ) -> tuple[str | None, str]:
     """Wait for a process and read what it writes; return why it was ended, or None, and its last output."""
     assert process.stdout is not None
@@ -92,19 +97,19 @@ def _watched(
     os.set_blocking(pipe, False)
     while process.poll() is None:
         if select.select([pipe], [], [], LOOK_AGAIN_S)[0]:
-            kept = _more(pipe, kept)
+            kept = _more(pipe, kept, most)
         if why is None and (stopping() or time.monotonic() >= deadline):
             why = STOPPED if stopping() else "limit"
             process.terminate()
             deadline = time.monotonic() + PATIENCE_S
         elif why is not None and time.monotonic() >= deadline:
             process.kill()
-    return why, _more(pipe, kept).decode(errors="replace")[-KEPT:].strip()
+    return why, _more(pipe, kept, most).decode(errors="replace")[-most:].strip()
 
 
-def _more(pipe: int, kept: bytes) -> bytes:
+def _more(pipe: int, kept: bytes, most: int) -> bytes:
     """Return what was kept and what can be read now, only as much as is told in the end."""
     with suppress(BlockingIOError):
         while chunk := os.read(pipe, 1 << 16):
-            kept = (kept + chunk)[-4 * KEPT :]
+            kept = (kept + chunk)[-4 * most :]
     return kept

@@ -20,8 +20,8 @@ from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerEr
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
-STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db"
-FACTS, BARS, REPLIES, NOTICES, APPROVALS = STORES
+STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db"
+FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT = STORES
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
@@ -52,7 +52,7 @@ OWN_FILES = (
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock")
+LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (

@@ -1,0 +1,169 @@
+"""Make short messages for a phone out of what the bot's own verbs print."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from commands.shared.plain import clean
+from commands.shared.times import when
+from tradebot.adapters.chat.telegram import LONGEST
+from tradebot.adapters.text.redaction import hide
+from tradebot.model.text import counted
+
+WITH_BUTTONS = 3
+"""How many entries that wait are shown with buttons when somebody asks for all."""
+CUT = "… more than fits into a message"
+_LEADS = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})|[@/](?=[A-Za-z])|://")
+"""What an app would make a link of: nothing that the bot quotes may lead anywhere."""
+
+Data = Mapping[str, Any]
+
+
+def message(lines: Sequence[str], folder: str) -> str:
+    """Return lines as a message: no key, no path of the machine, no link, and cut at a line if it is too long."""
+    text = hide("\n".join(map(clean, lines)))
+    text = _LEADS.sub(
+        lambda found: f"{found[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
+    )
+    if len(text) <= LONGEST:
+        return text
+    kept = text[: LONGEST - len(CUT) - 1]
+    return (kept.rpartition("\n")[0] or kept) + "\n" + CUT
+
+
+def of_error(document: Data) -> Iterator[str]:
+    """Yield why a verb refused."""
+    yield f"{document['error']['message']}"
+    if document["error"]["hint"]:
+        yield f"Next: {document['error']['hint']}"
+
+
+def of_status(data: Data) -> Iterator[str]:
+    """Yield whether it trades and is well, what it is worth and what it holds."""
+    going = "Trading" if data["trading_state"] == "ACTIVE" else f"HALTED ({data['trading_state']})"
+    yield f"{going}, as of {_when(data['as_of'])}"
+    if data["trading_state"] != "ACTIVE":
+        yield f"by {data['trading_who']}: {data['trading_why']}"
+    yield from (f"{one['state']} {one['subject']}: {one['found']}" for one in (data["permission"],) if _unwell(one))
+    yield from _health([one for one in data["health"] if one["subject"] != "halts"])
+    if data["equity"]:
+        yield f"Equity {_usd(data['equity']['last_usd'])} USD"
+    if data["today"]:
+        yield f"Profit of {data['today']['day']} {_signed(data['today']['total_usd'])} USD"
+    yield f"{counted(len(data['positions']), 'position')}, {counted(len(data['orders']), 'working order')}"
+    if data["unresolved"]:
+        yield f"{counted(len(data['unresolved']), 'order')} with an unknown outcome"
+
+
+def of_positions(data: Data) -> Iterator[str]:
+    """Yield each position with its profit and its nearest stop."""
+    found = data["positions"]
+    yield f"{counted(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
+    for one in found:
+        gain = "no price" if one["gain"] is None else f"{float(one['gain']):+.2%}, {_signed(one['unrealized_usd'])} USD"
+        yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_usd(one['average_price'])}: {gain}"
+        stop = next((each for each in one["stops"] if each["rule"] == one["nearest"]), None)
+        if stop and stop["price"]:
+            yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {_usd(stop['price'])}"
+
+
+def of_pnl(data: Data) -> Iterator[str]:
+    """Yield the profit of the last days and of all days."""
+    pnl = data["pnl"]
+    yield f"Profit and loss until {pnl['last']}, in USD"
+    for row in (*pnl["rows"][-10:], pnl["total"]):
+        parts = f"{_signed(row['realized_usd'])} realized, {_signed(row['open_usd'])} open"
+        yield f"{row['name']}: {_signed(row['total_usd'])} ({parts}, {counted(row['trades_closed'], 'trade')} closed)"
+
+
+def of_health(data: Data) -> Iterator[str]:
+    """Yield how the bot is, and each part that isn't well."""
+    yield f"Health {data['state']}: {data['summary']}"
+    for one in filter(_unwell, data["judgments"]):
+        yield f"{one['state']} {one['subject']}: {one['found']}"
+
+
+def of_why(data: Data) -> Iterator[str]:
+    """Yield what was decided about a symbol last, why, and what a person can do."""
+    score = "" if data.get("score") is None else f", score {data['score']:+.2f}"
+    at = f" ({_when(data['at'])}{score})" if data.get("at") else ""
+    yield f"{data['symbol']}: {data['sentence']}{at}"
+    yield from (f"{label}: {data[key]}" for label, key in (("Next", "remedy"), ("Then", "then")) if data.get(key))
+    if data.get("now"):
+        yield str(data["now"])
+
+
+def of_approvals(data: Data) -> Iterator[str]:
+    """Yield what waits for a yes, but for the first entries, which are shown with their buttons."""
+    waiting = [row for row in data["approvals"] if row["state"] == "waiting"]
+    yield f"{counted(len(waiting), 'entry', 'entries')} waiting for a yes"
+    for row in waiting[WITH_BUTTONS:]:
+        yield from of_request(row)
+
+
+def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
+    """Yield what one entry that waits is about: price and worth as they were when it was asked."""
+    side = "sell short" if row["side"] == "sell" else row["side"]
+    quantity = f"{Decimal(row['quantity']).normalize():,f}"
+    yield f"{side} {quantity} {row['symbol']} at {_usd(row['price'])} or better, {_usd(row['worth_usd'])} USD"
+    if not waits:
+        return
+    score = "" if row["score"] is None else f", score {row['score']:+.2f}"
+    yield f"   {row['strategy']}{score}; waits until {_when(row['expires_at'])}; {row['id']}"
+
+
+def of_answered(data: Data) -> Iterator[str]:
+    """Yield what became of an answer."""
+    row = data["approval"]
+    became = "sent" if row["order"] else "noted" if row["state"] == "rejected" else "NOT sent: ask why " + row["symbol"]
+    yield f"{'No' if row['state'] == 'rejected' else 'Yes'} to {row['id']}: {became}"
+    yield from of_request(row, waits=False)
+
+
+def of_halt(data: Data) -> Iterator[str]:
+    """Yield that the bot is halted."""
+    yield f"Halted: {data['state']}. It opens nothing more; exits go on."
+    if data.get("unrecorded") or data.get("unwritten"):
+        yield "The halt holds, but it couldn't be written everywhere: look where the bot runs."
+    yield "It can only be let go on where it runs: tradebot unhalt"
+
+
+VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {
+    "status": of_status,
+    "positions": of_positions,
+    "pnl": of_pnl,
+    "health": of_health,
+    "why": of_why,
+    "approvals": of_approvals,
+    "approve": of_answered,
+    "reject": of_answered,
+    "halt": of_halt,
+}
+
+
+def _health(judgments: Sequence[Data]) -> Iterator[str]:
+    unwell = [one for one in judgments if _unwell(one)]
+    if judgments and not unwell:
+        yield "Health OK"
+    for one in unwell[:5]:
+        yield f"{one['state']} {one['subject']}: {one['found']}"
+    if len(unwell) > 5:
+        yield f"{len(unwell) - 5} more: ask health"
+
+
+def _unwell(judgment: Data) -> bool:
+    return judgment["state"] not in ("OK", "NOT_DUE", "SKIPPED")
+
+
+def _when(text: str) -> str:
+    return when(datetime.fromisoformat(text))
+
+
+def _usd(text: str) -> str:
+    return f"{Decimal(text):,.2f}"
+
+
+def _signed(text: str | None) -> str:
+    return "?" if text is None else f"{Decimal(text):+,.2f}"

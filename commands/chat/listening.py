@@ -1,0 +1,310 @@
+"""Listen to the chat: take each message once, refuse what isn't the paired person's, and answer with the bot's verbs.
+
+It only starts verbs of the bot in processes of their own, from a fixed table, so nothing here delays or fails a pass.
+"""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from commands.chat import answers
+from commands.chat.judging import WORDS, Said, UnfitError, number_of, read, sender_of, words_of
+from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore
+from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
+from tradebot.adapters.state.one_shots import OneShots
+from tradebot.adapters.state.state_folder import APPROVALS
+from tradebot.app.wiring import App
+from tradebot.model.event import EventKind
+
+POLL_S, POLL_ASKING_S = 25, 3
+"""How long Telegram may wait for a message, and how long while entries may wait for a yes."""
+LIMIT_S = 120.0
+MOST_OUTPUT = 1_000_000
+QUESTION, MENU = timedelta(minutes=2), timedelta(days=1)
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+REFUSALS_EVERY_S = 600.0
+MOST_HINTS_A_MINUTE = 5
+TRIES = 3
+HALT, KEEP = "halt-now", "not-halt"
+"""What the answers to the question mean; with their hyphens, nobody can type them."""
+ACTS = frozenset({"halt", "approve", "reject"})
+SHOWN = (("Status", "status"), ("Positions", "positions"), ("P&L", "pnl"), ("Health", "health"), ("Halt …", "halt"))
+VERBS: Mapping[str, Sequence[str]] = {
+    "status": ("status", "--json"),
+    "summary": ("summary", "--short"),
+    "positions": ("positions", "--json"),
+    "pnl": ("pnl", "--json"),
+    "health": ("health", "--json"),
+    "approvals": ("approvals", "--json"),
+    "why": ("why-no-orders", "{about}", "--json"),
+    "approve": ("approve", "{about}", "--json"),
+    "reject": ("reject", "{about}", "--json"),
+    "halt": ("halt", "--reason", "{about}", "--json"),
+}
+"""The command line of each word: no other one is ever started, and none through a shell."""
+
+
+class Listener:
+    """The chat of a bot, one poll after another."""
+
+    def __init__(self, app: "App", telegram: Telegram, store: ChatStore, config: str | None) -> None:
+        self._app, self._telegram, self._store = app, telegram, store
+        self._run = OneShots(app.folder.path, config, MOST_OUTPUT, "chat")
+        self._asks = any(app.settings.approval_of(name).wait_s for name in app.settings.strategies.sections())
+        self._approvals: object = None
+        self._refused, self._told_at = Counter[str](), float("-inf")
+        self._hints: list[float] = []
+        self._most, self._failures = 0, 0
+
+    def begin(self) -> None:
+        """Say what an earlier process began and didn't end; nothing is done again by itself."""
+        paired = self._store.paired()
+        for record in self._store.cut_short():
+            if paired is not None:
+                cut = f"I was interrupted in the middle of: {record.asked}. Look at status, then ask again."
+                self._say(paired.chat, [cut])
+
+    def turn(self, wait_s: int | None = None) -> float:
+        """Ask once for messages and answer them; return how many seconds to wait before the next turn."""
+        try:
+            self._push_requests()
+            wait_s = (POLL_ASKING_S if self._asks else POLL_S) if wait_s is None else wait_s
+            taken = [self._take(update) for update in self._updates(wait_s)]
+        except TroubleError as trouble:
+            return self._trouble(trouble)
+        if self._failures:
+            self._store.remember("trouble", "")
+        self._failures = 0
+        self._tell_refusals()
+        # A batch that moved nothing on would come again at once.
+        return 0.0 if any(taken) or not taken else FIRST_PAUSE_S
+
+    def _updates(self, wait_s: int) -> Sequence[object]:
+        now, most, self._most = datetime.now(UTC), self._most, 0
+        try:
+            return self._telegram.updates(self._store.offset(now), wait_s, *([most] if most else []))
+        except TooLargeError as large:
+            if most == 1 and large.number is not None:
+                self._refuse("nobody", "", "too large", large.number)
+                return ()
+            # One by one, until the one that is too large shows its number.
+            self._most = 1
+            raise
+
+    def _trouble(self, trouble: TroubleError) -> float:
+        self._failures += 1
+        self._store.remember("trouble", str(trouble))
+        return max(trouble.wait_s, min(FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S))
+
+    def _take(self, update: object) -> bool:
+        """Judge one update, and do what it says; return True if its number was news."""
+        number, (who, text) = number_of(update), sender_of(update)
+        paired = self._store.paired()
+        try:
+            said = read(update, time.time())
+            if paired is None:
+                return self._unpaired(number, said)
+            if (said.user, said.chat) != (paired.user, paired.chat):
+                raise UnfitError("from somebody else")
+            if number is None:
+                raise UnfitError("not in Telegram's form: update_id")
+            asked = words_of(said.text) if said.button is None else ("button", "")
+        except UnfitError as unfit:
+            own = paired is not None and who == str(paired.user)
+            news = self._refuse(who, text if own else "", str(unfit), number)
+            if own and news and paired is not None:
+                self._hint(paired.chat, str(unfit))
+            return news
+        return self._asked(number, said, *asked)
+
+    def _unpaired(self, number: int | None, said: Said) -> bool:
+        """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
+        now, code = datetime.now(UTC), said.text.strip().upper()
+        fits = said.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
+        if number is None or not fits or self._store.code_until(now) is None:
+            raise UnfitError("nobody is paired")
+        id_ = self._store.take(number, now, str(said.user), "a code")
+        if id_ is None:
+            raise UnfitError("taken before")
+        if not self._store.pair(code, said.user, said.chat, now):
+            self._store.ended(id_, Became.REFUSED, "not the code")
+            self._refused["not the code"] += 1
+            return True
+        self._store.ended(id_, Became.DONE, "")
+        self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(said.user)}))
+        self._say(said.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
+        return True
+
+    def _asked(self, number: int, said: Said, verb: str, about: str) -> bool:
+        now, who = datetime.now(UTC), str(said.user)
+        id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
+        if id_ is None:
+            self._refuse(who, "", "taken before")
+            return False
+        if said.query:
+            self._quietly(said.query)
+        try:
+            verb, about = self._meant(said, verb, about, now)
+        except UnfitError as unfit:
+            self._store.ended(id_, Became.REFUSED, str(unfit))
+            self._refused[str(unfit)] += 1
+            self._hint(said.chat, str(unfit))
+            return True
+        became, why = self._do(said, verb, about, now)
+        self._store.ended(id_, became, why, f"pressed {verb} {about}".strip() if said.button else None)
+        return True
+
+    def _meant(self, said: Said, verb: str, about: str, now: datetime) -> tuple[str, str]:
+        """Return the word that a button stands for, or that a typed yes or no answers."""
+        pressed, message = said.button, said.message
+        if verb in ("yes", "no"):
+            found = self._store.open_question(HALT, now)
+            if found is None:
+                raise UnfitError("nothing was asked in the last two minutes")
+            (nonce, message), index = found, int(verb == "no")
+            pressed = (nonce, index)
+        if pressed is None:
+            return verb, about
+        action = self._store.press(*pressed, message, now)
+        if action is None:
+            raise UnfitError("not a button that is open")
+        verb, _, about = action.partition(" ")
+        return verb, about
+
+    def _do(self, said: Said, verb: str, about: str, now: datetime) -> tuple[Became, str]:
+        """Do what was asked, and answer; return what became of it."""
+        if verb in ("help", "start"):
+            return self._say(said.chat, _help(), SHOWN)
+        if verb == KEEP:
+            return self._say(said.chat, ["Not halted."])
+        if verb == "halt":
+            return self._ask_to_halt(said.chat, now)
+        verb, about = ("halt", f"asked for in the paired chat by person {said.user}") if verb == HALT else (verb, about)
+        done, lines, document = self._answer(verb, about)
+        if verb in ACTS:
+            details = {"asked": f"{verb} {about}"[:100], "done": str(done).lower(), "person": str(said.user)}
+            self._app.events.emit(EventKind.CHAT_ACTED.at(self._app.stamp_time(), details))
+        waiting = document.get("approvals", ()) if verb == "approvals" else ()
+        became = self._say(said.chat, lines, SHOWN if verb == "status" else ())
+        for row in waiting[: answers.WITH_BUTTONS]:
+            self._push(said.chat, row)
+        return became if done else (Became.FAILED, lines[0] if lines else "")
+
+    def _ask_to_halt(self, chat: int, now: datetime) -> tuple[Became, str]:
+        text = [
+            "Halt? It opens nothing more until you let it go on where it runs; exits go on. Answer within 2 minutes."
+        ]
+        return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
+
+    def _answer(self, verb: str, about: str) -> tuple[bool, list[str], Mapping[str, Any]]:
+        """Run a verb of the table; return whether it did its work, the answer's lines, and its data."""
+        ended = self._run([part.replace("{about}", about) for part in VERBS[verb]], LIMIT_S, lambda: False)
+        if "--json" not in VERBS[verb]:
+            return ended.code == 0, ended.output.splitlines(), {}
+        document = _document(ended.output)
+        if document is None:
+            return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Look where the bot runs."], {}
+        if "error" in document:
+            return False, list(answers.of_error(document)), {}
+        return True, list(answers.VIEWS[verb](document["data"])), document["data"]
+
+    def _push_requests(self) -> None:
+        """Show the paired person each entry that waits for a yes, once; a look costs nothing until one was written."""
+        paired, path = self._store.paired(), self._app.folder.path
+        if not self._asks or paired is None:
+            return
+        files = [path / f"{APPROVALS}{ending}" for ending in ("", "-wal")]
+        seen = [(found.stat().st_mtime_ns, found.stat().st_size) for found in files if found.exists()]
+        if not seen or seen == self._approvals:
+            return
+        _, _, data = self._answer("approvals", "")
+        known = json.loads(self._store.recall("requests") or "[]")
+        for row in data.get("approvals", ()):
+            if row["state"] == "waiting" and row["id"] not in known:
+                self._push(paired.chat, row)
+                known.append(row["id"])
+        self._store.remember("requests", json.dumps(known[-200:]))
+        self._approvals = seen
+
+    def _push(self, chat: int, row: Mapping[str, Any]) -> None:
+        name, symbol = row["id"], row["symbol"]
+        buttons = ((f"Approve {symbol}", f"approve {name}"), (f"Reject {symbol}", f"reject {name}"))
+        lines = ["An entry waits for your yes:", *answers.of_request(row)]
+        self._say(chat, lines, buttons, once=True)
+
+    def _say(
+        self,
+        chat: int,
+        lines: Sequence[str],
+        buttons: Sequence[tuple[str, str]] = (),
+        *,
+        once: bool = False,
+        until: datetime | None = None,
+    ) -> tuple[Became, str]:
+        """Send a message; return what became of it. Its buttons hold a nonce, what they mean stays here."""
+        nonce = secrets.token_hex(16)
+        row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
+        text = answers.message(lines, str(self._app.folder.path)).strip() or "Nothing to tell."
+        text = text.replace(self._app.folder.account_number, f"...{self._app.account_tail}")
+        for left in reversed(range(TRIES)):
+            try:
+                message = self._telegram.send(chat, text, [row[at : at + 3] for at in range(0, len(row), 3)])
+            except TroubleError as trouble:
+                if not left:
+                    return Became.FAILED, f"the answer wasn't delivered: {trouble}"
+                time.sleep(trouble.wait_s or FIRST_PAUSE_S)
+                continue
+            if row and message is not None:
+                actions = [action for _, action in buttons]
+                self._store.show(nonce, message, actions, until or datetime.now(UTC) + MENU, once=once)
+            return Became.DONE, ""
+        raise AssertionError("the last try returns")
+
+    def _quietly(self, query: str) -> None:
+        try:
+            self._telegram.pressed(query, "")
+        except TroubleError as trouble:
+            self._store.remember("trouble", str(trouble))
+
+    def _refuse(self, who: str, asked: str, why: str, number: int | None = None) -> bool:
+        """Record a refusal; return True if the update's number was news."""
+        now, news = datetime.now(UTC), False
+        if number is not None:
+            news = self._store.take(number, now, who, asked, why) is not None
+        if not news:
+            why = why if number is None else "taken before"
+            self._store.refuse(now, who, asked, why)
+        self._refused[why.partition(":")[0]] += 1
+        return news
+
+    def _hint(self, chat: int, why: str) -> None:
+        """Tell the paired person why nothing was done, unless that was said often enough within the minute."""
+        now = time.monotonic()
+        self._hints = [at for at in self._hints if now - at < 60]
+        if len(self._hints) < MOST_HINTS_A_MINUTE:
+            self._hints.append(now)
+            self._say(chat, [f"Nothing done: {why}.", "Send help for what I can do."])
+
+    def _tell_refusals(self) -> None:
+        """Write what was refused as one event, at most every ten minutes."""
+        if self._refused and time.monotonic() - self._told_at > REFUSALS_EVERY_S:
+            details = {why: str(count) for why, count in self._refused.most_common(20)}
+            self._app.events.emit(EventKind.CHAT_REFUSED.at(self._app.stamp_time(), details))
+            self._refused, self._told_at = Counter(), time.monotonic()
+
+
+def _document(output: str) -> Mapping[str, Any] | None:
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and ("data" in found or "error" in found) else None
+
+
+def _help() -> list[str]:
+    return [f"I know: {', '.join(WORDS)}.", "Everything else is only done where the bot runs."]

@@ -1,0 +1,94 @@
+"""`tradebot chat`: through whole command lines, the verbs' own processes and a server that speaks as Telegram does."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.accepting import configure
+from tests.bot import Bot
+from tests.telegram import TOKEN, FakeTelegram, chatting
+from tradebot.adapters.state import lock
+from tradebot.app.wiring import App
+from tradebot.model.trading import Mode
+
+
+@pytest.fixture
+def fake(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTelegram]:
+    monkeypatch.setenv("CHAT_TELEGRAM_TOKEN", TOKEN)
+    with chatting() as fake:
+        configure(copy.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
+        yield fake
+
+
+def test_chat_is_off_until_it_is_configured_has_a_token_and_is_paired(
+    copy: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "The chat is off; docs/CHAT.md" in copy.shown("chat", "status")
+    said = copy.says("chat", "pair")
+    assert (said.code, "the chat is off" in said.err) == (2, True)
+    configure(copy.folder, "\nchat: {telegram: {}}\n")
+    assert "CHAT_TELEGRAM_TOKEN is not set" in copy.says("chat", "listen", "--once").err
+    monkeypatch.setenv("CHAT_TELEGRAM_TOKEN", "no-token-at-all/../x")
+    said = copy.says("chat", "listen", "--once")
+    assert (said.code, "isn't a token" in said.err, "no-token" in said.err) == (2, True, False)
+
+
+def test_turning_the_chat_on_has_to_be_accepted_and_turning_it_off_does_not(copy: Bot, fake: FakeTelegram) -> None:
+    settings = copy.folder / "tradebot.yaml"
+    whole = settings.read_text()
+    settings.write_text(whole.replace(f"chat: {{telegram: {{url: '{fake.address}'}}}}", ""))
+    assert "Nothing is looser than accepted." in copy.says("config", "check").out
+    copy.says("config", "accept", "--confirm", copy.tail())
+    settings.write_text(whole)
+    assert "chat.telegram.url" in copy.says("config", "check").out.partition("Looser than accepted")[2]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.telegram.org", "https://x/y", "https://a@b", "ftp://127.0.0.1", "https://"]
+)
+def test_address_that_is_neither_https_nor_this_machine_is_refused(copy: Bot, url: str) -> None:
+    with (copy.folder / "tradebot.yaml").open("a") as file:
+        file.write(f"\nchat: {{telegram: {{url: '{url}'}}}}\n")
+    assert "must be an https address without a path" in copy.says("chat", "status").err
+
+
+def test_real_money_needs_the_chat_accepted(copy: Bot, fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(App, "mode", Mode.LIVE)
+    assert copy.says("chat", "pair").code == 0
+    settings = copy.folder / "tradebot.yaml"
+    settings.write_text(settings.read_text().replace(fake.address, "http://127.0.0.1:9"))
+    refused = copy.says("chat", "pair")
+    assert (refused.code, "nobody accepted the chat" in refused.err) == (3, True)
+
+
+def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) -> None:
+    code = copy.json("chat", "pair")["code"]
+    assert "a code can be used until" in copy.shown("chat", "status")
+    fake.updates = [fake.typed(code), fake.typed("Status"), fake.typed("why aapl"), fake.typed("why ZZZZ")]
+    listened = copy.says("chat", "listen", "--once")
+    assert (listened.code, listened.out) == (0, "Everything that was written is answered.\n")
+    _, status, why, unknown = fake.texts()
+    assert status.startswith("Trading, as of ")
+    assert why.startswith("AAPL: ")
+    assert unknown.startswith("this bot doesn't look at a symbol ZZZZ")
+    assert not [text for text in fake.texts() if str(copy.folder) in text or "--state-dir" in text]
+    assert "Paired with person 7001 since" in copy.shown("chat", "status")
+    assert "revoke" in copy.says("chat", "pair").err
+    assert copy.says("chat", "revoke").out == "Person 7001 may no longer ask.\n"
+    fake.updates, before = [fake.typed("status")], len(fake.sent)
+    assert copy.says("chat", "listen", "--once").code == 0
+    assert len(fake.sent) == before
+    assert [row["why"] for row in copy.json("chat", "status", "--last", "1")["messages"]] == ["nobody is paired"]
+
+
+def test_second_listener_is_refused(copy: Bot, fake: FakeTelegram) -> None:
+    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+        said = copy.says("chat", "listen", "--once")
+    assert (said.code, "a running serve listens by itself" in said.err) == (6, True)
+
+
+def test_telegram_that_is_away_is_told(copy: Bot, fake: FakeTelegram) -> None:
+    fake.raw = [(500, b"")]
+    said = copy.says("chat", "listen", "--once")
+    assert (said.code, "status 500" in said.out) == (5, True)
+    assert "Trouble: " in copy.shown("chat", "status")

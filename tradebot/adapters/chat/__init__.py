@@ -1,0 +1,1 @@
+"""The chat: what goes over its wire, and what is kept of it."""

@@ -1,0 +1,266 @@
+"""Keep who is paired, how far the chat was read, which buttons were shown, and what was done or refused.
+
+An update is noted before it is acted on, so that no end of the process makes the bot do something twice. Damage costs
+the pairing: then nobody may ask until a person pairs again.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore
+from tradebot.adapters.state.state_folder import CHAT
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.event import EventKind
+from tradebot.ports.stores import Events
+
+LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""Letters of a code, without those that look alike."""
+CODE_LENGTH = 10
+CODE_LIVES, MOST_WRONG = timedelta(minutes=10), 5
+KEPT, KEPT_BUTTONS = 1_000, 200
+MOST_A_MINUTE = 10
+"""How many refused messages a minute are kept one by one; of more, only their number."""
+NUMBERS_LAST = timedelta(days=6)
+"""After a week without an update, Telegram may begin with other numbers."""
+TABLES = (
+    "CREATE TABLE remembered (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
+    """CREATE TABLE records (
+        id INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, asked TEXT NOT NULL, became TEXT NOT NULL,
+        why TEXT NOT NULL
+    )""",
+    "CREATE TABLE refused (why TEXT PRIMARY KEY, count INTEGER NOT NULL, last_at TEXT NOT NULL)",
+    """CREATE TABLE buttons (
+        nonce TEXT PRIMARY KEY, message INTEGER NOT NULL, actions TEXT NOT NULL, once INTEGER NOT NULL,
+        until TEXT NOT NULL
+    )""",
+)
+
+
+class Became(StrEnum):
+    """What became of a message."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CUT_SHORT = "cut short"
+
+
+class Paired(Struct, frozen=True):
+    """Who may ask: the numbers of the person and of their private chat, and since when."""
+
+    user: int
+    chat: int
+    at: datetime
+
+
+class Record(Struct, frozen=True):
+    """One message: who wrote it, what it asked, what became of it, and why."""
+
+    id: int
+    at: datetime
+    who: str
+    asked: str
+    became: Became
+    why: str
+
+
+class ChatStore(CacheStore):
+    """The chat of a state folder."""
+
+    FILE = CacheDatabase("chat records", 0x54424831, 1, TABLES)
+    STARTED_OVER = EventKind.CHAT_BEGUN_ANEW
+
+    def __init__(self, folder: Path, events: Events) -> None:
+        super().__init__(folder / CHAT, events, datetime.now(UTC))
+
+    def recall(self, name: str) -> str | None:
+        """Return what is remembered by a name, or None."""
+        with self._guard():
+            rows = self._database.execute("SELECT text FROM remembered WHERE name = ?", (name,)).fetchall()
+            return str(rows[0][0]) if rows else None
+
+    def remember(self, name: str, text: str) -> None:
+        """Remember a text by a name."""
+        with self._write():
+            self._put(name, text)
+
+    def paired(self) -> Paired | None:
+        """Return who may ask, or None."""
+        with self._guard(ValueError, KeyError, TypeError):
+            text = self.recall("paired")
+            found = json.loads(text) if text else None
+            return Paired(int(found["user"]), int(found["chat"]), parse_time(found["at"])) if found else None
+
+    def new_code(self, now: datetime) -> str:
+        """Return a new code, in place of any earlier one; only its digest is kept."""
+        code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+        self.remember("code", json_text({"digest": _digest(code), "until": time_text(now + CODE_LIVES), "wrong": 0}))
+        return code
+
+    def code_until(self, now: datetime) -> datetime | None:
+        """Return until when a code can be used, or None if there is none."""
+        with self._guard(ValueError, KeyError, TypeError):
+            text = self.recall("code")
+            found = json.loads(text) if text else None
+            until = parse_time(found["until"]) if found and found["wrong"] < MOST_WRONG else None
+            return until if until is not None and until > now else None
+
+    def pair(self, code: str, user: int, chat: int, now: datetime) -> bool:
+        """Pair a person and chat if the code is right; count a wrong one. Only call this while a code can be used."""
+        with self._write():
+            text = self.recall("code")
+            found = json.loads(text or "{}")
+            if text is None or not hmac.compare_digest(found["digest"], _digest(code)):
+                self._put("code", json_text({**found, "wrong": found.get("wrong", 0) + 1}))
+                return False
+            self._put("paired", json_text({"user": user, "chat": chat, "at": time_text(now)}))
+            self._database.execute("DELETE FROM remembered WHERE name = 'code'")
+            self._database.execute("DELETE FROM buttons")
+        return True
+
+    def revoke(self) -> None:
+        """Forget who may ask, any code, and every button."""
+        with self._write():
+            self._database.execute("DELETE FROM remembered WHERE name IN ('paired', 'code')")
+            self._database.execute("DELETE FROM buttons")
+
+    def offset(self, now: datetime) -> int | None:
+        """Return the number of the next update; None if any will do."""
+        with self._guard(ValueError, TypeError):
+            text = self.recall("offset")
+            if text is None:
+                return None
+            number, at = json.loads(text)
+            return int(number) if now - parse_time(at) < NUMBERS_LAST else None
+
+    def take(self, number: int, now: datetime, who: str, asked: str, why: str = "") -> int | None:
+        """Note an update before it is acted on, as refused if there is a `why`; None if it was noted before."""
+        with self._write():
+            offset = self.offset(now)
+            if offset is not None and number < offset:
+                return None
+            self._put("offset", json.dumps([number + 1, time_text(now)]))
+            return self._refuse(now, who, asked, why) if why else self._begin(now, who, asked)
+
+    def refuse(self, now: datetime, who: str, asked: str, why: str) -> None:
+        """Note what was refused and has no number of its own."""
+        with self._write():
+            self._refuse(now, who, asked, why)
+
+    def ended(self, id_: int, became: Became, why: str, asked: str | None = None) -> None:
+        """Note what became of a message, and what it asked if only its button told."""
+        update = "UPDATE records SET became = ?, why = ?, asked = coalesce(?, asked) WHERE id = ?"
+        with self._write():
+            self._database.execute(update, (became, why, asked, id_))
+            if became is Became.REFUSED:
+                self._count(why.partition(":")[0], datetime.now(UTC))
+
+    def cut_short(self) -> Sequence[Record]:
+        """Return what was begun by a process that ended before it was done, and note that."""
+        with self._write():
+            found = self._records("WHERE became = ? ORDER BY id", Became.BEGUN)
+            self._database.execute("UPDATE records SET became = ? WHERE became = ?", (Became.CUT_SHORT, Became.BEGUN))
+        return found
+
+    def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
+        """Remember the buttons of a message that was sent, and what each of them means."""
+        row = (nonce, message, json_text(list(actions)), once, time_text(until))
+        with self._write():
+            self._database.execute("INSERT INTO buttons VALUES (?, ?, ?, ?, ?)", row)
+            newest = "SELECT rowid FROM buttons ORDER BY rowid DESC LIMIT ?"
+            self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
+
+    def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
+        """Return what a button means, or None if this message doesn't have it now; a question takes one answer."""
+        with self._write():
+            query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
+            row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
+            actions = json.loads(row[0]) if row else []
+            if row and row[1]:
+                self._database.execute("DELETE FROM buttons WHERE nonce = ?", (nonce,))
+            return str(actions[index]) if index < len(actions) else None
+
+    def open_question(self, action: str, now: datetime) -> tuple[str, int] | None:
+        """Return the newest question whose first button means this, by its nonce and message; None if none is open."""
+        query = "SELECT nonce, message, actions FROM buttons WHERE once AND until > ? ORDER BY rowid DESC"
+        with self._guard(ValueError):
+            rows = self._database.execute(query, (time_text(now),)).fetchall()
+            return next(((str(nonce), int(m)) for nonce, m, text in rows if json.loads(text)[0] == action), None)
+
+    def refusals(self) -> Mapping[str, int]:
+        """Return how often something was refused for each reason."""
+        with self._guard():
+            rows = self._database.execute("SELECT why, count FROM refused ORDER BY count DESC, why").fetchall()
+            return {str(why): int(count) for why, count in rows}
+
+    def last(self, count: int) -> Sequence[Record]:
+        """Return the last records, newest first."""
+        return self._records("ORDER BY id DESC LIMIT ?", count)
+
+    def _records(self, where: str, *values: object) -> Sequence[Record]:
+        query = f"SELECT id, at, who, asked, became, why FROM records {where}"  # noqa: S608 - our own words
+        with self._guard(ValueError):
+            return [
+                Record(int(id_), parse_time(at), who, asked, Became(became), why)
+                for id_, at, who, asked, became, why in self._database.execute(query, values)
+            ]
+
+    def _begin(self, now: datetime, who: str, asked: str) -> int:
+        return self._insert(now, who, asked, Became.BEGUN, "")
+
+    def _refuse(self, now: datetime, who: str, asked: str, why: str) -> int:
+        """Count what was refused; keep it by itself unless a flood of the same would push out everything else."""
+        self._count(why.partition(":")[0], now)
+        recent = "SELECT count(*) FROM records WHERE became = ? AND at > ?"
+        since = time_text(now - timedelta(minutes=1))
+        ((flood,),) = self._database.execute(recent, (Became.REFUSED, since)).fetchall()
+        return self._insert(now, who, asked, Became.REFUSED, why) if flood < MOST_A_MINUTE else 0
+
+    def _count(self, kind: str, now: datetime) -> None:
+        count = "INSERT INTO refused VALUES (?, 1, ?) ON CONFLICT (why) DO UPDATE SET count = count + 1, last_at = ?"
+        self._database.execute(count, (kind, time_text(now), time_text(now)))
+
+    def _insert(self, now: datetime, who: str, asked: str, became: Became, why: str) -> int:
+        row = (time_text(now), who, asked, became, why)
+        query = "INSERT INTO records (at, who, asked, became, why) VALUES (?, ?, ?, ?, ?)"
+        id_ = self._database.execute(query, row).lastrowid
+        self._database.execute("DELETE FROM records WHERE id <= ?", ((id_ or 0) - KEPT,))
+        return id_ or 0
+
+    def _put(self, name: str, text: str) -> None:
+        self._database.execute("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", (name, text))
+
+    def _lost(self) -> TemporaryError:
+        return TemporaryError("The records of the chat were damaged, and new ones were started.", "Pair again.")
+
+
+@contextmanager
+def kept(folder: Path, events: Events) -> Iterator[ChatStore]:
+    """Yield the chat's records, and close them."""
+    store = ChatStore(folder, events)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def require_unpaired(store: ChatStore) -> None:
+    """Raise OperatorError if somebody is paired: one person, one chat."""
+    paired = store.paired()
+    if paired is not None:
+        raise OperatorError(f"the chat is paired with person {paired.user} already", "tradebot chat revoke")
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()

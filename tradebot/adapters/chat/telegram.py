@@ -1,0 +1,127 @@
+"""Ask Telegram's Bot API for what was written, and answer. Everything has a limit, and no text shows the token."""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+import urllib3
+
+from tradebot.errors import OperatorError
+
+MOST_BYTES = 2_000_000
+"""How much of an answer is read; a full batch of the longest messages is smaller."""
+BATCH = 20
+CONNECT_S, SLACK_S, PIECE = 5.0, 10.0, 65_536
+LONGEST = 4_096
+"""Characters of a message."""
+LONGEST_WAIT_S = 300.0
+ALLOWED = ("message", "callback_query")
+_TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,100}")
+_NUMBER = re.compile(rb'\{"update_id": ?([0-9]{1,18})[,}]')
+
+
+class TroubleError(Exception):
+    """Raised when Telegram can't be asked now; the text says why, `wait_s` how long it wants to be left alone."""
+
+    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+
+
+class TooLargeError(TroubleError):
+    """Raised for an answer that is too large to read; `number` is that of the first update in it, if it shows."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__(f"an answer is larger than {MOST_BYTES:,} bytes")
+        found = _NUMBER.search(head[:200])
+        self.number = int(found[1]) if found else None
+
+
+class Telegram:
+    """A bot of Telegram's, by the address of the API and the bot's token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        if not _TOKEN.fullmatch(token):
+            raise OperatorError(
+                "CHAT_TELEGRAM_TOKEN isn't a token of a Telegram bot",
+                "copy it as @BotFather shows it: digits, a colon, letters",
+            )
+        self._base = f"{url}/bot{token}"
+
+    def updates(self, offset: int | None, wait_s: int, most: int = BATCH) -> Sequence[object]:
+        """Return what was written since, oldest first; wait up to so many seconds for it.
+
+        Raises TroubleError.
+        """
+        asked: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
+        found = self._post("getUpdates", asked | ({} if offset is None else {"offset": offset}), wait_s)
+        if not isinstance(found, list):
+            raise TroubleError("the answer isn't a list of updates")
+        return found
+
+    def send(self, chat: int, text: str, buttons: Sequence[Sequence[tuple[str, str]]] = ()) -> int | None:
+        """Send plain text, with rows of buttons (label and data), and return the message's number, if it is told."""
+        body: dict[str, object] = {"chat_id": chat, "text": text, "link_preview_options": {"is_disabled": True}}
+        if buttons:
+            rows = [[{"text": label, "callback_data": data} for label, data in row] for row in buttons]
+            body["reply_markup"] = {"inline_keyboard": rows}
+        sent = self._post("sendMessage", body, 0)
+        number = sent.get("message_id") if isinstance(sent, dict) else None
+        return number if type(number) is int else None
+
+    def pressed(self, query: str, text: str) -> None:
+        """Tell the app that a button was heard, so that it stops waiting."""
+        self._post("answerCallbackQuery", {"callback_query_id": query, "text": text[:200]}, 0)
+
+    def _post(self, method: str, body: Mapping[str, object], wait_s: int) -> Any:
+        """Ask, and return the result. What is secret must not follow a redirect, nor stand in an error."""
+        try:
+            with requests.post(
+                f"{self._base}/{method}",
+                json=body,
+                timeout=(CONNECT_S, wait_s + SLACK_S),
+                allow_redirects=False,
+                stream=True,
+                headers={"Accept-Encoding": "identity"},
+            ) as answer:
+                return _result(answer.status_code, _read(answer, time.monotonic() + wait_s + 2 * SLACK_S))
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as failed:
+            raise TroubleError(f"Telegram can't be reached: {type(failed).__name__}") from None
+
+
+def _read(answer: requests.Response, deadline: float) -> bytes:
+    """Read an answer as it is, within its limits: unpacked, a small one could fill the memory."""
+    data = bytearray()
+    while piece := answer.raw.read1(PIECE, decode_content=False):
+        data += piece
+        if len(data) > MOST_BYTES:
+            raise TooLargeError(bytes(data[:PIECE]))
+        if time.monotonic() > deadline:
+            raise TroubleError("Telegram's answer takes too long")
+    return bytes(data)
+
+
+def _result(status: int, data: bytes) -> Any:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if status == 200 and isinstance(found, dict) and found.get("ok") is True and "result" in found:
+        return found["result"]
+    why = {
+        401: "Telegram doesn't know the token",
+        404: "Telegram doesn't know the token",
+        409: "another program asks for this bot's messages, or it has a webhook",
+        429: "Telegram wants to be asked less often",
+    }
+    raise TroubleError(why.get(status, f"Telegram's answer can't be used (status {status})"), _wait(found))
+
+
+def _wait(found: object) -> float:
+    """Return how long Telegram wants to be left alone, within reason."""
+    parameters = found.get("parameters") if isinstance(found, dict) else None
+    wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
+    return float(min(max(wait, 1), LONGEST_WAIT_S)) if type(wait) is int else 0.0
