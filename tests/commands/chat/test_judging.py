@@ -33,7 +33,6 @@ SHAPES: tuple[Any, ...] = (
     {},
     True,
     {"message": {}},
-    {"update_id": 1},
     [[[]]],
     1.5,
     {"a": {}},
@@ -77,7 +76,15 @@ KINDS = [
     "pre_checkout_query",
     "never_seen",
 ]
-WRONG = (None, "7001", 7001.0, True, [], {}, 2**60, -7001)
+WRONG: tuple[Any, ...] = (None, "7001", 7001.0, True, [], {}, 2**60, -7001)
+
+
+def _typed(text: object, user: int = ANN) -> Made:
+    return lambda fake: fake.typed(text, user)
+
+
+def _constant(value: Any) -> Made:
+    return lambda fake: value
 
 
 def _changed(field: str, value: Any) -> Made:
@@ -129,9 +136,9 @@ def _at(seconds: int) -> Made:
 def hostile() -> Iterator[tuple[Made, str]]:
     """Yield how each message is made, and what the reason for its refusal begins with."""
     for text in BAD_WORDS:
-        yield (lambda fake, text=text: fake.typed(text)), ""
+        yield _typed(text), ""
     for value in SHAPES:
-        yield (lambda fake, value=value: value), "not "
+        yield _constant(value), "not "
     for value in NUMBERS:
         yield _numbered(value), "not in Telegram's form: update_id"
     for name in EXTRA:
@@ -141,15 +148,15 @@ def hostile() -> Iterator[tuple[Made, str]]:
     for value in WRONG:
         yield _person(id=value), "not in Telegram's form: id"
         yield _chat(id=value), "not in Telegram's form: id"
-        yield _changed("date", value if value != 7001.0 else "now"), ""
+        yield _changed("date", value), "not in Telegram's form: date"
         yield _changed("message_id", value), "not in Telegram's form: message_id"
-        yield _changed("text", value), "without a text"
+        yield _typed(value), "not a word that it knows" if isinstance(value, str) else "without a text"
         yield _pressed(value), "not a button of this bot"
     for user in (EVE, 1, ANN + 1, 70010, 700):
-        yield (lambda fake, user=user: fake.typed("halt", user)), "from somebody else"
+        yield _typed("halt", user), "from somebody else"
         yield _open(user=user), "from somebody else"
-    for kind in ("group", "supergroup", "channel", None, "Private", ["private"]):
-        yield _chat(type=kind), "not a private chat"
+    for other in ("group", "supergroup", "channel", None, "Private", ["private"]):
+        yield _chat(type=other), "not a private chat"
     yield _chat(id=EVE), "from somebody else"
     yield _person(is_bot=True), "not a person"
     yield _person(is_bot=None), "not a person"
@@ -174,6 +181,7 @@ def hostile() -> Iterator[tuple[Made, str]]:
         yield _open(**{name: "1"}), f"not a button of an ordinary message: {name}"
     yield _open(id="\n"), "not a button of this bot"
     yield _both, "not a kind of message"
+    yield _constant({"update_id": 1}), "taken before"
 
 
 @pytest.mark.parametrize(
