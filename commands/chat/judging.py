@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from tradebot.adapters.chat.store import Refusal
 from tradebot.errors import word
 from tradebot.model.text import SYMBOL_PATTERN
 
@@ -30,7 +31,11 @@ _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class UnfitError(Exception):
-    """Raised for what is refused; the text says why: a kind, and after a colon what is particular."""
+    """Raised for what is refused."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        self.refusal = Refusal(kind, detail)
+        super().__init__(self.refusal.text)
 
 
 class Said(Struct, frozen=True):
@@ -71,7 +76,7 @@ def read(update: object, now: float) -> Said:
         return _typed(_mapping(whole["message"], "the message"), now)
     if kinds == {"callback_query"}:
         return _pressed(_mapping(whole["callback_query"], "the button"))
-    raise UnfitError(f"not a kind of message that is answered: {_names(kinds)}")
+    raise UnfitError("not a kind of message that is answered", _names(kinds))
 
 
 def _typed(message: dict[str, Any], now: float) -> Said:
@@ -79,9 +84,9 @@ def _typed(message: dict[str, Any], now: float) -> Said:
     user, chat = _person(message), _private(message)
     number, age = _whole(message, "message_id"), now - _whole(message, "date")
     if age > OLDEST_S:
-        raise UnfitError(f"too old: {age:.0f} s")
+        raise UnfitError("too old", f"{age:.0f} s")
     if age < -AHEAD_S:
-        raise UnfitError(f"from the future: {-age:.0f} s")
+        raise UnfitError("from the future", f"{-age:.0f} s")
     text = message.get("text")
     if not isinstance(text, str):
         raise UnfitError("without a text")
@@ -106,7 +111,7 @@ def words_of(text: str) -> tuple[str, str]:
         raise UnfitError("not a word that it knows")
     verb, about = found[1].lower(), found[2] or ""
     if verb in ELSEWHERE:
-        raise UnfitError(f"only where the bot runs: {verb}")
+        raise UnfitError("only where the bot runs", verb)
     if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
         return verb, about.upper()
     if verb in ("approve", "reject") and _ID.fullmatch(about.lower()):
@@ -118,13 +123,13 @@ def words_of(text: str) -> tuple[str, str]:
 
 def _mapping(found: object, what: str) -> dict[str, Any]:
     if not isinstance(found, dict):
-        raise UnfitError(f"not in Telegram's form: {what}")
+        raise UnfitError("not in Telegram's form", what)
     return found
 
 
 def _nothing_else(found: dict[str, Any], known: frozenset[str], why: str) -> None:
     if found.keys() - known:
-        raise UnfitError(f"{why}: {_names(found.keys() - known)}")
+        raise UnfitError(why, _names(found.keys() - known))
 
 
 def _names(found: Iterable[str]) -> str:
@@ -134,7 +139,7 @@ def _names(found: Iterable[str]) -> str:
 def _whole(found: dict[str, Any], name: str) -> int:
     number = found.get(name)
     if type(number) is not int or not 0 < number < LARGEST:
-        raise UnfitError(f"not in Telegram's form: {name}")
+        raise UnfitError("not in Telegram's form", name)
     return number
 
 

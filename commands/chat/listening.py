@@ -13,7 +13,7 @@ from typing import Any
 
 from commands.chat import answers
 from commands.chat.judging import WORDS, Said, UnfitError, number_of, read, sender_of, words_of
-from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore
+from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore, Refusal
 from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
 from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.state.state_folder import APPROVALS
@@ -29,6 +29,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 REFUSALS_EVERY_S = 600.0
 MOST_HINTS_A_MINUTE = 5
 TRIES = 3
+TAKEN = Refusal("taken before")
 HALT, KEEP = "halt-now", "not-halt"
 """What the answers to the question mean; with their hyphens, nobody can type them."""
 ACTS = frozenset({"halt", "approve", "reject"})
@@ -89,7 +90,7 @@ class Listener:
             return self._telegram.updates(self._store.offset(now), wait_s, *([most] if most else []))
         except TooLargeError as large:
             if most == 1 and large.number is not None:
-                self._refuse("nobody", "", "too large", large.number)
+                self._refuse("nobody", "", Refusal("too large"), large.number)
                 return ()
             # One by one, until the one that is too large shows its number.
             self._most = 1
@@ -111,11 +112,11 @@ class Listener:
             if (said.user, said.chat) != (paired.user, paired.chat):
                 raise UnfitError("from somebody else")
             if number is None:
-                raise UnfitError("not in Telegram's form: update_id")
+                raise UnfitError("not in Telegram's form", "update_id")
             asked = words_of(said.text) if said.button is None else ("button", "")
         except UnfitError as unfit:
             own = paired is not None and who == str(paired.user)
-            news = self._refuse(who, text if own else "", str(unfit), number)
+            news = self._refuse(who, text if own else "", unfit.refusal, number)
             if own and news and paired is not None:
                 self._hint(paired.chat, str(unfit))
             return news
@@ -131,8 +132,7 @@ class Listener:
         if id_ is None:
             raise UnfitError("taken before")
         if not self._store.pair(code, said.user, said.chat, now):
-            self._store.ended(id_, Became.REFUSED, "not the code")
-            self._refused["not the code"] += 1
+            self._refused_late(id_, Refusal("not the code"))
             return True
         self._store.ended(id_, Became.DONE, "")
         self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(said.user)}))
@@ -143,15 +143,14 @@ class Listener:
         now, who = datetime.now(UTC), str(said.user)
         id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
         if id_ is None:
-            self._refuse(who, "", "taken before")
+            self._refuse(who, "", TAKEN)
             return False
         if said.query:
             self._quietly(said.query)
         try:
             verb, about = self._meant(said, verb, about, now)
         except UnfitError as unfit:
-            self._store.ended(id_, Became.REFUSED, str(unfit))
-            self._refused[str(unfit)] += 1
+            self._refused_late(id_, unfit.refusal)
             self._hint(said.chat, str(unfit))
             return True
         became, why = self._do(said, verb, about, now)
@@ -270,15 +269,19 @@ class Listener:
         except TroubleError as trouble:
             self._store.remember("trouble", str(trouble))
 
-    def _refuse(self, who: str, asked: str, why: str, number: int | None = None) -> bool:
+    def _refused_late(self, id_: int, refusal: Refusal) -> None:
+        self._store.refused(id_, refusal)
+        self._refused[refusal.kind] += 1
+
+    def _refuse(self, who: str, asked: str, refusal: Refusal, number: int | None = None) -> bool:
         """Record a refusal; return True if the update's number was news."""
         now, news = datetime.now(UTC), False
         if number is not None:
-            news = self._store.take(number, now, who, asked, why) is not None
+            news = self._store.take(number, now, who, asked, refusal) is not None
         if not news:
-            why = why if number is None else "taken before"
-            self._store.refuse(now, who, asked, why)
-        self._refused[why.partition(":")[0]] += 1
+            refusal = refusal if number is None else TAKEN
+            self._store.refuse(now, who, asked, refusal)
+        self._refused[refusal.kind] += 1
         return news
 
     def _hint(self, chat: int, why: str) -> None:

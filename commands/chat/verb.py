@@ -102,9 +102,10 @@ def _is_listening(bot: "App") -> bool:
 @on_bot(app, "pair", epilog="tradebot chat pair")
 @acts
 def pair(bot: "App") -> Report:
-    """Show a code; whoever sends it to your Telegram bot within ten minutes may ask from then on.
+    """Show the code that pairs a person and chat.
 
-    After five wrong codes, a new one is needed.
+    Whoever sends it to your Telegram bot within ten minutes may ask from then on. After five wrong codes, a new one is
+    needed.
     """
     from tradebot.adapters.chat.store import CODE_LIVES, kept, require_unpaired
 
@@ -129,7 +130,7 @@ def _render_code(console: "Console", data: Code) -> None:
 def show_status(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
-    """Show who is paired, what was asked, and what was refused and why."""
+    """Show who is paired, and what was asked and refused."""
     from tradebot.adapters.chat.store import kept
     from tradebot.adapters.state.state_folder import CHAT
 
@@ -172,7 +173,7 @@ def _render_status(console: "Console", data: ChatStatus) -> None:
 
 @on_bot(app, "revoke", epilog="tradebot chat revoke")
 def revoke(bot: "App") -> Report:
-    """End the pairing: nobody may ask until a person pairs again."""
+    """End the pairing, so that nobody may ask."""
     from tradebot.adapters.chat.store import kept
     from tradebot.adapters.state.state_folder import CHAT
     from tradebot.model.event import EventKind

@@ -1,6 +1,5 @@
 """The sections of the configuration, and what each value may be by itself."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -9,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from tradebot.adapters.wire.hosts import is_loopback
+from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.execution import Execution
 from tradebot.model.limits import (
@@ -38,7 +37,6 @@ Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 TELEGRAM = "https://api.telegram.org"
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?", re.ASCII)
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
 
@@ -158,8 +156,7 @@ class NotifySettings(Frozen):
 
 
 def _telegram_url(url: str) -> str:
-    host = url.removeprefix("https://")
-    if not is_loopback(url) and (host == url or not _HOST.fullmatch(host)):
+    if not is_loopback(url) and not is_https(url):
         raise ValueError(f"must be an https address without a path, such as {TELEGRAM}")
     return url
 

@@ -348,18 +348,8 @@ class EventKind(Enum):
     )
     CHAT_PAIRED = ("chat", "paired", Severity.WARN, "A person paired the chat, or ended that.")
     CHAT_ACTED = ("chat", "acted", Severity.INFO, "The paired chat halted the bot, or said yes or no to an entry.")
-    CHAT_REFUSED = (
-        "chat",
-        "refused",
-        Severity.WARN,
-        "Messages to the chat were refused, as many as shown since the last such event. `chat status` shows why.",
-    )
-    CHAT_BEGUN_ANEW = (
-        "chat",
-        "begun_anew",
-        Severity.WARN,
-        "The records of the chat were damaged or lost, and new ones were started. Nobody is paired any more.",
-    )
+    CHAT_REFUSED = ("chat", "refused", Severity.WARN, "As many messages to the chat as shown were refused.")
+    CHAT_BEGUN_ANEW = ("chat", "begun_anew", Severity.WARN, "The chat's records were damaged; nobody is paired now.")
     BARS_BEGUN_ANEW = (
         "bars",
         "BARS_BEGUN_ANEW",

@@ -64,6 +64,18 @@ class Paired(Struct, frozen=True):
     at: datetime
 
 
+class Refusal(Struct, frozen=True):
+    """Why a message was refused: of which kind that is, by which it is counted, and what is particular about it."""
+
+    kind: str
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return both in one line."""
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+
 class Record(Struct, frozen=True):
     """One message: who wrote it, what it asked, what became of it, and why."""
 
@@ -144,27 +156,33 @@ class ChatStore(CacheStore):
             number, at = json.loads(text)
             return int(number) if now - parse_time(at) < NUMBERS_LAST else None
 
-    def take(self, number: int, now: datetime, who: str, asked: str, why: str = "") -> int | None:
-        """Note an update before it is acted on, as refused if there is a `why`; None if it was noted before."""
+    def take(self, number: int, now: datetime, who: str, asked: str, refusal: Refusal | None = None) -> int | None:
+        """Note an update before it is acted on, as refused if there is a refusal; None if it was noted before."""
         with self._write():
             offset = self.offset(now)
             if offset is not None and number < offset:
                 return None
             self._put("offset", json.dumps([number + 1, time_text(now)]))
-            return self._refuse(now, who, asked, why) if why else self._begin(now, who, asked)
+            return (
+                self._refuse(now, who, asked, refusal) if refusal else self._insert(now, who, asked, Became.BEGUN, "")
+            )
 
-    def refuse(self, now: datetime, who: str, asked: str, why: str) -> None:
+    def refuse(self, now: datetime, who: str, asked: str, refusal: Refusal) -> None:
         """Note what was refused and has no number of its own."""
         with self._write():
-            self._refuse(now, who, asked, why)
+            self._refuse(now, who, asked, refusal)
+
+    def refused(self, id_: int, refusal: Refusal) -> None:
+        """Note that a message was refused after it was taken."""
+        self.ended(id_, Became.REFUSED, refusal.text)
+        with self._write():
+            self._count(refusal.kind, datetime.now(UTC))
 
     def ended(self, id_: int, became: Became, why: str, asked: str | None = None) -> None:
         """Note what became of a message, and what it asked if only its button told."""
         update = "UPDATE records SET became = ?, why = ?, asked = coalesce(?, asked) WHERE id = ?"
         with self._write():
             self._database.execute(update, (became, why, asked, id_))
-            if became is Became.REFUSED:
-                self._count(why.partition(":")[0], datetime.now(UTC))
 
     def cut_short(self) -> Sequence[Record]:
         """Return what was begun by a process that ended before it was done, and note that."""
@@ -216,16 +234,13 @@ class ChatStore(CacheStore):
                 for id_, at, who, asked, became, why in self._database.execute(query, values)
             ]
 
-    def _begin(self, now: datetime, who: str, asked: str) -> int:
-        return self._insert(now, who, asked, Became.BEGUN, "")
-
-    def _refuse(self, now: datetime, who: str, asked: str, why: str) -> int:
+    def _refuse(self, now: datetime, who: str, asked: str, refusal: Refusal) -> int:
         """Count what was refused; keep it by itself unless a flood of the same would push out everything else."""
-        self._count(why.partition(":")[0], now)
+        self._count(refusal.kind, now)
         recent = "SELECT count(*) FROM records WHERE became = ? AND at > ?"
         since = time_text(now - timedelta(minutes=1))
         ((flood,),) = self._database.execute(recent, (Became.REFUSED, since)).fetchall()
-        return self._insert(now, who, asked, Became.REFUSED, why) if flood < MOST_A_MINUTE else 0
+        return self._insert(now, who, asked, Became.REFUSED, refusal.text) if flood < MOST_A_MINUTE else 0
 
     def _count(self, kind: str, now: datetime) -> None:
         count = "INSERT INTO refused VALUES (?, 1, ?) ON CONFLICT (why) DO UPDATE SET count = count + 1, last_at = ?"

@@ -5,6 +5,7 @@ import re
 from tradebot.errors import OperatorError
 
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?", re.ASCII)
+_HTTPS = re.compile(r"https://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?", re.ASCII)
 _HIGHEST_PORT = 65_535
 _SECRET = re.compile(r"[!-~]+", re.ASCII)
 _QUOTES = "\"'"
@@ -14,6 +15,11 @@ def is_loopback(url: str) -> bool:
     """Return True if the URL is plain HTTP to this machine: scheme, host and port, with nothing after."""
     match = _LOOPBACK.fullmatch(url)
     return match is not None and int(match[1] or 80) <= _HIGHEST_PORT
+
+
+def is_https(url: str) -> bool:
+    """Return True if the URL is an https address: a host, perhaps a port, with nothing after."""
+    return _HTTPS.fullmatch(url) is not None
 
 
 def check_url(name: str, url: str, known: tuple[str, ...]) -> None:
