@@ -26,6 +26,7 @@ from commands.serve.watch import Stop
 from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import made
+from tests.mounts import table
 from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
 from tests.tiers import sized
 from tradebot.__main__ import main
@@ -139,7 +140,8 @@ class Life:
                     own, headers = exchange, {**headers, **_let_in(headers)}
             return send(own, method, url, body, headers, **kwargs)
 
-        with pytest.MonkeyPatch.context() as patch:
+        # Its folder lasts, whatever disk this machine keeps tests on.
+        with pytest.MonkeyPatch.context() as patch, table(b"/dev/vda / ext4 rw 0 0\n"):
             patch.setattr(HTTPConnectionPool, "urlopen", turned)
             patch.setattr(App, "second_time", lambda app: LockStepClock(self.url).now_or_none())
             yield
