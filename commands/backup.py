@@ -1,6 +1,7 @@
 """`tradebot backup`: make a verified copy of the ledger and the journal. Each session gets one when it ends."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from tradebot.model.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.adapters.recovery.away import Place
     from tradebot.app.wiring import App
 
 BY_HAND = "by-hand"
@@ -40,18 +42,21 @@ class Damaged(Struct, frozen=True):
 class Backups(Struct, frozen=True):
     """The backup just made (None if only a list was requested), and the names of all backups, newest first.
 
-    `damaged` lists the backups that can no longer be restored.
+    `damaged` lists the backups that can no longer be restored. `copied_to` is where the backup was copied off this
+    machine; None if it wasn't.
     """
 
     made: Copy | None
     kept: tuple[str, ...]
     damaged: tuple[Damaged, ...]
+    copied_to: str | None
 
 
-def run(app: "App", *, only_list: bool = False) -> Report:
+def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report:
     """Copy the books, verify the copy and check the other backups; exit 10 if one of them is damaged.
 
-    Raises OperatorError if the copy can't be written.
+    The copy is copied on to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
+    TradebotError if it can't be copied on; then it stays here.
     """
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
@@ -61,24 +66,64 @@ def run(app: "App", *, only_list: bool = False) -> Report:
         # Exits don't wait for a copy of large books: the lock is only for the check of these.
         with app.pass_lock("backup"):
             pass
+        to = to or app.settings.storage.backup_to
+        # A place that isn't there is told before the books are copied.
+        place = place_of(to) if to else None
         found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
+        if place:
+            _send(app, found.path, place)
         made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
     broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, hashed))
-    data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)), broken)
+    kept = tuple(path.name for path in backups.places(app.folder.path))
+    data = Backups(made, kept, broken, to if made else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
+
+
+def place_of(to: str) -> "Place":
+    """Return the place off this machine; OperatorError if it isn't there."""
+    from tradebot.adapters.recovery.away import Folder
+
+    return Folder(Path(to).expanduser())
+
+
+def _send(app: "App", backup: Path, place: "Place") -> None:
+    """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
+    from tradebot.adapters.recovery.away import send
+
+    try:
+        send(backup, place)
+    except TradebotError as error:
+        _remember_copy(app, backup, error.message)
+        error.message = f"the backup {backup.name} was made, but not copied: {error.message}"
+        raise
+    _remember_copy(app, backup, "")
+
+
+def _remember_copy(app: "App", backup: Path, why: str) -> None:
+    """Remember the last copy for health; one that failed is told."""
+    from tradebot.model.event import EventKind
+    from tradebot.timetable.failed_backups import note_copied
+
+    now = app.stamp_time()
+    if why:
+        app.events.emit(EventKind.BACKUP_NOT_COPIED.at(now, {"name": backup.name, "found": why}))
+    with app.pass_lock("backup"):
+        note_copied(app.ledger, why, now)
 
 
 def run_session(app: "App") -> Report:
     """Back up the session that ended, once, and delete old facts; exit 10 if a backup is damaged.
 
-    Raises TradebotError if the session's backup couldn't be made.
+    The newest backup of a session is copied on to `storage.backup_to`. Raises TradebotError if the session's backup
+    couldn't be made, or couldn't be copied on.
     """
     from contextlib import suppress
     from datetime import timedelta
 
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
+    from tradebot.adapters.state.state_folder import BACKUPS
 
     now = datetime.now(UTC)
     with suppress(TradebotError):
@@ -92,9 +137,23 @@ def run_session(app: "App") -> Report:
     if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
         raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
     broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, Hashed()))
-    data = Backups(None, tuple(kept), broken)
+    to = app.settings.storage.backup_to
+    newest = next((name for name in kept if f"-{backups.SESSION}" in name), None)
+    if to and newest:
+        _send_session(app, app.folder.path / BACKUPS / newest, to)
+    data = Backups(None, tuple(kept), broken, to if newest else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
+
+
+def _send_session(app: "App", backup: Path, to: str) -> None:
+    """Copy a session's backup; a place that isn't there is remembered as well: nobody may be looking."""
+    try:
+        place = place_of(to)
+    except TradebotError as error:
+        _remember_copy(app, backup, error.message)
+        raise
+    _send(app, backup, place)
 
 
 def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
@@ -151,6 +210,8 @@ def _render(console: "Console", data: Backups) -> None:
         console.print(f"Backed up and verified: {data.made.path}", markup=False)
         records, intents = counted(data.made.record, "record"), counted(data.made.intents, "intent")
         console.print(f"  {records}, {intents}, {counted(data.made.fills, 'fill')}, {counted(data.made.bytes, 'byte')}")
+    if data.copied_to:
+        console.print(f"Copied off this machine and verified there: {data.copied_to}", markup=False)
     named = ", newest first, named by this machine's clock in UTC:" if data.kept else ""
     console.print(f"Backups kept: {len(data.kept)}{named}")
     for name in data.kept:
@@ -163,18 +224,21 @@ def _render(console: "Console", data: Backups) -> None:
         console.print(f"To restore it: tradebot restore {data.kept[0]}", markup=False)
 
 
-@on_bot(VERBS, "backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
+@on_bot(VERBS, "backup", epilog="tradebot backup\ntradebot backup --to /mnt/usb/tradebot\ntradebot backup --list")
 def backup(
     bot: "App",
     only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
     session: Annotated[
         bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
     ] = False,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="PLACE", help="Also copy it off this machine [storage.backup_to].")
+    ] = None,
 ) -> Report:
     """Back up the ledger and the journal, and verify the copy.
 
-    A backup is also made whenever a session ends.
+    A backup is also made whenever a session ends. PLACE is a folder; nothing in it is ever replaced or deleted.
     """
-    if only_list and session:
-        raise OperatorError("--list makes no backup, --session makes one", "use one of them")
-    return run_session(bot) if session else run(bot, only_list=only_list)
+    if sum(map(bool, (only_list, session, to))) > 1:
+        raise OperatorError("--list, --session and --to don't go together", "use one of them")
+    return run_session(bot) if session else run(bot, only_list=only_list, to=to)

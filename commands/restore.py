@@ -3,12 +3,28 @@
 Nothing here can send an order, because no OrderPort is ever created.
 """
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.shared.completing import backups as backup_names
-from commands.shared.surface import VERBS, AccountTail, Report, caller, confirm_for, on_bot, opened_as_found
+from commands.shared.surface import (
+    VERBS,
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    finish,
+    opened_as_found,
+)
+from tradebot.adapters.state.state_folder import resolve
+from tradebot.errors import OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -33,16 +49,50 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     return report_of(app, "restore", data)
 
 
-@on_bot(VERBS, "restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16", opens=opened_as_found)
+def fetched(path: Path, source: str, name: str | None) -> str:
+    """Bring a backup back from another place, and return its name; a folder that isn't a bot's yet becomes its bot's.
+
+    Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
+    """
+    from commands.backup import place_of
+    from tradebot.adapters.recovery import away
+    from tradebot.adapters.state import marker_copies, state_folder
+
+    place, is_new = place_of(source), not state_folder.marked(path)
+    if is_new:
+        state_folder.prepare(path)
+    found = away.fetch(path / state_folder.BACKUPS, place, name)
+    if is_new:
+        marker_copies.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
+    return found
+
+
+@VERBS.command(
+    "restore",
+    epilog="tradebot restore 20261116T210000Z-session-2026-11-16\ntradebot restore --from /mnt/usb/tradebot",
+)
 def restore(
-    bot: "App",
     backup: Annotated[
-        str, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
-    ],
+        str | None, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="PLACE", help="Take it from where backup --to copied it [newest].")
+    ] = None,
     confirmed: AccountTail = None,
-) -> Report:
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """Restore the books from a backup.
 
-    The current books are moved to the quarantine folder; nothing is deleted.
+    The current books are moved to the quarantine folder; nothing is deleted. With --from, it works on a machine that
+    has no bot yet: the folder is made. Your configuration and your keys aren't in a backup.
     """
-    return run(bot, backup, by=caller(), confirmed=confirmed)
+    if source is not None:
+        backup = fetched(resolve(state_dir, os.environ), source, backup)
+    if backup is None:
+        raise OperatorError("restore needs the name of a backup, or --from", "tradebot backup --list")
+    with opened_as_found(state_dir, config) as bot:
+        report = run(bot, backup, by=caller(), confirmed=confirmed)
+        report = replace(report, mode=bot.mode_name, account=bot.account_tail)
+    finish(report, as_json)

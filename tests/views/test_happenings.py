@@ -45,6 +45,7 @@ DETAILS = {
     EventKind.OWN_SLOT_UNFINISHED: {"strategy": "rotation", "slot": "open+5m", "session": "2026-11-16"},
     EventKind.PROPOSAL_REFUSED: {"strategy": "mine", "reason": str(Reason.STRATEGY_DECLINED), "observed": "x"},
     EventKind.BACKUP_FAILED: {"session": "2026-11-16", "found": "the disk is full"},
+    EventKind.BACKUP_NOT_COPIED: {"name": "session-2026-11-16", "found": "/mnt/usb can't be written: the disk is full"},
     EventKind.BACKUP_DAMAGED: {"name": "session-2026-11-16", "found": "a part is missing"},
     EventKind.JOB_FAULT: {"job": "trade-once", "message": "Traceback"},
     EventKind.LANE_STALLED: {"message": "no progress since 10:31"},

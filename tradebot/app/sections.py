@@ -114,6 +114,7 @@ class StorageSettings(Frozen):
     facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
     decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
     backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]
+    backup_to: Annotated[str | None, Tighter.ALWAYS]
     plans: Annotated[int, Field(ge=10, le=10_000), Tighter.ALWAYS]
     events_mb: Annotated[int, Field(ge=1, le=1000), Tighter.ALWAYS]
     events_files: Annotated[int, Field(ge=1, le=99), Tighter.ALWAYS]

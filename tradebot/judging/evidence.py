@@ -155,6 +155,7 @@ class Backups(Struct, frozen=True):
 
     `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
     `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
+    `not_copied` says why the last copy off the machine failed.
     """
 
     kept: int
@@ -165,6 +166,7 @@ class Backups(Struct, frozen=True):
     failed: str = ""
     damaged: tuple[str, ...] = ()
     coming: datetime | None = None
+    not_copied: str = ""
 
 
 class ChoreRun(Struct, frozen=True):

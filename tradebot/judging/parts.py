@@ -257,6 +257,9 @@ def backup(evidence: Evidence, seen: Backups) -> Verdict:
     if seen.failed and not done:
         found = f"{counted(seen.kept, 'backup')} kept; {seen.failed}"
         return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup --session")
+    if seen.not_copied:
+        found = f"{counted(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
+        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot backup --session")
     if not seen.kept:
         after = since or seen.coming
         first = after + timedelta(seconds=budget_s) if after and not fresh.overdue else None

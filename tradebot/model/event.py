@@ -306,6 +306,7 @@ class EventKind(Enum):
     )
     BACKUP_MADE = ("backup", "made", Severity.INFO, "The session's backup was made.")
     BACKUP_FAILED = ("backup", "failed", Severity.WARN, "The session's backup couldn't be made.")
+    BACKUP_NOT_COPIED = ("backup", "not_copied", Severity.WARN, "A backup couldn't be copied off the machine.")
     BACKUP_DAMAGED = (
         "backup",
         "damaged",

@@ -43,7 +43,7 @@ TOPICS: Mapping[Topic, str] = {
     Topic.HEALTH: "health stopped being OK, or is OK again",
     Topic.SLOTS: "slots of the timetable were missed",
     Topic.STRATEGIES: "the answer of a strategy was refused",
-    Topic.BACKUPS: "the session's backup failed, or an earlier one is damaged",
+    Topic.BACKUPS: "the session's backup failed or couldn't be copied off the machine, or an earlier one is damaged",
     Topic.SERVE: "`serve` met a bug, stands still, or couldn't take over its configuration",
     Topic.VERSION: "another version of tradebot is in use",
     Topic.APPROVALS: "an entry waits for a person's yes",

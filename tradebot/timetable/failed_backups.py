@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import date
 
+    from tradebot.model.trading import SlotClaim
     from tradebot.ports.stores import Slots
 
-FAILED = "backup failed"
+FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
 FIRST, MOST = timedelta(minutes=10), timedelta(hours=4)
 """How long the second try waits after the first, and the longest wait. Each wait is twice as long as the one before."""
 DOUBLED_AT_MOST = 10
@@ -46,3 +47,13 @@ def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
 def note_failed(ledger: Slots, session: date, why: str, now: datetime) -> None:
     """Note that a session's backup failed just now."""
     ledger.claim_slot(FAILED, session, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", why, now)
+
+
+def note_copied(ledger: Slots, why: str, now: datetime) -> None:
+    """Note that a backup was copied off the machine just now, or why it wasn't."""
+    ledger.claim_slot(NOT_COPIED if why else COPIED, now.date(), f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", why or COPIED, now)
+
+
+def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:
+    """Return why the last copy off the machine failed, by the last claims of each kind; empty if it didn't."""
+    return last.by if last and not (copied and copied.at > last.at) else ""

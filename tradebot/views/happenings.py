@@ -130,6 +130,9 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.BACKUP_FAILED: _Told(
         Topic.BACKUPS, "failed backups", _said("The backup of {session} couldn't be made: {found}")
     ),
+    EventKind.BACKUP_NOT_COPIED: _Told(
+        Topic.BACKUPS, "backups not copied", _said("The backup {name} couldn't be copied off the machine: {found}")
+    ),
     EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", _said("The backup {name} is damaged: {found}")),
     EventKind.JOB_FAULT: _Told(
         Topic.SERVE, "bugs", _said("{job} met a bug in tradebot. Run tradebot events, and report it")

@@ -20,7 +20,7 @@ from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, SlotClaim
-from tradebot.timetable.failed_backups import FailedBackup, failed_backup
+from tradebot.timetable.failed_backups import COPIED, NOT_COPIED, FailedBackup, failed_backup, not_copied
 
 MB = 1_000_000
 LAST_EVENTS = 500
@@ -132,6 +132,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         failed=_said(failed) if failed else "",
         damaged=tuple(f"{clean(each.name)}: {clean(each.why)}" for each in bad),
         coming=next((each.close for each in sessions if each.close > now), None),
+        not_copied=clean(not_copied(*map(app.ledger_view.last_claim, (NOT_COPIED, COPIED)))),
     )
 
 

@@ -77,7 +77,7 @@ def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = N
     `hashed`, so that `damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the
     copy is not sound, TradebotError (exit 6) if another process is making a backup.
     """
-    with _alone(folder.path / BACKUPS):
+    with alone(folder.path / BACKUPS):
         return _make(folder, what, at, hashed)
 
 
@@ -110,7 +110,7 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """Keep others from changing the backups in `root`, or a link to it; TradebotError (exit 6) if one is doing so."""
     try:
         if not root.is_dir():
@@ -179,7 +179,7 @@ def of_session(
     name = f"{SESSION}{session.isoformat()}"
     if any(path.name.endswith(f"-{name}") for path in places(folder.path)):
         return None
-    with _alone(folder.path / BACKUPS):
+    with alone(folder.path / BACKUPS):
         backup = _make(folder, name, at, hashed)
         for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][kept:]:
             with around("backups.forget_old"):

@@ -1,0 +1,171 @@
+"""Backups off the machine: what a copy contains, what keeps it from being made, and the way back onto an empty one."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.accepting import configure
+from tests.bot import Bot
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.state.state_folder import BACKUPS, read_marker
+
+
+@pytest.fixture
+def usb(tmp_path: Path) -> Path:
+    place = tmp_path / "usb"
+    place.mkdir()
+    return place
+
+
+def files(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def at_point(point: str, act: Callable[[], None]) -> Iterator[None]:
+    """Do something each time that a point is reached."""
+    failpoint.hook = lambda reached: act() if reached == point else None
+    try:
+        yield
+    finally:
+        failpoint.hook = None
+
+
+def refused(number: int) -> Callable[[], None]:
+    def act() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return act
+
+
+def test_copy_has_the_bytes_of_the_backup_and_the_next_one_sends_only_what_is_new(copy: Bot, usb: Path) -> None:
+    assert copy.json("backup", "--to", str(usb))["copied_to"] == str(usb)
+    before = {path: path.stat().st_ino for path in usb.rglob("*") if path.is_file()}
+    assert f"Copied off this machine and verified there: {usb}" in copy.says("backup", "--to", str(usb)).out
+    # A part without bytes isn't needed by any backup.
+    assert files(usb) == {name: content for name, content in files(copy.folder / BACKUPS).items() if content}
+    assert {path: path.stat().st_ino for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "free up space there"), (errno.EROFS, "make it writable"), (errno.EIO, "whether its disk")],
+)
+def test_place_that_refuses_is_named_with_the_next_step_and_the_next_try_completes_it(
+    number: int, advice: str, copy: Bot, usb: Path
+) -> None:
+    with at_point("away.sync.before", refused(number)):
+        said = copy.says("backup", "--to", str(usb))
+    assert (said.code, os.strerror(number) in said.err, advice in said.err) == (2, True, True)
+    assert "was made, but not copied" in said.err
+    assert files(usb) == {}, "no draft is left"
+    assert len(list((copy.folder / BACKUPS).glob("*-by-hand"))) == 1, "the backup is here all the same"
+    assert copy.says("backup", "--to", str(usb)).code == 0
+
+
+def test_copy_that_is_cut_off_is_no_backup_and_the_next_try_completes_it(copy: Bot, usb: Path) -> None:
+    def cut() -> None:
+        if len(files(usb)) > 1:
+            raise KeyboardInterrupt
+
+    with at_point("away.put.before", cut):
+        assert copy.says("backup", "--to", str(usb)).code == 130
+    assert files(usb)
+    assert "has no backup" in copy.says("restore", "--from", str(usb)).err
+    assert copy.says("backup", "--to", str(usb)).code == 0
+
+
+def test_bytes_that_change_on_the_way_never_get_their_name(copy: Bot, usb: Path) -> None:
+    def cut_short() -> None:
+        for draft in usb.rglob(".new-*"):
+            os.truncate(draft, 10)
+
+    with at_point("away.sync.after", cut_short):
+        said = copy.says("backup", "--to", str(usb))
+    assert (said.code, "as it was sent: 10 of" in said.err) == (5, True)
+    assert files(usb) == {}
+
+
+def test_folder_that_is_not_there_isnt_made(copy: Bot, tmp_path: Path) -> None:
+    said = copy.says("backup", "--to", str(tmp_path / "unplugged"))
+    assert (said.code, "plug in or mount its disk" in said.err) == (2, True)
+    assert not (tmp_path / "unplugged").exists()
+    assert not (copy.folder / BACKUPS).exists()
+
+
+def test_another_backup_of_the_same_name_is_left_as_it_is(copy: Bot, usb: Path) -> None:
+    copy.says("backup", "--to", str(usb))
+    (part,) = usb.glob("parts/*.ledger.db")
+    part.write_bytes(b"of another bot")
+    said = copy.says("backup", "--to", str(usb))
+    assert (said.code, f"{usb} has another parts/{part.name}" in said.err) == (2, True)
+    assert part.read_bytes() == b"of another bot"
+    fresh = copy.folder.parent / "fresh"
+    said = copy.says("restore", "--from", str(usb), "--state-dir", str(fresh), "--confirm", copy.tail())
+    assert (said.code, "has changed since the backup was made" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("--list", "--session"), ("--list", "--to", "x"), ("--session", "--to", "x")])
+def test_options_that_contradict_each_other_are_refused(words: tuple[str, ...], copy: Bot) -> None:
+    assert copy.says("backup", *words).code == 2
+
+
+def test_backup_comes_back_onto_an_empty_machine_once_a_person_confirms(copy: Bot, usb: Path, tmp_path: Path) -> None:
+    name = copy.json("backup", "--to", str(usb))["made"]["name"]
+    there, fills = tmp_path / "there", copy.json("fills")
+    asked = copy.says("restore", "--from", str(usb), "--state-dir", str(there), "--confirm", "0000")
+    assert (asked.code, (there / "ledger.db").exists()) == (3, False)
+    back = Bot(there, copy._capture)
+    said = back.says("restore", "--from", str(usb), "--confirm", copy.tail(), "--json")
+    assert (said.code, said.data["ledger"].endswith(name)) == (10, True)
+    assert read_marker(there) == read_marker(copy.folder)._replace(path=there)
+    assert back.json("fills") == fills
+    assert "REDUCE_ONLY" in back.says("status").out
+    twice = back.says("restore", name, "--from", str(usb), "--confirm", copy.tail())
+    assert twice.code == 10, "the books that are replaced are in the quarantine"
+
+
+def test_restoring_over_what_is_not_a_bot_or_from_nothing_is_refused(copy: Bot, usb: Path, tmp_path: Path) -> None:
+    assert "has no backup" in copy.says("restore", "--from", str(usb)).err
+    assert copy.says("restore").code == 2
+    copy.says("backup", "--to", str(usb))
+    assert "has no backup nonsense" in copy.says("restore", "nonsense", "--from", str(usb)).err
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letters.txt").write_text("private")
+    said = copy.says("restore", "--from", str(usb), "--state-dir", str(other))
+    assert (said.code, "neither empty nor a state" in said.err) == (2, True)
+    assert files(other) == {"letters.txt": b"private"}
+
+
+def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, tmp_path: Path) -> None:
+    name = copy.json("backup", "--to", str(usb))["made"]["name"]
+    manifest = usb / name / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"state.id"', '"../../../state.id"'))
+    said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
+    assert (said.code, "names a file elsewhere" in said.err) == (2, True)
+
+
+def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succeeds(
+    copy: Bot, usb: Path, tmp_path: Path
+) -> None:
+    assert backups.of_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), kept=3)
+    configure(copy.folder, f"storage: {{backup_to: {usb}}}")
+    shutil.move(usb, tmp_path / "unplugged")
+    assert "there is no folder" in copy.says("backup", "--session").err
+    (event,) = [each for each in copy.json("events")["events"] if each["event_type"] == "not_copied"]
+    assert event["details"]["name"] == copy.json("backup", "--list")["kept"][0]
+    row = next(row for row in copy.json("health")["judgments"] if row["subject"] == "backup")
+    assert (row["state"], "was not copied off the machine: there is no folder" in row["found"]) == ("DEGRADED", True)
+    shutil.move(tmp_path / "unplugged", usb)
+    assert copy.json("backup", "--session")["copied_to"] == str(usb)
+    assert (usb / event["details"]["name"] / "manifest.json").exists()
+    row = next(row for row in copy.json("health")["judgments"] if row["subject"] == "backup")
+    assert row["state"] != "DEGRADED"

@@ -1,0 +1,212 @@
+"""Copy a backup off this machine, and back onto an empty one.
+
+A copy has the layout of the folder of backups: parts, which never change and are sent once, and for each backup its
+manifest, which is sent last. So a copy that was cut short is no backup yet, and the next try sends only what is
+missing. Nothing is ever replaced or deleted there.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.recovery.backup_parts import PARTS
+from tradebot.adapters.recovery.quarantine import MANIFEST
+from tradebot.adapters.state.plain_files import opened_plain
+from tradebot.adapters.state.state_folder import cannot_write, make_folder, sync_folder
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+DRAFT = ".new-"
+FULL, KEPT_OUT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Content(NamedTuple):
+    """The size of a file in bytes, and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+class Place(Protocol):
+    """Where copies are kept, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
+
+    where: str
+
+    def backups(self) -> list[str]:
+        """Return the names of the backups that are whole there, newest first."""
+        ...
+
+    def content(self, name: str) -> Content | None:
+        """Return what is there by a name; None if nothing is."""
+        ...
+
+    def put(self, name: str, file: Path, content: Content) -> None:
+        """Write a file that isn't there yet, and read it back before it gets its name."""
+        ...
+
+    def get(self, name: str, file: Path) -> None:
+        """Write what is there by a name to a file that doesn't exist yet."""
+        ...
+
+
+def send(backup: Path, place: Place) -> None:
+    """Copy a verified backup to a place, and check there what was written.
+
+    OperatorError if the place has something else by the same name, which is left as it is.
+    """
+    for name, file in _files(backup, backups.read_manifest(backup)).items():
+        own, there = content_of(file), place.content(name)
+        if there == own:
+            continue
+        if there is not None:
+            raise OperatorError(
+                f"{place.where} has another {name}: it is of another bot, or it was changed there",
+                "name a folder or a prefix of this bot's own; what is there was left as it is",
+            )
+        place.put(name, file, own)
+
+
+def fetch(root: Path, place: Place, name: str | None) -> str:
+    """Copy a backup from a place to the folder of backups `root`, and return its name; the newest one without a name.
+
+    What is here already isn't copied. OperatorError if the place has no such backup or if it is damaged there.
+    """
+    known = place.backups()
+    if not known or (name is not None and name not in known):
+        found = f"{place.where} has no backup" + (f" {name}" if name else "")
+        raise OperatorError(found, f"it has {', '.join(known[:3])}" if known else "tradebot backup --to makes one")
+    chosen = name or known[0]
+    with backups.alone(root):
+        try:
+            _fetch(root, place, chosen)
+        except OSError as error:
+            raise cannot_write(root, error) from error
+    return chosen
+
+
+def _fetch(root: Path, place: Place, name: str) -> None:
+    with backups.scratch(root) as made:
+        draft = made / name
+        draft.mkdir()
+        place.get(f"{name}/{MANIFEST}", draft / MANIFEST)
+        if (root / name).exists():
+            _require_same(root / name, draft / MANIFEST)
+            return
+        if not (root / PARTS).is_dir():
+            make_folder(root / PARTS)
+        for of, file in _files(draft, backups.read_manifest(draft), root / PARTS).items():
+            if not file.exists():
+                place.get(of, made / "file")
+                with around("away.fetch"):
+                    (made / "file").rename(file)
+        with around("away.name"):
+            draft.rename(root / name)
+        sync_folder(root)
+
+
+def _require_same(here: Path, manifest: Path) -> None:
+    if (here / MANIFEST).read_bytes() != manifest.read_bytes():
+        raise OperatorError(f"{here} is another backup of the same name", f"move it away: mv {here} {here}.aside")
+
+
+def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) -> dict[str, Path]:
+    """Return the files that a backup needs by their names in a copy, the manifest last.
+
+    OperatorError if a name leads elsewhere: a manifest that was fetched may say anything.
+    """
+    stored = [part for recipe in backups.recipes(content).values() for part in recipe.parts]
+    own = [*content["files"]]
+    for name in (*stored, *own):
+        if name != os.path.basename(name) or name.startswith("."):
+            raise OperatorError(f"the manifest of {backup.name} names a file elsewhere", "use another backup")
+    root = parts or backup.parent / PARTS
+    return {f"{PARTS}/{part}": root / part for part in stored} | {
+        f"{backup.name}/{name}": backup / name for name in (*own, MANIFEST)
+    }
+
+
+def content_of(file: Path) -> Content:
+    """Return a file's size and digest."""
+    with opened_plain(file) as read:
+        return Content(os.fstat(read.fileno()).st_size, hashlib.file_digest(read, "sha256").hexdigest())
+
+
+class Folder:
+    """Copies in a folder, such as one of another disk or of another machine. It must exist: a disk may be unplugged."""
+
+    def __init__(self, root: Path) -> None:
+        self.where, self._root = str(root), root
+        if not root.is_dir():
+            raise OperatorError(f"there is no folder {root}", f"plug in or mount its disk, or make it: mkdir {root}")
+
+    def backups(self) -> list[str]:
+        """Return the names of the backups that are whole there, newest first."""
+        return sorted((found.parent.name for found in self._root.glob(f"*/{MANIFEST}")), reverse=True)
+
+    def content(self, name: str) -> Content | None:
+        """Return what is there by a name; None if nothing is."""
+        try:
+            return content_of(self._root / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._refused("read", error) from error
+
+    def put(self, name: str, file: Path, content: Content) -> None:
+        """Write a file under a temporary name, read it back, and rename it."""
+        target = self._root / name
+        draft = target.with_name(f"{DRAFT}{target.name}")
+        try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self._write(file, draft)
+            require_whole(content_of(draft), content, self.where, name)
+            with around("away.put"):
+                draft.rename(target)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise self._refused("written", error) from error
+        finally:
+            # The error that left it says more than one about the draft.
+            with suppress(OSError), around("away.drop_draft"):
+                draft.unlink(missing_ok=True)
+
+    def get(self, name: str, file: Path) -> None:
+        """Write what is there by a name to a file that doesn't exist yet."""
+        try:
+            content = (self._root / name).open("rb")
+        except OSError as error:
+            raise self._refused("read", error) from error
+        with content, file.open("xb") as written:
+            shutil.copyfileobj(content, written)
+
+    def _write(self, file: Path, draft: Path) -> None:
+        with opened_plain(file) as read, draft.open("wb") as written:
+            draft.chmod(0o600)
+            shutil.copyfileobj(read, written)
+            written.flush()
+            with around("away.sync"):
+                os.fsync(written.fileno())
+
+    def _refused(self, what: str, error: OSError) -> OperatorError:
+        said = f"{self.where} can't be {what}: {error.strerror or error}"
+        if error.errno in FULL:
+            return OperatorError(said, f"free up space there: df -h {self.where}")
+        if error.errno in KEPT_OUT:
+            return OperatorError(said, f"make it writable for this user: ls -ld {self.where}")
+        return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
+
+
+def require_whole(found: Content, content: Content, where: str, name: str) -> None:
+    """Raise TradebotError if what was read back isn't what was sent."""
+    if found != content:
+        raise TradebotError(
+            f"{name} isn't in {where} as it was sent: {found.bytes:,} of {content.bytes:,} bytes, or other ones",
+            "run it again; if it happens again, check that disk",
+            code=ExitCode.UNAVAILABLE,
+        )
