@@ -42,12 +42,14 @@ def of_error(document: Data) -> Iterator[str]:
 
 def of_status(data: Data) -> Iterator[str]:
     """Yield whether it trades and is well, what it is worth and what it holds."""
-    going = "Trading" if data["trading_state"] == "ACTIVE" else f"HALTED ({data['trading_state']})"
+    active = data["trading_state"] == "ACTIVE"
+    going = "Trading" if active else f"HALTED ({data['trading_state']})"
     yield f"{going}, as of {_when(data['as_of'])}"
-    if data["trading_state"] != "ACTIVE":
+    if not active:
         yield f"by {data['trading_who']}: {data['trading_why']}"
     yield from (f"{one['state']} {one['subject']}: {one['found']}" for one in (data["permission"],) if _unwell(one))
-    yield from _health([one for one in data["health"] if one["subject"] != "halts"])
+    unwell = [one for one in data["health"] if _unwell(one) and (active or one["subject"] != "halts")]
+    yield from _parts(unwell, "Health OK" if active else "Everything else is well")
     if data["equity"]:
         yield f"Equity {_usd(data['equity']['last_usd'])} USD"
     if data["today"]:
@@ -81,8 +83,7 @@ def of_pnl(data: Data) -> Iterator[str]:
 def of_health(data: Data) -> Iterator[str]:
     """Yield how the bot is, and each part that isn't well."""
     yield f"Health {data['state']}: {data['summary']}"
-    for one in filter(_unwell, data["judgments"]):
-        yield f"{one['state']} {one['subject']}: {one['found']}"
+    yield from _parts([one for one in data["judgments"] if _unwell(one)])
 
 
 def of_why(data: Data) -> Iterator[str]:
@@ -143,14 +144,11 @@ VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {
 }
 
 
-def _health(judgments: Sequence[Data]) -> Iterator[str]:
-    unwell = [one for one in judgments if _unwell(one)]
-    if judgments and not unwell:
-        yield "Health OK"
-    for one in unwell[:5]:
+def _parts(unwell: Sequence[Data], otherwise: str = "") -> Iterator[str]:
+    if not unwell and otherwise:
+        yield otherwise
+    for one in unwell:
         yield f"{one['state']} {one['subject']}: {one['found']}"
-    if len(unwell) > 5:
-        yield f"{len(unwell) - 5} more: ask health"
 
 
 def _unwell(judgment: Data) -> bool:

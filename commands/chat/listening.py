@@ -113,7 +113,7 @@ class Listener:
                 raise UnfitError("from somebody else")
             if number is None:
                 raise UnfitError("not in Telegram's form", "update_id")
-            asked = words_of(said.text) if said.button is None else ("button", "")
+            asked = words_of(said.text) if said.button is None else ("a button", "")
         except UnfitError as unfit:
             own = paired is not None and who == str(paired.user)
             news = self._refuse(who, text if own else "", unfit.refusal, number)
@@ -153,8 +153,8 @@ class Listener:
             self._refused_late(id_, unfit.refusal)
             self._hint(said.chat, str(unfit))
             return True
-        became, why = self._do(said, verb, about, now)
-        self._store.ended(id_, became, why, f"pressed {verb} {about}".strip() if said.button else None)
+        self._store.means(id_, f"{verb} {about}".strip())
+        self._store.ended(id_, *self._do(said, verb, about, now))
         return True
 
     def _meant(self, said: Said, verb: str, about: str, now: datetime) -> tuple[str, str]:
@@ -221,12 +221,10 @@ class Listener:
         if not seen or seen == self._approvals:
             return
         _, _, data = self._answer("approvals", "")
-        known = json.loads(self._store.recall("requests") or "[]")
+        shown = json.loads(self._store.recall("requests") or "[]")
         for row in data.get("approvals", ()):
-            if row["state"] == "waiting" and row["id"] not in known:
+            if row["state"] == "waiting" and row["id"] not in shown:
                 self._push(paired.chat, row)
-                known.append(row["id"])
-        self._store.remember("requests", json.dumps(known[-200:]))
         self._approvals = seen
 
     def _push(self, chat: int, row: Mapping[str, Any]) -> None:
@@ -234,6 +232,8 @@ class Listener:
         buttons = ((f"Approve {symbol}", f"approve {name}"), (f"Reject {symbol}", f"reject {name}"))
         lines = ["An entry waits for your yes:", *answers.of_request(row)]
         self._say(chat, lines, buttons, once=True)
+        shown = json.loads(self._store.recall("requests") or "[]")
+        self._store.remember("requests", json.dumps([*shown, name][-200:]))
 
     def _say(
         self,

@@ -146,6 +146,18 @@ RETENTIONS = (
         "what people were told, and what is still to be sent",
         "the last 1,000 notices",
     ),
+    Retention(
+        "approvals",
+        ("approvals.db", "approvals.db-*"),
+        "which entries waited for a yes, and the answers",
+        "the last 1,000 requests",
+    ),
+    Retention(
+        "chat",
+        ("chat.db", "chat.db-*"),
+        "who may ask from the chat, what was asked and refused",
+        "the last 1,000 messages",
+    ),
     Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
     Retention(

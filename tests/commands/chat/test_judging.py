@@ -158,6 +158,8 @@ def hostile() -> Iterator[tuple[Made, str]]:
     for other in ("group", "supergroup", "channel", None, "Private", ["private"]):
         yield _chat(type=other), "not a private chat"
     yield _chat(id=EVE), "from somebody else"
+    yield _person(id=EVE), "from somebody else"
+    yield _open(**{"from": {"id": EVE, "is_bot": False}}), "from somebody else"
     yield _person(is_bot=True), "not a person"
     yield _person(is_bot=None), "not a person"
     for seconds in (-121, -3600, -(10**8)):

@@ -161,28 +161,39 @@ def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -
     assert "buy 10 NVDA at 100.50 or better, 1,005.00 USD" in shown
     os.utime(chat.listener._app.folder.path / APPROVALS, (1, 1))
     assert chat.hears() == []
+    assert chat.types("approvals")[0] == "1 entry waiting for a yes"
     assert chat.presses("Approve NVDA")[0].startswith("Yes to nvda-k3f7q: sent")
-    assert chat.last() == ("pressed approve nvda-k3f7q", "done", "")
+    assert chat.last() == ("approve nvda-k3f7q", "done", "")
     assert "not a button that is open" in chat.presses("Reject NVDA")[0]
-    assert chat.verbs.ran == [("approvals", "--json")] * 2 + [("approve", "nvda-k3f7q", "--json")]
+    assert chat.verbs.ran == [("approvals", "--json")] * 3 + [("approve", "nvda-k3f7q", "--json")]
 
 
-def test_message_is_never_acted_on_twice_although_its_process_ends_before_it_is_done(
-    copy: Bot, chat: Chat, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["take", "press", "means", "ended"])
+def test_halt_is_never_done_twice_although_its_process_ends_at_any_step(
+    copy: Bot, chat: Chat, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
 ) -> None:
-    def ending(*_: object) -> None:
+    chat.types("halt")
+    honest = getattr(ChatStore, place)
+
+    def ending(*arguments: object, **named: object) -> None:
+        if after:
+            honest(*arguments, **named)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:
-        cut.setattr(ChatStore, "ended", ending)
+        cut.setattr(ChatStore, place, ending)
         with pytest.raises(KeyboardInterrupt):
-            chat.types("approve nvda-k3f7q")
+            chat.presses("Yes, halt")
     with listening(copy, chat.fake) as again:
         again.listener.begin()
-        assert again.hears() == []
-        assert again.verbs.ran == []
-    assert "I was interrupted in the middle of: approve nvda-k3f7q." in chat.fake.texts()[-1]
-    assert chat.last() == ("approve nvda-k3f7q", "cut short", "")
+        again.hears()
+        halts = [*chat.verbs.ran, *again.verbs.ran]
+    # What was noted but perhaps not done isn't done again: the person is told, and asks again.
+    told = "I was interrupted in the middle of: " in "".join(chat.fake.texts())
+    assert len(halts) == (1 if place == "ended" or (place, after) == ("take", False) else 0)
+    assert told == ((place, after) not in (("take", False), ("ended", True)))
+    assert chat.last()[1] == ("cut short" if told else "done")
 
 
 def test_flood_is_counted_and_fills_neither_the_records_nor_the_disk(chat: Chat) -> None:

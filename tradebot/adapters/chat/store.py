@@ -178,11 +178,15 @@ class ChatStore(CacheStore):
         with self._write():
             self._count(refusal.kind, datetime.now(UTC))
 
-    def ended(self, id_: int, became: Became, why: str, asked: str | None = None) -> None:
-        """Note what became of a message, and what it asked if only its button told."""
-        update = "UPDATE records SET became = ?, why = ?, asked = coalesce(?, asked) WHERE id = ?"
+    def means(self, id_: int, asked: str) -> None:
+        """Note what a message asks, because of a button only its message knows that."""
         with self._write():
-            self._database.execute(update, (became, why, asked, id_))
+            self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (asked, id_))
+
+    def ended(self, id_: int, became: Became, why: str) -> None:
+        """Note what became of a message."""
+        with self._write():
+            self._database.execute("UPDATE records SET became = ?, why = ? WHERE id = ?", (became, why, id_))
 
     def cut_short(self) -> Sequence[Record]:
         """Return what was begun by a process that ended before it was done, and note that."""
