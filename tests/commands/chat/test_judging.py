@@ -119,11 +119,11 @@ def _both(fake: FakeTelegram) -> Any:
     return {**fake.typed("halt"), **fake.pressed("0" * 32 + ":0", 1001)}
 
 
-def _open(index: str = "0", **more: Any) -> Made:
+def _open(**more: Any) -> Made:
     """Press the button of the open question, but not as its person does."""
 
     def made(fake: FakeTelegram) -> Any:
-        data = fake.button("Yes, halt")["callback_query"]["data"][:33] + index
+        data = fake.button("Yes, halt")["callback_query"]["data"]
         return fake.pressed(data, **{"message": 1001, **more})
 
     return made
