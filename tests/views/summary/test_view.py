@@ -74,6 +74,10 @@ def refused(reason: Reason) -> Decision:
             "the broker or its data service didn't answer.",
         ),
         ({"ends": (30, {Reason.COOLDOWN: 29})}, "30 candidates: 1 became an order, and the other 29 were refused."),
+        (
+            {"ends": (30, {Reason.COOLDOWN: 27, Reason.APPROVAL_WAITING: 2})},
+            "30 candidates: 1 became an order, 2 waited for a person's yes, and the other 27 were refused.",
+        ),
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),

@@ -221,10 +221,12 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
         yield "No pass looked for entries." if not seen.so_far else "No pass has looked for entries yet."
         return
     looked = f"In {counted(known.passes, 'pass', 'passes')} it weighed {counted(known.candidates, 'candidate')}"
-    refused = known.candidates - known.orders
+    waited = sum(one.count for one in known.refusals if one.reason is Reason.APPROVAL_WAITING)
+    refused = known.candidates - known.orders - waited
+    waits = f", {waited:,} waited for a person's yes" if waited else ""
     if known.orders:
         rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
-        yield f"{looked}: {known.orders:,} became {noun(known.orders, 'an order', 'orders')}{rest}."
+        yield f"{looked}: {known.orders:,} became {noun(known.orders, 'an order', 'orders')}{waits}{rest}."
         return
     if not known.refusals:
         waiting = sorted({one.strategy for cycle in seen.passes for one in cycle.waiting})
@@ -233,7 +235,7 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
         return
     rows = [_counted(one) for one in known.refusals]
     row = decisive(rows)
-    share = "each" if row.count == refused else f"{row.count:,} of them"
+    share = "each" if row.count == known.candidates else f"{row.count:,} of them"
     yield f"{VERDICTS[row.cause]}. {looked} and refused {share}, because {inner(row.meaning)}"
 
 
