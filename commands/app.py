@@ -52,6 +52,7 @@ VERBS: Mapping[str, str] = {
     "backup": "commands.backup",
     "restore": "commands.restore",
     "recover": "commands.recover.verb",
+    "upgrade": "commands.upgrade",
     "watchdog": "commands.watchdog.verb",
     "completion": "commands.completion",
 }
@@ -60,6 +61,7 @@ VERBS: Mapping[str, str] = {
 GROUPS: Mapping[str, str] = {
     "bars": "commands.bars",
     "config": "commands.config.verb",
+    "deploy": "commands.deploy",
     "exchange": "commands.exchange",
     "journal": "commands.journal",
     "notify": "commands.notify.verb",

@@ -33,7 +33,7 @@ LONG = 12
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
     """Return each value with its source; raise OperatorError for an unknown name."""
     folder, loaded = _loaded(state_dir, config)
-    differ = {row.name: row for row in _differences(folder, loaded) or ()}
+    differ = {row.name: row for row in differences_of(folder, loaded) or ()}
     every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
     chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
     if not chosen and key is not None:
@@ -61,7 +61,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     )
     without_effect = tuple(overridden(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
-    differ = _differences(folder, loaded)
+    differ = differences_of(folder, loaded)
     less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less)
     report = _report("config-check", data, folder, loaded, _render_check)
@@ -89,7 +89,7 @@ def _loaded(state_dir: str | None, config: str | None, file: Path | None = None)
     return folder, load(file, os.environ, {"mode": folder.mode})
 
 
-def _differences(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
+def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
     """Compare with the accepted configuration; None if there is no bot or its books can't be read."""
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.baseline import differences

@@ -20,6 +20,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Operate": (
         "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "live status", "live arm",
         "config show", "config check", "config accept", "backup", "restore", "recover", "journal verify",
+        "upgrade", "deploy verify",
     ),
     "Tell and rehearse": (
         "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",

@@ -36,6 +36,7 @@ ON_A_STATE = frozenset(
         "config check",
         "config accept",
         "config show",
+        "deploy verify",
         "doctor",
         "drill list",
         "drill run",
@@ -77,6 +78,7 @@ ON_A_STATE = frozenset(
         "trade-once",
         "trades",
         "unhalt",
+        "upgrade",
         "why-no-orders",
     }
 )
@@ -84,7 +86,8 @@ ON_A_STATE = frozenset(
 ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
-    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live |chat )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
+    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live |chat |deploy )?[a-z]+(?:-[a-z]+)*)"
+    r"(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})
 """Fields of a document that quote a person or the broker, and so stay unchanged."""

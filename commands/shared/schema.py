@@ -69,6 +69,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),
     "recover": ("commands.recover.verb:Recovered",),
+    "upgrade": ("commands.upgrade:Upgraded",),
+    "deploy-verify": ("commands.deploy:Deployed",),
     "journal-verify": ("commands.journal:Verified",),
     "adopt": ("commands.adopt:Adopted",),
     "flatten": (PASS,),

@@ -297,6 +297,7 @@ def _look(life: Life) -> None:
         *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
         *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q"),
         *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail"),
+        *("upgrade --check", "upgrade", "deploy verify"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
         life.says(*line.split(), "--json")

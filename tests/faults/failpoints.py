@@ -23,6 +23,7 @@ OFF_THE_ROAD = {
     "ledger_migration.bring_up": "a ledger of an earlier version",
     "ledger_migration.sync_copy": "a ledger of an earlier version",
     "ledger_migration.keep": "a ledger of an earlier version",
+    "going_back.put_back": "a ledger of a later version",
     "cache_database.set_aside": "facts or bars that are damaged",
     "cache_database.set_companion_aside": "facts or bars that are damaged",
     "parquet.replace": "a strategy that reads bars",

@@ -2,6 +2,7 @@
 
 import atexit
 import shutil
+import sqlite3
 import tempfile
 from decimal import Decimal
 from functools import cache
@@ -10,7 +11,10 @@ from typing import Any
 
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.builders import best_price
+from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.migration import Form, Step
+from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.activity import Booking, Entry
@@ -20,6 +24,22 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import TradingState, TradingStateRecord
+
+COLORS = """CREATE TABLE colors (
+    account TEXT NOT NULL PRIMARY KEY REFERENCES book, color TEXT NOT NULL,
+    schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+) WITHOUT ROWID"""
+
+
+def add_colors(database: sqlite3.Connection) -> None:
+    """Make a later form: a table more, with its own row."""
+    for statement in (COLORS, *ledger_sums.triggers((COLORS,))):
+        database.execute(statement)
+    database.execute("INSERT INTO colors (account, color) SELECT account, 'green' FROM book")
+
+
+LATER = Form(FORM.version + 1, (*FORM.tables, COLORS), {FORM.version: Step(FORM.tables, add_colors)})
+"""A form that comes after today's, made up: none has been released yet."""
 
 
 def make(path: Path) -> StateFolder:

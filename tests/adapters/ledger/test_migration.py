@@ -19,27 +19,13 @@ import pytest
 
 from tests.adapters.holding import another_process
 from tests.adapters.ledger import old_books
+from tests.adapters.ledger.old_books import LATER
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.migration import Form, Step, bring_up
+from tradebot.adapters.ledger.migration import Form, bring_up
 from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
 from tradebot.adapters.state import lock
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
-
-COLORS = """CREATE TABLE colors (
-    account TEXT NOT NULL PRIMARY KEY REFERENCES book, color TEXT NOT NULL,
-    schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
-) WITHOUT ROWID"""
-
-
-def add_colors(database: sqlite3.Connection) -> None:
-    """Make a later form: a table more, with its own row."""
-    for statement in (COLORS, *ledger_sums.triggers((COLORS,))):
-        database.execute(statement)
-    database.execute("INSERT INTO colors (account, color) SELECT account, 'green' FROM book")
-
-
-LATER = Form(FORM.version + 1, (*FORM.tables, COLORS), {FORM.version: Step(FORM.tables, add_colors)})
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense")
         bot.all_say("strategy list", "strategy test flow", "strategy test nonsense")
+        bot.all_say("upgrade --check", "upgrade", "deploy verify")
         bot.all_say("config accept", f"config accept --confirm {bot.tail()}")
         exchange(bot)
         bars(bot, place)

@@ -73,7 +73,7 @@ def keep_beside(path: Path, version: int) -> None:
 
     SQLite makes the copy: opening and closing the file directly would release the lock that keeps other writers out.
     """
-    kept = _free(path.with_name(f"{path.name}-version-{version}"))
+    kept = free_beside(path, version)
     draft, descriptor = create_draft(kept)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -90,9 +90,10 @@ def keep_beside(path: Path, version: int) -> None:
     sync_folder(path.parent)
 
 
-def _free(path: Path) -> Path:
-    """Return the path, or a numbered one if it is taken by an earlier upgrade from the same version."""
-    names = (path, *(path.with_name(f"{path.name}.{number}") for number in range(2, MOST_COPIES + 1)))
+def free_beside(path: Path, version: int) -> Path:
+    """Return where a copy of this version goes: a numbered name if an earlier upgrade took the plain one."""
+    plain = path.with_name(f"{path.name}-version-{version}")
+    names = (plain, *(plain.with_name(f"{plain.name}.{number}") for number in range(2, MOST_COPIES + 1)))
     return next((name for name in names if not os.path.lexists(name)), names[-1])
 
 

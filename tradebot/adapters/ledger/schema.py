@@ -289,7 +289,8 @@ def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
     if version not in (*form.steps, form.version):
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {form.version}).",
-            "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
+            "Use the version that wrote it; tradebot upgrade puts the ledger from before its upgrade back, if that has"
+            " everything, and tradebot recover rebuilds the books for this version",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if found != _statements(form.tables_of(version)):

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 5.0
 POLL_S = 0.02
 MALFORMED = "malformed JSON"
+MARKS = ("application_id", "user_version")
 
 
 class DamagedError(Exception):
@@ -75,6 +76,15 @@ class CacheDatabase(NamedTuple):
                 database.close()
                 raise
         return database
+
+    def version_at(self, path: Path) -> int | None:
+        """Return the version of a file, which stays as it is; None if it isn't of this kind."""
+        with (
+            self.translated(path),
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_only_to_read(path)}", uri=True)) as database,
+        ):
+            kind, version = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in MARKS)
+        return int(version) if kind == self.application_id else None
 
     def start_over(self, path: Path, *, look_again: bool = False) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and where the old file was moved to, if there was one.
@@ -141,7 +151,7 @@ class CacheDatabase(NamedTuple):
         return database
 
     def _check(self, database: sqlite3.Connection) -> None:
-        marks = [database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
+        marks = [database.execute(f"PRAGMA {name}").fetchone() for name in MARKS]
         if marks != [(self.application_id,), (self.version,)]:
             raise DamagedError(f"not a file of {self.holds} of this version")
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
@@ -251,8 +261,10 @@ def _move_aside(path: Path) -> Path | None:
 
 def _how(path: Path) -> str:
     """Return how to open a file: one that we can't write is opened read-only."""
-    if _writable(path):
-        return "mode=rw"
+    return "mode=rw" if _writable(path) else _only_to_read(path)
+
+
+def _only_to_read(path: Path) -> str:
     # Even to read a WAL database, SQLite creates files beside it, unless told that nothing can change.
     return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
 

@@ -1,0 +1,182 @@
+"""`tradebot deploy verify`: whether the version that was installed is the one that runs, and runs well."""
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from msgspec import Struct
+
+from commands.shared.surface import Report, on_bot, opened_as_found
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from commands.doctor.checks.row import Seen
+    from tradebot.app.wiring import App
+    from tradebot.judging.evidence import Evidence
+    from tradebot.judging.judgment import Judgment, State
+    from tradebot.model.serving import Serving
+
+app = typer.Typer(help="Check what was deployed.", no_args_is_help=True, rich_markup_mode=None)
+SYSTEMCTL = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "tradebot*")
+WAIT_S = 10.0
+AGAIN = "tradebot deploy verify, in a minute"
+
+
+class Deployed(Struct, frozen=True):
+    """The installed version, the worst state of any judgment, and the judgments about what runs."""
+
+    state_dir: str
+    version: str
+    state: "State"
+    judgments: "tuple[Judgment, ...]"
+
+
+def run(app: "App") -> Report:
+    """Judge what runs, and change nothing; exit 10 if anyone has to act."""
+    from tradebot import __version__
+    from tradebot.judging.judgment import overall
+
+    rows = tuple(_rows(app))
+    state = overall(rows)
+    code = ExitCode.FINDINGS if state.is_finding else ExitCode.DONE
+    return Report("deploy-verify", Deployed(str(app.folder.path), __version__, state, rows), _render, code)
+
+
+def _rows(app: "App") -> "Iterator[Judgment]":
+    from commands.doctor.checks.machine import versions
+    from commands.doctor.checks.row import attempt
+    from commands.shared.evidence.gather import evidence_of
+    from tradebot.adapters.state import serving
+    from tradebot.judging.table import judged
+
+    folder = app.folder.path
+    note = serving.read_serving(folder) if serving.is_running(folder) else None
+    evidence = evidence_of(app)
+    yield attempt("installed", versions)
+    yield attempt("version", lambda: _version(note))
+    yield attempt("files", lambda: _files(app))
+    yield attempt("unit", _units)
+    yield attempt("health", lambda: _health(judged(evidence)))
+    yield attempt("first pass", lambda: _first_pass(note, evidence))
+    yield attempt("journal", lambda: _journal(app))
+
+
+def _version(note: "Serving | None") -> "Seen":
+    from commands.doctor.checks.row import bad, ok, skip
+    from tradebot import __version__
+
+    if note is None:
+        return skip("serve isn't running; verbs by cron or timers are of the version that is installed")
+    if note.version == __version__:
+        return ok(f"serve, process {note.pid}, runs {note.version}, which is what is installed", "process")
+    unit = _unit_of(note.pid)
+    fix = f"sudo systemctl restart {unit}" if unit else "End serve and start it again"
+    return bad(f"serve, process {note.pid}, runs {note.version}, and {__version__} is installed", fix, "process")
+
+
+def _unit_of(pid: int) -> str | None:
+    """Return the unit of ours that a process belongs to; None if it belongs to none, or the system doesn't say."""
+    with suppress(OSError):
+        named = re.findall(r"/(tradebot[^/\n]*\.service)", Path(f"/proc/{pid}/cgroup").read_text())
+        return str(named[-1]) if named else None
+    return None
+
+
+def _units() -> "Seen":
+    """Judge what systemd says of the units, those of other bots on the machine among them."""
+    from commands.doctor.checks.row import bad, ok, skip, warn
+
+    if shutil.which(SYSTEMCTL[0]) is None:
+        return skip("there is no systemd here")
+    # The keys of our environment are none of its business.
+    bare = {"PATH": os.environ.get("PATH", os.defpath)}
+    try:
+        asked = subprocess.run(  # noqa: S603 - a fixed command
+            SYSTEMCTL, capture_output=True, text=True, timeout=WAIT_S, check=False, env=bare
+        )
+    except subprocess.TimeoutExpired:
+        return warn(f"systemd didn't answer in {WAIT_S:.0f} s", "systemctl status", "question")
+    rows = [line.split() for line in asked.stdout.splitlines()]
+    units = {row[0]: row[2] for row in rows if len(row) > 2}
+    if not units:
+        return skip("systemd has no unit of tradebot here")
+    failed = [name for name, active in units.items() if active == "failed"]
+    if failed:
+        return bad(f"{', '.join(failed)} failed", f"journalctl -u {failed[0]} -o cat -n 50", "units", len(units))
+    active = [name for name, active in units.items() if active == "active"]
+    if not active:
+        return warn(f"none is active of {', '.join(units)}", "sudo systemctl start tradebot@NAME", "units", len(units))
+    return ok(f"active: {', '.join(active)}", "units", len(units))
+
+
+def _files(app: "App") -> "Seen":
+    """Judge the files as `upgrade --check` does, by the worst of them."""
+    from commands.doctor.checks.row import Seen, ok
+    from commands.upgrade import files
+    from tradebot.adapters.ledger.schema import FORM
+    from tradebot.judging.judgment import ranked
+
+    every = tuple(files(app.folder, FORM, lambda: app.loaded))
+    for worst in ranked(every):
+        return Seen(worst.state, f"{worst.subject}: {worst.found}", worst.looked_at, worst.count, worst.next, None)
+    return ok("this version has nothing to change in them", "files", sum(each.count for each in every))
+
+
+def _health(judgments: "tuple[Judgment, ...]") -> "Seen":
+    from commands.doctor.checks.row import Seen
+    from commands.health.report import summary
+    from tradebot.judging.judgment import overall
+
+    state = overall(judgments)
+    return Seen(state, summary(judgments), "parts", len(judgments), "tradebot health" if state.is_finding else "")
+
+
+def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
+    """Judge whether `serve` has worked since it was started: it compares books and broker first, then runs slots."""
+    from commands.doctor.checks.row import Seen, ok, skip, warn
+    from tradebot.judging.evidence import Past
+    from tradebot.judging.judgment import State
+
+    if note is None:
+        return skip("serve isn't running; health judges the passes of others")
+    if note.ready_at is None:
+        return warn(f"since {note.since:%Y-%m-%d %H:%M:%S} UTC books and broker weren't compared", AGAIN, "process")
+    claims = evidence.past.claims if isinstance(evidence.past, Past) else ()
+    own = [claim for claim in claims if claim.missed is None and claim.by.endswith(f"/{note.pid}")]
+    if own:
+        last = max(own, key=lambda claim: claim.at)
+        return ok(f"{len(own)} since the start, the last {last.job} {last.slot}", "claimed slots", len(own))
+    return Seen(State.NOT_DUE, "books and broker agree; no slot has been due since the start", "", 0, age_s=None)
+
+
+def _journal(app: "App") -> "Seen":
+    from commands.doctor.checks.row import ok
+
+    head = app.ledger_view.file.check_journal()
+    return ok(f"intact up to record {head.sequence:,}, as far as the ledger knows", "records", head.sequence)
+
+
+def _render(console: "Console", data: Deployed) -> None:
+    from commands.shared.judged import table
+
+    console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
+    console.print(table(data.judgments))
+
+
+@on_bot(app, "verify", epilog="tradebot deploy verify\ntradebot deploy verify --json", opens=opened_as_found)
+def _verify(bot: "App") -> Report:
+    """Check what runs after an upgrade, or after going back.
+
+    Looks at versions, units, health, the first pass and the journal, and changes nothing. Exits with code 10 if anyone
+    has to act, and says what to type next.
+    """
+    return run(bot)

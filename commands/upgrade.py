@@ -1,0 +1,202 @@
+"""`tradebot upgrade`: what this version has to change in the files of another one, and doing it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from commands.doctor.checks.row import Seen
+    from tradebot.adapters.ledger.migration import Form
+    from tradebot.adapters.state.cache_database import CacheDatabase
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.loading import Options
+    from tradebot.app.settings import Loaded
+    from tradebot.judging.judgment import Judgment, State
+
+SHOWN = 5
+
+
+class Upgraded(Struct, frozen=True):
+    """The version of this program, what it did to the ledger (empty if nothing), and a judgment about each file.
+
+    A file is OK if this version writes the same form, DEGRADED if it will be changed or begun anew, and FAILED if this
+    version can't read it. `state` is the worst of them.
+    """
+
+    state_dir: str
+    version: str
+    done: str
+    state: "State"
+    judgments: "tuple[Judgment, ...]"
+
+
+def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "Form | None" = None) -> Report:
+    """Upgrade the ledger, or put back the one from before an upgrade, unless only to `check`; then judge each file.
+
+    Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is at
+    work.
+    """
+    from tradebot import __version__
+    from tradebot.adapters.ledger.schema import FORM
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.loading import load_for
+    from tradebot.judging.judgment import State, overall
+
+    form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
+    done = "" if check else _bring(folder.path, form)
+    rows = tuple(files(folder, form, lambda: load_for(folder, options, environ)))
+    state = overall(rows)
+    data = Upgraded(str(folder.path), __version__, done, state, rows)
+    code = ExitCode.FINDINGS if state is State.FAILED else ExitCode.DONE
+    return Report("upgrade", data, _render, code, folder.mode, folder.tail)
+
+
+def _bring(folder: "Path", form: "Form") -> str:
+    from tradebot.adapters.ledger.going_back import put_back
+    from tradebot.adapters.ledger.schema import open_database, translated
+    from tradebot.adapters.state import lock
+    from tradebot.adapters.state.state_folder import LEDGER
+
+    path = folder / LEDGER
+    with lock.hold_all(folder, "upgrade", serve_wait_s=0.0), translated(path):
+        copy = put_back(folder, form)
+        if copy is not None:
+            return f"put back {copy.name}; the upgraded ledger is kept beside it"
+        before = _version(path)
+        open_database(path, read_only=False, form=form).close()
+    return "" if before == form.version else f"upgraded the ledger from version {before} to {form.version}"
+
+
+def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> "Iterator[Judgment]":
+    """Yield a judgment about each file whose form may differ from version to version; nothing is changed.
+
+    `load` returns the settings, or raises OperatorError if they can't be read.
+    """
+    from commands.doctor.checks.row import attempt
+    from tradebot.adapters.state.state_folder import JOURNAL, LEDGER
+
+    path = folder.path
+    yield attempt("ledger", lambda: _ledger(path / LEDGER, form))
+    yield attempt("journal", lambda: _journal(path / JOURNAL))
+    for name, kind in _stores().items():
+        yield attempt(name, _looking(path / name, kind))
+    yield attempt("settings", lambda: _settings(folder, load()))
+
+
+def _version(path: "Path") -> int:
+    import sqlite3
+
+    from tradebot.adapters.ledger.migration import version_of
+
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        return version_of(database)
+
+
+def _ledger(path: "Path", form: "Form") -> "Seen":
+    """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
+    from commands.doctor.checks.row import ok, warn
+    from tradebot.adapters.ledger.schema import open_database, translated
+
+    with translated(path):
+        open_database(path, read_only=True, form=form).close()
+        found = _version(path)
+    if found == form.version:
+        return ok(f"version {found}, as this tradebot writes it", "file")
+    change = f"version {found}; this tradebot makes it {form.version}, which worked on a copy, and keeps {path.name}"
+    return warn(f"{change}-version-{found} beside it", "Stop the bot, then: tradebot upgrade", "file")
+
+
+def _journal(path: "Path") -> "Seen":
+    from commands.doctor.checks.row import bad, ok
+    from tradebot.adapters.ledger.journal_reading import last_record
+
+    last = last_record(path)
+    if last is None:
+        return bad("its last record can't be read by this version", "tradebot journal verify", "record")
+    return ok(f"its last record, {last.head.sequence:,}, is of the form that this tradebot writes", "record")
+
+
+def _stores() -> "Mapping[str, CacheDatabase]":
+    from tradebot.adapters.bars import store as bars
+    from tradebot.adapters.chat.store import ChatStore
+    from tradebot.adapters.facts import schema as facts
+    from tradebot.adapters.flow import kept_replies
+    from tradebot.adapters.notices.outbox import Outbox
+    from tradebot.adapters.state.approvals import SqliteApprovals
+    from tradebot.adapters.state.state_folder import STORES
+
+    kinds = (facts.FILE, bars.FILE, kept_replies.FILE, Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE)
+    return dict(zip(STORES, kinds, strict=True))
+
+
+def _looking(path: "Path", kind: "CacheDatabase") -> "Callable[[], Seen]":
+    return lambda: _store(path, kind)
+
+
+def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
+    from commands.doctor.checks.row import ok, skip, warn
+    from tradebot.adapters.state.cache_database import DamagedError
+
+    if not path.exists():
+        return skip("there is none yet")
+    try:
+        found = kind.version_at(path)
+    except DamagedError as damage:
+        return warn(f"damaged: {damage}", "tradebot doctor", "file")
+    if found == kind.version:
+        return ok(f"version {found}, as this tradebot writes it", "file")
+    what = "no file of this kind" if found is None else f"version {found}"
+    aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and begins with no"
+    return warn(f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE if you want to go back", "file")
+
+
+def _settings(folder: "StateFolder", loaded: "Loaded") -> "Seen":
+    """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
+    from commands.config.verb import differences_of
+    from commands.doctor.checks.row import ok, skip, warn
+
+    differ = differences_of(folder, loaded)
+    if differ is None:
+        return skip("readable; no accepted ones to compare with")
+    looser = [row.name for row in differ if row.looser]
+    if not looser:
+        return ok("readable, and none is looser than accepted", "file")
+    found = f"{len(looser)} looser than accepted or new, so entries wait: {', '.join(looser[:SHOWN])}"
+    return warn(found, "tradebot config check, then tradebot config accept", "file")
+
+
+def _render(console: "Console", data: Upgraded) -> None:
+    from commands.shared.judged import table
+
+    console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
+    if data.done:
+        console.print(f"Done: {data.done}", markup=False)
+    console.print(table(data.judgments))
+
+
+@VERBS.command("upgrade", epilog="tradebot upgrade --check  # changes nothing\ntradebot upgrade")
+def upgrade(
+    check: Annotated[bool, typer.Option("--check", help="Only say what would be changed.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the ledger to the form of this version.
+
+    An earlier ledger is upgraded, and a copy of it is kept. A later one is replaced by the copy from before its upgrade
+    if that has everything. The bot must be stopped, except to --check. Exits with code 10 if a file can't be read.
+    """
+    from tradebot.app.loading import Options
+
+    finish(run(Options(state_dir, config), os.environ, check=check), as_json)

@@ -1,0 +1,69 @@
+"""Puts the ledger from before an upgrade back, for an earlier program that can't read the upgraded one."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger.migration import Form, free_beside, version_of
+from tradebot.adapters.ledger.schema import FORM, open_database, translated
+from tradebot.adapters.state.state_folder import LEDGER, sync_folder
+from tradebot.errors import OperatorError
+
+MADE_AGAIN = frozenset({"last_reconcile", "sessions", "slots"})
+"""Tables that a copy may lack rows of: the next passes compare, fetch and claim again. Orders show in other tables."""
+
+COMPUTED = frozenset({"row_sum", "rows"})
+"""Columns that follow from the others and from how many rows all tables have."""
+
+
+def put_back(folder: Path, form: Form = FORM) -> Path | None:
+    """Put back the copy from before the upgrade; the upgraded ledger stays beside it, under its own version.
+
+    The caller holds all locks of the folder. Returns the copy that was taken, or None if the ledger isn't of a later
+    form. Raises OperatorError if the copy lacks what was written since.
+    """
+    path = folder / LEDGER
+    with translated(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:
+        # Being the writer, it rolls back first what a killed one left: that belongs to no other file.
+        later = version_of(ledger)
+    if later <= form.version:
+        return None
+    copy = next((each for each in _copies(path, form) if _has_all(each, path, form)), None)
+    if copy is None:
+        raise OperatorError(
+            f"The ledger {path} is of version {later}, this tradebot reads {form.version}, and there is no copy from"
+            " before the upgrade that has everything: the bot has written since.",
+            "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
+        )
+    with translated(path):
+        free_beside(path, later).hardlink_to(path)
+        with around("going_back.put_back"):
+            copy.rename(path)
+        sync_folder(folder)
+    return copy
+
+
+def _copies(path: Path, form: Form) -> Iterator[Path]:
+    name = f"{path.name}-version-{form.version}"
+    found = (*path.parent.glob(name), *path.parent.glob(f"{name}.?"))
+    yield from sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+
+
+def _has_all(copy: Path, later: Path, form: Form) -> bool:
+    """Return True if the copy has every row of the later ledger, but for what is made again."""
+    with closing(open_database(copy, read_only=True, form=form)) as books, suppress(sqlite3.OperationalError):
+        books.execute("ATTACH ? AS later", (f"{later.absolute().as_uri()}?mode=ro",))
+        tables = [name for (name,) in books.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")]
+        return not any(_lacks(books, table) for table in tables if table not in MADE_AGAIN)
+    # The later form has other tables or columns in place of ours.
+    return False
+
+
+def _lacks(books: sqlite3.Connection, table: str) -> bool:
+    named = [name for (name,) in books.execute("SELECT name FROM pragma_table_info(?, 'main')", (table,))]
+    columns = ", ".join(name for name in named if name not in COMPUTED)
+    here, there = (f"SELECT {columns} FROM {which}.{table}" for which in ("main", "later"))  # noqa: S608 - our own names
+    either = f"SELECT * FROM ({here} EXCEPT {there}) UNION ALL SELECT * FROM ({there} EXCEPT {here})"  # noqa: S608
+    return books.execute(f"{either} LIMIT 1").fetchone() is not None
