@@ -126,6 +126,9 @@ def test_two_hundred_hostile_messages_do_nothing_and_each_is_recorded_with_its_r
             assert record.asked == "", "nothing is kept of what strangers write"
     assert chat.verbs.ran == []
     assert {body["chat_id"] for body in chat.fake.sent} == {ANN}
+    assert set(chat.fake.asked) == {"getUpdates", "sendMessage", "answerCallbackQuery"}
+    heard, own = chat.fake.asked.count("answerCallbackQuery"), chat.store.refusals()["not a button that is open"]
+    assert heard == own, "strangers' buttons get no answer either"
     assert len(chat.fake.sent) == 1 + 5, "the question, and five hints a minute"
     assert chat.presses("Yes, halt")[0].startswith("Halted: REDUCE_ONLY.")
     assert chat.verbs.ran[-1][0] == "halt"
