@@ -146,3 +146,16 @@ def test_three_minutes_of_demo_run_from_an_empty_folder(installed: Installed) ->
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
     assert (state / "ledger.db").exists()
+
+
+def test_a_bot_is_made_checked_and_verified_from_an_empty_folder(installed: Installed) -> None:
+    place = ("--state-dir", "bot")
+    try:
+        for line in ("init", "doctor", "config check", "upgrade --check", "upgrade"):
+            done = installed.run("tradebot", *line.split(), *place)
+            assert done.returncode == 0, (line, done.stdout, done.stderr)
+        verified = installed.run("tradebot", "deploy", "verify", "--json", *place)
+    finally:
+        process.stop(installed.elsewhere / "bot" / "exchange")
+    rows = {row["subject"]: row["state"] for row in json.loads(verified.stdout)["data"]["judgments"]}
+    assert {rows[name] for name in ("installed", "files", "journal")} == {"OK"}
