@@ -24,12 +24,12 @@ def verified(bot: Bot) -> tuple[int, dict[str, dict[str, Any]]]:
 
 
 @contextmanager
-def serving(bot: Bot, version: str = __version__, *, ready: bool = True) -> Iterator[None]:
+def serving(bot: Bot, version: str = __version__, *, ready: bool = True, pid: int | None = None) -> Iterator[None]:
     """Stand in for a serve that works on the folder."""
     now = datetime.now(UTC)
     with lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
         write_serving(
-            bot.folder, Serving(os.getpid(), now, {"exits": now}, now, version, ready_at=now if ready else None)
+            bot.folder, Serving(pid or os.getpid(), now, {"exits": now}, now, version, ready_at=now if ready else None)
         )
         yield
     (bot.folder / "serve.json").unlink()
@@ -71,6 +71,8 @@ def test_first_pass_is_due_until_serve_has_worked(worked: Bot) -> None:
         seen = verified(worked)[1]["first pass"]
     # The slots above were claimed by this very process.
     assert (seen["state"], seen["looked_at"]) == ("OK", "claimed slots")
+    with serving(worked, pid=1):
+        assert verified(worked)[1]["first pass"]["state"] == "NOT_DUE"
 
 
 def test_failed_unit_is_named_with_its_log(worked: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
