@@ -1,5 +1,6 @@
 """`tradebot backup`: make a verified copy of the ledger and the journal. Each session gets one when it ends."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,7 +82,12 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
 
 
 def place_of(to: str) -> "Place":
-    """Return the place off this machine; OperatorError if it isn't there."""
+    """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
+    if to.startswith("s3://"):
+        from tradebot.adapters.recovery.away_s3 import Bucket
+        from tradebot.app.keys import load_cloud_keys
+
+        return Bucket(to, load_cloud_keys(os.environ, Path(".env")))
     from tradebot.adapters.recovery.away import Folder
 
     return Folder(Path(to).expanduser())
@@ -237,7 +243,8 @@ def backup(
 ) -> Report:
     """Back up the ledger and the journal, and verify the copy.
 
-    A backup is also made whenever a session ends. PLACE is a folder; nothing in it is ever replaced or deleted.
+    A backup is also made whenever a session ends. PLACE is a folder, or s3://BUCKET/PREFIX; nothing there is ever
+    replaced or deleted.
     """
     if sum(map(bool, (only_list, session, to))) > 1:
         raise OperatorError("--list, --session and --to don't go together", "use one of them")

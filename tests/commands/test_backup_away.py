@@ -56,7 +56,11 @@ def test_copy_has_the_bytes_of_the_backup_and_the_next_one_sends_only_what_is_ne
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(errno.ENOSPC, "free up space there"), (errno.EROFS, "make it writable"), (errno.EIO, "whether its disk")],
+    [
+        (errno.ENOSPC, "free up space there"),
+        pytest.param(errno.EROFS, "make it writable", marks=pytest.mark.campaign),
+        pytest.param(errno.EIO, "whether its disk", marks=pytest.mark.campaign),
+    ],
 )
 def test_place_that_refuses_is_named_with_the_next_step_and_the_next_try_completes_it(
     number: int, advice: str, copy: Bot, usb: Path

@@ -44,6 +44,7 @@ EXCEPTIONS = {
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
     "tradebot/views/notices.py:_told": "the lines of a text for people, written in this program",
     "tradebot/app/keys.py:load_addresses": "the pieces of an address that a person wrote",
+    "tradebot/app/keys.py:is_secret": "the families of variables that have secrets, by the names that people give them",
     "tradebot/model/notice.py:quiet_hours": "hours as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
     "tradebot/model/text.py": "the first words of a message of the validator, which people shall not read",

@@ -21,6 +21,9 @@ _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za
 """The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
 CHAT_TOKEN = "CHAT_TELEGRAM_TOKEN"
 """The variable that has the token of the chat's bot."""
+CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""The keys of the place where backups are copied to, and where that is, by the names that boto3 gives them."""
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
 """The names that are secret."""
 
@@ -78,6 +81,19 @@ def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | 
     token = next(_given((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
     learn(token)
     return token
+
+
+def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
+    """Return the keys of S3 and where it is, by the names that boto3 gives them; no text will show one of the keys."""
+    sources = (environ, read_env_file(env_file) if env_file else {})
+    learn(*(text for name in CLOUD for text in _given(sources, [name])))
+    found = {name: next(_given(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
+    return {name: text for name, text in found.items() if text}
+
+
+def is_secret(name: str) -> bool:
+    """Return True if a variable of the environment has a key or an address of ours."""
+    return name in {name for names in SECRET_NAMES.values() for name in names} or name.startswith(("NOTIFY_", "AWS_"))
 
 
 def address_variable(channel: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.text.redaction import hide
-from tradebot.app.keys import SECRET_NAMES
+from tradebot.app.keys import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,5 +27,4 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
 
 def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment variables that a plug-in sees, without our keys under any name."""
-    secret = {name for names in SECRET_NAMES.values() for name in names}
-    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
+    return {name: value for name, value in environ.items() if not is_secret(name) and hide(value) == value}
