@@ -77,10 +77,10 @@ def _version(note: "Serving | None") -> "Seen":
     if note is None:
         return skip("serve isn't running; verbs by cron or timers are of the version that is installed")
     if note.version == __version__:
-        return ok(f"serve, process {note.pid}, runs {note.version}, which is what is installed", "process")
+        return ok(f"serve, process {note.pid}, runs {note.version}, which is what is installed", "notes")
     unit = _unit_of(note.pid)
     fix = f"sudo systemctl restart {unit}" if unit else "End serve and start it again"
-    return bad(f"serve, process {note.pid}, runs {note.version}, and {__version__} is installed", fix, "process")
+    return bad(f"serve, process {note.pid}, runs {note.version}, and {__version__} is installed", fix, "notes")
 
 
 def _unit_of(pid: int) -> str | None:
@@ -134,10 +134,12 @@ def _files(app: "App") -> "Seen":
 def _health(judgments: "tuple[Judgment, ...]") -> "Seen":
     from commands.doctor.checks.row import Seen
     from commands.health.report import summary
-    from tradebot.judging.judgment import overall
+    from tradebot.judging.judgment import overall, ranked
 
-    state = overall(judgments)
-    return Seen(state, summary(judgments), "parts", len(judgments), "tradebot health" if state.is_finding else "")
+    found, worst = summary(judgments), next(iter(ranked(judgments)), None)
+    if worst is None:
+        return Seen(overall(judgments), found, "parts", len(judgments))
+    return Seen(worst.state, f"{found}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
 
 
 def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
@@ -149,7 +151,7 @@ def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
     if note is None:
         return skip("serve isn't running; health judges the passes of others")
     if note.ready_at is None:
-        return warn(f"since {note.since:%Y-%m-%d %H:%M:%S} UTC books and broker weren't compared", AGAIN, "process")
+        return warn(f"since {note.since:%Y-%m-%d %H:%M:%S} UTC books and broker weren't compared", AGAIN, "notes")
     claims = evidence.past.claims if isinstance(evidence.past, Past) else ()
     own = [claim for claim in claims if claim.missed is None and claim.by.endswith(f"/{note.pid}")]
     if own:

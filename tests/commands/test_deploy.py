@@ -54,6 +54,16 @@ def test_a_bot_without_serve_is_judged_by_what_it_recorded(worked: Bot) -> None:
     assert rows["health"]["state"] == worked.json("health")["state"]
 
 
+def test_part_that_is_not_well_is_named_with_its_own_next_step(worked: Bot) -> None:
+    with serving(worked, ready=False):
+        code, rows = verified(worked)
+        told = worked.json("health")
+    worst = next(row for row in told["judgments"] if row["state"] == told["state"])
+    assert (code, rows["health"]["state"]) == (10, told["state"])
+    assert f"; {worst['subject']}: {worst['found'][:20]}" in rows["health"]["found"]
+    assert rows["health"]["next"] == worst["next"]
+
+
 def test_serve_of_another_version_is_named_with_the_restart(worked: Bot) -> None:
     with serving(worked, "0.0.9"):
         code, rows = verified(worked)
