@@ -36,16 +36,20 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 
-KEY, SECRET, FLOW, CHAT = (
+KEY, SECRET, FLOW, CHAT, HOOK, CLOUD_KEY, CLOUD_SECRET = (
     "".join(parts)
     for parts in (
         ("AK", "CANARY7Q" * 2),
         ("Ca+na/ry9", "Z" * 3) * 3,
         ("flow-c4-n4ry-",) * 3,
         ("4242:", "chat-n4ry_" * 4),
+        ("hook-c4-n4ry-",) * 3,
+        ("AKIA", "CLOUDN4RY" * 2),
+        ("cl/oud+n4ry",) * 4,
     )
 )
 CANARIES = {"the key": KEY, "the secret": SECRET, "the flow key": FLOW, "the chat token": CHAT}
+CANARIES |= {"the channel's address": HOOK, "the bucket's key": CLOUD_KEY, "the bucket's secret": CLOUD_SECRET}
 ENV_FILE = ".env"
 RUN = re.compile(rb"[A-Za-z0-9+/_=-]{20,}")
 NOT_OURS = 99
@@ -200,13 +204,18 @@ def lived(place: Path) -> Iterator[Life]:
         stack.enter_context(environment({"ALPACA_KEY": KEY, "ALPACA_SECRET": SECRET, "AGAIN": f"key={SECRET}"}))
         sandbox = stack.enter_context(made(place / "sandbox", "--sessions", "3"))
         life = Life(place, process.ensure(sandbox / "exchange").url, stack.enter_context(serving()))
+        with (place / ENV_FILE).open("a") as file:
+            file.write(f"NOTIFY_PHONE={life.echo.url}/{HOOK}\nAWS_ENDPOINT_URL_S3={life.echo.url}\n")
+            file.write(f"AWS_ACCESS_KEY_ID={CLOUD_KEY}\nAWS_SECRET_ACCESS_KEY={CLOUD_SECRET}\n")
         with watched(life.started):
             _second_session(life)
             real_folder(sandbox, life.folder)
             tail = json.loads((life.folder / "state.id").read_text())["account_number"][-4:]
             plugged = f"strategies: {{canary: {{keys: {place / ENV_FILE}}}, "
             (life.folder / "tradebot.yaml").write_text(
-                SETTINGS.replace("strategies: {", plugged) + FEW_PASSES + "chat: {telegram: {}}\n"
+                SETTINGS.replace("strategies: {", plugged)
+                + FEW_PASSES
+                + "chat: {telegram: {}}\nnotify: {channels: {phone: {}}}\n"
             )
             accept(life.folder)
             stack.enter_context(environment(dict(spoken(tail))))
@@ -312,6 +321,10 @@ def _meet_echoes(life: Life) -> None:
     with life.echoing(404, lambda method, path: path.startswith("/bot")):
         for line in ("chat pair", "--debug chat listen --once", "chat status", "chat revoke"):
             life.says(*line.split())
+    with life.echoing(403):
+        for line in ("backup --to s3://copies/canary", "restore --from s3://copies/canary", "notify test phone"):
+            life.says("--debug", *line.split())
+        life.says("notify", "test", "phone", "--confirm", "000000")
     flow: Callable[[str, str], bool] = lambda method, path: path.startswith("/api/")  # noqa: E731 - one line says it
     for status in sized((422,), (200, 400, 422)):
         with life.echoing(status, flow):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from commands.shared.hints import ON_A_STATE
-from tests.faults.canary import CANARIES, SECRET, Life, environments, found_in, left_in, lived
+from tests.faults.canary import SECRET, Life, environments, found_in, left_in, lived
 from tests.nursery import without_nursery
 from tradebot.adapters.text.redaction import HIDDEN
 
@@ -37,7 +37,9 @@ def test_no_process_was_started_with_a_key_in_its_arguments_or_its_environment(l
 
 
 def test_life_sent_every_key_over_the_wire(life: Life) -> None:
-    assert {name for method, name in life.sent if method == "GET"} == set(CANARIES) - {"the chat token"}
+    assert {name for method, name in life.sent if method == "GET"} == {"the key", "the secret", "the flow key"}
+    own = {name for asked in life.echo.asked for name in found_in(f"{asked.path} {asked.headers}".encode())}
+    assert {"the channel's address", "the bucket's key"} <= own, "a bucket's secret signs, and stays here"
     assert {name for method, name in life.sent if method == "POST"} == {"the key", "the secret", "the chat token"}
 
 

@@ -19,6 +19,9 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
 """The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
+_OURS = re.compile(r"(?:NOTIFY|AWS)_.*")
+"""The names of variables that plug-ins don't see: channels have addresses, and AWS_… may let one into an account."""
+_CHANNEL = re.compile(r"NOTIFY_[A-Z0-9_]+")
 CHAT_TOKEN = "CHAT_TELEGRAM_TOKEN"
 """The variable that has the token of the chat's bot."""
 CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -51,6 +54,9 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None) -> Secrets:
     values = {field: next(_given(sources, names), None) for field, names in SECRET_NAMES.items()}
     learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
     learn(*_given(sources, [CHAT_TOKEN]))
+    learn(*(text for name in CLOUD for text in _given(sources, [name])))
+    # Whoever has an address can write to its channel, so no text shows one, whichever verb it is of.
+    _learn_addresses(_given(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)]))
     return Secrets(**values)
 
 
@@ -71,9 +77,13 @@ def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Ite
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     found = {name: next(_given(sources, [address_variable(name)]), "") for name in names}
-    for address in found.values():
-        learn(address, *_PARTS.findall(address))
+    _learn_addresses(found.values())
     return {name: address for name, address in found.items() if address}
+
+
+def _learn_addresses(addresses: Iterable[str]) -> None:
+    for address in addresses:
+        learn(address, *_PARTS.findall(address))
 
 
 def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | None:
@@ -93,7 +103,7 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
 
 def is_secret(name: str) -> bool:
     """Return True if a variable of the environment has a key or an address of ours."""
-    return name in {name for names in SECRET_NAMES.values() for name in names} or name.startswith(("NOTIFY_", "AWS_"))
+    return name in {name for names in SECRET_NAMES.values() for name in names} or bool(_OURS.fullmatch(name))
 
 
 def address_variable(channel: str) -> str:
