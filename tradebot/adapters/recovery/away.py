@@ -18,7 +18,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backup_parts import PARTS
 from tradebot.adapters.recovery.quarantine import MANIFEST
-from tradebot.adapters.state.plain_files import opened_plain
+from tradebot.adapters.state.plain_files import opened_plain, written_plain
 from tradebot.adapters.state.state_folder import cannot_write, make_folder, sync_folder
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -186,8 +186,7 @@ class Folder:
             shutil.copyfileobj(content, written)
 
     def _write(self, file: Path, draft: Path) -> None:
-        with opened_plain(file) as read, draft.open("wb") as written:
-            draft.chmod(0o600)
+        with opened_plain(file) as read, written_plain(draft) as written:
             shutil.copyfileobj(read, written)
             written.flush()
             with around("away.sync"):

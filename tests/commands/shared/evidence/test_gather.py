@@ -126,7 +126,7 @@ AFTER = SESSION.close
 
 def bot(folder: Path, mode: Mode = Mode.PAPER, *, opened_s: float = 86_400) -> App:
     """Return as much of a bot as backups are looked for with."""
-    books = SimpleNamespace(books_opened_at=lambda: ago(opened_s), slot_claims=lambda _: ())
+    books = SimpleNamespace(books_opened_at=lambda: ago(opened_s), slot_claims=lambda _: (), last_claim=lambda _: None)
     return cast("App", SimpleNamespace(folder=SimpleNamespace(path=folder), mode=mode, ledger_view=books))
 
 
