@@ -1,20 +1,22 @@
 """What has happened: events in words, and what differs from the last look."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.adapters.samples import make_intent
+from tests.builders import there
+from tests.telling import flaws
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.notice import HeldThen, Topic
 from tradebot.model.position import RoundTrip
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.views.happenings import OF_EVENTS, UNWELL_FOR, Now, of_event, reason_in_words, seen_of, since
+from tradebot.views.notices import composed
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -60,7 +62,30 @@ def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(
     happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"))
     assert happening is not None
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
-    assert not re.search(r"[A-Z]+_[A-Z]|[a-z]_[a-z]|None|\{|  |: *$", happening.text)
+    assert flaws(happening.text) == []
+    assert flaws(composed("tradebot paper ...1234", [happening]).text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x: ", "a  b", "HALTED (DAILY_LOSS)", "BOOKS OLD", "{'a': 1}", "by None", "because"]
+)
+def test_reading_finds_a_flaw(text: str) -> None:
+    assert flaws(text) or not text
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reason) -> None:
+    missed = {"job": "trade-once", "message": f"open+2m and open+7m: {reason}. {REASONS[reason].meaning}"}
+    refused = {"strategy": "mine", "reason": str(reason), "observed": "x"}
+    why = f"{reason}: -0.031 against 0.03; {reason}: 3 against 3"
+    halted = TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", why, AT, frozenset({reason}))
+    told = [of_event(EventKind.SLOT_MISSED.at(AT, missed)), of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused))]
+    told += since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE, trading=halted))[1]
+    meaning = REASONS[reason].meaning.removesuffix(".")
+    texts = [there(one).text for one in told]
+    # A meaning may name a setting or a variable, which a person has to type.
+    assert [flaw for text in texts for flaw in flaws(text.replace(meaning, "what it means"))] == []
+    assert all(meaning in text for text in texts if "_" in reason)
 
 
 def test_event_with_other_details_is_told_by_them() -> None:

@@ -1,5 +1,6 @@
 """What has happened that a person may want to be told: by the events, and by how the bot differs from a moment ago."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,6 +37,11 @@ GAPS: Mapping[str, str] = {
 """Why no stop rests, in words."""
 
 
+_CODES = {str(reason): REASONS[reason].meaning for reason in Reason if reason.count("_")}
+"""What the codes mean that no one would take for words."""
+_CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for code, meaning in _CODES.items()))
+
+
 class Now(Struct, frozen=True):
     """How the bot is: what is compared with how it was `Seen`.
 
@@ -62,7 +68,11 @@ class _Told(NamedTuple):
 
 def _said(text: str) -> Callable[[SystemEvent], str]:
     """Return what fills a sentence with the symbol and the details of an event; it raises KeyError without them."""
-    return lambda event: text.format(**{"symbol": event.symbol, **event.details})
+    return lambda event: text.format(**{"symbol": event.symbol, **_worded(event)})
+
+
+def _worded(event: SystemEvent) -> Mapping[str, str]:
+    return {name: without_codes(said) for name, said in event.details.items()}
 
 
 def _gap(event: SystemEvent) -> str:
@@ -167,9 +177,19 @@ def _in_words(told: _Told, event: SystemEvent) -> str:
         return ""
 
 
+def without_codes(text: str) -> str:
+    """Return a text in which the meaning of each reason stands in place of its code, and only once."""
+
+    def meant(found: re.Match[str]) -> str:
+        code = found[found.lastindex or 0]
+        return _CODES[code] if found[0] != code else _CODES[code].rstrip(".")
+
+    return _CODE.sub(meant, text)
+
+
 def _plain(event: SystemEvent) -> str:
     """Return an event as its type and details, in the order in which they were written."""
-    details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in event.details.items() if text)
+    details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in _worded(event).items() if text)
     type_ = event.event_type.replace("_", " ").lower()
     return ": ".join(part for part in (event.symbol, type_, details) if part)
 
@@ -198,7 +218,7 @@ def _halts(before: Seen, now: Now) -> Iterator[Happening]:
     trading = now.trading
     if trading.state is not before.state:
         severity = Severity.INFO if trading.state is TradingState.ACTIVE else Severity.CRITICAL
-        who = f" ({trading.who}: {trading.why})" if trading.why else ""
+        who = f" ({trading.who}: {without_codes(trading.why)})" if trading.why else ""
         yield Happening(now.at, Topic.HALTS, severity, "changes of the trading state", f"{STATES[trading.state]}{who}")
 
 
