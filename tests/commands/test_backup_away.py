@@ -168,6 +168,10 @@ def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succee
     assert event["details"]["name"] == copy.json("backup", "--list")["kept"][0]
     row = next(row for row in copy.json("health")["judgments"] if row["subject"] == "backup")
     assert (row["state"], "was not copied off the machine: there is no folder" in row["found"]) == ("DEGRADED", True)
+    own = copy.folder / "tradebot.yaml"
+    own.write_text(own.read_text().replace(str(usb), "null"))
+    assert next(row for row in copy.json("health")["judgments"] if row["subject"] == "backup")["state"] != "DEGRADED"
+    own.write_text(own.read_text().replace("backup_to: null", f"backup_to: {usb}"))
     shutil.move(tmp_path / "unplugged", usb)
     assert copy.json("backup", "--session")["copied_to"] == str(usb)
     assert (usb / event["details"]["name"] / "manifest.json").exists()

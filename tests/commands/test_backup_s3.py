@@ -76,6 +76,7 @@ def test_bucket_that_is_missing_or_unnamed_is_told(copy: Bot, cloud: Bucket) -> 
     assert "names no bucket" in copy.says("backup", "--to", "s3://").err
 
 
+@pytest.mark.campaign
 def test_copy_that_is_cut_off_is_no_backup_and_the_next_try_completes_it(copy: Bot, cloud: Bucket) -> None:
     cloud.cut_after = 1
     said = copy.says("backup", "--to", PLACE)

@@ -122,6 +122,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         due = None
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
     failed = failed_backup(app.ledger_view, due.date) if due else None
+    copy_failed = not_copied(*map(app.ledger_view.last_claim, (NOT_COPIED, COPIED)))
     bad = damaged(app.folder.path, None if thorough else as_left(app.folder.path))
     return Backups(
         kept=len(names),
@@ -132,7 +133,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         failed=_said(failed) if failed else "",
         damaged=tuple(f"{clean(each.name)}: {clean(each.why)}" for each in bad),
         coming=next((each.close for each in sessions if each.close > now), None),
-        not_copied=clean(not_copied(*map(app.ledger_view.last_claim, (NOT_COPIED, COPIED)))),
+        not_copied=clean(copy_failed) if app.settings.storage.backup_to else "",
     )
 
 
