@@ -86,7 +86,8 @@ ON_A_STATE = frozenset(
 ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
-    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live |chat |deploy )?[a-z]+(?:-[a-z]+)*)"
+    r"(?<![\w./-])tradebot "
+    r"((?:(?:bars|chat|config|deploy|drill|exchange|journal|live|notify|strategy) )?[a-z]+(?:-[a-z]+)*)"
     r"(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})

@@ -25,7 +25,7 @@ _NAMING = (
     rf"|exchange faults{_AT} (?:ready|list|(?:add|show|clear) [\w.:-]+)"
 )
 """Verbs whose next words are names in lowercase letters or digits."""
-_VERB = r"(?:(?:exchange|journal|config|strategy|live) )?[a-z]+(?:-[a-z]+)*"
+_VERB = r"(?:(?:exchange|journal|config|strategy|live|notify|drill) )?[a-z]+(?:-[a-z]+)*"
 _OPTION = (
     rf" --state-dir {_PATH}| --(?:mode|since|speed) [\w-]+| --[a-z][a-z-]*(?:[ =]{_VALUE})?| [A-Z]{{2,}}[A-Z0-9.]*"
 )

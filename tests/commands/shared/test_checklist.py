@@ -14,6 +14,7 @@ from commands.shared.checklist import RESTORED, SESSIONS, TRADES
 from tests.bot import Bot
 from tests.builders import ACCOUNT, CASH, NOW, SESSION, fill
 from tests.receiver import receiving
+from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.model.bar import Session
@@ -120,6 +121,11 @@ def test_without_a_paper_bot_nothing_is_counted_and_the_option_is_named(copy: Bo
     said = copy.says("live", "status", "--paper", str(copy.folder))
     assert (said.code, "has a sandbox bot" in said.err) == (2, True)
     assert copy.says("live", "status", "--paper", str(tmp_path / "nothing")).code == 2
+
+
+def test_next_command_names_the_folder_of_the_bot(copy: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["live", "status", "--state-dir", str(copy.folder)]) == 10
+    assert f"\n  notices: tradebot notify list --state-dir {copy.folder}\n" in capsys.readouterr().out
 
 
 def test_channel_counts_once_its_code_was_typed_and_no_longer_once_its_address_changes(

@@ -14,7 +14,7 @@ import pytest
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
 from tests.bot import Bot, made, second_session
-from tests.builders import DAY, NOW, SESSION, ago
+from tests.builders import DAY, NOW, SESSION, SHIPPED, ago
 from tests.judging.samples import note
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.serving import write_serving
@@ -127,7 +127,8 @@ AFTER = SESSION.close
 def bot(folder: Path, mode: Mode = Mode.PAPER, *, opened_s: float = 86_400) -> App:
     """Return as much of a bot as backups are looked for with."""
     books = SimpleNamespace(books_opened_at=lambda: ago(opened_s), slot_claims=lambda _: (), last_claim=lambda _: None)
-    return cast("App", SimpleNamespace(folder=SimpleNamespace(path=folder), mode=mode, ledger_view=books))
+    parts = {"mode": mode, "ledger_view": books, "settings": SHIPPED}
+    return cast("App", SimpleNamespace(folder=SimpleNamespace(path=folder), **parts))
 
 
 def backed_up(folder: Path, *names: str) -> Path:
