@@ -261,17 +261,3 @@ def test_a_stop_that_was_accepted_and_then_rejected_never_rested_so_the_gap_bega
     began = found.ledger.totals().positions["flow", "AAPL"].opened_at
     assert (told["why"], told["since"]) == ("refused", began.isoformat())
     assert began <= bought
-
-
-def test_a_stop_that_is_held_while_its_pair_has_not_arrived_protects_nothing_and_is_told() -> None:
-    found, _ = protected()
-    limit = stop_shown_as(found, OrderStatus.HELD)
-    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.PENDING_NEW)
-    found.later(60)
-    (gap,) = gaps(found, "open+33m") or ()
-    assert (gap.shares, len(found.told(BEGAN))) == (limit.quantity, 1)
-    assert len(found.venue.cancelled) == 0, "it is waited for"
-    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.NEW)
-    found.later(60)
-    assert gaps(found, "open+34m") == ()
-    assert ended(found)["ended"] == "stop"

@@ -12,7 +12,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from tradebot.model.books import Books
-from tradebot.model.intent import IntentRecord, Operation
+from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import can_trigger
 from tradebot.model.order import Order, OrderStatus
 
@@ -48,13 +48,8 @@ class Resting(Struct, frozen=True):
     @property
     def is_lapsed(self) -> bool:
         """Return True if its stop can't trigger, and waiting won't change that."""
-        waits = self.stop is not None and (self.stop.status in _WAITS or self.arrives)
+        waits = self.stop is not None and self.stop.status in _WAITS
         return not (self.exiting or self.ending or self.can_trigger or waits)
-
-    @property
-    def arrives(self) -> bool:
-        """Return True if its stop hasn't arrived yet; the stop of a pair arrives with the pair's limit."""
-        return any(order is not None and order.status.is_arriving for order in (self.limit, self.stop))
 
     @property
     def exiting(self) -> bool:
@@ -68,10 +63,6 @@ class Resting(Struct, frozen=True):
 
 
 _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {OrderStatus.UNKNOWN}
-
-
-def _is_new(record: IntentRecord) -> bool:
-    return record.intent.protects and record.intent.operation is Operation.SUBMIT
 
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
@@ -91,7 +82,5 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         stops = [(can_trigger(order, record.intent), order) for order, record in group if order is not limit]
         works, stop = max(stops, key=itemgetter(0), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
-        # A venue may show the stop as held before the pair has arrived. What replaces a pair works on until then.
-        works = works and not (limit is not None and limit.status.is_arriving and _is_new(record))
         groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop, works))
     return {whose: tuple(rests) for whose, rests in groups.items()}

@@ -74,7 +74,7 @@ def _whole(position: Position) -> Decimal:
 def _protected(books: Books, pair: Resting) -> Decimal:
     """Return for how many shares a stop can trigger, or will by the next look because it was sent just now."""
     sent = pair.record.intent
-    arrives = sent.at >= books.at and sent.protects and (pair.stop is None or pair.arrives)
+    arrives = sent.at >= books.at and sent.protects and (pair.stop is None or pair.stop.status.is_arriving)
     if pair.ending or any(_is_canceled_now(books, order) for order in (pair.limit, pair.stop) if order):
         return Decimal(0)
     return pair.quantity if pair.can_trigger or arrives else Decimal(0)
