@@ -156,6 +156,7 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
     assert driver.count.ran <= other.count.ran == other.count.due
 
 
+@pytest.mark.campaign
 @given(many_days(MARKETS, 25))
 @example(BORROWED)
 @example(replace(BORROWED, costs=DEAR._replace(posted="month")))
@@ -169,6 +170,7 @@ def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) 
     assert driver.count.ran <= other.count.ran == other.count.due == driver.count.due
 
 
+@pytest.mark.campaign
 def test_interest_of_each_night_makes_no_pass_run() -> None:
     needs = Needs(bars=(BarNeed("1Day", 2),), lots=True)
     once = Whims(7, 1.0, "first session of month at open+15m", targets=True, needs=needs)
@@ -197,6 +199,7 @@ def test_slot_in_which_nothing_is_wanted_still_notes_the_highest_equity() -> Non
     assert quick.peak == thorough.peak
 
 
+@pytest.mark.campaign
 def test_slot_whose_targets_limits_refuse_is_asked_about_again_only_at_new_prices() -> None:
     asked = dict[bool, list[StrategyView]]()
     ended = list[Played]()

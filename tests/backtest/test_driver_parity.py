@@ -125,7 +125,7 @@ def compare(rule: Strategy, path: Path, days: Sequence[date], least: int, **mark
             assert found == sorted((f.at.date() if daily else f.at, *f[1:]) for f in fills), name
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_foreign_engines_fill_as_ours_at_drawn_prices(rule: Strategy, tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"

@@ -59,6 +59,7 @@ def without_decisions(way: Way) -> Way:
     return replace(way, decisions=None)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("model", MODELS)
 def test_backtest_demo_and_serve_do_the_same_on_the_same_day(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.timetable.sessions import session_of
 from tradebot.views.explain import funnel, of_strategy
 
+pytestmark = pytest.mark.campaign
 SYMBOLS = "AAPL,MSFT,NVDA,AMZN,JPM,XOM"
 MINUTES = 75
 """So long that a position of the mean reversion comes to its end."""

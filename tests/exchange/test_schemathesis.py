@@ -52,7 +52,7 @@ def parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from document["components"].get("parameters", {}).values()
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 @pytest.mark.parametrize("read", [trading_api, data_api], ids=["trading", "market data"])
 def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(world: World, read: Callable[[], Api]) -> None:
     # Imported here because it takes longer to load than everything the other tests need.

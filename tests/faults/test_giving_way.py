@@ -92,7 +92,7 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 def test_a_pass_that_gives_way_at_any_request_ends_its_day_as_if_undisturbed(stage: Stage) -> None:
     numbers = sized([1, 3, 8, 14], [*range(1, 41)])
     campaign = GivingWay(stage)

@@ -24,6 +24,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     resource.setrlimit(resource.RLIMIT_CORE, (min(before[0], before[1]), before[1]))
 
 
+@pytest.mark.campaign
 def test_files_left_by_a_full_life_hold_no_key(life: Life, record_property: Callable[[str, object], None]) -> None:
     assert left_in(life.place) == []
     record_property("command lines whose leavings were searched for keys", sum(map(len, life.ends.values())))

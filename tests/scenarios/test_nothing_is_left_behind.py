@@ -95,6 +95,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         yield app
 
 
+@pytest.mark.campaign
 def test_a_day_of_passes_leaves_nothing_in_memory_and_no_file_open(app: App) -> None:
     scales = Scales()
     with pytest.raises(EnoughError):

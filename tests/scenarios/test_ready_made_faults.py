@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests import tiers
 from tests.adapters.alpaca.samples import AT_ONCE
 from tests.bot import Bot, log
 from tests.faults.pairs import PROTECT, Groups
@@ -16,6 +17,7 @@ DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""
 ON_STREAMS = {"mute-stream", "shuffled-stream"}
 """Scripts for clients that listen to streams. The bot asks instead, so nothing of theirs can befall it."""
+ASKED = [name for name in table.names() if name not in ON_STREAMS]
 SHUT = {"clock-skew", "crossed-quotes", "frozen-quotes", "expired-keys"}
 """Scripts under which nothing may be bought or sold anew."""
 HASTENED = {"slow-venue": (("20s", "500ms"), ("slow_drip: 2000", "slow_drip: 20000"))}
@@ -53,7 +55,8 @@ def script_of(name: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", [name for name in table.names() if name not in ON_STREAMS])
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", tiers.drawn("ready-made faults", ASKED[::5], ASKED, len(ASKED)))
 def test_a_ready_made_script_costs_no_double_order_and_leaves_nothing_unexplained(trader: Bot, name: str) -> None:
     control(trader, "POST", "faults", script_of(name))
     # Only what stops the bot from trading makes it cancel what is working.

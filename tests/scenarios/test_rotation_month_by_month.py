@@ -19,6 +19,7 @@ from tradebot.model.record import Job
 from tradebot.orders import sending
 
 DECEMBER, JANUARY = "2026-12-01T14:35Z", "2027-01-04T14:35Z"
+pytestmark = pytest.mark.campaign
 FEBRUARY_IS_OVER = "2027-02-04T14:35Z"
 """After the third session's close."""
 SLOT = "first session of month open+5m"

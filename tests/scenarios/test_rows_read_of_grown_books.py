@@ -101,6 +101,7 @@ def efforts(folder: Path, count: int, capture: pytest.CaptureFixture[str]) -> tu
         return effort(bot, "reconcile"), {words: effort(bot, words) for words in VERBS}
 
 
+@pytest.mark.campaign
 def test_verbs_read_as_many_rows_of_a_ledger_whose_fills_have_grown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,6 +192,7 @@ def test_processes_left_after_a_good_answer_are_ended(prey: Prey, machine: str) 
         assert prey.left() == []
 
 
+@pytest.mark.campaign
 def test_hanging_plug_in_is_ended_with_everything_it_started(prey: Prey) -> None:
     began = time.monotonic()
     assert prey.ask("daemon", "hang", seconds=3.0).reason is Reason.STRATEGY_TIMEOUT

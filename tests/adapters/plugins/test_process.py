@@ -204,6 +204,7 @@ def test_plug_in_sits_out_until_the_next_pass_after_an_error(make: Make, tmp_pat
     assert told(plugin, well) == {"asked": "1"}
 
 
+@pytest.mark.campaign
 def test_time_limit_holds_after_a_plug_in_changed_its_timers(make: Make) -> None:
     body = """\
 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -51,6 +51,7 @@ def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> Ru
     return run
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("every_pass", [False, True])
 def test_halt_ends_after_as_many_sessions_as_are_assumed(tmp_path: Path, every_pass: bool) -> None:
     run = played(tmp_path, 2, every_pass=every_pass)
@@ -59,6 +60,7 @@ def test_halt_ends_after_as_many_sessions_as_are_assumed(tmp_path: Path, every_p
     assert states[-4:] == [(halted, DAYS[1]), (active, DAYS[3]), (halted, DAYS[4]), (active, DAYS[6])]
 
 
+@pytest.mark.campaign
 def test_halt_that_a_person_ends_changes_nothing_about_which_passes_may_be_left_out(tmp_path: Path) -> None:
     quick, every = played(tmp_path, 2), played(tmp_path, 2, every_pass=True)
     assert quick.ends == every.ends

@@ -93,6 +93,7 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
     assert not (tmp_path / "state" / "state.id").exists()
 
 
+@pytest.mark.campaign
 def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_a_half_day_to_its_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

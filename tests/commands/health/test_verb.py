@@ -214,6 +214,7 @@ def healthz(port: int) -> int:
     return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=LONGEST_S).status_code
 
 
+@pytest.mark.campaign
 def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     exchange, port = process.running(bot.folder / "exchange"), free_port()
     assert exchange is not None

@@ -102,6 +102,7 @@ def shown(kind: str) -> Shown:
     return Shown(data, text := page(data), Parsed(text))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("kind", REPORTS)
 def test_page_is_valid_and_loads_nothing(kind: str) -> None:
     data, text, parsed = shown(kind)

@@ -193,6 +193,7 @@ def trouble(bot: Bot, subsystem: str) -> str | None:
     return noted.troubles.get(subsystem) if noted else None
 
 
+@pytest.mark.campaign
 def test_signal_ends_serve_after_its_budget_with_an_unanswered_order(
     trader: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

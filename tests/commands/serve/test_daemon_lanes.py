@@ -75,6 +75,7 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.campaign
 def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> None:
     file = bot.folder / "tradebot.yaml"
 
@@ -97,6 +98,7 @@ def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> No
     assert (noted.ready_at is not None, noted.troubles) == (True, {})
 
 
+@pytest.mark.campaign
 def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines)), away=2)
     assert code is ExitCode.DONE

@@ -85,6 +85,7 @@ def test_exits_run_each_minute_while_flow_answers_after_20_s(slow: Bot) -> None:
     assert len(fetches) > MINUTES / 30
 
 
+@pytest.mark.campaign
 def test_same_seed_gives_the_same_log_whatever_answers_late(
     slow: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(sl
     assert "gave_way" in (slow.folder / "system_events.jsonl").read_text()
 
 
+@pytest.mark.campaign
 def test_exits_are_on_time_while_the_flow_source_hangs(slow: Bot) -> None:
     with in_real_time(slow, at_s=119) as app:
         arm(slow, HANGING_FLOW)

@@ -37,6 +37,7 @@ def test_running_serve_tells_of_a_halt_within_seconds_and_takes_its_process_alon
         assert serve.returncode == 0
 
 
+@pytest.mark.campaign
 def test_receiver_that_hangs_does_not_hold_up_the_end_of_serve(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     configured(trader)
     with receiving(hang) as receiver:

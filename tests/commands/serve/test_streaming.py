@@ -102,6 +102,7 @@ def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, l
     assert not streaming(bot)
 
 
+@pytest.mark.campaign
 def test_serve_streams_if_configured(bot: Bot) -> None:
     before, session = joins(bot), "2026-11-18"
     assert bot.says("serve", "--speed", "8000", "--json").code == 0

@@ -186,6 +186,7 @@ def test_a_plug_in_from_another_folder_trades_through_the_same_road(
         assert "tradebot backtest" in said
 
 
+@pytest.mark.campaign
 def test_misbehaving_plugin_costs_only_its_own_passes(
     trading: Bot, misbehaving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

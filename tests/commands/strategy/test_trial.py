@@ -86,6 +86,7 @@ def test_without_a_bot_it_sees_generated_facts_and_leaves_nothing_behind(
     assert (refused.code, "--at needs a bot" in refused.err) == (2, True)
 
 
+@pytest.mark.campaign
 def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_reason(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
     assert re.search(r"^  BARS_MISSING \d+ bars against 999 bars: AAPL, MSFT, NVDA, AMZN$", hungry.out, re.MULTILINE)
 
 
+@pytest.mark.campaign
 def test_plugin_that_never_answers_is_ended_and_told_its_time_limit(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

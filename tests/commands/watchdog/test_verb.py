@@ -63,6 +63,7 @@ def silent(bot: Bot) -> None:
     write_serving(bot.folder, Serving(os.getpid(), old, {"exits": old}, old, "1.0"))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("becomes", [gone, broken_configuration, silent], ids=lambda found: found.__name__)
 def test_cause_is_told_once_and_its_end_once(
     copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str], becomes: Callable[[Bot], None]

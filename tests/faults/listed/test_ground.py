@@ -27,6 +27,7 @@ def day(stage: Stage, capture: pytest.CaptureFixture[str]) -> list[dict[str, Any
     return list(stage.log())
 
 
+@pytest.mark.campaign
 def test_near_exchange_keeps_the_log_of_a_served_one(capsys: pytest.CaptureFixture[str]) -> None:
     logs = []
     for kind in (Stage, Near):
