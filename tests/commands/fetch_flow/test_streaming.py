@@ -123,7 +123,6 @@ def test_stream_stores_missed_and_new_rows_once(bot: Bot, session: str) -> None:
     assert found["calls"] < found["new"]
 
 
-@pytest.mark.campaign
 def test_stream_loses_nothing_when_the_connection_breaks(bot: Bot, session: str) -> None:
     def reconnected(before: int) -> None:
         until(lambda: joins(bot) > before)
