@@ -261,3 +261,42 @@ def test_a_stop_that_was_accepted_and_then_rejected_never_rested_so_the_gap_bega
     began = found.ledger.totals().positions["flow", "AAPL"].opened_at
     assert (told["why"], told["since"]) == ("refused", began.isoformat())
     assert began <= bought
+
+
+def test_a_stop_that_is_held_while_its_pair_has_not_arrived_protects_nothing_and_is_told() -> None:
+    found, _ = protected()
+    limit = stop_shown_as(found, OrderStatus.HELD)
+    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.PENDING_NEW)
+    found.later(60)
+    (gap,) = gaps(found, "open+33m") or ()
+    assert (gap.shares, len(found.told(BEGAN))) == (limit.quantity, 1)
+    assert len(found.venue.cancelled) == 0, "it is waited for"
+    found.venue.book[limit.client_order_id] = replace(limit, status=OrderStatus.NEW)
+    found.later(60)
+    assert gaps(found, "open+34m") == ()
+    assert ended(found)["ended"] == "stop"
+
+
+def test_a_gap_that_is_told_does_not_end_with_a_stop_that_is_only_sent() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    exits(found)
+    del found.venue.script["AAPL"]
+    submit = found.venue.submit
+
+    def late(intent: Intent) -> Reply:
+        reply = submit(intent)
+        for order in working(found):
+            found.venue.book[order.client_order_id] = replace(order, status=OrderStatus.PENDING_NEW)
+        return replace(reply, order=None, legs=())
+
+    found.venue.submit = late  # type: ignore[method-assign]
+    found.later(60)
+    (gap,) = gaps(found, "open+32m") or ()
+    assert (gap.shares, found.told(ENDED)) == (protecting(found)[-1].quantity, [])
+    found.later(60)
+    for order in working(found):
+        found.venue.book[order.client_order_id] = replace(order, status=OrderStatus.NEW, updated_at=found.venue.now)
+    assert gaps(found, "open+33m") == ()
+    assert (len(found.told(BEGAN)), ended(found)["lasted_s"]) == (1, "180.000")

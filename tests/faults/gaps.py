@@ -35,8 +35,9 @@ class Gap:
 
     `dropped` says that it began with a request of the bot itself, not with a fill or by the venue's doing; `filled`
     that a fill began it. `idle` are the parts of it in which no exit worked either, each with its beginning and its
-    end. At the times in `answered` the venue accepted stops for all of its shares, which can't trigger yet: whoever
-    sent them learns that later.
+    end. It is `moot` if it ended only because somebody else's shares left nothing to close: whose books hold them
+    can't know that. At the times in `answered` the venue accepted stops for all of its shares, which can't trigger
+    yet: whoever sent them learns that later.
     """
 
     lot: Lot
@@ -45,6 +46,7 @@ class Gap:
     filled: bool
     shares: Decimal
     ended: datetime | None = None
+    moot: bool = False
     idle: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     answered: set[datetime] = field(default_factory=set)
 
@@ -160,6 +162,7 @@ class Lots:
             self.gaps.append(gap)
         elif bare <= 0 and gap is not None:
             self._open.pop(lot).ended = self.now
+            gap.moot = abs(self.held[lot]).to_integral_value(ROUND_FLOOR) > self._covered(lot, self._stops)
         if gap is not None:
             gap.answered |= {self.now} if 0 < bare <= self._covered(lot, self._accepted) else set()
             self._note_idle(gap, idle=bare > self._covered(lot, self._exits))

@@ -203,11 +203,14 @@ class Law:
         return alone and gap.filled and not gap.dropped and until <= gap.began + IN_TIME
 
     def _was_seen_closed(self, gap: Gap) -> bool:
-        """Return True if a pass came after the end of a gap, before another one of the lot began."""
+        """Return True if a pass came after the end of a gap, before another one of the lot began.
+
+        The pass that sent the stop can't know yet that it rests.
+        """
         later = [one.began for one in self._gaps if one.lot == gap.lot and one.began > gap.began]
         until = min(later, default=FOREVER)
         passes = (each.at for each in self._passes if each.job == Job.EVALUATE_EXITS and each.at not in self._lied)
-        return gap.ended is not None and any(gap.ended <= at < until for at in passes)
+        return gap.ended is not None and not gap.moot and any(gap.ended < at < until for at in passes)
 
     def _tells(self, gap: Gap, told: Told) -> bool:
         over = told.until is not None and told.until < gap.began

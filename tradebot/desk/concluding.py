@@ -79,20 +79,26 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
     opened, known, met = _opened(desk, cycle), _before(world, desk, cycle), _found(world, desk.books, desk.resting)
-    books, left = desk.books, met
+    books, left, resting = desk.books, met, desk.resting
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now)
-        left = _found(world, books, resting_among(books, books.working))
+        resting = resting_among(books, books.working)
+        left = _found(world, books, resting)
         # What this pass did to close a gap is no other gap.
         left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
     told = {**opened, **known}
-    on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books, desk.now)}
-    now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
-    passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)]
-    for gap in (*passing, *(gap for whose, gap in left.items() if whose not in on)):
+    passing = {whose: gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)}
+    # A stop that was sent ends a gap that is told once a report shows that it rests.
+    lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk.now)}
+    awaited = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
+    left = {**{whose: gap for whose, gap in lasting.items() if whose in awaited}, **left}
+    on = {whose for whose in told if whose in left and whose in lasting}
+    now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
+    passed = [gap for whose, gap in passing.items() if whose not in left]
+    for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
-    for gap in (*passing, *(gap for whose, gap in told.items() if whose not in on)):
+    for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
         world.events.emit(_ended(gap, books, at))
     return replace(cycle, gaps=now)
 

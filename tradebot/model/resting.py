@@ -12,7 +12,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from tradebot.model.books import Books
-from tradebot.model.intent import IntentRecord
+from tradebot.model.intent import IntentRecord, Operation
 from tradebot.model.lifecycle import can_trigger
 from tradebot.model.order import Order, OrderStatus
 
@@ -50,6 +50,17 @@ class Resting(Struct, frozen=True):
         """Return True if its stop can't trigger, and waiting won't change that."""
         waits = self.stop is not None and self.stop.status in _WAITS
         return not (self.exiting or self.ending or self.can_trigger or waits)
+
+    @property
+    def arrives(self) -> bool:
+        """Return True if it was sent anew, and no report has shown yet that its stop rests.
+
+        A venue may show the stop of a pair as held before the pair has arrived. What replaces a pair works on until
+        then.
+        """
+        is_new = self.record.intent.protects and self.record.intent.operation is Operation.SUBMIT
+        either = (self.limit, self.stop)
+        return is_new and (self.stop is None or any(order.status.is_arriving for order in either if order))
 
     @property
     def exiting(self) -> bool:

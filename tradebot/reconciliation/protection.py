@@ -2,8 +2,8 @@
 
 Gaps in protection: whole shares of our positions for which no stop at the venue can trigger, since when, and why.
 
-A gap lasts until the shares are gone or a stop rests. Sending an exit ends no gap, whatever its answer. A fill that the
-next pass protects in time is no gap.
+A gap lasts until the shares are gone or a report shows that a stop rests. Sending an exit ends no gap, whatever its
+answer, and neither does sending a stop. A fill that the next pass protects in time is no gap.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,11 +73,10 @@ def _whole(position: Position) -> Decimal:
 
 def _protected(books: Books, pair: Resting) -> Decimal:
     """Return for how many shares a stop can trigger, or will by the next look because it was sent just now."""
-    sent = pair.record.intent
-    arrives = sent.at >= books.at and sent.protects and (pair.stop is None or pair.stop.status.is_arriving)
     if pair.ending or any(_is_canceled_now(books, order) for order in (pair.limit, pair.stop) if order):
         return Decimal(0)
-    return pair.quantity if pair.can_trigger or arrives else Decimal(0)
+    works = pair.record.intent.at >= books.at if pair.arrives else pair.can_trigger
+    return pair.quantity if works else Decimal(0)
 
 
 def _is_canceled_now(books: Books, order: Order) -> bool:
