@@ -264,6 +264,9 @@ def test_a_stop_that_cannot_trigger_anymore_is_told_from_then_on_and_another_one
     trader.stage.tick(seconds=60)
     assert trader.reconciles().code == ExitCode.FINDINGS
     assert trader.exits().code == 0
+    assert told(trader, "protection_gap_ended") == [], "the next stop was only sent"
+    trader.stage.tick(seconds=60)
+    assert trader.exits().code == 0
     (gap,) = told(trader, "protection_gap_ended")
     last = stops(trader)[-1]
     assert (last["status"], last["order_id"] != stop) == ("new", True)
