@@ -78,8 +78,9 @@ def run(app: "App", *, lasting: str | None) -> Report:
         return refused_report(app, "fetch-flow", Refused(closed))
     with following(app) as follower:
         until = _follow(follower, session, now, most_s)
+        complete = follower.finish(session, now)
     counts = asdict(follower.so_far)
-    data = FlowStreamed(began, until, session.date, follower.symbols, complete=follower.whole, **counts)
+    data = FlowStreamed(began, until, session.date, follower.symbols, complete=complete, **counts)
     code = ExitCode.DONE if data.joined else ExitCode.UNAVAILABLE
     return Report("fetch-flow", data, _render, code, app.mode_name, app.account_tail)
 

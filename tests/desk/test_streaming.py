@@ -431,6 +431,23 @@ def test_an_alert_that_came_over_the_stream_does_not_count_as_missed(scene: Scen
     assert (scene.follower.so_far.calls, scene.follower.so_far.missed) == (3, 0)
 
 
+def test_what_a_stream_that_is_gone_in_the_end_did_not_bring_is_asked_for_once_more(scene: Scene) -> None:
+    scene.wire.up, scene.wire.problem = False, "gone"
+    scene.look()
+    scene.happens(told=False)
+    scene.rest.down = True
+    assert not scene.follower.finish(SESSION, lambda: scene.now)
+    scene.rest.down = False
+    assert scene.follower.finish(SESSION, lambda: scene.now)
+    assert scene.stored() == expected(scene)
+
+
+def test_a_stream_that_is_up_in_the_end_is_not_asked_about_again(scene: Scene) -> None:
+    calls = scene.follower.so_far.calls
+    assert scene.follower.finish(SESSION, lambda: scene.now)
+    assert scene.follower.so_far.calls == calls
+
+
 def test_a_refused_key_is_raised(scene: Scene) -> None:
     scene.wire.refusal = OperatorError("refused", "pay more")
     with pytest.raises(OperatorError):

@@ -225,6 +225,16 @@ class Follower:
         if heard.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
+    def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
+        """Ask the REST API for what the stream can't bring any more; return True if nothing is known to be missing.
+
+        A stream that was never joined is left: what it would have brought is fetched like any other fact.
+        """
+        if not self.whole and self.so_far.joined:
+            self._ask(self._with.symbols, session, now)
+            return not self._failed
+        return self.whole
+
     def _begin(self, session: date) -> None:
         self._session, self._complete, self._whole = session, None, False
         for ids in (self._known, self._heard, self._awaited):
