@@ -148,7 +148,7 @@ class Daemon:
 
     def run(self) -> ExitCode:
         """Run, and return the exit code; an error of a person's is raised."""
-        others = beside(self._app, self._config, self._tell_line)
+        others = beside(self._app, self._config, self._tell_line, lambda: self._reloading.now)
         with self._stop.listening(), self._watch.running(), self._asked_about(), others:
             self._note_start()
             try:

@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from jobs.runner import Kind, Line
 from tradebot.adapters.state.one_shots import OneShots
@@ -11,20 +14,41 @@ from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.serving import STOPPED
 
+if TYPE_CHECKING:
+    from tradebot.app.settings import Loaded, Settings
+
 FOREVER_S = 10 * 365 * 86_400.0
-NOTICES, CHAT = ("notify", "send"), ("chat", "listen")
 LAST_S = 5.0
 """How long the last notices of a run may take."""
+LOOK_S = 1.0
+"""How often a part that isn't in use is looked at again."""
+
+
+class Part(Struct, frozen=True):
+    """What runs beside the lanes: the words that start it, those that end it, if any, and if a bot has it."""
+
+    name: str
+    words: Sequence[str]
+    last: Sequence[str]
+    in_use: "Callable[[Settings], bool]"
+
+
+NOTICES = Part(
+    "notices", ("notify", "send", "--follow"), ("notify", "send"), lambda settings: bool(settings.notify.in_use())
+)
+CHAT = Part("chat", ("chat", "listen"), (), lambda settings: settings.chat.telegram is not None)
 
 
 @contextmanager
-def beside(app: "App", config: str | None, tell: Callable[[Line], None]) -> Iterator[None]:
-    """Tell what happens inside the block, and just before its end, and listen to the chat, if there is one."""
+def beside(app: "App", config: str | None, tell: Callable[[Line], None], now: "Callable[[], Loaded]") -> Iterator[None]:
+    """Tell what happens inside the block, and just before its end, and listen to the chat, if there is one.
+
+    Each process reads the configuration when it starts, so another one begins, or none, when `now` returns another.
+    """
     ending = threading.Event()
     started = [
-        threading.Thread(target=_run, args=(app, config, tell, ending, *one), name=one[0])
-        for one in (("notices", (*NOTICES, "--follow"), NOTICES), ("chat", CHAT, None))
-        if (app.settings.chat.telegram if one[1] is CHAT else app.settings.notify.in_use())
+        threading.Thread(target=_run, args=(app, config, tell, ending, now, part), name=part.name)
+        for part in (NOTICES, CHAT)
     ]
     for thread in started:
         thread.start()
@@ -41,16 +65,19 @@ def _run(
     config: str | None,
     tell: Callable[[Line], None],
     ending: threading.Event,
-    name: str,
-    words: Sequence[str],
-    last: Sequence[str] | None,
+    now: "Callable[[], Loaded]",
+    part: Part,
 ) -> None:
     run, wait_s = OneShots(app.folder.path, config), float(app.settings.serve.retry_s)
     while not ending.is_set():
-        ended = run(words, FOREVER_S, ending.is_set)
+        loaded = now()
+        if not part.in_use(loaded.settings):
+            ending.wait(LOOK_S)
+            continue
+        ended = run(part.words, FOREVER_S, lambda: ending.is_set() or now() is not loaded)  # noqa: B023 -- it runs now
         if ended.why != STOPPED:
-            said = f"{name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
+            said = f"{part.name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
             tell(Line(datetime.now(UTC), Kind.FAILED, None, None, said, ExitCode.ERROR))
             ending.wait(wait_s)
-    if last is not None:
-        run(last, LAST_S, lambda: False)
+    if part.last and part.in_use(now().settings):
+        run(part.last, LAST_S, lambda: False)

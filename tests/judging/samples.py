@@ -87,6 +87,7 @@ def made_at(now: datetime) -> dict[str, Any]:
         "chores": seen.Chores(2, True, (seen.ChoreRun("audit", ago(60_000), True, "exit 10, 2.0 s"),)),
         "stream": seen.Stream(now),
         "notices": seen.Notices(2, (), 0, 0, ""),
+        "chat": seen.Chat(True, True, ""),
         "halts": seen.Halts(TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)), "armed"),
     }
 

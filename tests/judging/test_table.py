@@ -152,7 +152,7 @@ What is left out is read again whenever somebody asks: it can't freeze, only fai
 """
 READ_ANEW = {
     *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),
-    "notices",
+    *("notices", "chat"),
 }
 
 
@@ -319,6 +319,9 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("notices", seen.Notices(2, (), 3, 0, "no answer in 30 s"), State.DEGRADED, "3 notices still to be sent"),
     ("notices", seen.Notices(2, (), 1, 1, "no answer in 30 s"), State.FAILED, "1 notice given up: no answer in 30 s"),
     ("notices", seen.Notices(2, ("desk",), 0, 0, ""), State.DEGRADED, "no address for desk"),
+    ("chat", seen.Chat(False, False, ""), State.OK, "nobody is paired"),
+    ("chat", seen.Chat(True, False, ""), State.DEGRADED, "nobody listens to it"),
+    ("chat", seen.Chat(True, True, "status 500"), State.DEGRADED, "status 500"),
     ("halts", seen.Halts(REDUCE, "lunch"), State.DEGRADED, "by ann: lunch"),
     ("halts", seen.Halts(NOBODYS, "lost"), State.FAILED, "lost"),
     ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), State.FAILED, "halted itself: drawdown"),

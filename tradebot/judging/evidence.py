@@ -207,6 +207,14 @@ class Notices(Struct, frozen=True):
     problem: str
 
 
+class Chat(Struct, frozen=True):
+    """Whether a person is paired with the chat, whether it is listened to, and what is wrong; empty if nothing is."""
+
+    paired: bool
+    listening: bool
+    trouble: str
+
+
 class Halts(Struct, frozen=True):
     """The trading state in force and why, and why the bot would be halted even without it."""
 

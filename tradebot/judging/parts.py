@@ -14,6 +14,7 @@ from msgspec import Struct
 from tradebot.judging.evidence import (
     Backups,
     Calendar,
+    Chat,
     Chores,
     Config,
     Disk,
@@ -299,6 +300,17 @@ def notices(evidence: Evidence, seen: Notices) -> Verdict:
         found = f"no address for {', '.join(seen.unaddressed)}"
         return Verdict(DEGRADED, found, seen.channels, next="tradebot notify list")
     return Verdict(OK, "everything was sent", seen.channels)
+
+
+def chat(evidence: Evidence, seen: Chat) -> Verdict:
+    """Judge whether the person who is paired can reach the bot, to halt it above all."""
+    if not seen.paired:
+        return Verdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
+    if not seen.listening:
+        return Verdict(DEGRADED, "nobody listens to it, so it can't halt the bot", 1, next="tradebot serve")
+    if seen.trouble:
+        return Verdict(DEGRADED, f"it can't be read: {seen.trouble}", 1)
+    return Verdict(OK, "paired, and listened to", 1)
 
 
 def halts(evidence: Evidence, seen: Halts) -> Verdict:

@@ -51,6 +51,7 @@ TABLE: Mapping[str, Subject] = {
     "prices": Subject(parts.prices, "passes", "tradebot positions", EXITS),
     "stream": Subject(parts.stream, "look", EVENTS),
     "notices": Subject(parts.notices, "channels", "tradebot notify last"),
+    "chat": Subject(parts.chat, "listener", "tradebot chat status"),
     "clock": Subject(passes.clock, "passes", DOCTOR, EXITS),
     "calendar": Subject(parts.calendar, "sessions", RECONCILE),
     "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from commands.shared.evidence.machine import backups_of, disk_of, notices_of, serve_of, storage_of, stream_of
+from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
 from commands.shared.notes import why_in_state
 from commands.shared.records import trading_now
 from jobs.chores import ENDED, FAILED
@@ -177,6 +177,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         "storage": attempt(lambda: storage_of(folder, settings.storage.tell_mb)),
         **({"stream": attempt(lambda: stream_of(folder))} if settings.unusual_whales.stream else {}),
         **({"notices": attempt(lambda: notices_of(app))} if settings.notify.in_use() else {}),
+        **({"chat": attempt(lambda: chat_of(app))} if settings.chat.telegram else {}),
         "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
         "schedule": past,
         **dict.fromkeys(OF_PASSES, source),

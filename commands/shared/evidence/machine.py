@@ -8,14 +8,15 @@ from pathlib import Path
 
 from commands.shared.plain import clean
 from commands.status.stores import unbounded
+from tradebot.adapters.chat.store import glance
 from tradebot.adapters.notices.outbox import Sending, unsent
 from tradebot.adapters.recovery.backups import damaged, places
 from tradebot.adapters.recovery.untouched import as_left
-from tradebot.adapters.state import events, file_systems, serving
+from tradebot.adapters.state import events, file_systems, lock, serving
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.connecting import addresses_of
 from tradebot.app.wiring import App
-from tradebot.judging.evidence import Backups, Disk, Notices, Serve, Storage, Stream, Unread
+from tradebot.judging.evidence import Backups, Chat, Disk, Notices, Serve, Storage, Stream, Unread
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -101,6 +102,12 @@ def notices_of(app: "App") -> Notices | None:
     lost = [one for one in kept if one.sending is Sending.GIVEN_UP and one.next_at > lately]
     problem = (failing or lost)[-1].problem if failing or lost else ""
     return Notices(len(names), bare, len(failing), len(lost), problem)
+
+
+def chat_of(app: "App") -> Chat:
+    """Return whether the paired person can reach the bot."""
+    known = glance(app.folder.path)
+    return Chat(known.paired, lock.holder(app.folder.path, lock.CHAT_LOCK) is not None, clean(known.trouble))
 
 
 def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> Backups | Unread:

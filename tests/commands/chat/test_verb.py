@@ -92,3 +92,22 @@ def test_telegram_that_is_away_is_told(copy: Bot, fake: FakeTelegram) -> None:
     said = copy.says("chat", "listen", "--once")
     assert (said.code, "status 500" in said.out) == (5, True)
     assert "Trouble: " in copy.shown("chat", "status")
+
+
+def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, fake: FakeTelegram) -> None:
+    def health() -> tuple[str, str, str]:
+        (part,) = [part for part in copy.json("health")["judgments"] if part["subject"] == "chat"]
+        return part["state"], part["found"], part["next"]
+
+    assert health() == ("OK", "on, and nobody is paired: tradebot chat pair", "")
+    fake.updates = [fake.typed(copy.json("chat", "pair")["code"])]
+    assert copy.says("chat", "listen", "--once").code == 0
+    state, found, following = health()
+    assert (state, found) == ("DEGRADED", "nobody listens to it, so it can't halt the bot")
+    assert following.startswith("tradebot serve")
+    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+        assert health() == ("OK", "paired, and listened to", "")
+    fake.raw = [(500, b"")]
+    copy.says("chat", "listen", "--once")
+    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+        assert (health()[0], "status 500" in health()[1]) == ("DEGRADED", True)

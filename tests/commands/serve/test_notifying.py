@@ -83,6 +83,29 @@ def test_running_serve_answers_its_chat_and_takes_the_listener_along(
         assert trader.json("chat", "status")["listening"] is False
 
 
+@pytest.mark.campaign
+def test_a_reload_that_turns_the_chat_off_ends_the_listener_and_one_that_turns_it_on_begins_another(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAT_TELEGRAM_TOKEN", TOKEN)
+    with chatting() as fake:
+        settings = trader.folder / "tradebot.yaml"
+        off = settings.read_text()
+        configure(trader.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
+        on = settings.read_text()
+        serve = trader.process("serve", "--speed", "20")
+        try:
+            wait_for(lambda: trader.json("chat", "status")["listening"])
+            for text, listening in ((off, False), (on, True)):
+                settings.write_text(text)
+                serve.send_signal(signal.SIGHUP)
+                wait_for(lambda: trader.json("chat", "status")["listening"] is listening)  # noqa: B023 -- it runs now
+        finally:
+            serve.send_signal(signal.SIGTERM)
+            serve.communicate(timeout=60)
+        assert serve.returncode == 0
+
+
 def wait_for(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not done() and time.monotonic() < deadline:

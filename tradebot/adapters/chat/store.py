@@ -9,14 +9,14 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
-from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore
+from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore, DamagedError
 from tradebot.adapters.state.state_folder import CHAT
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
@@ -272,6 +272,26 @@ def kept(folder: Path, events: Events) -> Iterator[ChatStore]:
         yield store
     finally:
         store.close()
+
+
+class Glance(Struct, frozen=True):
+    """Whether a person is paired, and what stood in Telegram's way the last time it was asked."""
+
+    paired: bool
+    trouble: str
+
+
+def glance(folder: Path) -> Glance:
+    """Return how the chat stands; nothing is created or changed. Raises OperatorError if its records are damaged."""
+    path = folder / CHAT
+    if not path.exists():
+        return Glance(False, "")
+    try:
+        with closing(ChatStore.FILE.open(path)) as database, ChatStore.FILE.translated(path):
+            known = dict(database.execute("SELECT name, text FROM remembered WHERE name IN ('paired', 'trouble')"))
+    except (DamagedError, ValueError) as error:
+        raise OperatorError(f"The chat's records {path} are damaged: {error}.", "tradebot chat status") from error
+    return Glance(bool(known.get("paired")), str(known.get("trouble") or ""))
 
 
 def require_unpaired(store: ChatStore) -> None:
