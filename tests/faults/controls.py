@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from commands.reconcile import verb as reconcile
+from tests.faults.life_controls import entries_without_a_yes
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.ledger import journal
@@ -282,5 +283,6 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         fate_not_asked,
         believe_the_orders,
         believe_the_positions,
+        entries_without_a_yes,
     )
 }

@@ -174,6 +174,8 @@ class Ground:
         switch.arm(folder, "schedule", now)
         (folder / "narrow.yaml").write_text(NARROW)
         self.narrow = load_for(state, Options(str(folder), config=str(folder / "narrow.yaml")), {})
+        (folder / "asking.yaml").write_text(f"{CONFIGURATION}\napproval: {{wait_s: 300}}\n")
+        self.asking = load_for(state, Options(str(folder), config=str(folder / "asking.yaml")), {})
         accept(folder, now)
         loaded = load_for(state, Options(str(folder)), {})
         with closing(opened(folder, loaded, self.machine)) as app:
@@ -182,14 +184,17 @@ class Ground:
             reconcile.run(app, by="schedule")
         return loaded
 
-    def day(self, begins: str, narrow: bool) -> "Day":
-        """Return bot and exchange as they were kept under a name; those of the last schedule are gone."""
+    def day(self, begins: str, narrow: bool, asks: bool = False) -> "Day":
+        """Return bot and exchange as they were kept under a name; those of the last schedule are gone.
+
+        The limits of a bot may be narrow, and one may ask a person before it enters, but not both.
+        """
         for folder in (self.root / "bot", self.root / "exchange"):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
-        day = Day(self, self.narrow if narrow else self.loaded)
+        day = Day(self, self.asking if asks else self.narrow if narrow else self.loaded)
         day.calm()
         return day
 

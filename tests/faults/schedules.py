@@ -50,6 +50,7 @@ from tests.faults.troubles import (
     rules_of,
 )
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.approval import Answer
 from tradebot.model.trading import TradingState
 
 ENDS = {
@@ -89,6 +90,8 @@ PASSES = 2
 MOST_TO_CATCH = 400
 """In so many schedules a bot that is broken on purpose must be seen."""
 SHARE_OF_NARROW = 0.3
+ASKS = 7
+"""In one schedule of so many, a person is asked before each entry."""
 ROUND = len(CARDS)
 
 
@@ -129,6 +132,11 @@ def script(seed: int) -> Script:
     return Script(begins, chance.random() < SHARE_OF_NARROW, (first, *others))
 
 
+def asks(seed: int) -> bool:
+    """Say whether a schedule's bot asks a person, unless its limits are narrow."""
+    return not seed % ASKS
+
+
 def dealt(seed: int) -> tuple[int, Card]:
     """Return the number of the round and the trouble whose turn it is: a round is dealt each of them once."""
     turn, place = divmod(seed - 1, ROUND)
@@ -154,6 +162,7 @@ class Tally:
 
     schedules: int = 0
     runs: int = 0
+    approved: int = 0
     events: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -165,7 +174,9 @@ class Schedule:
     def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False) -> None:
         self.seed, self.tally, self._tell = seed, tally, tell
         self._script = script(seed)
-        self.day = ground.day(self._script.begins, self._script.narrow)
+        self._asks = asks(seed) and not self._script.narrow
+        self._answers, self._approved = random.Random(f"answers {seed}"), Counter[str]()
+        self.day = ground.day(self._script.begins, self._script.narrow, self._asks)
         self._first = self.day.line + 1
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
@@ -186,6 +197,7 @@ class Schedule:
         self.day.problems += pairs.broken(events)
         self.day.problems += verdicts.exits_beside(events)
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
+        self.day.problems += verdicts.unapproved(events, self._approved, self._first) if self._asks else ()
         self.day.problems += verdicts.halted(events, self.day.shut)
         sessions = self.day.exchange.market.calendar
         self.day.problems += verdicts.outside(events, sessions)
@@ -199,6 +211,8 @@ class Schedule:
 
     def _troubled(self, act: Act) -> int:
         """Run a verb in its troubles, and count how each that befell it ended."""
+        if self._asks and act.verb == "entries":
+            self._ask(act.wanted)
         self._names |= {rule["name"]: trouble.name for trouble in act.troubles for rule in trouble.rules}
         rules = rules_of(act.troubles)
         if any(trouble.name in RESTLESS for trouble in act.troubles):
@@ -217,6 +231,22 @@ class Schedule:
         if act.clears and rules:
             self.day.calm()
         return code
+
+    def _ask(self, wanted: Mapping[str, str]) -> None:
+        """Let the bot ask for what it wants, and a person say yes, mostly, before the pass that may send it."""
+        self._run("entries", wanted)
+        self.day.tick(seconds=1)
+        answer = self._answers.choice((Answer.YES, Answer.YES, Answer.YES, Answer.NO, None))
+
+        def answers(app: Any) -> int:
+            for request in app.approvals.newest():
+                if answer and request.waits(app.now()):
+                    app.approvals.answer(request.id, answer, "schedule", app.now())
+                    self._approved[request.symbol] += answer is Answer.YES
+                    self.tally.approved += answer is Answer.YES
+            return 0
+
+        self._say(f"asked, and answered {answer}: {self.day.run(answers)}")
 
     def _run(
         self, verb: str, wanted: Mapping[str, str], fate: Fate | None = None, troubles: Sequence[Trouble] = ()
@@ -364,7 +394,13 @@ def main() -> int:
         tally = played(ground, [*range(asked.first, asked.first + asked.count), *asked.again], asked.tell)
         broken = {name: caught(ground, name, range(first, first + MOST_TO_CATCH)) for name, first in asked.control}
     pairs = [[*pair, count] for pair, count in sorted(tally.pairs.items())]
-    told = {"schedules": tally.schedules, "runs": tally.runs, "events": tally.events, "pairs": pairs}
+    told = {
+        "schedules": tally.schedules,
+        "runs": tally.runs,
+        "approved": tally.approved,
+        "events": tally.events,
+        "pairs": pairs,
+    }
     told["protection"] = protection.TOTAL.shown()
     seen = {name: found.problems for name, found in broken.items()}
     print(json.dumps({**told, "problems": tally.problems, "caught": seen}))

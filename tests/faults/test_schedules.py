@@ -39,6 +39,7 @@ CAUGHT = {
     "loosen": 152,
     "believe-the-orders": 127,
     "believe-the-positions": 251,
+    "entries-without-a-yes": 7,
 }
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
 SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
@@ -78,6 +79,8 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
     for silent in ("gaps-untold", "gaps-cut-short"):
         assert all("had no stop from" in problem for problem in found["caught"].get(silent, ())), "another judge saw it"
     assert found["protection"]["gaps seen"] > 0
+    assert found["approved"] > 0 or not in_campaigns()
+    record_property("entries of schedules that a person approved", found["approved"])
     record_property("gaps in protection that a pass of a schedule saw", found["protection"]["gaps seen"])
 
 
@@ -139,3 +142,12 @@ def test_judge_counts_held_working_and_requested_orders_against_the_limit(limit:
     lines = [opens("a", "AAPL"), held | {"position": "-10"}, opens("b", "MSFT"), opens("c", "NVDA")]
     assert len(list(verdicts.above_limit(lines, limit, 1))) == found
     assert list(verdicts.above_limit(lines, limit, 10)) == []
+
+
+def test_judge_holds_entries_against_what_a_person_approved() -> None:
+    once, again = ({**accepted("OPEN", order), "seq": seq} for order, seq in (("a", 5), ("b", 9)))
+    assert list(verdicts.unapproved([once, again], {"AAPL": 2}, 1)) == []
+    said = "2 orders open AAPL, and a person said yes to 1"
+    assert list(verdicts.unapproved([once, again], {"AAPL": 1}, 1)) == [said]
+    assert list(verdicts.unapproved([once, again], {"AAPL": 1}, 6)) == [], "what a day begins with was asked of nobody"
+    assert list(verdicts.unapproved([{**once, **accepted("CLOSE", "c")}], {}, 1)) == []
