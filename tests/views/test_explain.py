@@ -290,3 +290,13 @@ def test_left_out_symbol_is_counted_without_blaming_the_strategy() -> None:
     told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(left_out,))])
     assert (told.verdict, "is broken" in told.sentence) == (Why.TRADED, False)
     assert [(part.strategy, part.candidates) for part in told.funnel.by_strategy] == [("flow", 1), ("momentum", 1)]
+
+
+@pytest.mark.parametrize("lacking", [Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED])
+def test_entry_that_lacks_only_a_yes_decides_unless_something_is_broken(lacking: Reason) -> None:
+    others = [Reason.CLUSTER_TOO_SMALL] * 19
+    told = why_no_orders([ended(*others, lacking)])
+    assert told.sentence == f"1 of 20 candidates ended at {lacking}: {REASONS[lacking].meaning}"
+    assert told.remedy == REASONS[lacking].remedy
+    assert "approv" in told.remedy
+    assert why_no_orders([ended(*others, lacking, Reason.PASS_FAILED)]).verdict is Why.BROKEN

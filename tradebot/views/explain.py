@@ -268,8 +268,18 @@ def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
     return f" It said: {observed}" if observed else ""
 
 
+_FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
+"""Reasons of entries that passed every gate and would be orders if a person had said yes."""
+
+
 def decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
-    """Return the reason that decided: of the cause of more than half, or else of the worst cause."""
+    """Return the reason that decided: of the cause of more than half, or else of the worst cause.
+
+    Unless something is broken, an entry for which only a yes is missing decides, however many others were refused.
+    """
+    missing = next((row for row in reasons if row.reason in _FOR_A_YES), None)
+    if missing and not any(row.cause is Cause.BROKEN for row in reasons):
+        return missing
     by_cause: Counter[Cause] = Counter()
     for row in reasons:
         by_cause[row.cause] += row.count
