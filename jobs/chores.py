@@ -13,11 +13,9 @@ from tradebot.model.event import EventKind
 from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Slots
-from tradebot.timetable.lines import Line
+from tradebot.timetable.lines import ENDED, FAILED, Line
 from tradebot.timetable.sessions import Slot
 
-ENDED, FAILED = " ended", " failed"
-"""What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 """The exit codes of a chore that did its work; findings are what some of them look for."""
 

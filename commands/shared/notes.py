@@ -8,8 +8,6 @@ from tradebot.app.wiring import App
 from tradebot.gates.permission import described, is_about_exits
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
-from tradebot.reconciliation.read_books import read_books
-from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +34,15 @@ def _rules(app: "App") -> "Iterator[str]":
 
 def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
     """Return the symbols in which orders of the bot that these books don't know have left shares."""
-    return tuple(forgotten_symbols(read_books(app.ledger_view, now))) if now else ()
+    return _forgotten(app, now) if now else ()
+
+
+def _forgotten(app: "App", now: "datetime") -> tuple[str, ...]:
+    # Imported here: `status` and `health` explain a trading state without comparing books.
+    from tradebot.reconciliation.read_books import read_books
+    from tradebot.reconciliation.unknown_orders import forgotten_symbols
+
+    return tuple(forgotten_symbols(read_books(app.ledger_view, now)))
 
 
 def _unwatched(left: "Sequence[str]") -> "Iterator[str]":
@@ -62,4 +68,4 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     causes = [cause for one in (*hidden_halts(app.ledger_view.halts(), state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
-    return Reason.BOOKS_OLD if forgotten_symbols(read_books(app.ledger_view, at)) else None
+    return Reason.BOOKS_OLD if _forgotten(app, at) else None

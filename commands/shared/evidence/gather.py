@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
 from commands.shared.notes import why_in_state
 from commands.shared.records import trading_now
-from jobs.chores import ENDED, FAILED
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -45,7 +44,7 @@ from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.signals.contracts import broken, drifts
-from tradebot.timetable.lines import Line
+from tradebot.timetable.lines import ENDED, FAILED, Line
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_session, slots
 from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 

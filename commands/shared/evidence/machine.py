@@ -8,8 +8,6 @@ from pathlib import Path
 
 from commands.shared.plain import clean
 from commands.status.stores import unbounded
-from tradebot.adapters.chat.store import glance
-from tradebot.adapters.notices.outbox import Sending, unsent
 from tradebot.adapters.recovery.backups import damaged, places
 from tradebot.adapters.recovery.untouched import as_left
 from tradebot.adapters.state import events, file_systems, lock, serving
@@ -91,6 +89,9 @@ def stream_of(folder: Path) -> Stream | None:
 
 def notices_of(app: "App") -> Notices | None:
     """Return what became of the notices; None if the bot has no channel."""
+    # Imported here: most bots have no channel, and `status` is to start quickly.
+    from tradebot.adapters.notices.outbox import Sending, unsent
+
     names = [channel.name for channel in app.settings.notify.in_use()]
     if not names:
         return None
@@ -106,6 +107,8 @@ def notices_of(app: "App") -> Notices | None:
 
 def chat_of(app: "App") -> Chat:
     """Return whether the paired person can reach the bot."""
+    from tradebot.adapters.chat.store import glance
+
     known = glance(app.folder.path)
     return Chat(known.paired, lock.holder(app.folder.path, lock.CHAT_LOCK) is not None, clean(known.trouble))
 
