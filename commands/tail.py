@@ -1,6 +1,5 @@
 """`tradebot tail`: write what is new in the records into the files to tail, as `serve` does after each pass."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -54,6 +53,8 @@ class Tails:
 
     def tick(self) -> None:
         """Write what is new, if anything was recorded since the last time; what fails is tried again."""
+        import sqlite3
+
         with suppress(TradebotError, OSError, sqlite3.Error):
             records = self._records()
             if (records, self._sizes()) != self._seen and self.write() is not None:

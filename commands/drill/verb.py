@@ -1,6 +1,5 @@
 """`tradebot drill list|run`: rehearse what can go wrong, before it does."""
 
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +85,8 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
     settings, and throws them away. A page of evidence stays in the state folder. Exits with code 10 if something
     didn't follow.
     """
+    from tempfile import TemporaryDirectory
+
     from commands.drill.drills import DRILLS
     from commands.drill.evidence import Played, keep
     from commands.drill.stage import staged
@@ -99,7 +100,7 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
         raise OperatorError("drills are for the sandbox and for paper, not beside real money", "tradebot drill list")
     complain(f"{drill.what} This happens to a bot of the drill's own, and takes about half a minute.")
     at, began = datetime.now(UTC), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="drill-") as folder, staged(Path(folder) / "bot") as stage:
+    with TemporaryDirectory(prefix="drill-") as folder, staged(Path(folder) / "bot") as stage:
         drill.play(stage)
     took_s, steps, checks = time.monotonic() - began, tuple(stage.steps), tuple(stage.checks)
     played = Played(drill.name, drill.what, at, __version__, took_s, steps, checks)

@@ -65,6 +65,11 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def test_help_opens_no_database_and_makes_no_file(tmp_path: Path) -> None:
+    _, loaded = run(tmp_path, "--help")
+    assert not {"sqlite3", "tempfile"} & loaded
+
+
 def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
     printed, told = run_several(tmp_path, [[*verb, "--help"] for verb in ([], *VERBS)])
     assert [line for line, code, _ in told if code] == []
