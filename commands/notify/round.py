@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from commands.shared.evidence.gather import evidence_of
+from commands.shared.records import exit_reasons
 from tradebot import __version__
 from tradebot.adapters.notices.outbox import Kept, Outbox
 from tradebot.adapters.notices.sending import Attempt
@@ -15,15 +16,17 @@ from tradebot.adapters.state import events
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
+from tradebot.exits.why import UNKNOWN
 from tradebot.judging.judgment import State, overall, ranked
 from tradebot.judging.table import judged
-from tradebot.model.candidate import Purpose
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.position import Key, RoundTrip
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.views.happenings import Now, of_event, seen_of, since
 from tradebot.views.notices import composed, due_at, wants
+from tradebot.views.performance.lots import trades
 
 LOOK_S = 5.0
 """Real seconds between two looks at the bot while no event is written."""
@@ -32,8 +35,6 @@ HEALTH_S = 30.0
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(hours=1)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
-BACK = timedelta(days=5)
-"""How far the orders are read that may have closed a position."""
 TOLD_OTHERWISE = frozenset({"notices", "halts"})
 """Parts of health that are no news: a halt is told by itself, and a notice that can't be sent tells nobody."""
 
@@ -51,6 +52,7 @@ class Round:
         self._attempts = dict[str, tuple[Kept, Attempt]]()
         self._health: tuple[float, str, Severity] | None = None
         self._looked = -LOOK_S
+        self._why = dict[Key, str]()
 
     def close(self) -> None:
         """End the attempts that are under way; they are made again."""
@@ -144,13 +146,19 @@ class Round:
         unwell, severity = self._unwell()
         state = books.trading_state()
         unresolved = books.intents(unresolved=True)
-        closing = self._closing(at) if totals.round_trips else {}
+        closing = self._closing(totals.round_trips)
         return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity)
 
-    def _closing(self, at: datetime) -> Mapping[tuple[str, str], str]:
-        recent = self._app.ledger_view.recent_intents((at - BACK).date())
-        closing = (one.intent for one in recent if one.intent.purpose is not Purpose.OPEN and one.intent.why)
-        return {(one.key.strategy, one.instrument.symbol): one.why for one in closing}
+    def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:
+        """Return why each of these positions was closed, by the order that closed the last of it."""
+        new = {key: trip for trip in trips if (key := (trip.strategy, trip.symbol, trip.opened_at)) not in self._why}
+        if new:
+            found = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
+            last = {(one.strategy, one.symbol, one.opened_at): one.exit_orders[-1:] for one in found}
+            whys = exit_reasons(self._app, {order for key in new for order in last.get(key, ())})
+            for key in new:
+                self._why[key] = next((why for order in last.get(key, ()) if (why := whys.get(order))), UNKNOWN)
+        return self._why
 
     def _unwell(self) -> tuple[str, Severity]:
         """Return which parts aren't OK, empty if all are, and how bad that is."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from commands.shared.records import exit_reasons
 from tests.bot import Bot, log, made, second_session
+from tests.receiver import Receiver, receiving
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.trade import Trade
@@ -21,11 +23,12 @@ CLOSE = """exits: {protection: venue, time_exit_s: 604800, stop_loss_fraction: 0
   trailing_stop_fraction: 0.005, trailing_arm_fraction: 0.005}
 """
 """A stop and a target that a usual day reaches, and nothing else that closes a position."""
+PHONE = "notify: {channels: {phone: {topics: [positions]}}}\n"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4", settings=CLOSE) as path:
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4", settings=CLOSE + PHONE) as path:
         yield path
 
 
@@ -49,13 +52,23 @@ def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
     return {trade.symbol: (trade, why[trade.exit_orders[0]]) for trade in found}
 
 
-def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(bot: Bot, tmp_path: Path) -> None:
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving() as found:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/hook")
+        yield found
+
+
+def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(
+    bot: Bot, receiver: Receiver, tmp_path: Path
+) -> None:
     second_session(bot)
     lines = [json.dumps({"symbol": symbol, "side": side, "score": 0.6}) for symbol, side in SIDES.items()]
     (tmp_path / "lines").write_text("\n".join(lines))
     assert bot.json("trade-once", "--candidates", str(tmp_path / "lines"))["orders"] == 4
     assert bot.says("exchange", "tick", "1m").code == 0
     assert bot.says("evaluate-exits").code == 0
+    assert bot.says("notify", "send").code == 0
     before = log(bot.url)
     assert {event["symbol"] for event in before if stop_rests(event)} == set(SIDES)
     for step in ("close", "next_open", "close"):
@@ -83,3 +96,15 @@ def test_one_verb_books_what_the_exchange_did_and_says_why(bot: Bot) -> None:
     assert bot.says("exchange", "tick", "next_open").code == 0
     assert bot.says("evaluate-exits").code == 0
     assert len(asked(log(bot.url))) == before, "nothing is placed for positions that are closed"
+
+
+def test_notice_of_a_closed_position_names_the_order_that_closed_it(bot: Bot, receiver: Receiver) -> None:
+    whys = {symbol: str(why).replace("_", " ") for symbol, (_, why) in closed(bot).items()}
+    bot.says("notify", "send")
+    assert bot.says("exchange", "tick", "30m").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    assert bot.says("notify", "send").code == 0
+    said = "\n".join(row["text"] for row in bot.json("notify", "last")["notices"])
+    # Three of a kind are told one by one; of more, only the last has its reason.
+    named = {symbol for symbol, why in whys.items() if re.search(rf"{symbol}: closed with [^:]*: {why} \(own\)", said)}
+    assert named == {symbol for symbol in whys if f"{symbol}: closed" in said} != set()

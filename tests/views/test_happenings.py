@@ -123,7 +123,7 @@ def test_opened_and_closed_positions_are_told_with_price_profit_and_reason() -> 
     opened = replace(QUIET, held=(HELD,))
     seen, (told,) = since(seen_of(QUIET), opened)
     assert told.text == "AAPL: bought 10 at 150.25 USD (flow)"
-    closing = {("flow", "AAPL"): "trail_stop(-1.2%)+signal_decay(0.65)"}
+    closing = {("flow", "AAPL", AT): "trail_stop(-1.2%)+signal_decay(0.65)"}
     closed = replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,), closing=closing)
     seen, (told,) = since(seen, closed)
     assert told.text == "AAPL: closed with +12.50 USD (+0.8%): trail stop at -1.2% and signal decay at 0.65 (flow)"

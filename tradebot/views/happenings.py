@@ -46,7 +46,7 @@ class Now(Struct, frozen=True):
     """How the bot is: what is compared with how it was `Seen`.
 
     `unresolved` are the orders whose outcome is unknown, `trips` the positions closed lately, and `closing` the reasons
-    of the last orders that closed each, by strategy and symbol. `unwell` names the parts whose health isn't OK.
+    of the orders that closed each last. `unwell` names the parts whose health isn't OK.
     """
 
     at: datetime
@@ -55,7 +55,7 @@ class Now(Struct, frozen=True):
     held: tuple[HeldThen, ...]
     unresolved: Sequence[IntentRecord]
     trips: Sequence[RoundTrip]
-    closing: Mapping[tuple[str, str], str]
+    closing: Mapping[Key, str]
     unwell: str
     severity: Severity
 
@@ -239,7 +239,7 @@ def _positions(before: Seen, now: Now) -> Iterator[Happening]:
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
         if key not in held and (key in known or trip.closed_at > before.at):
-            why = reason_in_words(now.closing.get((trip.strategy, trip.symbol), UNKNOWN))
+            why = reason_in_words(now.closing.get(key, UNKNOWN))
             profit = f"{trip.profit:+,.2f} USD{_share(trip)}"
             text = f"{trip.symbol}: closed with {profit}{f': {why}' if why else ''} ({trip.strategy})"
             yield Happening(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
