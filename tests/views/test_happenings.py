@@ -16,7 +16,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.views.happenings import OF_EVENTS, UNWELL_FOR, Now, of_event, reason_in_words, seen_of, since
-from tradebot.views.notices import composed
+from tradebot.views.notices import composed, safe
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -64,6 +64,27 @@ def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
     assert flaws(happening.text) == []
     assert flaws(composed("tradebot paper ...1234", [happening]).text) == []
+
+
+@pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
+def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind) -> None:
+    details = {name: text.replace("/", "-") for name, text in DETAILS[kind].items()}
+    happening = there(of_event(kind.at(AT, details, "AAPL")))
+    assert safe(happening.text) == happening.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "said"),
+    [
+        (EventKind.LIVE_ARMED, {"sessions": "1"}, "Live trading is armed for 1 session"),
+        (EventKind.PROTECTION_GAP, {"shares": "1"}, "AAPL: no stop protects 1 share, because an exit took its place"),
+        (EventKind.POSITION_DIFFERS, {"broker": "-1", "books": "0"}, "AAPL: the broker has -1 share, the books have 0"),
+    ],
+)
+def test_one_share_and_one_session_are_told_in_the_singular(
+    kind: EventKind, details: dict[str, str], said: str
+) -> None:
+    assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"))).text == said
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,20 @@ def _worded(event: SystemEvent) -> Mapping[str, str]:
 
 
 def _gap(event: SystemEvent) -> str:
-    why = event.details.get("why", "")
-    return f"{event.symbol}: no stop protects {event.details['shares']} shares, because {GAPS.get(why, f'it is {why}')}"
+    why, shares = event.details.get("why", ""), _shares(event.details["shares"])
+    return f"{event.symbol}: no stop protects {shares}, because {GAPS.get(why, f'it is {why}')}"
+
+
+def _shares(count: str) -> str:
+    return f"{count} {'share' if count.lstrip('-') == '1' else 'shares'}"
+
+
+def _differs(event: SystemEvent) -> str:
+    return f"{event.symbol}: the broker has {_shares(event.details['broker'])}, the books have {event.details['books']}"
+
+
+def _armed(event: SystemEvent) -> str:
+    return f"Live trading is armed for {counted(int(event.details['sessions']), 'session')}"
 
 
 def _gap_ended(event: SystemEvent) -> str:
@@ -95,16 +107,14 @@ def _refused(event: SystemEvent) -> str:
 def _approval(event: SystemEvent) -> str:
     told, until = event.details, datetime.fromisoformat(event.details["until"]).astimezone(ZoneInfo(NEW_YORK))
     side = "buy" if told["side"] == Side.BUY else "sell short"
-    what = (
-        f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better, {Decimal(told['worth']):,.2f} USD"
-    )
-    return f"May {told['strategy']} {what}? Until {until:%H:%M} New York: tradebot approve {told['id']}"
+    what = f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better"
+    worth = f"{Decimal(told['worth']):,.2f} USD in all"
+    # A notice loses what isn't plain text, and that includes a question mark.
+    return f"{told['strategy']} waits for a yes until {until:%H:%M} to {what}, {worth}: tradebot approve {told['id']}"
 
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
-    EventKind.LIVE_ARMED: _Told(
-        Topic.ARMING, "times live trading was armed", _said("Live trading is armed for {sessions} sessions")
-    ),
+    EventKind.LIVE_ARMED: _Told(Topic.ARMING, "times live trading was armed", _armed),
     EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for a yes", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
@@ -113,9 +123,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "positions that can't be closed",
         _said("{symbol}: {attempts} orders that close the position have failed. The bot goes on trying"),
     ),
-    EventKind.POSITION_DIFFERS: _Told(
-        Topic.BOOKS, "differences", _said("{symbol}: the broker has {broker} shares, the books have {books}")
-    ),
+    EventKind.POSITION_DIFFERS: _Told(Topic.BOOKS, "differences", _differs),
     EventKind.POSITION_UNPROVEN: _Told(
         Topic.BOOKS,
         "unconfirmed positions",
