@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from msgspec import Struct
 
 from commands.watchdog.settings import watched_folder
@@ -62,14 +64,28 @@ def _by_port(address: str) -> Found:
     try:
         url = f"{address.rstrip('/')}/health"
         with requests.get(url, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
-            text = answer.raw.read(LONGEST, decode_content=True)
+            text = _read(answer)
         if answer.status_code not in (200, 503):
             return Found({"port": f"its health port answered {answer.status_code}"})
         return _found(json.loads(text)["subsystems"])
+    except TimeoutError:
+        return Found({"port": f"its health port's answer wasn't complete in {LIMIT_S:.0f} s"})
     except requests.RequestException as failed:
         return Found({"port": f"its health port can't be reached: {type(failed).__name__}"})
+    except urllib3.exceptions.HTTPError as failed:
+        return Found({"port": f"its health port's answer broke off: {type(failed).__name__}"})
     except (ValueError, LookupError, TypeError):
         return Found({"port": "its health port answered something else"})
+
+
+def _read(answer: requests.Response) -> bytes:
+    """Read an answer piece by piece; TimeoutError if it takes too long, because one that trickles in never ends."""
+    text, deadline = bytearray(), time.monotonic() + LIMIT_S
+    while len(text) < LONGEST and (piece := answer.raw.read1(LONGEST, decode_content=True)):
+        text += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(text)
 
 
 def _found(judgments: Iterable[Mapping[str, Any]]) -> Found:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tradebot.adapters.text.codec import decode, encode
 from tradebot.model.event import Severity
 from tradebot.model.notice import Happening, Topic
 from tradebot.model.text import span
+from tradebot.model.values import replace
 from tradebot.views.notices import composed
 
 MEMORY = "memory.json"
@@ -63,14 +65,18 @@ def read(folder: Path) -> Memory:
 
 
 def write(folder: Path, memory: Memory) -> str:
-    """Store what the watch knows; return why that failed, empty if it didn't. The alarm has been given by then."""
+    """Store what the watch knows; return why that failed, empty if it didn't."""
+    draft = None
     try:
         draft, descriptor = create_draft(folder / MEMORY)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(json_text(encode(memory)))
         draft.replace(folder / MEMORY)
     except OSError as error:
-        return f"{folder / MEMORY} can't be written, so alarms are repeated: {error.strerror}"
+        if draft is not None:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+        return f"{folder / MEMORY} can't be written, so alarms are given at once and repeated: {error.strerror}"
     return ""
 
 
@@ -84,7 +90,9 @@ def watch(
     wrong = {name: Cause(now, said) for name, said in found.items()}
     wrong |= {name: Cause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found}
     over = {name: each for name, each in memory.causes.items() if name not in found}
-    late = {name for name, each in wrong.items() if now - each.since >= timedelta(seconds=settings.late_s)}
+    # What can't be remembered is never late: without a memory, the alarm is given at once.
+    unwritten = write(folder, replace(memory, causes={**over, **wrong}))
+    late = {name for name, each in wrong.items() if unwritten or now - each.since >= timedelta(seconds=settings.late_s)}
     alarms = {name: each for name, each in wrong.items() if name in late and not each.told}
     cleared = {name: each for name, each in over.items() if each.told}
     units = {failed: Cause(now, f"{failed} failed, and it isn't started again: systemctl status")} if failed else {}
@@ -97,7 +105,7 @@ def watch(
     due = memory.pinged_at is None or now - memory.pinged_at >= PING_EVERY or rested != memory.rested
     pinged = bool(ping) and not wrong and due and _ping(str(ping))
     kept = Memory({**cleared, **wrong}, now if pinged else memory.pinged_at, rested if pinged else memory.rested)
-    unwritten = write(folder, kept)
+    unwritten = write(folder, kept) or unwritten
     wrong |= {
         name: Cause(now, each.found, told=set(problems) != set(settings.channels)) for name, each in units.items()
     }

@@ -5,7 +5,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from commands.watchdog.watch import MEMORY
 from tests.bot import Bot, typed
-from tests.receiver import Receiver, hang, receiving, says
+from tests.receiver import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state.serving import write_serving
 from tradebot.model.serving import Serving
 
@@ -135,8 +137,60 @@ def test_memory_that_cannot_be_written_costs_a_repeated_alarm_and_no_silence(
     finally:
         watch.folder.chmod(0o700)
     assert code == 5
-    assert "so alarms are repeated" in data["problems"]["memory"]
+    assert "so alarms are given at once and repeated" in data["problems"]["memory"]
     assert before
+
+
+def test_alarm_is_given_although_the_memory_could_never_be_written(
+    tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys, late_s=600)
+    (watch.folder / MEMORY).mkdir()
+    before = sorted(path.name for path in watch.folder.iterdir())
+    for count in (1, 2):
+        code, data = watch.says()
+        assert (code, [each["told"] for each in data["wrong"]]) == (5, [True])
+        assert len(receiver.got) == count
+    assert sorted(path.name for path in watch.folder.iterdir()) == before, "no draft is left behind"
+
+
+def breaks_off(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    request.wfile.write(b"{")
+
+
+def trickles(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    with suppress(OSError):
+        for _ in range(100):
+            request.wfile.write(b" ")
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (breaks_off, "its health port's answer broke off: ProtocolError"),
+        (says(200, b"nonsense", **{"Content-Encoding": "gzip"}), "its health port's answer broke off: DecodeError"),
+        (trickles, "its health port's answer wasn't complete in 1 s"),
+    ],
+)
+def test_health_port_whose_answer_is_no_whole_one_is_a_cause_and_ends_no_watch(
+    tmp_path: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: Answer,
+    found: str,
+) -> None:
+    monkeypatch.setattr("commands.watchdog.looking.LIMIT_S", 1.0)
+    with receiving(answer) as port:
+        code, data = Watch(tmp_path / "watch", f"http://{port.address}", capsys).says()
+    assert (code, [each["found"] for each in data["wrong"]]) == (10, [found])
 
 
 def test_health_port_is_watched_without_the_folder(
