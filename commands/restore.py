@@ -59,9 +59,10 @@ def fetched(path: Path, source: str, name: str | None) -> str:
     from tradebot.adapters.state import marker_copies, state_folder
 
     place, is_new = place_of(source), not state_folder.marked(path)
+    found, owner = away.chosen(place, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
-    found = away.fetch(path / state_folder.BACKUPS, place, name)
+    away.fetch(path / state_folder.BACKUPS, place, found, owner)
     if is_new:
         marker_copies.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found

@@ -149,6 +149,63 @@ def test_restoring_over_what_is_not_a_bot_or_from_nothing_is_refused(copy: Bot, 
     assert files(other) == {"letters.txt": b"private"}
 
 
+@pytest.mark.parametrize("inside", ["", "backups", "backups/.."])
+def test_folder_of_the_bot_itself_is_no_place_off_the_machine(copy: Bot, inside: str) -> None:
+    copy.says("backup")
+    before = set(files(copy.folder / BACKUPS))
+    said = copy.says("backup", "--to", f"{copy.folder}/{inside}")
+    assert (said.code, "is in the bot's own folder" in said.err) == (2, True)
+    assert set(files(copy.folder / BACKUPS)) == before
+    assert not (copy.folder / "parts").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda part: part.write_bytes(b"damaged"), Path.unlink], ids=["changed", "gone"])
+def test_part_that_is_damaged_here_comes_back_from_the_copy(
+    copy: Bot, usb: Path, damage: Callable[[Path], object]
+) -> None:
+    copy.says("backup", "--to", str(usb))
+    (part,) = (copy.folder / BACKUPS).glob("parts/*.ledger.db")
+    whole = part.read_bytes()
+    damage(part)
+    assert copy.says("backup", "--list").code == 10
+    assert copy.says("restore", "--from", str(usb), "--confirm", "0000").code == 3
+    assert part.read_bytes() == whole
+    assert copy.says("backup", "--list").code == 0
+
+
+def test_part_that_is_damaged_here_and_in_the_copy_stays_as_it_is_here(copy: Bot, usb: Path) -> None:
+    copy.says("backup", "--to", str(usb))
+    for place, content in ((copy.folder / BACKUPS, b"here"), (usb, b"there")):
+        (part,) = place.glob("parts/*.ledger.db")
+        part.write_bytes(content)
+    said = copy.says("restore", "--from", str(usb), "--confirm", copy.tail())
+    assert (said.code, "has changed since the backup was made" in said.err) == (2, True)
+    assert files(copy.folder / BACKUPS)[f"parts/{part.name}"] == b"here"
+
+
+def test_backup_of_another_bot_is_refused_before_it_is_copied(copy: Bot, usb: Path) -> None:
+    name = copy.json("backup", "--to", str(usb))["made"]["name"]
+    shutil.rmtree(copy.folder / BACKUPS)
+    manifest = usb / name / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(read_marker(copy.folder).id, "of-another-bot"))
+    said = copy.says("restore", "--from", str(usb), "--confirm", copy.tail())
+    assert (said.code, "is a backup of another bot's books" in said.err) == (2, True)
+    assert "--state-dir FOLDER" in said.err
+    assert files(copy.folder / BACKUPS) == {}
+
+
+def test_damaged_manifest_is_named_where_it_is_and_an_empty_place_makes_no_bot(
+    copy: Bot, usb: Path, tmp_path: Path
+) -> None:
+    said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
+    assert (said.code, "has no backup" in said.err) == (2, True)
+    assert not (tmp_path / "there").exists()
+    name = copy.json("backup", "--to", str(usb))["made"]["name"]
+    (usb / name / "manifest.json").write_text("{")
+    said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
+    assert (said.code, f"{name} in {usb} is damaged" in said.err) == (2, True)
+
+
 def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, tmp_path: Path) -> None:
     name = copy.json("backup", "--to", str(usb))["made"]["name"]
     manifest = usb / name / "manifest.json"

@@ -19,7 +19,7 @@ from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backup_parts import PARTS
 from tradebot.adapters.recovery.quarantine import MANIFEST
 from tradebot.adapters.state.plain_files import opened_plain, written_plain
-from tradebot.adapters.state.state_folder import cannot_write, make_folder, sync_folder
+from tradebot.adapters.state.state_folder import StateFolder, cannot_write, make_folder, sync_folder
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 DRAFT = ".new-"
@@ -72,42 +72,81 @@ def send(backup: Path, place: Place) -> None:
         place.put(name, file, own)
 
 
-def fetch(root: Path, place: Place, name: str | None) -> str:
-    """Copy a backup from a place to the folder of backups `root`, and return its name; the newest one without a name.
-
-    What is here already isn't copied. OperatorError if the place has no such backup or if it is damaged there.
-    """
+def chosen(place: Place, name: str | None) -> str:
+    """Return the name of a backup that a place has, the newest one without a name; OperatorError if it has none."""
     known = place.backups()
     if not known or (name is not None and name not in known):
         found = f"{place.where} has no backup" + (f" {name}" if name else "")
-        raise OperatorError(found, f"it has {', '.join(known[:3])}" if known else "tradebot backup --to makes one")
-    chosen = name or known[0]
+        hint = f"it has {', '.join(known[:3])}" if known else "name the folder or the prefix that backup --to was given"
+        raise OperatorError(found, hint)
+    return name or known[0]
+
+
+def fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
+    """Copy a backup from a place to the folder of backups `root`; without an owner, it may be any bot's.
+
+    What is here already isn't copied, unless it is damaged here. OperatorError if the backup is damaged there, or if it
+    isn't the owner's.
+    """
     with backups.alone(root):
         try:
-            _fetch(root, place, chosen)
+            _fetch(root, place, name, owner)
         except OSError as error:
             raise cannot_write(root, error) from error
-    return chosen
 
 
-def _fetch(root: Path, place: Place, name: str) -> None:
+def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
     with backups.scratch(root) as made:
         draft = made / name
         draft.mkdir()
         place.get(f"{name}/{MANIFEST}", draft / MANIFEST)
-        if (root / name).exists():
+        content = _content(draft, place, owner)
+        is_here = (root / name).exists()
+        if is_here:
             _require_same(root / name, draft / MANIFEST)
-            return
         if not (root / PARTS).is_dir():
             make_folder(root / PARTS)
-        for of, file in _files(draft, backups.read_manifest(draft), root / PARTS).items():
-            if not file.exists():
-                place.get(of, made / "file")
-                with around("away.fetch"):
-                    (made / "file").rename(file)
-        with around("away.name"):
-            draft.rename(root / name)
+        digests = {
+            part: digest for recipe in backups.recipes(content).values() for part, digest in recipe.parts.items()
+        }
+        for of, file in _files(draft, content, root / PARTS).items():
+            digest, is_part = digests.get(file.name), file.parent == root / PARTS
+            if _is_whole(file, digest) if is_part else is_here or file.exists():
+                continue
+            place.get(of, made / "file")
+            if file.exists() and not _is_whole(made / "file", digest):
+                # Damaged here and there: what is here stays.
+                (made / "file").unlink()
+                continue
+            with around("away.fetch"):
+                (made / "file").rename(file)
+        if not is_here:
+            with around("away.name"):
+                draft.rename(root / name)
         sync_folder(root)
+
+
+def _content(draft: Path, place: Place, owner: StateFolder | None) -> Mapping[str, Any]:
+    """Return a manifest that was fetched; OperatorError if it is damaged, or another bot's."""
+    another = "name another of its backups, or the place of another copy"
+    try:
+        content = backups.read_manifest(draft)
+    except OperatorError as error:
+        raise OperatorError(f"{draft.name} in {place.where} is damaged, or isn't of this version", another) from error
+    if owner is not None and (content.get("state"), content.get("account")) != (owner.id, owner.account_number):
+        raise OperatorError(
+            f"{draft.name} in {place.where} is a backup of another bot's books",
+            "name the place of this bot's backups, or a new folder for the other bot: --state-dir FOLDER",
+        )
+    return content
+
+
+def _is_whole(part: Path, digest: str | None) -> bool:
+    """Return True if a part is here as it was stored."""
+    try:
+        return content_of(part).sha256 == digest
+    except OSError:
+        return False
 
 
 def _require_same(here: Path, manifest: Path) -> None:

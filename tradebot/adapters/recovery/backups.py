@@ -212,7 +212,7 @@ def verified(folder: StateFolder, name: str) -> Backup:
     place = folder.path / BACKUPS / name
     content = read_manifest(place)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
-        raise OperatorError(f"{place} is a backup of another bot's books", _known(folder))
+        raise OperatorError(f"{place} is a backup of another bot's books", "to see the others: tradebot backup --list")
     _require_files(place, content)
     for recipe in recipes(content).values():
         backup_parts.require_whole(place.parent / PARTS, recipe)
@@ -336,10 +336,6 @@ def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
         return {file: backup_parts.read_recipe(described) for file, described in content["made_of"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OperatorError(f"the manifest of a backup can't be read: {error}", NEXT_STEP) from error
-
-
-def _known(folder: StateFolder) -> str:
-    return ", ".join(path.name for path in places(folder.path)[:3]) or "this bot has none: tradebot backup"
 
 
 def _copy(source: Path, target: Path) -> None:
