@@ -1,6 +1,7 @@
 """Read a session from the bot's own records for `tradebot summary`; no broker is asked."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -46,6 +47,8 @@ REACH = timedelta(days=12)
 """So far back the session before one is looked for."""
 LATE = timedelta(hours=3)
 """The last passes of a session, which say what its code was."""
+YEARS = range(1900, 2200)
+"""No calendar reaches further."""
 CHORES = timedelta(hours=12)
 """For so long after the close, a session's own chores and passes come."""
 
@@ -128,12 +131,12 @@ def _seen(
 
 
 def _day(typed: str | None) -> date | None:
-    try:
-        return date.fromisoformat(typed) if typed else None
-    except ValueError as error:
-        raise OperatorError(
-            f"{word(str(typed))} is not the date of a session", "tradebot summary 2026-11-16"
-        ) from error
+    if not typed:
+        return None
+    with suppress(ValueError):
+        if (day := date.fromisoformat(typed)).year in YEARS:
+            return day
+    raise OperatorError(f"{word(typed)} is not the date of a session", "tradebot summary 2026-11-16")
 
 
 def _place(ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:

@@ -101,6 +101,9 @@ def test_an_earlier_session_has_its_own_positions_and_no_health(shared_trader: B
     ("typed", "error", "following"),
     [
         ("someday", "someday is not the date of a session", "tradebot summary 2026-11-16"),
+        ("0001-01-01", "0001-01-01 is not the date of a session", "tradebot summary 2026-11-16"),
+        ("2263-01-02", "2263-01-02 is not the date of a session", "tradebot summary 2026-11-16"),
+        ("9999-12-31", "9999-12-31 is not the date of a session", "tradebot summary 2026-11-16"),
         ("2026-11-15", "the bot's books were opened on 2026-11-16, after 2026-11-15", "tradebot summary"),
         ("2026-11-18", "the session of 2026-11-18 is still to come", "tradebot summary"),
     ],

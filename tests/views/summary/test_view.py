@@ -16,6 +16,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trade import Trade
 from tradebot.model.values import replace
+from tradebot.views.holdings import Holding, Protection, StopRow
 from tradebot.views.summary.values import Money, Need, Seen, Summary
 from tradebot.views.summary.view import SHORT, summary
 
@@ -153,6 +154,20 @@ def test_changes_name_what_came_what_went_and_new_code() -> None:
         "The code of flow is new.",
     )
     assert summary(seen).closed[0].rule == "stop loss"
+
+
+def test_stops_that_the_bot_watches_are_told_in_the_right_number() -> None:
+    def held(symbol: str) -> Holding:
+        stop = StopRow("stop_loss", Decimal(98), None, True, None, None)
+        protection = Protection(Decimal(0), (), "stop_loss", "not_placed", None)
+        priced = (Decimal(100), NOW, Decimal(0), Decimal(0), None)
+        bought = (Decimal(10), Decimal(100), Decimal(1_000), OPEN, 1.0)
+        return Holding(symbol, "flow", *bought, *priced, (stop,), "stop_loss", "open", protection)
+
+    one = told(summary(replace(SEEN, holdings=(held("AAPL"),))), "Positions")
+    assert "The stop of AAPL doesn't rest at the broker; the bot itself watches it." in one
+    two = told(summary(replace(SEEN, holdings=(held("AAPL"), held("JPM")))), "Positions")
+    assert "The stops of AAPL and JPM don't rest at the broker; the bot itself watches them." in two
 
 
 def test_quota_is_a_share_of_the_plan() -> None:

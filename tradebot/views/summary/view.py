@@ -309,7 +309,8 @@ def _stops(held: Sequence[Held]) -> Iterator[str]:
     if bare := [one.symbol for one in held if one.stop_usd is None]:
         yield f"No stop is known for {names(bare)}."
     if ours := [one.symbol for one in held if one.stop_usd is not None and not one.at_broker]:
-        yield f"The stop of {names(ours)} doesn't rest at the broker; the bot itself watches it."
+        stops, rest, them = ("stop", "doesn't", "it") if len(set(ours)) == 1 else ("stops", "don't", "them")
+        yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
 
 def _slots(known: Summary, seen: Seen) -> Iterator[str]:
