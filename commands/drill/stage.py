@@ -105,8 +105,8 @@ class Stage(Struct):
         return said
 
     def check(self, what: str, held: bool, found: object) -> None:
-        """Note what must follow, and whether it did."""
-        self.checks.append(Check(what, bool(held), str(found)))
+        """Note what must follow, whether it did, and by what evidence."""
+        self.checks.append(Check(what, bool(held), _in_words(found) or "nothing"))
 
     def log(self) -> list[dict[str, Any]]:
         """Return the exchange's log: the judge of what was sent."""
@@ -138,6 +138,12 @@ class Stage(Struct):
         """Return everything that people were told by now."""
         self.says("notify", "send")
         return "\n".join(self.notices)
+
+
+def _in_words(found: object) -> str:
+    if isinstance(found, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in found.items())
+    return ", ".join(map(str, found)) if isinstance(found, list) else str(found).strip()
 
 
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}

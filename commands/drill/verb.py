@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Rehearse what can go wrong, on a bot and an exchange of its own.", no_args_is_help=True)
 
 FOLDER = "drills"
+LONGEST = 200
+"""How much of the evidence of a check is shown; the page has all of it."""
 
 
 class DrillRow(Struct, frozen=True):
@@ -110,11 +112,13 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
 
 
 def _render_run(console: "Console", data: DrillPlayed) -> None:
+    from textwrap import shorten
+
     from rich.markup import escape
 
     for check in data.drill.checks:
         mark = "[green]yes[/green]" if check.held else "[red]NO [/red]"
-        found = clean(check.found)
-        console.print(f"{mark} {escape(check.what)}: [dim]{escape(found[:200])}[/dim]")
+        found = shorten(clean(check.found), LONGEST, placeholder=" ...")
+        console.print(f"{mark} {escape(check.what)}: [dim]{escape(found)}[/dim]")
     console.print("passed" if data.passed else "[red]FAILED[/red]: not everything followed that must follow")
     console.print(f"the evidence: {data.page}", markup=False)

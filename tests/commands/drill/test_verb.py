@@ -9,7 +9,7 @@ import pytest
 from commands.drill import stage as stages
 from commands.drill.drills import DRILLS
 from commands.drill.evidence import read
-from commands.drill.stage import Said, Stage, staged
+from commands.drill.stage import Check, Said, Stage, staged
 from tests.bot import Bot
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
@@ -81,6 +81,25 @@ def test_drill_that_something_did_not_follow_from_exits_with_10(copy: Bot, playe
     assert said.code == 10
     assert "NO  thing 1" in said.out
     assert "NOT everything followed" in (copy.folder / "drills" / "halt.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [(["AAPL", "JPM"], "AAPL, JPM"), ({"JPM": "-31"}, "JPM -31"), ("0.3 s ", "0.3 s"), ("", "nothing")],
+)
+def test_evidence_of_a_check_is_in_words_and_never_empty(found: object, said: str, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, [], "")
+    stage.check("a thing", True, found)
+    assert stage.checks[0].found == said
+
+
+def test_long_evidence_is_cut_between_words_and_says_so(
+    copy: Bot, played: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played += [True]
+    monkeypatch.setattr("commands.drill.verb.LONGEST", 10)
+    monkeypatch.setattr(Stage, "check", lambda stage, *_: stage.checks.append(Check("thing", True, "words on words")))
+    assert "yes thing: words ...\n" in copy.shown("drill", "run", "halt")
 
 
 def test_drill_without_a_check_has_not_passed(copy: Bot, played: list[bool]) -> None:
