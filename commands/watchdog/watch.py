@@ -89,26 +89,31 @@ def watch(
     found = {f"{bot} {name}": said for bot, one in looked.items() for name, said in one.causes.items()}
     wrong = {name: Cause(now, said) for name, said in found.items()}
     wrong |= {name: Cause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found}
-    over = {name: each for name, each in memory.causes.items() if name not in found}
+    # A unit's end that nobody could be told of is told in the next round. Its name has no space; a cause has one.
+    units = {name: each for name, each in memory.causes.items() if " " not in name}
+    if failed:
+        name = "-".join(failed.split())
+        units[name] = Cause(now, f"{name} failed, and it isn't started again: systemctl status")
+    over = {name: each for name, each in memory.causes.items() if name not in found and name not in units}
     # What can't be remembered is never late: without a memory, the alarm is given at once.
-    unwritten = write(folder, replace(memory, causes={**over, **wrong}))
+    unwritten = write(folder, replace(memory, causes={**over, **wrong, **units}))
     late = {name for name, each in wrong.items() if unwritten or now - each.since >= timedelta(seconds=settings.late_s)}
     alarms = {name: each for name, each in wrong.items() if name in late and not each.told}
     cleared = {name: each for name, each in over.items() if each.told}
-    units = {failed: Cause(now, f"{failed} failed, and it isn't started again: systemctl status")} if failed else {}
     problems = _tell(settings, addresses, {**units, **alarms}, cleared, now) if units or alarms or cleared else {}
-    if set(problems) != set(settings.channels):
-        # Somebody was told.
+    somebody = set(problems) != set(settings.channels)
+    if somebody:
         wrong |= {name: Cause(each.since, each.found, told=True) for name, each in alarms.items()}
         cleared = {}
     rested = {bot: one.rested_at for bot, one in looked.items()}
     due = memory.pinged_at is None or now - memory.pinged_at >= PING_EVERY or rested != memory.rested
     pinged = bool(ping) and not wrong and due and _ping(str(ping))
-    kept = Memory({**cleared, **wrong}, now if pinged else memory.pinged_at, rested if pinged else memory.rested)
+    untold = {} if somebody else units
+    kept = Memory(
+        {**cleared, **wrong, **untold}, now if pinged else memory.pinged_at, rested if pinged else memory.rested
+    )
     unwritten = write(folder, kept) or unwritten
-    wrong |= {
-        name: Cause(now, each.found, told=set(problems) != set(settings.channels)) for name, each in units.items()
-    }
+    wrong |= {name: Cause(each.since, each.found, told=somebody) for name, each in units.items()}
     return Round(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
 
 

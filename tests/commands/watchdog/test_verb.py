@@ -244,6 +244,23 @@ def test_failed_unit_is_told_at_once_and_each_time(
         assert receiver.bodies().count("tradebot-exits main failed") == count
 
 
+def test_failed_unit_that_nobody_could_be_told_of_is_told_in_the_next_round_and_only_once(
+    copy: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = Watch(tmp_path / "watch", str(copy.folder), capsys, late_s=600)
+    with receiving(says(500)) as broken:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/hook")
+        code, data = watch.says("--failed", "tradebot@main.service")
+    assert (code, data["wrong"][-1]["told"]) == (5, False)
+    with receiving() as receiver:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{receiver.address}/hook")
+        code, data = watch.says()
+        assert (code, data["wrong"][-1]["bot"], data["wrong"][-1]["told"]) == (10, "tradebot@main.service", True)
+        _, data = watch.says()
+        assert "tradebot@main.service" not in {each["bot"] for each in (*data["wrong"], *data["over"])}
+        assert receiver.bodies().count("failed, and it isn't started again") == 1
+
+
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
     assert said.code == 2
