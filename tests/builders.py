@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.app.settings import load
 from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
-from tradebot.gates.sizing import entry_size
+from tradebot.gates.sizing import Size, entry_size
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
@@ -71,6 +72,12 @@ SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM"
 def there(value: T | None) -> T:
     assert value is not None
     return value
+
+
+def following(session: Session) -> Session:
+    """Return the session of the next day, at the same hours."""
+    day = timedelta(days=1)
+    return Session(session.date + day, session.open + day, session.close + day)
 
 
 def limits(**changes: object) -> Limits:
@@ -180,7 +187,12 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
-    return replace(changed, size=entry_size(changed.candidate, changed.quote, asked.book, asked.limits, stop))
+    return replace(changed, size=size_of(changed.candidate, changed.quote, asked.book, asked.limits, stop))
+
+
+def size_of(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:
+    """Return the size of an entry at Alpaca."""
+    return entry_size(candidate, quote, book, limits, stop, short_reserve=ALPACA.short_reserve)
 
 
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.alpaca.ends import end_of, has_outlived
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -17,6 +19,7 @@ from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrdersTold, OrderType, Outcome, Reply
 from tradebot.model.series import Series
 from tradebot.model.values import replace
+from tradebot.model.venue import Proof
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Want
 
@@ -30,6 +33,9 @@ class FakeVenue:
 
     A LOST reply comes from a request that arrived, unless `swallows` is set: then the order never existed.
     """
+
+    capabilities = ALPACA
+    has_outlived = staticmethod(has_outlived)
 
     def __init__(self, session: Session, now: datetime, cash: Decimal, number: str = "TEST00001") -> None:
         self.session, self.now, self.is_open = session, now, True
@@ -75,6 +81,9 @@ class FakeVenue:
 
     def order(self, client_order_id: str) -> Order | None:
         return self.book.get(client_order_id)
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        return end_of(self.order, intent, sessions, now)
 
     def follower(self, venue_id: str) -> Order | None:
         return next((order for order in self.book.values() if order.venue_id == venue_id), None)
@@ -236,7 +245,8 @@ class FakeReader:
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
         self.position, self.orders_of = venue.position, venue.orders_of
         self.ended, self.follower, self.legs = venue.ended, venue.follower, venue.legs
-        self.activities = venue.activities
+        self.activities, self.capabilities = venue.activities, venue.capabilities
+        self.end_of, self.has_outlived = venue.end_of, venue.has_outlived
         self._venue = venue
 
     @property

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, LIMITS, NOW, fill, limits
+from tests.builders import LIMITS, NOW, SESSION, fill, limits
 from tests.orders.test_working_orders import exits, leaving, sent
 from tests.test_cycle import EXIT_CALL, bought, ends
 from tests.venues import LOST, FakeReader
@@ -26,7 +26,7 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.reconciliation.catch_up import may_fill
+from tradebot.reconciliation.catch_up import may_fill, with_ends
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -117,8 +117,9 @@ def test_a_list_that_is_behind_does_not_keep_an_exit_back() -> None:
 def test_an_order_is_over_when_the_venue_says_so_or_its_session_is_behind_us() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
-    assert len(may_fill(read_books(scene.ledger, NOW), DAY)) == 1
-    assert may_fill(read_books(scene.ledger, NOW), DAY + timedelta(days=1)) == ()
+    books = read_books(scene.ledger, NOW)
+    for passed, count in ((SESSION.close + timedelta(hours=3), 1), (SESSION.close + timedelta(hours=4), 0)):
+        assert len(may_fill(with_ends(scene.venue, books, passed))) == count
 
 
 def test_positions_that_the_list_leaves_out_shut_entries_in_the_same_pass() -> None:

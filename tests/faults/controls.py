@@ -45,7 +45,7 @@ from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation import catch_up, protection
+from tradebot.reconciliation import catch_up, protection, unresolved
 from tradebot.reconciliation import reconcile as reconcile_story
 from tradebot.reconciliation.new_fills import OrdersBehindFills
 from tradebot.reconciliation.protection import gaps
@@ -138,13 +138,13 @@ def unknown_is_rejected() -> None:
     """Take an order of unknown fate for one that the venue refused, without asking."""
 
     def resolve(
-        reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], session: object, now: datetime
+        reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
     ) -> bool:
         for record in unknown:
             ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
         return bool(unknown)
 
-    catch_up._resolve = resolve
+    unresolved._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
     catch_up.find_orders_behind_fills = lambda *given: OrdersBehindFills((), 0)  # type: ignore[attr-defined]
 
@@ -237,13 +237,13 @@ def loosen() -> None:
 
 def fate_not_asked() -> None:
     """Never look up an order whose answer was lost."""
-    vars(catch_up)["_resolve"] = lambda *asked: None
+    vars(unresolved)["_resolve"] = lambda *asked: None
 
 
 def believe_the_orders() -> None:
     """Take an order that the venue's list leaves out for one that is over."""
     for module in (agreement, reconcile_story, protection):
-        vars(module)["may_fill"] = lambda ledger, session: ()
+        vars(module)["may_fill"] = lambda books: ()
 
 
 def believe_the_positions() -> None:

@@ -22,12 +22,13 @@ from tests.builders import (
     candidate,
     limits,
     quote,
+    size_of,
 )
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
-from tradebot.gates.sizing import entry_size, stop_distance
+from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
@@ -316,4 +317,4 @@ def test_the_nearer_of_an_entrys_own_stop_and_its_strategys_counts() -> None:
     assert (stop_distance(own, LISTED), stop_distance(own, ())) == (D("0.01"), D("0.01"))
     far = replace(candidate(), stop_loss_fraction=D("0.5"))
     assert (stop_distance(far, LISTED), stop_distance(candidate(), ())) == (D("0.02"), None)
-    assert entry_size(candidate(), quote(), book(), LIMITS).risk_usd is None
+    assert size_of(candidate(), quote(), book(), LIMITS).risk_usd is None

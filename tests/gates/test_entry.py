@@ -22,11 +22,12 @@ from tests.builders import (
     fetched_facts,
     limits,
     quote,
+    size_of,
     venue_clock,
 )
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
-from tradebot.gates.sizing import Size, entry_size, marketable_limit
+from tradebot.gates.sizing import Size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
@@ -390,7 +391,7 @@ def size_limits(draw: st.DrawFn) -> Limits:
 
 @given(side=sides, seen=quotes(), rules=size_limits(), equity=st.decimals(-1000, 10**6, places=2))
 def test_a_size_is_whole_lots_within_both_limits(side: Side, seen: Quote, rules: Limits, equity: Decimal) -> None:
-    size = entry_size(candidate(side=side), seen, book(equity=equity), rules)
+    size = size_of(candidate(side=side), seen, book(equity=equity), rules)
     assert size.quantity >= 0
     assert size.quantity == int(size.quantity)
     worst = size.limit_price if side is Side.BUY else max(size.limit_price, seen.ask)
@@ -404,7 +405,7 @@ def test_a_size_is_whole_lots_within_both_limits(side: Side, seen: Quote, rules:
 @pytest.mark.parametrize(("lot", "quantity"), [("0.5", "49.5"), ("10", "40"), ("100", "0")])
 def test_a_size_is_a_multiple_of_the_instruments_lot(lot: str, quantity: str) -> None:
     odd = replace(candidate(), instrument=Instrument("AAPL", lot=Decimal(lot)))
-    assert entry_size(odd, quote(), book(), LIMITS).quantity == Decimal(quantity)
+    assert size_of(odd, quote(), book(), LIMITS).quantity == Decimal(quantity)
 
 
 @given(side=sides, seen=quotes(), offset=st.decimals(0, "0.05", places=4))

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, ago, ask, book, candidate, quote
+from tests.builders import LIMITS, NOW, ago, ask, book, candidate, quote, size_of
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.gates.sizing import (
-    SHORT_MARKUP,
     entry_price,
-    entry_size,
     last_step_due,
     liquidity,
     marketable_limit,
@@ -172,6 +171,6 @@ def test_a_step_needs_a_fresh_quote_with_a_narrow_spread(seen: Quote | None, goo
 
 @pytest.mark.parametrize("side", Side)
 def test_a_short_ties_up_more_than_the_ask_and_a_long_its_limit(side: Side) -> None:
-    size = entry_size(candidate(side=side), quote(), book(), ask().limits)
-    price = size.limit_price if side is Side.BUY else max(size.limit_price, quote().ask * SHORT_MARKUP)
+    size = size_of(candidate(side=side), quote(), book(), ask().limits)
+    price = size.limit_price if side is Side.BUY else max(size.limit_price, quote().ask * ALPACA.short_reserve)
     assert size.margin_usd == size.quantity * price

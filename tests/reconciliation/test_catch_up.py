@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, DAY, NOW
+from tests.builders import ACCOUNT, CASH, NOW, SESSION, following
 from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
@@ -16,16 +16,15 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
-from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
+from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill, with_ends
 from tradebot.reconciliation.new_fills import FILL_OVERLAP
 from tradebot.reconciliation.read_books import read_books
 
 LATER = NOW + timedelta(minutes=6)
 
 
-def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
-    session = DAY + timedelta(days=session_offset)
-    return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, session, scene.venue.now)
+def caught(scene: Scene) -> CaughtUp:
+    return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, scene.venue.now, scene.venue.now)
 
 
 def opened_long_ago() -> Scene:
@@ -154,22 +153,22 @@ def test_a_fill_from_before_the_books_were_opened_is_not_booked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("purpose", "session_offset", "later", "state"),
+    ("purpose", "later", "state"),
     [
-        (Purpose.OPEN, 0, timedelta(minutes=1), IntentState.SENT),
-        (Purpose.OPEN, 0, timedelta(hours=5), IntentState.SENT),
-        (Purpose.OPEN, 1, timedelta(hours=23), IntentState.ABANDONED),
-        (Purpose.CLOSE, 0, timedelta(hours=5), IntentState.SENT),
-        (Purpose.CLOSE, 1, timedelta(hours=23), IntentState.ABANDONED),
+        (Purpose.OPEN, timedelta(minutes=1), IntentState.SENT),
+        (Purpose.OPEN, timedelta(hours=5), IntentState.SENT),
+        (Purpose.OPEN, timedelta(hours=23), IntentState.ABANDONED),
+        (Purpose.CLOSE, timedelta(hours=5), IntentState.SENT),
+        (Purpose.CLOSE, timedelta(hours=23), IntentState.ABANDONED),
     ],
 )
 def test_an_order_that_the_venue_does_not_know_is_given_up_only_when_it_cannot_arrive(
-    purpose: Purpose, session_offset: int, later: timedelta, state: IntentState
+    purpose: Purpose, later: timedelta, state: IntentState
 ) -> None:
     scene = Scene()
     name = lost(scene, purpose=purpose)
     scene.venue.now = NOW + later
-    caught(scene, session_offset)
+    caught(scene)
     assert state_of(scene, name) is state
 
 
@@ -316,5 +315,7 @@ def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_it
     (order,) = scene.ledger.orders()
     woken = replace(order, submitted_at=tomorrow, updated_at=tomorrow)
     scene.ledger.apply_orders((woken,), tomorrow)
-    assert may_fill(read_books(scene.ledger, tomorrow), DAY + timedelta(days=1)) == (woken,)
-    assert may_fill(read_books(scene.ledger, tomorrow), DAY + timedelta(days=2)) == ()
+    scene.ledger.put_sessions([SESSION, following(SESSION)])
+    for days, working in ((1, (woken,)), (2, ())):
+        at = NOW + timedelta(days=days)
+        assert may_fill(with_ends(scene.venue, read_books(scene.ledger, at), at)) == working

@@ -12,7 +12,6 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.record import Job
 from tradebot.reconciliation.catch_up import catch_up, read_view
 from tradebot.reconciliation.read_books import read_books
-from tradebot.timetable.sessions import session_date
 
 WRITES = frozenset(
     name for name in dir(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
@@ -63,10 +62,10 @@ def test_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> Non
     scene, counted = grown(positions)
     reader = FakeReader(scene.venue)
     view = read_view(reader, scene.ledger)
-    catch_up(reader, scene.ledger, view.orders, session_date(scene.ledger, NOW), NOW)
+    catch_up(reader, scene.ledger, view.orders, NOW, NOW)
     counted.calls.clear()
     view = read_view(reader, scene.ledger)
-    caught = catch_up(reader, scene.ledger, view.orders, session_date(counted.ledger, NOW), NOW)
+    caught = catch_up(reader, scene.ledger, view.orders, NOW, NOW)
     assert (caught.orders, caught.fills) == (0, 0)
     assert counted.calls.keys() - counted.reads.keys() == {"keep_totals"}
     assert counted.reads.total() <= QUIET_CATCH_UP

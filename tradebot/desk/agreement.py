@@ -1,15 +1,16 @@
 """Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
 
-A missing row proves nothing. Only the venue's reply about that very order, or the end of its session, proves that an
-order is over; until then the worse of both counts is used. If positions differ and no pending fill explains it, the
-pass opens nothing. Exits don't wait: an exit asks the venue about that one position and trades what the reply confirms.
-Only our own orders must stay unchanged while the account is read, so a busy stranger on the account can't block our
-exits. A position counts at the venue's value, or at its quantity times the price we know, whichever is more.
+A missing row proves nothing. An order is over only if the venue says so of that very order, or by its own life as far
+as the venue's adapter can prove it; until then the worse of both counts is used. If positions differ and no pending
+fill explains it, the pass opens nothing. Exits don't wait: an exit asks the venue about that one position and trades
+what the reply confirms. Only our own orders must stay unchanged while the account is read, so a busy stranger on the
+account can't block our exits. A position counts at the venue's value, or at its quantity times the price we know,
+whichever is more.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ from msgspec import Struct
 from tradebot.desk.notable import tell_caught_up
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
@@ -25,7 +27,14 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
-from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
+from tradebot.reconciliation.catch_up import (
+    catch_up,
+    latest_orders,
+    may_fill,
+    omitted_orders,
+    read_view,
+    with_ends,
+)
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
@@ -57,28 +66,28 @@ class Reading(Struct, frozen=True):
         return self.view.steady and not (self.omitted_orders or self.differences or self.ratios)
 
 
-def read_venue(world: World, now: datetime, session: date, *, closing: bool) -> Reading:
+def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
     """Read the venue and bring the books up to date; a dry run writes nothing but allows for what it would write.
 
     If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
     `closing` passes also ask directly about each of our positions on which the list and the books differ, because an
     exit only trades what the venue confirms.
     """
-    reading = _read_once(world, now, session, first=True)
+    reading = _read_once(world, clocks, first=True)
     if reading.agrees:
         return reading
-    reading = _read_once(world, now, session, first=False)
+    reading = _read_once(world, clocks, first=False)
     if closing and reading.ratios:
         reading = _ask_about_each_position(world, reading)
     if not world.dry_run:
-        for event in _events(reading, now):
+        for event in _events(reading, clocks.now):
             world.events.emit(event)
     return reading
 
 
-def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Reading:
+def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
     """Read the venue once; only the first read asks for the activities that may explain a difference."""
-    reader, ledger = world.reader, world.ledger
+    reader, ledger, now = world.reader, world.ledger, clocks.now
     view = read_view(reader, ledger)
     require_account(ledger, view.account)
     pending, ended, untraced_fills = tuple[OwnedFill, ...](), frozenset[str](), 0
@@ -88,7 +97,7 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
         latest = latest_orders(reader, ledger.orders(working=True), view.orders)
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
-        caught = catch_up(reader, ledger, view.orders, session, now)
+        caught = catch_up(reader, ledger, view.orders, now, clocks.passed)
         untraced_fills = caught.untraced_fills
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
@@ -97,8 +106,9 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
     if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
         books = read_books(ledger, now)
         ratios = position_ratios(books, view)
+    books = with_ends(reader, books, clocks.passed)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
-    omitted = tuple(o for o in omitted_orders(may_fill(books, session), view.orders) if o.venue_id not in ended)
+    omitted = tuple(o for o in omitted_orders(may_fill(books), view.orders) if o.venue_id not in ended)
     missing = missing_fills(books)
     return Reading(
         view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,

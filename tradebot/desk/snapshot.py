@@ -26,7 +26,7 @@ from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
-from tradebot.timetable.sessions import difference, session_date, session_of
+from tradebot.timetable.sessions import difference, session_of
 
 
 def take(
@@ -45,7 +45,7 @@ def take(
     clocks = clocks or _read_clocks(world)
     now, session = clocks.now, session_of(world.ledger, clocks.now)
     today = session.date if session else now.date()
-    reading = read_venue(world, now, _begun(world, clocks, today), closing=not with_flow)
+    reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     quotes = _quotes(world, reading, entered, stepping=not with_flow)
     desk = _desk(world, reading, clocks, session, quotes)
@@ -100,11 +100,6 @@ def _desk(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
     )
-
-
-def _begun(world: World, clocks: ClockReading, today: date) -> date:
-    """Return the day that has begun by both clocks: no order is given up because its day is over by only one."""
-    return min(today, session_date(world.ledger, clocks.second)) if clocks.second else today
 
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:

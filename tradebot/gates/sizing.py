@@ -17,14 +17,13 @@ from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 SUB_DOLLAR_TICK = Decimal("0.0001")
-SHORT_MARKUP = Decimal("1.03")
 
 
 class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
-    is the buying power the venue reserves; for a short sale that is 3% above the ask, per Alpaca's documentation.
+    is the buying power the venue reserves; for a short sale that may be more than the ask.
     `risk_usd` is what the worst notional loses at the entry's stop, None if it has none.
     """
 
@@ -56,16 +55,24 @@ def stop_distance(candidate: Candidate, exits: Exits) -> Decimal | None:
     return min((stop for stop in stops if stop is not None), default=None)
 
 
-def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:
+def entry_size(
+    candidate: Candidate,
+    quote: Quote,
+    book: Book,
+    limits: Limits,
+    stop: Decimal | None = None,
+    *,
+    short_reserve: Decimal,
+) -> Size:
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
     The book and the limits are the strategy's own, which are never wider than the account's. `stop` is how far away its
     stop is, as a fraction; with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes
-    for makes it smaller, never larger.
+    for makes it smaller, never larger. The venue reserves `short_reserve` times the ask for a short sale.
     """
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
     worst = price if candidate.side is Side.BUY else max(price, quote.ask)
-    margin = worst if candidate.side is Side.BUY else max(price, quote.ask * SHORT_MARKUP)
+    margin = worst if candidate.side is Side.BUY else max(price, quote.ask * short_reserve)
     unit = notional(candidate.instrument, candidate.instrument.lot, worst)
     lots = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
     if candidate.quantity is not None:

@@ -104,6 +104,11 @@ class ClockReading(Struct, frozen=True):
         return self.clock.now
 
     @property
+    def passed(self) -> datetime:
+        """Return the time that has passed by both clocks: nothing is over because only one of them says so."""
+        return min(self.now, self.second) if self.second else self.now
+
+    @property
     def ahead_s(self) -> float | None:
         """Return how many seconds the venue's clock is ahead of the second one, or None if there is no second one."""
         return self.clock.ahead_s(self.second)

@@ -43,6 +43,9 @@ class Books(Struct, frozen=True, dict=True):
     order id, and `filled` how many shares of each are booked. `intents` are those without an outcome, and those of the
     last sessions. `kept` is what else is kept of our open positions.
 
+    `over` are the venue's ids of our working orders that have outlived their own life, as far as the venue's adapter
+    can prove it; without its proof an order may still fill.
+
     Of the orders that carry our mark but were never promised here, `sent_by_another_copy` are those that were sent
     while these books were in use, and `noted_too_early` those that were reported after a person had noted their symbol
     as someone else's; both hold the venue's order ids.
@@ -64,6 +67,7 @@ class Books(Struct, frozen=True, dict=True):
     kept: Mapping[Key, Kept] = field(default_factory=dict)
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
+    over: frozenset[str] = frozenset()
 
     @property
     def cash(self) -> Decimal:

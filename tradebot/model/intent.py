@@ -184,13 +184,13 @@ class Intent(Struct, frozen=True):
             return False
         if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not _stops(self.order_type, order):
             return False
-        if not self._prices_are(order):
+        if not self.has_prices_of(order):
             return False
         return order.quantity == self.quantity or (
             self.operation is Operation.REPLACE and order.quantity < self.quantity
         )
 
-    def _prices_are(self, order: Order) -> bool:
+    def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
         if self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
             return order.stop_price in (None, self.stop_price)

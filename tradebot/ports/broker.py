@@ -10,6 +10,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrdersTold, Reply
+from tradebot.model.venue import Capabilities, Proof
 
 Undisturbed = Callable[[], AbstractContextManager[None]]
 """Opens a block in which a pass doesn't give way to exits."""
@@ -17,6 +18,10 @@ Undisturbed = Callable[[], AbstractContextManager[None]]
 
 class BrokerReader(Protocol):
     """Reads from the venue. They raise TemporaryError if it doesn't answer and OperatorError if it refuses the keys."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue can do; this asks nobody."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
@@ -31,7 +36,23 @@ class BrokerReader(Protocol):
         """Ask the venue directly for its position in one symbol; return None if it says there is none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order with this id. None means the venue doesn't know it, which by itself proves nothing."""
+        """Return the order with this id, wherever the venue keeps it; None proves nothing by itself.
+
+        If several orders have the id, it is the newest.
+        """
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what can be proven about a request of ours without a known outcome.
+
+        `intent.at` is when it was last sent, `sessions` are those stored around that time and now, and `now` has passed
+        by every clock. A change of date proves nothing.
+        """
+
+    def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
+        """Return the evidence that an order the venue no longer lists can't fill any more by its own life.
+
+        It is empty if there is none. The rest is as for `end_of`, but this asks nobody.
+        """
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
@@ -66,7 +87,10 @@ class OrderPort(Protocol):
         """Send one order; anything other than a clear yes or no is Outcome.UNKNOWN."""
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order replacing it."""
+        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order as it is then.
+
+        That is the order that takes its place, or the same one, as the venue's capabilities say.
+        """
 
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue to cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""

@@ -24,6 +24,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, mode_name
 
 if TYPE_CHECKING:
+    from tradebot.model.venue import Capabilities
     from tradebot.ports.bars import Bars
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
     from tradebot.ports.flow import FlowSource
@@ -142,6 +143,11 @@ class World(Struct, frozen=True):
     reading: Callable[[AnyKind, FlowPage, datetime], Intake] | None = None
     code: Callable[[], Mapping[str, str]] = dict
     approvals: Callable[[], Approvals] = _nobody_asks
+
+    @property
+    def venue(self) -> Capabilities:
+        """Return what the venue can do."""
+        return self.reader.capabilities
 
     @property
     def dry_run(self) -> bool:

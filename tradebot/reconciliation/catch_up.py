@@ -1,7 +1,7 @@
 """Catch up: write into the ledger what the venue has done to our orders, before anyone makes a decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -9,32 +9,21 @@ from msgspec import Struct
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
-from tradebot.model.intent import (
-    ID_CONFLICT,
-    REFUSED_LATE,
-    TARGET_DONE,
-    Intent,
-    IntentRecord,
-    IntentState,
-    Operation,
-    is_marked,
-    outcome_of,
-)
-from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
+from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
+from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
 from tradebot.reconciliation.new_fills import (
-    WATCHED,
     OrdersBehind,
     find_orders_behind_fills,
     is_ahead,
-    known_orders,
     new_fills,
     orders_and_intents,
     owned_fills,
 )
+from tradebot.reconciliation.unresolved import legs_of, look_up
 
 LOOKED_UP_SINGLY = 5
 """If more orders than this have ended unseen, read a list of ended orders instead of each one."""
@@ -86,18 +75,21 @@ def _is_untrue(order: Order, known: Order | None) -> bool:
 
 
 def catch_up(
-    reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], session: date, now: datetime
+    reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], now: datetime, passed: datetime
 ) -> CaughtUp:
-    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported."""
+    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported.
+
+    `now` is the venue's time, and `passed` the time that has passed by every clock.
+    """
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
     news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
     changed = _apply(ledger, news, now)
-    unsettled = _look_up(reader, ledger, session, now)
+    unsettled = look_up(reader, ledger, now, passed)
     fills, unreadable = new_fills(reader, ledger, now)
     if _perhaps_ours(unsettled, fills):
         # An unresolved order may have arrived and filled since we looked it up.
-        unsettled = _look_up(reader, ledger, session, now)
+        unsettled = look_up(reader, ledger, now, passed)
         fills, unreadable = new_fills(reader, ledger, now)
     with_others = ledger.fills_with_others()
     foreign = {o.fill.venue_order_id for o in (*with_others, *fills) if o.strategy == FOREIGN}
@@ -141,113 +133,6 @@ def _moved(news: Iterable[Order], working: Iterable[Order]) -> Iterator[MovedSto
             yield MovedStop(before, order)
 
 
-def _look_up(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> Sequence[IntentRecord]:
-    """Settle what the venue knows by now of unresolved and abandoned intents; return those that stay unsettled."""
-    unsettled = ledger.unsettled_intents(session - WATCHED)
-    settled = _resolve(reader, ledger, [record for record in unsettled if record.state.unresolved], session, now)
-    # What was given up just now is asked about once more.
-    unsettled = ledger.unsettled_intents(session - WATCHED) if settled else unsettled
-    back = _watch(reader, ledger, unsettled, now)
-    return ledger.unsettled_intents(session - WATCHED) if back else unsettled
-
-
-def _resolve(
-    reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], session: date, now: datetime
-) -> bool:
-    """Find out what became of each unresolved intent: look up orders by id, and changes by the order they change.
-
-    If the venue doesn't know an order, that proves nothing while it may still arrive. A DAY order of an earlier session
-    is abandoned but still watched. Returns True if anything was written.
-    """
-    written = False
-    # Read these before looking up the ids: nothing can replace an order that had already ended by then.
-    known = _targets(ledger, unknown) if unknown else {}
-    for record in unknown:
-        intent = record.intent
-        try:
-            outcome = _outcome(reader, intent, known)
-        except TemporaryError:
-            # A lookup without an answer settles nothing, so the next pass asks again.
-            continue
-        if outcome is not None:
-            whole = _with_legs(reader, outcome)
-            if whole is not None:
-                ledger.settle(intent.client_order_id, whole, now)
-                written = True
-        elif intent.session < session:
-            ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
-            written = True
-    return written
-
-
-def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
-    """Return the orders that these intents change, and those that replaced them, by the venue's id."""
-    targets = known_orders(ledger, {r.intent.target_venue_id for r in unknown if r.intent.target_venue_id})
-    followers = known_orders(ledger, {order.replaced_by for order in targets.values() if order.replaced_by})
-    return {**targets, **followers}
-
-
-def _outcome(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
-    """Return what is proven about an unresolved intent; `known` holds the orders it may be about by the venue's id.
-
-    An order missing from the books isn't open at the venue either, so it has ended.
-    """
-    target = known.get(intent.target_venue_id or "")
-    if intent.operation is Operation.CANCEL:
-        ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
-        return Reply(Outcome.ACCEPTED, message="its status shows it") if ending else None
-    order = reader.order(intent.client_order_id)
-    if order is not None:
-        return _found(order, intent)
-    if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
-        return Reply(Outcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
-    return None
-
-
-def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
-    """Return True if an order has ended for another reason than a replace that the venue doesn't know.
-
-    A replaced order may have been replaced by that very request, unless another order is known to have taken its place.
-    """
-    if target is None or target.status is not OrderStatus.REPLACED:
-        return target is None or target.status.terminal
-    return target.replaced_by in known
-
-
-def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
-    """Take back an abandoned order that has arrived after all, so that its fills count as ours; True if one has."""
-    written = False
-    for record in unsettled:
-        if record.state is IntentState.ABANDONED and record.intent.makes_order:
-            order = reader.order(record.intent.client_order_id)
-            if order is not None:
-                outcome = _with_legs(reader, _found(order, record.intent))
-                if outcome is not None:
-                    ledger.settle(record.intent.client_order_id, outcome, now)
-                    written = True
-    return written
-
-
-def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
-    """Return the reply with the legs of the order in it, which a lookup by our id leaves out.
-
-    None if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
-    """
-    if found.order is None or not found.order.leads_pair or found.outcome is not Outcome.ACCEPTED:
-        return found
-    legs = _legs(reader, found.order.venue_id)
-    if legs is None:
-        return None if found.order.status.terminal else found
-    return replace(found, legs=tuple(legs))
-
-
-def _found(order: Order, intent: Intent) -> Reply:
-    """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
-    if intent.asked_for(order):
-        return outcome_of(order)
-    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
-
-
 def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
     """Yield the venue's open orders, then those of the `working` ones that the venue no longer lists as open."""
     yield from open_orders
@@ -257,12 +142,12 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     for order in open_orders:
         # A list may leave out a stop that works.
         if order.leads_pair and order.venue_id not in led and is_marked(order.client_order_id):
-            yield from _legs(reader, order.venue_id) or ()
+            yield from legs_of(reader, order.venue_id) or ()
     for order in gone:
-        latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
+        latest = ended.get(order.venue_id) or _looked_up(reader, order)
         # If its stop was never reported, that may be what has filled.
         untold = latest is not None and latest.leads_pair and order.venue_id not in led
-        legs = _legs(reader, order.venue_id) if untold else ()
+        legs = legs_of(reader, order.venue_id) if untold else ()
         if latest is not None and legs is not None:
             yield latest
             yield from _followers(reader, latest, listed)
@@ -275,33 +160,31 @@ def _in_time(order: Order, now: datetime) -> Order:
     return replace(order, updated_at=None) if changed_at and is_ahead(changed_at, order.submitted_at, now) else order
 
 
-def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
-    """Return an order by its id; None if the venue has none or doesn't answer, which doesn't prove that it ended."""
-    try:
-        return reader.order(client_order_id)
-    except TemporaryError:
-        return None
+def _looked_up(reader: BrokerReader, order: Order) -> Order | None:
+    """Return an order as the venue knows it by our id; None if it doesn't, or has another order under that id by now.
 
-
-def _legs(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
-    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
-
-    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
+    Neither that nor a missing answer proves that it ended.
     """
     try:
-        return reader.legs(venue_id)
+        latest = reader.order(order.client_order_id)
     except TemporaryError:
         return None
+    return latest if latest and latest.venue_id == order.venue_id else None
 
 
-def may_fill(books: Books, session: date) -> tuple[Order, ...]:
+def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:
+    """Return the books with those of our working orders that have outlived their life, as the adapter can prove."""
+    over = [order.venue_id for order in books.working if _outlived(reader, books, order, passed)]
+    return replace(books, over=frozenset(over)) if over else books
+
+
+def may_fill(books: Books) -> tuple[Order, ...]:
     """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
-    One of our orders has ended once the venue says so about that order, or once the session of its DAY order is over.
-    An order that replaced our order counts as ours.
+    One of our orders has ended once the venue says so about that order, or once it has outlived its own life. An order
+    that replaced our order counts as ours.
     """
-    ours = (order for order in books.working if books.intent_behind(order))
-    return tuple(order for order in ours if not _outlived(order, books.promised.get(order.client_order_id), session))
+    return tuple(order for order in books.working if order.venue_id not in books.over and books.intent_behind(order))
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
@@ -309,12 +192,12 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
     return tuple(order for order in orders if order.venue_id not in there)
 
 
-def _outlived(order: Order, promised: IntentRecord | None, session: date) -> bool:
-    if order.time_in_force is not TimeInForce.DAY or promised is None:
+def _outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime) -> bool:
+    promised = books.promised.get(order.client_order_id)
+    if promised is None:
         return False
-    # A pass that slept overnight between its claim and the send uses an id from the day before.
-    began = order.submitted_at.date() if order.submitted_at else promised.intent.session
-    return began < session
+    sent = order if order.submitted_at else replace(order, submitted_at=promised.intent.at)
+    return bool(reader.has_outlived(sent, books.calendar, passed))
 
 
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:

@@ -34,7 +34,7 @@ from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.catch_up import may_fill
 from tradebot.reconciliation.read_books import position_ratios
-from tradebot.timetable.sessions import session_date, session_of
+from tradebot.timetable.sessions import session_of
 
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})
 """States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
@@ -182,7 +182,7 @@ def unprotected(
     if not ours or not clock.is_open:
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
-    busy, state = _busy_symbols(view, books, clock.now), books.state.state
+    busy, state = _busy_symbols(view, books), books.state.state
     missed = last_exits < clock.now - timedelta(seconds=watch.life_s)
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
@@ -216,10 +216,10 @@ def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
     return tuple(position for position in ours if worst_stop(_rules(books, position, watch)) is None)
 
 
-def _busy_symbols(view: BrokerView, books: Books, now: datetime) -> set[str]:
+def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
     orders = [order for order in view.orders if is_marked(order.client_order_id)]
-    orders += may_fill(books, session_date(books, now))
+    orders += may_fill(books)
     unresolved = {record.intent.instrument.symbol for record in books.unresolved if not record.intent.protects}
     return {order.symbol for order in orders if not books.protects(order)} | unresolved
 

@@ -25,13 +25,12 @@ from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
-from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view
+from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.findings import CHANGES_A_POSITION, LedgerView, compare, fingerprint, plan_of
 from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
-from tradebot.timetable.sessions import session_date
 
 
 class Reconciled(Struct, frozen=True):
@@ -61,13 +60,12 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     if view.account.number != ledger.account_number:
         return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
     _require_steady(view)
-    session = session_date(ledger, now)
-    applied = catch_up(reader, ledger, view.orders, session, now)
+    applied = catch_up(reader, ledger, view.orders, now, now)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    books = read_books(ledger, now, view.orders)
-    if omitted_orders(may_fill(books, session), view.orders):
-        second = catch_up(reader, ledger, view.orders, session, now)
+    books = with_ends(reader, read_books(ledger, now, view.orders), now)
+    if omitted_orders(may_fill(books), view.orders):
+        second = catch_up(reader, ledger, view.orders, now, now)
         applied = replace(
             second,
             orders=applied.orders + second.orders,
@@ -87,6 +85,7 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
         books = read_books(ledger, now, view.orders)
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
+    books = with_ends(reader, books, now)
     compared = compare(ledger_view(ledger, books, view.positions), view, booked.doubtful)
     findings = tuple(_check_directly(reader, compared))
     if _was_reset(reader, ledger, findings):
@@ -168,7 +167,7 @@ def ledger_view(ledger: Money, books: Books, positions: Sequence[BrokerPosition]
         booked=ledger.booked(activities) if activities else {},
         missing=missing_fills(books),
         unknown=unknown_orders(books, positions),
-        working=may_fill(books, session_date(books, books.at)),
+        working=may_fill(books),
     )
 
 

@@ -496,4 +496,5 @@ def test_clock_refuses_an_unreadable_answer(wire: Wire, row: object) -> None:
 def test_reader_has_no_way_to_send_orders() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
     reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "legs", "order"}
-    assert names == reads | {"orders_of", "position", "quotes", "quotes_again", "view"}
+    proofs = {"capabilities", "end_of", "has_outlived"}
+    assert names == reads | proofs | {"orders_of", "position", "quotes", "quotes_again", "view"}

@@ -7,6 +7,8 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.alpaca.ends import end_of, has_outlived
 from tradebot.adapters.alpaca.models import (
     read_account,
     read_activity,
@@ -29,9 +31,10 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
-from tradebot.model.intent import is_marked
+from tradebot.model.intent import Intent, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 from tradebot.model.values import replace
+from tradebot.model.venue import Proof
 
 T = TypeVar("T")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
@@ -50,6 +53,9 @@ class AlpacaReader:
     After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
     `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
     """
+
+    capabilities = ALPACA
+    has_outlived = staticmethod(has_outlived)
 
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._venue = venue
@@ -113,6 +119,10 @@ class AlpacaReader:
         if order is not None and order.client_order_id != client_order_id:
             raise TemporaryError(f"asked for order {client_order_id}, but the broker returned another one")
         return order
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what Alpaca's answer to a lookup by id proves; what it doesn't know is over hours after the close."""
+        return end_of(self.order, intent, sessions, now)
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id; None if the venue says there is none."""

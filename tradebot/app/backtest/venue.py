@@ -13,6 +13,8 @@ from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.alpaca.ends import end_of, has_outlived
 from tradebot.app.backtest.quotes import EngineQuotes
 from tradebot.app.backtest.requests import EngineOrders
 from tradebot.app.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from tradebot.exchange.engine.engine import Engine
     from tradebot.exchange.events import Event
     from tradebot.model.activity import Activity
+    from tradebot.model.intent import Intent
     from tradebot.model.order import Fill
+    from tradebot.model.venue import Proof
 
 
 T = TypeVar("T")
@@ -115,6 +119,9 @@ class EngineVenue:
     Nothing here waits or fails. With `equity_at` "last_fill", the account's equity counts each position at the price of
     its last fill instead of the market's; this only exists to reproduce studies that size on such an equity.
     """
+
+    capabilities = ALPACA
+    has_outlived = staticmethod(has_outlived)
 
     def __init__(
         self,
@@ -287,6 +294,9 @@ class EngineVenue:
     def order(self, client_order_id: str) -> Order | None:
         order = self._account.by_client_id.get(client_order_id)
         return order_of(order) if order else None
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        return end_of(self.order, intent, sessions, now)
 
     def follower(self, venue_id: str) -> Order | None:
         order = self._account.orders.get(venue_id.lower())

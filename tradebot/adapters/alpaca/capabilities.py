@@ -1,0 +1,24 @@
+"""What Alpaca can do, for US shares."""
+
+from decimal import Decimal
+
+from tradebot.model.order import OrderType, TimeInForce
+from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
+
+ALPACA = Capabilities(
+    name="alpaca",
+    title="Alpaca",
+    settlement=Settlement.PAID,
+    order_types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT}),
+    lives=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
+    # Its documents promise it only for open orders, but every id that was ever used is refused with 422.
+    client_ids=ClientIds.UNIQUE,
+    edit=Edit.NEW_ID,
+    pairs=Pairs.NATIVE,
+    calendar="XNYS",
+    zone="America/New_York",
+    currency="USD",
+    # "The order's limit price or 3 % above the current ask, whichever is higher", its documents say of short sales.
+    short_reserve=Decimal("1.03"),
+    reduce_only=False,
+)

@@ -1,0 +1,163 @@
+"""Find out what became of requests whose outcome isn't known: ask the venue, and give up what can't arrive any more."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tradebot.errors import TemporaryError
+from tradebot.model.bar import Session
+from tradebot.model.intent import (
+    ID_CONFLICT,
+    TARGET_DONE,
+    Intent,
+    IntentRecord,
+    IntentState,
+    Operation,
+    outcome_of,
+)
+from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit, End, Proof
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger, Orders
+from tradebot.reconciliation.new_fills import WATCHED, known_orders
+from tradebot.timetable.sessions import CALENDAR_REACH
+
+
+def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime) -> Sequence[IntentRecord]:
+    """Settle what the venue knows by now of unresolved and abandoned intents; return those that stay unsettled."""
+    watched = (now - WATCHED).date()
+    unsettled = ledger.unsettled_intents(watched)
+    settled = _resolve(reader, ledger, [record for record in unsettled if record.state.unresolved], now, passed)
+    # What was given up just now is asked about once more.
+    unsettled = ledger.unsettled_intents(watched) if settled else unsettled
+    back = _watch(reader, ledger, unsettled, now)
+    return ledger.unsettled_intents(watched) if back else unsettled
+
+
+def _resolve(
+    reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
+) -> bool:
+    """Find out what became of each unresolved intent: ask the venue about orders, and look changes up by their order.
+
+    What the venue doesn't know may still arrive, until its adapter proves that it can't. Then it is abandoned, with
+    that evidence, and still watched. Returns True if anything was written.
+    """
+    if not unknown:
+        return False
+    written = False
+    # Read these before looking up the ids: nothing can replace an order that had already ended by then.
+    known, sessions = _targets(ledger, unknown), _sessions_since(ledger, unknown, now)
+    for record in unknown:
+        name = record.intent.client_order_id
+        try:
+            outcome = _outcome(reader, record, known, sessions, passed)
+        except TemporaryError:
+            # A lookup without an answer settles nothing, so the next pass asks again.
+            continue
+        if isinstance(outcome, Reply):
+            whole = _with_legs(reader, outcome)
+            if whole is not None:
+                ledger.settle(name, whole, now)
+                written = True
+        elif outcome.end is End.OVER:
+            ledger.abandon(name, outcome.evidence, now)
+            written = True
+    return written
+
+
+def _sessions_since(ledger: Ledger, unknown: Iterable[IntentRecord], now: datetime) -> Sequence[Session]:
+    """Return the stored sessions from the day before the first of these intents."""
+    first = min((now, *(record.intent.at for record in unknown))) - timedelta(days=1)
+    return ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
+
+
+def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
+    """Return the orders that these intents change, and those that replaced them, by the venue's id."""
+    targets = known_orders(ledger, {r.intent.target_venue_id for r in unknown if r.intent.target_venue_id})
+    followers = known_orders(ledger, {order.replaced_by for order in targets.values() if order.replaced_by})
+    return {**targets, **followers}
+
+
+def _outcome(
+    reader: BrokerReader,
+    record: IntentRecord,
+    known: Mapping[str, Order],
+    sessions: Sequence[Session],
+    passed: datetime,
+) -> Reply | Proof:
+    """Return what became of an unresolved intent, or what is proven about it if that isn't known.
+
+    `known` holds the orders it may be about by the venue's id. An order missing from the books isn't open at the venue
+    either, so it has ended.
+    """
+    # It may have been sent again since it was promised.
+    intent = replace(record.intent, at=max(record.intent.at, record.updated_at))
+    target = known.get(intent.target_venue_id or "")
+    in_place = reader.capabilities.edit is Edit.IN_PLACE
+    if intent.operation is Operation.CANCEL:
+        ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
+        if ending:
+            return Reply(Outcome.ACCEPTED, message="its status shows it")
+    if intent.operation is Operation.REPLACE and in_place and target and intent.has_prices_of(target):
+        return Reply(Outcome.ACCEPTED, message="its price shows it")
+    proof = reader.end_of(intent, sessions, passed)
+    if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
+        return _found(proof.order, intent)
+    if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
+        return Reply(Outcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
+    return proof
+
+
+def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
+    """Return True if an order has ended for another reason than a replace that the venue doesn't know.
+
+    A replaced order may have been replaced by that very request, unless another order is known to have taken its place.
+    """
+    if target is None or target.status is not OrderStatus.REPLACED:
+        return target is None or target.status.terminal
+    return target.replaced_by in known
+
+
+def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
+    """Take back an abandoned order that has arrived after all, so that its fills count as ours; True if one has."""
+    written = False
+    for record in unsettled:
+        if record.state is IntentState.ABANDONED and record.intent.makes_order:
+            order = reader.order(record.intent.client_order_id)
+            if order is not None:
+                outcome = _with_legs(reader, _found(order, record.intent))
+                if outcome is not None:
+                    ledger.settle(record.intent.client_order_id, outcome, now)
+                    written = True
+    return written
+
+
+def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
+    """Return the reply with the legs of the order in it, which a lookup by our id leaves out.
+
+    None if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
+    """
+    if found.order is None or not found.order.leads_pair or found.outcome is not Outcome.ACCEPTED:
+        return found
+    legs = legs_of(reader, found.order.venue_id)
+    if legs is None:
+        return None if found.order.status.terminal else found
+    return replace(found, legs=tuple(legs))
+
+
+def _found(order: Order, intent: Intent) -> Reply:
+    """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
+    if intent.asked_for(order):
+        return outcome_of(order)
+    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
+
+
+def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
+    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
+
+    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
+    """
+    try:
+        return reader.legs(venue_id)
+    except TemporaryError:
+        return None
