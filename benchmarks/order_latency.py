@@ -97,7 +97,7 @@ class Sender:
         # So far below the market nothing fills, and the account stays as it is.
         bid = self._desk.quotes[candidate.symbol].bid
         price = (bid * RESTING_FRACTION).quantize(candidate.instrument.tick)
-        return submit_intent(call, self._desk, candidate, candidate.instrument.lot, price)
+        return submit_intent(self._world, call, self._desk, candidate, candidate.instrument.lot, price)
 
 
 def decided(app: App) -> CandidateRecord:

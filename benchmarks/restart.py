@@ -64,7 +64,7 @@ def send_all(app: App) -> None:
         fresh = replace(desk, taken_s=world.stopwatch())
         call = Call(Job.TRADE_ONCE, desk.now.date(), f"benchmark#{number}", "benchmark")
         candidate = Candidate("flow", Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now)
-        sent = send(world, fresh, submit_intent(call, fresh, candidate, SHARES, limit), ())
+        sent = send(world, fresh, submit_intent(world, call, fresh, candidate, SHARES, limit), ())
         assert sent.passed, sent
 
 

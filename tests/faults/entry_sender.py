@@ -75,7 +75,7 @@ def run(world: World, desk: Desk) -> None:
     for number in count():
         call = Call(Job.TRADE_ONCE, desk.now.date(), f"{os.getpid()}#{number}", "test")
         fresh = replace(desk, taken_s=world.stopwatch())
-        intent = submit_intent(call, fresh, candidate, Decimal(1), REFUSED_PRICE)
+        intent = submit_intent(world, call, fresh, candidate, Decimal(1), REFUSED_PRICE)
         if world.ledger.trading_state().state != "ACTIVE":
             time.sleep(REST_S)
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION, desk, quote
+from tests.builders import DAY, NOW, SESSION, desk, following, quote
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
@@ -125,7 +125,7 @@ OWN = replace(wanted("AAPL"), slot="open+5m", slot_session=DAY)
 
 
 def intent_of(candidate: Candidate, by: Call, leg: int = 0) -> Intent:
-    return submit_intent(by, desk(), candidate, quote().bid, quote().bid, leg)
+    return submit_intent(Scene().world(), by, desk(), candidate, quote().bid, quote().bid, leg)
 
 
 def in_session(day: date, slot: str = "open+30m") -> Call:
@@ -206,7 +206,7 @@ def ready(scene: Scene, purpose: Purpose = Purpose.OPEN) -> tuple[World, Desk, I
     """Return a world whose stopwatch stands, a desk and an order that could go out on it."""
     world = replace(scene.world(), stopwatch=lambda: 100.0)
     desk = take(world, with_flow=False)
-    return world, desk, submit_intent(call(), desk, wanting(purpose), Decimal(1), Decimal("100.20"))
+    return world, desk, submit_intent(world, call(), desk, wanting(purpose), Decimal(1), Decimal("100.20"))
 
 
 def passed(world: World, seconds: float) -> World:
@@ -333,6 +333,16 @@ def test_an_exit_on_an_old_desk_goes_out_while_the_session_lasts() -> None:
     world, desk, intent = ready(scene, Purpose.CLOSE)
     scene.venue.now = NOW + timedelta(hours=1)
     assert send(passed(world, 3600), desk, intent, ()).reason is Reason.SENT
+
+
+@pytest.mark.parametrize("purpose", LATE)
+def test_what_was_decided_before_a_night_is_not_sent_after_it(purpose: Purpose) -> None:
+    scene = Scene()
+    world, desk, intent = ready(scene, purpose)
+    scene.venue.session, scene.venue.now = following(SESSION), NOW + timedelta(days=1)
+    told = send(passed(world, 86_400), desk, intent, ())
+    assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED, None, None)
+    assert scene.venue.submitted == []
 
 
 def test_nothing_is_sent_again_after_the_close_and_its_record_stays_as_it_was() -> None:

@@ -19,9 +19,12 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
+from tradebot.model.venue import Pairs
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 
+WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
+"""Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 """Why a request is resent although we don't know what became of it."""
 
@@ -65,7 +68,8 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
     intent = earlier or new_intent
     candidate = reducing(intent, order, desk.now)
     allowed = permission(desk)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((AGAIN,) if earlier else ()))
+    again = AGAIN if world.venue.may_repeat(intent.operation) else WAITS
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((again,) if earlier else ()))
     if first_failure(decisions):
         return CandidateRecord(candidate, decisions)
     sent = send_again(world, desk, intent) if earlier else send(world, desk, intent, decisions)
@@ -111,11 +115,12 @@ def exit_is_refused(books: Books) -> bool:
     return False
 
 
-def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair unless the venue refused that last, then a plain stop.
+def class_to_try(world: World, books: Books, whose: Whose) -> OrderClass | None:
+    """Return what to protect a position with: a pair, or a plain stop if the venue has none or refused that last.
 
     None if it refused a plain stop too, a short while ago.
     """
+    first = OrderClass.OCO if world.venue.pairs is Pairs.NATIVE else OrderClass.SIMPLE
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
@@ -126,8 +131,8 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
             return intent.order_class
         if intent.order_class is OrderClass.OCO:
             return OrderClass.SIMPLE
-        return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
-    return OrderClass.OCO
+        return first if books.at - record.updated_at >= RETRY else None
+    return first
 
 
 def exit_through(

@@ -26,12 +26,13 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order
+from tradebot.model.order import Order, OrderType
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord, Gap
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
+from tradebot.model.venue import Edit
 from tradebot.orders.changes import AGAIN, EXITS, exit_is_refused, exit_through, release
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import (
@@ -138,7 +139,7 @@ def _send_closing(
     A fraction of a share goes out with the whole shares. If the venue refuses it, the whole shares go out alone, and
     the fraction stays for the rest of the session.
     """
-    lost = _lost_exit(desk, position)
+    lost = _lost_exit(world, desk, position)
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = _without_refused_fraction(call, desk, candidate)
@@ -147,6 +148,7 @@ def _send_closing(
         *asked,
         still_held(desk, position.symbol, position.quantity),
         *fraction,
+        *_quoted(world, desk, candidate),
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
@@ -196,7 +198,7 @@ def _close_protected(
 ) -> Iterator[CandidateRecord]:
     """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place."""
     price = price_through(world, desk, candidate, pair)
-    obstacle = _obstacle(desk, candidate, pair)
+    obstacle = _obstacle(world, desk, candidate, pair)
     if obstacle is None and price is not None:
         record = exit_through(world, call, desk, candidate, pair, price, decisions)
         yield record
@@ -221,7 +223,7 @@ def exit_anew(
 ) -> Iterator[CandidateRecord]:
     """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
     allowed, candidate = permission(desk), exit_candidate(desk, order, record)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why))
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *_quoted(world, desk, candidate))
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
@@ -299,8 +301,10 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
     return nearest if (best - nearest) * away >= 0 else None
 
 
-def _obstacle(desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
+def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
     """Return why shares can't be closed by moving the limit of their pair, or None if they can."""
+    if world.venue.edit is Edit.NONE:
+        return "the venue doesn't let an order change its price"
     if pair.limit is None:
         return "it is a plain stop, which holds the shares"
     if pair.limit.filled_quantity:
@@ -326,9 +330,16 @@ def _submit(
 ) -> CandidateRecord:
     """Send a closing order past the best bid or ask, or a market order if there is no quote."""
     price = _exit_price(world, desk, candidate)
-    intent = submit_intent(call, desk, candidate, _quantity(candidate), price)
+    intent = submit_intent(world, call, desk, candidate, _quantity(candidate), price)
     intent = replace(intent, key=key, client_order_id=key.client_order_id())
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def _quoted(world: World, desk: Desk, candidate: Candidate) -> tuple[Decision, ...]:
+    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
+        return ()
+    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)
 
 
 def _exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
@@ -359,8 +370,8 @@ def _whole(candidate: Candidate) -> Decimal:
     return whole_lots(candidate.instrument, _quantity(candidate))
 
 
-def _lost_exit(desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if what it is to close is still there."""
+def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
+    """Return an exit the venue has not known for a while, if it may be resent and its shares are still there."""
     for record in desk.books.unresolved:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.
@@ -368,7 +379,8 @@ def _lost_exit(desk: Desk, position: Position) -> Intent | None:
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         same = (intent.key.strategy, intent.key.symbol) == position.whose
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
-        if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
+        old = abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
+        if closes and same and old:
             return intent if _is_still_there(desk, position, intent) else None
     return None
 

@@ -52,7 +52,7 @@ def make_room(
     if own.displacement is None or not lacks_only_room(candidate, refused.decisions):
         return account, traded
     limit, begun = own.displacement.score_advantage, _closing(candidate.strategy, earlier)
-    lost = _lost(account.desk, candidate.strategy)
+    lost = _lost(world, account.desk, candidate.strategy)
     if lost and lost.symbol not in begun:
         account, again = _close(world, call, account, lost, candidate, ONCE_MORE)
         return account, (*again, _with(refused, (UNDER_WAY,)))
@@ -70,11 +70,12 @@ def make_room(
     return account, (*closed, _with(refused, (_started(closed, weakest, limit),)))
 
 
-def _lost(desk: Desk, strategy: str) -> Position | None:
+def _lost(world: World, desk: Desk, strategy: str) -> Position | None:
     """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more."""
     for record in desk.books.unresolved:
         intent = record.intent
         old = abs(desk.now - intent.at) >= EXIT_LOOKUP and intent.operation is Operation.SUBMIT
+        old = old and world.venue.may_repeat(intent.operation)
         if intent.displaced_by and old and intent.key.strategy == strategy:
             return position_of(desk, (strategy, intent.instrument.symbol))
     return None
@@ -154,7 +155,7 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
     leg = wanted_key(world, call, desk, candidate).leg
     quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
-    intent = submit_intent(call, desk, candidate, quantity, price, leg, approach, asked.request)
+    intent = submit_intent(world, call, desk, candidate, quantity, price, leg, approach, asked.request)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)

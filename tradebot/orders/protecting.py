@@ -25,12 +25,13 @@ from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
-from tradebot.model.order import OrderClass, OrderType, TimeInForce
+from tradebot.model.order import OrderClass, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
+from tradebot.model.venue import Edit, Pairs
 from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.ports.world import Call, World
@@ -96,19 +97,23 @@ def _protect_one(
 ) -> Iterator[CandidateRecord]:
     lost = _lost(desk, position)
     if lost:
-        if abs(desk.now - lost.at) >= EXIT_LOOKUP and _fits(desk, position, lost, pairs):
+        old = abs(desk.now - lost.at) >= EXIT_LOOKUP and world.venue.may_repeat(lost.operation)
+        if old and _fits(desk, position, lost, pairs):
             yield _again(world, desk, lost)
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
-    side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
+    side, kind = closing_side(position.quantity), class_to_try(world, desk.books, position.whose)
     stop, rests, taken = on_tick(levels.stop or Decimal(0), side), list[Resting](), _being_closed(desk, position)
     for pair in pairs:
-        free = None
-        if pair.is_lapsed and kind is not None and position.symbol not in desk.unproven:
-            record, free = release(world, call, desk, pair, Reason.STOP_LAPSED)
+        free, why = None, Reason.STOP_LAPSED if pair.is_lapsed else None
+        is_looser = _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
+        if is_looser and world.venue.edit is Edit.NONE:
+            why = Reason.STOP_TIGHTENED
+        if why and kind is not None and position.symbol not in desk.unproven:
+            record, free = release(world, call, desk, pair, why)
             yield record
-        elif _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
+        elif is_looser:
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
@@ -202,7 +207,8 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     # The limit of a pair that was an exit by now is at the market: only the stop is placed again.
     target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
     assert stop is not None, "what protects has a stop"
-    side, kind = pair.first.side, OrderClass.OCO if target else OrderClass.SIMPLE
+    in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
+    side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
     strategy, instrument = promised.key.strategy, promised.instrument
     asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
     return _send(
@@ -230,7 +236,7 @@ def _submit(
         quantity=asked.quantity,
         order_type=OrderType.LIMIT if pair else OrderType.STOP,
         limit_price=target if pair else None,
-        time_in_force=TimeInForce.GTC,
+        time_in_force=world.venue.resting_life,
         cycle_id=call.cycle_id,
         at=desk.now,
         stop_price=stop,

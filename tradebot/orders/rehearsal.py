@@ -80,7 +80,7 @@ def _place(world: World, call: Call) -> _Placed | None:
     quote = _highest_priced(world.market.quotes(tuple(world.rules.universe)), desk.book)
     if quote is None:
         return None
-    intent = submit_intent(call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
+    intent = submit_intent(world, call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
     asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
     return _Placed(desk, intent, first_failure(asked) or send(world, desk, intent, asked), asked)
 

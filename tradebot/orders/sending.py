@@ -3,10 +3,10 @@
 The promise is recorded as SENT before the socket is opened. If the process then dies, it doesn't matter whether the
 socket was opened: either way the order is looked up by its id, so no state is needed in between.
 
-UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds nothing proves nothing until
-the order's session is over. After half a minute, each pass of exits sends an unresolved exit again, under the same id,
-which the venue accepts only once. A cancel with an unknown outcome is repeated while its order works; only that order's
-state settles it.
+UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds nothing proves nothing, until
+the venue's adapter proves that the request can't arrive any more. If the venue accepts an id only once, each pass of
+exits sends an unresolved exit again after half a minute, under the same id; elsewhere that could make a second order.
+A cancel with an unknown outcome is repeated while its order works; only that order's state settles it.
 
 An acknowledgement isn't the end: a broker may accept an exit and reject it a moment later. So it is looked at again in
 the same pass, and if it was rejected (`refused_late`), the next way out is taken at once.
@@ -24,7 +24,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
-from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
@@ -33,7 +33,7 @@ from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(seconds=30)
-"""How long an exit the venue doesn't know is only looked up; after that, each pass resends it under the same id."""
+"""How long an exit the venue doesn't know is only looked up; then each pass may resend it under the same id."""
 
 LOOKS = 3
 """How often the venue is asked, in one pass, what became of an exit that it accepted, or of a cancel."""
@@ -94,6 +94,7 @@ def free_leg(world: World, key: IntentKey) -> IntentKey:
 
 
 def submit_intent(
+    world: World,
     call: Call,
     desk: Desk,
     candidate: Candidate,
@@ -115,7 +116,7 @@ def submit_intent(
         quantity=quantity,
         order_type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
         limit_price=limit_price,
-        time_in_force=TimeInForce.DAY,
+        time_in_force=world.venue.passing_life,
         cycle_id=call.cycle_id,
         at=desk.now,
         stop_loss_fraction=candidate.stop_loss_fraction,
@@ -296,7 +297,8 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     quick = elapsed_s < QUICK_S
     clock = desk.clock if quick else world.reader.clock()
     now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now
-    if not clock.is_open or now + LAST_MOMENT >= clock.next_close:
+    # What was decided in a session that is over by now is decided anew.
+    if not clock.is_open or now + LAST_MOMENT >= min(clock.next_close, desk.clock.next_close):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
     age = (now - desk.now).total_seconds()
     if intent.purpose is Purpose.OPEN and age > limit:
@@ -308,9 +310,10 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """Resend, unchanged and under its own id, a request the venue doesn't know or may not have carried out.
 
     If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
-    order, and an order is canceled or replaced only once.
+    order, and an order is canceled or replaced only once. A venue that doesn't promise so never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
+    assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
     return _sent(world, desk, intent, lambda: world.ledger.retry(intent.client_order_id, desk.now))
 
 

@@ -35,6 +35,7 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.model.venue import Edit
 from tradebot.orders.changes import cancel_order, change_of, reducing, send_change
 from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
 from tradebot.orders.sending import (
@@ -241,6 +242,8 @@ def _end_or_reprice_one(
         change = _decide_exit(world, desk, order, record, price, symbols_to_close)
     elif why is Reason.ENTRY_STEP:
         change, price = _decide_step(world, desk, order, record)
+    if change is Change.REPRICE and world.venue.edit is Edit.NONE:
+        change = refused
     if change is Change.REPRICE:
         assert price is not None, "repricing needs a price"
         repriced = _reprice(world, call, desk, due, price)
