@@ -21,8 +21,8 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from tests.worlds import trade_once
-from tradebot.app.connecting import SANDBOX_KEY
 from tradebot.app.loading import Options
+from tradebot.app.venues import SANDBOX_KEY
 from tradebot.app.wiring import App, opened
 from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import take

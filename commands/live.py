@@ -179,10 +179,10 @@ def _closed(name: str, found: str, fix: str) -> Condition:
 
 def _keys(app: "App") -> Condition:
     try:
-        venue = app.venue
+        connection = app.connection
     except TradebotError as error:
         return _closed("keys and address", error.message, error.hint)
-    return Condition("keys and address", OPEN, f"they match mode {app.mode} and {venue.base_url}", None, "")
+    return Condition("keys and address", OPEN, f"they match mode {app.mode} and {connection.base_url}", None, "")
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:

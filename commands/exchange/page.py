@@ -43,8 +43,9 @@ def _open(url: str) -> bool:
     import webbrowser
 
     from tradebot.app.plugin_surroundings import without_keys
+    from tradebot.app.venues import EARLIER
 
-    for name in os.environ.keys() - without_keys(os.environ).keys():
+    for name in os.environ.keys() - without_keys(os.environ, EARLIER).keys():
         del os.environ[name]
     return webbrowser.open(url)
 

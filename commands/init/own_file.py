@@ -1,6 +1,7 @@
 """The configuration file in a bot's folder, as `init` writes it."""
 
 import os
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml, read_text
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import merge
+from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
 
 WRITTEN = "# Written by init ("
@@ -23,7 +25,9 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
     """
     if file is None or file.absolute() == (path / USER_FILE).absolute():
         return None
-    load_secrets(os.environ, None)
+    # An unknown venue is reported when the file is loaded.
+    with suppress(ValueError):
+        load_secrets(os.environ, None, str(load_yaml(file).get("venue", EARLIER)))
     text = _text(file)
     if hide(text) != text:
         message = f"{file} contains one of your keys, and init would copy it into {path}"

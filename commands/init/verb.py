@@ -143,7 +143,7 @@ def make(
     made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
     if start or len(flags) > 1:
         keep(path, flags, start)
-    state_folder.create(path, settings.mode, made.number, kind, made.at)
+    state_folder.create(path, settings.mode, made.number, kind, made.at, settings.venue)
     return _report(path, settings, made, start, remarks)
 
 

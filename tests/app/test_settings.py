@@ -513,24 +513,25 @@ SECRET_ALIASES = {
 def test_key_is_the_first_alias_with_a_value_and_the_environment_precedes_the_file(
     tmp_path: Path, environ: dict[str, str], file: str, key: str | None
 ) -> None:
-    assert load_secrets(environ, env_file(tmp_path, file)).alpaca_key == key
-    assert load_secrets(environ, tmp_path / "absent.env").alpaca_key == (None if file and not environ else key)
+    absent = tmp_path / "absent.env"
+    assert load_secrets(environ, env_file(tmp_path, file), "alpaca").venue.get("alpaca_key") == key
+    assert load_secrets(environ, absent, "alpaca").venue.get("alpaca_key") == (None if file and not environ else key)
     of_secret = {SECRET_ALIASES[name]: text for name, text in environ.items()}
-    assert load_secrets(of_secret, tmp_path / "absent.env").alpaca_secret == (key if environ else None)
+    assert load_secrets(of_secret, absent, "alpaca").venue.get("alpaca_secret") == (key if environ else None)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
 def test_env_file_open_to_other_users_is_refused(tmp_path: Path, mode: int) -> None:
     path = env_file(tmp_path, "UW_API_KEY=x\n", mode)
     with pytest.raises(OperatorError, match="accessible to other users") as caught:
-        load_secrets({}, path)
+        load_secrets({}, path, "alpaca")
     assert caught.value.hint == f"chmod 600 {path}"
 
 
 def test_env_file_that_is_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".env", 0o600)
     with pytest.raises(OperatorError, match="not a regular file"):
-        load_secrets({}, tmp_path / ".env")
+        load_secrets({}, tmp_path / ".env", "alpaca")
 
 
 def test_env_file_behind_a_link_is_checked_at_its_target(tmp_path: Path) -> None:
@@ -538,12 +539,12 @@ def test_env_file_behind_a_link_is_checked_at_its_target(tmp_path: Path) -> None
     path, link = env_file(tmp_path / "keys", "UW_API_KEY=linked\n", 0o644), tmp_path / ".env"
     link.symlink_to(path)
     with pytest.raises(OperatorError, match="accessible to other users"):
-        load_secrets({}, link)
+        load_secrets({}, link, "alpaca")
     path.chmod(0o600)
-    assert load_secrets({}, link).uw_key == "linked"
+    assert load_secrets({}, link, "alpaca").uw_key == "linked"
     path.unlink()
     with pytest.raises(OperatorError, match="No such file") as caught:
-        load_secrets({}, link)
+        load_secrets({}, link, "alpaca")
     assert caught.value.hint.startswith(f"ls -l {link}")
 
 
@@ -557,7 +558,7 @@ def test_env_file_that_is_no_regular_small_file_is_refused(tmp_path: Path, what:
     else:
         path.symlink_to({"loop": path, "device": Path("/dev/null")}[what])
     with pytest.raises(OperatorError, match=str(path)):
-        load_secrets({}, path)
+        load_secrets({}, path, "alpaca")
     with pytest.raises(OperatorError, match=str(path)):
         load_gates({}, path)
 
@@ -565,8 +566,8 @@ def test_env_file_that_is_no_regular_small_file_is_refused(tmp_path: Path, what:
 def test_env_file_is_read_literally_without_expansion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER", "filled")
     path = env_file(tmp_path, "export UW_API_KEY='${OTHER}$(id)`id`'\nALPACA_KEY=${OTHER}\n")
-    secrets = load_secrets({}, path)
-    assert (secrets.uw_key, secrets.alpaca_key) == ("${OTHER}$(id)`id`", "${OTHER}")
+    secrets = load_secrets({}, path, "alpaca")
+    assert (secrets.uw_key, secrets.venue["alpaca_key"]) == ("${OTHER}$(id)`id`", "${OTHER}")
     assert "UW_API_KEY" not in os.environ, "what was read is handed to nobody"
 
 
@@ -574,11 +575,11 @@ def test_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = env_file(tmp_path, "")
     path.write_bytes(b"UW_API_KEY=\xff\xfe\n")
     with pytest.raises(OperatorError, match="not UTF-8 text"):
-        load_secrets({}, path)
+        load_secrets({}, path, "alpaca")
 
 
 def test_repr_of_secrets_shows_no_value() -> None:
-    secrets = Secrets("abc", None, "xyz", None)
+    secrets = Secrets("xyz", {"alpaca_key": "abc"})
     for text in (repr(secrets), str(secrets), f"{secrets}", repr([secrets])):
         assert "abc" not in text
         assert "xyz" not in text

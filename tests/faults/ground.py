@@ -27,6 +27,7 @@ from tests.accepting import accept
 from tests.faults import lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.wire import Wire, lay
+from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import send_lock, state_folder, switch
@@ -443,10 +444,16 @@ class Promised:
 def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
     """Return the bot opened again; of what its configuration says nothing is read again."""
     app = App(state_folder.open_state(folder, {}), loaded, {})
-    app.__dict__["secrets"] = Secrets("sandbox", "sandbox", "sandbox", None)
+    app.__dict__["secrets"] = Secrets("sandbox", {})
     app.__dict__["exchange_url"] = URL
-    app.__dict__["venue"] = replace(app.venue, policy=RetryPolicy(sleep=machine.sleep))
+    app.__dict__["connection"] = replace(alpaca_of(app), policy=RetryPolicy(sleep=machine.sleep))
     return app
+
+
+def alpaca_of(app: App) -> AlpacaVenue:
+    """Return a bot's connection, which is to Alpaca."""
+    assert isinstance(app.connection, AlpacaVenue)
+    return app.connection
 
 
 def candidates(folder: Path, wanted: Mapping[str, str]) -> str:

@@ -74,7 +74,7 @@ class Bot(Struct):
     def app(self, look: FolderLook = state_folder.open_state) -> App:
         """Return the bot opened again, as each process does; only its configuration, which never changes, is kept."""
         app = App(look(self.folder, {}), self.loaded, {})
-        app.__dict__["secrets"] = Secrets(self.key, self.key, "sandbox", None)
+        app.__dict__["secrets"] = Secrets("sandbox", {"alpaca_key": self.key, "alpaca_secret": self.key})
         app.__dict__["exchange_url"] = self.url
         return app
 

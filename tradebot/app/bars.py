@@ -11,19 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tradebot.adapters.alpaca.bars import AlpacaBars
-    from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.bars.source import BarSource
     from tradebot.adapters.bars.store import SqliteBars
     from tradebot.adapters.state.events import JsonlEvents
-    from tradebot.adapters.wire.rows import DriftTally
     from tradebot.model.bar import Session
 
 
 def stored_bars(
     folder: Path,
     events: JsonlEvents,
-    venue: Callable[[], AlpacaVenue],
-    drift: DriftTally,
+    source: Callable[[], BarSource],
     sessions: Callable[[date, date], Sequence[Session]],
 ) -> StoredBars:
     """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
@@ -32,10 +29,5 @@ def stored_bars(
         from tradebot.adapters.bars.choosing import open_bars
 
         return open_bars(folder, events, datetime.now(UTC))
-
-    def source() -> AlpacaBars:
-        from tradebot.adapters.alpaca.bars import AlpacaBars
-
-        return AlpacaBars(venue(), drift)
 
     return StoredBars(store, source, sessions)

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from tradebot.app.venues import EARLIER
 from tradebot.exits.lists import Exits, parse
 from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.limits import ExitRules, Frozen, Tighter
@@ -24,6 +25,8 @@ from tradebot.model.record import Job
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
 """The configuration files that ship with a release."""
+UNSAID: Mapping[str, str] = {"venue": EARLIER}
+"""What releases did that had no setting for it yet: accepting their configuration meant accepting this too."""
 _ABSENT = object()
 
 
@@ -41,10 +44,15 @@ def values_of(settings: Frozen) -> dict[str, Any]:
 
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
     """Return each setting whose value differs from the approved one, in the order of the configuration."""
-    now, approved = effective(settings), baseline.values
+    now, approved = effective(settings), with_earlier(baseline.values)
     if _text(now) == _text(approved):
         return ()
     return tuple(_differences(type(settings), leaves(now), leaves(approved), origins))
+
+
+def with_earlier(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return accepted values with those that an earlier release had without a setting for them."""
+    return {**UNSAID, **values}
 
 
 def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:

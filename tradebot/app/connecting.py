@@ -13,12 +13,12 @@ from tradebot.app import sandbox
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
+from tradebot.app.venues import SANDBOX_KEY, Call, door_to
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
-    from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.wire.http import Answer
@@ -26,24 +26,22 @@ if TYPE_CHECKING:
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
-SANDBOX_KEY = "sandbox"
-
 
 def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
     """Return the venue's clock and account, before the bot has any books."""
-    from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.wire.rows import DriftTally
 
     url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
-    reader = AlpacaReader(venue_of(settings, secrets_for(settings.mode, environ), url), DriftTally())
+    door = door_to(settings.venue)
+    reader = door.reader(door.connect(Call(settings, secrets_for(settings, environ).venue, url)), DriftTally())
     return reader.clock(), reader.account()
 
 
-def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
-    """Return the keys for a mode; the sandbox uses built-in ones."""
-    if mode is Mode.SANDBOX:
-        return Secrets(SANDBOX_KEY, SANDBOX_KEY, SANDBOX_KEY, None)
-    return load_secrets(environ, Path(".env"))
+def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:
+    """Return the keys that the settings need; the sandbox uses built-in ones."""
+    if settings.mode is Mode.SANDBOX:
+        return Secrets(SANDBOX_KEY, {})
+    return load_secrets(environ, Path(".env"), settings.venue)
 
 
 def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -54,29 +52,6 @@ def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str,
 def chat_token(environ: Mapping[str, str]) -> str | None:
     """Return the token of the chat's bot, or None if it isn't set."""
     return load_chat_token(environ, Path(".env"))
-
-
-def venue_of(
-    settings: Settings,
-    secrets: Secrets,
-    sandbox_url: str | None,
-    before_read: Callable[[], None] = lambda: None,
-    heard: Callable[[Answer], None] = lambda answer: None,
-) -> AlpacaVenue:
-    """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
-    from tradebot.adapters.alpaca.venue import AlpacaVenue
-
-    if not secrets.alpaca_key or not secrets.alpaca_secret:
-        raise OperatorError(
-            f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
-            "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
-        )
-    url = sandbox_url or secrets.alpaca_url or settings.alpaca.url
-    data_url = sandbox_url or settings.alpaca.data_url
-    if not url or not data_url or not settings.alpaca.feed:
-        raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
-    key, secret, feed = secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed
-    return AlpacaVenue(url, data_url, key, secret, feed, settings.mode, before_read, heard)
 
 
 class FlowTalk(NamedTuple):

@@ -9,14 +9,11 @@ from msgspec import Struct
 
 from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.text.redaction import learn
+from tradebot.app.venues import door_to, keys_of
 from tradebot.gates import permission
 
-SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
-    "alpaca_key": ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID"),
-    "alpaca_secret": ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
-    "uw_key": ("UW_API_KEY",),
-    "alpaca_url": ("ALPACA_BASE_URL",),
-}
+FLOW_KEY = "UW_API_KEY"
+"""The variable that has the key of the flow source."""
 _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
 """The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
 _OURS = re.compile(r"(?:NOTIFY|AWS)_.*")
@@ -27,37 +24,34 @@ CHAT_TOKEN = "CHAT_TELEGRAM_TOKEN"
 CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """The keys of the place where backups are copied to, and where that is, by the names that boto3 gives them."""
-KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
-"""The names that are secret."""
 
 
 class Secrets(Struct, frozen=True):
-    """Keys from the environment or .env; they are never printed."""
+    """Keys from the environment or .env; they are never printed. Those of the venue are by the fields of its keys."""
 
-    alpaca_key: str | None
-    alpaca_secret: str | None
     uw_key: str | None
-    alpaca_url: str | None
+    venue: Mapping[str, str]
 
     def __repr__(self) -> str:
         """Show which keys are set, never their values."""
-        names = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
+        names = ", ".join((*self.venue, *(("uw_key",) if self.uw_key else ())))
         return f"Secrets(set: {names or 'none'})"
 
 
-def load_secrets(environ: Mapping[str, str], env_file: Path | None) -> Secrets:
+def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) -> Secrets:
     """Return the keys. The environment takes precedence over the file, which must be readable only by its owner.
 
-    `env_file` is None if only the environment counts.
+    `env_file` is None if only the environment counts. No text will show a key, one of another venue neither.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    values = {field: next(_given(sources, names), None) for field, names in SECRET_NAMES.items()}
-    learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
+    learn(*(text for key in keys_of(venue) if key.secret for text in _given(sources, key.names)))
+    learn(*_given(sources, [FLOW_KEY]))
     learn(*_given(sources, [CHAT_TOKEN]))
     learn(*(text for name in CLOUD for text in _given(sources, [name])))
     # Whoever has an address can write to its channel, so no text shows one, whichever verb it is of.
     _learn_addresses(_given(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)]))
-    return Secrets(**values)
+    values = {key.field: next(_given(sources, key.names), "") for key in door_to(venue).keys}
+    return Secrets(next(_given(sources, [FLOW_KEY]), None), {field: value for field, value in values.items() if value})
 
 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
@@ -101,9 +95,10 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
     return {name: text for name, text in found.items() if text}
 
 
-def is_secret(name: str) -> bool:
-    """Return True if a variable of the environment has a key or an address of ours."""
-    return name in {name for names in SECRET_NAMES.values() for name in names} or bool(_OURS.fullmatch(name))
+def is_secret(name: str, venue: str) -> bool:
+    """Return True if a variable of the environment has a key or an address of ours, at this venue or a shipped one."""
+    of_venues = {name for key in keys_of(venue) for name in key.names}
+    return name == FLOW_KEY or name in of_venues or bool(_OURS.fullmatch(name))
 
 
 def address_variable(channel: str) -> str:

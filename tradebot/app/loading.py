@@ -101,6 +101,7 @@ def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str], 
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, file)
     loaded = load(file, environ, {"mode": folder.mode}, purpose)
+    _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
     if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
         raise OperatorError(
@@ -109,6 +110,16 @@ def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str], 
             code=ExitCode.REFUSED,
         )
     return loaded
+
+
+def _refuse_other_venue(folder: StateFolder, loaded: Loaded) -> None:
+    """Raise OperatorError if the configuration names another venue than the one that the folder was made for."""
+    named = loaded.settings.venue
+    if named != folder.venue:
+        raise OperatorError(
+            f"venue ({loaded.origins['venue']}) is {named}, but {folder.path} was made for {folder.venue}",
+            f"set venue: {folder.venue} there, or make another state: tradebot init --state-dir NEW",
+        )
 
 
 def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
@@ -128,15 +139,17 @@ def accepted_instead(
 ) -> Loaded:
     """Return a folder's accepted settings together with the configuration's error, or raise that error.
 
-    It is raised if nothing was accepted, if the accepted mode isn't the folder's, or if anything that can still be read
-    asks for shadow. A live account still needs `mode: live` in the file itself, so an unreadable file sends nothing.
+    It is raised if nothing was accepted, if the accepted mode or venue isn't the folder's, or if anything that can
+    still be read asks for shadow. A live account still needs `mode: live` in the file itself, so an unreadable file
+    sends nothing.
     """
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:
         raise error
     loaded = accepted(baseline.values, mode_said(readable[0].get("mode")), error)
     shadow = any(values.get("shadow") is True for values in readable) or f"{PREFIX}SHADOW" in environ
-    if loaded.settings.mode != folder.mode or (shadow and not loaded.settings.shadow):
+    same = (loaded.settings.mode, loaded.settings.venue) == (folder.mode, folder.venue)
+    if not same or (shadow and not loaded.settings.shadow):
         raise error
     return loaded
 

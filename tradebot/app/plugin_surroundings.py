@@ -22,9 +22,9 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
     from tradebot.adapters.plugins.plugin import Surroundings
 
     bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
+    return Surroundings(bounds, without_keys(environ, settings.venue), (folder.absolute(), *full_paths(Path(".env"))))
 
 
-def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
+def without_keys(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
     """Return the environment variables that a plug-in sees, without our keys under any name."""
-    return {name: value for name, value in environ.items() if not is_secret(name) and hide(value) == value}
+    return {name: value for name, value in environ.items() if not is_secret(name, venue) and hide(value) == value}

@@ -11,13 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
+from tradebot.app.venues import door_to
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
-from tradebot.model.limits import without_effect
+from tradebot.model.execution import Style
+from tradebot.model.limits import Protection, without_effect
+from tradebot.model.order import OrderType
 from tradebot.model.record import Job
+from tradebot.model.venue import Edit
 from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
     from tradebot.model.limits import DisplacementRules
+    from tradebot.model.venue import Capabilities
     from tradebot.strategies.wanting import Wanting
 
 SESSION_S = 23_400
@@ -44,6 +49,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
+    yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
@@ -63,6 +69,18 @@ def _of_serve(serve: ServeSettings) -> Iterator[str]:
             f"serve.retry_most_s {serve.retry_most_s} is below serve.retry_s {serve.retry_s}: what doesn't answer "
             "would be asked again sooner each time"
         )
+
+
+def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
+    """Yield what the venue can't carry: styles of entries, and protection that is to rest there."""
+    own = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **own}.items():
+        if execution.style is Style.MARKET and OrderType.MARKET not in venue.order_types:
+            yield f"{where}.style market: {venue.title} takes no market orders; choose marketable or passive"
+        if execution.style is Style.PASSIVE and venue.edit is Edit.NONE:
+            yield f"{where}.style passive: {venue.title} doesn't let an order change its price; choose marketable"
+    if settings.exits.protection is not Protection.BOT and not venue.rests_stops:
+        yield f"exits.protection {settings.exits.protection}: no stop rests at {venue.title}; choose bot"
 
 
 def overridden(settings: Sections) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Str
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tradebot.adapters.wire.hosts import is_https, is_loopback
+from tradebot.app.venues import door_to
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.execution import Execution
 from tradebot.model.limits import (
@@ -61,6 +62,10 @@ def _timetable(value: object) -> Timetable:
 
 def _event_kind(name: str) -> str:
     return known_name(name, [kind.value for kind in EventKind], "kind of event")
+
+
+def _venue(name: str) -> str:
+    return door_to(name).capabilities.name
 
 
 def _quiet(text: str) -> str:
@@ -254,6 +259,7 @@ class Sections(Frozen):
     """The complete configuration, with each value checked by itself only."""
 
     mode: Annotated[Mode, Tighter.SAME]
+    venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]
     shadow: Annotated[bool, Tighter.HIGHER]
     alpaca: AlpacaSettings
     unusual_whales: UnusualWhalesSettings

@@ -19,7 +19,7 @@ from pydantic import (
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
-from tradebot.app.baseline import section_of
+from tradebot.app.baseline import section_of, with_earlier
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
@@ -147,7 +147,7 @@ def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationE
     Raises ConfigurationError if this version can't use them.
     """
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate(with_earlier(values))
     except ValidationError as bad:
         message = f"{error.message}\nThe accepted configuration can't take its place: {_explain(bad, {})}"
         raise ConfigurationError(message, error.hint) from None

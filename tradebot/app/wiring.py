@@ -17,20 +17,18 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
-from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for, venue_of
+from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
+from tradebot.app.venues import Call, Door, door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Mode, Permission, mode_name
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from tradebot.adapters.alpaca.orders import AlpacaOrders
-    from tradebot.adapters.alpaca.reader import AlpacaReader
-    from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.bars.stored import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.flow.kept_replies import KeptReplies
@@ -43,9 +41,11 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
+    from tradebot.app.venues import Connection, Reader
     from tradebot.model.baseline import Baseline
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
+    from tradebot.ports.broker import OrderPort
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
 
@@ -129,7 +129,7 @@ class App:
     @cached_property
     def secrets(self) -> Secrets:
         """Return the keys of the mode."""
-        return secrets_for(self.mode, self._environ)
+        return secrets_for(self.settings, self._environ)
 
     @cached_property
     def exchange_url(self) -> str:
@@ -141,18 +141,21 @@ class App:
         """Return what tells a pass to give way to exits."""
         return Turns(self.folder.path)
 
+    @property
+    def door(self) -> Door:
+        """Return the way to the venue at which the account is."""
+        return door_to(self.settings.venue)
+
     @cached_property
-    def venue(self) -> AlpacaVenue:
-        """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
+    def connection(self) -> Connection:
+        """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
-        return venue_of(self.settings, self.secrets, url, self.turns.give_way, self._heard)
+        return self.door.connect(Call(self.settings, self.secrets.venue, url, self.turns.give_way, self._heard))
 
     @cached_property
-    def reader(self) -> AlpacaReader:
+    def reader(self) -> Reader:
         """Return the port for reading from the venue."""
-        from tradebot.adapters.alpaca.reader import AlpacaReader
-
-        return AlpacaReader(self.venue, self.drift)
+        return self.door.reader(self.connection, self.drift)
 
     @cached_property
     def bars(self) -> StoredBars:
@@ -160,17 +163,15 @@ class App:
         from tradebot.app.bars import stored_bars
 
         return self._kept(stored_bars(
-            self.folder.path, self.events, lambda: self.venue, self.drift,
+            self.folder.path, self.events, lambda: self.door.bars(self.connection, self.drift),
             lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last),
         ))  # fmt: skip
 
     @cached_property
-    def orders(self) -> AlpacaOrders:
+    def orders(self) -> OrderPort:
         """Return the port for sending orders to the venue; raise OperatorError in shadow."""
-        from tradebot.adapters.alpaca.orders import AlpacaOrders
-
         require_sending(self.settings)
-        return AlpacaOrders(self.venue, self.drift)
+        return self.door.orders(self.connection, self.drift)
 
     @cached_property
     def drift(self) -> DriftTally:

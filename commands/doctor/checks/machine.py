@@ -19,7 +19,7 @@ from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.wire.hosts import check_secret
 from tradebot.app.flow_plan import plan_of
-from tradebot.app.keys import SECRET_NAMES
+from tradebot.app.keys import FLOW_KEY
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment
@@ -37,9 +37,9 @@ def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
 
 def keys(app: "App", environ: Mapping[str, str]) -> Seen:
     """Check that key, secret and address are set and belong to the mode."""
-    venue = app.venue
-    sources = ", ".join(_source(field, environ) for field in ("alpaca_key", "alpaca_secret"))
-    return ok(f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
+    connection, secret = app.connection, [key.names for key in app.door.keys if key.secret]
+    sources = ", ".join(_source(names, environ) for names in secret)
+    return ok(f"{sources}; they match mode {app.mode} and {connection.base_url}", "keys", len(secret))
 
 
 def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
@@ -50,13 +50,12 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
         fix = "Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead"
         found = "options flow is NOT CONFIGURED: UW_API_KEY is not set"
         return bad(found, fix, "places: the environment and .env", 2)
-    check_secret("UW_API_KEY", app.secrets.uw_key)
-    return ok(_source("uw_key", environ), "key")
+    check_secret(FLOW_KEY, app.secrets.uw_key)
+    return ok(_source([FLOW_KEY], environ), "key")
 
 
-def _source(field: str, environ: Mapping[str, str]) -> str:
+def _source(names: Sequence[str], environ: Mapping[str, str]) -> str:
     """Return a key's name and where it was found, never the key itself."""
-    names = SECRET_NAMES[field]
     named = next((name for name in names if environ.get(name, "").strip()), None)
     return f"{named} from the environment" if named else f"{names[0]} from .env"
 

@@ -7,8 +7,6 @@ from functools import partial
 
 from commands.doctor.checks.machine import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
-from tradebot.adapters.alpaca.bars import AlpacaBars
-from tradebot.adapters.alpaca.wire import NotInPlanError
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.app.flow_plan import configured_allowance
 from tradebot.app.wiring import App
@@ -54,9 +52,8 @@ def broker(app: "App") -> Seen:
         found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
         return warn(found, fix, "clock")
     session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
-    found = (
-        f"{app.venue.base_url} answers in {took_ms:.0f} ms: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
-    )
+    answers = f"{app.connection.base_url} answers in {took_ms:.0f} ms"
+    found = f"{answers}: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
     return ok(found, "clock")
 
 
@@ -94,10 +91,11 @@ def quotes(app: "App") -> Seen:
 
 def bars(app: "App") -> Seen:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
-    found = app.reader.bar_times(app.settings.universe)
+    checks, asked = app.door.checks, (app.connection, app.drift)
+    found = checks.bar_times(*asked, app.settings.universe)
     lost = [symbol for symbol in app.settings.universe if symbol not in found]
     today = app.now().date()
-    heirs = AlpacaBars(app.venue, app.drift).renamed(lost, today - NAMES_KEPT, today) if found and lost else {}
+    heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if found and lost else {}
     lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
     return _prices(app, "bars", found, lost)
 
@@ -105,7 +103,7 @@ def bars(app: "App") -> Seen:
 def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Seen:
     """Judge prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
-    evidence = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
+    evidence = f"feed {app.connection.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
         return (bad if clock.is_open else warn)(evidence, _no_prices(app, clock), what, 0, None)
     age_s = (clock.now - max(times.values())).total_seconds()
@@ -123,23 +121,15 @@ def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence
 def _no_prices(app: "App", clock: "VenueClock") -> str:
     if app.mode is Mode.SANDBOX and not clock.is_open:
         return "Run tradebot exchange tick open, then tradebot exchange tick 5m"
-    return "Check alpaca.feed and universe: in the configuration"
+    return f"Check {app.door.checks.setting} and universe: in the configuration"
 
 
 def data_plan(app: "App") -> Seen:
-    """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
+    """Find out which prices the account's data plan includes."""
     if app.mode is Mode.SANDBOX:
         return skip("the embedded exchange has no data plans")
-    feed = app.venue.feed
-    try:
-        count = len(app.reader.bar_times(app.settings.universe[:1], "sip"))
-    except NotInPlanError as refused:
-        if feed == "sip":
-            fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
-            return bad(refused.message, fix, "answer")
-        return ok("the plan includes IEX but not SIP; feed iex matches it", "answer")
-    better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
-    return ok(f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))
+    look = app.door.checks.data_plan(app.connection, app.drift, app.settings.universe[0])
+    return Seen(look.state, look.found, look.looked_at, look.count, look.fix)
 
 
 def clock_skew(app: "App") -> Seen:

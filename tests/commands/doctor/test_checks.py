@@ -18,9 +18,11 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.keys import Secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
+from tradebot.app.venues import Door, door_to
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import Judgment, State
@@ -43,13 +45,21 @@ class FakeApp:
     wire: Wire
     mode: Mode = Mode.PAPER
     settings: Settings = field(default_factory=lambda: load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings)
-    secrets: Secrets = field(default_factory=lambda: Secrets("key", "secret", "flow", None))
+    secrets: Secrets = field(default_factory=lambda: Secrets("flow", {"alpaca_key": "key", "alpaca_secret": "secret"}))
     ledger_view: MemoryLedger = field(default_factory=lambda: MemoryLedger(NUMBER))
 
     feed: str = "iex"
 
     @property
-    def venue(self) -> AlpacaVenue:
+    def door(self) -> Door:
+        return door_to("alpaca")
+
+    @property
+    def drift(self) -> DriftTally:
+        return DriftTally()
+
+    @property
+    def connection(self) -> AlpacaVenue:
         return replace(scripted_venue(self.wire), feed=self.feed)
 
     @cached_property

@@ -106,8 +106,9 @@ def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
     file = tmp_path / ".env"
     file.write_bytes(f"ALPACA_SECRET=secret-of-mine{ending}UW_API_KEY=flow-of-mine{ending}".encode())
     file.chmod(0o600)
-    found = load_secrets({"ALPACA_KEY": f"key-of-mine{ending}"}, file)
-    assert (found.alpaca_key, found.alpaca_secret, found.uw_key) == ("key-of-mine", "secret-of-mine", "flow-of-mine")
+    found = load_secrets({"ALPACA_KEY": f"key-of-mine{ending}"}, file, "alpaca")
+    assert found.venue == {"alpaca_key": "key-of-mine", "alpaca_secret": "secret-of-mine"}
+    assert found.uw_key == "flow-of-mine"
     with pytest.raises(OperatorError, match="ALPACA_KEY contains quotes, spaces or other") as caught:
         check_credentials(Mode.PAPER, f"key-of{ending}mine", PAPER_URL)
     assert "mine" not in caught.value.message + caught.value.hint
@@ -116,7 +117,8 @@ def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize("quoted", ['"key-of-mine"', "'key-of-mine'", "\"'key-of-mine'\""])
 def test_fault_028_quotes_kept_in_a_key(tmp_path: Path, quoted: str) -> None:
     """The quotes are removed; a quote inside a key is refused."""
-    assert load_secrets({"ALPACA_KEY": quoted}, tmp_path / "none").alpaca_key == "key-of-mine"
+    found = load_secrets({"ALPACA_KEY": quoted}, tmp_path / "none", "alpaca")
+    assert found.venue == {"alpaca_key": "key-of-mine"}
     with pytest.raises(OperatorError, match="ALPACA_KEY contains quotes"):
         check_credentials(Mode.PAPER, quoted, PAPER_URL)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.faults.ground import alpaca_of
 from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
@@ -142,7 +143,7 @@ def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def hasty(app: App) -> None:
     """Let the bot wait for an answer to an order for a short time only."""
-    app.__dict__["orders"] = AlpacaOrders(replace(app.venue, bounds=Bounds(read_s=0.3, total_s=0.6)), app.drift)
+    app.__dict__["orders"] = AlpacaOrders(replace(alpaca_of(app), bounds=Bounds(read_s=0.3, total_s=0.6)), app.drift)
 
 
 def test_fault_092_read_timeout_after_the_order_was_accepted(trader: Trader) -> None:

@@ -13,14 +13,19 @@ from zlib import crc32
 from tradebot.adapters.state.plain_files import read_plain
 
 SCHEMA = 1
-MARKED = ("schema", "id", "kind", "mode", "account_number", "created_at")
-"""What a marker says, besides its sum."""
+VENUE, FIRST_VENUE = "venue", "alpaca"
+"""Only a marker of another venue names it, so that those of earlier versions mean the same."""
+NAMES = ("id", "kind", "mode", "account_number", VENUE)
+MARKED = ("schema", *NAMES[:-1], "created_at")
+"""What a marker says, besides its venue and its sum."""
 SUM = "sum"
 
 
 def marker_text(content: Mapping[str, Any]) -> str:
     """Return what a marker says as text."""
     said = {name: content[name] for name in MARKED}
+    if content[VENUE] != FIRST_VENUE:
+        said[VENUE] = content[VENUE]
     return json.dumps({**said, SUM: _sum(said)}, indent=2) + "\n"
 
 
@@ -29,7 +34,8 @@ def marker_content(text: str) -> dict[str, Any]:
     content = json.loads(text)
     if not isinstance(content, dict) or content.pop(SUM, "") != _sum(content):
         raise ValueError("it isn't as it was written")
-    if int(content["schema"]) == SCHEMA and content.keys() != set(MARKED):
+    content.setdefault(VENUE, FIRST_VENUE)
+    if int(content["schema"]) == SCHEMA and content.keys() != {*MARKED, VENUE}:
         raise ValueError("it doesn't say what a marker says")
     return content
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import doors
-from tradebot.adapters.state.marker_text import SCHEMA, marker_content, marker_text, put_back
+from tradebot.adapters.state.marker_text import FIRST_VENUE, NAMES, SCHEMA, marker_content, marker_text, put_back
 from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
 from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerError, OperatorError
 
@@ -86,6 +86,7 @@ class StateFolder(NamedTuple):
     mode: str
     account_number: str
     created_at: datetime
+    venue: str = FIRST_VENUE
 
     @property
     def tail(self) -> str:
@@ -115,11 +116,11 @@ def option(path: Path) -> str:
     return f"--state-dir {quote(str(path))}"
 
 
-def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
+def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: str = FIRST_VENUE) -> StateFolder:
     """Create and mark a folder for its owner only; OperatorError if it already is a state or can't be made one."""
     if marked(path):
         raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
-    state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
+    state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)
     prepare(path)
     try:
         for name in (MARKER_COPY, MARKER):
@@ -358,7 +359,7 @@ def parsed_marker(path: Path, text: str) -> StateFolder:
     try:
         content = marker_content(text)
         schema = int(content["schema"])
-        identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
+        identity, kind, mode, number, venue = (str(content[name]) for name in NAMES)
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedMarkerError(
@@ -369,7 +370,7 @@ def parsed_marker(path: Path, text: str) -> StateFolder:
             f"{path} was written by another version of tradebot (schema {schema}; this one reads {SCHEMA}).",
             "Use the version that wrote it, or start over: tradebot init --state-dir NEW",
         )
-    return StateFolder(path, identity, kind, mode, number, created_at)
+    return StateFolder(path, identity, kind, mode, number, created_at, venue)
 
 
 def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:

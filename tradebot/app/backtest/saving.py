@@ -70,7 +70,7 @@ def save(path: Path, run: Run, settings: Settings, configuration: str, by: str) 
         log.emit(event)
     _write_switch(path, run.ledger.trading_state(), by, began_at)
     write_durably(path / USER_FILE, configuration)
-    return state_folder.create(path, settings.mode, run.ledger.account_number, BACKTEST, began_at)
+    return state_folder.create(path, settings.mode, run.ledger.account_number, BACKTEST, began_at, settings.venue)
 
 
 def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) -> None:
