@@ -8,7 +8,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean, document, say
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, console, finish, jsonable, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, console, finish, identity, jsonable, opened
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -42,7 +42,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     require_file(path)
     found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
     data = Events(tuple(found), unreadable)
-    return Report("events", data, _render, mode=app.mode_name, account=app.account_tail)
+    return Report("events", data, _render, whose=identity(app))
 
 
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
@@ -64,7 +64,7 @@ def _name(event: "SystemEvent") -> str:
 
 def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
     if as_json:
-        return json.dumps(document("events", app.mode_name, app.account_tail, 0, jsonable(event)))
+        return json.dumps(document("events", identity(app), 0, jsonable(event)))
     with screen.capture() as shown:
         _line(screen, event)
     return shown.get().removesuffix("\n")

@@ -20,6 +20,7 @@ from commands.shared.surface import (
     caller,
     confirm_for,
     finish,
+    identity,
     opened_as_found,
 )
 from tradebot.adapters.state.state_folder import resolve
@@ -95,5 +96,5 @@ def restore(
         raise OperatorError("restore needs the name of a backup, or --from", "tradebot backup --list")
     with opened_as_found(state_dir, config) as bot:
         report = run(bot, backup, by=caller(), confirmed=confirmed)
-        report = replace(report, mode=bot.mode_name, account=bot.account_tail)
+        report = replace(report, whose=identity(bot))
     finish(report, as_json)

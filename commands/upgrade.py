@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.plain import Identity
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
@@ -59,7 +60,7 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
     state = overall(rows)
     data = Upgraded(str(folder.path), __version__, done, state, rows)
     code = ExitCode.FINDINGS if state is State.FAILED else ExitCode.DONE
-    return Report("upgrade", data, _render, code, folder.mode, folder.tail)
+    return Report("upgrade", data, _render, code, Identity(folder.mode, folder.venue, folder.tail))
 
 
 def _bring(folder: "Path", form: "Form") -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from commands.audit.reading import read
 from commands.shared.drawing import colored
 from commands.shared.judged import counted_states, counts, table
-from commands.shared.plain import clean
+from commands.shared.plain import Identity, clean
 from commands.shared.times import MINUTE, when
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.wiring import App
@@ -52,9 +52,9 @@ def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     )
 
 
-def show(console: "Console", data: "Audited", mode: str, tail: str) -> None:
+def show(console: "Console", data: "Audited", whose: Identity) -> None:
     """Print the verdict, the findings with their commands, and all items."""
-    console.print(f"Audit of [bold]{mode}[/bold], account …{tail}, at {when(data.as_of)}")
+    console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.place}, at {when(data.as_of)}")
     asked = "the broker was asked" if data.broker_asked else "the broker was not asked"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     console.print(f"  {span_of}{asked}; nothing was changed")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.surface import VERBS, Report, identity, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
 
     data = audited(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    name, tail = app.mode_name, app.account_tail
-    return Report("audit", data, lambda console, _: show(console, data, name, tail), code, name, tail)
+    whose = identity(app)
+    return Report("audit", data, lambda console, _: show(console, data, whose), code, whose)
 
 
 @on_bot(VERBS, "audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")

@@ -27,6 +27,7 @@ from commands.backtest.parameters import (
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.days import From, To, days_of
+from commands.shared.plain import Identity
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 
@@ -52,7 +53,7 @@ def run(wish: Wish, how: "How") -> Report:
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("backtest", data, render, code, mode="sandbox")
+    return Report("backtest", data, render, code, whose=Identity("sandbox"))
 
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":

@@ -11,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, acts, finish, on_bot, opened
+from commands.shared.surface import Config, Json, Report, StateDir, acts, finish, identity, on_bot, opened
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 
@@ -220,7 +220,7 @@ def listen(
             time.sleep(pause)
         data = Listened(store.recall("trouble") or "")
         code = ExitCode.UNAVAILABLE if data.trouble else ExitCode.DONE
-        report = Report("chat-listen", data, _render_listened, code, bot.mode_name, bot.account_tail)
+        report = Report("chat-listen", data, _render_listened, code, identity(bot))
     finish(report, as_json)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.config.accept import Change, Checked, Shown, Value, app
 from commands.shared.completing import settings as setting_names
-from commands.shared.plain import clean
+from commands.shared.plain import Identity, clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted, in_yaml
@@ -72,7 +72,8 @@ def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Load
     from tradebot.model.trading import mode_name
 
     mode = mode_name(loaded.settings.mode, shadow=loaded.settings.shadow)
-    return Report(verb, data, render, mode=mode, account=folder.tail if folder else None)
+    whose = Identity(mode, loaded.settings.venue, folder.tail if folder else None)
+    return Report(verb, data, render, whose=whose)
 
 
 def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":

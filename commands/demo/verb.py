@@ -10,7 +10,7 @@ import typer
 
 from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
 from commands.shared.plain import note
-from commands.shared.surface import VERBS, Json, Report, StateDir, finish, progress_bar
+from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Re
 
     data = played_data(app, session, minutes, elapsed_s)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("demo", data, render, code, app.mode_name, app.account_tail)
+    return Report("demo", data, render, code, identity(app))
 
 
 def _refuse_users(path: Path) -> None:

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.judged import counts, table
+from commands.shared.plain import Identity
 from tradebot.judging.judgment import Judgment
 
 
@@ -17,10 +18,10 @@ class Health(Struct, frozen=True):
     judgments: tuple[Judgment, ...]
 
 
-def show(console: "Console", data: Health, mode: str | None, tail: str | None) -> None:
+def show(console: "Console", data: Health, whose: Identity) -> None:
     """Print whose bot was checked, the judgments, and how many have each state."""
-    whose = f"{mode}, account …{tail}, state" if mode else "state"
+    about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
     asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
-    console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}")
+    console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {asked}")
     console.print(table(data.judgments))
     console.print(counts(data.states))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
+from commands.shared.plain import NOBODY, Identity
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, identity
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     loaded = _loaded(folder, options, environ)
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed(loaded).about("config"))
-        return _report(path, rows, asked=False, mode=folder.mode, tail=folder.tail)
+        return _report(path, rows, asked=False, whose=Identity(folder.mode, folder.venue, folder.tail))
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
 
@@ -70,7 +71,7 @@ def _check_bot(
         ]
         if not offline:
             rows += _asked(app, rows, order)
-        return _report(folder.path, rows, asked=not offline, mode=app.mode_name, tail=app.account_tail)
+        return _report(folder.path, rows, asked=not offline, whose=identity(app))
 
 
 def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
@@ -96,16 +97,14 @@ def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str
         return wrong
 
 
-def _report(
-    path: "Path", rows: "list[Judgment]", *, asked: bool, mode: str | None = None, tail: str | None = None
-) -> Report:
+def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identity = NOBODY) -> Report:
     from commands.doctor.report import Health, show
     from commands.shared.judged import counted_states
     from tradebot.judging.judgment import State
 
     data = Health(str(path), asked, counted_states(rows), tuple(rows))
     code = ExitCode.FINDINGS if data.states[State.FAILED] else ExitCode.DONE
-    return Report("doctor", data, lambda console, _: show(console, data, mode, tail), code, mode, tail)
+    return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)
 
 
 @VERBS.command(

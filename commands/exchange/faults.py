@@ -12,7 +12,7 @@ from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.completing import fault_actions, fault_names
-from commands.shared.plain import clean
+from commands.shared.plain import Identity, clean
 from commands.shared.surface import Json, Report, StateDir, finish
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from tradebot.errors import OperatorError
@@ -72,7 +72,7 @@ def run(path: Path, action: str, name: str | None) -> Report:
     if name is not None and action in ("list", "ready"):
         raise OperatorError(f"{action} takes no name", f"tradebot exchange faults {action}")
     data = _looked_up(action, name) if action in ("ready", "show") else _asked(path, action, name)
-    return Report("exchange-faults", data, _render, mode="sandbox")
+    return Report("exchange-faults", data, _render, whose=Identity("sandbox"))
 
 
 def _looked_up(action: str, name: str | None) -> Faults:

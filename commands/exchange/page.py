@@ -7,6 +7,7 @@ import typer
 from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
+from commands.shared.plain import Identity
 from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
@@ -35,7 +36,7 @@ def page(path: "Path", browser: bool) -> Report:
         url = sandbox.start(folder) + "/"
     data = Page(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
-    return Report("exchange-page", data, _render, code, mode="sandbox")
+    return Report("exchange-page", data, _render, code, whose=Identity("sandbox"))
 
 
 def _open(url: str) -> bool:

@@ -12,7 +12,7 @@ from msgspec import Struct, convert
 from commands.exchange.place import exchange_of
 from commands.shared.completing import accounts as account_names
 from commands.shared.completing import reset_account
-from commands.shared.plain import clean, confirm, note
+from commands.shared.plain import Identity, clean, confirm, note
 from commands.shared.surface import Json, Report, StateDir, acts, finish
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
@@ -56,7 +56,7 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
     body = {"account": name} | ({} if cash is None else {"cash": cash})
     reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
     data = convert(reply, Reset)
-    return Report("exchange-reset", data, _render, mode="sandbox")
+    return Report("exchange-reset", data, _render, whose=Identity("sandbox"))
 
 
 def _refuse_books(path: Path, name: str) -> None:

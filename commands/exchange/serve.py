@@ -28,7 +28,7 @@ from commands.init.verb import (
     Symbols,
 )
 from commands.shared.completing import paces, ready_names
-from commands.shared.plain import clean, note
+from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from commands.shared.times import DAY_MINUTE, when
 from tradebot.errors import OperatorError
@@ -121,7 +121,7 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
 
     def ready(url: str, status: Mapping[str, Any]) -> None:
         data = _serving(path, url, status, wish)
-        finish(Report("exchange-serve", data, _render, mode="sandbox"), as_json)
+        finish(Report("exchange-serve", data, _render, whose=Identity("sandbox")), as_json)
         _note_other_cash(wish.accounts, status["accounts"])
 
     with sandbox.undone_if_refused(folder):

@@ -10,6 +10,7 @@ import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, exchange_of
+from commands.shared.plain import Identity
 from commands.shared.surface import Json, Report, StateDir, finish
 from commands.shared.times import MINUTE, when
 from tradebot.model.text import counted
@@ -82,7 +83,7 @@ def run(path: Path) -> Report:
         accounts = tuple(convert(row, AccountRow) for row in reply["accounts"])
         armed = tuple(reply.get("faults", ()))
         data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, armed, reply["log_lines"])
-    return Report("exchange-status", data, _render, mode="sandbox")
+    return Report("exchange-status", data, _render, whose=Identity("sandbox"))
 
 
 def _render(out: "Console", data: ExchangeStatus) -> None:

@@ -12,8 +12,8 @@ from msgspec import Struct
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completing import steps
 from commands.shared.days import seconds_in
-from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.plain import Identity, clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, opened
 from commands.shared.times import CLOCK, stamp, when, zone
 from tradebot.errors import OperatorError
 
@@ -43,7 +43,7 @@ class Ticked(Struct, frozen=True):
 
 def tick(bot: "App", step: str) -> Report:
     """Advance the clock of a bot's exchange; raise OperatorError for an invalid step or a real broker."""
-    return _report(_moved(lambda: bot.engine, step), bot.mode, bot.account_tail, "tradebot init --state-dir NEW")
+    return _report(_moved(lambda: bot.engine, step), identity(bot), "tradebot init --state-dir NEW")
 
 
 def tick_served(path: "Path", step: str) -> Report:
@@ -55,7 +55,7 @@ def tick_served(path: "Path", step: str) -> Report:
         folder = exchange_of(path)
         return LockStepClock(sandbox.start(folder), lambda: sandbox.control_headers(folder))
 
-    return _report(_moved(clock, step), "sandbox", None, ANOTHER)
+    return _report(_moved(clock, step), Identity("sandbox"), ANOTHER)
 
 
 def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
@@ -70,8 +70,8 @@ def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
     return Ticked(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
 
 
-def _report(data: Ticked, mode: str, account: str | None, another: str) -> Report:
-    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), mode=mode, account=account)
+def _report(data: Ticked, whose: Identity, another: str) -> Report:
+    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), whose=whose)
 
 
 def seconds_of(text: str) -> int | None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.drawing import duration
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.tables import Table, number, sentence
 from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
 from tradebot.adapters.state import state_folder
@@ -92,9 +92,7 @@ def run(app: "App") -> Report:
         problems=tuple(flow_problems(app.settings, allowance)),
     )
     code = ExitCode.DONE if data.fits else ExitCode.FINDINGS
-    return Report(
-        "fetch-flow-plan", data, lambda out, _: _render(out, data, plan), code, app.mode_name, app.account_tail
-    )
+    return Report("fetch-flow-plan", data, lambda out, _: _render(out, data, plan), code, identity(app))
 
 
 def _used_today(app: "App") -> int | None:

@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 
 from commands.shared.days import seconds_in
 from commands.shared.plain import clean
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.times import CLOCK, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
@@ -82,7 +82,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     counts = asdict(follower.so_far)
     data = FlowStreamed(began, until, session.date, follower.symbols, complete=complete, **counts)
     code = ExitCode.DONE if data.joined else ExitCode.UNAVAILABLE
-    return Report("fetch-flow", data, _render, code, app.mode_name, app.account_tail)
+    return Report("fetch-flow", data, _render, code, identity(app))
 
 
 def _seconds(lasting: str | None) -> float:

@@ -17,6 +17,7 @@ from commands.shared.surface import (
     StateDir,
     caller,
     finish,
+    identity,
     opened,
     opened_to_plan,
     progress_bar,
@@ -110,7 +111,7 @@ def run(
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE
-    return Report("fetch-flow", data, _render, code, app.mode_name, app.account_tail)
+    return Report("fetch-flow", data, _render, code, identity(app))
 
 
 def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":

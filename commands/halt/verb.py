@@ -30,6 +30,8 @@ from commands.halt.report import (
     orders_left_alone,
 )
 from commands.shared.plain import (
+    NOBODY,
+    Identity,
     OutputError,
     caller,
     clean,
@@ -91,11 +93,11 @@ def run(request: Request) -> int:
     Raises OperatorError if there is no state, or if flattening was not confirmed.
     """
     path = _require_bot_folder(state_folder.resolve(request.state_dir, os.environ))
-    mode, tail = _mode_and_tail(path)
+    whose = _whose(path)
     latch = _set_latch(path, request, REDUCE_ONLY)
     # An ignored argument may have named the only symbol that the person wanted to close.
     if request.flatten and latch.unwritten is None and not request.not_understood:
-        by_hand = mode not in ("sandbox", "paper")
+        by_hand = whose.mode not in ("sandbox", "paper")
         confirm(FLATTEN, request.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _set_latch(path, request, FLATTEN)
     from commands.halt.report import further_lines
@@ -103,7 +105,7 @@ def run(request: Request) -> int:
     orders = _orders(path, request, latch)
     code = _exit_code(request, latch, orders)
     if request.as_json:
-        report = document("halt", mode, tail, code, _data(request, latch, orders))
+        report = document("halt", whose, code, _data(request, latch, orders))
         text = json.dumps(report, default=_in_utc)
     else:
         text = fitted(further_lines(path, request, latch, orders), sys.stdout)
@@ -175,16 +177,16 @@ def _require_bot_folder(path: Path) -> Path:
     return path
 
 
-def _mode_and_tail(path: Path) -> tuple[str | None, str | None]:
+def _whose(path: Path) -> Identity:
     try:
         folder = state_folder.open_state(path, os.environ)
     except OperatorError:
-        return None, None
-    return folder.mode, folder.tail
+        return NOBODY
+    return Identity(folder.mode, folder.venue, folder.tail)
 
 
 def _set_latch(path: Path, request: Request, state: str) -> Latch:
-    who, why, at = caller(), request.reason, stamp_time(path, _mode_and_tail(path)[0])
+    who, why, at = caller(), request.reason, stamp_time(path, _whose(path).mode)
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from commands.shared.drawing import colored
 from commands.shared.judged import table
+from commands.shared.plain import Identity
 from tradebot.judging.judgment import Judgment, State
 
 
@@ -31,8 +32,8 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
     return "; ".join(said)
 
 
-def show(console: "Console", data: Health, mode: str, tail: str) -> None:
+def show(console: "Console", data: Health, whose: Identity) -> None:
     """Print the judgments, and the sentence about all of them."""
-    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}; the broker was not asked")
+    console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not asked")
     console.print(table(data.judgments))
     console.print(f"Health {colored(data.state)}: {data.summary}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, on_bot, opened_to_look
+from commands.shared.surface import VERBS, Report, identity, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ def run(app: "App", *, probe: bool = False) -> Report:
     from tradebot.judging.table import judged
 
     judgments = judged(evidence_of(app))
-    state, mode, tail = overall(judgments), app.mode_name, app.account_tail
+    state, whose = overall(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
     def render(console: "Console", data: Health) -> None:
         if not probe:
-            show(console, data, mode, tail)
+            show(console, data, whose)
             return
         console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
 
     code = ExitCode.FINDINGS if state is State.FAILED or (probe and state.is_finding) else ExitCode.DONE
-    return Report("health", data, render, code, mode, tail)
+    return Report("health", data, render, code, whose)
 
 
 @on_bot(

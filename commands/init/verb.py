@@ -14,7 +14,7 @@ from msgspec import Struct
 from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.shared.completing import data_plans, fills, played, profiles
-from commands.shared.plain import clean, note
+from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
 from commands.shared.times import when
 from tradebot.errors import OperatorError
@@ -44,6 +44,7 @@ class Made(Struct, frozen=True):
 
     state_dir: str
     mode: str
+    venue: str
     account_tail: str
     cash: Decimal
     now: datetime
@@ -166,6 +167,7 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
     data = Made(
         state_dir=str(path),
         mode=mode_name(settings.mode, shadow=settings.shadow),
+        venue=settings.venue,
         account_tail=made.number[-4:],
         cash=made.cash,
         now=made.at,
@@ -175,7 +177,7 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
         notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
     )
-    return Report("init", data, _render, mode=data.mode, account=data.account_tail)
+    return Report("init", data, _render, whose=Identity(data.mode, data.venue, data.account_tail))
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
@@ -219,8 +221,8 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 def _render(console: "Console", made: Made) -> None:
     from rich.markup import escape
 
-    where = escape(str(made.state_dir))
-    console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}")
+    where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
+    console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, {place}")
     console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
     console.print(f"  {_permitted(made)}")
     if made.copied_from:

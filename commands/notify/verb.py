@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean, complain
-from commands.shared.surface import Config, Json, Report, StateDir, finish, on_bot, opened
+from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, on_bot, opened
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError, word
 
@@ -280,7 +280,7 @@ def send(
                 break
         sent, left = _counts(bot)
         data = Sent(sent - before[0], left)
-        finish(Report("notify-send", data, _render_sent, mode=bot.mode_name, account=bot.account_tail), as_json)
+        finish(Report("notify-send", data, _render_sent, whose=identity(bot)), as_json)
 
 
 def _counts(bot: "App") -> tuple[int, int]:

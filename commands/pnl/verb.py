@@ -7,7 +7,7 @@ import typer
 
 from commands.shared.completing import cuts, strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(app: "App", by: "Cut", choice: "Choice") -> Report:
     from commands.pnl.screen import read, show
 
     data = read(app, by, choice)
-    return Report("pnl", data, show, mode=app.mode_name, account=app.account_tail)
+    return Report("pnl", data, show, whose=identity(app))
 
 
 def _to_csv(report: Report, file: Path) -> Report:

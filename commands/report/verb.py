@@ -10,7 +10,8 @@ import typer
 from commands.report.files import Files, Frame, Html, Plot, files_of, written
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened, progress_bar
+from commands.shared.plain import NOBODY, Identity
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -43,20 +44,19 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
     asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
         read = [_read(folder, file, choice, progress) for folder, file in asked]
-    accounts, days = tuple(account for account, _ in read), choice.days
-    at = max((at for _, at in read if at), default=None)
+    accounts, days = tuple(account for account, _, _ in read), choice.days
+    at = max((at for _, at, _ in read if at), default=None)
     data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
-    mode, account = (accounts[0].mode, accounts[0].account) if len(accounts) == 1 else (None, None)
-    return Report("report", data, render, mode=mode, account=account)
+    return Report("report", data, render, whose=read[0][2] if len(read) == 1 else NOBODY)
 
 
 def _read(
     folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
-) -> "tuple[AccountReport, datetime | None]":
+) -> "tuple[AccountReport, datetime | None, Identity]":
     from commands.report.reading import read
 
     with opened(folder, config) as bot:
-        return read(bot, folder or str(bot.folder.path), choice, progress)
+        return *read(bot, folder or str(bot.folder.path), choice, progress), identity(bot)
 
 
 @VERBS.command(

@@ -11,7 +11,7 @@ from rich.console import Console
 from commands.app import program
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.help import leaves
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
@@ -58,7 +58,7 @@ def run(app: "App", now: "datetime") -> Report:
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
     data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
-    return Report("schedule-check", data, _render, code, app.mode_name, app.account_tail)
+    return Report("schedule-check", data, _render, code, identity(app))
 
 
 def checked(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:

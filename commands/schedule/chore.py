@@ -7,7 +7,7 @@ from rich.console import Console
 
 from commands.shared.missed import run_chore
 from commands.shared.plain import clean, did_you_mean
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from jobs.chores import unfinished
 from jobs.duty import Duty
 from tradebot.adapters.state.one_shots import OneShots
@@ -42,7 +42,7 @@ def run(app: "App", name: str, by: str, config: str | None, *, again: bool = Fal
         ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot, again=again)
         said, code = ended.said, ended.exit_code
     data = ChoreRun(name, slot.name if slot else None, said)
-    return Report("schedule-run", data, _render, code, app.mode_name, app.account_tail)
+    return Report("schedule-run", data, _render, code, identity(app))
 
 
 def _line(app: "App", name: str) -> "Line":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import schedule_words
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, identity, opened
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def run(app: "App", count: int, day: str | None) -> Report:
     from commands.schedule.rows import schedule_of, show
 
     data = schedule_of(app, count, _day(day) if day else now(app))
-    mode, tail = app.mode_name, app.account_tail
-    return Report("schedule", data, show, mode=mode, account=tail)
+    return Report("schedule", data, show, whose=identity(app))
 
 
 def now(app: "App") -> datetime:

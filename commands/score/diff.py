@@ -6,7 +6,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from commands.shared.drawing import signed
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -31,7 +31,7 @@ def run(app: "App", before: str, after: str) -> Report:
     """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
     facts = app.recorded
     data = moved(*(_pass(facts, name) for name in (before, after)))
-    return Report("score-diff", data, _render, mode=app.mode_name, account=app.account_tail)
+    return Report("score-diff", data, _render, whose=identity(app))
 
 
 def _pass(facts: "SqliteFacts | None", name: str) -> "CycleRecord":

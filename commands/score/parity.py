@@ -7,7 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.score.past import day_of
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.tables import Table, number
 from commands.shared.times import when
 from tradebot.app.past import past_of
@@ -49,7 +49,7 @@ def run(app: "App", session: str, progress: "Progress") -> Report:
     """Compare them; exit 10 if any score differs. Raises OperatorError if no replies of the session are kept."""
     data = _compared(app, day_of(session), progress)
     code = ExitCode.FINDINGS if data.differences else ExitCode.DONE
-    return Report("score-parity", data, _render, code, app.mode_name, app.account_tail)
+    return Report("score-parity", data, _render, code, identity(app))
 
 
 def _compared(app: "App", day: date, progress: "Progress") -> Parity:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from commands.score.screen import show
 from commands.shared.passes import PassData, pass_data
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.times import moment
 from tradebot.app.past import Replayed, past_of
 from tradebot.app.wiring import App
@@ -33,7 +33,7 @@ def run(app: "App", session: str, at: str | None, progress: "Progress") -> Repor
     slot = f"at {past.at:%H:%M:%SZ}"
     cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
     data = ScoredAgain(**asdict(past), scores=pass_data(app, cycle))
-    return Report("score-from", data, _render, mode=app.mode_name, account=app.account_tail)
+    return Report("score-from", data, _render, whose=identity(app))
 
 
 def day_of(text: str) -> date:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from commands.shared.plain import Identity
 from jobs.runner import Kind, Line
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
@@ -43,8 +44,7 @@ class Log(Struct, frozen=True):
     """
 
     append: Callable[[str], object]
-    mode: str
-    account: str
+    whose: Identity
     lost: Callable[[], str | None] = lambda: None
     """Says why the last line could not be written; None if it was."""
 
@@ -88,8 +88,7 @@ class Log(Struct, frozen=True):
             "severity": severity,
             "subsystem": subsystem,
             "event_type": event_type,
-            "mode": self.mode,
-            "account": self.account,
+            **self.whose._asdict(),
             "pid": os.getpid(),
             "thread": threading.current_thread().name,
             "trading_time": trading_time,
@@ -103,13 +102,13 @@ class Log(Struct, frozen=True):
         self.append(hide(json.dumps(fields, allow_nan=False)))
 
 
-def log_to(place: str, settings: "ServeSettings", mode: str, account: str) -> Log:
+def log_to(place: str, settings: "ServeSettings", whose: Identity) -> Log:
     """Return the log to a file, which is rotated by size, or to stderr if the place is `-`.
 
     Raises OperatorError for a file that can't be written. On a disk that is full now there may be room later.
     """
     if place == STDERR:
-        return Log(_one_at_a_time(_to_stderr), mode, account)
+        return Log(_one_at_a_time(_to_stderr), whose)
     file = RotatedLines(Path(place), settings.log_mb * MB, settings.log_files)
     try:
         file.require()
@@ -119,7 +118,7 @@ def log_to(place: str, settings: "ServeSettings", mode: str, account: str) -> Lo
             raise OperatorError(
                 message, "name a file in a folder that is there, or - for stderr: tradebot serve --log -"
             ) from error
-    return Log(_one_at_a_time(file.append), mode, account, lambda: file.lost)
+    return Log(_one_at_a_time(file.append), whose, lambda: file.lost)
 
 
 def _one_at_a_time(write: Callable[[str], object]) -> Callable[[str], None]:

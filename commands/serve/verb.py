@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import OutputError, document, say
-from commands.shared.surface import VERBS, Config, Json, StateDir, acts, caller, console, jsonable, opened_to_leave
+from commands.shared.surface import (
+    VERBS,
+    Config,
+    Json,
+    StateDir,
+    acts,
+    caller,
+    console,
+    identity,
+    jsonable,
+    opened_to_leave,
+)
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -75,7 +86,7 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], N
             log.line(line)
         with one_at_a_time, suppress(OSError, OutputError):
             if as_json:
-                found = document("serve", app.mode_name, app.account_tail, line.exit_code, jsonable(line))
+                found = document("serve", identity(app), line.exit_code, jsonable(line))
                 say(json.dumps(found, allow_nan=False))
             elif for_people:
                 screen.print(row(line))
@@ -89,7 +100,7 @@ def _log(app: "App", place: str | None) -> "Log | None":
         return None
     from commands.serve.log import log_to
 
-    log = log_to(place, app.settings.serve, app.mode_name, app.account_tail)
+    log = log_to(place, app.settings.serve, identity(app))
     app.hear = log.event
     return log
 

@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from commands.shared import hints
-from commands.shared.plain import OutputError, complain, mute, print_error, print_error_document, repair_streams
+from commands.shared.plain import (
+    NOBODY,
+    Identity,
+    OutputError,
+    complain,
+    mute,
+    print_error,
+    print_error_document,
+    repair_streams,
+)
 from tradebot.adapters.ledger import interruption
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, TradebotError
@@ -49,19 +58,19 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
         error = _fault(fault, arguments)
     if "--json" in arguments:
-        print_error_document(error, *_mode_and_tail(arguments))
+        print_error_document(error, _whose(arguments))
     else:
         print_error(error)
     return error.code
 
 
-def _mode_and_tail(arguments: Sequence[str]) -> tuple[str | None, str | None]:
+def _whose(arguments: Sequence[str]) -> Identity:
     try:
         folder = state_folder.open_state(hints.meant(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):
         # Another error is already being reported, and an unreadable marker may be the same one.
-        return None, None
-    return folder.mode, folder.tail
+        return NOBODY
+    return Identity(folder.mode, folder.venue, folder.tail)
 
 
 def _cut_short(signalled: BaseException) -> TradebotError:

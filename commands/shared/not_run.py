@@ -8,7 +8,7 @@ from rich.console import Console
 
 from commands.shared.drawing import measured
 from commands.shared.plain import clean
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.times import MINUTE, when
 from jobs.claims import Refused
 from tradebot.app import sandbox
@@ -40,7 +40,7 @@ class NotRun(Struct, frozen=True):
 def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
     """Report a pass that got no slot. This is a normal result: the slot's work is done or isn't due."""
     data = not_run(app, refused.decision, app.now())
-    return Report(verb, data, render_not_run, ExitCode.DONE, app.mode_name, app.account_tail)
+    return Report(verb, data, render_not_run, ExitCode.DONE, identity(app))
 
 
 def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:

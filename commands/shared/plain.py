@@ -10,7 +10,7 @@ import pwd
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from commands.shared.hints import PROGRAM, aimed, aimed_all
 from commands.shared.times import for_reader
@@ -60,6 +60,23 @@ NARROWEST = 40
 """The fewest columns that text is wrapped to."""
 
 
+class Identity(NamedTuple):
+    """Whose a document is: the bot's mode, its venue, and the end of its account's number; None if no bot was found."""
+
+    mode: str | None = None
+    venue: str | None = None
+    account: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Return venue and account for people. The embedded exchange needs no name: there is only one."""
+        at = "" if self.venue is None or (self.mode or "").startswith("sandbox") else f"{self.venue} "
+        return f"{at}account …{self.account}"
+
+
+NOBODY = Identity()
+
+
 class OutputError(TradebotError):
     """The output couldn't be written (the disk is full, for example). The work itself is done."""
 
@@ -95,27 +112,26 @@ def did_you_mean(typed: str, names: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:
-    """Return a verb's versioned JSON document with its data; `account` is the end of the account number."""
+def document(verb: str, whose: Identity, code: int, data: object) -> dict[str, Any]:
+    """Return a verb's versioned JSON document with its data."""
     return {
         "schema": f"tradebot.{verb}/{VERSIONS.get(verb, 1)}",
         "verb": verb,
-        "mode": mode,
-        "account": account,
+        **whose._asdict(),
         "exit_code": int(code),
         "data": aimed_all(data),
     }
 
 
-def error_document(error: TradebotError, mode: str | None, account: str | None) -> dict[str, Any]:
-    """Return an error as every verb prints it with --json; mode and account are None if no bot was found."""
+def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
+    """Return an error as every verb prints it with --json."""
     described = {
         "code": int(error.code),
         "message": error.message,
         "hint": aimed(error.hint),
         "retryable": error.retryable,
     }
-    return {"schema": "tradebot.error/1", "mode": mode, "account": account, "error": described}
+    return {"schema": "tradebot.error/1", **whose._asdict(), "error": described}
 
 
 def repair_streams() -> None:
@@ -187,13 +203,13 @@ def _columns(stream: TextIO) -> int | None:
     return max(columns, NARROWEST) if columns else None
 
 
-def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
+def print_error_document(error: TradebotError, whose: Identity) -> None:
     """Print an error for programs: a document on stdout, or sentences on stderr if stdout fails."""
     if isinstance(error, OutputError):
         print_error(error)
         return
     try:
-        say(json.dumps(error_document(error, mode, account)))
+        say(json.dumps(error_document(error, whose)))
     except OutputError as lost:
         print_error(lost)
 

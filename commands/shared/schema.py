@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperOption
 
 from commands.shared.help import HelpfulCommand
-from commands.shared.plain import document, error_document, say
+from commands.shared.plain import NOBODY, document, error_document, say
 from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
 
@@ -134,7 +134,7 @@ def schema_of(verb: str) -> "Schema":
 def _document(name: str, known: "Definitions") -> "Schema":
     from commands.shared.schema_types import closed
 
-    sample = document(name, None, None, ExitCode.DONE, None)
+    sample = document(name, NOBODY, ExitCode.DONE, None)
     return closed(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},
@@ -150,6 +150,7 @@ def _bot_fields() -> "dict[str, Schema]":
     modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]
     return {
         "mode": {"enum": [*modes, None]},
+        "venue": {"type": ["string", "null"], "description": "The name of the venue at which the account is."},
         "account": {"type": ["string", "null"], "description": "The number's last four characters."},
     }
 
@@ -157,7 +158,7 @@ def _bot_fields() -> "dict[str, Schema]":
 def _error(known: "Definitions") -> "Schema":
     from commands.shared.schema_types import closed
 
-    sample = error_document(TradebotError(""), None, None)
+    sample = error_document(TradebotError(""), NOBODY)
     described = closed(
         code=known.of(ExitCode),
         message={"type": "string"},

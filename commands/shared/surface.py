@@ -19,7 +19,18 @@ import typer
 from msgspec import Struct
 
 from commands.shared.hints import QUOTED, aimed_all
-from commands.shared.plain import NARROWEST, caller, confirm, document, note, print_error, say, say_parts
+from commands.shared.plain import (
+    NARROWEST,
+    NOBODY,
+    Identity,
+    caller,
+    confirm,
+    document,
+    note,
+    print_error,
+    say,
+    say_parts,
+)
 from tradebot.errors import DamagedMarkerError, ExitCode
 from tradebot.model.values import replace
 
@@ -60,18 +71,17 @@ WIDTH = 100
 
 
 class Report(Struct, frozen=True):
-    """The result of a verb: the same data as text for people and as JSON for programs; its bot gives it a mode."""
+    """The result of a verb: the same data as text for people and as JSON for programs, with the bot that it is of."""
 
     verb: str
     data: Any
     render: "Callable[[Console, Any], None]"
     exit_code: ExitCode = ExitCode.DONE
-    mode: str | None = None
-    account: str | None = None
+    whose: Identity = NOBODY
 
     def document(self) -> dict[str, Any]:
         """Return the versioned JSON document."""
-        return document(self.verb, self.mode, self.account, self.exit_code, jsonable(self.data))
+        return document(self.verb, self.whose, self.exit_code, jsonable(self.data))
 
 
 def jsonable(value: object) -> Any:
@@ -162,6 +172,11 @@ def confirm_for(app: "App", given: str | None, *, what: str, command: str, word:
     from tradebot.model.trading import Mode
 
     confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
+
+
+def identity(app: "App") -> Identity:
+    """Return whose a document about this bot is."""
+    return Identity(app.mode_name, app.settings.venue, app.account_tail)
 
 
 def acts(verb: Act) -> Act:
@@ -264,8 +279,8 @@ def on_bot(
         def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
             with opens(state_dir, config) as bot:
                 report = verb(bot, **own)
-                if report.mode is None:
-                    report = replace(report, mode=bot.mode_name, account=bot.account_tail)
+                if report.whose == NOBODY:
+                    report = replace(report, whose=identity(bot))
             finish(report, as_json)
 
         options = [*list(signature(verb).parameters.values())[1:], *signature(_asked).parameters.values()]

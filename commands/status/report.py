@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
-from commands.shared.plain import clean
+from commands.shared.plain import Identity, clean
 from commands.shared.records import held, last_passes, trading_now
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
@@ -50,9 +50,9 @@ IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
-def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
+def show(console: "Console", data: "Status", whose: Identity) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
-    for draw in sections(data, mode, tail).values():
+    for draw in sections(data, whose).values():
         draw(console)
     seen = data.looked_at
     console.print(
@@ -62,11 +62,11 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     )
 
 
-def sections(data: "Status", mode: str, tail: str) -> "Mapping[str, Callable[[Console], None]]":
+def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console], None]]":
     """Return what draws each part of the screen, by name and in their order."""
     one, many = "order with an unknown outcome", "orders with an unknown outcome"
     return {
-        "bot": lambda console: _bot(console, data, mode, tail),
+        "bot": lambda console: _bot(console, data, whose),
         "may": lambda console: _may(console, data),
         "health": lambda console: _health(console, data),
         "passes": lambda console: _show_passes(console, data),
@@ -78,10 +78,10 @@ def sections(data: "Status", mode: str, tail: str) -> "Mapping[str, Callable[[Co
     }
 
 
-def _bot(console: "Console", data: "Status", mode: str, tail: str) -> None:
-    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
+def _bot(console: "Console", data: "Status", whose: Identity) -> None:
+    console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
-    if mode in IN_SANDBOX:
+    if whose.mode in IN_SANDBOX:
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
         console.print(f"  embedded exchange {served}")
 

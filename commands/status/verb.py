@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened_to_look
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -15,16 +15,15 @@ def run(app: "App") -> Report:
     """Report what the ledger, the recorded passes and the switch say; always exit 0."""
     from commands.status.report import show, status_of
 
-    data, mode, tail = status_of(app), app.mode_name, app.account_tail
-    return Report("status", data, lambda console, _: show(console, data, mode, tail), mode=mode, account=tail)
+    data, whose = status_of(app), identity(app)
+    return Report("status", data, lambda console, _: show(console, data, whose), whose=whose)
 
 
 def run_stores(app: "App") -> Report:
     """Report what each store in the state folder holds, for how long, and its size; always exit 0."""
     from commands.status.stores import show, stores_of
 
-    data, mode, tail = stores_of(app.folder.path), app.mode_name, app.account_tail
-    return Report("status", data, show, mode=mode, account=tail)
+    return Report("status", stores_of(app.folder.path), show, whose=identity(app))
 
 
 @VERBS.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from commands.shared.console import Screen
-from commands.shared.surface import console
+from commands.shared.surface import console, identity
 from commands.shared.times import when
 from commands.status.report import sections, status_of
 from tradebot.app.wiring import App
@@ -48,7 +48,7 @@ def drawn(app: "App") -> Text:
     try:
         with closing(app.twin()) as bot:
             data = status_of(bot)
-        draws = sections(data, app.mode_name, app.account_tail)
+        draws = sections(data, identity(app))
         parts = [_text(screen, draws[name]) for name in ORDER]
     except TradebotError as failed:
         parts = [Text(one_line(failed), "red")]

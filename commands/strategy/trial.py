@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from commands.shared.drawing import measured, signed
 from commands.shared.not_run import remedy_for
-from commands.shared.plain import clean
-from commands.shared.surface import Report
+from commands.shared.plain import NOBODY, clean
+from commands.shared.surface import Report, identity
 from commands.shared.times import when
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from tradebot.errors import ExitCode, OperatorError
@@ -207,9 +207,9 @@ def run(name: str, symbols: Sequence[str], at: datetime | None, state_dir: str |
     """Ask an installed strategy; exit 10 if its answer is refused, or changes when it is asked again."""
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
         data = _tried(app, seed, at)
-        mode, account = (app.mode_name, app.account_tail) if seed is None else (None, None)
+        whose = identity(app) if seed is None else NOBODY
     code = ExitCode.FINDINGS if data.refusal or data.repeats is False else ExitCode.DONE
-    return Report("strategy-test", data, render, code, mode, account)
+    return Report("strategy-test", data, render, code, whose)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import typer
 from msgspec import Struct, field
 
 from commands.shared.completing import installed_strategies, played
-from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.plain import NOBODY, Identity, clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from commands.strategy.package import Kind
 from tradebot.errors import ExitCode, OperatorError
@@ -138,9 +138,7 @@ def _render_new(console: "Console", data: Written) -> None:
         console.print(f"  {step}", markup=False)
 
 
-def listing(
-    settings: "Settings", folder: Path, mode: str | None, account: str | None, refused: "Mapping[str, StrategyRefusal]"
-) -> Report:
+def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mapping[str, StrategyRefusal]") -> Report:
     """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
 
     `refused` are the strategies whose answer the last pass refused: one that fails on real facts may work without any.
@@ -149,7 +147,7 @@ def listing(
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
     well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
-    return Report("strategy-list", data, _render_list, code, mode, account)
+    return Report("strategy-list", data, _render_list, code, whose)
 
 
 def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
@@ -319,11 +317,11 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
     folder = resolve(state_dir, os.environ)
     if state_dir is None and not (folder / MARKER).exists():
         settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
-        return listing(settings, folder, None, None, {})
+        return listing(settings, folder, NOBODY, {})
     with opened(state_dir, config) as bot:
         cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
         refused = {each.strategy: each for cycle in cycles for each in cycle.refused_strategies if not each.symbol}
-        return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail, refused)
+        return listing(bot.settings, bot.folder.path, identity(bot), refused)
 
 
 @app.command(

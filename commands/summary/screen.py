@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.drawing import gain, usd
-from commands.shared.plain import clean
+from commands.shared.plain import Identity, clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.views.summary.values import Held, Summary
@@ -38,10 +38,10 @@ def page(data: Summary, whose: str) -> str:
     return rendered("summary.html", data=data, about=whose, **tables)
 
 
-def about(data: Summary, mode: str, tail: str) -> str:
+def about(data: Summary, whose: Identity) -> str:
     """Return whose session it is, and how fresh what is told."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
-    return f"{mode}, account …{tail}, {fresh}; from the bot's own records, the broker was not asked"
+    return f"{whose.mode}, {whose.place}, {fresh}; from the bot's own records, the broker was not asked"
 
 
 def tells_reasons(data: Summary) -> bool:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.report.files import Html, files_of, written
-from commands.shared.surface import VERBS, Report, on_bot, opened_to_look
+from commands.shared.surface import VERBS, Report, identity, on_bot, opened_to_look
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -36,6 +36,6 @@ def summary(
 
     files = files_of(None, html)
     data = read(bot, session)
-    whose = about(data, bot.mode_name, bot.account_tail)
+    whose = about(data, identity(bot))
     shown = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
     return written(shown, files, (), lambda: page(data, whose))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.shared.plain import clean
-from commands.shared.surface import Report, caller
+from commands.shared.surface import Report, caller, identity
 from commands.shared.times import MINUTE, when
 from commands.trades.report import all_rows
 from tradebot.app.wiring import App
@@ -82,9 +82,7 @@ def run(
     note = app.ledger.change_note(row.key, changed)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     done = "Note removed from" if remove else "Noted on"
-    return Report(
-        "trades-note", data, lambda out, _: _show(out, row, data, done), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("trades-note", data, lambda out, _: _show(out, row, data, done), whose=identity(app))
 
 
 def found(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":

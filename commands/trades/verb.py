@@ -8,7 +8,7 @@ import typer
 
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 
@@ -57,9 +57,7 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     from commands.trades.screen import show
 
     data = read(app, choice, by_lot=by_lot)
-    return Report(
-        "trades", data, lambda out, _: show(out, data, by_lot=by_lot), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("trades", data, lambda out, _: show(out, data, by_lot=by_lot), whose=identity(app))
 
 
 def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
@@ -79,7 +77,7 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
         )
     data = taxed(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
-    report = Report("trades-tax", data, render, mode=app.mode_name, account=app.account_tail)
+    report = Report("trades-tax", data, render, whose=identity(app))
     if csv is None:
         return report
     rows = counted(len(data.rows), "row")

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from commands.shared.drawing import measured, off_by
 from commands.shared.plain import clean, did_you_mean
-from commands.shared.surface import Report
+from commands.shared.surface import Report, identity
 from commands.shared.tables import LONGEST_NUMBER, Table, number
 from commands.shared.times import MINUTE, stamp, zone
 from tradebot.app.wiring import App
@@ -77,7 +77,7 @@ def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report
     """Select the candidates from the records; exit 10 if there are any."""
     data = ended(reason, cycles)
     code = ExitCode.FINDINGS if data.rows else ExitCode.DONE
-    return Report("why-no-orders", data, show, code, app.mode_name, app.account_tail)
+    return Report("why-no-orders", data, show, code, identity(app))
 
 
 def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:

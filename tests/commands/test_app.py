@@ -92,9 +92,9 @@ def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bo
         return
     name, _, version = document["schema"].rpartition("/")
     assert (name, version.isdecimal()) == (f"tradebot.{verb.replace(' ', '-')}", True)
-    assert (document["mode"], document["account"]) == ("sandbox", bot.tail())
+    assert (document["mode"], document["venue"], document["account"]) == ("sandbox", "alpaca", bot.tail())
     assert document["exit_code"] == said.code
-    assert set(document) == {"schema", "verb", "mode", "account", "exit_code", "data"}
+    assert set(document) == {"schema", "verb", "mode", "venue", "account", "exit_code", "data"}
 
 
 def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, waiting: Timer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.serve.log import Log, log_to
+from commands.shared.plain import Identity
 from jobs.runner import Kind, Line
 from tests.commands.serve.test_watch import SETTINGS
 from tradebot.adapters.state import json_lines
@@ -18,6 +19,7 @@ from tradebot.model.record import Job
 
 NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 RAN = Line(NOW, Kind.RAN, Job.SCORE, "open+2m", "3 scored", ExitCode.DONE, 0.25)
+PAPER = Identity("paper", "alpaca", "6789")
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def lines() -> list[str]:
 
 @pytest.fixture
 def log(lines: list[str]) -> Log:
-    return Log(lines.append, "paper", "6789")
+    return Log(lines.append, PAPER)
 
 
 def test_log_lines_of_jobs_and_events_have_the_same_fields(log: Log, lines: list[str]) -> None:
@@ -87,7 +89,7 @@ def test_log_holds_no_secret(log: Log, lines: list[str], monkeypatch: pytest.Mon
 
 
 def test_log_file_rotates_within_its_bound_and_survives_a_full_disk(tmp_path: Path) -> None:
-    log = log_to(str(tmp_path / "serve.log"), SETTINGS, "paper", "6789")
+    log = log_to(str(tmp_path / "serve.log"), SETTINGS, PAPER)
     said = Line(NOW, Kind.NOTE, None, None, "x" * 100_000, ExitCode.DONE)
     for _ in range(25):
         log.line(said)
@@ -102,14 +104,14 @@ def test_log_file_rotates_within_its_bound_and_survives_a_full_disk(tmp_path: Pa
 def test_unwritable_log_file_is_refused_at_the_start(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OperatorError, match=f"{place} can't be written: .*{why}") as refused:
-        log_to(str(tmp_path / place), SETTINGS, "paper", "6789")
+        log_to(str(tmp_path / place), SETTINGS, PAPER)
     assert "tradebot serve --log -" in refused.value.hint
 
 
 def test_log_file_that_becomes_unwritable_is_reported_until_it_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
-    log = log_to(str(folder / "serve.log"), SETTINGS, "paper", "6789")
+    log = log_to(str(folder / "serve.log"), SETTINGS, PAPER)
     log.line(RAN)
     assert log.lost() is None
     folder.rename(tmp_path / "elsewhere")
@@ -126,7 +128,7 @@ def test_full_disk_at_the_start_does_not_refuse_the_log(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as disk:
         disk.setattr(json_lines, "open_plain", full)
-        log = log_to(str(tmp_path / "serve.log"), SETTINGS, "paper", "6789")
+        log = log_to(str(tmp_path / "serve.log"), SETTINGS, PAPER)
         log.line(RAN)
         assert "No space left" in str(log.lost())
     log.line(RAN)
@@ -142,4 +144,4 @@ def test_log_to_a_closed_stderr_stops_nothing(monkeypatch: pytest.MonkeyPatch) -
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stderr", Gone())
-    log_to("-", SETTINGS, "paper", "6789").line(RAN)
+    log_to("-", SETTINGS, PAPER).line(RAN)

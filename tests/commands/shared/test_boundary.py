@@ -129,27 +129,27 @@ def test_any_exception_becomes_a_sentence(
     assert capsys.readouterr().err.startswith(said)
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None]:
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None, str | None]:
     bounded(raiser(OperatorError("no")), ["status", "--json", *arguments])
     document = json.loads(capsys.readouterr().out)
     assert document["error"]["message"] == "no"
-    return document["mode"], document["account"]
+    return document["mode"], document["venue"], document["account"]
 
 
-def test_error_document_names_mode_and_account(
+def test_error_document_names_mode_venue_and_account(
     bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told(capsys, "--state-dir", str(bot.folder)) == ("sandbox", bot.tail())
+    assert told(capsys, "--state-dir", str(bot.folder)) == ("sandbox", "alpaca", bot.tail())
     monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
-    assert told(capsys) == ("sandbox", bot.tail())
-    assert told(capsys, "--state-dir", str(bot.folder / "nothing")) == (None, None)
+    assert told(capsys) == ("sandbox", "alpaca", bot.tail())
+    assert told(capsys, "--state-dir", str(bot.folder / "nothing")) == (None, None, None)
 
 
 @pytest.mark.parametrize("marker", ["", "{}", "[" * 100_000, "\udcff"])
 def test_unreadable_marker_does_not_hide_the_error(copy: Bot, marker: str, capsys: pytest.CaptureFixture[str]) -> None:
     (copy.folder / "state.id").write_text(marker, errors="surrogateescape")
-    assert told(capsys, "--state-dir", str(copy.folder)) == (None, None)
-    assert told(capsys, "--state-dir", "\0") == (None, None)
+    assert told(capsys, "--state-dir", str(copy.folder)) == (None, None, None)
+    assert told(capsys, "--state-dir", "\0") == (None, None, None)
 
 
 @pytest.mark.parametrize("verb", ["halt", "status", "init", "demo"])

@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 
 from commands.shared import surface
+from commands.shared.plain import Identity
 from commands.shared.surface import Report, finish
 
 
@@ -30,7 +31,10 @@ def test_a_long_document_is_the_same_in_parts(
     monkeypatch.setattr(surface, "LONG", 3)
     rows = tuple(Row(n, Decimal(n) / 4, "tradebot status") for n in range(count))
     report = Report(
-        "fills", Data("x", rows, tuple(range(count)), Decimal("1.50")), lambda console, data: None, mode="paper"
+        "fills",
+        Data("x", rows, tuple(range(count)), Decimal("1.50")),
+        lambda console, data: None,
+        whose=Identity("paper"),
     )
     finish(report, as_json=True)
     assert capsys.readouterr().out == json.dumps(report.document()) + "\n"
