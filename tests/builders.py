@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import TypeVar
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.app.settings import load
 from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
-from tradebot.model.account import Account
+from tradebot.model.account import Account, CashMovement
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -21,7 +22,7 @@ from tradebot.model.instrument import Instrument, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, Lot, OwnedFill, Position
+from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
@@ -260,6 +261,20 @@ def fill(
     when = at if at is not None else NOW + timedelta(seconds=number)
     told = Fill(f"fill-{number}", f"venue-{number}", symbol, side, Decimal(quantity), Decimal(price), when)
     return OwnedFill(strategy, told)
+
+
+def cash_movement(
+    at: datetime,
+    usd: Decimal,
+    kind: str,
+    origin: Origin,
+    about: str,
+    words: str = "",
+    symbol: str = "",
+    sub_kind: str = "",
+) -> CashMovement:
+    """Return a movement of cash as books say it that have these words."""
+    return CashMovement(at, usd, kind, origin, about, words, symbol, sub_kind, meaning_if_any(kind, sub_kind))
 
 
 def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[Line, ...]:

@@ -13,6 +13,7 @@ from tests.builders import CASH, NOW, ago, best_price, fill
 from tests.reconciliation.comparing import accepted, kinds
 from tests.venues import FakeReader
 from tests.worlds import Scene
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
@@ -42,7 +43,7 @@ def activity(
 ) -> Activity:
     """Return an activity of four minutes ago, after the position was opened."""
     amount, cost = None if quantity is None else D(quantity), None if price is None else D(price)
-    return Activity(f"2026::{number}", kind, sub, symbol, amount, cost, D(net), ago(240))
+    return Activity(f"2026::{number}", kind, sub, symbol, amount, cost, D(net), ago(240), meaning_of(kind, sub))
 
 
 def holding(quantity: str = "10", price: str = "100", symbol: str = "AAPL", strategy: str = "flow") -> Scene:

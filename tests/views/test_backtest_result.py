@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import fill, there
+from tests.builders import cash_movement, fill, there
 from tradebot.gates.halts import CLEARED_BY
-from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.limits import HaltRules
 from tradebot.model.position import Origin
@@ -36,7 +35,7 @@ def result(*equities: str) -> BacktestResult:
         fill(2, symbol="MSFT", quantity="1", price="50", at=at(4)),
     ]
     cash = [
-        CashMovement(at(3), Decimal(amount), kind, Origin.ACTIVITY, "", "")
+        cash_movement(at(3), Decimal(amount), kind, Origin.ACTIVITY, "", "")
         for kind, amount in (("FEE", "-1.50"), ("INT", "-0.25"), ("DIV", "2"), ("FEE", "-0.50"))
     ]
     halt = TradingStateRecord(TradingState.REDUCE_ONLY, "bot", "too deep", at(4), frozenset({Reason.DRAWDOWN_REACHED}))

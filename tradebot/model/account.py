@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tradebot.model.activity import ActivityKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
@@ -30,6 +31,7 @@ class CashMovement(Struct, frozen=True):
     `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.
     `symbol` is what a dividend was paid on, or what was traded for a fee; it is empty for what concerns the whole
     account, and where it isn't known. `sub_kind` is the broker's finer word, such as COM for a commission, or empty.
+    `meaning` is what these words mean; it is None for a person's plan.
     """
 
     at: datetime
@@ -40,6 +42,7 @@ class CashMovement(Struct, frozen=True):
     words: str
     symbol: str = ""
     sub_kind: str = ""
+    meaning: ActivityKind | None = None
 
 
 OPTION_MULTIPLIER = 100

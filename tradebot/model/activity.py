@@ -2,19 +2,66 @@
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.values import replace
 
-SPLIT, RENAME, MERGER, OPTION_TRADE = "SPLIT", "NC", "MA", "OPTRD"
+
+class ActivityKind(StrEnum):
+    """What an activity is, whatever its venue calls it.
+
+    A FEE is charged for trades by a day's sum, a COMMISSION for one trade, a BORROW_FEE for shares sold short; an
+    OTHER_FEE is for neither, and a rebate gives one back. FUNDING is what the holders of a perpetual pay one another.
+    A TRANSFER is the owner's cash that came or left, SHARES are those that did so without a trade, and an OPTION_TRADE
+    is what an option delivered or took at its strike.
+    """
+
+    FEE = "fee"
+    COMMISSION = "commission"
+    BORROW_FEE = "borrow_fee"
+    OTHER_FEE = "other_fee"
+    DIVIDEND = "dividend"
+    RETURN_OF_CAPITAL = "return_of_capital"
+    STOCK_DIVIDEND = "stock_dividend"
+    INTEREST = "interest"
+    FUNDING = "funding"
+    TRANSFER = "transfer"
+    SHARES = "shares"
+    SPLIT = "split"
+    RENAME = "rename"
+    MERGER = "merger"
+    OPTION_TRADE = "option_trade"
+    OTHER = "other"
+
+    @property
+    def moves_shares(self) -> bool:
+        """Return True unless its quantity, if it has one, is only the number of shares that cash was paid on."""
+        return self not in _CASH_ALONE
+
+
+_CASH_ALONE = frozenset(
+    {
+        ActivityKind.FEE,
+        ActivityKind.COMMISSION,
+        ActivityKind.BORROW_FEE,
+        ActivityKind.OTHER_FEE,
+        ActivityKind.DIVIDEND,
+        ActivityKind.RETURN_OF_CAPITAL,
+        ActivityKind.INTEREST,
+        ActivityKind.FUNDING,
+        ActivityKind.TRANSFER,
+    }
+)
 
 
 class Activity(Struct, frozen=True):
     """One row of the broker's activities that isn't a fill: the broker's own kind, signed shares, signed USD.
 
-    `price` is USD per share, if the broker gave one. A row that isn't `executed` was corrected or canceled.
+    `meaning` is what it is, by the venue's adapter. `price` is USD per share, if the broker gave one. A row that isn't
+    `executed` was corrected or canceled.
     """
 
     id: str
@@ -25,6 +72,7 @@ class Activity(Struct, frozen=True):
     price: Decimal | None
     net_amount: Decimal
     at: datetime
+    meaning: ActivityKind
     executed: bool = True
 
     @property
@@ -40,7 +88,8 @@ class Entry(Struct, frozen=True):
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
     `kind` is the broker's own name for it, and `sub_kind` its finer one, or empty. `at` is when it happened at the
-    broker; None if only an earlier version booked it. `symbol` is what it was about, or empty.
+    broker; None if only an earlier version booked it. `symbol` is what it was about, or empty. `meaning` says what the
+    kinds mean.
     """
 
     activity_id: str
@@ -50,6 +99,7 @@ class Entry(Struct, frozen=True):
     at: datetime | None = None
     symbol: str = ""
     sub_kind: str = ""
+    meaning: ActivityKind = ActivityKind.OTHER
 
 
 class Restated(Struct, frozen=True):

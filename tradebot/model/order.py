@@ -52,7 +52,16 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """The venue's order states. Any state it adds later becomes UNKNOWN, which is neither working nor done."""
+    """The states of an order, whatever its venue calls them; the venue's adapter maps its words to these.
+
+    On its way: PENDING_NEW (the venue has the request, and may still refuse it), ACCEPTED (it will go to the market,
+    and isn't there yet). At work: NEW (none of it has filled), PARTIALLY_FILLED, HELD (a half of a pair that waits
+    while the other works), PENDING_CANCEL and PENDING_REPLACE (the venue is busy with our request, and the order works
+    until it has answered), STOPPED (its fill is certain, and not yet reported). At rest, neither working nor over:
+    SUSPENDED (it can't trade now), CALCULATED (its final figures are being made), DONE_FOR_DAY (it can't trade again
+    today). Over: FILLED (all of it), CANCELED, EXPIRED (its own life ended), REJECTED (the venue refused it), REPLACED
+    (another order took its place). UNKNOWN is any word that we don't know: neither working nor over.
+    """
 
     PENDING_NEW = "pending_new"
     NEW = "new"
@@ -104,7 +113,7 @@ _CAN_TRIGGER = frozenset(
     {
         OrderStatus.NEW,
         OrderStatus.PARTIALLY_FILLED,
-        # Alpaca shows the stop of a pair as held while the pair's limit works; whichever is reached first acts.
+        # The stop of a pair may be shown as held while the pair's limit works; whichever is reached first acts.
         OrderStatus.HELD,
         # The order works until its replacement is accepted.
         OrderStatus.PENDING_REPLACE,

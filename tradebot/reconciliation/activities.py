@@ -17,47 +17,11 @@ from itertools import groupby
 from msgspec import Struct
 
 from tradebot.model.account import BrokerPosition
-from tradebot.model.activity import (
-    MERGER,
-    OPTION_TRADE,
-    RENAME,
-    SPLIT,
-    Activity,
-    Booking,
-    Entry,
-    Restated,
-)
+from tradebot.model.activity import Activity, ActivityKind, Booking, Entry, Restated
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 
-CASH_ONLY = frozenset(
-    [
-        "ACATC",
-        "CFEE",
-        "CGD",
-        "CSD",
-        "CSW",
-        "DIV",
-        "DIVCGL",
-        "DIVCGS",
-        "DIVFEE",
-        "DIVFT",
-        "DIVNRA",
-        "DIVROC",
-        "DIVTW",
-        "DIVTXEX",
-        "FEE",
-        "INT",
-        "INTNRA",
-        "INTTW",
-        "JNLC",
-        "PTC",
-        "PTR",
-    ]
-)
-"""Kinds that move no shares: their `quantity`, if any, is the number of shares they were paid on."""
-STOCK_DIVIDEND = "SDIV"
 LARGEST_RATIO = 1000
 NEAR = Fraction(1, 200)
 """How far the broker's average price may differ from ours, as a fraction: the two count closed lots differently."""
@@ -117,11 +81,11 @@ def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
     """Return what the broker must have held before later splits and renames of its positions, at the same cost."""
     held = dict(broker)
     for rows in reversed(later):
-        if rows[0].kind == SPLIT and (after := held.get(str(rows[0].symbol))):
+        if rows[0].meaning is ActivityKind.SPLIT and (after := held.get(str(rows[0].symbol))):
             quantity = after.quantity - sum((row.quantity or _ZERO for row in rows), _ZERO)
             price = after.quantity * after.average_price / quantity if quantity else _ZERO
             held[after.symbol] = replace(after, quantity=quantity, average_price=price)
-        elif rows[0].kind == RENAME and len({row.symbol for row in rows}) == 2:
+        elif rows[0].meaning is ActivityKind.RENAME and len({row.symbol for row in rows}) == 2:
             old, new = sorted(rows, key=lambda row: str(row.symbol) in held)
             if (after := held.get(str(new.symbol))) and new.quantity:
                 held[str(old.symbol)] = replace(after, symbol=str(old.symbol), quantity=new.quantity)
@@ -133,9 +97,9 @@ def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
     """Group activities that belong together: one split, one merger, or one day's renames; the rest stay alone."""
 
     def key(one: Activity) -> tuple[object, ...]:
-        if one.kind in (SPLIT, MERGER):
-            return one.at.date(), one.kind, one.symbol or ""
-        return (one.at.date(), one.kind) if one.kind == RENAME else (one.at.date(), "", one.id)
+        if one.meaning in (ActivityKind.SPLIT, ActivityKind.MERGER):
+            return one.at.date(), one.meaning, one.symbol or ""
+        return (one.at.date(), one.meaning) if one.meaning is ActivityKind.RENAME else (one.at.date(), "", one.id)
 
     executed = sorted((one for one in activities if one.executed), key=lambda one: (one.at, one.id))
     groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]
@@ -146,7 +110,7 @@ def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
 
 def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
     """Yield renames as pairs of old and new symbol; if a row has no partner or several, yield it alone."""
-    if group[0].kind != RENAME:
+    if group[0].meaning is not ActivityKind.RENAME:
         yield group
         return
     for row in group:
@@ -161,24 +125,19 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
 def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
-    if first.symbol is None or all(row.quantity is None for row in rows) or cash_only(first):
+    if first.symbol is None or all(row.quantity is None for row in rows) or not first.meaning.moves_shares:
         return Booking(_entries(rows))
-    if first.kind == OPTION_TRADE:
+    if first.meaning is ActivityKind.OPTION_TRADE:
         return _foreign_trade(first)
-    if len(rows) == 2 and first.kind == RENAME:
+    if len(rows) == 2 and first.meaning is ActivityKind.RENAME:
         # If the symbol is the same, only the security's identifier is new.
         return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(held, broker, rows)
     ours = any(position.strategy != FOREIGN for position in held.positions(first.symbol, first.at))
     if not ours:
         return _others_shares(held, broker, rows)
-    if first.kind == SPLIT:
+    if first.meaning is ActivityKind.SPLIT:
         return _split(held, broker, rows)
-    return _merger(held, broker, rows) if first.kind == MERGER else None
-
-
-def cash_only(one: Activity) -> bool:
-    """Return True if an activity moves no shares."""
-    return one.kind in CASH_ONLY and one.sub_kind != STOCK_DIVIDEND
+    return _merger(held, broker, rows) if first.meaning is ActivityKind.MERGER else None
 
 
 def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
@@ -190,7 +149,7 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
     first, *others = rows
     amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
     return tuple(
-        Entry(row.id, row.kind, amount, row.words, row.at, row.symbol or "", row.sub_kind)
+        Entry(row.id, row.kind, amount, row.words, row.at, row.symbol or "", row.sub_kind, row.meaning)
         for row, amount in zip(rows, amounts, strict=True)
     )
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
+from tradebot.model.activity import Activity, ActivityKind, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import TERMS, Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked
@@ -205,7 +205,7 @@ def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
     """Return descriptions of the option events that added or took away shares of a symbol."""
     foreign = (o for o in ledger.books.with_others if o.fill.symbol == symbol and o.strategy == FOREIGN)
     booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
-    return tuple(entry.words for entry in booked if entry and entry.kind == OPTION_TRADE)
+    return tuple(entry.words for entry in booked if entry and entry.meaning is ActivityKind.OPTION_TRADE)
 
 
 def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
@@ -218,10 +218,10 @@ def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
 
 def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKind:
     """Return a more specific kind for a blocking difference if the broker reports its cause, such as a split."""
-    kinds = {one.kind for one in reported} if TERMS[kind].blocking else set()
-    if SPLIT in kinds and kind is FindingKind.QUANTITY:
+    kinds = {one.meaning for one in reported} if TERMS[kind].blocking else set()
+    if ActivityKind.SPLIT in kinds and kind is FindingKind.QUANTITY:
         return FindingKind.SPLIT
-    return FindingKind.RENAME if RENAME in kinds and kind is FindingKind.PHANTOM else kind
+    return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind
 
 
 def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:

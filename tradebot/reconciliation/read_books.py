@@ -20,7 +20,7 @@ from tradebot.model.order import Order, TimeInForce
 from tradebot.model.position import OwnedFill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.activities import Booked, BooksBefore, book_all, cash_only
+from tradebot.reconciliation.activities import Booked, BooksBefore, book_all
 from tradebot.reconciliation.new_fills import WATCHED
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
 
@@ -54,7 +54,7 @@ def unbooked(
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
     known = ledger.booked({one.id for one in reported}) if reported else {}
     new = [one for one in reported if one.id not in known]
-    symbols = {one.symbol for one in new if one.symbol is not None and not cash_only(one)}
+    symbols = {one.symbol for one in new if one.symbol is not None and one.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
     held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged)
     return book_all(held, {position.symbol: position for position in view.positions}, new)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.activity import SPLIT, Activity, Booking, Entry
+from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.order import Outcome, Reply
@@ -269,7 +269,7 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
     assert finding.ours is not None
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
-    splits = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
+    splits = [one for one in current.doubtful if (one.meaning, one.symbol) == (ActivityKind.SPLIT, symbol)]
     positions = [p for (_, what), p in ledger.totals().positions.items() if what == symbol and p.quantity]
     fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))

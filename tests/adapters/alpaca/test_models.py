@@ -96,6 +96,14 @@ def test_new_enum_values_are_unknown_and_counted() -> None:
     assert sum(tally.counts.values()) == 4
 
 
+@pytest.mark.parametrize("status", [status for status in OrderStatus if status is not OrderStatus.UNKNOWN])
+def test_each_state_of_an_order_has_a_word_of_alpaca(status: OrderStatus) -> None:
+    (word,) = (word for word, meaning in models.STATUSES.items() if meaning is status)
+    tally = DriftTally()
+    assert models.read_order(order_row(status=word), tally).status is status
+    assert not tally.counts
+
+
 def test_an_account_without_the_day_trading_fields_is_whole_and_its_blocks_are_named() -> None:
     tally = DriftTally()
     account = models.read_account(account_row(trading_blocked=True, account_blocked="yes"), tally)

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.builders import best_price
+from tests.builders import best_price, cash_movement
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
-from tradebot.model.account import CashMovement
-from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
@@ -232,14 +231,14 @@ def test_cash_movement_has_the_time_of_the_broker_or_else_of_its_booking(ledger:
     assert ledger.cash_movements() == ()
     ledger.adjust_cash(Decimal(1), "by ann", minutes(1), origin=Origin.PLAN, about="plan-1")
     told, untold = (
-        Entry("1", "FEE", Decimal("-0.02"), "FEE/REG", NOW, sub_kind="REG"),
-        Entry("2", "DIV", Decimal(3), "DIV/CDIV", None, "AAPL"),
+        Entry("1", "FEE", Decimal("-0.02"), "FEE/REG", NOW, sub_kind="REG", meaning=ActivityKind.FEE),
+        Entry("2", "DIV", Decimal(3), "DIV/CDIV", None, "AAPL", meaning=ActivityKind.DIVIDEND),
     )
     ledger.book(Booking((told, untold)), minutes(2))
     assert ledger.cash_movements() == (
-        CashMovement(minutes(1), Decimal(1), "", Origin.PLAN, "plan-1", "by ann"),
-        CashMovement(NOW, Decimal("-0.02"), "FEE", Origin.ACTIVITY, "1", "FEE/REG", sub_kind="REG"),
-        CashMovement(minutes(2), Decimal(3), "DIV", Origin.ACTIVITY, "2", "DIV/CDIV", "AAPL"),
+        cash_movement(minutes(1), Decimal(1), "", Origin.PLAN, "plan-1", "by ann"),
+        cash_movement(NOW, Decimal("-0.02"), "FEE", Origin.ACTIVITY, "1", "FEE/REG", sub_kind="REG"),
+        cash_movement(minutes(2), Decimal(3), "DIV", Origin.ACTIVITY, "2", "DIV/CDIV", "AAPL"),
     )
     assert sum(one.amount_usd for one in ledger.cash_movements()) == ledger.cash_adjustments()
     assert ledger.booked() == {"1": told, "2": untold}
@@ -282,8 +281,8 @@ def test_change_of_a_note_starts_from_the_note_in_the_books(ledger: Ledger) -> N
 def booking(fill: str = "activity:2026::1:0") -> Booking:
     return Booking(
         entries=(
-            Entry("2026::1", "SPLIT", Decimal("-0.5"), "SPLIT AAPL"),
-            Entry("2026::2", "SPLIT", Decimal(95), "SPLIT AAPL cash"),
+            Entry("2026::1", "SPLIT", Decimal("-0.5"), "SPLIT AAPL", meaning=ActivityKind.SPLIT),
+            Entry("2026::2", "SPLIT", Decimal(95), "SPLIT AAPL cash", meaning=ActivityKind.SPLIT),
         ),
         fills=(make_fill(fill),),
         acknowledged=(("XOM", Decimal(8)),),

@@ -24,7 +24,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
 from tradebot.adapters.state.state_folder import StateFolder, open_state, read_marker
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Kept, Marks, OwnedFill
@@ -98,7 +98,7 @@ def test_rebuilt_books_have_a_checkpoint_that_fits(
 def test_rebuild_books_a_twice_journaled_activity_once(folder: StateFolder) -> None:
     before = content(folder.path)["cash"]
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
-        paid = Booking((Entry("2026::1", "DIV", Decimal("12.5"), "DIV AAPL"),))
+        paid = Booking((Entry("2026::1", "DIV", Decimal("12.5"), "DIV AAPL", meaning=ActivityKind.DIVIDEND),))
         # Whoever is killed between journal and ledger leaves a record of what the next one books again.
         books.file.note("cash_adjusted", {"amount": "12.5", "why": "activity:2026::1 DIV AAPL"}, minutes(30))
         assert books.book(paid, minutes(31))

@@ -12,11 +12,10 @@ from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
 from tests.bot import Bot
-from tests.builders import fill
+from tests.builders import cash_movement, fill
 from tests.views.performance.taxed import fee, on, past, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
-from tradebot.model.account import CashMovement
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
@@ -170,7 +169,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
         "2026-05-20 buy 6 56",
     )
     option = fill(9, "AAPL261120P00150000", strategy="", at=on("2026-02-02"))
-    returned = CashMovement(on("2026-03-02"), Decimal(5), "DIVROC", Origin.ACTIVITY, "roc", "a return of capital")
+    returned = cash_movement(on("2026-03-02"), Decimal(5), "DIVROC", Origin.ACTIVITY, "roc", "a return of capital")
     assert notes(past((*fills, option), returned, fee("2026-05-12", "-0.04"), until="2026-06-01")) == [
         "The books end on 2026-06-01; the year may not be over.",
         "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",

@@ -25,6 +25,7 @@ from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.alpaca.bodies import order_body
 from tradebot.adapters.alpaca.models import read_account, read_order, read_position
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.exchange.faults import table
@@ -296,7 +297,8 @@ def test_fault_081_position_of_minus_nothing(wire: Wire, quantity: str) -> None:
 def happens(scene: Scene, kind: str, *moved: tuple[str, Decimal]) -> None:
     """Let the broker do something to positions, and tell of it among its activities."""
     for number, (symbol, quantity) in enumerate(moved):
-        told = Activity(f"{kind}::{number}", kind, "", symbol, quantity, None, Decimal(0), scene.venue.now)
+        of = symbol, quantity, None, Decimal(0), scene.venue.now, meaning_of(kind, "")
+        told = Activity(f"{kind}::{number}", kind, "", *of)
         scene.venue.happened.append(told)
         scene.venue.held[symbol] = scene.venue.held.get(symbol, Decimal(0)) + quantity
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from tests.builders import cash_movement
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -63,7 +64,7 @@ def rotated(seed: int, count: int) -> History:
     def pay(at: datetime, kind: str, usd: Decimal, sub_kind: str) -> Decimal:
         amount = usd.quantize(CENT)
         symbol = held if sub_kind == "COM" else ""
-        cash.append(CashMovement(at, -amount, kind, Origin.ACTIVITY, f"paid-{len(cash)}", "", symbol, sub_kind))
+        cash.append(cash_movement(at, -amount, kind, Origin.ACTIVITY, f"paid-{len(cash)}", "", symbol, sub_kind))
         return amount
 
     def trade(at: datetime, side: Side) -> Decimal:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tests.builders import ACCOUNT, fill
+from tests.builders import ACCOUNT, cash_movement, fill
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin, OwnedFill
@@ -34,14 +34,14 @@ def past(fills: Iterable[OwnedFill], *cash: CashMovement, until: str = "2030-12-
 
 
 def fee(day: str, usd: str) -> CashMovement:
-    return CashMovement(on(day), Decimal(usd), "FEE", Origin.ACTIVITY, f"fee-{day}", "a fee")
+    return cash_movement(on(day), Decimal(usd), "FEE", Origin.ACTIVITY, f"fee-{day}", "a fee")
 
 
 def commission(owned: OwnedFill, usd: str) -> CashMovement:
     """Return what a fill was charged, as the embedded exchange books it."""
     fill = owned.fill
     about = f"commission-{fill.activity_id}"
-    return CashMovement(fill.at, Decimal(usd), "FEE", Origin.ACTIVITY, about, "", fill.symbol, "COM")
+    return cash_movement(fill.at, Decimal(usd), "FEE", Origin.ACTIVITY, about, "", fill.symbol, "COM")
 
 
 def rows(history: History, year: int = 2026, method: Method = Method.FIFO) -> list[TaxRow]:

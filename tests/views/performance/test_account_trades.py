@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, fill, there
+from tests.builders import NOW, ago, cash_movement, fill, there
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
@@ -16,7 +16,6 @@ from tests.reconciliation.test_adoption import scene_of, take_over
 from tests.venues import FakeReader
 from tests.views.performance.taxed import of, past, rows, traded
 from tests.worlds import Scene
-from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -32,7 +31,7 @@ D = Decimal
 def history(scene: Scene) -> History:
     """Return what the books of a scene hold."""
     cash = [
-        CashMovement(NOW, entry.amount, entry.kind, Origin.ACTIVITY, name, entry.words)
+        cash_movement(NOW, entry.amount, entry.kind, Origin.ACTIVITY, name, entry.words)
         for name, entry in scene.ledger.booked().items()
     ]
     return past(scene.ledger.fills(), *cash, acknowledged=scene.ledger.acknowledged())

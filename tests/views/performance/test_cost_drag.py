@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import there
+from tests.builders import cash_movement, there
 from tests.views.performance.played import CASH, past, rotated, sessions
-from tradebot.model.account import CashMovement
 from tradebot.model.filled import Asked, FilledOrder, Sent
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
@@ -29,7 +28,7 @@ def costs(history: History, count: int) -> Costs | None:
 def paid(history: History, kind: str, usd: str, sub_kind: str, session: int = 5) -> History:
     """Return a past with one more movement of cash, in which equity is as it was."""
     at = sessions(10)[session].open
-    movement = CashMovement(at, Decimal(usd), kind, Origin.ACTIVITY, f"{kind}-{usd}", "", sub_kind=sub_kind)
+    movement = cash_movement(at, Decimal(usd), kind, Origin.ACTIVITY, f"{kind}-{usd}", "", sub_kind=sub_kind)
     return replace(history, cash=(*history.cash, movement))
 
 
@@ -109,7 +108,7 @@ def test_drag_is_the_growth_lost_to_a_cost() -> None:
             history,
             cash=(
                 *history.cash,
-                CashMovement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM"),
+                cash_movement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM"),
             ),
         )
     found = there(costs(history, YEAR))

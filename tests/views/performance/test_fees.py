@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill
+from tests.builders import NOW, cash_movement, fill
 from tests.model.test_position import histories
 from tests.views.performance.taxed import commission, past
 from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
-from tradebot.reconciliation.activities import CASH_ONLY
 from tradebot.views.performance.fees import Allotted, Moments, allotted, cash_kind, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import OpenLot
@@ -26,7 +26,7 @@ D = Decimal
 
 
 def fee(amount: str, at: datetime = NOW) -> CashMovement:
-    return CashMovement(at, D(amount), "FEE", Origin.ACTIVITY, "", "FEE")
+    return cash_movement(at, D(amount), "FEE", Origin.ACTIVITY, "", "FEE")
 
 
 def moments_of(fills: Sequence[OwnedFill]) -> Moments:
@@ -159,12 +159,12 @@ def test_fills_at_one_moment_share_a_commission_by_value() -> None:
 
 
 def test_stock_borrow_fees_belong_to_no_sale() -> None:
-    borrowed = replace(fee("-4"), sub_kind="BRW")
+    borrowed = replace(fee("-4"), sub_kind="BRW", meaning=ActivityKind.BORROW_FEE)
     assert past(two_sold(), borrowed).fees.left == (borrowed,)
 
 
 def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> CashMovement:
-    return CashMovement(NOW, Decimal(amount), kind, origin, "about", f"{kind} words")
+    return cash_movement(NOW, Decimal(amount), kind, origin, "about", f"{kind} words")
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,14 @@ def test_each_broker_kind_maps_to_one_cash_kind(kind: str, means: CashKind) -> N
     assert cash_kind(movement(kind)) is means
 
 
-def test_every_cash_only_broker_kind_is_known() -> None:
-    assert {kind for kind in CASH_ONLY if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == set()
+def test_every_activity_of_cash_alone_is_known() -> None:
+    alone = {kind for kind in ActivityKind if not kind.moves_shares}
+    assert {kind for kind in alone if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == {ActivityKind.FUNDING}
+
+
+def test_a_word_without_a_meaning_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="what its venue's words mean"):
+        cash_kind(CashMovement(NOW, D(1), "SURCHARGE", Origin.ACTIVITY, "about", "words"))
 
 
 def test_adoption_cash_is_a_transfer_and_plan_cash_an_adjustment() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill, there
+from tests.builders import NOW, cash_movement, fill, there
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Component, Side
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
@@ -35,7 +35,7 @@ def on(day: int, hour: float = 0) -> datetime:
 
 
 def paid(amount: str, kind: str, at: datetime = NOW, symbol: str = "") -> CashMovement:
-    return CashMovement(at, D(amount), kind, Origin.ACTIVITY if kind else Origin.PLAN, "", kind, symbol)
+    return cash_movement(at, D(amount), kind, Origin.ACTIVITY if kind else Origin.PLAN, "", kind, symbol)
 
 
 def end(day: int, marks: Mapping[str, str], equity: str | None = None) -> SessionEnd:

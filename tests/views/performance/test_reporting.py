@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tests.builders import NOW, there
+from tests.builders import NOW, cash_movement, there
 from tests.views.performance.played import CASH, past, sessions, spy
-from tradebot.model.account import CashMovement
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.curve import Benchmark
@@ -120,7 +119,7 @@ def test_report_contains_no_nan(seed: int, count: int) -> None:
 
 def test_deposit_changes_no_profit_and_no_return() -> None:
     plain, at = past(1, COUNT), sessions(COUNT)[10].open
-    deposit = CashMovement(at, CASH, "CSD", Origin.ACTIVITY, "", "a deposit")
+    deposit = cash_movement(at, CASH, "CSD", Origin.ACTIVITY, "", "a deposit")
     # Twice as much is there from then on, so the same profits are half the returns.
     known = [(end, end.equity) for end in plain.ends if end.equity]
     ends = [replace(end, equity=equity + CASH * (end.session >= at.date())) for end, equity in known]
@@ -136,7 +135,7 @@ def test_deposit_changes_no_profit_and_no_return() -> None:
 
 def test_adoption_is_no_transfer_in_returns() -> None:
     moved = [
-        CashMovement(sessions(2)[1].open, Decimal(100), kind, origin, "", "")
+        cash_movement(sessions(2)[1].open, Decimal(100), kind, origin, "", "")
         for kind, origin in (("CSD", Origin.ACTIVITY), ("", Origin.ADOPTION), ("DIV", Origin.ACTIVITY))
     ]
     assert [each.amount_usd for each in transfers(replace(past(1, 2), cash=tuple(moved)))] == [100]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill, there
+from tests.builders import cash_movement, fill, there
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_tax_lots import years
-from tradebot.model.account import CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -60,7 +60,7 @@ def test_trade_that_reverses_a_position_closes_and_opens_a_lot() -> None:
 
 def test_fees_of_a_day_are_shared_by_what_was_sold_and_other_fees_are_not() -> None:
     fills = traded("2026-02-02 buy 30 50", "2026-03-02 sell 10 60", "2026-03-02 sell 20 60", "2026-03-03 sell 5 60")
-    other = CashMovement(on("2026-03-03"), D("-9"), "PTC", Origin.ACTIVITY, "ptc", "a pass-through charge")
+    other = cash_movement(on("2026-03-03"), D("-9"), "PTC", Origin.ACTIVITY, "ptc", "a pass-through charge")
     found = rows(past(fills, fee("2026-03-02", "-0.06"), other))
     assert [of(row, "fees_usd", "proceeds_usd") for row in found] == [
         (D("0.02"), D("599.98")),
@@ -74,7 +74,7 @@ def test_commission_adds_to_the_basis_and_reduces_the_proceeds() -> None:
         fill(3, "MSFT", Side.SELL, "10", "30", at=on("2026-03-04")),
         fill(4, "MSFT", Side.BUY, "10", "20", at=on("2026-03-05")),
     )
-    borrowed = replace(fee("2026-03-04", "-9"), sub_kind="BRW")
+    borrowed = replace(fee("2026-03-04", "-9"), sub_kind="BRW", meaning=ActivityKind.BORROW_FEE)
     paid = (commission(bought, "-4"), commission(sold, "-1"), commission(short, "-3"), commission(covered, "-0.5"))
     assert [of(row, "basis_usd", "proceeds_usd", "fees_usd") for row in rows(past(fills, *paid, borrowed))] == [
         (D("502.00"), D("599.00"), D("3.00")),

@@ -4,12 +4,13 @@ Each reader takes decoded JSON and raises RowError with the name of a field that
 values are counted in the tally and do no harm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
@@ -20,6 +21,26 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
+
+STATUSES: Mapping[str, OrderStatus] = {
+    "pending_new": OrderStatus.PENDING_NEW,
+    "new": OrderStatus.NEW,
+    "accepted": OrderStatus.ACCEPTED,
+    "held": OrderStatus.HELD,
+    "partially_filled": OrderStatus.PARTIALLY_FILLED,
+    "pending_cancel": OrderStatus.PENDING_CANCEL,
+    "pending_replace": OrderStatus.PENDING_REPLACE,
+    "stopped": OrderStatus.STOPPED,
+    "suspended": OrderStatus.SUSPENDED,
+    "calculated": OrderStatus.CALCULATED,
+    "done_for_day": OrderStatus.DONE_FOR_DAY,
+    "filled": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELED,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+    "replaced": OrderStatus.REPLACED,
+}
+"""Alpaca's words for the states of an order."""
 
 _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
@@ -86,7 +107,8 @@ def with_open_legs(raw: object) -> Iterator[tuple[object, str | None]]:
     yield raw, None
     legs = raw.get("legs") if isinstance(raw, dict) else None
     for leg in legs if isinstance(legs, list) else ():
-        if not (isinstance(leg, dict) and OrderStatus(str(leg.get("status"))).terminal):
+        status = STATUSES.get(str(leg.get("status"))) if isinstance(leg, dict) else None
+        if status is None or not status.terminal:
             yield leg, str(raw.get("id")) if isinstance(raw, dict) else None
 
 
@@ -114,7 +136,7 @@ def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Ord
         order_type=row.enum("type" if row.value("type") else "order_type", OrderType),
         limit_price=row.number_or_none("limit_price"),
         time_in_force=row.enum("time_in_force", TimeInForce),
-        status=row.enum("status", OrderStatus),
+        status=row.translated("status", STATUSES, OrderStatus.UNKNOWN),
         submitted_at=row.time_or_none("submitted_at"),
         updated_at=row.time_or_none("updated_at"),
         replaced_by=row.text_or_none("replaced_by"),
@@ -189,15 +211,17 @@ def read_activity(raw: object, tally: DriftTally) -> Activity:
     """Return an activity that is not an execution; without a time, it counts from midnight in New York that day."""
     row = Row("activity", raw, tally)
     row.note_unknown(_ACTIVITY_FIELDS)
+    kind, sub_kind = row.text("activity_type"), row.text_or_none("activity_sub_type") or ""
     return Activity(
         id=row.text("id"),
-        kind=row.text("activity_type"),
-        sub_kind=row.text_or_none("activity_sub_type") or "",
+        kind=kind,
+        sub_kind=sub_kind,
         symbol=row.text_or_none("symbol", LONGEST_SYMBOL),
         quantity=row.number_or_none("qty"),
         price=row.number_or_none("price"),
         net_amount=row.number_or_none("net_amount") or Decimal(0),
         at=row.time_or_none("created_at") or _midnight(row),
+        meaning=meaning_of(kind, sub_kind),
         executed=row.value("status") in (None, "", "executed"),
     )
 

@@ -10,6 +10,7 @@ from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
 from tradebot.model.account import CashMovement
@@ -79,9 +80,20 @@ class Past:
 
         Its time is the broker's if that is known, otherwise when it was booked.
         """
+        rows = self._checked("cash_adjustments", CASH)
         return tuple(
-            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), *rest)
-            for at, amount, kind, origin, *rest in self._checked("cash_adjustments", CASH)
+            CashMovement(
+                parse_time(at),
+                Decimal(amount),
+                kind,
+                Origin(origin),
+                about,
+                why,
+                symbol,
+                sub_kind,
+                meaning_if_any(kind, sub_kind),
+            )
+            for at, amount, kind, origin, about, why, symbol, sub_kind in rows
         )
 
     def check_others(self) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.activity import Entry
@@ -100,7 +101,8 @@ class CashRow(NamedTuple):
     @property
     def entry(self) -> Entry:
         """Return the booked activity that a row was written for."""
-        return Entry(self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind)
+        told = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
+        return Entry(*told, meaning_of(self.kind, self.sub_kind))
 
 
 class AcknowledgedRow(NamedTuple):

@@ -13,6 +13,7 @@ from tradebot.adapters.ledger.table import Kind, Row, Worded
 from tradebot.adapters.memory.chains import Chains
 from tradebot.adapters.memory.table import MemoryTable, Remembered
 from tradebot.adapters.state.switch import newer_halt
+from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.model.account import CashMovement
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
@@ -161,6 +162,7 @@ class MemoryLedger(Stores, MemoryStates):
                 row.why,
                 row.symbol,
                 row.sub_kind,
+                meaning_if_any(row.kind, row.sub_kind),
             )
             for row in self.tables.cash.after(0).values()
         )

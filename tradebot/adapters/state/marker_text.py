@@ -24,7 +24,7 @@ SUM = "sum"
 def marker_text(content: Mapping[str, Any]) -> str:
     """Return what a marker says as text."""
     said = {name: content[name] for name in MARKED}
-    if content[VENUE] != FIRST_VENUE:
+    if content.get(VENUE, FIRST_VENUE) != FIRST_VENUE:
         said[VENUE] = content[VENUE]
     return json.dumps({**said, SUM: _sum(said)}, indent=2) + "\n"
 

@@ -137,6 +137,14 @@ class Row:
             self._tally.note(self._kind, name, f"has an unknown value: {value}")
         return member
 
+    def translated(self, name: str, words: Mapping[str, E], unknown: E) -> E:
+        """Return what a word of the service means; a word that isn't among `words` is counted and means `unknown`."""
+        value = self._raw.get(name)
+        meaning = words.get(value) if isinstance(value, str) else None
+        if meaning is None:
+            self._tally.note(self._kind, name, f"has an unknown value: {value}")
+        return unknown if meaning is None else meaning
+
 
 def utc(name: str, text: str) -> datetime:
     """Return an RFC 3339 timestamp as UTC, cutting digits beyond microseconds; raises RowError."""

@@ -10,6 +10,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.alpaca.models import STATUSES
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, usd
@@ -19,7 +21,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
 
 if TYPE_CHECKING:
     from tradebot.exchange.engine import account as engine_account
@@ -73,7 +75,7 @@ def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
         order_type=OrderType(request.type),
         limit_price=None if request.limit is None else price_of(request.limit),
         time_in_force=TimeInForce(request.time_in_force),
-        status=OrderStatus("held" if order.shown_held and order.status == "new" else order.status),
+        status=STATUSES["held" if order.shown_held and order.status == "new" else order.status],
         submitted_at=moment(order.submitted_us),
         updated_at=moment(order.updated_us),
         replaced_by=order.replaced_by,
@@ -123,6 +125,7 @@ def activity_of(activity: engine_account.Activity) -> Activity:
         price=None if activity.price is None else exact(activity.price),
         net_amount=exact(_rounded(activity.net_amount, _AMOUNT)),
         at=moment(activity.at_us),
+        meaning=meaning_of(activity.kind, activity.sub_type or ""),
     )
 
 

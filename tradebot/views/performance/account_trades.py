@@ -10,7 +10,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from tradebot.model.account import CashMovement
-from tradebot.model.activity import SPLIT
+from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Origin, OwnedFill
@@ -21,7 +21,8 @@ from tradebot.views.performance.history import History
 OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
 """Symbols of option contracts and of crypto currencies. Only shares are matched."""
 _MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
-_STOCK_DIVIDEND = "DIV"
+# Earlier versions kept no finer word for a dividend that pays shares.
+_MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, ActivityKind.DIVIDEND})
 
 
 class AccountTrade(Struct, frozen=True):
@@ -210,7 +211,7 @@ def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovemen
     paid_nothing = cash is not None and cash.amount_usd == fill.signed_quantity * fill.price
     if not paid_nothing or cash is None:
         return _Traded(owned, symbol, fill.price)
-    if cash.kind in (SPLIT, _STOCK_DIVIDEND) and held and held + fill.signed_quantity:
+    if cash.meaning in _MULTIPLIES and held and held + fill.signed_quantity:
         return _Split(symbol, 1 + Fraction(fill.signed_quantity) / Fraction(held))
     return _Traded(owned, symbol, None)
 

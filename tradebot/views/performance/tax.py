@@ -9,21 +9,21 @@ from fractions import Fraction
 from msgspec import Struct
 
 from tradebot.model.account import CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
-from tradebot.views.performance.fees import Fee, allotted, fee_of, moments
+from tradebot.views.performance.fees import allotted, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import OpenLot
 from tradebot.views.performance.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, matched
 
 _CENT = Decimal("0.01")
 _ZERO = Decimal(0)
-CHARGED_ON_TRADES = "FEE"
-"""The broker's kind of commissions, and of the fees that the SEC and FINRA charge for sales."""
-RETURN_OF_CAPITAL = "DIVROC"
+CHARGED_ON_TRADES = frozenset({ActivityKind.FEE, ActivityKind.COMMISSION})
+"""Commissions, and the fees that the SEC and FINRA charge for sales."""
 
 
 class Term(StrEnum):
@@ -123,7 +123,7 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
         undecided=sum(until is not None and s.unmatched_loss and s.closing.day + WINDOW >= until for s in of_year),
         near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
         other_kinds=account.other_kinds,
-        returns_capital=any(movement.kind == RETURN_OF_CAPITAL for movement in history.cash),
+        returns_capital=any(movement.meaning is ActivityKind.RETURN_OF_CAPITAL for movement in history.cash),
     )
 
 
@@ -139,7 +139,7 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mappi
     """Return each trade's part of the fees that are charged for trades, unsigned USD by fill id."""
     priced = [trade for trade in trades if trade.price is not None]
     lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
-    fees = [one for one in cash if one.kind == CHARGED_ON_TRADES and fee_of(one) is not Fee.BORROW]
+    fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
     fills = moments((one.fill_id, one.symbol_then, one.at) for one in priced if one.origin is Origin.VENUE)
     shared = allotted(fees, lots, fills)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}

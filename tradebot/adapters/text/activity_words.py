@@ -1,0 +1,53 @@
+"""What the words mean by which the books keep activities: Alpaca's own, and for other venues those of the core.
+
+Books keep the word that an activity came with, so that they stay as the broker told it. Every one that was written
+before there were other venues is Alpaca's. The adapter of another venue gives the core's word as `kind`, and the
+venue's own as `sub_kind`; so what is read back means the same.
+"""
+
+from collections.abc import Mapping
+
+from tradebot.model.activity import ActivityKind
+
+_ALPACA: Mapping[ActivityKind, str] = {
+    ActivityKind.FEE: "FEE",
+    # A pass-through charge is a fee, and a rebate of one gives a fee back.
+    ActivityKind.OTHER_FEE: "CFEE PTC PTR",
+    # What was withheld from a dividend, or charged for it, makes the dividend smaller.
+    ActivityKind.DIVIDEND: "DIV DIVCGL DIVCGS DIVFEE DIVFT DIVNRA DIVTW DIVTXEX CGD",
+    ActivityKind.RETURN_OF_CAPITAL: "DIVROC",
+    ActivityKind.INTEREST: "INT INTNRA INTTW",
+    ActivityKind.FUNDING: "FUNDING",
+    ActivityKind.TRANSFER: "ACATC CSD CSW JNLC",
+    ActivityKind.SHARES: "ACATS FOPT JNL JNLS TRANS",
+    ActivityKind.SPLIT: "SPLIT",
+    ActivityKind.RENAME: "NC",
+    ActivityKind.MERGER: "MA",
+    ActivityKind.OPTION_TRADE: "OPTRD",
+}
+"""Alpaca's `ActivityType`s, from its Trading API's OpenAPI document; FUNDING is none of them."""
+_FINER = {
+    ("FEE", "COM"): ActivityKind.COMMISSION,
+    ("FEE", "NRC"): ActivityKind.COMMISSION,
+    ("FEE", "BRW"): ActivityKind.BORROW_FEE,
+}
+"""Alpaca's `ActivitySubType`s of the type FEE, and BRW for stock borrow fees. Alpaca documents none for these, so only
+the embedded exchange uses it."""
+_STOCK_DIVIDEND = "SDIV"
+_MEANINGS = {
+    **{kind.value: kind for kind in ActivityKind},
+    **{word: kind for kind, words in _ALPACA.items() for word in words.split()},
+}
+
+
+def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
+    """Return what an activity with these words is; OTHER for words that we don't know."""
+    meaning = _FINER.get((kind, sub_kind)) or _MEANINGS.get(kind, ActivityKind.OTHER)
+    # It pays shares, whatever it is listed under.
+    pays_shares = sub_kind == _STOCK_DIVIDEND and not meaning.moves_shares
+    return ActivityKind.STOCK_DIVIDEND if pays_shares else meaning
+
+
+def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
+    """Return what a movement of cash with these words is; None without a word, which is a person's plan."""
+    return meaning_of(kind, sub_kind) if kind else None
