@@ -62,7 +62,7 @@ STRATEGY_REASONS: dict[Reason, ReasonRow] = {
         Cause.UNKNOWN,
         "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
         "Nothing to do if the symbol is halted or rarely traded. Otherwise run tradebot bars fetch, and check whether "
-        "alpaca.feed fits your data plan.",
+        "the feed of your venue's prices fits your data plan.",
         Unit.SECONDS,
     ),
     Reason.BARS_UNAVAILABLE: _row(

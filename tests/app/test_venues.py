@@ -1,0 +1,179 @@
+"""Venues by name: the shipped one, those that packages bring, and what a configuration may ask of each."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.made_up_venue import install
+from tests.made_up import MADE_UP
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.text.redaction import hide
+from tradebot.app import venues
+from tradebot.app.baseline import differences, effective
+from tradebot.app.keys import is_secret, load_secrets
+from tradebot.app.relations import problems
+from tradebot.app.settings import Loaded, accepted, load
+from tradebot.app.venues import Door, door_to
+from tradebot.errors import ConfigurationError
+from tradebot.model.baseline import Baseline
+from tradebot.model.execution import Style
+from tradebot.model.limits import Protection
+from tradebot.model.order import OrderType
+from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, Edit
+
+ON = """exits: {protection: bot}
+execution: {style: marketable}
+"""
+Run = Callable[..., dict[str, Any]]
+
+
+def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(name: str) -> Door:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(venues, "_installed", never)
+    assert load(None, {}).settings.venue == door_to("alpaca").capabilities.name == "alpaca"
+
+
+def test_an_unknown_venue_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(None, {"TRADEBOT_VENUE": "alpacca"})
+    assert "there is no venue 'alpacca'; did you mean alpaca?" in refused.value.message
+
+
+def test_a_package_that_brings_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "otherwise")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="what is installed as 'otherwise' is no venue of that name"):
+        door_to("otherwise")
+
+
+def test_keys_of_shipped_venues_stay_secret_at_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    environ = {"MADEUP_KEY": "key-of-the-made-up-venue", "ALPACA_KEY": "key-left-over-in-a-shell"}
+    assert load_secrets(environ, None, "madeup").venue == {"madeup_key": "key-of-the-made-up-venue"}
+    assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
+    assert [name for name in (*environ, "PATH") if is_secret(name, "madeup")] == list(environ)
+    assert not is_secret("MADEUP_KEY", "alpaca")
+
+
+def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], Door]:
+    return lambda name: replace(venues._alpaca(), capabilities=change(venues.ALPACA))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "settings", "sentence"),
+    [
+        (
+            lambda can: replace(can, order_types=frozenset({OrderType.LIMIT, OrderType.STOP})),
+            {"execution": {"style": Style.MARKET}},
+            "execution.style market: Alpaca takes no market orders; choose marketable or passive",
+        ),
+        (
+            lambda can: replace(can, edit=Edit.NONE),
+            {"execution": {"style": Style.PASSIVE}},
+            "execution.style passive: Alpaca doesn't let an order change its price; choose marketable",
+        ),
+        (
+            lambda can: replace(can, order_types=frozenset({OrderType.LIMIT, OrderType.MARKET})),
+            {"exits": {"protection": Protection.BOTH}},
+            "exits.protection both: no stop rests at Alpaca; choose bot",
+        ),
+        (
+            lambda can: replace(can, lives=frozenset()),
+            {"exits": {"protection": Protection.VENUE}},
+            "exits.protection venue: no stop rests at Alpaca; choose bot",
+        ),
+    ],
+    ids=["market orders", "changes of price", "stops", "orders that rest"],
+)
+def test_what_a_venue_cannot_carry_is_refused_when_it_is_loaded(
+    lacks: Callable[[Capabilities], Capabilities],
+    settings: dict[str, Any],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = load(None, {}, settings).settings
+    monkeypatch.setattr("tradebot.app.relations.door_to", able(lambda can: can))
+    assert sentence not in list(problems(loaded))
+    monkeypatch.setattr("tradebot.app.relations.door_to", able(lacks))
+    assert sentence in list(problems(loaded))
+
+
+def test_a_strategys_own_style_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(
+        None, {}, {"strategies": {"flow": {"execution": {"style": Style.PASSIVE, "patience_s": 10}}}}
+    ).settings
+    monkeypatch.setattr("tradebot.app.relations.door_to", able(lambda can: replace(can, edit=MADE_UP.edit)))
+    assert any(sentence.startswith("strategies.flow.execution.style passive:") for sentence in problems(loaded))
+
+
+def without_venue() -> Baseline:
+    """Return a configuration that an earlier release has accepted."""
+    values = effective(load(None, {}).settings)
+    del values["venue"]
+    return Baseline(values, "ann/1", state_folder.datetime.now())  # type: ignore[attr-defined]
+
+
+def test_a_configuration_that_was_accepted_before_named_the_only_venue() -> None:
+    settings = load(None, {}).settings
+    assert differences(settings, without_venue(), {}) == ()
+    again: Loaded = accepted(without_venue().values, "", ConfigurationError("the file is empty", "write it again"))
+    assert again.settings.venue == "alpaca"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return what types a command line in a process that finds the made-up venue installed."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    install(packages)
+    (tmp_path / "tradebot.yaml").write_text(ON)
+
+    def typed(*arguments: str, code: int = 0, **variables: str) -> dict[str, Any]:
+        environ = {"PYTHONPATH": str(packages), "MADEUP_KEY": "a-key-of-the-made-up", "HOME": str(tmp_path)}
+        environ |= {"PATH": os.environ["PATH"], "TRADEBOT_STATE": str(tmp_path / "state"), **variables}
+        command = [sys.executable, "-m", "tradebot", *arguments, "--json"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return dict(json.loads(done.stdout))
+
+    return typed
+
+
+def test_a_package_brings_a_venue_and_a_bot_is_made_at_it_and_stays_there(run: Run, tmp_path: Path) -> None:
+    made = run("init", "--mode", "paper", "--config", "tradebot.yaml", TRADEBOT_VENUE="madeup")
+    assert [made[name] for name in ("mode", "venue", "account")] == ["paper", "madeup", "0042"]
+    assert state_folder.read_marker(tmp_path / "state").venue == "madeup"
+    with (tmp_path / "state/tradebot.yaml").open("a") as file:
+        file.write("venue: madeup\n")
+    shown = run("status")
+    assert [shown[name] for name in ("mode", "venue", "account")] == ["paper", "madeup", "0042"]
+    rows = {row["subject"]: row["found"] for row in run("doctor", code=10)["data"]["judgments"]}
+    assert rows["keys"] == "MADEUP_KEY from the environment; they match mode paper and https://madeup.example"
+    assert rows["account"].startswith("…0042 is the account of these books, ACTIVE")
+    assert rows["data plan"] == "all prices are real"
+    assert run("doctor", code=10, MADEUP_KEY="")["data"]["states"]["FAILED"]
+    other = run("status", code=2, TRADEBOT_VENUE="alpaca")
+    assert other["venue"] == "madeup"
+    assert other["error"]["message"] == (
+        f"venue (environment: TRADEBOT_VENUE) is alpaca, but {tmp_path / 'state'} was made for madeup"
+    )
+    halted = run("halt", "--reason", "a test")
+    assert (halted["verb"], halted["venue"]) == ("halt", "madeup")
+
+
+def test_what_the_installed_venue_cannot_carry_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tradebot.yaml").write_text("venue: madeup\nexecution: {style: market}\nexits: {protection: bot}\n")
+    refused = run("init", "--mode", "paper", "--config", "tradebot.yaml", code=2)
+    assert "execution.style market: Made-up takes no market orders" in refused["error"]["message"]

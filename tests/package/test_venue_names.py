@@ -1,0 +1,43 @@
+"""Which places know a venue by name: the list is short, each place has its reason, and no other may join unseen."""
+
+from collections.abc import Mapping
+
+from tests.package.test_house import ROOT, modules
+
+ALLOWED: Mapping[str, str] = {
+    "commands/doctor/checks/machine.py": "the version of alpaca-py, which is installed whatever the venue",
+    "commands/exchange/serve.py": "the embedded exchange speaks Alpaca's API, to any client",
+    "commands/serve/web_pages.py": "a field of the health page, whose name other programs read",
+    "config/backtest.yaml": "a comment: what the costs of a backtest stand for",
+    "config/base.yaml": "the venue's own section, and the choice of a venue",
+    "config/live.yaml": "the venue's own section",
+    "config/paper.yaml": "the venue's own section",
+    "config/sandbox.yaml": "the venue's own section",
+    "tradebot/app/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/app/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
+    "tradebot/app/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",
+    "tradebot/app/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
+    "tradebot/app/sections.py": "the venue's own section of the configuration",
+}
+"""The places outside of the adapters, the exchange and the door to venues, each with its reason."""
+INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py")
+
+
+def naming() -> set[str]:
+    """Return the files of code and configuration that name Alpaca, without those that are inside."""
+    files = [*modules("tradebot", "commands", "jobs"), *(ROOT / "config").rglob("*.yaml")]
+    found = {str(file.relative_to(ROOT)) for file in files if "alpaca" in file.read_text().lower()}
+    return {place for place in found if not place.startswith(INSIDE)}
+
+
+def test_no_other_place_names_alpaca() -> None:
+    assert naming() - ALLOWED.keys() == set()
+
+
+def test_no_place_stays_on_the_list_that_names_it_no_more() -> None:
+    assert ALLOWED.keys() - naming() == set()
+
+
+def test_the_core_names_no_venue() -> None:
+    core = {place for place in ALLOWED if place.startswith("tradebot/") and not place.startswith("tradebot/app/")}
+    assert core == set()
