@@ -12,6 +12,7 @@ import pytest
 
 from tests.app.made_up_venue import install
 from tests.made_up import MADE_UP
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.redaction import hide
 from tradebot.app import venues
@@ -58,15 +59,15 @@ def test_a_package_that_brings_another_name_is_refused(tmp_path: Path, monkeypat
 def test_keys_of_shipped_venues_stay_secret_at_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    environ = {"MADEUP_KEY": "key-of-the-made-up-venue", "ALPACA_KEY": "key-left-over-in-a-shell"}
-    assert load_secrets(environ, None, "madeup").venue == {"madeup_key": "key-of-the-made-up-venue"}
+    environ = {"MADEUP_KEY": "key-of-madeup", "ALPACA_KEY": "key-left-over"}
+    assert load_secrets(environ, None, "madeup").venue == {"madeup_key": "key-of-madeup"}
     assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
     assert [name for name in (*environ, "PATH") if is_secret(name, "madeup")] == list(environ)
     assert not is_secret("MADEUP_KEY", "alpaca")
 
 
 def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], Door]:
-    return lambda name: replace(venues._alpaca(), capabilities=change(venues.ALPACA))
+    return lambda name: replace(venues._alpaca(), capabilities=change(ALPACA))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "tradebot.yaml").write_text(ON)
 
     def typed(*arguments: str, code: int = 0, **variables: str) -> dict[str, Any]:
-        environ = {"PYTHONPATH": str(packages), "MADEUP_KEY": "a-key-of-the-made-up", "HOME": str(tmp_path)}
+        environ = {"PYTHONPATH": str(packages), "MADEUP_KEY": "key-of-madeup", "HOME": str(tmp_path)}
         environ |= {"PATH": os.environ["PATH"], "TRADEBOT_STATE": str(tmp_path / "state"), **variables}
         command = [sys.executable, "-m", "tradebot", *arguments, "--json"]
         done = subprocess.run(

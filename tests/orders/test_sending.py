@@ -341,7 +341,7 @@ def test_what_was_decided_before_a_night_is_not_sent_after_it(purpose: Purpose) 
     world, desk, intent = ready(scene, purpose)
     scene.venue.session, scene.venue.now = following(SESSION), NOW + timedelta(days=1)
     told = send(passed(world, 86_400), desk, intent, ())
-    assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED, None, None)
+    assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, 86_400, 120)
     assert scene.venue.submitted == []
 
 

@@ -316,8 +316,7 @@ class App:
         from tradebot.ports.world import World
 
         silent, permission = dry_run or self.settings.shadow, self.permission
-        needed_facts = self.needed_facts if with_flow else {}
-        strategies = self.strategies if proposing else ()
+        needed_facts, strategies = self.needed_facts if with_flow else {}, self.strategies if proposing else ()
         world = World(
             rules=self.rules,
             permission=permission,

@@ -290,18 +290,18 @@ def _blocked_since(world: World, desk: Desk, intent: Intent) -> Decision | None:
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return why it is too late to send this order: the session is closing, or the desk is too old for an entry."""
+    """Return why it is too late to send this: the session is closing, or the desk is too old, or of another session."""
     if intent.operation is Operation.CANCEL:
         return None
     elapsed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
     quick = elapsed_s < QUICK_S
     clock = desk.clock if quick else world.reader.clock()
     now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now
-    # What was decided in a session that is over by now is decided anew.
-    if not clock.is_open or now + LAST_MOMENT >= min(clock.next_close, desk.clock.next_close):
+    if not clock.is_open or now + LAST_MOMENT >= clock.next_close:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
     age = (now - desk.now).total_seconds()
-    if intent.purpose is Purpose.OPEN and age > limit:
+    # What was decided in a session that is over by now is decided anew.
+    if now >= desk.clock.next_close or (intent.purpose is Purpose.OPEN and age > limit):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
     return None
 

@@ -38,8 +38,7 @@ SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
-ENVIRONMENT, DEFAULT = "TRADEBOT_STATE", Path("state")
-MOST_NAMED = 10
+ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
 OWN_FILES = (
     MARKER,
     MARKER_COPY,
