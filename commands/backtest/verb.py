@@ -53,7 +53,7 @@ def run(wish: Wish, how: "How") -> Report:
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("backtest", data, render, code, whose=Identity("sandbox"))
+    return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
 
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":

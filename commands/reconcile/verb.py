@@ -115,9 +115,9 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     begin(app, Job.RECONCILE, by)
     watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s, app.rules.exits)
     if plan is None:
-        compared = reconcile(app.reader, app.ledger, watch)
+        compared = reconcile(app.reader, app.ledger, watch, app.second_time)
     else:
-        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
+        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed, app.second_time)
     tell_caught_up(app.events, app.ledger, compared.applied, compared.at)
     return compared
 

@@ -186,7 +186,7 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
             doubts.append(
                 DoubtRow("cash", "opening balance", "it is the broker's current cash, so earlier profit is unknown")
             )
-        result = reconcile(app.reader, app.ledger)
+        result = reconcile(app.reader, app.ledger, second=app.second_time)
     except TradebotError as failed:
         doubts.append(DoubtRow("broker", "comparison", clean(failed.message)))
         return False

@@ -14,6 +14,7 @@ from tests.app.made_up_venue import install
 from tests.made_up import MADE_UP
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
@@ -41,6 +42,10 @@ def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkey
 
     monkeypatch.setattr(venues, "_installed", never)
     assert load(None, {}).settings.venue == door_to("alpaca").capabilities.name == "alpaca"
+
+
+def test_a_folder_that_names_no_venue_is_of_the_first_one() -> None:
+    assert FIRST_VENUE == venues.EARLIER == "alpaca"
 
 
 def test_an_unknown_venue_is_refused_with_the_nearest() -> None:

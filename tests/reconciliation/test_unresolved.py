@@ -9,7 +9,7 @@ import pytest
 from tests.builders import CASH, NOW, SESSION
 from tests.made_up import MADE_UP, MadeUpVenue
 from tests.reconciliation.test_catch_up import caught, lost, sent, state_of
-from tests.venues import ACCEPTED, FakeVenue
+from tests.venues import ACCEPTED, FakeReader, FakeVenue
 from tests.worlds import Scene
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -18,6 +18,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue import Edit, End, Proof
 from tradebot.reconciliation.catch_up import may_fill, with_ends
 from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import reconcile
 
 SUNDAY = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
 GLOBEX = Session(date(2026, 11, 23), SUNDAY - timedelta(minutes=30), datetime(2026, 11, 23, 22, 0, tzinfo=UTC))
@@ -143,3 +144,14 @@ def test_a_change_in_place_is_known_by_the_price_of_its_order(
     venue.book[first.client_order_id] = now
     passing(scene, NOW + timedelta(seconds=5))
     assert state_of(scene, "tb1.change") is state
+
+
+@pytest.mark.parametrize(("behind", "state"), [(timedelta(0), OVER), (timedelta(days=1), UNKNOWN)])
+def test_a_comparison_gives_up_nothing_because_only_the_venues_clock_says_so(
+    behind: timedelta, state: IntentState
+) -> None:
+    scene = Scene()
+    name = lost(scene)
+    scene.venue.now = SESSION.close + timedelta(hours=20)
+    reconcile(FakeReader(scene.venue), scene.ledger, second=lambda: scene.venue.now - behind)
+    assert state_of(scene, name) is state

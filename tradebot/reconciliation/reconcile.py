@@ -3,7 +3,7 @@
 It only gets readers and the ledger. There is no way to send an order from here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
+from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.order import Outcome, Reply
@@ -50,28 +51,35 @@ class Reconciled(Struct, frozen=True):
     without_stop: tuple[Position, ...] = ()
 
 
-def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) -> Reconciled:
+Second = Callable[[], datetime | None]
+"""Returns the time by another clock than the venue's; None while that is unavailable."""
+
+
+def reconcile(
+    reader: BrokerReader, ledger: Ledger, watch: Watch | None = None, second: Second = lambda: None
+) -> Reconciled:
     """Apply the venue's facts, then compare books and broker and record the result in the ledger.
 
-    With a `watch`, also check that each of our positions is protected.
+    With a `watch`, also check that each of our positions is protected. Nothing is over because only one clock says so.
     """
-    clock, view = reader.clock(), read_view(reader, ledger)
-    now = clock.now
+    clock = reader.clock()
+    now, passed = clock.now, ClockReading(clock, second(), 0.0).passed
+    view = read_view(reader, ledger)
     if view.account.number != ledger.account_number:
         return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
     _require_steady(view)
-    applied = catch_up(reader, ledger, view.orders, now, now)
+    applied = catch_up(reader, ledger, view.orders, now, passed)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    books = with_ends(reader, read_books(ledger, now, view.orders), now)
+    books = with_ends(reader, read_books(ledger, now, view.orders), passed)
     if omitted_orders(may_fill(books), view.orders):
-        second = catch_up(reader, ledger, view.orders, now, now)
+        again = catch_up(reader, ledger, view.orders, now, passed)
         applied = replace(
-            second,
-            orders=applied.orders + second.orders,
-            fills=applied.fills + second.fills,
-            unfilled=applied.unfilled + second.unfilled,
-            moved=applied.moved + second.moved,
+            again,
+            orders=applied.orders + again.orders,
+            fills=applied.fills + again.fills,
+            unfilled=applied.unfilled + again.unfilled,
+            moved=applied.moved + again.moved,
         )
         books = read_books(ledger, now, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)
@@ -85,7 +93,7 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
         books = read_books(ledger, now, view.orders)
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
-    books = with_ends(reader, books, now)
+    books = with_ends(reader, books, passed)
     compared = compare(ledger_view(ledger, books, view.positions), view, booked.doubtful)
     findings = tuple(_check_directly(reader, compared))
     if _was_reset(reader, ledger, findings):
@@ -178,12 +186,13 @@ def apply_plan(
     who: str,
     watch: Watch | None = None,
     undisturbed: Undisturbed = nullcontext,
+    second: Second = lambda: None,
 ) -> Reconciled:
     """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
 
     Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
     """
-    current = reconcile(reader, ledger)
+    current = reconcile(reader, ledger, second=second)
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
             f"{plan.id} was made of an older view: the broker or the books have changed since",
@@ -213,7 +222,7 @@ def apply_plan(
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
     with undisturbed():
-        return reconcile(reader, ledger, watch)
+        return reconcile(reader, ledger, watch, second)
 
 
 class _Accepted(NamedTuple):

@@ -127,6 +127,7 @@ def _other_ways(reader: BrokerReader, market: Market, symbols: tuple[str, ...]) 
         "activities": lambda: [list(reader.activities(at)) for at in earlier],
         "again": lambda: _again(market, [*market.quotes(symbols)]),
         "calendar": lambda: _calendars(reader),
+        "lives": lambda: (reader.capabilities, [_lives(reader, order) for order in listed.orders[:3]]),
     }
 
 
@@ -136,6 +137,13 @@ def _again(market: Market, quoted: list[str]) -> object:
 
 def _ways_to(reader: BrokerReader, order: Order) -> object:
     return reader.order(order.client_order_id), reader.follower(order.venue_id), tuple(reader.legs(order.venue_id))
+
+
+def _lives(reader: BrokerReader, order: Order) -> list[str]:
+    sent = order.submitted_at
+    assert sent is not None
+    sessions = reader.calendar(sent.date(), sent.date() + timedelta(days=4))
+    return [reader.has_outlived(order, sessions, sent + timedelta(hours=hours)) for hours in (1, 10, 96)]
 
 
 def _calendars(reader: BrokerReader) -> list[object]:
