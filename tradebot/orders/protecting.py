@@ -106,14 +106,13 @@ def _protect_one(
     side, kind = closing_side(position.quantity), class_to_try(world, desk.books, position.whose)
     stop, rests, taken = on_tick(levels.stop or Decimal(0), side), list[Resting](), _being_closed(desk, position)
     for pair in pairs:
-        free, why = None, Reason.STOP_LAPSED if pair.is_lapsed else None
-        is_looser = _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
-        if is_looser and world.venue.edit is Edit.NONE:
-            why = Reason.STOP_TIGHTENED
-        if why and kind is not None and position.symbol not in desk.unproven:
+        free, is_looser = None, _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
+        anew = pair.is_lapsed or (is_looser and world.venue.edit is Edit.NONE)
+        if anew and kind is not None and position.symbol not in desk.unproven:
+            why = Reason.STOP_LAPSED if pair.is_lapsed else Reason.STOP_TIGHTENED
             record, free = release(world, call, desk, pair, why)
             yield record
-        elif is_looser:
+        elif is_looser and not anew:
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
