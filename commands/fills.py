@@ -118,7 +118,7 @@ def _row(owned: "OwnedFill", made: "Made | None") -> FillRow:
         side=fill.side.value,
         quantity=fill.quantity,
         price=fill.price,
-        cash_usd=-fill.signed_quantity * fill.price,
+        cash_usd=-fill.notional,
         strategy=owned.strategy or FOREIGN_OWNER,
         source=owned.origin.value.replace("_", " "),
         id=clean(fill.activity_id),

@@ -25,6 +25,7 @@ from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
+from tradebot.model.trade import Trade
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
@@ -94,6 +95,22 @@ def held(quantity: str = "10", price: str = "100", best: str | None = None, *, a
     since = ago(age_s)
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
     return Held(position, Decimal(best or price))
+
+
+def trade(
+    side: Side = Side.BUY,
+    *,
+    symbol: str = "AAPL",
+    quantity: str = "10",
+    entry: str = "100",
+    opened_at: datetime = NOW - timedelta(minutes=10),
+    closed_at: datetime | None = NOW,
+    reasons: tuple[str, ...] = (),
+) -> Trade:
+    """Return a trade of flow that was closed at 101 USD."""
+    shares = Decimal(quantity), Decimal(quantity)
+    prices = Decimal(entry), Decimal(101), Decimal(10)
+    return Trade("flow", symbol, side, opened_at, closed_at, *shares, *prices, (), reasons, None, (), None, None)
 
 
 def ago(seconds: float) -> datetime:
@@ -257,10 +274,11 @@ def fill(
     *,
     strategy: str = "flow",
     at: datetime | None = None,
+    multiplier: str = "1",
 ) -> OwnedFill:
-    when = at if at is not None else NOW + timedelta(seconds=number)
-    told = Fill(f"fill-{number}", f"venue-{number}", symbol, side, Decimal(quantity), Decimal(price), when)
-    return OwnedFill(strategy, told)
+    when, names = at if at is not None else NOW + timedelta(seconds=number), (f"fill-{number}", f"venue-{number}")
+    numbers = Decimal(quantity), Decimal(price)
+    return OwnedFill(strategy, Fill(*names, symbol, side, *numbers, when, Decimal(multiplier)))
 
 
 def cash_movement(

@@ -164,7 +164,7 @@ def _flow(app: "App", session: "Session") -> FlowTotals:
 
 def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosition:
     mark = marks.get(position.symbol, position.average_price)
-    unrealized = position.quantity * mark - position.cost
+    unrealized = position.value_at(mark) - position.cost
     return OpenPosition(position.strategy, position.symbol, position.quantity, position.average_price, mark, unrealized)
 
 

@@ -26,6 +26,7 @@ from tradebot.judging.judgment import Judgment, State, overall, ranked
 from tradebot.judging.parts import NEVER
 from tradebot.judging.passes import finished, missed, newest
 from tradebot.model.event import EventKind, Severity
+from tradebot.model.instrument import notional
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.views.figures import Figures
@@ -140,7 +141,7 @@ def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
             "symbol": each.symbol,
             "strategy": each.strategy,
             "quantity": each.quantity,
-            "value_usd": None if each.price is None else each.quantity * each.price,
+            "value_usd": None if each.price is None else notional(each.quantity, each.price, each.multiplier),
             "stop_rests": each.protection is not None and any(one.is_stop for one in each.protection.resting),
         }
         for each in looked.positions

@@ -1,14 +1,15 @@
 """Make the JSON Schema (draft 2020-12) of a type, as `commands.shared.surface.jsonable` writes it.
 
-The schema is derived from the type, so that a document and its schema can't differ. It is strict: every field is
-required and no other is allowed, because a missing field could be mistaken for a default.
+The schema is derived from the type, so that a document and its schema can't differ. It is strict: no other field is
+allowed, and every field is required, because a missing field could be mistaken for a default. Only a type that says so
+(`omit_defaults`) leaves out the fields that most accounts have nothing to say about.
 """
 
 import ast
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -17,6 +18,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from msgspec import Struct
+
+from tradebot.model.values import optional_fields
 
 Schema = dict[str, Any]
 
@@ -90,16 +93,17 @@ class Definitions:
         if issubclass(kind, Enum):
             return {"enum": [member.value for member in kind]}
         if issubclass(kind, Struct) or is_typeddict(kind):
-            return closed(**{field: self.of(hint) for field, hint in _hints(kind).items()})
+            optional = optional_fields(kind) if issubclass(kind, Struct) else ()
+            return closed(optional, **{field: self.of(hint) for field, hint in _hints(kind).items()})
         raise TypeError(f"{kind!r} has no JSON form")
 
 
-def closed(**properties: Schema) -> Schema:
-    """Return the schema of an object with exactly these properties."""
+def closed(optional: Collection[str] = (), /, **properties: Schema) -> Schema:
+    """Return the schema of an object with exactly these properties, of which only the `optional` may be left out."""
     return {
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": [name for name in properties if name not in optional],
         "additionalProperties": False,
     }
 

@@ -32,7 +32,7 @@ from commands.shared.plain import (
     say_parts,
 )
 from tradebot.errors import DamagedMarkerError, ExitCode
-from tradebot.model.values import replace
+from tradebot.model.values import replace, written_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,7 @@ def jsonable(value: object) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Struct):
-        return {name: jsonable(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: jsonable(getattr(value, name)) for name in written_fields(value)}
     if isinstance(value, Mapping):
         return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -15,7 +15,7 @@ from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book, Span
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
 from tradebot.model.position import FOREIGN, Origin, unreported_fill
@@ -85,8 +85,22 @@ def test_a_position_counts_at_the_cost_of_our_fills_when_the_venue_says_zero() -
 
 
 def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
-    told = replace(position("AAPL261218C00250000", "2", value="0", current="3"), asset_class=AssetClass.US_OPTION)
+    contract = position("AAPL261218C00250000", "2", value="0", current="3")
+    told = replace(contract, asset_class=AssetClass.US_OPTION, multiplier=Decimal(100))
     assert seen(view(told)).gross == 600
+
+
+def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
+    scene, contract = Scene(), wanted("AAPL")
+    trade_once(scene.world(replace(contract, instrument=replace(contract.instrument, multiplier=Decimal(10)))), call())
+    (entry,) = scene.venue.submitted
+    desk = take(scene.world(), with_flow=False)
+    assert desk.book.exposure == {"AAPL": entry.quantity * Decimal("100.20") * 10}
+    assert [stake.usd for stake in desk.book.stakes] == [desk.book.gross]
+    # Of someone else's order, only a position tells what it is about.
+    order = replace(resting(), client_order_id="by-hand", limit_price=Decimal(11))
+    held = replace(position("AAPL", "1"), multiplier=Decimal(100))
+    assert seen(view(held, orders=(order,))).exposure == {"AAPL": 1000 + 49 * 11 * 100}
 
 
 def test_our_own_order_counts_at_the_market_where_the_venue_says_it_has_a_lower_limit() -> None:
@@ -157,8 +171,10 @@ def test_our_last_fill_in_a_symbol_begins_the_cooldown() -> None:
 
 
 def test_a_fill_written_by_a_brokers_activity_begins_no_cooldown() -> None:
-    split = unreported_fill("flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ago(10), Origin.ACTIVITY, "s1")
-    plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ago(10), Origin.PLAN)
+    split = unreported_fill(
+        "flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ONE, ago(10), Origin.ACTIVITY, "s1"
+    )
+    plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ONE, ago(10), Origin.PLAN)
     assert book(view(), books(split, plan), SECTORS, session=DAY).last_fill_at == {"MSFT": ago(10)}
 
 

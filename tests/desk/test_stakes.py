@@ -14,10 +14,12 @@ from tradebot.desk.stakes import day_results
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book, Stake
+from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 
+MULTIPLIERS = {"AAPL": "1", "MSFT": "50"}
 YESTERDAY = NOW - timedelta(days=1)
 fills = st.lists(
     st.tuples(st.sampled_from(["flow", "other"]), st.sampled_from(["AAPL", "MSFT"]), st.sampled_from(Side),
@@ -36,14 +38,14 @@ def test_in_a_day_that_began_flat_the_result_is_the_cash_and_what_is_held(
     traded: list[tuple[str, str, Side, int, int]], price: int
 ) -> None:
     done = [
-        fill(number, symbol, side, str(shares), str(paid), strategy=strategy)
+        fill(number, symbol, side, str(shares), str(paid), strategy=strategy, multiplier=MULTIPLIERS[symbol])
         for number, (strategy, symbol, side, shares, paid) in enumerate(traded)
     ]
     quotes = {symbol: priced(symbol, price) for symbol in ("AAPL", "MSFT")}
     results = day_results(books(*done), quotes, DAY)
     for strategy in ("flow", "other"):
         own = [owned.fill for owned in done if owned.strategy == strategy]
-        earned = sum((one.signed_quantity * (price - one.price) for one in own), Decimal(0))
+        earned = sum((notional(one.signed_quantity, price - one.price, one.multiplier) for one in own), Decimal(0))
         assert results.get(strategy, Decimal(0)) == earned
 
 

@@ -32,7 +32,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
 from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
-from tradebot.model.instrument import Instrument, notional
+from tradebot.model.instrument import Instrument
 from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
@@ -422,8 +422,8 @@ def test_a_book_with_entries_adds_up(entries: list[tuple[str, int, Decimal]]) ->
     before = seen = book(exposure={"XOM": Decimal(500)}, gross=Decimal(500))
     for symbol, quantity, price in entries:
         wanted = Entered("flow", symbol, Side.BUY, NOW)
-        seen = seen.with_entry(wanted, notional(Instrument(symbol), Decimal(quantity), price), f"sector of {symbol}")
-    spent = sum((abs(notional(Instrument(s), Decimal(q), p)) for s, q, p in entries), Decimal(0))
+        seen = seen.with_entry(wanted, Instrument(symbol).notional(Decimal(quantity), price), f"sector of {symbol}")
+    spent = sum((abs(Instrument(s).notional(Decimal(q), p)) for s, q, p in entries), Decimal(0))
     assert before.buying_power - seen.buying_power == spent
     assert seen.gross == before.gross + spent == sum(seen.exposure.values(), Decimal(0))
     assert sum(seen.sector_exposure.values(), Decimal(0)) == spent

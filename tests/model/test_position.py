@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, ago, fill
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
 from tradebot.model.values import replace
@@ -17,7 +18,11 @@ from tradebot.views.explain import profit
 
 @st.composite
 def histories(draw: st.DrawFn, other: str = "momentum") -> list[OwnedFill]:
-    """Draw fills of two symbols for the strategy flow and another one; "" stands for foreign shares."""
+    """Draw fills of two symbols for the strategy flow and another one; "" stands for foreign shares.
+
+    One symbol is shares, the other contracts of many shares, or of a part of one.
+    """
+    multipliers = {"AAPL": "1", "MSFT": draw(st.sampled_from(["1", "50", "0.001"]))}
     row = st.tuples(
         st.sampled_from(["AAPL", "MSFT"]),
         st.sampled_from(Side),
@@ -26,7 +31,9 @@ def histories(draw: st.DrawFn, other: str = "momentum") -> list[OwnedFill]:
         st.sampled_from(["flow", other]),
     )
     return [
-        fill(n, symbol, side, str(quantity), str(Decimal(cents) / 100), strategy=strategy)
+        fill(
+            n, symbol, side, str(quantity), str(Decimal(cents) / 100), strategy=strategy, multiplier=multipliers[symbol]
+        )
         for n, (symbol, side, quantity, cents, strategy) in enumerate(draw(st.lists(row, max_size=20)))
     ]
 
@@ -109,6 +116,19 @@ def test_a_fill_larger_than_the_position_turns_it_over_at_the_fills_price() -> N
     assert realized == -100
 
 
+def test_a_contract_costs_and_earns_as_many_times_its_price_as_its_multiplier_says() -> None:
+    bought = fill(1, quantity="3", price="100", multiplier="50")
+    more = fill(2, quantity="1", price="104", multiplier="50")
+    (position,) = Totals.of([bought, more]).positions.values()
+    assert position.average_price == 101
+    assert position.cost == position.entry_cost == 20_200
+    assert position.value_at(Decimal(102)) == 20_400
+    (after,) = Totals.of([bought, more, fill(3, side=Side.SELL, quantity="2", price="90")]).positions.values()
+    assert after.realized_pnl == -2 * 10 * 50
+    (turned,) = Totals.of([bought, fill(2, side=Side.SELL, quantity="4", multiplier="20")]).positions.values()
+    assert turned.cost == -1 * 100 * 20
+
+
 def test_a_closed_position_stays_with_its_profit() -> None:
     lots, realized = one(fill(1, quantity="3", price="100"), fill(2, side=Side.SELL, quantity="3", price="101"))
     assert lots == []
@@ -156,7 +176,8 @@ def test_shares_counted_since_entry_are_those_traded_on_the_positions_side_since
         # The fill that turned a position over closed the earlier one first.
         turned = sum((one.quantity for one in added), Decimal(0)) - closed - abs(position.quantity)
         assert position.original_quantity == sum((one.quantity for one in added), Decimal(0)) - turned
-        assert position.entry_cost == sum((one.quantity * one.price for one in added), -turned * added[0].price)
+        paid = sum((abs(one.notional) for one in added), Decimal(0))
+        assert position.entry_cost == paid - notional(turned, added[0].price, position.multiplier)
 
 
 @given(fills=histories(""))

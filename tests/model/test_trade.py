@@ -10,6 +10,7 @@ from tests.model.test_position import histories
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.worlds import Scene
 from tradebot.model.candidate import Component, Side
+from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.totals import Totals
@@ -40,7 +41,8 @@ def test_a_closed_trade_made_what_its_average_prices_differ_by(fills: list[Owned
     for trade in trades(fills):
         if trade.closed_at is not None:
             assert trade.exit_price is not None
-            made = (trade.exit_price - trade.entry_price) * trade.quantity * trade.side.sign
+            gain = trade.exit_price - trade.entry_price
+            made = notional(trade.quantity * trade.side.sign, gain, trade.multiplier)
             assert abs(made - trade.realized_before_fees_usd) < D("1e-9")
             assert trade.closed_quantity == trade.quantity
 
@@ -78,6 +80,11 @@ def test_parts_in_and_out_are_one_trade_and_buying_again_is_another() -> None:
         exit_price=D(98),
         realized_before_fees_usd=D(-45),
         exit_orders=("venue-3", "venue-4"),
+        reasons=(),
+        entry_score=None,
+        components=(),
+        best=None,
+        worst=None,
     )
     assert (again.opened_at, again.closed_at, again.quantity, again.exit_price) == (fills[4].fill.at, None, D(1), None)
 

@@ -39,6 +39,7 @@ from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.lists import Exits, in_force, levels
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session
+from tradebot.model.instrument import ONE
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
@@ -258,7 +259,7 @@ class Quiet:
         peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
         assert peak is not None, "no pass has seen the equity"
         priced = view.positions if self._ahead.equity_moves else ()
-        shares = {position.symbol: int(position.quantity * SHARES) for position in priced}
+        shares = {position.symbol: int(position.value_at(ONE) * SHARES) for position in priced}
         last = {symbol: units(quotes[symbol].last) for symbol in shares}
         shares[INTEREST], last[INTEREST] = CENTS, 0
         worth, equity = Worth(shares, last).now, view.account.equity

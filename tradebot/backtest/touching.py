@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from tradebot.model.instrument import notional
+
 
 class Shown(NamedTuple):
     """What a symbol's quote shows from a moment on, in microseconds since 1970; prices are in 1/10,000 USD.
@@ -102,8 +104,8 @@ class Rest(NamedTuple):
 class Worth(Struct, frozen=True):
     """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
 
-    `shares` and `last`, the prices now, are by symbol. In each later session, `later_low` returns the value above which
-    it has to stay, given the value at the close before.
+    `shares`, times their multiplier, and `last`, the prices now, are by symbol. In each later session, `later_low`
+    returns the value above which it has to stay, given the value at the close before.
     """
 
     shares: Mapping[str, int]
@@ -114,7 +116,7 @@ class Worth(Struct, frozen=True):
 
     @property
     def now(self) -> int:
-        return sum(shares * self.last[symbol] for symbol, shares in self.shares.items())
+        return sum(notional(shares, self.last[symbol], 1) for symbol, shares in self.shares.items())
 
 
 def in_us(at: datetime) -> int:
@@ -172,7 +174,7 @@ def first_touch(
         return now
     symbols = tuple(dict.fromkeys((*worth.shares, *(band.symbol for band in bands), *(rest.symbol for rest in rests))))
     limits = _limits(symbols, bands, rests)
-    held = [worth.shares.get(symbol, 0) for symbol in symbols]
+    shares = [worth.shares.get(symbol, 0) for symbol in symbols]
     last = [worth.last.get(symbol, 0) for symbol in symbols]
     at_us = in_us(now)
     close_us = ahead.close(at_us)
@@ -184,8 +186,8 @@ def first_touch(
             at_us = shown.at_us
             if at_us > close_us:
                 low, close_us = worth.later_low(value), ahead.close(at_us)
-        if held[place]:
-            value += held[place] * (shown.last - last[place])
+        if shares[place]:
+            value += shares[place] * (shown.last - last[place])
             last[place] = shown.last
         limit = limits[place]
         if limit is not None and limit.touched(shown):

@@ -17,7 +17,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import Instrument, notional, whole_lots
+from tradebot.model.instrument import ONE, Instrument, whole_lots
 from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
@@ -258,7 +258,7 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
     if quote is None:
         return None
     value = candidate.weight * own.allotment_fraction * desk.book.equity
-    return whole_lots(candidate.instrument, value / notional(candidate.instrument, Decimal(1), quote.middle))
+    return whole_lots(candidate.instrument, value / candidate.instrument.notional(ONE, quote.middle))
 
 
 def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, wanted: Decimal) -> bool:
@@ -273,7 +273,7 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, 
     quote = desk.quotes.get(candidate.symbol)
     assert quote is not None, "a weight was turned into shares at a quote"
     tolerance = own.limits.target_tolerance_fraction * own.allotment_fraction * desk.book.equity
-    return notional(candidate.instrument, change, quote.middle) < tolerance
+    return candidate.instrument.notional(change, quote.middle) < tolerance
 
 
 def _step(held: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.second_look import second_look
-from tradebot.desk.stakes import day_results, intent_price, order_price, stakes, working_price
+from tradebot.desk.stakes import day_results, intent_usd, missing_usd, stakes, working_usd
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote, Session
 from tradebot.model.books import Books
@@ -333,14 +333,14 @@ def _possible(
     held = {position.symbol: position.quantity for position in view.positions}
     for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, held)
-        yield _Possible(order.symbol, order.side, added * working_price(order, books, prices) if added else added)
+        yield _Possible(order.symbol, order.side, working_usd(order, added, view, books, prices) if added else added)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in _submits(record for record in books.unresolved if not record.intent.protects):
         intent = record.intent
-        yield _Possible(intent.instrument.symbol, intent.side, intent.quantity * intent_price(intent, prices))
+        yield _Possible(intent.instrument.symbol, intent.side, intent_usd(intent, prices))
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
-            yield _Possible(one.order.symbol, one.order.side, abs(one.signed) * order_price(one.order, prices))
+            yield _Possible(one.order.symbol, one.order.side, missing_usd(one, view, books, prices))
 
 
 def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:

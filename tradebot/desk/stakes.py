@@ -14,6 +14,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Stake
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Order
@@ -31,7 +32,7 @@ def stakes(
     """
     return (
         *_positions(view, books.totals.own_positions(), prices),
-        *_missing(books, missing, prices),
+        *_missing(view, books, missing, prices),
         *_orders(view, books, prices),
         *_unresolved(books.unresolved, prices),
     )
@@ -39,33 +40,35 @@ def stakes(
 
 def _positions(view: BrokerView, held: Sequence[Position], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     """Yield the lots of each strategy, at the broker's value per share or at the price, whichever is more."""
-    valued = {p.symbol: abs(p.value / p.quantity) for p in view.positions if p.quantity}
+    valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
     for position in held:
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
-        usd = abs(position.quantity) * price
+        usd = abs(position.value_at(price))
         yield Stake(position.strategy, position.symbol, _side(position.quantity), usd, held=True)
 
 
-def _missing(books: Books, missing: Sequence[MissingFill], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
+def _missing(
+    view: BrokerView, books: Books, missing: Sequence[MissingFill], prices: Mapping[str, Decimal]
+) -> Iterator[Stake]:
     for one in missing:
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, abs(one.signed) * order_price(one.order, prices), held=True)
+            yield _of(record.intent, missing_usd(one, view, books, prices), held=True)
 
 
 def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, order.open_quantity * working_price(order, books, prices), held=False)
+            yield _of(record.intent, working_usd(order, order.open_quantity, view, books, prices), held=False)
 
 
 def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     for record in records:
         intent = record.intent
         if intent.operation is Operation.SUBMIT and not intent.protects:
-            yield _of(intent, intent.quantity * intent_price(intent, prices), held=False)
+            yield _of(intent, intent_usd(intent, prices), held=False)
 
 
 def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
@@ -78,7 +81,35 @@ def _side(signed: Decimal | int) -> Side:
     return Side.BUY if signed > 0 else Side.SELL
 
 
-def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
+def missing_usd(one: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what the shares of a fill that no list shows yet may have cost, in USD."""
+    return notional(abs(one.signed), _order_price(one.order, prices), _multiplier(one.order, view, books))
+
+
+def working_usd(
+    order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
+) -> Decimal:
+    """Return what so many shares of a working order may cost, in USD; ours counts as one without an answer."""
+    record = books.intent_behind(order)
+    entered = record is not None and record.intent.purpose is Purpose.OPEN
+    own = _intent_price(record.intent, prices) if record and entered else Decimal(0)
+    return notional(quantity, max(_order_price(order, prices), own), _multiplier(order, view, books))
+
+
+def intent_usd(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what an order of ours may cost, in USD."""
+    return intent.instrument.notional(intent.quantity, _intent_price(intent, prices))
+
+
+def _multiplier(order: Order, view: BrokerView, books: Books) -> Decimal:
+    """Return the multiplier of an order's instrument; 1 if someone else's order is all that is known of it."""
+    record = books.intent_behind(order)
+    if record is not None:
+        return record.intent.instrument.multiplier
+    return next((p.multiplier for p in view.positions if p.symbol == order.symbol), ONE)
+
+
+def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
 
     Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
@@ -89,14 +120,7 @@ def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
     return max(order.limit_price or order.filled_average_price or known, known)
 
 
-def working_price(order: Order, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what one share of a working order may cost, in USD; an entry of ours counts as one without an answer."""
-    record = books.intent_behind(order)
-    entered = record is not None and record.intent.purpose is Purpose.OPEN
-    return max(order_price(order, prices), intent_price(record.intent, prices) if record and entered else Decimal(0))
-
-
-def intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
+def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what one share of an order of ours may cost, in USD: its limit or the known price, whichever is more.
 
     A short sale fills at its limit or higher, so its limit alone would be too little. A passive entry may still step to
@@ -128,7 +152,7 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
 
 def _change(position: Position, quote: Quote | None, session: date) -> Decimal | None:
     """Return what a position that is held earned in the session, in USD; None if a price is missing."""
-    changes = [_of_lot(lot, quote, session) for lot in position.lots] if quote else [None]
+    changes = [_of_lot(lot, position.multiplier, quote, session) for lot in position.lots] if quote else [None]
     known = [change for change in changes if change is not None]
     if len(known) < len(changes):
         return None
@@ -136,9 +160,9 @@ def _change(position: Position, quote: Quote | None, session: date) -> Decimal |
     return sum(known, realized)
 
 
-def _of_lot(lot: Lot, quote: Quote, session: date) -> Decimal | None:
+def _of_lot(lot: Lot, multiplier: Decimal, quote: Quote, session: date) -> Decimal | None:
     began = lot.price if _in(session, lot.at) else quote.previous_close
-    return None if began is None else lot.quantity * (quote.middle - began)
+    return None if began is None else notional(lot.quantity, quote.middle - began, multiplier)
 
 
 def _in(session: date, at: datetime) -> bool:

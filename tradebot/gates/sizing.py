@@ -12,7 +12,7 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.execution import Execution, Style
-from tradebot.model.instrument import Instrument, notional
+from tradebot.model.instrument import Instrument
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
@@ -73,14 +73,14 @@ def entry_size(
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
     worst = price if candidate.side is Side.BUY else max(price, quote.ask)
     margin = worst if candidate.side is Side.BUY else max(price, quote.ask * short_reserve)
-    unit = notional(candidate.instrument, candidate.instrument.lot, worst)
+    unit = candidate.instrument.notional(candidate.instrument.lot, worst)
     lots = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
     if candidate.quantity is not None:
         lots = min(lots, (candidate.quantity / candidate.instrument.lot).to_integral_value(rounding=ROUND_DOWN))
     quantity = lots * candidate.instrument.lot
-    worth = notional(candidate.instrument, quantity, worst)
+    worth = candidate.instrument.notional(quantity, worst)
     risk = None if stop is None else worth * stop
-    return Size(quantity, price, worth, notional(candidate.instrument, quantity, margin), risk)
+    return Size(quantity, price, worth, candidate.instrument.notional(quantity, margin), risk)
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:

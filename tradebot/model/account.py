@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.activity import ActivityKind
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import ONE, AssetClass, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
 
@@ -45,10 +45,6 @@ class CashMovement(Struct, frozen=True):
     meaning: ActivityKind | None = None
 
 
-OPTION_MULTIPLIER = 100
-"""Shares per standard US option contract; used when a position comes without a market value."""
-
-
 class Account(Struct, frozen=True):
     """Account figures in USD; `blocked` lists the blocks that the venue has set."""
 
@@ -74,7 +70,10 @@ class EquityPeak(Struct, frozen=True):
 
 
 class BrokerPosition(Struct, frozen=True):
-    """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them."""
+    """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them.
+
+    `market_value` is the whole position's in USD, also in an account that pays only a margin for it.
+    """
 
     symbol: str
     asset_class: AssetClass
@@ -82,6 +81,7 @@ class BrokerPosition(Struct, frozen=True):
     average_price: Decimal
     market_value: Decimal | None
     current_price: Decimal | None = None
+    multiplier: Decimal = ONE
 
     @property
     def value(self) -> Decimal:
@@ -90,8 +90,7 @@ class BrokerPosition(Struct, frozen=True):
 
     def value_at(self, price: Decimal) -> Decimal:
         """Return the signed value in USD at a price per share (for options, per share of the contract)."""
-        multiplier = OPTION_MULTIPLIER if self.asset_class is AssetClass.US_OPTION else 1
-        return self.quantity * price * multiplier
+        return notional(self.quantity, price, self.multiplier)
 
 
 UNEXPLAINED = Decimal("0.25")

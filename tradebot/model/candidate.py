@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.decision import Decision
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import ONE, Instrument, notional
 
 
 class ScaleOutLevel(Struct, frozen=True):
@@ -20,7 +20,7 @@ class ScaleOutLevel(Struct, frozen=True):
     share: Decimal
 
 
-SHARES = 100
+SHARES = Decimal(100)
 """How many shares of the underlying a contract is about."""
 
 
@@ -54,7 +54,7 @@ class OptionContract(Struct, frozen=True):
     @property
     def cost_usd(self) -> Decimal | None:
         """Return what one contract costs at the ask, or None without one."""
-        return None if self.ask is None else self.ask * SHARES
+        return None if self.ask is None else notional(ONE, self.ask, SHARES)
 
 
 STRATEGY_SOURCE = "strategy"

@@ -3,8 +3,23 @@
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
+from fractions import Fraction
+from typing import TypeVar
 
 from msgspec import Struct
+
+Number = TypeVar("Number", Decimal, Fraction, float, int)
+ONE = Decimal(1)
+"""What shares are multiplied by."""
+
+
+def notional(quantity: Number, price: Number, multiplier: Number) -> Number:
+    """Return what a quantity is worth at a price, with its sign: quantity x price x multiplier.
+
+    The multiplier is what one unit is worth if its price is 1: 1 for shares, 50 USD for a contract of 50 USD a point.
+    With a difference between two prices, it is what the quantity gains between them. Nothing else multiplies these.
+    """
+    return quantity * price * multiplier
 
 
 class AssetClass(StrEnum):
@@ -42,10 +57,9 @@ class Instrument(Struct, frozen=True):
     currency: str = "USD"
     calendar: str = "XNYS"
 
-
-def notional(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal:
-    """Return quantity x price x multiplier in the instrument's currency, with the sign of the quantity."""
-    return quantity * price * instrument.multiplier
+    def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what a quantity is worth at a price, in the instrument's currency, with the sign of the quantity."""
+        return notional(quantity, price, self.multiplier)
 
 
 def whole_lots(instrument: Instrument, quantity: Decimal) -> Decimal:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import ONE, AssetClass, notional
 from tradebot.model.values import replace
 
 
@@ -230,8 +230,11 @@ class OrdersTold(NamedTuple):
     unreadable: int = 0
 
 
-class Fill(Struct, frozen=True):
-    """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction."""
+class Fill(Struct, frozen=True, omit_defaults=True):
+    """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction.
+
+    `multiplier` is that of its instrument. All fills of what is held have the same one.
+    """
 
     activity_id: str
     venue_order_id: str
@@ -240,11 +243,17 @@ class Fill(Struct, frozen=True):
     quantity: Decimal
     price: Decimal
     at: datetime
+    multiplier: Decimal = ONE
 
     @property
     def signed_quantity(self) -> Decimal:
         """Return the change in the position: positive for a buy, negative for a sell."""
         return self.quantity * self.side.sign
+
+    @property
+    def notional(self) -> Decimal:
+        """Return what was bought, or below zero what was sold, in USD."""
+        return notional(self.signed_quantity, self.price, self.multiplier)
 
 
 class Outcome(StrEnum):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Fill
 from tradebot.model.values import replace
 
@@ -84,7 +85,8 @@ class Position(Struct, frozen=True):
     The rest is about the time since it was entered, and stays until it is entered again. `original_quantity` is how
     many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `entry_cost` is
     what they were bought or sold short for, in USD. `realized_before` is the `realized_pnl` at that time. `entered_by`
-    is the activity that brought the shares under this symbol, such as a rename, or empty.
+    is the activity that brought the shares under this symbol, such as a rename, or empty. `multiplier` is that of the
+    fill that entered it.
     """
 
     strategy: str
@@ -99,6 +101,7 @@ class Position(Struct, frozen=True):
     entered_by: str = ""
     lost_at: datetime | None = None
     closed_at: datetime | None = None
+    multiplier: Decimal = ONE
 
     @property
     def quantity(self) -> Decimal:
@@ -107,13 +110,17 @@ class Position(Struct, frozen=True):
 
     @property
     def cost(self) -> Decimal:
-        """Return the cost of the open lots, with the sign of the quantity."""
-        return sum((lot.quantity * lot.price for lot in self.lots), Decimal(0))
+        """Return what the open lots were bought for in USD, with the sign of the quantity."""
+        return sum((notional(lot.quantity, lot.price, self.multiplier) for lot in self.lots), ZERO)
+
+    def value_at(self, price: Decimal) -> Decimal:
+        """Return what it is worth at a price in USD, with the sign of the quantity."""
+        return notional(self.quantity, price, self.multiplier)
 
     @property
     def average_price(self) -> Decimal:
         """Return the average entry price. The position must be open."""
-        return self.lots[0].price if len(self.lots) == 1 else self.cost / self.quantity
+        return self.lots[0].price if len(self.lots) == 1 else self.cost / self.value_at(ONE)
 
     @property
     def whose(self) -> tuple[str, str]:
@@ -200,13 +207,14 @@ def unreported_fill(
     symbol: str,
     change: Decimal,
     price: Decimal,
+    multiplier: Decimal,
     at: datetime,
     origin: Origin = Origin.UNKNOWN,
     about: str = "",
 ) -> OwnedFill:
     """Return a fill that no venue reported: it changes a position by `change` signed shares and is of no order."""
     side = Side.BUY if change > 0 else Side.SELL
-    return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at), origin, about)
+    return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at, multiplier), origin, about)
 
 
 def apply_fill(position: Position, fill: Fill) -> Position:
@@ -216,14 +224,16 @@ def apply_fill(position: Position, fill: Fill) -> Position:
     while left and lots and (lots[0].quantity > 0) != (left > 0):
         oldest = lots[0]
         closed = max(-left, oldest.quantity) if oldest.quantity < 0 else min(-left, oldest.quantity)
-        realized += closed * (fill.price - oldest.price)
+        realized += notional(closed, fill.price - oldest.price, position.multiplier)
         left += closed
         lots[0] = Lot(oldest.quantity - closed, oldest.price, oldest.at)
         if not lots[0].quantity:
             lots.pop(0)
     if left:
         lots.append(Lot(left, fill.price, fill.at))
-    entered_at = position.entered_at if _same_side(held, lots) else fill.at
+    entered_at, multiplier = fill.at, fill.multiplier
+    if _same_side(held, lots):
+        entered_at, multiplier = position.opened_at, position.multiplier
     # Folds over many years' fills come here, and `replace` would take most of their time.
     return Position(
         position.strategy,
@@ -238,6 +248,7 @@ def apply_fill(position: Position, fill: Fill) -> Position:
         position.entered_by,
         position.lost_at,
         None if lots else fill.at,
+        multiplier,
     )
 
 
@@ -269,7 +280,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
             original = to_nine_places(original * holds / held)
         else:
             original += max(holds - held, ZERO)
-            cost += (holds - held) * fill.price if of_activity or holds > held else ZERO
+            cost += notional(holds - held, fill.price, fill.multiplier) if of_activity or holds > held else ZERO
     return replace(after, traded_at=traded_at, lost_at=lost_at, original_quantity=original, entry_cost=cost)
 
 

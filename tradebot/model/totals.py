@@ -48,7 +48,7 @@ class Totals(Struct, frozen=True, dict=True):
             after = positions[key] = add(before, owned)
             trip = round_trip(before, after, owned)
             trips += [trip] if trip else []
-            spent += fill.signed_quantity * fill.price
+            spent += fill.notional
             last_price[fill.symbol] = fill.price
             if owned.origin is not Origin.ACTIVITY:
                 last_traded[fill.symbol] = fill.at

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, Side
+from tradebot.model.instrument import ONE
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.values import replace
 
@@ -31,7 +32,7 @@ _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
 """Origins whose fills belong together if they are about the same thing: several fills restate one position."""
 
 
-class Trade(Struct, frozen=True):
+class Trade(Struct, frozen=True, omit_defaults=True):
     """One position from when it was opened until it is closed; `closed_at` is None while shares are held.
 
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
@@ -39,8 +40,8 @@ class Trade(Struct, frozen=True):
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
     first out. The broker charges most fees to the account for a whole day, see `views.performance.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
-    of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
-    see `Kept`.
+    of `exits.why` or in a strategy's own words. The score and what follows is what the books keep of a position besides
+    its fills, see `Kept`; the multiplier is that of its fills.
     """
 
     strategy: str
@@ -53,12 +54,13 @@ class Trade(Struct, frozen=True):
     entry_price: Decimal
     exit_price: Decimal | None
     realized_before_fees_usd: Decimal
-    exit_orders: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    entry_score: float | None = None
-    components: tuple[Component, ...] = ()
-    best: Decimal | None = None
-    worst: Decimal | None = None
+    exit_orders: tuple[str, ...]
+    reasons: tuple[str, ...]
+    entry_score: float | None
+    components: tuple[Component, ...]
+    best: Decimal | None
+    worst: Decimal | None
+    multiplier: Decimal = ONE
 
     @property
     def key(self) -> Key:

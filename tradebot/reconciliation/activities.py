@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry, Restated
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
@@ -83,8 +84,9 @@ def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
     for rows in reversed(later):
         if rows[0].meaning is ActivityKind.SPLIT and (after := held.get(str(rows[0].symbol))):
             quantity = after.quantity - sum((row.quantity or _ZERO for row in rows), _ZERO)
-            price = after.quantity * after.average_price / quantity if quantity else _ZERO
-            held[after.symbol] = replace(after, quantity=quantity, average_price=price)
+            before = replace(after, quantity=quantity)
+            price = after.value_at(after.average_price) / before.value_at(ONE) if quantity else _ZERO
+            held[after.symbol] = replace(before, average_price=price)
         elif rows[0].meaning is ActivityKind.RENAME and len({row.symbol for row in rows}) == 2:
             old, new = sorted(rows, key=lambda row: str(row.symbol) in held)
             if (after := held.get(str(new.symbol))) and new.quantity:
@@ -145,7 +147,7 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
 
     A share price with endless decimals leaves a remainder of a few billionths of a cent, which is ignored.
     """
-    rest = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), _ZERO)
+    rest = sum((owned.fill.notional for owned in fills), _ZERO)
     first, *others = rows
     amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
     return tuple(
@@ -159,7 +161,7 @@ def _foreign_trade(one: Activity) -> Booking:
     assert one.symbol is not None
     assert one.quantity is not None
     price = one.price or abs(one.net_amount / one.quantity)
-    fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, one.at)] if price else []
+    fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, ONE, one.at)] if price else []
     booked = _label(one.id, fills)
     return Booking(_entries([one], booked), booked)
 
@@ -177,7 +179,7 @@ def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> B
         # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
-    booked = _label(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, first.at)])
+    booked = _label(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)])
     booking = Booking(_entries(rows, booked), booked)
     return booking if _broker_agrees(held.after(booking), broker, symbol) else None
 
@@ -197,7 +199,7 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
         return None
     before = sum((position.quantity for position in positions), _ZERO)
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
-    average = sum((position.cost for position in positions), _ZERO) / before
+    average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
     ratio = ratio_of(before, after, average, theirs.average_price)
     if ratio is None or (len(positions) > 1 and not _leaves_whole_shares(positions, ratio)):
         return None
@@ -240,16 +242,17 @@ def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[Owne
     Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
     keeps its age.
     """
-    owner, symbol = position.strategy, position.symbol
+    owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     done, before = _ZERO, Fraction(0)
     for lot in position.lots:
         before += Fraction(lot.quantity)
         total = shares(before * ratio)
         if total != done:
-            yield unreported_fill(owner, "", symbol, total - done, lot.quantity * lot.price / (total - done), at)
+            price = notional(lot.quantity, lot.price, multiplier) / notional(total - done, ONE, multiplier)
+            yield unreported_fill(owner, "", symbol, total - done, price, multiplier, at)
         done = total
     for lot in position.lots:
-        yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, at)
+        yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, multiplier, at)
 
 
 def shares(exact: Fraction) -> Decimal:
@@ -263,8 +266,9 @@ def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequen
     if not rest:
         return []
     paid = sum((row.net_amount for row in rows), _ZERO)
-    price = abs(paid / rest) if paid else abs(position.cost / shares(Fraction(position.quantity) * ratio))
-    return [unreported_fill(position.strategy, "", position.symbol, -rest, price, rows[0].at)]
+    whole, multiplier = shares(Fraction(position.quantity) * ratio), position.multiplier
+    price = abs((paid / rest if paid else position.cost / whole) / multiplier)
+    return [unreported_fill(position.strategy, "", position.symbol, -rest, price, multiplier, rows[0].at)]
 
 
 def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
@@ -297,14 +301,15 @@ def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
     quantity.
     """
     owner, since, price = position.strategy, position.opened_at, position.lots[0].price
+    multiplier = position.multiplier
     gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
     for place, lot in enumerate(position.lots):
-        yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, at)
+        yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, multiplier, at)
         if gone and not place:
-            yield unreported_fill(owner, "", to, gone, price, since)
-        yield unreported_fill(owner, "", to, lot.quantity, lot.price, lot.at if place else since)
+            yield unreported_fill(owner, "", to, gone, price, multiplier, since)
+        yield unreported_fill(owner, "", to, lot.quantity, lot.price, multiplier, lot.at if place else since)
     if gone:
-        yield unreported_fill(owner, "", to, -gone, price, since)
+        yield unreported_fill(owner, "", to, -gone, price, multiplier, since)
 
 
 def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
@@ -315,8 +320,7 @@ def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking 
         return None
     positions = held.positions(symbol, first.at)
     fills = [
-        unreported_fill(position.strategy, "", symbol, -position.quantity, first.price, first.at)
-        for position in positions
+        unreported_fill(p.strategy, "", symbol, -p.quantity, first.price, p.multiplier, first.at) for p in positions
     ]
     booked = _label(first.id, fills)
     booking = Booking(_entries(rows, booked), booked, ((symbol, _ZERO),) if known else ())

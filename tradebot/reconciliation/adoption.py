@@ -9,7 +9,7 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.finding import FindingKind
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money
@@ -27,11 +27,16 @@ class ForeignPart(Struct, frozen=True):
     quantity: Decimal
     average_price: Decimal
     unexplained: Decimal
+    multiplier: Decimal
 
     @property
     def explained(self) -> Decimal:
         """Return the part that came from foreign fills since the books began."""
         return self.quantity - self.unexplained
+
+    def value_of(self, quantity: Decimal) -> Decimal:
+        """Return what so many of its shares are worth at the broker's average price, in USD."""
+        return notional(quantity, self.average_price, self.multiplier)
 
 
 def acknowledge(
@@ -47,7 +52,7 @@ def acknowledge(
     found = foreign_part(current, ledger, symbol)
     if found.explained:
         ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
-        amount, why = -found.explained * found.average_price, f"{symbol} was acknowledged by {who}"
+        amount, why = found.value_of(-found.explained), f"{symbol} was acknowledged by {who}"
         ledger.adjust_cash(amount, why, current.at, origin=Origin.ADOPTION, about=symbol)
     if ledger.acknowledged().get(symbol) != found.quantity:
         why = f"acknowledged by {who}"
@@ -82,10 +87,8 @@ def manage(
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
     ledger.apply_fills(_adoption_fills(found, current.at), current.at)
     if found.unexplained:
-        put_back, why = (
-            found.unexplained * found.average_price,
-            f"{symbol} was bought before it was taken over by {who}",
-        )
+        put_back = found.value_of(found.unexplained)
+        why = f"{symbol} was bought before it was taken over by {who}"
         ledger.adjust_cash(put_back, why, current.at, origin=Origin.ADOPTION, about=symbol)
     with undisturbed():
         return found, reconcile(reader, ledger)
@@ -113,7 +116,7 @@ def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart
             f"tradebot flatten {symbol}, or close the foreign part at the broker",
             code=ExitCode.REFUSED,
         )
-    return ForeignPart(symbol, foreign, there.average_price, foreign - foreign_fills)
+    return ForeignPart(symbol, foreign, there.average_price, foreign - foreign_fills, there.multiplier)
 
 
 _STRANGERS = frozenset(
@@ -181,4 +184,4 @@ def _adoption_fills(found: ForeignPart, at: datetime) -> list[OwnedFill]:
 def _adoption(owner: str, way: str, found: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:
     name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
     source = Origin.ADOPTION, found.symbol
-    return unreported_fill(owner, name, found.symbol, change, found.average_price, at, *source)
+    return unreported_fill(owner, name, found.symbol, change, found.average_price, found.multiplier, at, *source)

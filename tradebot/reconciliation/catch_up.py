@@ -242,8 +242,9 @@ def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator
 def reassign(owner: str, fill: Fill) -> Iterator[OwnedFill]:
     """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade."""
     name, change, source = f"owned:{fill.activity_id}", fill.signed_quantity, (Origin.GIVEN_BACK, fill.activity_id)
-    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, fill.price, fill.at, *source)
-    yield unreported_fill(owner, f"{name}:to", fill.symbol, change, fill.price, fill.at, *source)
+    of_trade = fill.price, fill.multiplier, fill.at
+    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, *of_trade, *source)
+    yield unreported_fill(owner, f"{name}:to", fill.symbol, change, *of_trade, *source)
 
 
 def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:

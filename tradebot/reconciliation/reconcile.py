@@ -233,9 +233,16 @@ class _Accepted(NamedTuple):
     why: str
     at: datetime
 
-    def fill(self, owner: str, part: str, symbol: str, change: Decimal, price: Decimal) -> OwnedFill:
-        name = f"{self.name}:{part}"
-        return unreported_fill(owner, name, symbol, change, price, self.at, Origin.PLAN, self.plan)
+    def fill(self, owner: str, part: str, symbol: str, change: "_Change") -> OwnedFill:
+        return unreported_fill(owner, f"{self.name}:{part}", symbol, *change, self.at, Origin.PLAN, self.plan)
+
+
+class _Change(NamedTuple):
+    """A part of an adjustment: signed shares, at a price, with the multiplier of their instrument."""
+
+    quantity: Decimal
+    price: Decimal
+    multiplier: Decimal
 
 
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
@@ -318,7 +325,7 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
         _acknowledge(ledger, finding.subject, held + change, accepted)
         return
     owner, parts = _adjustments(ledger.totals(), finding.subject, change)
-    fills = [accepted.fill(owner, str(n), finding.subject, *part) for n, part in enumerate(parts)]
+    fills = [accepted.fill(owner, str(n), finding.subject, part) for n, part in enumerate(parts)]
     ledger.apply_fills(fills, accepted.at)
 
 
@@ -342,7 +349,7 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(held.quantity)
     handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(held.quantity), accepted))
-    rest = [accepted.fill(owner, f"old:{n}", symbol, *part) for n, part in enumerate(_at_cost(held, -older))]
+    rest = [accepted.fill(owner, f"old:{n}", symbol, part) for n, part in enumerate(_at_cost(held, -older))]
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)
@@ -350,26 +357,27 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
 
 def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign trades to the position that they closed."""
-    for n, (part, price) in enumerate(_at_cost(foreign, amount)):
-        yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part, price)
-        yield accepted.fill(owner, f"to:{n}", foreign.symbol, -part, price)
+    for n, part in enumerate(_at_cost(foreign, amount)):
+        yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part)
+        yield accepted.fill(owner, f"to:{n}", foreign.symbol, part._replace(quantity=-part.quantity))
 
 
-def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:
-    """Return whose position changes, and the signed quantities and prices that change it."""
-    for (strategy, held), position in totals.positions.items():
-        if held == symbol and position.quantity:
+def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[str, list[_Change]]:
+    """Return whose position changes, and the parts that change it."""
+    known = [(strategy, position) for (strategy, held), position in totals.positions.items() if held == symbol]
+    for strategy, position in known:
+        if position.quantity:
             return strategy, list(_at_cost(position, change))
-    return FOREIGN, [(change, totals.last_price[symbol])]
+    return FOREIGN, [_Change(change, totals.last_price[symbol], known[-1][1].multiplier)]
 
 
-def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
+def _at_cost(position: Position, change: Decimal) -> Iterator[_Change]:
     """Yield the parts of an adjustment: close opposite lots at cost, so without profit; open the rest at average."""
     for lot in position.lots:
         if not change or (lot.quantity > 0) == (change > 0):
             break
         part = min(abs(change), abs(lot.quantity)).copy_sign(change)
-        yield part, lot.price
+        yield _Change(part, lot.price, position.multiplier)
         change -= part
     if change:
-        yield change, position.average_price
+        yield _Change(change, position.average_price, position.multiplier)

@@ -266,7 +266,8 @@ def _from_before(
     assert at is not None, "an order from before the books says when it was sent"
     taken = min(abs(rest), abs(shares)).copy_sign(rest)
     name, source = f"taken-over:{last.venue_id}", (Origin.TAKEN_OVER, last.venue_id)
-    yield unreported_fill(owner, name, position.symbol, taken, position.average_price, at, *source)
+    each = position.average_price, position.multiplier
+    yield unreported_fill(owner, name, position.symbol, taken, *each, at, *source)
 
 
 def _owner(strategies: Collection[str], order: Order) -> str:

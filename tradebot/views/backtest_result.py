@@ -124,7 +124,7 @@ def backtest_result(
         trades=sum(trade.closed_at is not None for trade in made),
         still_open=sum(trade.closed_at is None for trade in made),
         fills=len(fills),
-        traded_usd=sum((owned.fill.quantity * owned.fill.price for owned in fills), Decimal(0)),
+        traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
         fees_usd=moved.get(CashKind.FEE, Decimal(0)),
         interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
         dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),

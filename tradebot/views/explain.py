@@ -349,7 +349,7 @@ def profit(
 ) -> Profit:
     """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
     positions = totals.positions.values()
-    value = sum((p.quantity * marks[p.symbol] for p in positions if p.quantity), Decimal(0))
+    value = sum((p.value_at(marks[p.symbol]) for p in positions if p.quantity), Decimal(0))
     cost = sum((p.cost for p in positions), Decimal(0))
     realized = sum((p.realized_pnl for p in positions), Decimal(0))
     return Profit(opening_cash, totals.cash(opening_cash) + adjustments, value, realized, value - cost)

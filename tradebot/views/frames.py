@@ -64,7 +64,7 @@ def _fill(owned: OwnedFill) -> Mapping[str, Any]:
     fill = owned.fill
     return asdict(fill) | {
         "strategy": owned.strategy,
-        "cash_usd": -fill.signed_quantity * fill.price,
+        "cash_usd": -fill.notional,
         "source": owned.origin,
         "order": fill.venue_order_id,
         "id": fill.activity_id,

@@ -10,6 +10,7 @@ from msgspec import Struct
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.kind import distance
 from tradebot.exits.lists import Exits, in_force
+from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
@@ -110,14 +111,15 @@ class StopRow(Struct, frozen=True):
     own: bool = False
 
 
-class Holding(Struct, frozen=True):
+class Holding(Struct, frozen=True, omit_defaults=True):
     """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
     manage.
 
     `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
     `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
     passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
-    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage.
+    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
+    are worth is quantity x price x `multiplier`.
     """
 
     symbol: str
@@ -136,6 +138,7 @@ class Holding(Struct, frozen=True):
     nearest: str | None
     state: str
     protection: Protection | None
+    multiplier: Decimal = ONE
 
 
 class Priced(Struct, frozen=True):
@@ -220,12 +223,13 @@ def _own(
         price=price,
         price_at=priced.at if priced and price is not None else None,
         gain=held.gain(price) if price is not None else None,
-        unrealized_usd=position.quantity * price - position.cost if price is not None else None,
+        unrealized_usd=position.value_at(price) - position.cost if price is not None else None,
         high_water=kept.best,
         stops=rows,
         nearest=nearest_of(rows),
         state=state_of(position.strategy, position.quantity, work).value,
         protection=protection_of(held, work, watching, gap, now, at_venue=at_venue),
+        multiplier=position.multiplier,
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import OwnedFill
@@ -57,15 +58,19 @@ class TotalSlippage(Struct, frozen=True):
 
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
-    """Return the slippage of a fill, side x (price - midpoint) x quantity; None if the midpoint isn't known."""
+    """Return the slippage of a fill against a midpoint, as `cost_usd` says; None if the midpoint isn't known."""
     if middle is None:
         return None
-    return _of(cost_usd(fill, middle), fill.quantity * middle)
+    return _of(cost_usd(fill, middle), _value_usd(fill, middle))
 
 
 def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
-    """Return what a fill cost in USD against a midpoint: side x (price - midpoint) x quantity."""
-    return fill.signed_quantity * (fill.price - middle)
+    """Return what a fill cost in USD against a midpoint: side x (price - midpoint) x quantity x multiplier."""
+    return notional(fill.signed_quantity, fill.price - middle, fill.multiplier)
+
+
+def _value_usd(fill: Fill, middle: Decimal) -> Decimal:
+    return notional(fill.quantity, middle, fill.multiplier)
 
 
 class Made(NamedTuple):
@@ -142,7 +147,7 @@ def _total(
     if not known:
         return TotalSlippage(against, None, 0, len(found), oldest_quote_s)
     usd = sum((cost_usd(fill, middle) for fill, middle in known), Decimal(0))
-    value = sum((fill.quantity * middle for fill, middle in known), Decimal(0))
+    value = sum((_value_usd(fill, middle) for fill, middle in known), Decimal(0))
     return TotalSlippage(against, _of(usd, value), len(known), len(found), oldest_quote_s)
 
 

@@ -122,6 +122,15 @@ def test_a_position_that_is_called_long_and_is_negative_is_not_read() -> None:
         models.read_position(position_row(side="long", qty="-7"), DriftTally())
 
 
+@pytest.mark.parametrize(("symbol", "multiplier"), [("AAPL", 1), ("BRK.B", 1), ("AAPL261218C00250000", 100)])
+def test_an_option_contract_is_worth_a_hundred_times_its_price(symbol: str, multiplier: int) -> None:
+    kind = AssetClass.US_EQUITY if multiplier == 1 else AssetClass.US_OPTION
+    row = position_row(symbol=symbol, asset_class=kind.value, qty="2", market_value=None)
+    held, bought = models.read_position(row, DriftTally()), models.read_fill(fill_row(symbol=symbol), DriftTally())
+    assert held.value == 2 * multiplier * held.average_price
+    assert bought.notional == bought.signed_quantity * bought.price * multiplier
+
+
 def test_differences_are_told_apart_only_up_to_a_limit() -> None:
     tally = DriftTally()
     for number in range(2_000):

@@ -18,6 +18,7 @@ BOUGHT = Fill("a-1", "v-1", "AAPL", Side.BUY, Decimal("0.125"), Decimal("101.5")
 FILLS = [
     OwnedFill("swing", BOUGHT),
     OwnedFill("", replace(BOUGHT, side=Side.SELL, venue_order_id=""), Origin.ACTIVITY, "20261102:AAPL"),
+    OwnedFill("swing", replace(BOUGHT, multiplier=Decimal("0.001"))),
 ]
 
 

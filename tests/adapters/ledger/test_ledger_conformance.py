@@ -16,6 +16,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
+from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 from tradebot.model.position import Kept, Marks, Origin, unreported_fill
@@ -506,7 +507,7 @@ def renamed(old: str, new: str, number: int) -> Booking:
     name, one = f"2026::{number}", Decimal(1)
     moved = ((old, -one, minutes(9)), (new, one, NOW))
     fills = tuple(
-        unreported_fill("flow", f"{name}:{place}", symbol, change, Decimal(187), at, Origin.ACTIVITY, name)
+        unreported_fill("flow", f"{name}:{place}", symbol, change, Decimal(187), ONE, at, Origin.ACTIVITY, name)
         for place, (symbol, change, at) in enumerate(moved)
     )
     restated = (Restated("flow", old, NOW, new),)

@@ -22,6 +22,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE
 from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
@@ -237,7 +238,7 @@ class Kept:
 
     def _unreported(self, owner: str, seconds: int, change: Decimal, origin: Origin) -> OwnedFill:
         at, name = NOW + timedelta(seconds=seconds), f"{origin}:{self._number}:{owner}"
-        return unreported_fill(owner, name, "AAPL", change, Decimal(103), at, origin, f"about {self._number}")
+        return unreported_fill(owner, name, "AAPL", change, Decimal(103), ONE, at, origin, f"about {self._number}")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 8)

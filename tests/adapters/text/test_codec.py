@@ -50,6 +50,16 @@ def test_every_word_survives_the_way_to_text_and_back(kind: type[Any], data: st.
     assert unpack(kind, json.loads(json_text(pack(value)))) == value
 
 
+def test_a_field_that_says_nothing_is_left_out_of_a_type_that_leaves_such_fields_out() -> None:
+    owned = make_fill()
+    assert "multiplier" not in encode(owned)["fill"]
+    contract = replace(owned, fill=replace(owned.fill, multiplier=Decimal(50)))
+    assert encode(contract)["fill"] == {**encode(owned)["fill"], "multiplier": "50"}
+    assert decode(OwnedFill, encode(owned)) == owned
+    # The default of a type that doesn't say so is written.
+    assert encode(make_order())["parent"] is None
+
+
 @given(MONEY)
 def test_equal_numbers_have_one_text_and_keep_every_digit(value: Decimal) -> None:
     text = decimal_text(value)

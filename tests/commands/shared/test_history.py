@@ -21,6 +21,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE
 from tradebot.model.order import Fill
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.trade import TradeNote
@@ -173,7 +174,7 @@ def test_history_ignores_prices_from_before_a_split(shared_trader: Bot, tmp_path
     before = read(bot)
     symbol, *others = before.marks
     assert before.at is not None
-    split = unreported_fill("flow", "activity:1:0", symbol, Decimal(1), Decimal(1), before.at, Origin.ACTIVITY, "1")
+    split = unreported_fill("flow", "activity:1:0", symbol, Decimal(1), ONE, ONE, before.at, Origin.ACTIVITY, "1")
     with closing(SqliteLedger.open(bot.folder)) as books:
         books.apply_fills([split], before.at)
     after = read(bot)

@@ -8,6 +8,7 @@ from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_pnl import history, paid
 from tests.worlds import Scene
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE
 from tradebot.model.position import Origin, unreported_fill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.history import History
@@ -44,7 +45,7 @@ def test_rename_moves_no_cash_to_another_day() -> None:
     bought = fill(1, "AAPL", Side.BUY, "10", "100", at=NOW - timedelta(days=2))
     # The books open what was renamed as of its purchase.
     moved = [
-        unreported_fill("flow", name, name, D(shares), D(100), at, Origin.ACTIVITY, "rename")
+        unreported_fill("flow", name, name, D(shares), D(100), ONE, at, Origin.ACTIVITY, "rename")
         for name, shares, at in (("AAPL", -10, NOW), ("PEAR", 10, bought.fill.at))
     ]
     past = history(bought, *moved)

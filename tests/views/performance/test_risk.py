@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, ago
+from tests.builders import ago, trade
 from tradebot.model.candidate import Side
 from tradebot.model.filled import RestedStop
 from tradebot.model.trade import Trade
@@ -22,10 +22,6 @@ from tradebot.views.performance.risk import (
 
 D = Decimal
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
-
-
-def trade(side: Side = Side.BUY, quantity: str = "10", entry: str = "100", closed_at: datetime | None = NOW) -> Trade:
-    return Trade("flow", "AAPL", side, ago(600), closed_at, D(quantity), D(quantity), D(entry), D(101), D(10))
 
 
 def stop(price: str, seconds_ago: float = 590, symbol: str = "AAPL", side: Side = Side.SELL) -> RestedStop:

@@ -216,8 +216,8 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
     found = sales_of(account_trades(past(fills)), (fee("2025-06-03", "-0.07"), *commissions), method)
     made = sum((sale.gain_usd for sale in found.sales if sale.gain_usd is not None), Fraction(0))
     carried = sum((lot.carried_usd for lot in found.lots), Fraction(0))
-    spent = sum((Fraction(o.fill.signed_quantity * o.fill.price) for o in fills), Fraction(0))
-    held = sum((lot.quantity * lot.price for lot in found.lots if lot.price is not None), Fraction(0))
+    spent = sum((Fraction(o.fill.notional) for o in fills), Fraction(0))
+    held = sum((lot.quantity * lot.share_usd for lot in found.lots if lot.share_usd is not None), Fraction(0))
     charged = sum(((sale.fee_usd + sale.lot.fee_usd) * sale.shares for sale in found.sales), Fraction(0))
     charged += sum((lot.fee_usd * abs(lot.quantity) for lot in found.lots), Fraction(0))
     assert made - carried == held - spent - charged

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW
+from tests.builders import NOW, trade
 from tradebot.judging.judgment import Judgment, State
 from tradebot.model.bar import Session, Waiting
-from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Quota
 from tradebot.model.reasons import Reason
@@ -138,14 +137,12 @@ def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:
 
 
 def test_changes_name_what_came_what_went_and_new_code() -> None:
-    def trade(symbol: str, hours: float) -> Trade:
-        ten, price, opened_at = Decimal(10), Decimal(100), NOW - timedelta(hours=hours)
-        reasons = ("stop_loss",)
-        return Trade("flow", symbol, Side.BUY, opened_at, NOW, ten, ten, price, price, ten, reasons=reasons)
+    def closed(symbol: str, hours: float) -> Trade:
+        return trade(symbol=symbol, opened_at=NOW - timedelta(hours=hours), reasons=("stop_loss",))
 
     before, after = (replace(ENTRIES, code={"flow": digest, "old": "1"}) for digest in "ab")
     seen = replace(
-        SEEN, opened=("AAPL",), closed=(trade("MSFT", 40), trade("AMD", 1)), before=(before,), passes=(after,)
+        SEEN, opened=("AAPL",), closed=(closed("MSFT", 40), closed("AMD", 1)), before=(before,), passes=(after,)
     )
     assert summary(seen).changes == (
         "New position: AAPL.",

@@ -4,6 +4,7 @@ Each reader takes decoded JSON and raises RowError with the name of a field that
 values are counted in the tally and do no harm.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -17,7 +18,7 @@ from tradebot.model.account import Account, BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -42,6 +43,9 @@ STATUSES: Mapping[str, OrderStatus] = {
 }
 """Alpaca's words for the states of an order."""
 
+OPTION_MULTIPLIER = Decimal(100)
+"""Shares per standard US option contract."""
+_OPTION = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}")
 _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
 
@@ -171,13 +175,15 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
     quantity = row.number("qty")
     if quantity < 0 and row.value("side") == "long":
         raise RowError("qty", f"is negative, but the side is long: {quantity}")
+    asset_class = row.enum("asset_class", AssetClass)
     return BrokerPosition(
         symbol=row.symbol(),
-        asset_class=row.enum("asset_class", AssetClass),
+        asset_class=asset_class,
         quantity=-abs(quantity) if row.value("side") == "short" else quantity,
         average_price=row.number("avg_entry_price"),
         market_value=row.number_or_none("market_value"),
         current_price=row.number_or_none("current_price"),
+        multiplier=OPTION_MULTIPLIER if asset_class is AssetClass.US_OPTION else ONE,
     )
 
 
@@ -196,14 +202,17 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
     # The venue also uses this shape to reverse or correct a trade, which is not an execution.
     if row.value("execution_type") not in (None, "", "fill"):
         raise RowError("execution_type", f"is not a fill: {row.value('execution_type')}")
+    symbol = row.symbol()
     return Fill(
         activity_id=row.text("id"),
         venue_order_id=row.text("order_id"),
-        symbol=row.symbol(),
+        symbol=symbol,
         side=Side.SELL if row.value("side") == "sell_short" else _side(row),
         quantity=row.positive("qty"),
         price=row.positive("price"),
         at=row.time("transaction_time"),
+        # A fill doesn't say what kind of instrument it is in, but an option contract is known by its symbol.
+        multiplier=OPTION_MULTIPLIER if _OPTION.fullmatch(symbol) else ONE,
     )
 
 

@@ -12,6 +12,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
+from tradebot.model.instrument import ONE
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -81,6 +82,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
                 _number(fill["quantity"]),
                 _number(fill["price"]),
                 parse_time(fill["at"]),
+                _number(fill["multiplier"]) if "multiplier" in fill else ONE,
             ),
             _ORIGINS[origin],
             about,

@@ -20,6 +20,7 @@ from msgspec import StructMeta
 from msgspec.structs import astuple, fields
 
 from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
+from tradebot.model.values import optional_fields, written_fields
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
@@ -102,7 +103,12 @@ def _struct_encoder(kind: Any, packed: bool) -> Step:
 
     if packed:
         return as_list
-    return lambda value: dict(zip(names, as_list(value), strict=True))
+
+    def as_object(value: Any) -> dict[str, Any]:
+        every = dict(zip(names, as_list(value), strict=True))
+        return {name: every[name] for name in written_fields(value)} if optional_fields(kind) else every
+
+    return as_object
 
 
 def _map_encoder(step: Step) -> Step:

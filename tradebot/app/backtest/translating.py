@@ -20,7 +20,7 @@ from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
 
 if TYPE_CHECKING:
@@ -91,14 +91,15 @@ def asset_class(symbol: str) -> AssetClass:
 
 
 def position_of(held: engine_account.Position, units: int) -> BrokerPosition:
-    price = usd(units)
+    price, multiplier = usd(units), Decimal(shares_of(held.symbol))
     return BrokerPosition(
         symbol=held.symbol,
         asset_class=asset_class(held.symbol),
         quantity=exact(held.qty),
         average_price=exact(_rounded(held.average, AVERAGE)),
-        market_value=exact(price * (held.qty * shares_of(held.symbol))),
+        market_value=exact(notional(held.qty, price, multiplier)),
         current_price=price_of(units),
+        multiplier=multiplier,
     )
 
 
@@ -111,6 +112,7 @@ def fill_of(fill: engine_orders.Fill) -> Fill:
         quantity=exact(fill.qty),
         price=price_of(fill.price),
         at=moment(fill.at_us),
+        multiplier=Decimal(shares_of(fill.order.symbol)),
     )
 
 

@@ -26,6 +26,7 @@ from tradebot.exchange.market.sessions import full_calendar
 from tradebot.exchange.times import from_datetime
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session, VenueClock
+from tradebot.model.instrument import notional
 from tradebot.model.order import Fill, Order, OrdersTold
 
 if TYPE_CHECKING:
@@ -224,11 +225,11 @@ class EngineVenue:
 
     def _stale_value(self, held: engine_account.Position) -> Decimal:
         engine, traded = self._engine, self._history.traded.get(held.symbol)
-        shares = held.qty * shares_of(held.symbol)
+        multiplier = Decimal(shares_of(held.symbol))
         if traded is None:
-            return shares * usd(engine.price(held.symbol))
+            return notional(held.qty, usd(engine.price(held.symbol)), multiplier)
         split = engine.market.split_factor(held.symbol, traded.at_us, engine.now_us)
-        return shares * usd(traded.price) * Decimal(split)
+        return notional(held.qty, usd(traded.price), multiplier) * Decimal(split)
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders; nothing moves in between, so the view is always steady."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import notional
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import divided, together
@@ -43,11 +44,16 @@ class AccountTrade(Struct, frozen=True):
     price: Fraction | None
     origin: Origin = Origin.VENUE
     shares_today: Fraction = Fraction(1)
+    multiplier: Fraction = Fraction(1)
 
     @property
     def day(self) -> date:
         """Return the trade date in New York."""
         return self.at.astimezone(NEW_YORK).date()
+
+    def share_usd(self, fee_usd: Fraction) -> Fraction | None:
+        """Return what one share cost or brought in USD, with a fee per share; None if nobody knows its price."""
+        return None if self.price is None else notional(Fraction(1), self.price, self.multiplier) + fee_usd
 
     @property
     def purchase(self) -> str:
@@ -208,7 +214,7 @@ def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovemen
     Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
     """
     fill = owned.fill
-    paid_nothing = cash is not None and cash.amount_usd == fill.signed_quantity * fill.price
+    paid_nothing = cash is not None and cash.amount_usd == fill.notional
     if not paid_nothing or cash is None:
         return _Traded(owned, symbol, fill.price)
     if cash.meaning in _MULTIPLIES and held and held + fill.signed_quantity:
@@ -245,4 +251,5 @@ def _trade(event: _Traded, ratio: Fraction) -> AccountTrade:
         price=None if event.price is None else Fraction(event.price) / ratio,
         origin=event.owned.origin,
         shares_today=ratio,
+        multiplier=Fraction(fill.multiplier),
     )

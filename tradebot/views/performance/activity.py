@@ -35,7 +35,7 @@ def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
         return _ZERO
     start, end = path.start.at, path.steps[-1].after.at
     executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
-    return sum([fill.quantity * fill.price for fill in executed], _ZERO)
+    return sum([abs(fill.notional) for fill in executed], _ZERO)
 
 
 SEEN, FILLS = "sessions", "fills of the bot's orders"

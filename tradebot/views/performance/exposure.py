@@ -9,6 +9,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
+from tradebot.model.instrument import notional
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Step
@@ -44,6 +45,7 @@ class _Held(NamedTuple):
     shares: float = 0.0
     usd: float = 0.0
     restated_at: datetime | None = None
+    multiplier: float = 1.0
 
     def after(self, step: Step) -> "_Held":
         """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
@@ -53,17 +55,18 @@ class _Held(NamedTuple):
         elif not cash:
             usd = self.usd
         elif shares * self.shares < 0:
-            usd = shares * abs(cash / (shares - self.shares))
+            each = abs(cash / (shares - self.shares))
+            usd = shares * each
         else:
             usd = self.usd - cash if abs(shares) > abs(self.shares) else self.usd * shares / self.shares
-        return _Held(shares, usd, step.restated_at)
+        return _Held(shares, usd, step.restated_at, float(step.held[0].multiplier) if step.held else 1.0)
 
     def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
         """Return the position at the prices at the beginning of a window, or as it is where these lack it."""
         price = next((window.marks[name] for name in names if name in window.marks), None)
         if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
             return self
-        return self._replace(usd=self.shares * float(price))
+        return self._replace(usd=notional(self.shares, float(price), self.multiplier))
 
 
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:

@@ -117,7 +117,7 @@ def _of_fills(lots: Iterable[OpenLot]) -> Mapping[str, list[_Part]]:
         ends += [(lot.exit_fill, lot.exit_price)] if isinstance(lot, ClosedLot) else []
         for name, price in ends:
             if price:
-                found[name].append((lot, lot.quantity * price))
+                found[name].append((lot, lot.value_at(price)))
     return found
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import astuple
 
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
 from tradebot.model.trade import Trade, by_position, divided, together
 from tradebot.model.values import replace
@@ -33,11 +34,20 @@ class OpenLot(Struct, frozen=True):
     entry_order: str
     entry_origin: Origin
     trade: Key
+    multiplier: Decimal
 
     @property
     def cost_usd(self) -> Decimal:
         """Return what the piece was bought or sold short for, unsigned."""
-        return self.quantity * self.entry_price
+        return self.value_at(self.entry_price)
+
+    def value_at(self, price: Decimal) -> Decimal:
+        """Return what the piece is worth at a price in USD, unsigned."""
+        return notional(self.quantity, price, self.multiplier)
+
+    def gain_at(self, price: Decimal) -> Decimal:
+        """Return what the piece has gained at a price in USD, before fees."""
+        return notional(self.side.sign * self.quantity, price - self.entry_price, self.multiplier)
 
 
 class ClosedLot(OpenLot, frozen=True):
@@ -57,12 +67,12 @@ class ClosedLot(OpenLot, frozen=True):
     @property
     def gross_usd(self) -> Decimal:
         """Return the profit of the piece before fees."""
-        return self.side.sign * self.quantity * (self.exit_price - self.entry_price)
+        return self.gain_at(self.exit_price)
 
     @property
     def sold_usd(self) -> Decimal:
         """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
-        return self.quantity * (self.exit_price if self.side is Side.BUY else self.entry_price)
+        return self.value_at(self.exit_price if self.side is Side.BUY else self.entry_price)
 
     @property
     def sold_at(self) -> datetime:
@@ -169,7 +179,7 @@ class _Going(Struct):
         piece: OpenLot = held[0] if held else self.closed[0]
         received = realized = _ZERO
         for lot in self.closed:
-            received += lot.quantity * lot.exit_price
+            received += lot.value_at(lot.exit_price)
             realized += lot.gross_usd
         trade = Trade(
             strategy=piece.strategy,
@@ -179,10 +189,16 @@ class _Going(Struct):
             closed_at=None if held else self.closed[-1].closed_at,
             quantity=self.entered,
             closed_quantity=self.left,
-            entry_price=self.paid / self.entered,
-            exit_price=received / self.left if self.left else None,
+            entry_price=self.paid / notional(self.entered, ONE, piece.multiplier),
+            exit_price=received / notional(self.left, ONE, piece.multiplier) if self.left else None,
             realized_before_fees_usd=realized,
             exit_orders=tuple(dict.fromkeys(lot.exit_order for lot in self.closed if lot.exit_order)),
+            reasons=(),
+            entry_score=None,
+            components=(),
+            best=None,
+            worst=None,
+            multiplier=piece.multiplier,
         )
         return Trip(trade, self.closed, held)
 
@@ -229,12 +245,12 @@ class _Fold:
                 self._going = going = _Going()
         if opened:
             going.entered += opened
-            going.paid += opened * fill.price
+            going.paid += notional(opened, fill.price, fill.multiplier)
         self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
 
 
 def _cash_usd(owned: OwnedFill) -> Decimal:
-    return -owned.fill.signed_quantity * owned.fill.price
+    return -owned.fill.notional
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:
@@ -281,6 +297,7 @@ def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
         fill.venue_order_id,
         owned.origin,
         trade,
+        fill.multiplier,
     )
 
 

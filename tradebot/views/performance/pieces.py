@@ -122,7 +122,7 @@ class _Account(Struct):
         if day is None or (step.restated_at and day_of(step.restated_at) > day):
             return _ZERO
         there = (lot for lot in step.held if day_of(lot.opened_at) <= day)
-        return sum((lot.side.sign * lot.quantity * (price - lot.entry_price) for lot in there), _ZERO)
+        return sum((lot.gain_at(price) for lot in there), _ZERO)
 
 
 ACCOUNT = "account"

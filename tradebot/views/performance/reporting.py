@@ -12,6 +12,7 @@ from tradebot.auditing.intervals import LEVEL, t_quantile
 from tradebot.model.account import CashKind
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, to_nine_places
 from tradebot.views.performance import pnl
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
@@ -247,7 +248,10 @@ def report_trades(history: History, choice: Choice) -> ReportTrades:
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
     trade, fees = trip.trade, facts.fees_usd(trip)
     gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
-    cost, r = trade.closed_quantity * price, in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
+    cost, r = (
+        notional(trade.closed_quantity, price, trade.multiplier),
+        in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None,
+    )
     return TradeRow(
         id=facts.name(trip),
         strategy=trade.strategy,

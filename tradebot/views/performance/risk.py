@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.filled import RestedStop
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import to_nine_places
 from tradebot.model.trade import Trade
 
@@ -99,7 +100,7 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     if price is None:
         return None
     gain = trade.side.sign * (price - trade.entry_price)
-    usd = to_nine_places(gain * trade.quantity)
+    usd = to_nine_places(notional(trade.quantity, gain, trade.multiplier))
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
 
 
@@ -110,8 +111,9 @@ def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
 
 def _average(entered: Collection[Entered]) -> Decimal:
     whole = sum((fill.quantity for fill in entered), _ZERO)
-    return sum((fill.quantity * fill.price for fill in entered), _ZERO) / whole
+    return sum((notional(fill.quantity, fill.price, ONE) for fill in entered), _ZERO) / whole
 
 
 def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
-    return Risk(to_nine_places(fraction * trade.entry_price * trade.quantity), source) if fraction > 0 else None
+    usd = notional(trade.quantity, fraction * trade.entry_price, trade.multiplier)
+    return Risk(to_nine_places(usd), source) if fraction > 0 else None

@@ -158,6 +158,7 @@ def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
         entry_order=trade.order_id,
         entry_origin=trade.origin,
         trade=(trade.strategy, trade.symbol, trade.at),
+        multiplier=decimal(trade.multiplier),
     )
 
 

@@ -59,16 +59,14 @@ class TaxLot(Struct, frozen=True, dict=True):
     replaced: bool = False
 
     @cached_property
-    def price(self) -> Fraction | None:
+    def share_usd(self) -> Fraction | None:
         """Return what a share cost with its fee, or brought after it if sold short, USD; None if that isn't known."""
-        if self.opening is None or self.opening.price is None:
-            return None
-        return self.opening.price + self.sign * self.fee_usd
+        return self.opening.share_usd(self.sign * self.fee_usd) if self.opening else None
 
     @cached_property
     def opened(self) -> date | None:
         """Return the trade date; None if it isn't known. A plan's shares came at some time before it."""
-        return self.opening.day if self.opening is not None and self.price is not None else None
+        return self.opening.day if self.opening is not None and self.share_usd is not None else None
 
     @property
     def held_from(self) -> date | None:
@@ -106,9 +104,9 @@ def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
 
 
 def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
-    if lot.price is None:
+    if lot.share_usd is None:
         return True, Fraction(0)
-    return False, -lot.sign * lot.price - lot.carried_usd / abs(lot.quantity)
+    return False, -lot.sign * lot.share_usd - lot.carried_usd / abs(lot.quantity)
 
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
@@ -169,19 +167,19 @@ class Sale(Struct, dict=True):
     @property
     def bought_usd(self) -> Fraction | None:
         """Return what the shares cost with fees and the losses that wash sales added; None if that isn't known."""
-        price = self.lot.price if self.lot.sign > 0 else self._closed_at
-        return None if price is None else price * self.shares + self.lot.carried_usd
+        share_usd = self.lot.share_usd if self.lot.sign > 0 else self._closed_usd
+        return None if share_usd is None else share_usd * self.shares + self.lot.carried_usd
 
     @property
     def sold_usd(self) -> Fraction | None:
         """Return what the shares brought after fees; None if that isn't known."""
-        price = self.lot.price if self.lot.sign < 0 else self._closed_at
-        return None if price is None else price * self.shares
+        share_usd = self.lot.share_usd if self.lot.sign < 0 else self._closed_usd
+        return None if share_usd is None else share_usd * self.shares
 
     @property
-    def _closed_at(self) -> Fraction | None:
-        """Return the closing price per share with its fee: more for a purchase, less for a sale."""
-        return None if self.closing.price is None else self.closing.price - self.lot.sign * self.fee_usd
+    def _closed_usd(self) -> Fraction | None:
+        """Return what a share was closed for with its fee: more for a purchase, less for a sale."""
+        return self.closing.share_usd(-self.lot.sign * self.fee_usd)
 
     @cached_property
     def made_usd(self) -> Fraction | None:

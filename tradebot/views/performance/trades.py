@@ -79,7 +79,7 @@ class _Rows:
             gross_usd=gross,
             fees_usd=fees,
             net_usd=gross + fees,
-            open_usd=None if mark is None else sum((_open(lot, mark) for lot in trip.held), _ZERO),
+            open_usd=None if mark is None else sum((lot.gain_at(mark) for lot in trip.held), _ZERO),
             risk_usd=risk.usd if risk else None,
             risk_from=risk.source if risk else None,
             r=in_risks(gross + fees, risk) if trade.closed_at else None,
@@ -142,7 +142,7 @@ class _Rows:
     def _held(self, trade_id: str, lot: OpenLot) -> LotRow:
         mark = self.history.marks.get(lot.symbol)
         row = self._lot(trade_id, lot, self.history.at)
-        return row if mark is None else replace(row, open_usd=_open(lot, mark))
+        return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
 
     def _lot(self, trade_id: str, lot: OpenLot, until: datetime | None) -> LotRow:
         return LotRow(
@@ -165,10 +165,6 @@ def _status(trade: Trade) -> Status:
     if trade.closed_at:
         return Status.CLOSED
     return Status.PARTLY_CLOSED if trade.closed_quantity else Status.OPEN
-
-
-def _open(lot: OpenLot, mark: Decimal) -> Decimal:
-    return lot.side.sign * lot.quantity * (mark - lot.entry_price)
 
 
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
