@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from commands.shared.days import Span
     from tradebot.app.wiring import App
+    from tradebot.model.order import Fee, Fill
     from tradebot.model.position import OwnedFill
     from tradebot.views.slippage import FillSlippage, Made, TotalSlippage
 
@@ -28,10 +29,11 @@ SHOWN = 1_000
 """How many fills a screen shows; the JSON document has them all."""
 
 
-class FillRow(Struct, frozen=True):
-    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is its origin.
+class FillRow(Struct, frozen=True, omit_defaults=True):
+    """One execution in shares and USD; `cash_usd` is what was received for it or paid, `source` is its origin.
 
-    `slippage` is None if no order of the bot made the fill.
+    `slippage` is None if no order of the bot made the fill. `fee` is what the venue charged for it, with a null amount
+    as long as that isn't known yet; a venue that books its fees apart from fills has none here.
     """
 
     at: datetime
@@ -44,12 +46,15 @@ class FillRow(Struct, frozen=True):
     source: str
     id: str
     slippage: "FillSlippage | None"
+    multiplier: Decimal = Decimal(1)
+    fee: "Fee | None" = None
 
 
-class Fills(Struct, frozen=True):
+class Fills(Struct, frozen=True, omit_defaults=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
-    `slippage` is that of all these fills together, against each midpoint.
+    `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts those of these fills
+    whose fee isn't known yet.
     """
 
     fills: tuple[FillRow, ...]
@@ -57,6 +62,7 @@ class Fills(Struct, frozen=True):
     sold_usd: Decimal
     known: int
     slippage: "tuple[TotalSlippage, ...]"
+    unknown_fees: int = 0
 
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
@@ -67,7 +73,8 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
     made = _made(app, every)
-    rows = tuple(_row(owned, made.get(owned.fill.activity_id)) for owned in chosen)
+    fees = _fees(app, [owned.fill for owned in chosen])
+    rows = tuple(_row(owned, made.get(owned.fill.activity_id), fees.get(owned.fill.activity_id)) for owned in chosen)
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
     data = Fills(
         fills=rows,
@@ -75,6 +82,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
         sold_usd=sum((usd for usd in traded if usd > 0), Decimal(0)),
         known=len(every),
         slippage=totals([made[owned.fill.activity_id] for owned in chosen if owned.fill.activity_id in made]),
+        unknown_fees=sum(fee.amount is None for fee in fees.values()),
     )
     return Report("fills", data, _render)
 
@@ -85,6 +93,16 @@ def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, Made]":
     ledger = app.ledger_view
     orders = ledger.orders() if fills else ()
     return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))
+
+
+def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
+    """Return the fees that fills came with, by the fills' ids, or what was booked for them since."""
+    from tradebot.model.order import Fee, fee_id
+
+    fees = {fill.activity_id: fill.fee for fill in fills if fill.fee}
+    unknown = {fee_id(name): name for name, fee in fees.items() if fee.amount is None}
+    booked = app.ledger_view.booked(unknown) if unknown else {}
+    return {**fees, **{unknown[name]: Fee(-entry.amount) for name, entry in booked.items()}}
 
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
@@ -107,7 +125,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _row(owned: "OwnedFill", made: "Made | None") -> FillRow:
+def _row(owned: "OwnedFill", made: "Made | None", fee: "Fee | None") -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
     from tradebot.views.slippage import slippage_of
 
@@ -123,6 +141,8 @@ def _row(owned: "OwnedFill", made: "Made | None") -> FillRow:
         source=owned.origin.value.replace("_", " "),
         id=clean(fill.activity_id),
         slippage=slippage_of(made) if made else None,
+        multiplier=fill.multiplier,
+        fee=fee,
     )
 
 
@@ -134,16 +154,29 @@ def _render(console: "Console", data: Fills) -> None:
     console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
-    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD", "slippage")))
+    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD", "fee", "slippage")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
-        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}", _bps(row))
+        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}", _fee(row.fee), _bps(row))
         table.row(stamp(row.at), escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
     if data.fills:
         console.print(table)
         console.print(f"Traded at the broker: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
         for one in (one for one in data.slippage if one.of):
             console.print(slippage_sentence(one), highlight=False)
+    if data.unknown_fees:
+        console.print(f"Not known yet: the fees of {counted(data.unknown_fees, 'fill')}")
+
+
+def _fee(fee: "Fee | None") -> str:
+    """Return what was charged, unsigned; the currency is named if it isn't that of the books."""
+    from tradebot.model.instrument import CURRENCY
+
+    if fee is None:
+        return ""
+    if fee.amount is None:
+        return "not known yet"
+    return f"{fee.amount:,.2f}" if fee.currency == CURRENCY else f"{fee.amount:f} {clean(fee.currency)}"
 
 
 def _bps(row: FillRow) -> str:

@@ -21,7 +21,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
-from tradebot.model.order import Fill
+from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
@@ -275,10 +275,11 @@ def fill(
     strategy: str = "flow",
     at: datetime | None = None,
     multiplier: str = "1",
+    fee: Fee | None = None,
 ) -> OwnedFill:
     when, names = at if at is not None else NOW + timedelta(seconds=number), (f"fill-{number}", f"venue-{number}")
     numbers = Decimal(quantity), Decimal(price)
-    return OwnedFill(strategy, Fill(*names, symbol, side, *numbers, when, Decimal(multiplier)))
+    return OwnedFill(strategy, Fill(*names, symbol, side, *numbers, when, Decimal(multiplier), fee))
 
 
 def cash_movement(

@@ -23,6 +23,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel
 
@@ -502,7 +503,7 @@ def test_positions_and_cash_folded_from_the_ledger_are_the_venues() -> None:
     fills = scene.ledger.fills()
     positions = {symbol: p.quantity for (_, symbol), p in Totals.of(fills).positions.items() if p.quantity}
     assert positions == {s: q for s, q in scene.venue.held.items() if q}
-    assert Totals.of(fills).cash(CASH) == scene.venue.cash
+    assert Totals.of(fills).cash(CASH, Settlement.PAID) == scene.venue.cash
     assert {owned.strategy for owned in fills} == {"flow"}
 
 

@@ -8,18 +8,29 @@ from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.ends import end_of, has_outlived
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.instrument import AssetClass
+from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed, Needs
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrdersTold, OrderType, Outcome, Reply
+from tradebot.model.order import (
+    Fee,
+    Fill,
+    Order,
+    OrderClass,
+    OrderStatus,
+    OrdersTold,
+    OrderType,
+    Outcome,
+    Reply,
+    fee_id,
+)
 from tradebot.model.series import Series
 from tradebot.model.values import replace
-from tradebot.model.venue import Proof
+from tradebot.model.venue import Proof, Settlement
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Want
 
@@ -235,6 +246,61 @@ class FakeVenue:
 
     def _price(self, symbol: str) -> Decimal:
         return self.prices[symbol].middle if symbol in self.prices else Decimal(100)
+
+
+class MarginedVenue(FakeVenue):
+    """A venue of contracts of 50 USD a point, in a margined account; it tells a fill's fee later, as an activity."""
+
+    multiplier = Decimal(50)
+    fee_usd = Decimal("2.25")
+
+    def account(self) -> Account:
+        gains = (position.value - position.value_at(position.average_price) for position in self.positions())
+        equity = self.cash + sum(gains, Decimal(0))
+        figures = self.cash, equity, equity, equity
+        return Account(self.number, "ACTIVE", *figures, self.blocked, Settlement.MARGINED)
+
+    def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return the net positions at their average prices."""
+        held = ((symbol, quantity) for symbol, quantity in self.held.items() if quantity)
+        return tuple(
+            BrokerPosition(
+                symbol,
+                AssetClass.UNKNOWN,
+                quantity,
+                self.averages.get(symbol, self._price(symbol)),
+                notional(quantity, self._price(symbol), self.multiplier),
+                multiplier=self.multiplier,
+            )
+            for symbol, quantity in held
+        )
+
+    def view(self) -> BrokerView:
+        working = tuple(order for order in self.book.values() if not order.status.terminal)
+        return BrokerView(self.account(), self.positions(), working)
+
+    def fill(self, client_order_id: str, price: str, quantity: Decimal | None = None) -> None:
+        """Fill an order at once; cash moves by what was closed, counted at the average price, and by the fee."""
+        order, cash = self.book[client_order_id], self.cash
+        before, average = self.held.get(order.symbol, Decimal(0)), self.averages.get(order.symbol, Decimal(0))
+        super().fill(client_order_id, price, quantity)
+        told = replace(self.executions[-1], multiplier=self.multiplier, fee=Fee(None))
+        self.executions[-1] = told
+        after, paid = self.held[order.symbol], told.price
+        closed = min(abs(before), told.quantity).copy_sign(before) if before * told.signed_quantity < 0 else Decimal(0)
+        self.cash = cash + notional(closed, paid - average, self.multiplier) - self.fee_usd
+        if abs(after) > abs(before) and before * after > 0:
+            self.averages[order.symbol] = (before * average + told.signed_quantity * paid) / after
+        elif before * after <= 0:
+            self.averages[order.symbol] = paid
+
+    def tell_fees(self) -> None:
+        """List the fee of each fill among the activities, those that were listed before too."""
+        for told in self.executions:
+            name = fee_id(told.activity_id)
+            if all(name != one.id for one in self.happened):
+                row = Activity(name, "FEE", "", told.symbol, None, None, -self.fee_usd, self.now, ActivityKind.FEE)
+                self.happened.append(replace(row, fill_id=told.activity_id))
 
 
 class FakeReader:

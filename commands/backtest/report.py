@@ -217,8 +217,9 @@ def _result(result: "BacktestResult") -> "Iterator[str]":
         yield f"Drawdown  {100 * fall.depth:.2f}% from {fall.from_session} to {fall.low_session}, {after}"
     held = f", {result.still_open:,} open" if result.still_open else ""
     yield f"Trades    {result.trades:,} closed{held}; {counted(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
-    parts = (("fees", result.fees_usd), ("interest", result.interest_usd), ("dividends", result.dividends_usd))
-    said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in parts if amount)
+    parts = ("fees", "interest", "dividends", "funding")
+    amounts = ((name, getattr(result, f"{name}_usd")) for name in parts)
+    said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in amounts if amount)
     yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
 
 

@@ -209,7 +209,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     from tradebot.model.trading import Mode
 
     ledger = SqliteLedger.create(path, account.number, clock.now)
-    ledger.open_books(account.cash, clock.now)
+    ledger.open_books(account.cash, clock.now, account.settlement)
     ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", clock.now))
     ledger.close()
     armed = settings.mode is not Mode.LIVE or settings.shadow

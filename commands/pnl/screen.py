@@ -16,17 +16,16 @@ from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
+from tradebot.model.values import columns
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Choice, Compared, Cut, Pnl, Row, pnl
-
-COLUMNS = Row.__struct_fields__
+from tradebot.views.performance.pnl import PARTS, Choice, Compared, Cut, Pnl, Row, fees_not_counted, pnl
 
 
 def written(found: Pnl) -> str:
     """Return the text of a CSV file with the rows; their sum is left to the reader's program."""
-    rows = ([cell(getattr(row, column)) for column in COLUMNS] for row in found.rows)
-    return csv_text((found.by, *COLUMNS[1:]), rows)
+    names = columns(Row, found.rows)
+    return csv_text((found.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in found.rows))
 
 
 REALIZED = (
@@ -48,6 +47,7 @@ TRANSFERS = (
 DIVIDENDS = (
     "A dividend goes to the strategy that alone held the symbol on the day it was paid, otherwise to the account."
 )
+FUNDING = "Funding goes to the strategy that alone held the contract on the day it was paid, otherwise to the account."
 OF_CUT = {
     Cut.HOUR: "The hour is that of the exit, in New York.",
     Cut.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
@@ -89,6 +89,8 @@ def _assumptions(found: Pnl, by: Cut) -> Iterator[str]:
         yield ASSUMPTION
     if any(row.dividends_usd for row in found.rows):
         yield DIVIDENDS
+    if any(row.funding_usd for row in found.rows):
+        yield FUNDING
     if found.transfers_usd:
         yield TRANSFERS
     if by in OF_CUT:
@@ -113,7 +115,7 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
     if len(found.rows) > SHOWN:
         console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
     show_rows(console, found.by, found.rows[-SHOWN:], found.total)
-    for line in (*_account(found), *_unpriced(found)):
+    for line in (*_account(found), *_unpriced(found), *fees_not_counted(found.unknown_fees, found.other_fees)):
         console.print(line, highlight=False)
     for line in data.assumptions:
         console.print(line, markup=False, style="dim")
@@ -135,12 +137,11 @@ def _nothing(data: "ProfitAndLoss") -> str:
 
 def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row | None") -> None:
     """Print a table of rows and their sum, if there is one."""
-    names = ("realized", "open", "fees", "dividends", "interest", "other")
     # The name stays, so that a narrow screen moves amounts below it.
-    table = Table(staying(by), *map(number, (*names, "total USD")), "", number("closed"))
+    table = Table(staying(by), *map(number, (*PARTS, "total USD")), "", number("closed"))
     most = max((_cents(row) for row in rows), default=0) or 1
     for row in (*rows, *((total,) if total else ())):
-        amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
+        amounts = (getattr(row, f"{name}_usd") for name in PARTS)
         length = bar(_cents(row), most, BAR)
         drawn = "" if row is total else length if row.total_usd > 0 else loss(length)
         table.row(

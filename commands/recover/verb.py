@@ -182,7 +182,7 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
             require_account(app.ledger, account)
             clock = app.reader.clock()
             require(clock, app.second_time(), app.settings)
-            app.ledger.open_books(account.cash, clock.now)
+            app.ledger.open_books(account.cash, clock.now, account.settlement)
             doubts.append(
                 DoubtRow("cash", "opening balance", "it is the broker's current cash, so earlier profit is unknown")
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
+from tradebot.views.performance.pnl import PARTS
 from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
 from tradebot.views.performance.report_rows import Sensitivity, VariantRow, Windows
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-PARTS = ("realized", "open", "fees", "dividends", "interest", "other")
-"""What profit consists of, by the names of its fields without `_usd`."""
 
 
 def part(data: "Report") -> str:

@@ -16,6 +16,7 @@ from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
 from tradebot.model.text import counted
+from tradebot.views.performance.pnl import PARTS
 from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
 
 if TYPE_CHECKING:
@@ -160,4 +161,4 @@ def _by_name(account: AccountReport) -> Mapping[str, Figure]:
 
 def _columns(account: AccountReport) -> list[tuple[str, str]]:
     rows = [row for cut in account.cuts for row in cut.rows]
-    return [(f"{name}_usd", name) for name in contents.PARTS if any(getattr(row, f"{name}_usd") for row in rows)]
+    return [(f"{name}_usd", name) for name in PARTS if any(getattr(row, f"{name}_usd") for row in rows)]

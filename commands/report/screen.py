@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from commands.report.contents import (
     MONTHS,
-    PARTS,
     basis_of,
     beside,
     figures_of,
@@ -41,6 +40,7 @@ from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.model.text import counted
+from tradebot.views.performance.pnl import PARTS
 from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
 
 HEIGHT = 12

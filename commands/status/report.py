@@ -161,7 +161,8 @@ def _equity(console: "Console", data: "Status") -> None:
 def _show_today(console: "Console", data: "Status") -> None:
     day = data.today
     if day is not None:
-        other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
+        other = f" ({counted(day.unknown_fees, 'fee')} not known yet)" if day.unknown_fees else ""
+        other += f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "

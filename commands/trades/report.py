@@ -9,8 +9,10 @@ from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
+from tradebot.model.values import columns
 from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.risk import Excursion
 from tradebot.views.performance.trade_row import (
     Choice,
@@ -32,7 +34,6 @@ SPREAD = {
     "slippage": tuple(f"slippage_{at}_{part}" for at in MIDPOINTS for part in ("usd", "bps", "fills", "of_fills")),
 }
 """The fields of a trade that take several columns."""
-TRADE_COLUMNS = tuple(column for name in TradeRow.__struct_fields__ for column in SPREAD.get(name, (name,)))
 LOT_COLUMNS = LotRow.__struct_fields__
 PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREAD, "reasons", "components"})
 """The fields of a trade whose values are written as they are."""
@@ -41,7 +42,8 @@ PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREA
 def written(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
     """Return the text of a CSV file with these lots, or without lots with these trades."""
     if lots is None:
-        return csv_text(TRADE_COLUMNS, ([cells[column] for column in TRADE_COLUMNS] for cells in map(_trade, trades)))
+        names = [column for name in columns(TradeRow, trades) for column in SPREAD.get(name, (name,))]
+        return csv_text(names, ([cells[name] for name in names] for cells in map(_trade, trades)))
     return csv_text(LOT_COLUMNS, ([cell(getattr(lot, column)) for column in LOT_COLUMNS] for lot in lots))
 
 
@@ -130,7 +132,9 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
 
 
 def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
-    if trades:
+    unknown = sum(row.unknown_fees for row in trades)
+    yield from fees_not_counted(unknown, {})
+    if trades and (not unknown or any(row.fees_usd for row in trades)):
         yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
     if any(row.risk_usd for row in trades):
         yield RISK

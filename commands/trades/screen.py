@@ -74,7 +74,7 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
         table.row(
             *_first(lot, f"{_sign(lot.side)}{lot.quantity:,f}", form),
             "" if lot.gross_usd is None else f"{lot.gross_usd:+,.2f}",
-            f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
+            "not known yet" if lot.fees_usd is None else f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
             "" if lot.net_usd is None else gain(lot.net_usd),
             "" if lot.open_usd is None else gain(lot.open_usd),
             escape(lot.strategy) if several else "",
@@ -124,7 +124,8 @@ def _went(excursion: "Excursion | None") -> str:
 def _sums(totals: "TradeTotals") -> list[str]:
     ends = [f"{totals.won:,} won", f"{totals.lost:,} lost", *([f"{totals.even:,} even"] if totals.even else [])]
     held = f"{totals.held:,} open" + (f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else "")
-    money = f"gross {totals.gross_usd:+,.2f} USD, fees {totals.fees_usd:+,.2f}, net {totals.net_usd:+,.2f}"
+    fees = f"{totals.fees_usd:+,.2f}" if totals.fees_usd or not totals.unknown_fees else "not known yet"
+    money = f"gross {totals.gross_usd:+,.2f} USD, fees {fees}, net {totals.net_usd:+,.2f}"
     lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {held}", f"What is closed: {money}"]
     if totals.held > totals.unpriced:
         lines.append(f"What is held: {totals.open_usd:+,.2f} USD")

@@ -171,7 +171,9 @@ def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
     if found.until and found.until.year == found.year:
         yield f"The books end on {found.until}; the year may not be over."
     yield from _unknown(found)
-    if found.rows and not any(row.fees_usd for row in found.rows):
+    if found.unknown_fees:
+        yield f"Not known yet: the fees of {counted(found.unknown_fees, 'fill')}. They are in no row."
+    elif found.rows and not any(row.fees_usd for row in found.rows):
         yield "The broker has booked no fees for these sales so far; they would lower the proceeds."
     if found.undecided:
         losses = counted(found.undecided, "loss", "losses")
@@ -186,6 +188,12 @@ def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
     if found.other_kinds:
         names = ", ".join(map(clean, found.other_kinds))
         yield f"Left out, because they aren't shares: {names}. Shares that an option delivered lack its premium."
+    if found.contracts:
+        yield (
+            f"{', '.join(map(clean, found.contracts))}: contracts, which these rows treat like shares. Regulated "
+            "futures belong on Form 6781 and count at the market's price at the end of the year (Internal Revenue Code "
+            "section 1256). Ask an adviser."
+        )
     if found.returns_capital:
         yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."
 

@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 
 from commands.init.own_file import written_here
+from commands.init.verb import _make as made_books
 from commands.init.verb import make, setting_up
 from commands.shared.completing import profiles
 from tests.adapters.samples import ACCOUNT, NOW, make_intent
 from tests.adapters.wire.scripted import Scripted, serving
 from tests.bot import Bot
+from tests.builders import account, venue_clock
 from tests.real_money import bent_to
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import prepare
 from tradebot.app.baseline import effective
 from tradebot.app.settings import load, shipped
 from tradebot.exchange import process
+from tradebot.model.venue import Settlement
 
 
 @pytest.fixture
@@ -311,3 +315,11 @@ def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
 def test_help_names_every_profile(place: Bot) -> None:
     shown = " ".join(place.says("init", "--help").out.split())
     assert [name for name in profiles("") if name not in shown] == []
+
+
+def test_books_of_a_margined_account_say_so(tmp_path: Path) -> None:
+    figures = account(settlement=Settlement.MARGINED)
+    prepare(tmp_path)
+    made_books(tmp_path, load(None, {}).settings, "init", venue_clock(), figures)
+    with closing(SqliteLedger.open(tmp_path)) as books:
+        assert books.standing().settlement is Settlement.MARGINED

@@ -20,6 +20,7 @@ from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
 from tradebot.model.position import FOREIGN, Origin, unreported_fill
 from tradebot.model.values import replace
+from tradebot.reconciliation.read_books import read_books
 from tradebot.timetable.sessions import last_session, session_of
 
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
@@ -91,12 +92,18 @@ def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
 
 
 def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
-    scene, contract = Scene(), wanted("AAPL")
-    trade_once(scene.world(replace(contract, instrument=replace(contract.instrument, multiplier=Decimal(10)))), call())
-    (entry,) = scene.venue.submitted
-    desk = take(scene.world(), with_flow=False)
-    assert desk.book.exposure == {"AAPL": entry.quantity * Decimal("100.20") * 10}
-    assert [stake.usd for stake in desk.book.stakes] == [desk.book.gross]
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    ((name, record),) = read_books(scene.ledger, NOW).promised.items()
+    contract = replace(record.intent.instrument, multiplier=Decimal(10))
+    promised = {name: replace(record, intent=replace(record.intent, instrument=contract))}
+    orders = tuple(scene.venue.book.values())
+    found = book(view(orders=orders), books(orders=orders, promised=promised), SECTORS, session=DAY)
+    assert found.exposure == {"AAPL": record.intent.quantity * Decimal("100.20") * 10}
+    assert [stake.usd for stake in found.stakes] == [found.gross]
+    unanswered = replace(promised[name], state=IntentState.SENT)
+    unlisted = book(view(), books(intents=(unanswered,)), SECTORS, session=DAY)
+    assert (unlisted.gross, [stake.usd for stake in unlisted.stakes]) == (found.gross, [found.gross])
     # Of someone else's order, only a position tells what it is about.
     order = replace(resting(), client_order_id="by-hand", limit_price=Decimal(11))
     held = replace(position("AAPL", "1"), multiplier=Decimal(100))

@@ -13,6 +13,7 @@ from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.views.explain import profit
 
 
@@ -43,7 +44,7 @@ def test_cash_and_cost_give_opening_cash_and_realized_profit(fills: list[OwnedFi
     positions = Totals.of(fills).positions.values()
     cost = sum((p.cost for p in positions), Decimal(0))
     realized = sum((p.realized_pnl for p in positions), Decimal(0))
-    assert Totals.of(fills).cash(CASH) + cost == CASH + realized
+    assert Totals.of(fills).cash(CASH, Settlement.PAID) + cost == CASH + realized
 
 
 @given(fills=histories(""))
@@ -58,7 +59,7 @@ def test_quantities_are_the_sums_of_what_was_bought_and_sold(fills: list[OwnedFi
 def test_the_order_of_fills_of_different_symbols_is_of_no_matter(fills: list[OwnedFill]) -> None:
     by_symbol = sorted(fills, key=lambda owned: owned.fill.symbol)
     assert Totals.of(by_symbol).positions == Totals.of(fills).positions
-    assert Totals.of(by_symbol).cash(CASH) == Totals.of(fills).cash(CASH)
+    assert Totals.of(by_symbol).cash(CASH, Settlement.PAID) == Totals.of(fills).cash(CASH, Settlement.PAID)
 
 
 @given(fills=histories(""))

@@ -22,6 +22,7 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.position import Marks, Origin, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
@@ -97,6 +98,28 @@ def test_cash_that_an_activity_moved_is_booked_once_and_leaves_nothing_to_find(r
     again = happens(scene)
     assert (again.findings, again.bookings, scene.ledger.cash_adjustments()) == ((), 0, row.net_amount)
     assert [(entry.kind, entry.words) for entry in scene.ledger.booked().values()] == [(row.kind, row.words)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "symbol", "quantity", "average"),
+    [
+        ([activity("SPLIT", quantity="10")], "AAPL", 20, 50),
+        ([activity("NC", quantity="-10"), activity("NC", "PEAR", "10", number=2)], "PEAR", 10, 100),
+        ([activity("MA", quantity="-10", price="103", net="51500")], "AAPL", 0, 0),
+    ],
+    ids=lambda row: row[0].kind if isinstance(row, list) else "",
+)
+def test_activity_moves_contracts_with_their_multiplier_and_no_cash_beside(
+    rows: list[Activity], symbol: str, quantity: int, average: int
+) -> None:
+    bought = fill(1, at=AT, multiplier="50")
+    held = BrokerPosition(symbol, AssetClass.UNKNOWN, D(quantity), D(average), None, multiplier=D(50))
+    (booking,) = book_all(BooksBefore((bought,), {}), {symbol: held} if quantity else {}, rows).proven
+    assert {owned.fill.multiplier for owned in booking.fills} == {50}
+    assert [entry.amount for entry in booking.entries] == [0] * len(rows)
+    totals = Totals.of(sorted((bought, *booking.fills), key=lambda owned: owned.fill.at))
+    assert totals.cost == (50_000 if quantity else 0)
+    assert totals.realized == (0 if quantity else 1_500)
 
 
 def test_cash_that_comes_while_the_broker_is_being_read_is_no_difference() -> None:
@@ -416,7 +439,9 @@ def test_a_split_makes_and_loses_no_money_whatever_its_ratio(
         return
     after = Totals.of(sorted(fills, key=lambda owned: owned.fill.at)).positions["flow", "AAPL"]
     assert after.quantity == sign * kept
-    assert abs(Totals.of(fills).cash(CASH) + moved - Totals.of(told).cash(CASH) - in_lieu) < D("1e-8")
+    assert abs(
+        Totals.of(fills).cash(CASH, Settlement.PAID) + moved - Totals.of(told).cash(CASH, Settlement.PAID) - in_lieu
+    ) < D("1e-8")
     assert after.opened_at == before.opened_at
     assert len(lots) > 1 or abs(after.average_price / average - 1) < D("1e-6")
     assert abs(after.cost + in_lieu - before.cost - after.realized_pnl) < D("0.011") or not paid

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, following
+from tests.builders import ACCOUNT, CASH, NOW, SESSION, fill, following
 from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
@@ -16,7 +16,8 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
-from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill, with_ends
+from tradebot.model.venue import Settlement
+from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill, reassign, with_ends
 from tradebot.reconciliation.new_fills import FILL_OVERLAP
 from tradebot.reconciliation.read_books import read_books
 
@@ -68,7 +69,7 @@ def test_fills_and_terminal_orders_are_applied_once() -> None:
     assert caught(scene) == CaughtUp(orders=0, fills=0, unresolved=())
     assert [o.status for o in scene.ledger.orders()] == [OrderStatus.FILLED]
     assert [(f.strategy, f.fill.price) for f in scene.ledger.fills()] == [("flow", Decimal("100.10"))]
-    assert scene.ledger.totals().cash(CASH) == scene.venue.cash
+    assert scene.ledger.totals().cash(CASH, Settlement.PAID) == scene.venue.cash
 
 
 def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
@@ -286,12 +287,12 @@ def held(scene: Scene) -> dict[str, Decimal]:
 def test_a_fill_that_was_foreign_for_want_of_its_order_is_given_to_its_owner_once() -> None:
     scene = Scene()
     foreign_for_want_of_its_order(scene)
-    before = scene.ledger.totals().cash(CASH)
+    before = scene.ledger.totals().cash(CASH, Settlement.PAID)
     for _ in range(3):
         caught(scene)
     (bought,) = scene.venue.executions
     assert held(scene) == {"flow": bought.quantity}
-    assert (len(scene.ledger.fills()), scene.ledger.totals().cash(CASH)) == (3, before)
+    assert (len(scene.ledger.fills()), scene.ledger.totals().cash(CASH, Settlement.PAID)) == (3, before)
     position = scene.ledger.totals().positions["flow", "AAPL"]
     assert (position.average_price, position.opened_at) == (Decimal(100), bought.at)
 
@@ -319,3 +320,9 @@ def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_it
     for days, working in ((1, (woken,)), (2, ())):
         at = NOW + timedelta(days=days)
         assert may_fill(with_ends(scene.venue, read_books(scene.ledger, at), at)) == working
+
+
+def test_contracts_are_given_back_for_what_they_were_traded_at() -> None:
+    traded = fill(1, price="101.25", multiplier="50", strategy=FOREIGN).fill
+    away, here = (owned.fill for owned in reassign("flow", traded))
+    assert (away.notional, here.notional) == (-traded.notional, traded.notional)

@@ -9,6 +9,7 @@ from tests.builders import cash_movement, fill, there
 from tradebot.gates.halts import CLEARED_BY
 from tradebot.model.candidate import Side
 from tradebot.model.limits import HaltRules
+from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
@@ -30,13 +31,13 @@ def ended(*equities: str) -> list[SessionEnd]:
 
 def result(*equities: str) -> BacktestResult:
     fills = [
-        fill(0, quantity="10", price="100", at=at(3)),
+        fill(0, quantity="10", price="100", at=at(3), fee=Fee(Decimal("0.25"))),
         fill(1, side=Side.SELL, quantity="10", price="110", at=at(4)),
         fill(2, symbol="MSFT", quantity="1", price="50", at=at(4)),
     ]
     cash = [
         cash_movement(at(3), Decimal(amount), kind, Origin.ACTIVITY, "", "")
-        for kind, amount in (("FEE", "-1.50"), ("INT", "-0.25"), ("DIV", "2"), ("FEE", "-0.50"))
+        for kind, amount in (("FEE", "-1.50"), ("INT", "-0.25"), ("DIV", "2"), ("FEE", "-0.50"), ("FUNDING", "-3"))
     ]
     halt = TradingStateRecord(TradingState.REDUCE_ONLY, "bot", "too deep", at(4), frozenset({Reason.DRAWDOWN_REACHED}))
     back = TradingStateRecord(TradingState.ACTIVE, "me", "fine", at(5))
@@ -52,7 +53,8 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert dates == Fall(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
     assert (found.trades, found.still_open, found.fills) == (1, 1, 3)
     assert found.traded_usd == 2150
-    assert [found.fees_usd, found.interest_usd, found.dividends_usd] == [Decimal(-2), Decimal("-0.25"), Decimal(2)]
+    paid = [found.fees_usd, found.interest_usd, found.dividends_usd, found.funding_usd]
+    assert paid == [Decimal("-2.25"), Decimal("-0.25"), Decimal(2), Decimal(-3)]
     (halt,) = found.halts
     assert (halt.at, halt.causes, halt.settings) == (at(4), ("DRAWDOWN_REACHED",), ("halts.drawdown_fraction",))
     assert halt.ended == at(5)

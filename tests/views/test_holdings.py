@@ -16,7 +16,7 @@ from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.values import replace
 from tradebot.views import holdings
-from tradebot.views.holdings import Holding, protection_of
+from tradebot.views.holdings import Holding, Priced, protection_of
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:
@@ -115,3 +115,17 @@ def test_scale_out_shows_its_next_level_and_other_rules_none() -> None:
         (row,) = holdings.stop_rows(Held(position, Decimal(100)), rules, Decimal(100), NOW, rules)
         assert (row.rule, row.price, row.own) == ("SCALE_OUT", Decimal(price), False)
         assert row.distance == Decimal(price) / 100 - 1
+
+
+def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:
+    position = Position("flow", "AAPL", (Lot(Decimal(-2), Decimal(100), ago(600)),), Decimal(0), ago(600))
+    contracts = replace(position, multiplier=Decimal(50))
+    shares, (held,) = (
+        holdings.holdings(
+            [one], {}, {}, lambda _: LISTED, {"AAPL": Priced(Decimal(99), NOW)}, NOW, {}, (), at_venue=False
+        )
+        for one in (position, contracts)
+    )
+    assert [one.unrealized_usd for one in (*shares, held)] == [2, 100]
+    assert [one.multiplier for one in (*shares, held)] == [1, 50]
+    assert held.gain == shares[0].gain

@@ -13,7 +13,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
-from tradebot.model.order import OrderStatus
+from tradebot.model.order import Fee, OrderStatus
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
@@ -36,6 +36,12 @@ from tradebot.views.status import (
     last_reconcile,
     open_order,
 )
+
+
+def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_known_yet() -> None:
+    bought = fill(1, at=on(0), fee=Fee(None))
+    found = there(of_last_day(history(bought, cash=(paid("-1.50", "FUNDING", on(0, 1), "AAPL"),), ends=(end(0, {}),))))
+    assert (found.other_usd, found.fees_usd, found.unknown_fees) == (Decimal("-1.50"), Decimal(0), 1)
 
 
 def of_last_day(past: History) -> DayProfit | None:

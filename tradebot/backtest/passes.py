@@ -71,7 +71,8 @@ class Passes:
         assert before.reconciled is not None, "books and venue were never compared"
         for booking in book_all(BooksBefore((), {}), {}, reader.activities(before.reconciled.at)).proven:
             ledger.book(booking, now)
-        return ledger.totals().cash(ledger.opening_cash()) + ledger.cash_adjustments() == reader.account().cash
+        cash = ledger.totals().cash(ledger.opening_cash(), before.settlement) + ledger.cash_adjustments()
+        return cash == reader.account().cash
 
     def _clocks(self) -> ClockReading:
         stopwatch_s = self._world.stopwatch()

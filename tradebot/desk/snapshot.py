@@ -22,6 +22,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.new_fills import MissingFill
@@ -279,9 +280,11 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, 
 def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     """Return what cash and positions add up to, so that it can be compared with the equity the venue reports."""
     total, at_cost = view.account.cash, Decimal(0)
+    is_margined = view.account.settlement is Settlement.MARGINED
     for position in view.positions:
         quote = quotes.get(position.symbol)
         total += position.value_at(quote.middle) if quote else position.value
+        total -= position.value_at(position.average_price) if is_margined else 0
         at_cost += abs(position.value) if position.market_value is None and not quote else 0
     return Worth(total, at_cost)
 

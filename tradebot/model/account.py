@@ -10,17 +10,20 @@ from tradebot.model.activity import ActivityKind
 from tradebot.model.instrument import ONE, AssetClass, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
+from tradebot.model.venue import Settlement
 
 
 class CashKind(StrEnum):
     """What a movement of cash is to its owner. A TRANSFER is the owner's own money, so it is neither profit nor loss.
 
-    An ADJUSTMENT is what a person accepted with a plan, or what the broker paid or took in another way.
+    FUNDING is what the holders of a perpetual contract pay one another. An ADJUSTMENT is what a person accepted with a
+    plan, or what the broker paid or took in another way.
     """
 
     FEE = "fee"
     DIVIDEND = "dividend"
     INTEREST = "interest"
+    FUNDING = "funding"
     TRANSFER = "transfer"
     ADJUSTMENT = "adjustment"
 
@@ -46,7 +49,11 @@ class CashMovement(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """Account figures in USD; `blocked` lists the blocks that the venue has set."""
+    """Account figures in USD; `blocked` lists the blocks that the venue has set.
+
+    The `cash` of a margined account is its collateral: the equity without the unrealized profit of its positions. The
+    margins, and what is available for more, are None if the venue has no such figure that the bot uses.
+    """
 
     number: str
     status: str
@@ -55,6 +62,10 @@ class Account(Struct, frozen=True):
     last_equity: Decimal
     buying_power: Decimal
     blocked: tuple[str, ...]
+    settlement: Settlement = Settlement.PAID
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
+    available: Decimal | None = None
 
     @property
     def tail(self) -> str:
@@ -94,7 +105,7 @@ class BrokerPosition(Struct, frozen=True):
 
 
 UNEXPLAINED = Decimal("0.25")
-"""How far equity may be from cash plus positions, as a share of the larger of the two.
+"""How far equity may be from cash plus what positions add to it, as a share of the larger of the two.
 
 The venue computes one from the other, so the difference should be a few percent at most (fees, and trades between the
 two readings). If it is more than a quarter, one of the readings is wrong.
@@ -102,7 +113,10 @@ two readings). If it is more than a quarter, one of the readings is wrong.
 
 
 class Worth(Struct, frozen=True):
-    """The sum of cash and positions in USD; `at_cost` is the part in positions that have no market value."""
+    """The sum of cash and positions in USD; `at_cost` is the value of positions of which no price is known.
+
+    A position that is paid for adds its value, one in a margined account only its unrealized profit.
+    """
 
     total: Decimal
     at_cost: Decimal

@@ -61,7 +61,8 @@ class Activity(Struct, frozen=True):
     """One row of the broker's activities that isn't a fill: the broker's own kind, signed shares, signed USD.
 
     `meaning` is what it is, by the venue's adapter. `price` is USD per share, if the broker gave one. A row that isn't
-    `executed` was corrected or canceled.
+    `executed` was corrected or canceled. `fill_id` names the fill whose fee it is, if it is the fee of one: its id is
+    then that of `order.fee_id`, and it is booked once the books have the fill, if that came without its fee.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Activity(Struct, frozen=True):
     at: datetime
     meaning: ActivityKind
     executed: bool = True
+    fill_id: str = ""
 
     @property
     def words(self) -> str:

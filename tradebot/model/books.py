@@ -18,12 +18,13 @@ from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 
 
 class Standing(NamedTuple):
     """What the ledger has one of per account; each but the cash movements is None until it is first written.
 
-    `cash_adjustments` is the sum of accepted cash movements. Cash is in USD.
+    `cash_adjustments` is the sum of accepted cash movements. Cash is in USD. `settlement` is the account's.
     """
 
     opened_at: datetime | None
@@ -31,6 +32,7 @@ class Standing(NamedTuple):
     cash_adjustments: Decimal
     reconciled: ReconcileMark | None
     peak: EquityPeak | None
+    settlement: Settlement = Settlement.PAID
 
 
 class Books(Struct, frozen=True, dict=True):
@@ -74,7 +76,11 @@ class Books(Struct, frozen=True, dict=True):
         """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
         opening = self.standing.opening_cash
         assert opening is not None, "the books were opened before they are compared"
-        return self.totals.cash(opening) + self.standing.cash_adjustments
+        return self.totals.cash(opening, self.settlement) + self.standing.cash_adjustments
+
+    @property
+    def settlement(self) -> Settlement:
+        return self.standing.settlement
 
     @cached_property
     def working(self) -> tuple[Order, ...]:

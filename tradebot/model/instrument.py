@@ -11,6 +11,8 @@ from msgspec import Struct
 Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)
 """What shares are multiplied by."""
+CURRENCY = "USD"
+"""The currency of the books. An amount in another one is kept and shown as it is, and never added to theirs."""
 
 
 def notional(quantity: Number, price: Number, multiplier: Number) -> Number:

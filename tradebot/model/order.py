@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import ONE, AssetClass, notional
+from tradebot.model.instrument import CURRENCY, ONE, AssetClass, notional
 from tradebot.model.values import replace
 
 
@@ -230,10 +230,28 @@ class OrdersTold(NamedTuple):
     unreadable: int = 0
 
 
+class Fee(Struct, frozen=True):
+    """What a venue takes for a fill, below zero if it pays; `amount` is None as long as the venue hasn't said."""
+
+    amount: Decimal | None
+    currency: str = CURRENCY
+
+    @property
+    def usd(self) -> Decimal:
+        """Return what it takes from the cash of the books: nothing yet if it isn't known, or in another currency."""
+        return self.amount if self.amount is not None and self.currency == CURRENCY else Decimal(0)
+
+
+def fee_id(activity_id: str) -> str:
+    """Return the id of the activity by which a fill's fee is booked, if the venue doesn't say it with the fill."""
+    return f"fee:{activity_id}"
+
+
 class Fill(Struct, frozen=True, omit_defaults=True):
     """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction.
 
-    `multiplier` is that of its instrument. All fills of what is held have the same one.
+    `multiplier` is that of its instrument. All fills of what is held have the same one. `fee` is None at a venue that
+    books its fees apart from fills. One that isn't known yet is booked later, as an activity with the id `fee_id`.
     """
 
     activity_id: str
@@ -244,6 +262,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
     price: Decimal
     at: datetime
     multiplier: Decimal = ONE
+    fee: Fee | None = None
 
     @property
     def signed_quantity(self) -> Decimal:

@@ -8,6 +8,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, RoundTrip, add, round_trip
+from tradebot.model.venue import Settlement
 
 TRIPS_KEPT = timedelta(days=31)
 MOST_TRIPS = 500
@@ -21,7 +22,8 @@ class Totals(Struct, frozen=True, dict=True):
     realized profit. `spent` is the cash paid for all fills together in USD, negative if more was received. `last_price`
     is the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at`
     is the time of the last of all fills, and `count` their number. `round_trips` are our positions that were closed in
-    the month before that, in the order in which they were closed; only the newest if there are many.
+    the month before that, in the order in which they were closed; only the newest if there are many. `fees` is what
+    the venue took with fills in USD, as far as that is known.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Totals(Struct, frozen=True, dict=True):
     last_at: datetime | None = None
     count: int = 0
     round_trips: tuple[RoundTrip, ...] = ()
+    fees: Decimal = Decimal(0)
 
     @classmethod
     def of(cls, fills: Iterable[OwnedFill]) -> "Totals":
@@ -41,7 +44,7 @@ class Totals(Struct, frozen=True, dict=True):
         """Return the totals with later fills added, oldest first; positions are counted first in, first out."""
         positions, spent, last_at, count = dict(self.positions), self.spent, self.last_at, self.count
         last_price, last_traded = dict(self.last_price), dict(self.last_traded)
-        trips = list(self.round_trips)
+        trips, fees = list(self.round_trips), self.fees
         for owned in fills:
             fill, key = owned.fill, (owned.strategy, owned.fill.symbol)
             before = positions.get(key) or Position(*key, (), Decimal(0))
@@ -49,6 +52,8 @@ class Totals(Struct, frozen=True, dict=True):
             trip = round_trip(before, after, owned)
             trips += [trip] if trip else []
             spent += fill.notional
+            if fill.fee:
+                fees += fill.fee.usd
             last_price[fill.symbol] = fill.price
             if owned.origin is not Origin.ACTIVITY:
                 last_traded[fill.symbol] = fill.at
@@ -57,15 +62,25 @@ class Totals(Struct, frozen=True, dict=True):
         if count == self.count:
             return self
         recent = [trip for trip in trips if last_at and trip.closed_at > last_at - TRIPS_KEPT][-MOST_TRIPS:]
-        return Totals(positions, spent, last_price, last_traded, last_at, count, tuple(recent))
+        return Totals(positions, spent, last_price, last_traded, last_at, count, tuple(recent), fees)
 
     def own_positions(self) -> tuple[Position, ...]:
         """Return our open positions, in the order in which each was first held."""
         return self._own_positions
 
-    def cash(self, opening: Decimal) -> Decimal:
+    def cash(self, opening: Decimal, settlement: Settlement) -> Decimal:
         """Return what the fills left of the opening cash, USD, exact."""
-        return opening - self.spent
+        return opening + (self.realized if settlement is Settlement.MARGINED else -self.spent) - self.fees
+
+    @cached_property
+    def cost(self) -> Decimal:
+        """Return what all open positions were bought for, in USD: less than zero if more was sold short."""
+        return sum((position.cost for position in self.positions.values()), Decimal(0))
+
+    @property
+    def realized(self) -> Decimal:
+        """Return the profit of all that was closed, before fees: what was received beyond the cost of what is open."""
+        return self.cost - self.spent
 
     def quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return signed quantities by symbol, whoever owns them, with acknowledged foreign ones and without zeros."""

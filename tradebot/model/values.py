@@ -1,13 +1,12 @@
 """Copy a value with some of its fields changed, and tell which of its fields are written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import NODEFAULT, Struct
-from msgspec.structs import fields
 
-__all__ = ["optional_fields", "replace", "written_fields"]
+__all__ = ["columns", "optional_fields", "replace", "written_fields"]
 
 if TYPE_CHECKING:
     # Mypy checks the names and types of the fields for this function; for msgspec's, it would accept anything.
@@ -27,10 +26,19 @@ def written_fields(value: Struct) -> list[str]:
     return [name for name in names if name not in defaults or getattr(value, name) != defaults[name]]
 
 
+def columns(kind: type[Struct], rows: Iterable[Struct]) -> list[str]:
+    """Return the names of a type's fields, without the optional ones of which none of these rows says anything."""
+    said = {name for row in rows for name in written_fields(row)} if optional_fields(kind) else frozenset[str]()
+    return [name for name in kind.__struct_fields__ if name in said or name not in optional_fields(kind)]
+
+
 @cache
 def optional_fields(kind: type[Struct]) -> Mapping[str, Any]:
     """Return the fields that records and documents may lack, with their defaults."""
     if not kind.__struct_config__.omit_defaults:
         return {}
-    optional = (field for field in fields(kind) if not field.required)
-    return {field.name: field.default_factory() if field.default is NODEFAULT else field.default for field in optional}
+    # Asking for the fields would look up the types, which some modules import only for the type checker.
+    defaults = kind.__struct_defaults__
+    last = zip(kind.__struct_fields__[-len(defaults) :], defaults, strict=False)
+    optional = {name: default for name, default in last if default is not NODEFAULT}
+    return {name: one.factory() if hasattr(one, "factory") else one for name, one in optional.items()}

@@ -22,6 +22,7 @@ from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
+from tradebot.model.venue import Settlement
 
 
 class Calendar(Protocol):
@@ -92,14 +93,14 @@ class Money(Protocol):
     def opening_cash(self) -> Decimal:
         """Return the account's cash in USD when the books were opened."""
 
-    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
-        """Write the opening balance, once."""
+    def open_books(self, opening_cash: Decimal, at: datetime, settlement: Settlement = Settlement.PAID) -> None:
+        """Write the opening balance and how the account settles, once."""
 
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""
 
     def standing(self) -> Standing:
-        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
+        """Return how the books opened, accepted cash movements, the last reconcile and the highest equity."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append the fills whose activity ids are new; return how many there were."""
@@ -118,6 +119,9 @@ class Money(Protocol):
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
         """Return those of these activity ids that are in the books."""
+
+    def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
+        """Return those of these fills that are in the books without a fee, or with one that wasn't known."""
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""

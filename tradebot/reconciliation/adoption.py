@@ -11,6 +11,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, unreported_fill
+from tradebot.model.venue import Settlement
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.read_books import require_account
@@ -34,17 +35,14 @@ class ForeignPart(Struct, frozen=True):
         """Return the part that came from foreign fills since the books began."""
         return self.quantity - self.unexplained
 
-    def value_of(self, quantity: Decimal) -> Decimal:
-        """Return what so many of its shares are worth at the broker's average price, in USD."""
-        return notional(quantity, self.average_price, self.multiplier)
-
 
 def acknowledge(
     reader: BrokerReader, ledger: Ledger, symbol: str, who: str, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
     """Note a foreign position as known and left alone, then compare again.
 
-    Shares from foreign fills leave the books at the broker's average price, cash included, since they aren't ours.
+    Shares from foreign fills leave the books at the broker's average price, since they aren't ours, with the cash that
+    was paid for them.
     Exit passes don't disturb the second comparison, because the change can't be made again.
     """
     current = reconcile(reader, ledger)
@@ -52,8 +50,7 @@ def acknowledge(
     found = foreign_part(current, ledger, symbol)
     if found.explained:
         ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
-        amount, why = found.value_of(-found.explained), f"{symbol} was acknowledged by {who}"
-        ledger.adjust_cash(amount, why, current.at, origin=Origin.ADOPTION, about=symbol)
+        _put_back(ledger, found, -found.explained, f"{symbol} was acknowledged by {who}", current.at)
     if ledger.acknowledged().get(symbol) != found.quantity:
         why = f"acknowledged by {who}"
         ledger.acknowledge(symbol, found.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
@@ -87,11 +84,18 @@ def manage(
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
     ledger.apply_fills(_adoption_fills(found, current.at), current.at)
     if found.unexplained:
-        put_back = found.value_of(found.unexplained)
-        why = f"{symbol} was bought before it was taken over by {who}"
-        ledger.adjust_cash(put_back, why, current.at, origin=Origin.ADOPTION, about=symbol)
+        _put_back(
+            ledger, found, found.unexplained, f"{symbol} was bought before it was taken over by {who}", current.at
+        )
     with undisturbed():
         return found, reconcile(reader, ledger)
+
+
+def _put_back(ledger: Money, found: ForeignPart, quantity: Decimal, why: str, at: datetime) -> None:
+    """Put back the cash that these shares seem to have cost, at the broker's average price; a margin costs none."""
+    if ledger.standing().settlement is Settlement.PAID:
+        amount = notional(quantity, found.average_price, found.multiplier)
+        ledger.adjust_cash(amount, why, at, origin=Origin.ADOPTION, about=found.symbol)
 
 
 def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -13,6 +14,7 @@ from tradebot.model.finding import TERMS, Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin
+from tradebot.model.venue import Settlement
 from tradebot.reconciliation.new_fills import MissingFill
 
 PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, FindingKind.MISSING_FILL})
@@ -226,6 +228,36 @@ def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKi
 
 def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
     """Yield a finding if our cash and the broker's differ by a cent or more."""
-    if abs(ledger.books.cash - broker.account.cash) >= CENT:
+    theirs, rounding = cash_as_booked(ledger.books, broker)
+    if abs(ledger.books.cash - theirs) >= CENT + rounding:
         reported = tuple(one.words for one in doubtful if one.net_amount)
-        yield Finding(FindingKind.CASH, "account", ledger.books.cash, broker.account.cash, reported)
+        yield Finding(FindingKind.CASH, "account", ledger.books.cash, theirs, reported)
+
+
+class BookedCash(NamedTuple):
+    """The broker's cash as the books count it, and how far that may be off because prices are rounded; both in USD."""
+
+    usd: Decimal
+    rounding: Decimal
+
+
+AVERAGE_STEP = Decimal("1e-6")
+"""How far a broker may round an average price."""
+
+
+def cash_as_booked(books: Books, broker: BrokerView) -> BookedCash:
+    """Return what the broker's cash would be if it realized profit lot by lot, as the books do.
+
+    Cash that was paid is the same however lots are counted. A margined account's cash is not: the broker has one net
+    position in a symbol, at an average price, and we have the lots of each strategy. What one of them has realized more
+    by now stands in what is open at a higher cost. So the broker's cash is moved by the difference of the two costs.
+    That can't be told where a part of the position was noted as someone else's, because nobody knows its cost.
+    """
+    cash = broker.account.cash
+    if books.settlement is Settlement.PAID:
+        return BookedCash(cash, Decimal(0))
+    average = {p.symbol: p.average_price for p in broker.positions if p.symbol not in books.acknowledged}
+    at_cost = [position for position in books.totals.positions.values() if position.symbol in average]
+    apart = (position.cost - position.value_at(average[position.symbol]) for position in at_cost)
+    rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
+    return BookedCash(cash + sum(apart, Decimal(0)), rounding)

@@ -53,7 +53,9 @@ def unbooked(
         return Booked((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
     known = ledger.booked({one.id for one in reported}) if reported else {}
-    new = [one for one in reported if one.id not in known]
+    of_fills = {one.fill_id for one in reported if one.fill_id}
+    awaited = ledger.fees_awaited(of_fills) if of_fills else ()
+    new = [one for one in reported if one.id not in known and (not one.fill_id or one.fill_id in awaited)]
     symbols = {one.symbol for one in new if one.symbol is not None and one.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
     held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged)

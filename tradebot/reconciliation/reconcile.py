@@ -27,7 +27,14 @@ from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
-from tradebot.reconciliation.findings import CHANGES_A_POSITION, LedgerView, compare, fingerprint, plan_of
+from tradebot.reconciliation.findings import (
+    CHANGES_A_POSITION,
+    LedgerView,
+    cash_as_booked,
+    compare,
+    fingerprint,
+    plan_of,
+)
 from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
@@ -218,7 +225,8 @@ def apply_plan(
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
-    difference = current.view.account.cash - read_books(ledger, current.at).cash
+    books = read_books(ledger, current.at)
+    difference = cash_as_booked(books, current.view).usd - books.cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
     with undisturbed():

@@ -68,7 +68,7 @@ class AnswersRefused(Struct, frozen=True):
     why: str
 
 
-class BacktestResult(Struct, frozen=True):
+class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
     `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
@@ -93,8 +93,9 @@ class BacktestResult(Struct, frozen=True):
     interest_usd: Decimal
     dividends_usd: Decimal
     halts: tuple[HaltSeen, ...]
-    targets: Targets | None = None
-    refused: tuple[AnswersRefused, ...] = ()
+    targets: Targets | None
+    refused: tuple[AnswersRefused, ...]
+    funding_usd: Decimal = Decimal(0)
 
 
 def backtest_result(
@@ -125,12 +126,13 @@ def backtest_result(
         still_open=sum(trade.closed_at is None for trade in made),
         fills=len(fills),
         traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
-        fees_usd=moved.get(CashKind.FEE, Decimal(0)),
+        fees_usd=moved.get(CashKind.FEE, Decimal(0)) - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
         interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
         dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
         halts=tuple(halts_seen(states)),
         targets=wanted,
         refused=tuple(refused),
+        funding_usd=moved.get(CashKind.FUNDING, Decimal(0)),
     )
 
 

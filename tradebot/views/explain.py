@@ -16,6 +16,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.text import counted, noun, plain
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 
 
 class NearMiss(Struct, frozen=True):
@@ -321,14 +322,19 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     )
 
 
-class Profit(Struct, frozen=True):
-    """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks."""
+class Profit(Struct, frozen=True, omit_defaults=True):
+    """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks.
+
+    `position_value` is what positions add to the cash: their value, or in a margined account their unrealized profit.
+    `fees` were paid with fills.
+    """
 
     opening_cash: Decimal
     cash: Decimal
     position_value: Decimal
     realized: Decimal
     unrealized: Decimal
+    fees: Decimal = Decimal(0)
 
     @property
     def equity(self) -> Decimal:
@@ -337,8 +343,8 @@ class Profit(Struct, frozen=True):
 
     @property
     def total(self) -> Decimal:
-        """Return realized plus unrealized profit."""
-        return self.realized + self.unrealized
+        """Return realized plus unrealized profit, less the fees of fills."""
+        return self.realized + self.unrealized - self.fees
 
 
 def profit(
@@ -346,10 +352,12 @@ def profit(
     totals: Totals,
     marks: Mapping[str, Decimal],
     adjustments: Decimal = Decimal(0),
+    settlement: Settlement = Settlement.PAID,
 ) -> Profit:
     """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
     positions = totals.positions.values()
     value = sum((p.value_at(marks[p.symbol]) for p in positions if p.quantity), Decimal(0))
-    cost = sum((p.cost for p in positions), Decimal(0))
-    realized = sum((p.realized_pnl for p in positions), Decimal(0))
-    return Profit(opening_cash, totals.cash(opening_cash) + adjustments, value, realized, value - cost)
+    realized, unrealized = sum((p.realized_pnl for p in positions), Decimal(0)), value - totals.cost
+    cash = totals.cash(opening_cash, settlement) + adjustments
+    added = unrealized if settlement is Settlement.MARGINED else value
+    return Profit(opening_cash, cash, added, realized, unrealized, totals.fees)

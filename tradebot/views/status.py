@@ -26,11 +26,12 @@ from tradebot.views.performance.pnl import Choice, Cut, pnl
 from tradebot.views.thinning import thinned
 
 
-class DayProfit(Struct, frozen=True):
+class DayProfit(Struct, frozen=True, omit_defaults=True):
     """What the bot's positions and the account's cash made on a day in New York, in signed USD; transfers apart.
 
-    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest and what else moved
-    cash. `unpriced` are symbols without a price of the day, whose gain isn't in it.
+    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
+    moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
+    fills whose fee isn't known yet.
     """
 
     day: date
@@ -41,6 +42,7 @@ class DayProfit(Struct, frozen=True):
     total_usd: Decimal
     trades_closed: int
     unpriced: tuple[str, ...]
+    unknown_fees: int = 0
 
 
 def begun(totals: Totals, day: date) -> Mapping[Owner, datetime]:
@@ -74,10 +76,11 @@ def day_profit(
         realized_usd=row.realized_usd,
         open_usd=row.open_usd,
         fees_usd=row.fees_usd,
-        other_usd=row.dividends_usd + row.interest_usd + row.other_usd,
+        other_usd=row.dividends_usd + row.interest_usd + row.funding_usd + row.other_usd,
         total_usd=row.total_usd,
         trades_closed=row.trades_closed,
         unpriced=row.unpriced,
+        unknown_fees=found.unknown_fees,
     )
 
 

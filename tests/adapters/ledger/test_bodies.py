@@ -10,7 +10,7 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Side
-from tradebot.model.order import Fill
+from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
 
@@ -19,6 +19,8 @@ FILLS = [
     OwnedFill("swing", BOUGHT),
     OwnedFill("", replace(BOUGHT, side=Side.SELL, venue_order_id=""), Origin.ACTIVITY, "20261102:AAPL"),
     OwnedFill("swing", replace(BOUGHT, multiplier=Decimal("0.001"))),
+    OwnedFill("swing", replace(BOUGHT, fee=Fee(Decimal("-0.25")))),
+    OwnedFill("swing", replace(BOUGHT, multiplier=Decimal(50), fee=Fee(None, "BTC"))),
 ]
 
 

@@ -15,14 +15,16 @@ from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
+from tradebot.model.books import Standing
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fee, Order, OrderStatus, Outcome, Reply
 from tradebot.model.position import Kept, Marks, Origin, unreported_fill
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Ledger
 
 
@@ -46,6 +48,19 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
     with pytest.raises(AssertionError):
         ledger.open_books(Decimal(1), NOW)
     assert ledger.opening_cash() == Decimal("100000.01")
+
+
+def test_books_say_how_their_account_settles(ledger: Ledger) -> None:
+    assert ledger.standing().settlement is Settlement.PAID
+    ledger.open_books(Decimal(5_000), NOW, Settlement.MARGINED)
+    assert ledger.standing() == Standing(NOW, Decimal(5_000), Decimal(0), None, None, Settlement.MARGINED)
+
+
+def test_fee_is_awaited_until_a_fill_comes_with_it(ledger: Ledger) -> None:
+    fees = {"apart": None, "unknown": Fee(None), "known": Fee(Decimal(1))}
+    fills = [replace(made, fill=replace(made.fill, fee=fees[name])) for name in fees for made in [make_fill(name)]]
+    ledger.apply_fills(fills, NOW)
+    assert set(ledger.fees_awaited([*fees, "not there"])) == {"apart", "unknown"}
 
 
 def test_recently_written_orders_are_returned_without_older_ones(ledger: Ledger) -> None:

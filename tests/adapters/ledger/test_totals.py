@@ -1,5 +1,6 @@
 """What all fills add up to is the same with a checkpoint as without one, whatever comes late, is dropped or damaged."""
 
+import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,10 +20,14 @@ from tests.faults.controls import without_the_seal
 from tradebot.adapters.ledger import totals
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.totals import _read as read
+from tradebot.adapters.ledger.totals import _written as written
+from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
+from tradebot.model.order import Fee
 from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
@@ -34,6 +39,8 @@ LEFT_OUT = 40
 MOST_TO_ADD = 2 * LEFT_OUT
 MANY = MOST_TO_ADD + 100
 OPENING = Decimal(1_000_000)
+MULTIPLIERS = {"AAPL": ONE, "MSFT": Decimal(50), "XOM": Decimal("0.001")}
+FEES = (None, Fee(Decimal("1.25")), Fee(None), Fee(Decimal("-0.5")), Fee(Decimal(3), "BTC"))
 SYMBOLS, OWNERS = ("AAPL", "MSFT", "XOM"), ("flow", "other", FOREIGN)
 
 
@@ -41,7 +48,13 @@ def traded(number: int, seconds: int, *, side: Side = Side.BUY, owner: str = "fl
     """Return a fill so many seconds after the first one."""
     made = make_fill(f"f{number}", NOW + timedelta(seconds=seconds))
     fill = replace(
-        made.fill, symbol=symbol, side=side, quantity=Decimal(1 + number % 7), price=Decimal(100 + number % 13)
+        made.fill,
+        symbol=symbol,
+        side=side,
+        quantity=Decimal(1 + number % 7),
+        price=Decimal(100 + number % 13),
+        multiplier=MULTIPLIERS[symbol],
+        fee=FEES[number % len(FEES)],
     )
     return OwnedFill(owner, fill)
 
@@ -227,8 +240,9 @@ class Kept:
         found = read_books(self.books, NOW + timedelta(days=1))
         fills = sorted(self._fills, key=lambda owned: owned.fill.at)
         assert found.totals == Totals.of(fills)
-        spent = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), Decimal(0))
-        assert found.cash == OPENING - spent + self._adjusted
+        spent = sum((owned.fill.notional for owned in fills), Decimal(0))
+        charged = sum((owned.fill.fee.usd for owned in fills if owned.fill.fee), Decimal(0))
+        assert found.cash == OPENING - spent - charged + self._adjusted
         for session, names in self._promised.items():
             assert [record.intent.client_order_id for record in found.promised_in(session)] == names
 
@@ -374,3 +388,13 @@ def test_totals_refuse_a_changed_fill_or_seal(books: SqliteLedger, damage: str) 
     assert edit(books.file.path, damage) == 1
     with pytest.raises(DamagedBooksError, match="is not as it was written"):
         books.totals()
+
+
+def test_checkpoint_from_before_multipliers_and_fees_is_read(books: SqliteLedger) -> None:
+    books.file.execute("DELETE FROM checkpoints", ())
+    shares = [replace(one, fill=replace(one.fill, multiplier=ONE, fee=None)) for one in books.fills()]
+    totals = Totals.of(shares)
+    kept = json.loads(written(totals))
+    # Positions end with their multiplier, and the whole with the fees.
+    before = [[position[:-1] for position in kept[0]], *kept[1:-1]]
+    assert read(json_text(before)) == totals

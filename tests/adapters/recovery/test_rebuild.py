@@ -22,7 +22,7 @@ from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
-from tradebot.adapters.state.state_folder import StateFolder, open_state, read_marker
+from tradebot.adapters.state.state_folder import StateFolder, create, open_state, prepare, read_marker
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
@@ -31,6 +31,7 @@ from tradebot.model.position import Kept, Marks, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 
 ROOT = Path(__file__).parents[3]
 
@@ -319,6 +320,21 @@ def test_rebuild_on_a_full_disk_leaves_the_damaged_books_in_place(
         rebuild.rebuild(folder, "damaged", NOW)
     assert (folder.path / "ledger.db").read_bytes() == before
     assert quarantine.places(folder.path) == []
+
+
+@pytest.mark.parametrize("settlement", Settlement)
+def test_rebuild_from_the_journal_knows_how_the_account_settles(tmp_path: Path, settlement: Settlement) -> None:
+    prepare(tmp_path)
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        books.open_books(Decimal(5), NOW, settlement)
+        standing = books.standing()
+    made = create(tmp_path, "sandbox", ACCOUNT, "user", NOW)
+    (opening,) = [line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if '"opening"' in line]
+    assert ("settlement" in opening) == (settlement is Settlement.MARGINED)
+    (tmp_path / "ledger.db").unlink()
+    rebuild.rebuild(made, "lost", NOW)
+    with closing(SqliteLedger.open(tmp_path, read_only=True)) as books:
+        assert books.standing() == standing
 
 
 def test_rebuild_ignores_the_ledger_of_another_bot(folder: StateFolder, tmp_path: Path) -> None:

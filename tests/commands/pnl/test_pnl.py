@@ -16,6 +16,7 @@ from tests.builders import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
+from tradebot.model.order import Fee
 from tradebot.views.performance.pnl import Cut
 
 D = Decimal
@@ -176,3 +177,22 @@ def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> N
 def test_pnl_fits_a_narrow_screen(reader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, reader.shown("pnl", "--by", "strategy").splitlines())) <= 60
+
+
+def test_pnl_shows_funding_and_which_fees_are_not_known_yet(copy: Bot) -> None:
+    fees = (Fee(D("1.25")), Fee(None), Fee(D("0.0002"), "BTC"))
+    fills = [fill(n, multiplier="50", at=on(16, 15 + n), fee=fee) for n, fee in enumerate(fees)]
+    funding = Entry("f1", "FUNDING", D("-3.50"), "FUNDING AAPL", on(16, 19), "AAPL")
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(fills, on(16, 20))
+        ledger.book(Booking((funding,)), on(16, 20))
+    found = copy.json("pnl", "--by", "strategy")
+    (row,), unknown = found["pnl"]["rows"], (found["pnl"]["unknown_fees"], found["pnl"]["other_fees"])
+    assert (row["name"], row["funding_usd"], row["fees_usd"]) == ("flow", "-3.5", "-1.25")
+    assert (row["total_usd"], unknown) == ("-4.75", (1, {"BTC": "0.0002"}))
+    said = copy.says("pnl", "--by", "strategy").out
+    assert all(text in said for text in ("funding", "-3.50", "Not known yet: the fees of 1 fill.", "0.0002 BTC"))
+    assert "Funding goes to the strategy that alone held the contract" in " ".join(said.split())
+    assert copy.says("pnl", "--csv", "-").out.splitlines()[0].endswith("total_usd,funding_usd,trades_closed,unpriced")
+    report = copy.says("report").out
+    assert all(text in report for text in ("funding -3.50", "Not known yet: the fees of 1 fill."))

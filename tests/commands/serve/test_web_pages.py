@@ -226,6 +226,9 @@ def test_health_lists_each_position_with_its_value_and_whether_a_stop_rests(
     found = asking(log, lambda: replace(looked(), positions=(held,)))("/health").data["positions"]
     said = {"symbol": "AAPL", "strategy": "flow", "quantity": "10", "value_usd": value, "stop_rests": rests}
     assert found == [said]
+    contract = replace(held, multiplier=Decimal(50))
+    worth = asking(log, lambda: replace(looked(), positions=(contract,)))("/health").data["positions"][0]["value_usd"]
+    assert worth == (value and str(50 * int(value)))
 
 
 def test_health_shows_no_positions_rather_than_none_if_they_cannot_be_read(log: Path) -> None:

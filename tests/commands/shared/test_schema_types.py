@@ -112,6 +112,29 @@ def test_two_types_of_one_name_are_told_apart() -> None:
     assert len(known.schemas) == 2
 
 
+class Rare(Struct, frozen=True, omit_defaults=True):
+    """A type that says nothing about most accounts."""
+
+    symbol: str
+    multiplier: Decimal = Decimal(1)
+    fees: Mapping[str, Decimal] = {}
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (Rare("AAPL", Decimal("1.0")), {"symbol": "AAPL"}),
+        (Rare("ES", Decimal(50), {"BTC": Decimal(1)}), {"symbol": "ES", "multiplier": "50", "fees": {"BTC": "1"}}),
+    ],
+)
+def test_a_field_may_be_left_out_only_of_a_type_that_leaves_it_out(value: Rare, printed: object) -> None:
+    assert jsonable(value) == printed
+    assert Draft202012Validator(schema_of(Rare)).is_valid(printed)
+    assert not Draft202012Validator(schema_of(Rare)).is_valid({"multiplier": "50"})
+    without = {name: item for name, item in jsonable(Base(Decimal(1))).items() if name != "amount"}
+    assert not Draft202012Validator(schema_of(Base)).is_valid(without)
+
+
 @pytest.mark.parametrize("kind", [bytes, complex, Callable[[], int], list[bytes]])
 def test_what_no_document_can_hold_has_no_schema(kind: object) -> None:
     with pytest.raises(TypeError, match="has no JSON form"):

@@ -17,6 +17,7 @@ from tests.views.performance.taxed import fee, on, past, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry
+from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History
@@ -267,3 +268,22 @@ def test_tax_method_lifo_sells_the_newest_shares_first(copy: Bot, monkeypatch: p
     with closing(SqliteLedger.open(copy.folder)) as ledger:
         ledger.apply_fills(traded(*rows), on("2026-11-19"))
     assert [row["gain_usd"] for row in copy.json("trades", "--tax", "2026")["rows"]] == ["50.00"]
+
+
+def test_tax_counts_contracts_with_their_multiplier_and_names_what_is_particular() -> None:
+    bought, sold = traded("2026-03-02 buy 2 100", "2026-03-03 sell 2 103", symbol="ESM6")
+    contracts = [
+        replace(bought, fill=replace(bought.fill, multiplier=Decimal(50), fee=Fee(Decimal("2.50")))),
+        replace(sold, fill=replace(sold.fill, multiplier=Decimal(50), fee=Fee(None))),
+    ]
+    data = taxed(past(contracts), 2026, "fifo")
+    (row,) = data.rows
+    assert (row.description, row.proceeds_usd, row.basis_usd) == (
+        "2 contracts ESM6",
+        Decimal(10_300),
+        Decimal("10002.50"),
+    )
+    said = shown(data)
+    assert "Not known yet: the fees of 1 fill." in said
+    assert "ESM6: contracts, which these rows treat like shares." in said
+    assert "has booked no fees" not in said

@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.support.traded import order_of
 from tests.bot import Bot, Said
+from tests.builders import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fill, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.values import replace
 
@@ -52,8 +53,8 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
     order = order_of(intent, f"v{number}", OrderStatus.FILLED, intent.limit_price)
     reply = Reply(Outcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))
     ledger.settle(intent.client_order_id, reply, at)
-    fill = Fill(f"fill-{number}", f"v{number}", symbol, side, D(quantity), D(price), at)
-    ledger.apply_fills([OwnedFill("flow", fill)], at)
+    done = Fill(f"fill-{number}", f"v{number}", symbol, side, D(quantity), D(price), at)
+    ledger.apply_fills([OwnedFill("flow", done)], at)
     if purpose is Purpose.OPEN:
         best, worst = (1 + side.sign * D(gain) for gain in ("0.04", "-0.01"))
         ledger.put_marks({("flow", symbol, at): Marks(D(price) * best, D(price) * worst)})
@@ -199,3 +200,21 @@ def test_trades_refuses_bad_options_with_the_next_step(reader: Bot, words: str, 
     whole = said.err + said.out
     assert message in whole
     assert hint in whole
+
+
+def test_trades_say_which_fees_are_not_known_yet(copy: Bot) -> None:
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        at = ledger.books_opened_at()
+        assert at is not None
+        sides = (Side.BUY, Side.SELL)
+        fills = [fill(n, side=side, at=at + timedelta(minutes=n), fee=Fee(None)) for n, side in enumerate(sides)]
+        ledger.apply_fills(fills, at + timedelta(minutes=5))
+    found = copy.json("trades", "--lots")
+    assert (found["trades"][0]["unknown_fees"], found["totals"]["unknown_fees"]) == (2, 2)
+    assert [(lot["fees_usd"], lot["net_usd"]) for lot in found["lots"]] == [(None, None)]
+    said = copy.says("trades").out
+    assert "fees not known yet, net +0.00" in said
+    assert "Not known yet: the fees of 2 fills. Profit is before them." in said
+    assert "has booked no fees" not in said
+    assert "not known yet" in copy.says("trades", "--lots").out
+    assert copy.says("trades", "--csv", "-").out.splitlines()[0].endswith("tags,note,unknown_fees")

@@ -8,6 +8,7 @@ import pytest
 from tests.builders import cash_movement, there
 from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.filled import Asked, FilledOrder, Sent
+from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics
@@ -43,15 +44,20 @@ def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
         ("FEE", "-4", "BRW"),
         ("INT", "-5", "MGN"),
         ("INT", "100", "CDT"),
+        ("FUNDING", "-6", ""),
+        ("FUNDING", "60", ""),
         ("DIV", "50", "CDIV"),
         ("CSD", "1000", ""),
     ):
         history = paid(history, kind, usd, sub_kind)
+    with_fee = replace(history.fills[0], fill=replace(history.fills[0].fill, fee=Fee(Decimal(2))))
+    history = replace(history, fills=(with_fee, *history.fills[1:]))
     found = there(costs(history, 10))
-    assert {row.name: row.usd for row in found.rows} == {"commission": 8, "fees": 3, "borrow": 4, "interest": 5}
-    assert (found.total.usd, found.total.drag, found.before.value, found.before.lacks) == (20, None, None, 242)
+    said = {row.name: row.usd for row in found.rows}
+    assert said == {"commission": 10, "fees": 3, "borrow": 4, "interest": 5, "funding": 6}
+    assert (found.total.usd, found.total.drag, found.before.value, found.before.lacks) == (28, None, None, 242)
     traded = float(sum(owned.fill.quantity * owned.fill.price for owned in history.fills))
-    assert found.total.bps == pytest.approx(20 / traded * 10_000)
+    assert found.total.bps == pytest.approx(28 / traded * 10_000)
 
 
 @pytest.mark.parametrize(

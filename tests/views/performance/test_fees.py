@@ -15,6 +15,7 @@ from tests.views.performance.taxed import commission, past
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
+from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.views.performance.fees import Allotted, Moments, allotted, cash_kind, moments
@@ -179,6 +180,7 @@ def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> 
         ("CGD", CashKind.DIVIDEND),
         ("INT", CashKind.INTEREST),
         ("INTTW", CashKind.INTEREST),
+        ("FUNDING", CashKind.FUNDING),
         ("CSD", CashKind.TRANSFER),
         ("CSW", CashKind.TRANSFER),
         ("JNLC", CashKind.TRANSFER),
@@ -195,7 +197,7 @@ def test_each_broker_kind_maps_to_one_cash_kind(kind: str, means: CashKind) -> N
 
 def test_every_activity_of_cash_alone_is_known() -> None:
     alone = {kind for kind in ActivityKind if not kind.moves_shares}
-    assert {kind for kind in alone if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == {ActivityKind.FUNDING}
+    assert {kind for kind in alone if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == set()
 
 
 def test_a_word_without_a_meaning_is_a_bug() -> None:
@@ -206,3 +208,15 @@ def test_a_word_without_a_meaning_is_a_bug() -> None:
 def test_adoption_cash_is_a_transfer_and_plan_cash_an_adjustment() -> None:
     assert cash_kind(movement("", origin=Origin.ADOPTION)) is CashKind.TRANSFER
     assert cash_kind(movement("", origin=Origin.PLAN)) is CashKind.ADJUSTMENT
+
+
+def test_fee_of_a_fill_is_that_fills_even_beside_another_of_the_same_moment() -> None:
+    one, other = fill(1, at=NOW, fee=Fee(D("1.25"))), fill(2, at=NOW, strategy="momentum", fee=Fee(None))
+    later = cash_movement(NOW + timedelta(days=1), D("-0.75"), "FEE", Origin.ACTIVITY, fee_id("fill-2"), "", "AAPL")
+    found = past([one, other], later)
+    assert [(lot.strategy, found.fees.of(lot)) for lot in found.lots.held] == [
+        ("flow", D("-1.25")),
+        ("momentum", D("-0.75")),
+    ]
+    assert found.awaited == ()
+    assert [owned.strategy for owned in past([one, other]).awaited] == ["momentum"]

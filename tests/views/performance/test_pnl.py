@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.builders import NOW, cash_movement, fill, there
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Component, Side
+from tradebot.model.instrument import notional
+from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
@@ -19,14 +21,16 @@ from tradebot.views.performance.days import Days, MarketTime, day_of
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Breakdown, breakdown
-from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_component, pnl
+from tradebot.views.performance.pnl import PARTS, Choice, Cut, Pnl, Row, entry_component, fees_not_counted, pnl
 from tradebot.views.performance.trades import rows_of
 
 D = Decimal
 CASH = D(100_000)
 LAW = settings(max_examples=max(settings().max_examples // 3, 5))
 """A past is dear to draw; three laws look at each."""
-SYMBOLS, KINDS = ("AAPL", "MSFT", "JPM"), ("FEE", "DIV", "INT", "CSD", "CSW", "")
+SYMBOLS, KINDS = ("AAPL", "MSFT", "JPM"), ("FEE", "DIV", "INT", "CSD", "CSW", "FUNDING", "")
+MULTIPLIERS = {"AAPL": "1", "MSFT": "50", "JPM": "0.001"}
+FEES = st.sampled_from([None, Fee(None), Fee(D("1.25")), Fee(D("-0.5")), Fee(D("0.001"), "BTC")])
 
 
 def on(day: int, hour: float = 0) -> datetime:
@@ -66,13 +70,29 @@ def pasts(draw: st.DrawFn) -> History:
         st.integers(1, 20),
         st.integers(1, 40_000),
         st.sampled_from(["flow", "momentum", FOREIGN]),
+        FEES,
     )
     fills = [
-        fill(n, symbol, side, str(quantity), str(D(cents) / 100), strategy=strategy, at=on(day, hour))
-        for n, (day, hour, symbol, side, quantity, cents, strategy) in enumerate(draw(st.lists(fill_rows, max_size=16)))
+        fill(
+            n,
+            symbol,
+            side,
+            str(quantity),
+            str(D(cents) / 100),
+            strategy=strategy,
+            at=on(day, hour),
+            multiplier=MULTIPLIERS[symbol],
+            fee=fee,
+        )
+        for n, (day, hour, symbol, side, quantity, cents, strategy, fee) in enumerate(
+            draw(st.lists(fill_rows, max_size=16))
+        )
     ]
     moved = st.tuples(st.integers(0, 9), st.integers(-9999, 9999), st.sampled_from(KINDS), st.sampled_from(SYMBOLS))
-    cash = [paid(str(D(c) / 100), kind, on(d), s if kind == "DIV" else "") for d, c, kind, s in draw(st.lists(moved))]
+    cash = [
+        paid(str(D(c) / 100), kind, on(d), s if kind in ("DIV", "FUNDING") else "")
+        for d, c, kind, s in draw(st.lists(moved))
+    ]
     prices = st.dictionaries(st.sampled_from(SYMBOLS), st.integers(1, 40_000).map(lambda c: str(D(c) / 100)))
     ends = [end(day, marks) for day, marks in sorted(draw(st.dictionaries(st.integers(0, 9), prices)).items())]
     return history(*fills, cash=tuple(cash), ends=tuple(ends))
@@ -80,7 +100,8 @@ def pasts(draw: st.DrawFn) -> History:
 
 def parts(row: Row) -> tuple[Decimal, ...]:
     open_and_realized = row.realized_usd + row.open_usd
-    return open_and_realized, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd, row.total_usd
+    paid = row.fees_usd, row.dividends_usd, row.interest_usd, row.funding_usd, row.other_usd
+    return open_and_realized, *paid, row.total_usd
 
 
 def worth(past: History, last: date) -> Decimal:
@@ -88,7 +109,9 @@ def worth(past: History, last: date) -> Decimal:
     fills = [owned.fill for owned in past.fills if owned.fill.at.date() <= last]
     marks = next(end.marks for end in past.ends if end.session == last)
     cash = sum((one.amount_usd for one in past.cash if one.at.date() <= last), CASH)
-    return cash + sum((f.signed_quantity * (marks[f.symbol] - f.price) for f in fills), D(0))
+    charged = sum((f.fee.usd for f in fills if f.fee), D(0))
+    gained = (notional(f.signed_quantity, marks[f.symbol] - f.price, f.multiplier) for f in fills)
+    return cash - charged + sum(gained, D(0))
 
 
 @LAW
@@ -98,7 +121,7 @@ def test_rows_of_every_cut_sum_to_the_change_of_the_account(past: History, by: C
     every_cut_is_the_same_whole(known)
     for days in (Days(), Days(on(lo).date(), on(lo + hi).date())):
         found = pnl(known, by, Choice(days))
-        for name in ("realized_usd", "open_usd", "fees_usd", "dividends_usd", "interest_usd", "other_usd", "total_usd"):
+        for name in (*(f"{part}_usd" for part in PARTS), "total_usd"):
             assert sum(getattr(row, name) for row in found.rows) == getattr(found.total, name)
         assert sum(row.trades_closed for row in found.rows) == found.total.trades_closed
         if found.before_usd is not None and found.after_usd is not None:
@@ -267,3 +290,37 @@ def test_component_with_the_largest_vote_for_the_entry_is_named(
 ) -> None:
     components = tuple(Component(one, value, 0.5, "") for one, value in zip("ab", values, strict=False))
     assert entry_component(Kept(components=components), side) == name
+
+
+def test_funding_is_a_kind_of_its_own_and_belongs_to_who_held_the_contract() -> None:
+    fills = [fill(1, multiplier="50"), fill(2, "MSFT"), fill(3, "MSFT", strategy="momentum")]
+    cash = paid("-1.50", "FUNDING", on(0, 1), "AAPL"), paid("0.25", "FUNDING", on(0, 2), "MSFT")
+    known = breakdown(history(*fills, cash=cash))
+    found = {row.name: row.funding_usd for row in pnl(known, Cut.STRATEGY).rows}
+    # Two strategies hold the second one, so its funding is the account's.
+    assert found == {"flow": D("-1.50"), "account": D("0.25")}
+    total = pnl(known, Cut.DAY).total
+    assert total.funding_usd == total.total_usd == D("-1.25")
+    assert not total.other_usd
+
+
+def test_fees_that_are_unknown_or_in_another_currency_are_counted_and_in_no_amount() -> None:
+    fills = [
+        fill(1, fee=Fee(None)),
+        fill(2, "MSFT", fee=Fee(None)),
+        fill(3, fee=Fee(D("0.0002"), "BTC")),
+        fill(4, fee=Fee(D("0.0003"), "BTC")),
+        fill(5, fee=Fee(D("1.25"))),
+    ]
+    found = pnl(breakdown(history(*fills)), Cut.SYMBOL)
+    assert (found.unknown_fees, found.other_fees, found.total.fees_usd) == (2, {"BTC": D("0.0005")}, D("-1.25"))
+    assert list(fees_not_counted(found.unknown_fees, found.other_fees)) == [
+        "Not known yet: the fees of 2 fills. Profit is before them.",
+        "Fees of 0.0005 BTC were charged too, which no amount in USD includes.",
+    ]
+    only = Choice(symbol="MSFT")
+    assert pnl(breakdown(history(*fills)), Cut.SYMBOL, only).unknown_fees == 1
+    later = cash_movement(on(3), D("-2.50"), "FEE", Origin.ACTIVITY, fee_id("fill-2"), "", "MSFT")
+    known = breakdown(history(*fills, cash=(later,)))
+    assert pnl(known, Cut.SYMBOL, only).unknown_fees == 0
+    assert {row.name: row.fees_usd for row in pnl(known, Cut.SYMBOL).rows} == {"AAPL": D("-1.25"), "MSFT": D("-2.50")}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import make_intent, make_order
-from tests.builders import CASH, NOW, SESSION, ago, fill
+from tests.builders import CASH, NOW, SESSION, ago, cash_movement, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
@@ -18,6 +18,7 @@ from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import Intent
+from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
@@ -26,7 +27,7 @@ from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.reporting import report_trades
 from tradebot.views.performance.risk import Excursion, RiskFrom
-from tradebot.views.performance.trade_row import Choice, Source, Status, TradeRow, chosen
+from tradebot.views.performance.trade_row import Choice, Source, Status, TradeRow, chosen, totals_of
 from tradebot.views.performance.trades import PLACES, rows_of
 from tradebot.views.slippage import summed
 
@@ -56,7 +57,7 @@ def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[Own
     realized = sum((trade.realized_before_fees_usd for trade in trades(fills)), D(0))
     assert sum(row.gross_usd for row in rows.trades) == realized
     assert sum(lot.gross_usd or 0 for lot in rows.lots) == realized
-    assert sum(row.net_usd - row.gross_usd for row in rows.trades) == sum(lot.fees_usd for lot in rows.lots)
+    assert sum(row.net_usd - row.gross_usd for row in rows.trades) == sum(lot.fees_usd or 0 for lot in rows.lots)
     assert sum(row.open_usd or 0 for row in rows.trades) == sum(lot.open_usd or 0 for lot in rows.lots)
     assert {lot.trade_id for lot in rows.lots} == {row.id for row in rows.trades}
     assert len({row.id for row in rows.trades}) == len(rows.trades)
@@ -94,6 +95,19 @@ def test_unknown_values_of_a_trade_are_none() -> None:
     assert (held.held_s, held.market_s, held.open_usd, held.exit_price, held.last_exit_at) == (None,) * 5
     (row,) = rows_of(past([BOUGHT, SOLD]), MarketTime(())).trades
     assert (row.held_s, row.market_s) == (602, None)
+
+
+def test_fee_that_is_not_known_yet_is_counted_and_leaves_its_lots_without_one() -> None:
+    known = replace(BOUGHT, fill=replace(BOUGHT.fill, fee=Fee(D("1.25"))))
+    unknown = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4), fee=Fee(None)))
+    rows = rows_of(past([known, unknown]), MARKET, by_lot=True)
+    (row,), totals = rows.trades, totals_of(rows.trades)
+    assert (row.fees_usd, row.net_usd, row.unknown_fees, totals.unknown_fees) == (D("-1.25"), D("10.75"), 1, 1)
+    assert [(lot.fees_usd, lot.net_usd) for lot in rows.lots] == [(None, None), (D("-0.75"), None)]
+    later = cash_movement(NOW, D("-0.25"), "FEE", Origin.ACTIVITY, fee_id(SOLD.fill.activity_id), "", "AAPL")
+    after = rows_of(past([known, unknown], cash=(later,)), MARKET, by_lot=True)
+    assert (after.trades[0].fees_usd, after.trades[0].unknown_fees) == (D("-1.50"), 0)
+    assert [lot.fees_usd for lot in after.lots] == [D("-0.75"), D("-0.75")]
 
 
 def test_partly_closed_trade_has_its_status_and_no_r() -> None:

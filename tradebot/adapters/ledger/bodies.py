@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.instrument import ONE
-from tradebot.model.order import Fill
+from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Kept, Origin, OwnedFill
 from tradebot.model.values import replace
 
@@ -83,6 +83,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
                 _number(fill["price"]),
                 parse_time(fill["at"]),
                 _number(fill["multiplier"]) if "multiplier" in fill else ONE,
+                _fee(fill["fee"]) if "fee" in fill else None,
             ),
             _ORIGINS[origin],
             about,
@@ -90,6 +91,13 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     except (ValueError, KeyError, TypeError, ArithmeticError):
         # The codec finds out what is wrong, and names it.
         return owned_fill(body, origin, about)
+
+
+def _fee(raw: Mapping[str, str | None]) -> Fee:
+    amount, currency = raw["amount"], raw["currency"]
+    if currency is None:
+        raise ValueError("a fee has a currency")
+    return Fee(None if amount is None else _number(amount), sys.intern(currency))
 
 
 def kept_of(

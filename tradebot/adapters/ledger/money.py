@@ -26,6 +26,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 
 
 class Foreign:
@@ -81,8 +82,8 @@ class Money(Foreign):
             raise OperatorError("The books were never opened.", "tradebot reconcile")
         return opening.cash
 
-    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
-        books, opening = self.tables.books, Opening(opening_cash, at)
+    def open_books(self, opening_cash: Decimal, at: datetime, settlement: Settlement = Settlement.PAID) -> None:
+        books, opening = self.tables.books, Opening(opening_cash, at, settlement)
         with books.write():
             if self.books_opened_at() is not None:
                 raise AssertionError("the books are open already")
@@ -97,8 +98,9 @@ class Money(Foreign):
     def standing(self) -> Standing:
         tables = self.tables
         with tables.books.reading():
-            cash, opened_at = tables.book.get() or (None, None)
-            return Standing(opened_at, cash, self.cash_adjustments(), tables.reconciled.get(), tables.peak.get())
+            cash, opened_at, settlement = tables.book.get() or (None, None, Settlement.PAID)
+            kept = self.cash_adjustments(), tables.reconciled.get(), tables.peak.get()
+            return Standing(opened_at, cash, *kept, settlement)
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         books = self.tables.books
@@ -137,6 +139,11 @@ class Money(Foreign):
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
         return self.tables.fills.known(activity_ids)
+
+    def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
+        found = self.tables.fills.several([(name,) for name in activity_ids])
+        fees = {name: row.owned.fill.fee for (name,), row in found.items()}
+        return frozenset(name for name, fee in fees.items() if fee is None or fee.amount is None)
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         filled: dict[str, Decimal] = defaultdict(Decimal)

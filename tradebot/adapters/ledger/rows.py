@@ -14,18 +14,21 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Marks, Origin, OwnedFill
 from tradebot.model.trade import TradeNote
+from tradebot.model.venue import Settlement
 
 
 class Opening(NamedTuple):
-    """The opening balance, in USD, and when it was written."""
+    """The opening balance, in USD, when it was written, and how the account settles."""
 
     cash: Decimal
     at: datetime
+    settlement: Settlement = Settlement.PAID
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return what the journal says of it."""
-        return {"cash": decimal_text(self.cash)}
+        """Return what the journal says of it: of an account that pays, only the balance."""
+        words = {"cash": decimal_text(self.cash)}
+        return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
 
 class Promise(NamedTuple):

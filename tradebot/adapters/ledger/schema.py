@@ -38,7 +38,8 @@ TABLES = (
     """CREATE TABLE book (
         account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
         journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
-        rows INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+        rows INTEGER NOT NULL DEFAULT 0, settlement TEXT NOT NULL DEFAULT 'paid', schema INTEGER NOT NULL DEFAULT 1,
+        row_sum TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE intents (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, client_order_id TEXT NOT NULL,

@@ -30,6 +30,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.model.venue import Settlement
 
 MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})
 
@@ -111,9 +112,13 @@ BOOK = Kind[Opening](
     "book",
     key=(),
     key_of=lambda row: (),
-    columns="opening_cash, opened_at",
-    of_row=lambda cash, at: Opening(Decimal(cash), parse_time(at)) if at else None,
-    changing=lambda row: {"opening_cash": decimal_text(row.cash), "opened_at": time_text(row.at)},
+    columns="opening_cash, opened_at, settlement",
+    of_row=lambda cash, at, kind: Opening(Decimal(cash), parse_time(at), Settlement(kind)) if at else None,
+    changing=lambda row: {
+        "opening_cash": decimal_text(row.cash),
+        "opened_at": time_text(row.at),
+        "settlement": row.settlement,
+    },
     order="account",
 )
 INTENTS = Kind[IntentRow](

@@ -68,6 +68,7 @@ class Kept(Struct, frozen=True):
     last_at: datetime | None
     count: int
     round_trips: tuple[RoundTrip, ...] = ()
+    fees: Decimal = Decimal(0)
 
 
 class FillTotals:
@@ -163,6 +164,7 @@ def _written(totals: Totals) -> str:
         last_at=totals.last_at,
         count=totals.count,
         round_trips=totals.round_trips,
+        fees=totals.fees,
     )
     return json_text(pack(kept))
 
@@ -179,4 +181,5 @@ def _read(body: str) -> Totals:
         last_at=kept.last_at,
         count=kept.count,
         round_trips=kept.round_trips,
+        fees=kept.fees,
     )

@@ -18,6 +18,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import TradeNote
+from tradebot.model.venue import Settlement
 
 
 def replay(books: SqliteLedger, record: Record, sources: Sources) -> None:
@@ -81,7 +82,9 @@ def _noted(books: SqliteLedger, payload: Any, at: datetime) -> None:
 
 
 PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
-    "opening": lambda books, payload, at: books.open_books(Decimal(payload["cash"]), at),
+    "opening": lambda books, payload, at: books.open_books(
+        Decimal(payload["cash"]), at, Settlement(payload.get("settlement", Settlement.PAID))
+    ),
     "settled": _settled,
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
     "retried": lambda books, payload, at: books.retry(payload["client_order_id"], at),

@@ -142,7 +142,7 @@ def assemble(
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
-    ledger.open_books(account.cash, to_datetime(engine.now_us))
+    ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
         # Its configuration counts as accepted.

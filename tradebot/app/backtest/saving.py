@@ -76,7 +76,7 @@ def save(path: Path, run: Run, settings: Settings, configuration: str, by: str) 
 def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) -> None:
     opened_at, mark, peak = ledger.books_opened_at(), ledger.last_reconcile(), ledger.equity_peak()
     if opened_at is not None:
-        books.open_books(ledger.opening_cash(), opened_at)
+        books.open_books(ledger.opening_cash(), opened_at, ledger.standing().settlement)
     # Each kind of row is numbered in the order in which it was written, even where its times are not in order.
     held, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
     kinds: tuple[Iterable[Write], ...] = (

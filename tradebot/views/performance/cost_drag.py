@@ -41,23 +41,24 @@ class Kind(Struct, frozen=True):
 def cost_kinds(history: History) -> tuple[Kind, ...]:
     """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
 
-    Interest that was earned is no cost.
+    Interest and funding that were earned are no cost.
     """
 
-    def paid_interest(each: CashMovement) -> bool:
-        return cash_kind(each) is CashKind.INTEREST and each.amount_usd < 0
+    def paid(kind: CashKind) -> Callable[[CashMovement], bool]:
+        return lambda each: cash_kind(each) is kind and each.amount_usd < 0
 
     return (
         Kind("commission", "Commissions", _charged(history, lambda each: fee_of(each) is Fee.COMMISSION)),
         Kind("fees", "Other fees", _charged(history, lambda each: fee_of(each) is Fee.OTHER)),
-        Kind("interest", "Interest on borrowed cash", _charged(history, paid_interest)),
+        Kind("interest", "Interest on borrowed cash", _charged(history, paid(CashKind.INTEREST))),
+        Kind("funding", "Funding", _charged(history, paid(CashKind.FUNDING))),
         Kind("borrow", "Stock borrow fees", _charged(history, lambda each: fee_of(each) is Fee.BORROW)),
         Kind("slippage", "Slippage", tuple(_slippage(history)), INSIDE),
     )
 
 
 def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[Charge, ...]:
-    return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.cash if counts(each))
+    return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.movements if counts(each))
 
 
 def _slippage(history: History) -> Iterator[Charge]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
+from tradebot.model.order import Fill, fee_id
 from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.views.performance.days import day_of
 from tradebot.views.performance.lots import ClosedLot, OpenLot
@@ -55,7 +56,7 @@ class Allotted(Struct, frozen=True):
 
 
 def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments) -> Allotted:
-    """Give each fee to the fills of its symbol and time, or else share it among the lots that were sold on its day.
+    """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
     are those of New York. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
@@ -67,8 +68,9 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Momen
     # In an order that neither that of the lots nor that of the fills of one moment changes.
     ordered = sorted(lots, key=_name) if charged else []
     sales, of_fills = _sales(ordered), _of_fills(ordered)
+    by_fee = {fee_id(name): (name,) for names in fills.values() for name in names} if charged else {}
     for fee in charged:
-        named = sorted(fills.get((fee.symbol, fee.at), ()))
+        named = by_fee.get(fee.about) or sorted(fills.get((fee.symbol, fee.at), ()))
         among = [part for name in named for part in of_fills.get(name, ())]
         if not among and fee_of(fee) is not Fee.BORROW:
             among = sales.get(_day_of_sales(fee, sales), [])
@@ -78,6 +80,14 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Momen
     for share in shares:
         by_lot[id(share.lot)] += share.usd
     return Allotted(tuple(shares), tuple(left), by_lot)
+
+
+def fee_with(fill: Fill) -> CashMovement:
+    """Return the fee that came with a fill as the movement of cash that it is."""
+    assert fill.fee is not None, "the fill came with a fee"
+    about = fee_id(fill.activity_id)
+    kind = ActivityKind.COMMISSION
+    return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
 def sold(lot: OpenLot) -> tuple[date, Decimal] | None:
@@ -155,6 +165,7 @@ _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.FEE: (ActivityKind.FEE, ActivityKind.COMMISSION, ActivityKind.BORROW_FEE, ActivityKind.OTHER_FEE),
     CashKind.DIVIDEND: (ActivityKind.DIVIDEND, ActivityKind.RETURN_OF_CAPITAL, ActivityKind.STOCK_DIVIDEND),
     CashKind.INTEREST: (ActivityKind.INTEREST,),
+    CashKind.FUNDING: (ActivityKind.FUNDING,),
     # Shares that came in without a trade too: the books buy them at their price with cash that this puts back.
     CashKind.TRANSFER: (ActivityKind.TRANSFER, ActivityKind.SHARES),
 }

@@ -9,11 +9,12 @@ from msgspec import Struct, field
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.filled import RestedStop, Sent
+from tradebot.model.order import fee_id
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace
-from tradebot.views.performance.fees import Allotted, allotted, cash_kind, moments
+from tradebot.views.performance.fees import Allotted, allotted, cash_kind, fee_with, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
@@ -51,9 +52,21 @@ class History(Struct, frozen=True, dict=True):
         return lots_of(self._of_all_owners)
 
     @cached_property
+    def movements(self) -> tuple[CashMovement, ...]:
+        """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
+        return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
+
+    @cached_property
+    def awaited(self) -> tuple[OwnedFill, ...]:
+        """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
+        unknown = [one for one in self.fills if one.fill.fee and one.fill.fee.amount is None]
+        booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
+        return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
+
+    @cached_property
     def fees(self) -> Allotted:
         """Return each piece's share of the fees; of all owners, as in `lots`."""
-        charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
+        charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
         made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
         fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
         return allotted(charged, (*self.lots.closed, *self.lots.held), fills)

@@ -80,7 +80,7 @@ def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
     for steps in history.lots.steps.values():
         for step in steps:
             yield step.at, step.cash_usd
-    for movement in history.cash:
+    for movement in history.movements:
         yield movement.at, movement.amount_usd
 
 
@@ -138,6 +138,7 @@ class Kind(StrEnum):
     FEES = "fees"
     DIVIDENDS = "dividends"
     INTEREST = "interest"
+    FUNDING = "funding"
     OTHER = "other"
     TRANSFERS = "transfers"
 
@@ -145,6 +146,7 @@ class Kind(StrEnum):
 _CASH = {
     CashKind.DIVIDEND: Kind.DIVIDENDS,
     CashKind.INTEREST: Kind.INTEREST,
+    CashKind.FUNDING: Kind.FUNDING,
     CashKind.TRANSFER: Kind.TRANSFERS,
     CashKind.ADJUSTMENT: Kind.OTHER,
 }

@@ -1,7 +1,7 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -12,8 +12,10 @@ from operator import attrgetter
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import CURRENCY
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.position import Kept
+from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.text import counted
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
@@ -43,7 +45,11 @@ IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
 """Cuts whose rows are spans of days."""
 
 
-class Part(Struct, frozen=True):
+PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other")
+"""What profit consists of, by the names of its fields without `_usd`."""
+
+
+class Part(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, in signed USD, by what it is made of.
 
     `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
@@ -57,9 +63,10 @@ class Part(Struct, frozen=True):
     interest_usd: Decimal
     other_usd: Decimal
     total_usd: Decimal
+    funding_usd: Decimal = Decimal(0)
 
 
-class Row(Part, frozen=True):
+class Row(Part, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
     `unpriced` are symbols without a price at the end of the row's days: what they gained meanwhile stands in the row of
@@ -67,7 +74,7 @@ class Row(Part, frozen=True):
     """
 
     trades_closed: int
-    unpriced: tuple[str, ...] = ()
+    unpriced: tuple[str, ...]
 
 
 class Compared(Struct, frozen=True):
@@ -87,12 +94,14 @@ class Compared(Struct, frozen=True):
     left_out: Mapping[str, Decimal]
 
 
-class Pnl(Struct, frozen=True):
+class Pnl(Struct, frozen=True, omit_defaults=True):
     """Profit and loss of some days, by rows that add up to `total`.
 
     `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
     account's value before and after is cash plus positions, in USD; the change less the transfers is the total. Both
-    values are None if nothing is known of these days, or if only a strategy or a symbol was asked for.
+    values are None if nothing is known of these days, or if only a strategy or a symbol was asked for. `unknown_fees`
+    counts the fills whose fee isn't known yet, and `other_fees` are those in other currencies than the books', unsigned
+    by currency: neither are in these amounts.
     """
 
     by: str
@@ -104,6 +113,8 @@ class Pnl(Struct, frozen=True):
     before_usd: Decimal | None
     after_usd: Decimal | None
     compared: Compared | None
+    unknown_fees: int = 0
+    other_fees: Mapping[str, Decimal] = {}
 
 
 class Choice(Struct, frozen=True):
@@ -117,6 +128,11 @@ class Choice(Struct, frozen=True):
     def whole(self) -> bool:
         """Return True if these are all pieces of their days."""
         return self.strategy is None and self.symbol is None
+
+    def covers(self, owned: OwnedFill) -> bool:
+        """Return True if a fill is asked for."""
+        strategy, fill = owned.strategy or NOT_OURS, owned.fill
+        return self.strategy in (None, strategy) and self.symbol in (None, fill.symbol) and self.days.has(fill.at)
 
     def has(self, piece: Piece) -> bool:
         """Return True if a piece is asked for."""
@@ -144,6 +160,8 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         before_usd=before,
         after_usd=after,
         compared=profit.compared,
+        unknown_fees=profit.unknown_fees,
+        other_fees=profit.other_fees,
     )
 
 
@@ -175,6 +193,21 @@ class Profit:
         """Return the last equity that the broker reported beside the books; None for a part of the account."""
         return _compared(self._known, self._choice) if self._choice.whole else None
 
+    @cached_property
+    def unknown_fees(self) -> int:
+        """Return how many of the fills that are asked for have a fee that isn't known yet."""
+        return sum(self._choice.covers(owned) for owned in self._known.history.awaited)
+
+    @cached_property
+    def other_fees(self) -> Mapping[str, Decimal]:
+        """Return the fees in other currencies than the books', by currency."""
+        found = dict[str, Decimal]()
+        for owned in self._known.history.fills:
+            fee = owned.fill.fee
+            if fee and fee.amount and fee.currency != CURRENCY and self._choice.covers(owned):
+                found[fee.currency] = found.get(fee.currency, _ZERO) + fee.amount
+        return found
+
     def rows(self, by: Cut) -> tuple[Row, ...]:
         """Return the rows of a cut, which add up to the total."""
         name_of, sums, ended = self._names.of(by), dict[Kind, dict[str, Decimal]](), Counter[str]()
@@ -198,6 +231,14 @@ class Profit:
         )
         found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
         return tuple(sorted(found, key=lambda row: _place(by, row)))
+
+
+def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
+    """Yield in sentences which fees are in no amount in USD."""
+    if unknown:
+        yield f"Not known yet: the fees of {counted(unknown, 'fill')}. Profit is before them."
+    for currency, amount in others.items():
+        yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
 
 
 def _values(known: Breakdown, ends: Sequence[DayEnd]) -> tuple[Decimal | None, Decimal | None]:
@@ -244,6 +285,7 @@ def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[s
         dividends_usd=sums[Kind.DIVIDENDS],
         interest_usd=sums[Kind.INTEREST],
         other_usd=sums[Kind.OTHER],
+        funding_usd=sums[Kind.FUNDING],
         total_usd=sum(sums.values(), _ZERO),
         trades_closed=trades,
         unpriced=unpriced,

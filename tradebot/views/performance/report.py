@@ -169,12 +169,12 @@ class Drawdown(Struct, frozen=True):
     sessions: int
 
 
-class Earned(Struct, frozen=True):
+class Earned(Struct, frozen=True, omit_defaults=True):
     """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
 
     `profit_usd` is the change of its value without transfers. It is realized + open + fees + dividends + interest +
-    other, each signed: what is paid is negative. The values are None for a part of the account, or
-    if nothing is known.
+    funding + other, each signed: what is paid is negative. The values are None for a part of the account, or if nothing
+    is known.
     """
 
     start_usd: Decimal | None
@@ -187,9 +187,10 @@ class Earned(Struct, frozen=True):
     dividends_usd: Decimal
     interest_usd: Decimal
     other_usd: Decimal
+    funding_usd: Decimal = Decimal(0)
 
 
-class CutRow(Part, frozen=True):
+class CutRow(Part, frozen=True, omit_defaults=True, kw_only=True):
     """What one strategy, symbol or reason contributed; `trades` counts the round trips that ended."""
 
     trades: int

@@ -24,6 +24,7 @@ from tradebot.views.performance.further import further, further_assumptions
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import (
     AccountReport,
     Block,
@@ -164,7 +165,12 @@ def account_report(of: Material) -> AccountReport:
         trades=trades,
         cuts=cuts_of(profit),
         refusals=of.refusals,
-        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades, more.rolling)), *of.unknown),
+        unknown=(
+            *_unseen(way),
+            *fees_not_counted(profit.unknown_fees, profit.other_fees),
+            *what_is_lacking(chain(returns, of_trades, more.rolling)),
+            *of.unknown,
+        ),
         assumptions={
             Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed),
@@ -198,6 +204,7 @@ def earned(profit: pnl.Profit) -> Earned:
         dividends_usd=row.dividends_usd,
         interest_usd=row.interest_usd,
         other_usd=row.other_usd,
+        funding_usd=row.funding_usd,
     )
 
 

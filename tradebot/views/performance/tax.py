@@ -84,6 +84,8 @@ class TaxYear(Struct, frozen=True):
     that are in the basis of shares still held. `undecided` counts losses of the year that a purchase after `until` may
     still disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and
     `other_kinds` are the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did.
+    `contracts` are the symbols of rows that are in contracts of a multiplier, and `unknown_fees` counts the fills of
+    rows whose fee isn't known yet.
     """
 
     year: int
@@ -97,6 +99,8 @@ class TaxYear(Struct, frozen=True):
     near_short_losses: int
     other_kinds: tuple[str, ...]
     returns_capital: bool
+    contracts: tuple[str, ...]
+    unknown_fees: int
 
     def of(self, strategy: str | None, symbol: str | None) -> "TaxYear":
         """Return the year with only the rows of one strategy's shares, or of one symbol."""
@@ -107,10 +111,11 @@ class TaxYear(Struct, frozen=True):
 def tax_year(history: History, year: int, method: Method) -> TaxYear:
     """Return the sales of a year, from all trades of the account: lots and wash sales don't stop at a year's end."""
     account = account_trades(history)
-    all_sales = sales_of(account, history.cash, method)
+    all_sales = sales_of(account, history.movements, method)
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
     rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
     last = max((trade.at for trade in account.trades), default=history.opened_at)
+    awaited = {owned.fill.activity_id for owned in history.awaited}
     until = max((at.astimezone(NEW_YORK).date() for at in (history.at, last) if at), default=None)
     return TaxYear(
         year=year,
@@ -124,6 +129,8 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
         near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
         other_kinds=account.other_kinds,
         returns_capital=any(movement.meaning is ActivityKind.RETURN_OF_CAPITAL for movement in history.cash),
+        contracts=tuple(sorted({sale.closing.symbol_then for sale in of_year if sale.closing.multiplier != 1})),
+        unknown_fees=len({name for row in rows for name in (row.lot, row.sale)} & awaited),
     )
 
 
@@ -173,11 +180,11 @@ def _cents(value: Fraction) -> Decimal:
 
 def _row(sale: Sale) -> TaxRow:
     lot, closing = sale.lot, sale.closing
-    side = Side.BUY if lot.sign > 0 else Side.SELL
+    side, unit = Side.BUY if lot.sign > 0 else Side.SELL, "sh." if closing.multiplier == 1 else "contracts"
     shares = decimal(sale.shares / closing.shares_today)
     proceeds, basis, adjustment, gain = _money(sale)
     return TaxRow(
-        description=f"{shares:f} sh. {closing.symbol_then}{' sold short' if side is Side.SELL else ''}",
+        description=f"{shares:f} {unit} {closing.symbol_then}{' sold short' if side is Side.SELL else ''}",
         acquired=lot.opened if side is Side.BUY else closing.day,
         sold=closing.day,
         proceeds_usd=proceeds,

@@ -10,6 +10,7 @@ from msgspec import Struct
 from tradebot.exits.why import UNKNOWN, parse
 from tradebot.model.candidate import Component, Side
 from tradebot.model.filled import IntentFacts, OrderFacts, Sent
+from tradebot.model.instrument import ONE
 from tradebot.model.position import Key, Origin
 from tradebot.model.trade import Trade
 from tradebot.views.performance.days import EVER, Days, day_of
@@ -99,6 +100,7 @@ class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
     The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
+    Fees and what is net of them are None as long as the venue hasn't said what it charged.
     """
 
     trade_id: str
@@ -112,7 +114,7 @@ class LotRow(Struct, frozen=True):
     entry_order: str
     held_s: float | None
     market_s: float | None
-    fees_usd: Decimal
+    fees_usd: Decimal | None
     open_usd: Decimal | None = None
     closed_at: datetime | None = None
     exit_price: Decimal | None = None
@@ -124,7 +126,7 @@ class LotRow(Struct, frozen=True):
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
-class TradeRow(Struct):
+class TradeRow(Struct, omit_defaults=True):
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 
     `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
@@ -133,7 +135,8 @@ class TradeRow(Struct):
     `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
     of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
     price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
-    of it. `best` and `worst` are the excursions that passes saw.
+    of it. `best` and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known
+    yet, so that it isn't in `fees_usd` and `net_usd`.
     """
 
     id: str
@@ -166,6 +169,8 @@ class TradeRow(Struct):
     slippage: tuple[TotalSlippage, ...]
     tags: tuple[str, ...]
     note: str
+    multiplier: Decimal = ONE
+    unknown_fees: int = 0
 
     @property
     def key(self) -> Key:
@@ -205,11 +210,12 @@ class Choice(Struct, frozen=True):
         )
 
 
-class TradeTotals(Struct, frozen=True):
+class TradeTotals(Struct, frozen=True, omit_defaults=True):
     """What trades add up to, in USD. A trade is won if its net profit is above zero, and lost if it is below.
 
     `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
     are closed in part. `open_usd` is the profit of what is held; `unpriced` trades without a last price aren't in it.
+    `unknown_fees` counts the fills whose fee isn't known yet.
     """
 
     trades: int
@@ -224,6 +230,7 @@ class TradeTotals(Struct, frozen=True):
     net_usd: Decimal
     open_usd: Decimal
     unpriced: int
+    unknown_fees: int = 0
 
 
 def chosen(rows: Iterable[TradeRow], choice: Choice) -> tuple[TradeRow, ...]:
@@ -260,6 +267,7 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         net_usd=sum((row.net_usd for row in rows), _ZERO),
         open_usd=sum((row.open_usd for row in held if row.open_usd is not None), _ZERO),
         unpriced=sum(1 for row in held if row.open_usd is None),
+        unknown_fees=sum(row.unknown_fees for row in rows),
     )
 
 

@@ -88,6 +88,8 @@ class _Rows:
             slippage=totals(list(facts.made(trip))),
             tags=note.tags if note else (),
             note=note.note if note else "",
+            multiplier=trade.multiplier,
+            unknown_fees=facts.unknown_fees(trip),
         )
 
     def lots(self, trip: Trip) -> Iterator[LotRow]:
@@ -136,7 +138,7 @@ class _Rows:
             exit_order=lot.exit_order,
             reason=why_closed(lot, self.history.sent),
             gross_usd=lot.gross_usd,
-            net_usd=lot.gross_usd + row.fees_usd,
+            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
         )
 
     def _held(self, trade_id: str, lot: OpenLot) -> LotRow:
@@ -157,7 +159,7 @@ class _Rows:
             entry_order=lot.entry_order,
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
-            fees_usd=self.history.fees.of(lot),
+            fees_usd=None if self.facts.lacks_fee(lot) else self.history.fees.of(lot),
         )
 
 
@@ -180,6 +182,7 @@ class TripFacts:
         self._fills = {owned.fill.activity_id: owned for owned in history.fills}
         self._stops = Stops(history.stops)
         self._restated = _restated(history.fills)
+        self._awaited = frozenset(owned.fill.activity_id for owned in history.awaited)
         self._closed_by: dict[str, Decimal] = defaultdict(Decimal)
         for lot in history.lots.closed:
             self._closed_by[lot.exit_fill] += lot.quantity
@@ -206,6 +209,16 @@ class TripFacts:
         """Return a trade's share of the days' fees, in signed USD."""
         fees = self._history.fees
         return sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+
+    def lacks_fee(self, lot: OpenLot) -> bool:
+        """Return True if the fee of a fill that opened or closed a piece isn't known yet."""
+        return not self._awaited.isdisjoint(fills_of(lot))
+
+    def unknown_fees(self, trip: Trip) -> int:
+        """Return how many fills of a trade have a fee that isn't known yet."""
+        if not self._awaited:
+            return 0
+        return len(self._awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
     def reasons(self, trip: Trip) -> tuple[str, ...]:
         """Return why the pieces of a trade were closed, each reason once."""
@@ -249,6 +262,11 @@ class TripFacts:
 
 
 _NOTHING = Kept()
+
+
+def fills_of(lot: OpenLot) -> tuple[str, ...]:
+    """Return the ids of the fills that opened and closed a piece."""
+    return (lot.entry_fill, lot.exit_fill) if isinstance(lot, ClosedLot) else (lot.entry_fill,)
 
 
 def _restated(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], list[datetime]]:

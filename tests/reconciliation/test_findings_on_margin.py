@@ -1,0 +1,119 @@
+"""A margined account compared: the venue's net positions beside the lots of the books, fees that come later, plans."""
+
+from decimal import Decimal
+
+from tests.adapters.samples import make_intent
+from tests.builders import ACCOUNT, CASH, NOW, SESSION, ago, fill
+from tests.reconciliation.comparing import accepted, compared, kinds
+from tests.venues import FakeReader, MarginedVenue
+from tests.worlds import Scene
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.candidate import Side
+from tradebot.model.finding import FindingKind
+from tradebot.model.order import Fee, Outcome, Reply, fee_id
+from tradebot.model.position import FOREIGN
+from tradebot.model.trading import ReconcileMark
+from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
+from tradebot.reconciliation.adoption import acknowledge
+from tradebot.reconciliation.read_books import read_books
+
+
+def margined() -> tuple[Scene, MarginedVenue]:
+    """Return a scene at a venue of contracts, with the books of a margined account."""
+    venue, ledger = MarginedVenue(SESSION, NOW, CASH), MemoryLedger(ACCOUNT)
+    scene = Scene(venue=venue)
+    scene.ledger = ledger
+    ledger.open_books(CASH, ago(600), Settlement.MARGINED)
+    ledger.put_sessions([SESSION])
+    ledger.mark_reconciled(ReconcileMark(ago(60), 0, 0))
+    return scene, venue
+
+
+def trade(scene: Scene, venue: MarginedVenue, name: str, side: Side, quantity: int, price: str) -> None:
+    """Let an order of a strategy fill, as the venue reports it."""
+    made = make_intent(name)
+    intent = replace(made, side=side, quantity=Decimal(quantity), key=replace(made.key, side=side))
+    scene.ledger.promise(intent, ())
+    order = venue.rest(intent.client_order_id, "AAPL", intent)
+    scene.ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    venue.fill(intent.client_order_id, price)
+
+
+def test_cash_of_a_margined_account_differs_by_fees_until_they_are_told() -> None:
+    scene, venue = margined()
+    trade(scene, venue, "open+5m", Side.BUY, 4, "100")
+    trade(scene, venue, "open+6m", Side.BUY, 2, "106")
+    trade(scene, venue, "open+7m", Side.SELL, 3, "110")
+    (finding,) = compared(scene).findings
+    assert finding.kind is FindingKind.CASH
+    assert finding.ours is not None
+    assert finding.broker == finding.ours - 3 * venue.fee_usd
+    # The books closed the oldest contracts and the venue a part of all: both make up the same account.
+    assert finding.ours == CASH + 3 * 10 * 50
+    assert venue.cash == CASH + 3 * 8 * 50 - 3 * venue.fee_usd
+    venue.tell_fees()
+    assert compared(scene).findings == ()
+    assert compared(scene).bookings == 0, "each fee is booked once"
+    books = read_books(scene.ledger, NOW)
+    assert books.cash == CASH + 3 * 10 * 50 - 3 * venue.fee_usd
+
+
+def test_fee_that_came_with_its_fill_or_is_of_no_fill_in_the_books_is_not_booked_again() -> None:
+    scene, venue = margined()
+    trade(scene, venue, "open+5m", Side.BUY, 4, "100")
+    (told,) = venue.executions
+    venue.executions[0] = replace(told, fee=Fee(venue.fee_usd))
+    assert compared(scene).findings == ()
+    venue.tell_fees()
+    venue.happened.append(replace(venue.happened[0], id=fee_id("not there"), fill_id="not there"))
+    found = compared(scene)
+    assert (found.findings, found.bookings, scene.ledger.booked()) == ((), 0, {})
+
+
+def bought_before(scene: Scene, venue: MarginedVenue) -> FakeReader:
+    """Let the account have held contracts before the books began."""
+    venue.held, venue.averages = {"AAPL": Decimal(6)}, {"AAPL": Decimal(96)}
+    assert kinds(compared(scene)) == [FindingKind.FOREIGN_POSITION]
+    return FakeReader(venue)
+
+
+def test_what_others_hold_on_margin_is_noted_without_moving_cash() -> None:
+    scene, venue = margined()
+    _, after = acknowledge(bought_before(scene, venue), scene.ledger, "AAPL", "ann")
+    assert after.findings == ()
+    trade(scene, venue, "open+5m", Side.BUY, 4, "100")
+    venue.tell_fees()
+    assert compared(scene).findings == ()
+    assert scene.ledger.cash_adjustments() == -venue.fee_usd
+
+
+def test_plan_on_margin_puts_back_only_what_it_moved() -> None:
+    scene, venue = margined()
+    for slot, side, quantity, price in (
+        ("5m", Side.BUY, 4, "100"),
+        ("6m", Side.BUY, 2, "106"),
+        ("7m", Side.SELL, 3, "110"),
+    ):
+        trade(scene, venue, f"open+{slot}", side, quantity, price)
+    venue.tell_fees()
+    assert compared(scene).findings == ()
+    # A contract left in a way that nobody knows, with its profit.
+    venue.held["AAPL"] -= 1
+    venue.cash += 250
+    found = compared(scene)
+    assert kinds(found) == [FindingKind.QUANTITY, FindingKind.CASH]
+    assert accepted(scene, found).findings == ()
+    # It left the books at 100, what it had cost, and the venue at 102, the average.
+    assert scene.ledger.cash_adjustments() == 250 + 2 * 50 - 3 * venue.fee_usd
+
+
+def test_trade_by_hand_on_margin_is_noted_with_what_it_has_gained() -> None:
+    scene, venue = margined()
+    by_hand = fill(1, strategy=FOREIGN, quantity="2", price="90", multiplier="50")
+    scene.ledger.apply_fills([by_hand], NOW)
+    venue.held, venue.averages = {"AAPL": Decimal(2)}, {"AAPL": Decimal(90)}
+    assert kinds(compared(scene)) == [FindingKind.BY_HAND]
+    _, after = acknowledge(FakeReader(venue), scene.ledger, "AAPL", "ann")
+    assert after.findings == ()
+    assert not scene.ledger.cash_adjustments()
