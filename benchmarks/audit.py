@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.traded import GATES, Traded, filled, intent_of
+from tests.builders import instrument
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -25,7 +26,6 @@ from tradebot.exchange import process
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import Instrument
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
@@ -86,7 +86,7 @@ def passes() -> Iterator[CycleRecord]:
         when = at(number, PASSES)
         record = [
             CandidateRecord(
-                Candidate("flow", Instrument(f"S{n}"), Side.BUY, Purpose.OPEN, when, 0.3, 0.9, components),
+                Candidate("flow", instrument(f"S{n}"), Side.BUY, Purpose.OPEN, when, 0.3, 0.9, components),
                 verdicts(Reason.SCORE_BELOW_MIN if n % 3 else Reason.COOLDOWN),
                 reference_price=Decimal("100.25"),
             )

@@ -23,6 +23,7 @@ from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
+from tests.builders import instrument
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.facts.history import MOST_SLOTS
@@ -33,7 +34,6 @@ from tradebot.exchange import process
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
-from tradebot.model.instrument import Instrument
 from tradebot.model.position import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
@@ -116,7 +116,7 @@ def record_scores(app: App) -> None:
 def _scored(symbol: str, number: int) -> CandidateRecord:
     parts = tuple(Component(name, 0.31, 0.15, "24 prints") for name in ("flow", "dark_pool", "market_tide", "iv_rank"))
     score = (number * 7 % 20 - 10) / 10
-    entry = Candidate("flow", Instrument(symbol), Side.BUY, Purpose.OPEN, grown.NOW, score, 0.9, parts)
+    entry = Candidate("flow", instrument(symbol), Side.BUY, Purpose.OPEN, grown.NOW, score, 0.9, parts)
     return CandidateRecord(entry, grown._verdicts(Purpose.OPEN))
 
 

@@ -35,7 +35,7 @@ from tradebot.model.order import Reply
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
-from tradebot.ports.broker import OrderPort
+from tradebot.ports.broker import Ending, OrderPort
 from tradebot.ports.world import Call, World
 
 ORDERS = sized(60, 2)
@@ -58,7 +58,7 @@ class Answered:
         self.at = time.perf_counter()
         return reply
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
         """Cancel."""
         return self._orders.cancel(intent)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import verb as init
+from tests.builders import instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -24,7 +25,6 @@ from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
@@ -63,7 +63,7 @@ def send_all(app: App) -> None:
         # No gate is asked here, and each order has a desk that was taken now.
         fresh = replace(desk, taken_s=world.stopwatch())
         call = Call(Job.TRADE_ONCE, desk.now.date(), f"benchmark#{number}", "benchmark")
-        candidate = Candidate("flow", Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now)
+        candidate = Candidate("flow", instrument(symbol), Side.BUY, Purpose.OPEN, desk.now)
         sent = send(world, fresh, submit_intent(world, call, fresh, candidate, SHARES, limit), ())
         assert sent.passed, sent
 

@@ -114,8 +114,11 @@ def _ledger(path: "Path", form: "Form") -> "Seen":
         found = _version(path)
     if found == form.version:
         return ok(f"version {found}, as this tradebot writes it", "file")
-    change = f"version {found}; this tradebot makes it {form.version}, which worked on a copy, and keeps {path.name}"
-    return warn(f"{change}-version-{found} beside it", "Stop the bot, then: tradebot upgrade", "file")
+    change = (
+        f"version {found}; this tradebot makes it {form.version} (new: {form.says_from(found)}), which worked on a copy"
+    )
+    kept = f"and keeps {path.name}-version-{found} beside it"
+    return warn(f"{change}, {kept}", "Stop the bot, then: tradebot upgrade", "file")
 
 
 def _journal(path: "Path") -> "Seen":

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.app.settings import load
 from tradebot.exits.held import Held
@@ -18,7 +19,7 @@ from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import FlowAlert
-from tradebot.model.instrument import Instrument, Right
+from tradebot.model.instrument import Instrument, Listing, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.order import Fee, Fill
@@ -94,7 +95,7 @@ def held(quantity: str = "10", price: str = "100", best: str | None = None, *, a
     """Return a position of flow in AAPL; its best price is the entry price unless given."""
     since = ago(age_s)
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
-    return Held(position, Decimal(best or price))
+    return Held(position, Decimal(best or price), Kept(instrument=instrument()))
 
 
 def trade(
@@ -122,9 +123,21 @@ def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: 
     return Quote(symbol, at, Decimal(bid), Decimal(ask), Decimal(ask), close, "sandbox")
 
 
+def listing(symbol: str = "AAPL", **changes: object) -> Listing:
+    """Return how Alpaca lists a share, read an hour ago; `changes` are of the listing or of its instrument."""
+    usual, changes = listings(("AAPL",), ago(3600))["AAPL"], {"symbol": symbol, **changes}
+    own = {name: value for name, value in changes.items() if name in Listing.__struct_fields__}
+    of = {name: value for name, value in changes.items() if name not in own}
+    return replace(usual, instrument=replace(usual.instrument, **of), **own)  # type: ignore[arg-type]
+
+
+def instrument(symbol: str = "AAPL", **changes: object) -> Instrument:
+    return listing(symbol, **changes).instrument
+
+
 def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
     signed = score if score is None or side is Side.BUY else -score
-    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
+    return Candidate("flow", instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
 
 
 def book(**changes: object) -> Book:
@@ -187,6 +200,7 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
         quotes={},
         sectors=SECTORS,
         facts=facts if facts is not None else {"AAPL": fetched_facts("AAPL")},
+        listings={symbol: listing(symbol) for symbol in {**SECTORS, **(facts or {})}},
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
 
@@ -205,12 +219,14 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
-    return replace(changed, size=size_of(changed.candidate, changed.quote, asked.book, asked.limits, stop))
+    known = changed.desk.listing_for(changed.candidate.instrument)
+    size = entry_size(changed.candidate, known, changed.quote, asked.book, asked.limits, ALPACA.short_reserve, stop)
+    return replace(changed, size=size)
 
 
 def size_of(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:
     """Return the size of an entry at Alpaca."""
-    return entry_size(candidate, quote, book, limits, stop, short_reserve=ALPACA.short_reserve)
+    return entry_size(candidate, listing(candidate.symbol), quote, book, limits, ALPACA.short_reserve, stop)
 
 
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:

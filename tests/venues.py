@@ -6,13 +6,14 @@ from decimal import Decimal
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.ends import end_of, has_outlived
+from tradebot.adapters.alpaca.listings import listings
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.instrument import AssetClass, notional
+from tradebot.model.instrument import AssetClass, Listing, notional
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed, Needs
@@ -33,6 +34,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue import Proof, Settlement
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Want
+from tradebot.ports.broker import Ending
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
@@ -68,6 +70,11 @@ class FakeVenue:
         self.asked_again: list[tuple[str, ...]] = []
         self.second_prices: dict[str, Quote] | None = None
         self.away = False
+        self.listed: dict[str, Listing] = {}
+        self.unlisted: set[str] = set()
+        self.asked_listings: list[tuple[str, ...]] = []
+        self.lists_nothing_now = False
+        self.unpromised_cancels: list[str] = []
         self.before_submit: Callable[[Intent], None] = lambda intent: None
 
     def clock(self) -> VenueClock:
@@ -119,6 +126,13 @@ class FakeVenue:
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         return [self.session] if start <= self.session.date <= end else []
 
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        self.asked_listings.append(tuple(symbols))
+        if self.lists_nothing_now:
+            raise TemporaryError("no answer")
+        usual = {**listings(symbols, self.now), **self.listed}
+        return {s: replace(usual[s], read_at=self.now) for s in symbols if s in usual and s not in self.unlisted}
+
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
         return {}
@@ -168,8 +182,11 @@ class FakeVenue:
         self.book |= {intent.client_order_id: new, old.client_order_id: ended}
         return replace(ACCEPTED, order=new)
 
-    def cancel(self, intent: Intent) -> Reply:
-        self.cancelled.append(intent)
+    def cancel(self, intent: Ending) -> Reply:
+        if isinstance(intent, Intent):
+            self.cancelled.append(intent)
+        else:
+            self.unpromised_cancels.append(str(intent.target_venue_id))
         for name, order in self.book.items():
             if order.venue_id == intent.target_venue_id:
                 self.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=self.now)
@@ -311,7 +328,7 @@ class FakeReader:
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
         self.position, self.orders_of = venue.position, venue.orders_of
         self.ended, self.follower, self.legs = venue.ended, venue.follower, venue.legs
-        self.activities, self.capabilities = venue.activities, venue.capabilities
+        self.activities, self.capabilities, self.listings = venue.activities, venue.capabilities, venue.listings
         self.end_of, self.has_outlived = venue.end_of, venue.has_outlived
         self._venue = venue
 

@@ -4,9 +4,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from tests.builders import instrument
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
-from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import OwnedFill
@@ -40,7 +41,7 @@ def intent_of(account: str, day: date, at: datetime, slot: str, symbol: str, sid
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
         purpose=purpose,
-        instrument=Instrument(symbol),
+        instrument=instrument(symbol),
         side=side,
         quantity=Decimal(10),
         order_type=OrderType.LIMIT,

@@ -6,11 +6,10 @@ This module is imported only then, because it loads the code that talks to the b
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.halt.report import PATIENCE_S, Latch, Orders, Request, orders_left_alone
+from commands.halt.report import PATIENCE_S, Orders, Request, orders_left_alone
 from commands.shared.plain import clean
 from tradebot.adapters.state import doors
 from tradebot.errors import OperatorError, TradebotError, one_line
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-def end_entries(state_dir: str | None, config: str | None, at: datetime) -> Orders:
+def end_entries(state_dir: str | None, config: str | None) -> Orders:
     """Cancel each of our working entries by its id, without recording it first; report what prevented it."""
     from tradebot.orders.unrecorded_cancels import end_entries as end
 
@@ -29,16 +28,16 @@ def end_entries(state_dir: str | None, config: str | None, at: datetime) -> Orde
             closed = _why_nothing_is_sent(app)
             if closed is not None:
                 return orders_left_alone(closed)
-            ended = end(app.reader, app.orders, _books_if_readable(app), app.folder.account_number, at)
+            ended = end(app.reader, app.orders, _books_if_readable(app), app.folder.account_number)
     except TradebotError as error:
         return orders_left_alone(one_line(error))
     problem = "; ".join(map(clean, ended.problems)) or None
     return {"cancelled": ended.cancelled, "closing": 0, "failed": len(ended.problems), "problem": problem}
 
 
-def by_id(path: Path, request: Request, latch: Latch, problem: str) -> Orders:
+def by_id(path: Path, request: Request, problem: str) -> Orders:
     """Cancel our entries by id if no pass can run, unless others may have changed the folder's configuration."""
-    ended = orders_left_alone("") if doors.open_door(path) else end_entries(request.state_dir, request.config, latch.at)
+    ended = orders_left_alone("") if doors.open_door(path) else end_entries(request.state_dir, request.config)
     return {**ended, "problem": "; ".join(filter(None, (problem, ended["problem"])))}
 
 

@@ -132,7 +132,7 @@ def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
     if latch.unwritten is not None:
         from commands.halt.unwritten import end_entries
 
-        return end_entries(request.state_dir, request.config, latch.at)
+        return end_entries(request.state_dir, request.config)
     if latch.in_flight is not None:
         return orders_left_alone("an order is in flight, and its pass still holds the lock of this folder")
     if latch.busy:
@@ -140,7 +140,7 @@ def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
     if latch.unrecorded is not None:
         from commands.halt.unwritten import by_id
 
-        return by_id(path, request, latch, "the ledger can't be written now, so no pass can run")
+        return by_id(path, request, "the ledger can't be written now, so no pass can run")
     return _end_orders(path, request, latch) if latch.requested == FLATTEN or latch.may_fill else None
 
 
@@ -279,7 +279,7 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
     except OperatorError as error:
         from commands.halt.unwritten import by_id
 
-        return by_id(path, request, latch, one_line(error))
+        return by_id(path, request, one_line(error))
     except TradebotError as error:
         return orders_left_alone(one_line(error))
     assert isinstance(data, PassData), "a forced slot is never refused"

@@ -15,7 +15,7 @@ from tradebot.app import sandbox
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.bar import Waiting
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.text import noun
@@ -94,6 +94,8 @@ def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]")
         return f"Strategy {strategy}, {noun(len(group), 'slot')} {slots}: {reason}"
     if group[0].symbol:
         symbols = ", ".join(clean(refusal.symbol or "") for refusal in group)
+        if first.gate is Gate.EXIT:
+            return f"{symbols} of {strategy} can't be closed: {reason}"
         return f"Strategy {strategy} wasn't asked about {symbols}: {reason}{numbers}"
     return f"Strategy {strategy} is {REASONS[reason].cause.upper()}: {reason}{numbers}"
 

@@ -196,7 +196,8 @@ def _open(options: "Options", *ways: Any, **named: Any) -> "Iterator[App]":
 
 
 def _tell_of_damage(event: "SystemEvent") -> None:
-    from tradebot.model.event import OF_DAMAGED_STORES, Severity
+    from tradebot.model.event import Severity
+    from tradebot.model.healing import OF_DAMAGED_STORES
 
     kind = OF_DAMAGED_STORES.get((event.subsystem, event.event_type))
     if kind is not None and event.severity is not Severity.INFO:

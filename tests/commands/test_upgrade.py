@@ -12,7 +12,7 @@ import pytest
 
 from commands import upgrade
 from tests.adapters.holding import another_process
-from tests.adapters.ledger.old_books import LATER
+from tests.adapters.ledger.old_books import KEPT, LATER
 from tests.bot import Bot, made, second_session
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.migration import Form
@@ -22,6 +22,7 @@ from tradebot.app.loading import Options
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import Judgment, State
 
+NOW_THEN = f"version {FORM.version}; this tradebot makes it {LATER.version} (new: colors)"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "DEPLOY.md"
 
 
@@ -55,7 +56,7 @@ def test_check_says_what_would_be_migrated_and_changes_nothing(folder: Path) -> 
     before = content(folder)
     rows = about(upgraded(folder, check=True))
     assert (content(folder), rows["ledger"].state) == (before, State.DEGRADED)
-    assert rows["ledger"].found.startswith("version 1; this tradebot makes it 2, which worked on a copy, and keeps ")
+    assert rows["ledger"].found.startswith(f"{NOW_THEN}, which worked on a copy, and keeps ")
     assert rows["facts.db"].found.startswith("version 7; this tradebot reads 1, so it moves the file aside")
     assert (rows["bars.db"].state, rows["journal"].state) == (State.SKIPPED, State.OK)
     assert "serve.grace_s" in rows["settings"].found
@@ -72,10 +73,10 @@ def test_upgrade_and_the_way_back_lose_nothing(folder: Path, capsys: pytest.Capt
     bot = Bot(folder, capsys)
     assert bot.says("reconcile").code == 0
     before = bot.json("positions"), bot.json("orders", "--all"), bot.json("journal", "verify")
-    assert upgraded(folder).done == "upgraded the ledger from version 1 to 2"
+    assert upgraded(folder).done == f"upgraded the ledger from version {FORM.version} to {LATER.version}"
     assert upgraded(folder).done == ""
     refused = bot.says("status")
-    assert (refused.code, "its ledger is 2, this one reads 1" in refused.err) == (2, True)
+    assert (refused.code, f"its ledger is {LATER.version}, this one reads {FORM.version}" in refused.err) == (2, True)
     assert bot.says("upgrade", "--check").code == 10
     verified = bot.says("deploy", "verify", "--json")
     files = next(row for row in verified.data["judgments"] if row["subject"] == "files")
@@ -83,7 +84,7 @@ def test_upgrade_and_the_way_back_lose_nothing(folder: Path, capsys: pytest.Capt
     assert "tradebot upgrade" in files["next"]
 
     back = bot.says("upgrade")
-    assert (back.code, "Done: put back ledger.db-version-1" in back.out) == (0, True)
+    assert (back.code, f"Done: put back {KEPT}" in back.out) == (0, True)
     assert before == (bot.json("positions"), bot.json("orders", "--all"), bot.json("journal", "verify"))
     assert bot.says("reconcile").code == 0
 
@@ -96,7 +97,7 @@ def test_going_back_after_a_pass_of_the_later_version_is_by_recover(
     second_session(bot)
     assert bot.says("trade-once").code == 0
     open_database(folder / "ledger.db", read_only=False, form=LATER).close()
-    (folder / "ledger.db-version-1").write_bytes(early)
+    (folder / KEPT).write_bytes(early)
     refused = bot.says("upgrade")
     assert (refused.code, "the bot has written since" in refused.err) == (2, True)
     name = bot.says("recover", "--json").data["name"]

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tests.builders import NOW, SECTORS, desk, fill, limits, quote
+from tests.builders import NOW, SECTORS, desk, fill, instrument, limits, quote
 from tests.orders.test_sending import end_of
 from tests.venues import FixedStrategy, Wanting, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
@@ -20,7 +20,6 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
 from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.position import Position, apply_fill
@@ -51,7 +50,7 @@ def seen(*positions: Position) -> Desk:
 def target(weight: str | None = None, quantity: str | None = None) -> Candidate:
     return Candidate(
         "momentum",
-        Instrument("AAPL"),
+        instrument("AAPL"),
         Side.BUY,
         Purpose.OPEN,
         NOW,

@@ -23,6 +23,7 @@ HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
+LISTED = "tests/desk/test_listing.py"
 PEAK = "tests/desk/test_halting.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
@@ -70,6 +71,10 @@ ROWS = (
         (f"{COMMON}.session_open",), (REFUSES,)),
     Row("two clocks agree on the time: the venue's and this machine's", "limits.max_clock_disagreement_s",
         (Gate.SESSION,), (f"{COMMON}.clocks_agree",), (REFUSES,)),
+    Row("the venue lists the symbol, with units worth what they were when a position in it was opened", "always",
+        (Gate.INSTRUMENT,), (f"{COMMON}.instrument_known",),
+        (f"{LISTED}::test_an_entry_in_what_was_listed_until_today_is_refused_with_its_own_reason",
+         f"{LISTED}::test_entries_wait_while_a_position_was_opened_when_a_unit_was_worth_something_else")),
     Row("data is fresh", "limits.max_quote_age_s, max_clock_skew_s, max_flow_age_s",
         (Gate.QUOTE_FRESH, Gate.FLOW_FRESH),
         (f"{ENTRY}._quote_fresh", f"{ENTRY}._flow_fresh"), (REFUSES, f"{GATES}::test_a_gate_passes_at_its_limit")),

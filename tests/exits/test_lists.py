@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, LISTED, NOW, ago, quote
+from tests.builders import EXITS, LISTED, NOW, ago, instrument, quote
 from tests.exits.asked import evaluate
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.kinds.profit_target import ProfitTarget
@@ -161,7 +161,7 @@ SIDES = st.sampled_from(["10", "-10"])
 
 
 def at_best(quantity: str, best: Decimal) -> Held:
-    return replace(held(int(quantity), best), kept=Kept(original_quantity=D(10)))
+    return replace(held(int(quantity), best), kept=Kept(original_quantity=D(10), instrument=instrument()))
 
 
 @given(PRICES, SIDES, st.lists(st.sampled_from(STOPS), unique=True).map(tuple))

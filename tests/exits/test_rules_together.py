@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SESSION, ago, quote
+from tests.builders import NOW, SESSION, ago, instrument, quote
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
 from tradebot.exits.lists import Exits, kinds, parse
@@ -66,7 +66,11 @@ def longs(draw: st.DrawFn) -> Held:
     """Return a long position bought at 100, some of it perhaps closed already."""
     opened = ago(draw(st.sampled_from([60, 1_200, 10_000, 300_000, 1_000_000])))
     position = Position("flow", "AAPL", (Lot(D(draw(st.integers(1, 10))), D(100), opened),), D(0), opened)
-    kept = Kept(entry_score=draw(st.sampled_from([None, 0.5])), original_quantity=draw(st.sampled_from([None, D(10)])))
+    kept = Kept(
+        entry_score=draw(st.sampled_from([None, 0.5])),
+        original_quantity=draw(st.sampled_from([None, D(10)])),
+        instrument=instrument(),
+    )
     return Held(position, 100 * (1 + draw(st.decimals("0", "0.15", places=3))), kept, draw(outlooks))
 
 
@@ -138,7 +142,7 @@ def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(of: Held, price:
 FULL = Held(
     Position("flow", "AAPL", (Lot(D(10), D(100), ago(100_000)),), D(0), ago(100_000)),
     D(101),
-    Kept(entry_score=0.5, original_quantity=D(10)),
+    Kept(entry_score=0.5, original_quantity=D(10), instrument=instrument()),
     Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01")),
 )
 THEN = Moment(NOW, D(100), SESSION)

@@ -14,18 +14,18 @@ from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from itertools import count
 
+from tests.builders import instrument
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
-from tradebot.ports.broker import OrderPort
+from tradebot.ports.broker import Ending, OrderPort
 from tradebot.ports.world import Call, World
 
 LOCKED, UNLOCKED = "locked", "unlocked"
@@ -64,14 +64,14 @@ class Dawdling:
         """Replace at once."""
         return self._orders.replace(intent)
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
         """Cancel at once."""
         return self._orders.cancel(intent)
 
 
 def run(world: World, desk: Desk) -> None:
     """Send one entry after another, each with its own id, until this process is ended."""
-    candidate = Candidate("flow", Instrument("AAPL"), Side.BUY, Purpose.OPEN, desk.now)
+    candidate = Candidate("flow", instrument("AAPL"), Side.BUY, Purpose.OPEN, desk.now)
     for number in count():
         call = Call(Job.TRADE_ONCE, desk.now.date(), f"{os.getpid()}#{number}", "test")
         fresh = replace(desk, taken_s=world.stopwatch())

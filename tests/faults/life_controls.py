@@ -34,7 +34,9 @@ def stops_move_away() -> None:
         now = pair.stop.stop_price if pair.stop else None
         assert now is not None, "what isn't known isn't moved"
         away = now * (1 - Decimal("0.01") * -pair.first.side.sign)
-        return usual(call, desk, pair, protecting.on_tick(away, pair.first.side), word)
+        return usual(
+            call, desk, pair, protecting.on_tick(desk.listings[pair.first.symbol], away, pair.first.side), word
+        )
 
     vars(protecting)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
     vars(protecting)["_tightened"] = looser

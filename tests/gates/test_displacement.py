@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SHIPPED, ago, ask, book, books, candidate, desk, quote
+from tests.builders import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, quote
 from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
 from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType, TimeInForce
@@ -68,7 +67,7 @@ def displacing(symbol: str, at: datetime, strategy: str = "flow") -> IntentRecor
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
         purpose=Purpose.CLOSE,
-        instrument=Instrument(symbol),
+        instrument=instrument(symbol),
         side=Side.SELL,
         quantity=Decimal(10),
         order_type=OrderType.MARKET,

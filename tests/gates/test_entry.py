@@ -20,19 +20,21 @@ from tests.builders import (
     candidate,
     desk,
     fetched_facts,
+    instrument,
     limits,
+    listing,
     quote,
     size_of,
     venue_clock,
 )
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
-from tradebot.gates.sizing import Size, marketable_limit
+from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
 from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
-from tradebot.model.instrument import Instrument
 from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
@@ -42,7 +44,7 @@ from tradebot.model.values import replace
 
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.APPROVAL,
-    Gate.EXIT, Gate.SEND,
+    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT,
 )  # fmt: skip
 OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
@@ -404,13 +406,14 @@ def test_a_size_is_whole_lots_within_both_limits(side: Side, seen: Quote, rules:
 
 @pytest.mark.parametrize(("lot", "quantity"), [("0.5", "49.5"), ("10", "40"), ("100", "0")])
 def test_a_size_is_a_multiple_of_the_instruments_lot(lot: str, quantity: str) -> None:
-    odd = replace(candidate(), instrument=Instrument("AAPL", lot=Decimal(lot)))
-    assert size_of(odd, quote(), book(), LIMITS).quantity == Decimal(quantity)
+    odd = listing("AAPL", lot=Decimal(lot))
+    size = entry_size(candidate(), odd, quote(), book(), LIMITS, ALPACA.short_reserve)
+    assert size.quantity == Decimal(quantity)
 
 
 @given(side=sides, seen=quotes(), offset=st.decimals(0, "0.05", places=4))
 def test_a_limit_price_is_on_its_tick_and_never_inside_the_touch(side: Side, seen: Quote, offset: Decimal) -> None:
-    price = marketable_limit(Instrument("AAPL"), side, seen, offset)
+    price = marketable_limit(listing("AAPL"), side, seen, offset)
     tick = Decimal("0.01") if price >= 1 else Decimal("0.0001")
     assert price > 0
     assert price % tick == 0
@@ -422,8 +425,8 @@ def test_a_book_with_entries_adds_up(entries: list[tuple[str, int, Decimal]]) ->
     before = seen = book(exposure={"XOM": Decimal(500)}, gross=Decimal(500))
     for symbol, quantity, price in entries:
         wanted = Entered("flow", symbol, Side.BUY, NOW)
-        seen = seen.with_entry(wanted, Instrument(symbol).notional(Decimal(quantity), price), f"sector of {symbol}")
-    spent = sum((abs(Instrument(s).notional(Decimal(q), p)) for s, q, p in entries), Decimal(0))
+        seen = seen.with_entry(wanted, instrument(symbol).notional(Decimal(quantity), price), f"sector of {symbol}")
+    spent = sum((abs(instrument(s).notional(Decimal(q), p)) for s, q, p in entries), Decimal(0))
     assert before.buying_power - seen.buying_power == spent
     assert seen.gross == before.gross + spent == sum(seen.exposure.values(), Decimal(0))
     assert sum(seen.sector_exposure.values(), Decimal(0)) == spent

@@ -7,27 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, ago, ask, book, candidate, quote, size_of
-from tradebot.adapters.alpaca.capabilities import ALPACA
+from tests.builders import LIMITS, NOW, ago, ask, book, candidate, listing, quote
 from tradebot.gates.sizing import (
     entry_price,
+    entry_size,
     last_step_due,
     liquidity,
     marketable_limit,
     passive_price,
     quote_to_step_by,
     stepped_price,
-    tick_at,
 )
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict
 from tradebot.model.execution import MARKETABLE, Execution, Style
-from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
-AAPL = Instrument("AAPL")
+AAPL = listing("AAPL")
 CENT, OFFSET = Decimal("0.01"), Decimal("0.002")
 PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)
 SIDES = st.sampled_from(Side)
@@ -49,7 +47,7 @@ def rests(side: Side, price: Decimal, seen: Quote) -> bool:
 
 
 def on_tick(price: Decimal) -> bool:
-    return price > 0 and price % tick_at(AAPL, price) == 0
+    return price > 0 and price % AAPL.tick_at(price) == 0
 
 
 @given(SIDES, quotes(), st.decimals(0, 1))
@@ -171,6 +169,7 @@ def test_a_step_needs_a_fresh_quote_with_a_narrow_spread(seen: Quote | None, goo
 
 @pytest.mark.parametrize("side", Side)
 def test_a_short_ties_up_more_than_the_ask_and_a_long_its_limit(side: Side) -> None:
-    size = size_of(candidate(side=side), quote(), book(), ask().limits)
-    price = size.limit_price if side is Side.BUY else max(size.limit_price, quote().ask * ALPACA.short_reserve)
+    reserve = Decimal("1.5")
+    size = entry_size(candidate(side=side), AAPL, quote(), book(), ask().limits, reserve)
+    price = size.limit_price if side is Side.BUY else max(size.limit_price, quote().ask * reserve)
     assert size.margin_usd == size.quantity * price

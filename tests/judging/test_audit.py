@@ -18,6 +18,7 @@ from tests.builders import (
     account,
     ago,
     book,
+    instrument,
     limits,
     quote,
     venue_clock,
@@ -34,7 +35,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import OwnOrder, Stake
 from tradebot.model.finding import Finding, FindingKind
-from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import State as LifeState
 from tradebot.model.limits import OwnRules
@@ -64,12 +65,12 @@ def cycle(job: Job, *records: CandidateRecord, refused: Decision | None = None) 
 
 
 def exit_record(*decisions: Decision) -> CandidateRecord:
-    closing = Candidate("flow", Instrument("AAPL"), Side.SELL, Purpose.CLOSE, ago(120), source="exit")
+    closing = Candidate("flow", instrument("AAPL"), Side.SELL, Purpose.CLOSE, ago(120), source="exit")
     return CandidateRecord(closing, decisions)
 
 
 def scored(coverage: float) -> CandidateRecord:
-    return CandidateRecord(Candidate("flow", Instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, coverage), ())
+    return CandidateRecord(Candidate("flow", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, coverage), ())
 
 
 def broker(**changes: object) -> Broker:
@@ -117,7 +118,7 @@ def healthy(**changes: object) -> Trading:
 def intent_record(age_s: float, state: IntentState = IntentState.ACKED) -> IntentRecord:
     key = IntentKey("TEST00001", "flow", DAY, "open+5m", "MSFT", Side.BUY, Purpose.OPEN)
     intent = Intent(
-        key, "tb1.id", Operation.SUBMIT, Purpose.OPEN, Instrument("MSFT"), Side.BUY, Decimal(1), OrderType.LIMIT,
+        key, "tb1.id", Operation.SUBMIT, Purpose.OPEN, instrument("MSFT"), Side.BUY, Decimal(1), OrderType.LIMIT,
         Decimal(10), TimeInForce.DAY, "c", ago(age_s),
     )  # fmt: skip
     return IntentRecord(intent, state, None, None, ago(age_s))
@@ -163,7 +164,7 @@ def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
 
 
 def test_scores_without_flow_are_not_short_of_data() -> None:
-    alone = Candidate("bars", Instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
+    alone = Candidate("bars", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
     assert (item.state, item.found) == (State.OK, "0 symbols with less than 60% of the data")
 

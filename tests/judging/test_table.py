@@ -205,6 +205,7 @@ REFUSED = cycle(
 STORED = (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backups", 100 * MB, "rm -r"))
 AUDIT = seen.ChoreRun("audit", ago(90), True, "exit 10, 2.0 s")
 BACKUP = seen.ChoreRun("backup", ago(60), False, "ended after its limit of 300 seconds, 300.1 s")
+STUCK = StrategyRefusal("adopted", Decision(Gate.EXIT, Answer.UNKNOWN, Reason.INSTRUMENT_UNKNOWN), "AAPL")
 FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(False, note(), 30, "serve 7", True), State.FAILED, "ended without a word"),
     ("serve", seen.Serve(False, None, 30, "serve 7", True), State.DEGRADED, "stopped"),
@@ -233,6 +234,13 @@ FAILURES: list[tuple[str, Any, State, str]] = [
         State.DEGRADED,
         "10 AAPL without a stop at the broker for 180 s (suspended)",
     ),
+    (
+        "exits",
+        past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle(why=Reason.MARKET_CLOSED)]),
+        State.FAILED,
+        "can't be closed: AAPL of adopted",
+    ),
+    ("exits", past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]), State.OK, "2 passes finished"),
     ("entries", past(cycles=()), State.FAILED, "0 passes finished"),
     ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), State.OK, "0 of 1 slot claimed"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, DAY, NOW
+from tests.builders import ACCOUNT, DAY, NOW, instrument
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
@@ -32,7 +32,7 @@ def intent(purpose: Purpose, side: Side, quantity: int, number: int = 0) -> Inte
         client_order_id=f"{purpose}-{number}",
         operation=Operation.SUBMIT,
         purpose=purpose,
-        instrument=Instrument("AAPL"),
+        instrument=instrument("AAPL"),
         side=side,
         quantity=Decimal(quantity),
         order_type=OrderType.LIMIT,

@@ -21,6 +21,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.ports.broker import Ending
 from tradebot.reconciliation.read_books import read_books
 
 
@@ -439,7 +440,7 @@ def test_a_gap_is_told_when_the_stop_is_canceled_and_lasts_until_the_exit_has_fi
     found, entry = refusing_replaces()
     confirms = found.venue.cancel
 
-    def slow(intent: Intent) -> Reply:
+    def slow(intent: Ending) -> Reply:
         told = confirms(intent)
         for name, order in found.venue.book.items():
             if order.order_class is OrderClass.OCO:
@@ -543,7 +544,7 @@ def test_what_a_pair_without_its_stop_fills_while_it_is_canceled_needs_no_stop()
     found, _ = protected()
     limit, ends = stop_shown_as(found, OrderStatus.CANCELED), found.venue.cancel
 
-    def too_late(intent: Intent) -> Reply:
+    def too_late(intent: Ending) -> Reply:
         found.venue.fill(limit.client_order_id, "103")
         return ends(intent)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, quote
+from tests.builders import NOW, listing, quote
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call
 from tradebot.model.candidate import Side
@@ -110,7 +110,7 @@ def test_a_venue_that_never_says_that_the_order_ended_is_asked_a_bounded_number_
 
 @given(st.decimals("0.0001", "100000", places=4, allow_nan=False))
 def test_the_price_is_a_tenth_of_the_bid_on_the_tick_and_never_zero(bid: Decimal) -> None:
-    price = far_below(replace(quote("AAPL"), bid=bid))
+    price = far_below(listing(), replace(quote("AAPL"), bid=bid))
     tick = Decimal("0.01") if bid >= 10 else Decimal("0.0001")
     assert price % tick == 0
     assert tick <= price <= max(bid / 10, tick)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION, desk, following, quote
+from tests.builders import DAY, NOW, SESSION, desk, following, instrument, quote
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
@@ -199,7 +198,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 def wanting(purpose: Purpose) -> Candidate:
     side = Side.BUY if purpose is Purpose.OPEN else Side.SELL
-    return Candidate("flow", Instrument("AAPL"), side, purpose, NOW, 0.5, 0.9)
+    return Candidate("flow", instrument("AAPL"), side, purpose, NOW, 0.5, 0.9)
 
 
 def ready(scene: Scene, purpose: Purpose = Purpose.OPEN) -> tuple[World, Desk, Intent]:
@@ -375,7 +374,8 @@ def test_a_cancel_is_the_order_that_it_ends_with_a_key_of_its_own() -> None:
     world, desk, intent = ready(scene)
     send(world, desk, intent, ())
     (order,) = scene.venue.book.values()
-    ending = cancel_intent(call(slot="later"), desk.account.number, desk.now, order, "flow", Purpose.OPEN)
+    of = intent.instrument
+    ending = cancel_intent(call(slot="later"), desk.account.number, desk.now, order, of, "flow", Purpose.OPEN)
     shown = (ending.operation, ending.purpose, ending.instrument, ending.side, ending.quantity, ending.order_type)
     assert shown == (Operation.CANCEL, Purpose.OPEN, intent.instrument, Side.BUY, order.open_quantity, order.order_type)
     rest = (ending.limit_price, ending.time_in_force, ending.cycle_id, ending.at, ending.target_venue_id)

@@ -11,7 +11,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import IntentKey, Mark, Operation, is_marked, mark_of
+from tradebot.model.intent import IntentKey, Mark, is_marked, mark_of
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.values import replace
 from tradebot.orders.unrecorded_cancels import Ended, end_entries
@@ -26,12 +26,12 @@ def entered(scene: Scene, *symbols: str) -> list[Order]:
 
 def ended(scene: Scene, *, books: bool = True, number: str = NUMBER) -> Ended:
     ledger = scene.ledger if books else None
-    return end_entries(FakeReader(scene.venue), scene.venue, ledger, number, scene.venue.now)
+    return end_entries(FakeReader(scene.venue), scene.venue, ledger, number)
 
 
 def cancelled(scene: Scene) -> list[str]:
-    assert {intent.operation for intent in scene.venue.cancelled} <= {Operation.CANCEL}
-    return sorted(str(intent.target_venue_id) for intent in scene.venue.cancelled)
+    assert scene.venue.cancelled == [], "nothing is promised"
+    return sorted(scene.venue.unpromised_cancels)
 
 
 @pytest.mark.parametrize("purpose", Purpose)

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill
+from tests.builders import NOW, fill, listing
 from tests.reconciliation.test_activities import activity
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
+from tradebot.model.finding import FindingKind
+from tradebot.model.instrument import ListingRecord, TickStep
 from tradebot.model.position import ADOPTED, FOREIGN
 from tradebot.reconciliation.adoption import ForeignPart, acknowledge, manage
 from tradebot.reconciliation.read_books import read_books
@@ -141,3 +143,22 @@ def test_shares_that_an_assignment_brought_can_be_taken_over_like_any_others() -
     scene.venue.held["AAPL"], scene.venue.cash = Decimal(100), scene.venue.cash - 9000
     found, after = take_over(scene)
     assert (found.quantity, positions(scene), after.findings) == (Decimal(100), {ADOPTED: Decimal(100)}, ())
+
+
+def test_what_the_venue_does_not_list_is_acknowledged_but_not_managed() -> None:
+    scene = scene_of(before=7)
+    scene.venue.unlisted = {"AAPL"}
+    with pytest.raises(OperatorError, match="the broker doesn't list AAPL") as refused:
+        take_over(scene)
+    assert (refused.value.code, positions(scene)) == (ExitCode.REFUSED, {})
+    acknowledge(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+    assert scene.ledger.acknowledged() == {"AAPL": Decimal(7)}
+
+
+def test_a_position_whose_terms_changed_today_can_be_adopted() -> None:
+    scene = scene_of(before=7)
+    scene.ledger.put_listings([ListingRecord(listing(read_at=NOW - timedelta(days=1)))])
+    scene.venue.listed["AAPL"] = listing(ticks=(TickStep(Decimal(0), Decimal("0.05")),))
+    _, after = take_over(scene)
+    assert [finding.kind for finding in after.findings] == [FindingKind.INSTRUMENT_CHANGED]
+    assert positions(scene) == {ADOPTED: Decimal(7)}

@@ -16,6 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.record import Job
+from tradebot.ports.broker import Ending
 
 FATES = ("answered", "lost", "swallowed", "late", "killed before", "killed after")
 WORDS = st.sampled_from(FATES)
@@ -59,7 +60,8 @@ class Venue(FakeVenue):
     def replace(self, intent: Intent) -> Reply:
         return self._meets_its_fate(self.replacement, intent, ("swallowed",))
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
+        assert isinstance(intent, Intent)
         return self._meets_its_fate(self._cancelled, intent, ("swallowed",))
 
     def arrive(self) -> None:

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
+from tests.builders import instrument
 from tests.commands.report.made import account, long_backtest, new_account
 from tests.views.performance.played import past
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.views.frames import frames
@@ -44,7 +44,7 @@ def test_trades_and_fills_are_numbers_that_add_up_to_the_profit() -> None:
 
 
 def test_decisions_name_what_refused_a_candidate_first_and_the_order_of_one_that_was_sent() -> None:
-    candidate = Candidate("flow", Instrument("AAPL"), Side.BUY, Purpose.OPEN, AT, score=0.4)
+    candidate = Candidate("flow", instrument("AAPL"), Side.BUY, Purpose.OPEN, AT, score=0.4)
     passed = Decision(Gate.SESSION, Verdict.PASS)
     failed = Decision(Gate.RECONCILED, Verdict.FAIL, Reason.NOT_RECONCILED, 7.5, 5)
     records = (

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from commands import positions
-from tests.builders import LISTED, NOW, ago, there
+from tests.builders import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.held import Held
 from tradebot.exits.kinds.time_exit import TimeExit
@@ -32,7 +32,10 @@ def held(quantity: str, strategy: str = "flow") -> Position:
 
 
 def pair(quantity: str, stop: str = "95", target: str = "110") -> Work:
-    return Work(resting=(RestingPrice(D(stop), D(quantity), True), RestingPrice(D(target), D(quantity), False)))
+    return Work(
+        resting=(RestingPrice(D(stop), D(quantity), True), RestingPrice(D(target), D(quantity), False)),
+        instrument=instrument(),
+    )
 
 
 def two_pairs(first: str, second: str) -> Work:

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.samples import FAILED, PASSED, make_cycle
+from tests.builders import instrument
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision
-from tradebot.model.instrument import Instrument
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.views.score_diff import Given, moved
@@ -17,7 +17,7 @@ def record(
     symbol: str, score: float | None, *parts: Component, side: Side = Side.BUY, end: Decision = FAILED
 ) -> CandidateRecord:
     usual = make_cycle("any", symbols=1).candidates[0]
-    candidate = replace(usual.candidate, instrument=Instrument(symbol), score=score, side=side, components=parts)
+    candidate = replace(usual.candidate, instrument=instrument(symbol), score=score, side=side, components=parts)
     return CandidateRecord(candidate, (PASSED, end))
 
 

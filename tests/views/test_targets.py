@@ -4,11 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SECTORS, limits
+from tests.builders import NOW, SECTORS, instrument, limits
 from tests.worlds import Scene
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import Instrument
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
@@ -32,7 +31,7 @@ def rules(allotment: str = "1", **own: str) -> Rules:
 def record(symbol: str, end: Reason | None, weight: str = "0.3333", sent: str | None = None) -> CandidateRecord:
     candidate = Candidate(
         "thirds",
-        Instrument(symbol),
+        instrument(symbol),
         Side.BUY,
         Purpose.OPEN,
         NOW,

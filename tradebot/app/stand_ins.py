@@ -10,6 +10,7 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed
 from tradebot.model.order import Reply
 from tradebot.model.series import Series
+from tradebot.ports.broker import Ending
 
 
 class NoFlow:
@@ -46,4 +47,8 @@ class ShutOrders:
         """Crash: nothing may be sent while permission is closed."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
 
-    replace = cancel = submit
+    replace = submit
+
+    def cancel(self, intent: Ending) -> Reply:
+        """Crash: nothing may be sent while permission is closed."""
+        raise AssertionError(f"{intent.target_venue_id} was to be canceled, and permission is closed")

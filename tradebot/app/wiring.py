@@ -64,8 +64,7 @@ class App:
     """
 
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.loaded = loaded
+        self.folder, self.loaded = folder, loaded
         self._environ, self._closing = environ, ExitStack()
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108

@@ -4,7 +4,7 @@ A gap is told when it begins, and how long it has lasted when it ends.
 The record of each pass of exits has the gaps that it left, so that the next one knows which of them are new.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,11 +12,11 @@ from tradebot.desk.notable import gap_began, tell
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
 from tradebot.model.books import Books
-from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark
+from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
@@ -49,9 +49,17 @@ def conclude(
 
 
 def conclude_exits(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
-    cycle = replace(_cycle(world, call, desk), candidates=records)
+    cycle = replace(_cycle(world, call, desk), candidates=records, refused_strategies=tuple(_unknown(desk)))
     tell(world, desk, cycle)
     return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))
+
+
+def _unknown(desk: Desk) -> Iterator[StrategyRefusal]:
+    """Yield the positions that no exit can be sent for, because nobody knows their instrument."""
+    for position in desk.positions:
+        if desk.listing_of(position) is None:
+            unknown = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, None, position.quantity)
+            yield StrategyRefusal(position.strategy, unknown, position.symbol)
 
 
 def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
@@ -78,12 +86,13 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
-    opened, known, met = _opened(desk, cycle), _before(world, desk, cycle), _found(world, desk.books, desk.resting)
+    opened, known = _opened(desk, cycle), _before(world, desk, cycle)
+    met = _found(world, desk, desk.books, desk.resting)
     books, left, resting = desk.books, met, desk.resting
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now)
         resting = resting_among(books, books.working)
-        left = _found(world, books, resting)
+        left = _found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.
         left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
     told = {**opened, **known}
@@ -122,9 +131,10 @@ def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     return {(gap.strategy, gap.symbol): gap for one in (*last, *entries) for gap in one.gaps or ()}
 
 
-def _found(world: World, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
+def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
     rules = world.rules
-    return {(gap.strategy, gap.symbol): gap for gap in gaps(books, resting, rules.exits, rules.exits_of)}
+    found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of)
+    return {(gap.strategy, gap.symbol): gap for gap in found}
 
 
 def _is_told(world: World, gap: Gap, ended: datetime) -> bool:

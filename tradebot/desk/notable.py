@@ -108,6 +108,17 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
         yield from _of_entries(world, desk, cycle)
     else:
         yield from _overdue(world, desk, cycle)
+    yield from _unlisted(world, desk, cycle)
+
+
+def _unlisted(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    """Yield each symbol whose instrument isn't known, unless the pass before this one found the same."""
+    unknown = [each for each in cycle.refused_strategies if each.decision.reason is Reason.INSTRUMENT_UNKNOWN]
+    before = _before(world, cycle) if unknown else None
+    told = {_refusal_key(refusal) for refusal in before.refused_strategies} if before else set()
+    for refusal in (each for each in unknown if _refusal_key(each) not in told):
+        held = {} if refusal.decision.limit is None else {"held": f"{refusal.decision.limit}"}
+        yield EventKind.INSTRUMENT_UNKNOWN.at(desk.now, {"strategy": refusal.strategy, **held}, refusal.symbol)
 
 
 def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
@@ -187,8 +198,8 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
         end = record.terminal
         why = f"only room was missing: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
-    told = {_stale_key(refusal) for refusal in before.refused_strategies} if before else set()
-    for refusal in (each for each in stale if _stale_key(each) not in told):
+    told = {_refusal_key(refusal) for refusal in before.refused_strategies} if before else set()
+    for refusal in (each for each in stale if _refusal_key(each) not in told):
         found = refusal.decision
         details = {"strategy": refusal.strategy, "age_s": str(found.observed), "max_age_s": str(found.limit)}
         yield EventKind.STALE_BARS.at(desk.now, details, refusal.symbol)
@@ -242,7 +253,7 @@ def _key(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.side
 
 
-def _stale_key(refusal: StrategyRefusal) -> tuple[str, str | None, Reason | None]:
+def _refusal_key(refusal: StrategyRefusal) -> tuple[str, str | None, Reason | None]:
     return refusal.strategy, refusal.symbol, refusal.decision.reason
 
 

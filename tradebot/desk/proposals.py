@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
+from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
@@ -17,7 +18,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import ONE, Instrument, whole_lots
+from tradebot.model.instrument import ONE, whole_lots
 from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date, datetime
 
+    from tradebot.model.instrument import Listing
     from tradebot.model.position import Position
     from tradebot.model.view import StrategyView
     from tradebot.ports.strategy import Strategy
@@ -68,7 +70,12 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             failed.append(StrategyRefusal(strategy.name, result))
         else:
             named = _named(strategy, now, slot)
-            candidates.extend(_candidate(named, seen.view.lots, want) for want in result)
+            for want in result:
+                listing = sights.listing_of(want.symbol, seen.view.lots.get(want.symbol))
+                if listing is None:
+                    refused.append(StrategyRefusal(strategy.name, NOT_LISTED, want.symbol))
+                else:
+                    candidates.append(_candidate(named, seen.view.lots, listing, want))
             # A strategy whose needs are met for no symbol gets another chance while its slot is due.
             answered.extend([slot] if slot and seen.view.universe else [])
     if not world.dry_run:
@@ -110,11 +117,13 @@ def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Call
     return partial(named, slot=slot.name, slot_session=slot.session) if slot else named
 
 
-def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], want: Want) -> Candidate:
+def _candidate(
+    named: Callable[..., Candidate], lots: Mapping[str, Position], listing: Listing, want: Want
+) -> Candidate:
     """Return the candidate of one want. The core works out a target's side and quantity when it knows the account."""
     if isinstance(want, Open):
         return named(
-            instrument=Instrument(want.symbol),
+            instrument=listing.instrument,
             side=want.side,
             purpose=Purpose.OPEN,
             score=want.score,
@@ -131,7 +140,7 @@ def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], wa
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity
         return named(
-            instrument=Instrument(want.symbol),
+            instrument=listing.instrument,
             side=Side.SELL if sign is not None and sign < 0 else Side.BUY,
             purpose=Purpose.OPEN,
             score=want.score,
@@ -140,18 +149,17 @@ def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], wa
             want=WantKind.TARGET,
             weight=want.weight,
         )
-    return _closing(named, lots, want)
+    return _closing(named, lots[want.symbol].quantity, listing, want)
 
 
-def _closing(named: Callable[..., Candidate], lots: Mapping[str, Position], want: Reduce | Close) -> Candidate:
-    held, instrument = lots[want.symbol].quantity, Instrument(want.symbol)
+def _closing(named: Callable[..., Candidate], held: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
     partly = isinstance(want, Reduce) and want.quantity < abs(held)
     return named(
-        instrument=instrument,
+        instrument=listing.instrument,
         side=Side.SELL if held > 0 else Side.BUY,
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
         reads_flow=False,
-        quantity=whole_lots(instrument, want.quantity) if isinstance(want, Reduce) and partly else abs(held),
+        quantity=listing.whole_lots(want.quantity) if isinstance(want, Reduce) and partly else abs(held),
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why.strip(),
     )
@@ -174,11 +182,19 @@ def sells_first(
     Targets become the changes that reach them. `done` are the strategies and symbols of those that were sent.
     """
     left = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
-    changes = [change_to(candidate, desk, world.rules.of(candidate.strategy)) for candidate in left]
+    changes = [change_to(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy)) for candidate in left]
     closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
     if closed is not None and closed.reason is not Reason.FLATTEN:
         changes = _without_swaps(changes, closed.reason)
     return sorted(changes, key=lambda candidate: candidate.purpose is Purpose.OPEN)
+
+
+def _as_listed(candidate: Candidate, desk: Desk) -> Candidate:
+    """Return a candidate with its instrument as it is listed now, which may have changed since it was proposed."""
+    listing = desk.listings.get(candidate.symbol)
+    if listing is None or listing.instrument is candidate.instrument:
+        return candidate
+    return replace(candidate, instrument=listing.instrument)
 
 
 def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Candidate]:
@@ -266,7 +282,7 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, 
     change = abs(wanted - held)
     if not wanted:
         return not change
-    if change < candidate.instrument.lot:
+    if change < desk.listing_for(candidate.instrument).minimum:
         return True
     if candidate.weight is None:
         return False

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk.listing import listed_now
 from tradebot.desk.second_look import second_look
 from tradebot.desk.stakes import day_results, intent_usd, missing_usd, stakes, working_usd
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
@@ -48,8 +49,9 @@ def take(
     today = session.date if session else now.date()
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
+    listed = listed_now(world, reading.books, entered)
     quotes = _quotes(world, reading, entered, stepping=not with_flow)
-    desk = _desk(world, reading, clocks, session, quotes)
+    desk = replace(_desk(world, reading, clocks, session, quotes), listings=listed.listings, unlisted=listed.unlisted)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
         desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tradebot.desk.listing import NOT_LISTED, listed_for
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.instrument import Listing, of_order
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -85,6 +88,8 @@ class Sights:
     def _absent(
         self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series], until: datetime
     ) -> Decision | None:
+        if symbol not in self.listings:
+            return NOT_LISTED
         for need in strategy.needs.bars:
             if need.symbols and symbol not in need.symbols:
                 continue
@@ -124,6 +129,21 @@ class Sights:
 
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
+
+    @cached_property
+    def listings(self) -> Mapping[str, Listing]:
+        """Return what is listed of all that these strategies may want, by symbol."""
+        universes = (self._universe(strategy) for strategy in self._strategies)
+        held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
+        return listed_for(self._world, (*chain.from_iterable(universes), *held))
+
+    def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
+        """Return how a symbol is listed, or else what a position in it was opened as; None if nobody knows."""
+        listing = self.listings.get(symbol)
+        if listing or held is None:
+            return listing
+        opened = self._world.ledger.kept([held.key]).get(held.key)
+        return of_order(opened.instrument, self._now) if opened and opened.instrument else None
 
     @cached_property
     def _flow_universe(self) -> tuple[str, ...]:

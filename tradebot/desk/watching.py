@@ -80,8 +80,14 @@ def _called_by_price(world: World, desk: Desk) -> Iterator[tuple[Position, ExitC
 def _held(desk: Desk, position: Position) -> Held:
     kept = desk.books.kept.get(position.key, Kept())
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
-    marks = marked(position, quote, kept)
-    known = replace(kept, best=marks.best, worst=marks.worst, original_quantity=position.original_quantity)
+    marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
+    known = replace(
+        kept,
+        best=marks.best,
+        worst=marks.worst,
+        original_quantity=position.original_quantity,
+        instrument=listing.instrument if listing else kept.instrument,
+    )
     return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
+from tradebot.model.instrument import whole_lots
 from tradebot.model.position import Kept, Outlook, Position
 
 
@@ -39,6 +40,10 @@ class Held(Struct, frozen=True, dict=True):
         if original is None:
             original = self.position.original_quantity
         return None if original < abs(self.position.quantity) else original
+
+    def whole_lots(self, shares: Decimal) -> Decimal:
+        """Return unsigned shares rounded down to what can be ordered, as far as the position's instrument is known."""
+        return whole_lots(self.kept.instrument, shares) if self.kept.instrument else shares
 
     @cached_property
     def entry(self) -> Decimal:

@@ -63,6 +63,22 @@ def trading_state(desk: Desk) -> Decision:
     return Decision(Gate.TRADING_STATE, Verdict.FAIL, reason, f"{state.value} by {desk.state.who}: {desk.state.why}")
 
 
+def instrument_known(desk: Desk, symbol: str) -> Decision | None:
+    """Refuse an entry in what the venue doesn't list, or whose units are worth something else than those held of it.
+
+    Without either there is no decision, because nothing was compared.
+    """
+    listing = desk.listings.get(symbol)
+    if listing is None or symbol in desk.unlisted:
+        found = f"listed until {listing.read_at:%Y-%m-%dT%H:%MZ}" if listing else None
+        return Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, found)
+    opened = desk.books.opened_otherwise(listing.instrument)
+    if opened is None:
+        return None
+    now, before = listing.instrument.multiplier, opened.multiplier
+    return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.INSTRUMENT_CHANGED, now, before)
+
+
 def session_open(desk: Desk) -> Decision:
     """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
     by_calendar = desk.session is not None and desk.session.contains(desk.now)

@@ -16,6 +16,7 @@ from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import entry
+from tradebot.gates.common import instrument_known
 from tradebot.gates.entry import Ask
 from tradebot.gates.own import own
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -36,10 +37,11 @@ def decide(ask: Ask) -> tuple[Decision, ...]:
 
 
 def _optional(ask: Ask) -> Iterator[Decision]:
-    """Yield the decision of each limit that is set, for the account and for the candidate's strategy."""
+    """Yield what is wrong with the instrument, if anything, and the decision of each limit that is set."""
     account, symbol, now = ask.account.limits, ask.candidate.symbol, ask.desk.now
     own_book, own_limits = ask.strategy.book, ask.limits
     answers = (
+        instrument_known(ask.desk, symbol),
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),

@@ -216,8 +216,8 @@ def _coverage(ask: Ask) -> Decision:
 def _size(ask: Ask) -> Decision:
     if ask.size is None:
         return Decision(Gate.SIZE, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    lot = ask.candidate.instrument.lot
-    return answer(Gate.SIZE, ask.size.quantity >= lot, Reason.SIZE_BELOW_ONE, ask.size.quantity, lot)
+    minimum = ask.desk.listing_for(ask.candidate.instrument).minimum
+    return answer(Gate.SIZE, ask.size.quantity >= minimum, Reason.SIZE_BELOW_ONE, ask.size.quantity, minimum)
 
 
 def _price_collar(ask: Ask) -> Decision:

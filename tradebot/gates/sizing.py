@@ -12,19 +12,17 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.execution import Execution, Style
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Listing
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
-
-SUB_DOLLAR_TICK = Decimal("0.0001")
 
 
 class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
-    is the buying power the venue reserves; for a short sale that may be more than the ask.
-    `risk_usd` is what the worst notional loses at the entry's stop, None if it has none.
+    is the buying power the venue reserves; for a short sale that may be more than the ask. `risk_usd` is what the worst
+    notional loses at the entry's stop, None if it has none.
     """
 
     quantity: Decimal
@@ -34,19 +32,10 @@ class Size(Struct, frozen=True):
     risk_usd: Decimal | None = None
 
 
-def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: Decimal) -> Decimal:
+def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal) -> Decimal:
     """Return the opposite side of the quote moved outward by `offset` (a fraction), rounded outward to the tick."""
     touch = quote.ask if side is Side.BUY else quote.bid
-    raw = touch * (1 + side.sign * offset)
-    tick = tick_at(instrument, raw)
-    rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
-    ticks = (raw / tick).to_integral_value(rounding=rounding)
-    return max(ticks * tick, tick)
-
-
-def tick_at(instrument: Instrument, price: Decimal) -> Decimal:
-    """Return the smallest difference between two prices at this level."""
-    return instrument.tick if price >= 1 else SUB_DOLLAR_TICK
+    return listing.on_tick(touch * (1 + side.sign * offset), ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
 def stop_distance(candidate: Candidate, exits: Exits) -> Decimal | None:
@@ -57,30 +46,31 @@ def stop_distance(candidate: Candidate, exits: Exits) -> Decimal | None:
 
 def entry_size(
     candidate: Candidate,
+    listing: Listing,
     quote: Quote,
     book: Book,
     limits: Limits,
-    stop: Decimal | None = None,
-    *,
     short_reserve: Decimal,
+    stop: Decimal | None = None,
 ) -> Size:
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
-    The book and the limits are the strategy's own, which are never wider than the account's. `stop` is how far away its
-    stop is, as a fraction; with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes
-    for makes it smaller, never larger. The venue reserves `short_reserve` times the ask for a short sale.
+    The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
+    the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
+    with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes for makes it smaller,
+    never larger.
     """
-    price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
-    worst = price if candidate.side is Side.BUY else max(price, quote.ask)
-    margin = worst if candidate.side is Side.BUY else max(price, quote.ask * short_reserve)
-    unit = candidate.instrument.notional(candidate.instrument.lot, worst)
-    lots = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
+    instrument, side = listing.instrument, candidate.side
+    price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
+    worst = price if side is Side.BUY else max(price, quote.ask)
+    margin = worst if side is Side.BUY else max(price, quote.ask * short_reserve)
+    unit = instrument.notional(instrument.lot, worst)
+    quantity = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
     if candidate.quantity is not None:
-        lots = min(lots, (candidate.quantity / candidate.instrument.lot).to_integral_value(rounding=ROUND_DOWN))
-    quantity = lots * candidate.instrument.lot
-    worth = candidate.instrument.notional(quantity, worst)
+        quantity = min(quantity, listing.whole_lots(candidate.quantity))
+    worth = instrument.notional(quantity, worst)
     risk = None if stop is None else worth * stop
-    return Size(quantity, price, worth, candidate.instrument.notional(quantity, margin), risk)
+    return Size(quantity, price, worth, instrument.notional(quantity, margin), risk)
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
@@ -91,9 +81,7 @@ def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
     return min(largest, limits.max_risk_fraction * book.equity / stop)
 
 
-def entry_price(
-    instrument: Instrument, side: Side, quote: Quote, collar: Decimal, execution: Execution
-) -> Decimal | None:
+def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, execution: Execution) -> Decimal | None:
     """Return the limit price an entry is sent with, or None for a market order.
 
     `collar` is the price of a marketable limit, and the worst price in any style that has a limit.
@@ -102,7 +90,7 @@ def entry_price(
         return None
     if execution.style is Style.MARKETABLE:
         return collar
-    return _within(side, passive_price(instrument, side, quote, Decimal(0)), collar)
+    return _within(side, passive_price(listing, side, quote, Decimal(0)), collar)
 
 
 def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution) -> tuple[Decision, ...]:
@@ -116,24 +104,24 @@ def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution)
     return (answer(Gate.LIQUIDITY, quantity <= limit, Reason.QUOTE_TOO_THIN, quantity, limit),)
 
 
-def passive_price(instrument: Instrument, side: Side, quote: Quote, share: Decimal) -> Decimal:
+def passive_price(listing: Listing, side: Side, quote: Quote, share: Decimal) -> Decimal:
     """Return the price a `share` (0..1) of the way from the own side of the spread to the other, on the tick.
 
     It is rounded toward the own side, and at least one tick short of the other, so the order rests and adds liquidity.
     """
     near, far = (quote.bid, quote.ask) if side is Side.BUY else (quote.ask, quote.bid)
     raw = near + share * (far - near)
-    tick = tick_at(instrument, raw)
+    tick = listing.tick_at(raw)
     rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
     price = (raw / tick).to_integral_value(rounding=rounding) * tick
     if (far - price) * side.sign <= 0:
-        short = far - side.sign * tick_at(instrument, far)
+        short = far - side.sign * listing.tick_at(far)
         price = (short / tick).to_integral_value(rounding=rounding) * tick
     return max(price, tick)
 
 
 def stepped_price(
-    instrument: Instrument,
+    listing: Listing,
     side: Side,
     quote: Quote,
     execution: Execution,
@@ -150,9 +138,9 @@ def stepped_price(
     """
     step = int(waited_s // execution.patience_s)
     if step > execution.steps:
-        price = marketable_limit(instrument, side, quote, offset)
+        price = marketable_limit(listing, side, quote, offset)
     else:
-        price = passive_price(instrument, side, quote, Decimal(step) / (execution.steps + 1))
+        price = passive_price(listing, side, quote, Decimal(step) / (execution.steps + 1))
     ahead = max(price, previous) if side is Side.BUY else min(price, previous)
     return _within(side, ahead, collar)
 

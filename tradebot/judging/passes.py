@@ -48,6 +48,11 @@ def of_job(job: Job) -> Judge:
         claimed = f"{sum(slot.key in run for slot in due):,} of {counted(len(due), 'slot')} claimed"
         found, last = f"{claimed}; {counted(len(done), 'pass', 'passes')} finished", newest(done)
         fresh = by_slots(evidence, last.at if last else None, job)
+        looked = newest(cycle for cycle in done if cycle.job_decision is None)
+        stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
+        if stuck:
+            held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[:SHOWN])
+            return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
         gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
         if gaps and last:
             bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[:SHOWN])

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
+from tradebot.model.instrument import Instrument
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
@@ -113,6 +114,25 @@ class Books(Struct, frozen=True, dict=True):
         """Return what is known of one of our open positions besides its lots."""
         kept = self.kept.get(position.key, Kept())
         return replace(kept, original_quantity=position.original_quantity)
+
+    def opened_as(self, position: Position) -> Instrument | None:
+        """Return the instrument that one of our open positions was opened with; None if no order of ours did."""
+        kept = self.kept.get(position.key)
+        return kept.instrument if kept else None
+
+    def opened_otherwise(self, instrument: Instrument) -> Instrument | None:
+        """Return what a position of ours was opened as, if a unit was worth something else then; None if none was."""
+        for opened in self._opened.get(instrument.symbol, ()):
+            if (opened.multiplier, opened.currency) != (instrument.multiplier, instrument.currency):
+                return opened
+        return None
+
+    @cached_property
+    def _opened(self) -> Mapping[str, tuple[Instrument, ...]]:
+        found = defaultdict[str, tuple[Instrument, ...]](tuple)
+        for (_, symbol, _), kept in self.kept.items():
+            found[symbol] += (kept.instrument,) if kept.instrument else ()
+        return found
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""

@@ -50,6 +50,7 @@ class Gate(StrEnum):
     REFUSALS = "refusals", Unit.ORDERS
     UNANSWERED = "unanswered", Unit.ORDERS
     RECONCILED = "reconciled", Unit.SECONDS
+    INSTRUMENT = "instrument"
     FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
     FLOW_FRESH = "flow_fresh", Unit.SECONDS
     QUOTE_FRESH = "quote_fresh", Unit.SECONDS

@@ -14,6 +14,7 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.contract import Drift
+from tradebot.model.instrument import Instrument, Listing, of_order
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
@@ -226,7 +227,8 @@ class Desk(Struct, frozen=True):
     protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
     sends and what it documents, in a core signal that the strategy reads. `calendar_differs` says how the broker's
     calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits. `outlooks`
-    are what exit rules read of each position besides prices; there are none unless they are going to watch.
+    are what exit rules read of each position besides prices; there are none unless they are going to watch. `listings`
+    are those in force; `unlisted` are symbols that the venue, asked for this desk, doesn't list any more or never did.
     """
 
     now: datetime
@@ -259,6 +261,17 @@ class Desk(Struct, frozen=True):
     core_drifts: Mapping[str, Drift] = field(default_factory=dict)
     calendar_differs: str = ""
     outlooks: Mapping[Key, Outlook] = field(default_factory=dict)
+    listings: Mapping[str, Listing] = field(default_factory=dict)
+    unlisted: frozenset[str] = frozenset()
+
+    def listing_of(self, position: Position) -> Listing | None:
+        """Return how the venue lists a position's instrument, or else what it was opened as; None if nobody knows."""
+        opened = self.books.opened_as(position)
+        return self.listings.get(position.symbol) or (of_order(opened, self.now) if opened else None)
+
+    def listing_for(self, instrument: Instrument) -> Listing:
+        """Return how the venue lists an instrument now, or else what an order's own instrument says."""
+        return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

@@ -130,6 +130,20 @@ class EventKind(Enum):
         Severity.WARN,
         "A reply of the broker has a format that we don't know.",
     )
+    INSTRUMENT_CHANGED = (
+        "venue",
+        "instrument_changed",
+        Severity.WARN,
+        "The broker has changed what it demands of orders in a symbol, or what a unit of it is worth: before and now, "
+        "with our orders that no longer fit. The new terms are in force.",
+    )
+    INSTRUMENT_UNKNOWN = (
+        "venue",
+        "instrument_unknown",
+        Severity.ERROR,
+        "The broker doesn't list a symbol that a strategy may trade, or that the bot holds and can't close without "
+        "knowing its tick and lot. It is told once, until a pass in which it is listed.",
+    )
     PRICE_JUMPED = (
         "prices",
         "price_jumped",
@@ -368,30 +382,3 @@ class EventKind(Enum):
     ) -> SystemEvent:
         """Return an event of this kind, with the kind's severity unless another is given."""
         return SystemEvent(timestamp, self.subsystem, self.event_type, severity or self.severity, symbol, details)
-
-
-OF_DAMAGED_STORES: Mapping[tuple[str, str], EventKind] = {
-    (kind.subsystem, kind.event_type): kind
-    for kind in (
-        EventKind.FACTS_BEGUN_ANEW,
-        EventKind.FACTS_ROWS_DAMAGED,
-        EventKind.REPLIES_BEGUN_ANEW,
-        EventKind.REPLIES_ROWS_DAMAGED,
-        EventKind.BARS_BEGUN_ANEW,
-    )
-}
-"""The events of a store that turned out to be damaged, by subsystem and type."""
-HEALINGS = frozenset(
-    {
-        EventKind.STREAM_JOINED,
-        EventKind.STREAM_INCOMPLETE,
-        EventKind.STREAM_FELL_BEHIND,
-        EventKind.PRICE_JUMPED,
-        EventKind.DEPENDENCY_BACK,
-        EventKind.LANE_RECOVERED,
-        EventKind.FILE_ROTATED,
-        *OF_DAMAGED_STORES.values(),
-    }
-)
-"""The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
-file away, or started over a store that can be filled again. Everything else waits for a person."""

@@ -35,6 +35,8 @@ class FindingKind(StrEnum):
     EXPIRY = "expiry_or_assignment"
     ACCOUNT_RESET = "account_reset"
     UNRESOLVED = "unresolved"
+    INSTRUMENT_CHANGED = "instrument_changed"
+    INSTRUMENT_UNKNOWN = "instrument_unknown"
 
 
 class Terms(NamedTuple):
@@ -147,6 +149,19 @@ TERMS: Mapping[FindingKind, Terms] = {
     ),
     FindingKind.UNRESOLVED: Terms(
         "an order was promised, but we don't know what became of it; every pass looks it up", False, ""
+    ),
+    FindingKind.INSTRUMENT_CHANGED: Terms(
+        "the broker has changed what it demands of orders, or what a unit is worth; the new terms are in force;"
+        " reported on the day on which they were first read, and as long as an order of ours doesn't fit them or a"
+        " position was opened when a unit was worth something else",
+        False,
+        "",
+    ),
+    FindingKind.INSTRUMENT_UNKNOWN: Terms(
+        "the broker doesn't list what one of our positions is in; the bot opens nothing in it, and closes it by what"
+        " its own orders say of it, or not at all if none of them opened it",
+        False,
+        "",
     ),
 }
 

@@ -1,12 +1,15 @@
-"""Instruments, and the one function that turns a quantity and a price into money."""
+"""Instruments, how their venue lists them, and the one function that turns a quantity and a price into money."""
 
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
+
+from tradebot.model.values import replace
 
 Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)
@@ -25,16 +28,22 @@ def notional(quantity: Number, price: Number, multiplier: Number) -> Number:
 
 
 class AssetClass(StrEnum):
-    """The asset classes a broker may report. We trade only US_EQUITY; we reconcile the others but never touch them."""
+    """The asset classes a venue may report."""
 
     US_EQUITY = "us_equity"
     US_OPTION = "us_option"
     CRYPTO = "crypto"
+    FUTURE = "future"
+    PERPETUAL = "perpetual"
     UNKNOWN = "unknown"
 
     @classmethod
     def _missing_(cls, value: object) -> "AssetClass":
         return cls.UNKNOWN
+
+
+UNTRADED = frozenset({AssetClass.US_OPTION, AssetClass.CRYPTO, AssetClass.UNKNOWN})
+"""What the bot trades at no venue; positions in it count toward the limits and are left alone."""
 
 
 class Right(StrEnum):
@@ -44,24 +53,134 @@ class Right(StrEnum):
     PUT = "put"
 
 
-class Instrument(Struct, frozen=True):
-    """One tradable thing at one venue; prices are per unit in `currency`."""
+class Instrument(Struct, frozen=True, kw_only=True):
+    """One tradable thing at one venue; prices are per unit in `currency`. Only a venue says what it is."""
 
     symbol: str
-    asset_class: AssetClass = AssetClass.US_EQUITY
+    asset_class: AssetClass
     underlying: str | None = None
     expiry: date | None = None
     strike: Decimal | None = None
     right: Right | None = None
-    multiplier: Decimal = Decimal(1)
-    tick: Decimal = Decimal("0.01")
-    lot: Decimal = Decimal(1)
-    currency: str = "USD"
-    calendar: str = "XNYS"
+    multiplier: Decimal
+    tick: Decimal
+    lot: Decimal
+    currency: str
+    calendar: str
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Return what a quantity is worth at a price, in the instrument's currency, with the sign of the quantity."""
         return notional(quantity, price, self.multiplier)
+
+
+class TickStep(Struct, frozen=True):
+    """The smallest difference between two prices, from a price on."""
+
+    from_price: Decimal
+    tick: Decimal
+
+
+class MarginLevel(Struct, frozen=True):
+    """What a position of at least this many units needs, as fractions of its notional."""
+
+    from_quantity: Decimal
+    initial: Decimal
+    maintenance: Decimal
+
+
+class Change(NamedTuple):
+    """One term of a listing that its venue has changed, before and now."""
+
+    name: str
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.before}, now {self.now}"
+
+
+class Listing(Struct, frozen=True):
+    """An instrument as its venue lists it, when that was read, and what the venue demands of orders.
+
+    `ticks` rise by price, and the first begins at zero. `minimum` is the smallest quantity of an order. `margin_levels`
+    rise by quantity; there are none if the venue has no such levels.
+    """
+
+    instrument: Instrument
+    ticks: tuple[TickStep, ...]
+    minimum: Decimal
+    read_at: datetime
+    margin_levels: tuple[MarginLevel, ...] = ()
+    last_trading_day: date | None = None
+
+    @property
+    def symbol(self) -> str:
+        return self.instrument.symbol
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """Return everything but when it was read."""
+        return self.instrument, self.ticks, self.minimum, self.margin_levels, self.last_trading_day
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """Return the smallest difference between two prices at this level."""
+        for step in reversed(self.ticks):
+            if price >= step.from_price:
+                return step.tick
+        return self.ticks[0].tick
+
+    def on_tick(self, price: Decimal, rounding: str) -> Decimal:
+        """Return a price rounded to the tick, at least one tick; `rounding` is one of the decimal module's."""
+        tick = self.tick_at(price)
+        return max((price / tick).to_integral_value(rounding=rounding) * tick, tick)
+
+    def whole_lots(self, quantity: Decimal) -> Decimal:
+        """Return a signed quantity rounded toward zero to whole lots."""
+        return whole_lots(self.instrument, quantity)
+
+    def changes_from(self, before: "Listing") -> Iterator[Change]:
+        """Yield the terms of orders and positions that differ from an earlier listing's.
+
+        A last trading day counts if it has come nearer. Margin levels follow the market, so they don't count.
+        """
+        for name, old, new in zip(_TERMS, _terms(before), _terms(self), strict=True):
+            if old != new:
+                yield Change(name, old, new)
+        last, now = before.last_trading_day, self.last_trading_day
+        if now is not None and (last is None or now < last):
+            yield Change("last trading day", str(last or "none"), str(now))
+
+
+_TERMS = ("tick", "lot", "minimum", "multiplier", "currency", "calendar")
+
+
+def _terms(listing: Listing) -> tuple[str, ...]:
+    """Return the terms in the order of their names, as text."""
+    of, (first, *others) = listing.instrument, listing.ticks
+    tick = "".join((f"{first.tick:f}", *(f", {step.tick:f} from {step.from_price:f}" for step in others)))
+    return tick, f"{of.lot:f}", f"{listing.minimum:f}", f"{of.multiplier:f}", of.currency, of.calendar
+
+
+class ListingRecord(Struct, frozen=True):
+    """A listing as the books keep it, with the listing before its last change and when the change was read."""
+
+    listing: Listing
+    before: Listing | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(self.listing.changes_from(self.before)) if self.before else ()
+
+    def read_again(self, listing: Listing) -> "ListingRecord":
+        """Return what to keep after the venue was asked again."""
+        changed = any(listing.changes_from(self.listing))
+        return ListingRecord(listing, self.listing, listing.read_at) if changed else replace(self, listing=listing)
+
+
+def of_order(instrument: Instrument, at: datetime) -> Listing:
+    """Return a listing that knows no more than the instrument of an order or position of ours does."""
+    return Listing(instrument, (TickStep(Decimal(0), instrument.tick),), instrument.lot, at)
 
 
 def whole_lots(instrument: Instrument, quantity: Decimal) -> Decimal:

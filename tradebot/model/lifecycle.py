@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from tradebot.model.candidate import Purpose
+from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, lineages
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
@@ -22,7 +23,7 @@ class State(StrEnum):
     """Where a position is between the first promise and its end.
 
     INTENDED: an entry is promised, and we don't know of an order yet. WORKING: an entry works, and nothing is filled.
-    OPEN: shares are held. PROTECTED: for every whole share, a stop rests at the venue. REDUCING: orders that close a
+    OPEN: shares are held. PROTECTED: for every whole lot, a stop rests at the venue. REDUCING: orders that close a
     part are on their way. CLOSING: orders that close all of it are. CLOSED: nothing is held anymore, or the entry came
     to nothing. ADOPTED: a person gave it to the bot. QUARANTINED: it isn't ours, and waits for a person.
     """
@@ -80,7 +81,8 @@ class Work(Struct, frozen=True):
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
     way close, unsigned. `resting` is what protects at the venue, `refused` the last order that was to protect if
-    the venue refused it, and `arriving` tells whether a stop is on its way.
+    the venue refused it, and `arriving` tells whether a stop is on its way. `instrument` is that of the newest
+    order that rests, None if none does.
     """
 
     entering: State | None = None
@@ -88,6 +90,7 @@ class Work(Struct, frozen=True):
     resting: tuple[RestingPrice, ...] = ()
     refused: IntentRecord | None = None
     arriving: bool = False
+    instrument: Instrument | None = None
 
     def covered(self, quantity: Decimal) -> Decimal:
         """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
@@ -106,7 +109,7 @@ def state_of(owner: str, quantity: Decimal, work: Work, *, traded: bool = True) 
         return State.QUARANTINED
     if work.leaving:
         return State.CLOSING if work.leaving >= abs(quantity) else State.REDUCING
-    whole = abs(quantity).to_integral_value("ROUND_DOWN")
+    whole = whole_lots(work.instrument, abs(quantity)) if work.instrument else abs(quantity)
     if whole and work.covered(quantity) >= whole:
         return State.PROTECTED
     return State.ADOPTED if owner == ADOPTED else State.OPEN
@@ -190,7 +193,7 @@ class _Sent(NamedTuple):
 
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
-    entering, leaving, resting = None, Decimal(0), list[RestingPrice]()
+    entering, leaving, resting, protecting = None, Decimal(0), list[RestingPrice](), list[Intent]()
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
@@ -202,12 +205,14 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
             entering = State.WORKING if left else entering
         elif order.stop_price is not None or intent.protects:
             resting += _resting(order, intent)
+            protecting.append(intent)
         else:
             leaving += left
     resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
     refused = _refused(unreported, [one.intent for one in sent])
     arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
-    return Work(entering, leaving, tuple(resting), refused, arriving)
+    newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
+    return Work(entering, leaving, tuple(resting), refused, arriving, newest.instrument if newest else None)
 
 
 def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:

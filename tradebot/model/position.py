@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
-from tradebot.model.instrument import ONE, notional
+from tradebot.model.instrument import ONE, Instrument, notional
 from tradebot.model.order import Fill
 from tradebot.model.values import replace
 
@@ -170,7 +170,8 @@ class Kept(Struct, frozen=True):
     fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
     or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
-    closed in parts.
+    closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
+    lists it now.
     """
 
     best: Decimal | None = None
@@ -181,6 +182,7 @@ class Kept(Struct, frozen=True):
     components: tuple[Component, ...] = ()
     original_quantity: Decimal | None = None
     targets: tuple[ScaleOutLevel, ...] = ()
+    instrument: Instrument | None = None
 
 
 ADOPTED = "adopted"

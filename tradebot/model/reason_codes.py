@@ -66,6 +66,8 @@ class Reason(StrEnum):
     VIEW_INCOMPLETE = auto()
     VIEW_UNSTEADY = auto()
     POSITIONS_DIFFER = auto()
+    INSTRUMENT_UNKNOWN = auto()
+    INSTRUMENT_CHANGED = auto()
     FLOW_CONTRACT_FAILED = auto()
     CORE_CONTRACT_BROKEN = auto()
     FLOW_MISSING = auto()

@@ -244,6 +244,18 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot reconcile to see each difference. If the broker corrects itself, the next pass opens entries "
         "again.",
     ),
+    Reason.INSTRUMENT_UNKNOWN: _row(
+        Cause.UNKNOWN,
+        "The broker doesn't list this symbol, or lists it in a way that we can't read, so its tick, its lot and what a "
+        "unit is worth aren't known.",
+        "Look up the symbol at the broker. If it is gone, remove it from universe:, and close what is held of it by "
+        "hand.",
+    ),
+    Reason.INSTRUMENT_CHANGED: _row(
+        Cause.BLOCKED,
+        "A unit of this symbol is worth something else than when the position in it was opened.",
+        "Run tradebot reconcile to see what changed. Entries in it open again once the position is closed.",
+    ),
     Reason.FLOW_CONTRACT_FAILED: _row(
         Cause.BROKEN,
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",

@@ -69,7 +69,8 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     strategy = account.of(candidate.strategy, own)
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
     book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
-    size = entry_size(candidate, quote, book, limits, stop, short_reserve=reserve) if quote else None
+    listing = account.desk.listing_for(candidate.instrument)
+    size = entry_size(candidate, listing, quote, book, limits, reserve, stop) if quote else None
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))

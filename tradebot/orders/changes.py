@@ -33,8 +33,16 @@ def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
     """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
-    key = record.intent.key
-    new_intent = cancel_intent(call, desk.account.number, desk.now, order, key.strategy, record.intent.purpose)
+    promised = record.intent
+    new_intent = cancel_intent(
+        call,
+        desk.account.number,
+        desk.now,
+        order,
+        promised.instrument,
+        promised.key.strategy,
+        promised.purpose,
+    )
     return send_change(world, desk, order, new_intent, why)
 
 
@@ -56,9 +64,9 @@ def taken_back(
 
 def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
     """Cancel a working order that carries our mark, although the books don't know it."""
-    mark = mark_of(order.client_order_id)
+    mark, instrument = mark_of(order.client_order_id), desk.listings[order.symbol].instrument
     purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
-    new_intent = cancel_intent(call, desk.account.number, desk.now, order, ADOPTED, purpose)
+    new_intent = cancel_intent(call, desk.account.number, desk.now, order, instrument, ADOPTED, purpose)
     return send_change(world, desk, order, new_intent, why)
 
 

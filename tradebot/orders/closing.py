@@ -24,7 +24,7 @@ from tradebot.gates.sizing import marketable_limit
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.instrument import whole_lots
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Order, OrderType
 from tradebot.model.position import Position
@@ -93,12 +93,15 @@ def close(
 ) -> Records:
     """Send the orders that close a position, or a part of it, if `why` and the exit gates pass.
 
-    `displaced_by` is the symbol that it makes room for, if any.
+    `displaced_by` is the symbol that it makes room for, if any. Nothing is sent for what nobody knows the instrument
+    of; the record of the pass says so.
     """
-    shares = closable(desk, position.symbol, position.quantity)
+    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    if listing is None:
+        return ()
     candidate = Candidate(
         strategy=position.strategy,
-        instrument=Instrument(position.symbol),
+        instrument=listing.instrument,
         side=closing_side(position.quantity),
         purpose=Purpose.CLOSE if why.shares is None else Purpose.REDUCE,
         at=desk.now,
@@ -122,7 +125,8 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
         return (CandidateRecord(candidate, (*candidate.decisions, closed)),)
     assert candidate.quantity is not None, "a strategy that closes knows its quantity"
     if not candidate.quantity:
-        none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, candidate.instrument.lot)
+        minimum = desk.listing_for(candidate.instrument).minimum
+        none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, minimum)
         return (CandidateRecord(candidate, (*candidate.decisions, none)),)
     quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
     asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
@@ -237,7 +241,7 @@ def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
     intent = record.intent
     return Candidate(
         strategy=intent.key.strategy,
-        instrument=Instrument(order.symbol),
+        instrument=intent.instrument,
         side=order.side,
         purpose=intent.purpose,
         at=desk.now,
@@ -296,7 +300,8 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
     stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
     if stop is None or (price - stop) * away > 0:
         return price
-    nearest, quote = stop + candidate.instrument.tick * away, desk.quotes[candidate.symbol]
+    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
+    nearest = stop + tick * away
     best = quote.bid if away > 0 else quote.ask
     return nearest if (best - nearest) * away >= 0 else None
 
@@ -345,7 +350,8 @@ def _quoted(world: World, desk: Desk, candidate: Candidate) -> tuple[Decision, .
 def _exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
     """Return a limit price in USD at which an exit fills now; None without a quote."""
     quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
-    return marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
+    listing = desk.listing_for(candidate.instrument)
+    return marketable_limit(listing, candidate.side, quote, offset) if quote else None
 
 
 def _without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:

@@ -148,7 +148,8 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     decisions = (*decisions, asked.decision) if asked.decision else decisions
     if asked.withheld:
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
-    price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    listing = desk.listing_for(candidate.instrument)
+    price = entry_price(listing, candidate.side, quote, size.limit_price, own.execution)
     if asked.request and price is None:
         # A person said yes to a price, which a market order wouldn't keep.
         price = size.limit_price

@@ -18,11 +18,10 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from tradebot.exits.held import Held
 from tradebot.exits.lists import Levels, levels
 from tradebot.gates.common import closable, permission
-from tradebot.gates.sizing import SUB_DOLLAR_TICK
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderType
@@ -59,8 +58,9 @@ def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Itera
         for pair in unwanted:
             yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     for whose, asked in wanted.items():
-        if asked.stop is not None and _rests_at_venue(world) and whose[0] != ADOPTED:
-            yield from _protect_one(world, call, desk, held[whose], asked, rests.get(whose, ()))
+        listing = desk.listing_of(held[whose])
+        if asked.stop is not None and listing and _rests_at_venue(world) and whose[0] != ADOPTED:
+            yield from _protect_one(world, call, desk, held[whose], listing, asked, rests.get(whose, ()))
 
 
 def _rests_at_venue(world: World) -> bool:
@@ -85,15 +85,21 @@ def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...])
 
 
 def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
-    """Return how many whole shares an order on this side may close, unsigned."""
+    """Return how many shares an order on this side may close, unsigned, in whole lots if the lot is known."""
     if position is None or closing_side(position.quantity) is not side:
         return Decimal(0)
-    shares = closable(desk, position.symbol, position.quantity)
-    return whole_lots(Instrument(position.symbol), shares)
+    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    return listing.whole_lots(shares) if listing else shares
 
 
 def _protect_one(
-    world: World, call: Call, desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...]
+    world: World,
+    call: Call,
+    desk: Desk,
+    position: Position,
+    listing: Listing,
+    levels: Levels,
+    pairs: tuple[Resting, ...],
 ) -> Iterator[CandidateRecord]:
     lost = _lost(desk, position)
     if lost:
@@ -104,7 +110,8 @@ def _protect_one(
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
     side, kind = closing_side(position.quantity), class_to_try(world, desk.books, position.whose)
-    stop, rests, taken = on_tick(levels.stop or Decimal(0), side), list[Resting](), _being_closed(desk, position)
+    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), _being_closed(desk, position)
+    rests = list[Resting]()
     for pair in pairs:
         free, is_looser = None, _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
         anew = pair.is_lapsed or (is_looser and world.venue.edit is Edit.NONE)
@@ -116,16 +123,15 @@ def _protect_one(
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
-    instrument = Instrument(position.symbol)
-    shares = whole_lots(instrument, protectable(desk, position, side) - taken)
+    shares = listing.whole_lots(protectable(desk, position, side) - taken)
     if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return
     alone = ((stop, shares, ""),)
-    parts = _parts(desk, position, levels, rests, shares) if kind is OrderClass.OCO else alone
+    parts = _parts(desk, position, listing, levels, rests, shares) if kind is OrderClass.OCO else alone
     for price, part, word in parts:
-        names = "+".join(filter(None, (word, levels.word)))
-        asked = Candidate(position.strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
-        intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
+        names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
+        asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
+        intent = _submit(world, call, desk, asked, kind, on_tick(listing, price, side, beyond=True), stop)
         yield _send(world, desk, intent, Reason.STOP_MISSING, part)
 
 
@@ -160,17 +166,17 @@ def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
     return (stop - now) * -side.sign > now * step
 
 
-def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
-    """Return a price in USD on the tick, so that an order on this side acts exactly when the exact price is reached.
+def on_tick(listing: Listing, price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
+    """Return a price on the tick, so that an order on this side acts exactly when the exact price is reached.
 
     A sell stop is rounded down and a buy stop up; targets, which lie `beyond` the market, the other way.
     """
-    tick = Instrument("").tick if price >= 1 else SUB_DOLLAR_TICK
-    rounding = ROUND_FLOOR if (side is Side.SELL) is not beyond else ROUND_CEILING
-    return max((price / tick).to_integral_value(rounding=rounding) * tick, tick)
+    return listing.on_tick(price, ROUND_FLOOR if (side is Side.SELL) is not beyond else ROUND_CEILING)
 
 
-def _parts(desk: Desk, position: Position, levels: Levels, pairs: Sequence[Resting], shares: Decimal) -> Iterator[Part]:
+def _parts(
+    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+) -> Iterator[Part]:
     """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left.
 
     What a working exit closes is taken from the nearest targets: it is there because they were reached.
@@ -178,11 +184,11 @@ def _parts(desk: Desk, position: Position, levels: Levels, pairs: Sequence[Resti
     side, closing = closing_side(position.quantity), _being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
-        at = on_tick(price, side, beyond=True)
+        at = on_tick(listing, price, side, beyond=True)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
         reached = min(closing, planned)
         closing -= reached
-        planned_yet = whole_lots(Instrument(position.symbol), planned - reached)
+        planned_yet = listing.whole_lots(planned - reached)
         part = min(shares, max(planned_yet - resting_there, Decimal(0)))
         shares -= part
         if part:

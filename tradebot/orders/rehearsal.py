@@ -6,14 +6,14 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
+from tradebot.desk.listing import listed_for
 from tradebot.desk.snapshot import take
 from tradebot.gates.common import permission_to_enter, session_open, trading_state
-from tradebot.gates.sizing import SUB_DOLLAR_TICK
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, first_failure
 from tradebot.model.desk import Book, Desk
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order
 from tradebot.orders.sending import cancel_intent, send, submit_intent
@@ -56,7 +56,7 @@ class Turn(Protocol):
 
 
 def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Turn) -> Rehearsal | None:
-    """Buy one share far below the market and cancel it; return None if no free symbol has a quote.
+    """Buy the smallest quantity far below the market and cancel it; return None if no free symbol has a quote.
 
     `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock: it may run
     the step again if that gave way to exits, so none gives way after its order was sent.
@@ -77,10 +77,14 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Turn) ->
 
 def _place(world: World, call: Call) -> _Placed | None:
     desk = take(world, with_flow=False)
-    quote = _highest_priced(world.market.quotes(tuple(world.rules.universe)), desk.book)
+    listed = listed_for(world, world.rules.universe)
+    quotes = world.market.quotes(tuple(symbol for symbol in world.rules.universe if symbol in listed))
+    quote = _highest_priced(quotes, desk.book)
     if quote is None:
         return None
-    intent = submit_intent(world, call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
+    listing = listed[quote.symbol]
+    candidate = Candidate(STRATEGY, listing.instrument, Side.BUY, Purpose.OPEN, desk.now, source="doctor")
+    intent = submit_intent(world, call, desk, candidate, listing.minimum, far_below(listing, quote))
     asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
     return _Placed(desk, intent, first_failure(asked) or send(world, desk, intent, asked), asked)
 
@@ -89,15 +93,14 @@ def _cancel(world: World, call: Call, placed: _Placed) -> tuple[Order | None, De
     working = world.reader.order(placed.intent.client_order_id)
     if working is None:
         return None, None
-    ending = cancel_intent(call, placed.desk.account.number, placed.desk.now, working, STRATEGY, Purpose.OPEN)
+    now, of = placed.desk.now, placed.intent.instrument
+    ending = cancel_intent(call, placed.desk.account.number, now, working, of, STRATEGY, Purpose.OPEN)
     return working, send(world, placed.desk, ending, placed.asked)
 
 
-def far_below(quote: Quote) -> Decimal:
-    """Return a tenth of the bid in USD, rounded down to the tick, never zero."""
-    raw = quote.bid * FAR
-    tick = Instrument(quote.symbol).tick if raw >= 1 else SUB_DOLLAR_TICK
-    return max((raw / tick).to_integral_value(rounding=ROUND_FLOOR) * tick, tick)
+def far_below(listing: Listing, quote: Quote) -> Decimal:
+    """Return a tenth of the bid, rounded down to the tick, never zero."""
+    return listing.on_tick(quote.bid * FAR, ROUND_FLOOR)
 
 
 def _highest_priced(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
@@ -106,10 +109,6 @@ def _highest_priced(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
     return max(
         (quote for quote in quotes.values() if quote.symbol not in unavailable), key=lambda q: q.bid, default=None
     )
-
-
-def _candidate(desk: Desk, quote: Quote) -> Candidate:
-    return Candidate(STRATEGY, Instrument(quote.symbol), Side.BUY, Purpose.OPEN, desk.now, source="doctor")
 
 
 def _ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:

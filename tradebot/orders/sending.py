@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -26,7 +27,6 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
 from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.broker import OrderPort
@@ -43,9 +43,6 @@ ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
 
 QUICK_S = 2.0
 """A pass that has taken less time than this doesn't need to ask the venue for the time again."""
-
-UNPROMISED = "halt"
-"""The strategy and slot of a cancel that could not be recorded in the ledger."""
 
 MOST_LEGS = 50
 """The most orders on one side of a symbol that a target may take in one slot."""
@@ -141,7 +138,7 @@ def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
 
 
 def cancel_intent(
-    call: Call, account_number: str, at: datetime, order: Order, strategy: str, purpose: Purpose
+    call: Call, account_number: str, at: datetime, order: Order, instrument: Instrument, strategy: str, purpose: Purpose
 ) -> Intent:
     """Return an intent that cancels one of our working orders."""
     key = IntentKey(
@@ -159,7 +156,7 @@ def cancel_intent(
         client_order_id=key.client_order_id(),
         operation=Operation.CANCEL,
         purpose=purpose,
-        instrument=Instrument(order.symbol),
+        instrument=instrument,
         side=order.side,
         quantity=order.open_quantity,
         order_type=order.order_type,
@@ -332,10 +329,15 @@ def closing_side(quantity: Decimal) -> Side:
     return Side.SELL if quantity > 0 else Side.BUY
 
 
-def cancel_unpromised(orders: OrderPort, order: Order, account: str, at: datetime) -> Reply:
+class _Unpromised(NamedTuple):
+    """A cancel that nothing is recorded of."""
+
+    target_venue_id: str
+
+
+def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
     """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
 
     A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
     """
-    call = Call(Job.EVALUATE_EXITS, at.date(), UNPROMISED, UNPROMISED)
-    return orders.cancel(cancel_intent(call, account, at, order, UNPROMISED, Purpose.OPEN))
+    return orders.cancel(_Unpromised(order.venue_id))

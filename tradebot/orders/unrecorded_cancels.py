@@ -6,7 +6,6 @@ pass reads the order's state from the venue anyway. Exits, protection and other 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -26,7 +25,7 @@ class Ended(Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str, at: datetime) -> Ended:
+def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> Ended:
     """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
 
     If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
@@ -39,7 +38,7 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
             problems.append(error.message)
     cancelled = 0
     for order in entries.values():
-        reply = cancel_unpromised(orders, order, account, at)
+        reply = cancel_unpromised(orders, order)
         if reply.outcome is Outcome.ACCEPTED:
             cancelled += 1
         else:

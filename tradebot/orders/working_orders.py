@@ -79,8 +79,8 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
     for order in view.orders:
         record = promised.get(order.client_order_id)
         if record and record.intent.purpose is Purpose.OPEN and not change_of(order, unresolved, Operation.CANCEL):
-            key = record.intent.key
-            new_intent = cancel_intent(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
+            key, of = record.intent.key, record.intent.instrument
+            new_intent = cancel_intent(call, key.account, clock.now, order, of, key.strategy, Purpose.OPEN)
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
             if sent:
@@ -301,7 +301,7 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     if quote is None:
         return Change.NONE, None
     price = stepped_price(
-        record.intent.instrument,
+        desk.listing_for(record.intent.instrument),
         order.side,
         quote,
         own.execution,
@@ -340,8 +340,12 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them."""
-    sides = {(position.symbol, closing_side(position.quantity)) for position in desk.positions}
+    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them.
+
+    In what isn't listed nothing could be sent in their place, so they stay.
+    """
+    listed = (position for position in desk.positions if position.symbol in desk.listings)
+    sides = {(position.symbol, closing_side(position.quantity)) for position in listed}
     for order in desk.orders:
         forgotten = is_marked(order.client_order_id) and desk.books.intent_behind(order) is None
         if forgotten and (order.symbol, order.side) in sides and order.symbol not in desk.unproven:

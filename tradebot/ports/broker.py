@@ -8,6 +8,7 @@ from typing import Protocol
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrdersTold, Reply
 from tradebot.model.venue import Capabilities, Proof
@@ -79,6 +80,20 @@ class BrokerReader(Protocol):
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         """Return the venue's sessions from `start` through `end`."""
 
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return how the venue lists these symbols; those that it doesn't list, or whose row we can't read, are absent.
+
+        `read_at` is the venue's time.
+        """
+
+
+class Ending(Protocol):
+    """What a venue needs to know to cancel an order: an intent says it, and so does a cancel that none was made for."""
+
+    @property
+    def target_venue_id(self) -> str | None:
+        """Return the venue's id of the order."""
+
 
 class OrderPort(Protocol):
     """Writes to the venue. Each call makes one request, which the adapter never repeats; no reply makes it raise."""
@@ -92,7 +107,7 @@ class OrderPort(Protocol):
         That is the order that takes its place, or the same one, as the venue's capabilities say.
         """
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
         """Ask the venue to cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""
 
 

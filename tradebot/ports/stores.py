@@ -14,6 +14,7 @@ from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Reply
@@ -175,6 +176,16 @@ class Money(Protocol):
         """Return when each acknowledged position was first acknowledged, even if its quantity has changed since."""
 
 
+class Listings(Protocol):
+    """What the venue lists, as it was read last."""
+
+    def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
+        """Return the stored listings of these symbols, or all of them; symbols without one are absent."""
+
+    def put_listings(self, records: Iterable[ListingRecord]) -> None:
+        """Store listings, each in the place of its symbol's, all or none."""
+
+
 class Slots(Calendar, Protocol):
     """What one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
 
@@ -229,7 +240,7 @@ class Notes(Protocol):
         """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
 
 
-class Ledger(Orders, Money, Slots, States, Notes, Protocol):
+class Ledger(Orders, Money, Slots, Listings, States, Notes, Protocol):
     """The money records of one broker account. Each write is durable before its method returns."""
 
     @property

@@ -81,6 +81,12 @@ class Rules(Struct, frozen=True, dict=True):
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
         return self.own.get(strategy) or self._of_others
 
+    @cached_property
+    def every_symbol(self) -> tuple[str, ...]:
+        """Return what may be traded: the universe of the account, and those of its strategies."""
+        own = (symbol for rules in self.own.values() for symbol in rules.universe)
+        return tuple(dict.fromkeys((*self.universe, *own)))
+
     # A pass asks for both many times.
     @cached_property
     def _account_exits(self) -> Exits:

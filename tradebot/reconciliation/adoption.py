@@ -9,11 +9,12 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.finding import FindingKind
-from tradebot.model.instrument import AssetClass, notional
+from tradebot.model.instrument import UNTRADED, notional
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.venue import Settlement
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money
+from tradebot.reconciliation.listings import require_listing
 from tradebot.reconciliation.read_books import require_account
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
@@ -76,7 +77,7 @@ def manage(
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
     found = foreign_part(current, ledger, symbol)
-    _require_manageable(current, symbol)
+    _require_manageable(reader, ledger, current, symbol)
     _require_unmoved(current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
@@ -130,6 +131,8 @@ _STRANGERS = frozenset(
         FindingKind.ANOTHER_COPY,
         FindingKind.EXPIRY,
         FindingKind.MISSING_STOP,
+        FindingKind.INSTRUMENT_CHANGED,
+        FindingKind.INSTRUMENT_UNKNOWN,
     }
 )
 _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
@@ -146,14 +149,15 @@ def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     return held[symbol]
 
 
-def _require_manageable(current: Reconciled, symbol: str) -> None:
+def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str) -> None:
     kind = broker_position(current.view, symbol).asset_class
-    if kind is not AssetClass.US_EQUITY:
+    if kind in UNTRADED:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
             f"tradebot adopt {symbol} without --manage marks it as known and leaves it alone",
             code=ExitCode.REFUSED,
         )
+    require_listing(reader, ledger, symbol, current.at)
 
 
 def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:

@@ -1,6 +1,6 @@
 """Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act.
 
-Gaps in protection: whole shares of our positions for which no stop at the venue can trigger, since when, and why.
+Gaps in protection: whole lots of our positions for which no stop at the venue can trigger, since when, and why.
 
 A gap lasts until the shares are gone or a report shows that a stop rests. Sending an exit ends no gap, whatever its
 answer, and neither does sending a stop. A fill that the next pass protects in time is no gap.
@@ -22,7 +22,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
-from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, is_marked
 from tradebot.model.lifecycle import can_trigger
 from tradebot.model.limits import ExitRules, Protection
@@ -52,23 +52,30 @@ class _Lapse(NamedTuple):
 
 
 def gaps(
-    books: Books, resting: Mapping[Whose, Sequence[Resting]], exits: ExitRules, exits_of: Callable[[str], Exits]
+    books: Books,
+    listings: Mapping[str, Listing],
+    resting: Mapping[Whose, Sequence[Resting]],
+    exits: ExitRules,
+    exits_of: Callable[[str], Exits],
 ) -> Iterator[Gap]:
-    """Yield our positions of which whole shares have no stop at the venue that can trigger.
+    """Yield our positions of which whole lots have no stop at the venue that can trigger.
 
     Positions that need none are left out: by the configuration, because no rule has a stop now, or as adopted.
     """
     if exits.protection is Protection.BOT:
         return
     for position in books.totals.own_positions():
-        rests = resting.get(position.whose, ())
-        bare = _whole(position) - sum((_protected(books, pair) for pair in rests), Decimal(0))
+        rests, whole = resting.get(position.whose, ()), _whole(books, listings, position)
+        bare = whole - sum((_protected(books, pair) for pair in rests), Decimal(0))
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
-            yield _gap(books, position, bare)
+            yield _gap(books, position, bare, whole)
 
 
-def _whole(position: Position) -> Decimal:
-    return whole_lots(Instrument(position.symbol), abs(position.quantity))
+def _whole(books: Books, listings: Mapping[str, Listing], position: Position) -> Decimal:
+    """Return the shares of a position that a stop could protect, unsigned: whole lots, if the lot is known."""
+    listing, shares = listings.get(position.symbol), abs(position.quantity)
+    instrument = listing.instrument if listing else books.opened_as(position)
+    return whole_lots(instrument, shares) if instrument else shares
 
 
 def _protected(books: Books, pair: Resting) -> Decimal:
@@ -90,8 +97,8 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
     return levels(held, in_force(exits_of(position.strategy), kept)).stop is not None
 
 
-def _gap(books: Books, position: Position, bare: Decimal) -> Gap:
-    bought = _bought(position, bare)
+def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
+    bought = _bought(position, bare, whole)
     last = max((one for one in _lapses(books, position) if one.at >= bought), default=None)
     if _is_exiting(books, position):
         why = EXITING
@@ -102,12 +109,12 @@ def _gap(books: Books, position: Position, bare: Decimal) -> Gap:
     return Gap(position.strategy, position.symbol, bare, last.at if last else bought, why)
 
 
-def _bought(position: Position, bare: Decimal) -> datetime:
+def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
     """Return when the first of the shares without a stop was bought: the newest shares are the ones without.
 
     With none that has one, that is when the position was opened, whatever a split has made of its lots.
     """
-    if bare >= _whole(position):
+    if bare >= whole:
         return position.opened_at
     for lot in sorted(position.lots, key=lambda lot: lot.at, reverse=True):
         bare -= abs(lot.quantity)
@@ -196,9 +203,9 @@ def unprotected(
             )
 
 
-def lapsed(view: BrokerView, books: Books, watch: Watch) -> Iterator[Finding]:
+def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
-    for gap in gaps(books, resting_among(books, books.working), watch.exits, watch.exits_of):
+    for gap in gaps(books, listings, resting_among(books, books.working), watch.exits, watch.exits_of):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
             held = next((p.quantity for p in view.positions if p.symbol == gap.symbol), Decimal(0))
             ours = books.totals.positions[gap.strategy, gap.symbol].quantity

@@ -15,7 +15,7 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
-from tradebot.model.bar import ClockReading
+from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.order import Outcome, Reply
@@ -35,6 +35,8 @@ from tradebot.reconciliation.findings import (
     fingerprint,
     plan_of,
 )
+from tradebot.reconciliation.listings import Listed, held_and_ordered, in_force, require_listing
+from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
@@ -108,10 +110,18 @@ def reconcile(
         found = Reconciled(now, view, applied, (reset, *findings), None, booked.bookings, booked.doubtful)
         return _mark(ledger, found)
     plan = plan_of(findings, view)
-    last_exits = last_exit_pass(ledger, now)
-    unguarded = (*unprotected(clock, view, books, watch, last_exits), *lapsed(view, books, watch)) if watch else ()
-    found = Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful)
+    listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), now)
+    unguarded = tuple(_unguarded(clock, view, books, listed, watch, last_exit_pass(ledger, now))) if watch else ()
+    changed = tuple(instrument_findings(books, listed, ledger.listings().values()))
+    found = Reconciled(now, view, applied, findings + changed + unguarded, plan, booked.bookings, booked.doubtful)
     return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
+
+
+def _unguarded(
+    clock: VenueClock, view: BrokerView, books: Books, listed: Listed, watch: Watch, last_exits: datetime
+) -> Iterator[Finding]:
+    yield from unprotected(clock, view, books, watch, last_exits)
+    yield from lapsed(view, books, listed.listings, watch)
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -217,7 +227,7 @@ def apply_plan(
             _take_over(ledger, finding.subject, current)
             continue
         if finding.kind is FindingKind.UNKNOWN_PAIR:
-            _take_over_pair(ledger, finding.subject, plan, current)
+            _take_over_pair(reader, ledger, finding.subject, plan, current)
             continue
         _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
@@ -264,13 +274,14 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
     _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
 
 
-def _take_over_pair(ledger: Ledger, name: str, plan: Plan, current: Reconciled) -> None:
+def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Plan, current: Reconciled) -> None:
     """Write the promise of an order that protects our position, as if these books had sent it."""
     books = read_books(ledger, current.at, current.view.orders)
     strategy = unknown_orders(books, current.view.positions).protecting[name]
     order = next(order for order in current.view.orders if order.client_order_id == name)
     legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)
-    ledger.promise(promised_pair(books, order, legs, strategy, plan.id), ())
+    listing = require_listing(reader, ledger, order.symbol, current.at)
+    ledger.promise(promised_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
     ledger.settle(name, Reply(Outcome.ACCEPTED, order, legs=legs), current.at)
 
 

@@ -57,7 +57,9 @@ def _protected_by(books: Books, order: Order) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def promised_pair(books: Books, order: Order, legs: Sequence[Order], strategy: str, plan: str) -> Intent:
+def promised_pair(
+    books: Books, order: Order, instrument: Instrument, legs: Sequence[Order], strategy: str, plan: str
+) -> Intent:
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
     assert order.quantity is not None, "an order that protects has a quantity"
     at = order.submitted_at or books.at
@@ -75,7 +77,7 @@ def promised_pair(books: Books, order: Order, legs: Sequence[Order], strategy: s
         client_order_id=order.client_order_id,
         operation=Operation.SUBMIT,
         purpose=Purpose.PROTECT,
-        instrument=Instrument(order.symbol),
+        instrument=instrument,
         side=order.side,
         quantity=order.quantity,
         order_type=order.order_type,

@@ -40,7 +40,8 @@ from tradebot.judging.evidence import (
 )
 from tradebot.judging.passes import last_run
 from tradebot.model.bar import Session
-from tradebot.model.event import HEALINGS, Severity
+from tradebot.model.event import Severity
+from tradebot.model.healing import HEALINGS
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.signals.contracts import broken, drifts

@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from tests.adapters.wire.scripted import Wire
+from tests.builders import instrument
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.trading import Mode
@@ -31,7 +31,7 @@ def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
         "client_order_id": key.client_order_id(),
         "operation": operation,
         "purpose": Purpose.OPEN,
-        "instrument": Instrument("AAPL"),
+        "instrument": instrument("AAPL"),
         "side": Side.BUY,
         "quantity": Decimal(10),
         "order_type": OrderType.LIMIT,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca.samples import intent
-from tests.builders import SHIPPED
+from tests.builders import SHIPPED, instrument
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
@@ -23,7 +23,6 @@ from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create, running, stop
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus, OrderType, Outcome
 from tradebot.model.trading import Mode
@@ -89,7 +88,7 @@ def test_one_order_lives_to_its_fill_and_another_to_its_cancel_in_the_real_proce
     assert orders.submit(bought).outcome is Outcome.ACCEPTED
     again = orders.submit(bought)
     assert (again.outcome, again.order is not None) == (Outcome.ACCEPTED, True)
-    unknown = replace(bought, client_order_id="other", instrument=Instrument("ZZZZ"))
+    unknown = replace(bought, client_order_id="other", instrument=instrument("ZZZZ"))
     assert orders.submit(unknown).outcome is Outcome.REJECTED
 
     low = replace(intent(), client_order_id="low", limit_price=(quote.bid / 2).quantize(Decimal("0.01")))

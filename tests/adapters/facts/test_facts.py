@@ -26,7 +26,7 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.builders import DECISIONS_KEPT, FACTS_KEPT
+from tests.builders import DECISIONS_KEPT, FACTS_KEPT, instrument
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
@@ -35,7 +35,6 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.contract import NullCounts
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
-from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Judged, Mark, Refused
 from tradebot.model.values import replace
@@ -351,7 +350,7 @@ def test_refused_agrees_with_the_judged_candidates(looks: list[Any]) -> None:
             records = tuple(
                 replace(
                     record,
-                    candidate=replace(record.candidate, instrument=Instrument(f"S{name}"), side=side, score=score),
+                    candidate=replace(record.candidate, instrument=instrument(f"S{name}"), side=side, score=score),
                     decisions=(PASSED, FAILED) if fails else (PASSED,),
                     client_order_id=None if fails > 1 else "o",
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.builders import best_price
+from tests.builders import best_price, listing
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form, Step
@@ -20,6 +20,7 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
@@ -38,8 +39,12 @@ def add_colors(database: sqlite3.Connection) -> None:
     database.execute("INSERT INTO colors (account, color) SELECT account, 'green' FROM book")
 
 
-LATER = Form(FORM.version + 1, (*FORM.tables, COLORS), {FORM.version: Step(FORM.tables, add_colors)})
-"""A form that comes after today's, made up: none has been released yet."""
+LATER = Form(
+    FORM.version + 1, (*FORM.tables, COLORS), {**FORM.steps, FORM.version: Step(FORM.tables, add_colors, "colors")}
+)
+"""A form that comes after today's, made up."""
+KEPT, UPGRADED = (f"ledger.db-version-{version}" for version in (FORM.version, LATER.version))
+"""The copy from before the upgrade to that form, and what the way back leaves of the upgraded ledger."""
 
 
 def make(path: Path) -> StateFolder:
@@ -88,6 +93,9 @@ def use(books: SqliteLedger) -> None:
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
+    books.put_listings(
+        [ListingRecord(listing("AAPL")).read_again(listing("AAPL", lot=Decimal(10), read_at=minutes(9)))]
+    )
     books.put_marks({("flow", "AAPL", NOW): Marks(Decimal("190.1"), None)})
     books.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "a storm", minutes(10)))
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(11)))
@@ -109,6 +117,7 @@ def content(path: Path) -> dict[str, Any]:
             "acknowledged": books.acknowledged(),
             "slots": books.slot_claims(DAY),
             "sessions": books.sessions(DAY, DAY),
+            "listings": books.listings(),
             "mark": best_price(books, "flow", "AAPL", NOW),
             "state": books.trading_state(),
             "armed": books.armings.last(),
@@ -120,7 +129,7 @@ def content(path: Path) -> dict[str, Any]:
 
 MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "notes", "acknowledged", "approved")
 """What a rebuild owes even where no whole ledger is left."""
-BESIDE = ("slots", "sessions", "mark")
+BESIDE = ("slots", "sessions", "listings", "mark")
 """What only a ledger holds."""
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import LATER
+from tests.adapters.ledger.old_books import KEPT, LATER, UPGRADED
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.going_back import put_back
-from tradebot.adapters.ledger.schema import open_database
+from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.errors import OperatorError
 
 
@@ -37,17 +37,24 @@ def versions(folder: Path) -> dict[str, int]:
 def test_books_from_before_the_upgrade_are_back_and_the_upgraded_ones_kept(folder: Path, tmp_path: Path) -> None:
     before = old_books.content(old_books.make(tmp_path / "other").path)
     taken = put_back(folder)
-    assert taken == folder / "ledger.db-version-1"
-    assert versions(folder) == {"ledger.db": 1, "ledger.db-version-2": 2}
+    assert taken == folder / KEPT
+    assert versions(folder) == {"ledger.db": FORM.version, UPGRADED: LATER.version}
     assert old_books.content(folder) == before
     assert put_back(folder) is None
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM slots", "UPDATE sessions SET close = open"])
+MADE_AGAIN = [
+    "DELETE FROM slots",
+    "UPDATE sessions SET close = open",
+    "INSERT INTO listings (account, sequence, symbol, body, read_at) SELECT account, 9, 'F', '{}', '' FROM book",
+]
+
+
+@pytest.mark.parametrize("change", MADE_AGAIN)
 def test_what_is_made_again_is_given_up(folder: Path, change: str) -> None:
     with closing(open_database(folder / "ledger.db", read_only=False, form=LATER)) as books:
         assert books.execute(change).rowcount == 1
-    assert put_back(folder) == folder / "ledger.db-version-1"
+    assert put_back(folder) == folder / KEPT
 
 
 WRITTEN = [
@@ -65,10 +72,10 @@ def test_books_that_were_written_since_are_not_given_up(folder: Path, change: st
     with pytest.raises(OperatorError, match="the bot has written since") as refused:
         put_back(folder)
     assert "tradebot recover" in refused.value.hint
-    assert versions(folder) == {"ledger.db": 2, "ledger.db-version-1": 1}
+    assert versions(folder) == {"ledger.db": LATER.version, KEPT: FORM.version}
 
 
-@pytest.mark.parametrize(("point", "left"), [("before", 2), ("after", 1)])
+@pytest.mark.parametrize(("point", "left"), [("before", LATER.version), ("after", FORM.version)])
 def test_kill_on_the_way_back_leaves_one_ledger_or_the_other(folder: Path, point: str, left: int) -> None:
     def kill(reached: str) -> None:
         if reached == f"going_back.put_back.{point}":
@@ -83,4 +90,4 @@ def test_kill_on_the_way_back_leaves_one_ledger_or_the_other(folder: Path, point
     assert os.WTERMSIG(status) == signal.SIGKILL
     assert versions(folder)["ledger.db"] == left
     put_back(folder)
-    assert versions(folder)["ledger.db"] == 1
+    assert versions(folder)["ledger.db"] == FORM.version

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,12 +21,14 @@ from tests.adapters.ledger.by_hand import edit
 from tests.adapters.ledger.chain_end import verify
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.adapters.words import INTENTS, OWNED_FILLS
+from tests.builders import listing
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Marks, Origin, OwnedFill
@@ -194,7 +196,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
     "newer version": pragma(f"PRAGMA user_version = {LEDGER_VERSION + 1}"),
-    "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
+    "version before, with the tables of this one": pragma(f"PRAGMA user_version = {LEDGER_VERSION - 1}"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),
     "changed table": pragma("ALTER TABLE fills ADD COLUMN extra"),
@@ -225,6 +227,21 @@ def test_intents_refuse_a_row_changed_by_hand(folder: Path, books: SqliteLedger)
     pragma("UPDATE intents SET intent = replace(intent, '187.25', 'lots')")(folder / "ledger.db")
     with pytest.raises(OperatorError, match=r"Intent\.limit_price"):
         books.intents()
+
+
+def test_listings_that_another_process_wrote_are_seen_at_once(folder: Path, books: SqliteLedger) -> None:
+    assert books.listings(["AAPL"]) == {}
+    for lot in (1, 2):
+        known = ListingRecord(listing(lot=Decimal(lot)))
+        with closing(SqliteLedger.open(folder)) as other:
+            other.put_listings([known])
+        assert [books.listings(["AAPL"]) for _ in range(2)] == 2 * [{"AAPL": known}]
+    taken_back = ListingRecord(listing(lot=Decimal(3)))
+    with suppress(ZeroDivisionError), books.file.write():
+        books.tables.listings.put(taken_back)
+        assert books.listings(["AAPL"]) == {"AAPL": taken_back}
+        raise ZeroDivisionError
+    assert books.listings(["AAPL"]) == {"AAPL": known}
 
 
 def test_last_claim_is_the_latest_of_the_latest_session(books: SqliteLedger) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.builders import best_price, cash_movement
+from tests.builders import best_price, cash_movement, instrument, listing
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
@@ -17,7 +17,7 @@ from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
-from tradebot.model.instrument import ONE
+from tradebot.model.instrument import ONE, ListingRecord, MarginLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Fee, Order, OrderStatus, Outcome, Reply
 from tradebot.model.position import Kept, Marks, Origin, unreported_fill
@@ -395,6 +395,26 @@ def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:
     assert ledger.sessions(DAY, DAY + timedelta(days=9)) == (Session(DAY, NOW, minutes(210)),)
 
 
+def test_listings_are_kept_by_symbol_and_replaced(ledger: Ledger) -> None:
+    assert (ledger.listings(), ledger.listings(["AAPL"])) == ({}, {})
+    apple, cola = (ListingRecord(listing(symbol)) for symbol in ("AAPL", "KO"))
+    ledger.put_listings([apple, cola])
+    assert ledger.listings() == {"AAPL": apple, "KO": cola}
+    assert ledger.listings(["KO", "TSLA"]) == {"KO": cola}
+    changed = apple.read_again(
+        listing(lot=Decimal("0.5"), expiry=date(2026, 12, 18), margin_levels=MARGINS, read_at=NOW)
+    )
+    ledger.put_listings([changed])
+    assert (ledger.listings(["AAPL"]), changed.before) == ({"AAPL": changed}, apple.listing)
+    assert ledger.listings() == {"AAPL": changed, "KO": cola}
+
+
+MARGINS = (
+    MarginLevel(Decimal(0), Decimal("0.02"), Decimal("0.01")),
+    MarginLevel(Decimal(50), Decimal(1), Decimal("0.5")),
+)
+
+
 def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
     assert ledger.last_reconcile() is None
     ledger.mark_reconciled(ReconcileMark(NOW, 2, 3))
@@ -452,6 +472,7 @@ ASKED = Kept(
     entry_score=SCORE,
     components=COMPONENTS,
     targets=LEVELS,
+    instrument=instrument("AAPL"),
 )
 HELD = ("flow", "AAPL", NOW)
 
@@ -497,7 +518,8 @@ def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Le
     ledger.apply_fills([replace(make_fill("a2"), fill=fill)], NOW)
     microsoft, unknown = ("flow", "MSFT", NOW), ("flow", "KO", NOW)
     ledger.put_marks({microsoft: Marks(Decimal(400), None)})
-    expected = {HELD: ASKED, microsoft: Kept(stop_loss_fraction=Decimal("0.5"), best=Decimal(400))}
+    asked = Kept(stop_loss_fraction=Decimal("0.5"), best=Decimal(400), instrument=instrument("MSFT"))
+    expected = {HELD: ASKED, microsoft: asked}
     assert ledger.kept([unknown, HELD, microsoft]) == expected
     assert {key: kept for one in (HELD, microsoft, unknown) for key, kept in ledger.kept([one]).items()} == expected
 

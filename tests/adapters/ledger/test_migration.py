@@ -1,11 +1,10 @@
 """A ledger of an earlier form: readers leave it as it is, and the first writer upgrades it, from a copy that is kept.
 
-No step has been released yet. So today's ledger is the earlier one here, and the later form is made up.
+Mostly, today's ledger is the earlier one here, and the later form is made up. `test_steps` has the released steps.
 """
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 
 from tests.adapters.holding import another_process
 from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import LATER
+from tests.adapters.ledger.old_books import KEPT, LATER
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.migration import Form, bring_up
@@ -80,8 +79,8 @@ def test_first_writer_upgrades_the_file_once_and_keeps_a_copy(ledger: Path) -> N
     with closing(opened(ledger)) as database:
         assert fills(database) == filled
         assert list(ledger_sums.differences(database, LATER.tables)) == []
-    assert (ledger.read_bytes(), version(ledger), kept(ledger)) == (once, LATER.version, ["ledger.db-version-1"])
-    assert rows(ledger.parent / "ledger.db-version-1") == old
+    assert (ledger.read_bytes(), version(ledger), kept(ledger)) == (once, LATER.version, [KEPT])
+    assert rows(ledger.parent / KEPT) == old
     assert {path.stat().st_mode & 0o777 for path in ledger.parent.glob("ledger.db*")} == {0o600}
 
 
@@ -101,7 +100,7 @@ def test_kill_during_an_upgrade_leaves_one_version_or_the_next(ledger: Path, poi
     with closing(opened(ledger)) as database:
         assert list(ledger_sums.differences(database, LATER.tables)) == []
     assert version(ledger) == LATER.version
-    assert version(ledger.parent / "ledger.db-version-1") == FORM.version
+    assert version(ledger.parent / KEPT) == FORM.version
 
 
 def test_second_of_two_upgrading_writers_finds_it_done(ledger: Path) -> None:
@@ -129,7 +128,7 @@ def test_damage_is_found_before_anything_is_upgraded(ledger: Path) -> None:
 def test_upgraded_file_has_the_tables_of_the_later_form_alone(ledger: Path) -> None:
     upgrade(ledger)
     opened(ledger, read_only=True).close()
-    with pytest.raises(OperatorError, match=re.escape("its ledger is 2, this one reads 1")):
+    with pytest.raises(OperatorError, match=f"its ledger is {LATER.version}, this one reads {FORM.version}"):
         opened(ledger, FORM)
 
 

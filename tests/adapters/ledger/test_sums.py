@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit, opened
 from tests.adapters.samples import DAY, NOW, make_fill, make_intent, make_order, minutes
+from tests.builders import listing
 from tests.faults.stores import activity, keep_totals
 from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -25,6 +26,7 @@ from tradebot.errors import DamagedBooksError, TradebotError
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
@@ -150,6 +152,13 @@ def compare_calendar(books: SqliteLedger, number: int) -> None:
     books.put_sessions(stored, gone=[days[number % 3], days[3]])
 
 
+def list_shares(books: SqliteLedger, number: int) -> None:
+    """Store how two shares are listed, one of them again, with another lot or as it was."""
+    lots = [Decimal(1), Decimal(number % 3 + 1)]
+    known = [ListingRecord(listing("AAPL", lot=lot, read_at=minutes(number))) for lot in lots]
+    books.put_listings([known[0].read_again(known[1].listing), ListingRecord(listing("MSFT"))])
+
+
 def rebuilt(books: SqliteLedger, number: int) -> None:
     books.upkeep.mark_rebuilt(f"rebuilt-{number}", {"generation": 1}, NOW)
 
@@ -188,6 +197,7 @@ WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "claim_slot": lambda books, n: books.claim_slot("score", DAY, f"open+{n % 3}m", "me", NOW),
     "miss_slots": lambda books, n: books.miss_slots([("score", DAY, f"open+{n % 4}m"), ("exits", DAY, "x")], "", NOW),
     "put_sessions": compare_calendar,
+    "put_listings": list_shares,
     "mark_reconciled": lambda books, n: books.mark_reconciled(ReconcileMark(minutes(n), n, n)),
     "keep_totals": lambda books, n: keep_totals(books),
     "change_note": noted,

@@ -139,7 +139,7 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         held = ("flow", "MSFT", NOW)
-        assert books.kept([held]) == {held: Kept(None, Decimal("0.01"))}
+        assert books.kept([held]) == {held: Kept(None, Decimal("0.01"), instrument=intent.instrument)}
 
 
 def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(

@@ -128,6 +128,7 @@ def _other_ways(reader: BrokerReader, market: Market, symbols: tuple[str, ...]) 
         "again": lambda: _again(market, [*market.quotes(symbols)]),
         "calendar": lambda: _calendars(reader),
         "lives": lambda: (reader.capabilities, [_lives(reader, order) for order in listed.orders[:3]]),
+        "listings": lambda: [*reader.listings((*symbols, "BTC/USD", "AAPL261218C00300000")).items()],
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.adapters.alpaca.samples import intent
 from tests.app.backtest.roads import Road, lines_of, road_to, seen
+from tests.builders import instrument
 from tests.exchange.random_commands import Commands
 from tests.exchange.worlds import World
 from tradebot.app.backtest.assembly import engine_of
@@ -21,7 +22,6 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, NO_COSTS, PAPER, Costs, MarketSpec
 from tradebot.exchange.times import from_datetime, rfc3339, to_datetime
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
 from tradebot.model.values import replace
@@ -91,7 +91,7 @@ class Sender:
         symbol = self.chance.choice((*SYMBOLS, "NOPE") if self.chance.random() < 0.1 else SYMBOLS[:3])
         given: dict[str, Any] = {
             "client_order_id": f"tb1.{len(self.sent)}",
-            "instrument": Instrument(symbol),
+            "instrument": instrument(symbol),
             "side": self.chance.choice((Side.BUY, Side.BUY, Side.SELL)),
             "quantity": Decimal(self.chance.choice(("1", "7", "40", "0.5", "900", "100000"))),
             "limit_price": self._price(symbol),
@@ -124,7 +124,7 @@ class Sender:
         )
         cent = Decimal("0.01")
         return self._intent(
-            instrument=Instrument(one.symbol),
+            instrument=instrument(one.symbol),
             side=Side.SELL if one.quantity > 0 else Side.BUY,
             quantity=max(abs(one.quantity) // self.chance.choice((1, 2)), Decimal(1)),
             limit_price=(last * target).quantize(cent),
@@ -140,7 +140,7 @@ class Sender:
             return self._intent(operation)
         order = self.chance.choice(orders)
         given: dict[str, Any] = {
-            "instrument": Instrument(order.symbol),
+            "instrument": instrument(order.symbol),
             "side": order.side,
             "quantity": order.quantity,
             "order_type": order.order_type,

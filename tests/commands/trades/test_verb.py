@@ -11,10 +11,9 @@ import pytest
 
 from benchmarks.support.traded import order_of
 from tests.bot import Bot, Said
-from tests.builders import fill
+from tests.builders import fill, instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.position import Marks, OwnedFill
@@ -35,7 +34,7 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
         purpose=purpose,
-        instrument=Instrument(symbol),
+        instrument=instrument(symbol),
         side=side,
         quantity=D(quantity),
         order_type=OrderType.LIMIT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import held
+from tests.builders import held, instrument
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, Input, Measure
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
@@ -23,7 +23,7 @@ RULE = ScaleOut(levels=tuple(Level(fraction=D(fraction), share=D(share)) for fra
 def left_of(original: int, quantity: int) -> Held:
     """Return what is left of a position that was opened with `original` shares."""
     of = held(str(quantity))
-    return replace(of, kept=Kept(original_quantity=D(abs(original))))
+    return replace(of, kept=Kept(original_quantity=D(abs(original)), instrument=instrument()))
 
 
 def closed(of: Held, price: Decimal, rule: ScaleOut = RULE) -> Decimal:
@@ -72,7 +72,7 @@ def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
 
 
 def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> None:
-    of = replace(held("10.5"), kept=Kept(original_quantity=D("10.5")))
+    of = replace(held("10.5"), kept=Kept(original_quantity=D("10.5"), instrument=instrument()))
     assert closed(of, D(105)) == 6
     (lot,) = of.position.lots
     rest = replace(of, position=replace(of.position, lots=(Lot(D("4.5"), lot.price, lot.at),)))
@@ -81,7 +81,7 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
 
 def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
     for known in (0, 9):
-        of = replace(held("10"), kept=Kept(original_quantity=D(known)))
+        of = replace(held("10"), kept=Kept(original_quantity=D(known), instrument=instrument()))
         assert RULE.measure(of, D(110)) == Absent(Input.ORIGINAL_QUANTITY)
         assert RULE.targets(of) == ()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, held
+from tests.builders import NOW, held, instrument
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, Moment
 from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgency_of
@@ -63,7 +63,7 @@ def position(quantity: int, *, score: float, best: str, flow: float, momentum: s
     of = held(str(quantity), "100", str(100 + side * (D(best) - 100)), age_s=86_400)
     return replace(
         of,
-        kept=Kept(entry_score=side * 0.5, original_quantity=D(10)),
+        kept=Kept(entry_score=side * 0.5, original_quantity=D(10), instrument=instrument()),
         outlook=Outlook((side * score,), flow=side * flow, momentum=side * D(momentum)),
     )
 

@@ -21,6 +21,7 @@ from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.ports.broker import Ending
 
 T = TypeVar("T")
 NESTED = {"nested": "true"}
@@ -69,7 +70,7 @@ class AlpacaOrders:
         assert intent.target_venue_id is not None, "a replace names the broker's order"
         return self._send_order(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
         """Ask the venue once to cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
         assert intent.target_venue_id is not None, "a cancel names the broker's order"
         path = order_path(intent.target_venue_id)

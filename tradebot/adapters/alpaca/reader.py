@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.ends import end_of, has_outlived
+from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.alpaca.models import (
     read_account,
     read_activity,
@@ -31,6 +32,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 from tradebot.model.values import replace
@@ -68,14 +70,18 @@ class AlpacaReader:
         self._orders_read: tuple[tuple[Order, ...], int] = ((), 0)
         self._fill_rows_read: list[object] = []
         self._fills_read: list[Fill] = []
+        self._now: datetime | None = None
+        """The venue's time as it was told last, if it was."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and its current session."""
         answer = self._trading.json("/clock")
         try:
-            return read_clock(answer, self._tally)
+            clock = read_clock(answer, self._tally)
         except RowError as error:
             raise TemporaryError(f"the broker's clock can't be read: {error}") from error
+        self._now = clock.now
+        return clock
 
     def account(self) -> Account:
         """Return the account figures; raise OperatorError naming a figure that is missing."""
@@ -180,6 +186,10 @@ class AlpacaReader:
         raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         sessions = self._readable("calendar", raws, read_session)
         return [session for session in sessions if start <= session.date <= end]
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return the listing of each symbol that looks like a US share's, without a request."""
+        return listings(symbols, self._now or datetime.now(UTC))
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest quote of each symbol that has a usable one; `rejected_quotes` explains the others."""

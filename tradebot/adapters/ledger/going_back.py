@@ -11,8 +11,8 @@ from tradebot.adapters.ledger.schema import FORM, open_database, translated
 from tradebot.adapters.state.state_folder import LEDGER, sync_folder
 from tradebot.errors import OperatorError
 
-MADE_AGAIN = frozenset({"last_reconcile", "sessions", "slots"})
-"""Tables that a copy may lack rows of: the next passes compare, fetch and claim again. Orders show in other tables."""
+MADE_AGAIN = frozenset({"last_reconcile", "listings", "sessions", "slots"})
+"""Tables that a copy may lack rows of: the next passes compare, fetch, read and claim again. Orders show elsewhere."""
 
 COMPUTED = frozenset({"row_sum", "rows"})
 """Columns that follow from the others and from how many rows all tables have."""

@@ -23,7 +23,7 @@ from tradebot.adapters.ledger.past import Past
 from tradebot.adapters.ledger.rows import note_words
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.table import Books
-from tradebot.adapters.ledger.tables import Tables
+from tradebot.adapters.ledger.tables import VENUES_OWN, Tables
 from tradebot.adapters.ledger.tallies import Tallies
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.ledger.upkeep import Upkeep
@@ -32,6 +32,7 @@ from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.errors import DamagedBooksError, OperatorError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Key
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, ReconcileMark, SlotClaim
@@ -61,7 +62,7 @@ class TradeNotes:
 
 
 class Passes:
-    """The slots, sessions and reconcile marks of one account."""
+    """The slots, sessions, listings and reconcile marks of one account."""
 
     tables: Tables
 
@@ -92,9 +93,20 @@ class Passes:
     def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
         with self.tables.books.write():
             for day in gone:
-                self.tables.sessions.drop(day)
+                self.tables.sessions.drop(VENUES_OWN, day)
             for session in sessions:
                 self.tables.sessions.put(session)
+
+    def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
+        table = self.tables.listings
+        if symbols is None:
+            return {record.listing.symbol: record for record in table.after(0).values()}
+        return {symbol: record for (symbol,), record in table.several([(symbol,) for symbol in symbols]).items()}
+
+    def put_listings(self, records: Iterable[ListingRecord]) -> None:
+        with self.tables.books.write():
+            for record in records:
+                self.tables.listings.put(record)
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
         with self.tables.books.write():
@@ -210,6 +222,24 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         self.history = History(file)
         self.upkeep = Upkeep(file)
         self.cash_movements = self.past.cash_movements
+        self._listed_at, self._listed = -1, dict[str, ListingRecord | None]()
+        """What was read of the listings since another process wrote, None for symbols without one."""
+
+    def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
+        if symbols is None or self.file.is_writing:
+            return Stores.listings(self, symbols)
+        version = self.file.version()
+        if version != self._listed_at:
+            self._listed_at, self._listed = version, {}
+        new = [symbol for symbol in symbols if symbol not in self._listed]
+        if new:
+            found = Stores.listings(self, new)
+            self._listed.update((symbol, found.get(symbol)) for symbol in new)
+        return {symbol: record for symbol in symbols if (record := self._listed[symbol])}
+
+    def put_listings(self, records: Iterable[ListingRecord]) -> None:
+        self._listed_at = -1
+        Stores.put_listings(self, records)
 
     def last_claim(self, job: str) -> SlotClaim | None:
         """Return the claim of a job that was made last in the latest session of any; None if there is none."""

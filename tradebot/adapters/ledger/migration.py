@@ -25,10 +25,12 @@ class Step(NamedTuple):
     """What leads from one version to the next: the statements that created the earlier one, and what changes them.
 
     The change keeps `book.rows` and the checksums right: it creates tables with the triggers of the `sums` module.
+    `says` names for people what is new.
     """
 
     tables: tuple[str, ...]
     change: Callable[[sqlite3.Connection], None]
+    says: str
 
 
 class Form(NamedTuple):
@@ -41,6 +43,10 @@ class Form(NamedTuple):
     def tables_of(self, version: int) -> tuple[str, ...]:
         """Return the statements that create a ledger of this or an earlier version."""
         return self.tables if version == self.version else self.steps[version].tables
+
+    def says_from(self, version: int) -> str:
+        """Return what is new since an earlier version, oldest first."""
+        return "; ".join(step.says for number, step in sorted(self.steps.items()) if number >= version)
 
 
 def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:

@@ -303,6 +303,7 @@ def _kept_of(intent: Intent) -> Kept:
         entry_score=intent.score,
         components=intent.components,
         targets=intent.targets,
+        instrument=intent.instrument,
     )
 
 

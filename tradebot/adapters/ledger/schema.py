@@ -16,6 +16,7 @@ from typing import Any
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held
 from tradebot.adapters.ledger.migration import Form, bring_up, keep_beside, version_of
+from tradebot.adapters.ledger.steps import steps
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import (
@@ -38,8 +39,8 @@ TABLES = (
     """CREATE TABLE book (
         account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
         journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
-        rows INTEGER NOT NULL DEFAULT 0, settlement TEXT NOT NULL DEFAULT 'paid', schema INTEGER NOT NULL DEFAULT 1,
-        row_sum TEXT
+        rows INTEGER NOT NULL DEFAULT 0, settlement TEXT NOT NULL DEFAULT 'paid',
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE intents (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, client_order_id TEXT NOT NULL,
@@ -105,8 +106,14 @@ TABLES = (
     ) WITHOUT ROWID""",
     "CREATE INDEX slots_by_session ON slots (account, session)",
     """CREATE TABLE sessions (
-        account TEXT NOT NULL REFERENCES book, date TEXT NOT NULL, open TEXT NOT NULL, close TEXT NOT NULL,
-        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, date)
+        account TEXT NOT NULL REFERENCES book, calendar TEXT NOT NULL DEFAULT '', date TEXT NOT NULL,
+        open TEXT NOT NULL, close TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, calendar, date)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE listings (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL, body TEXT NOT NULL,
+        read_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence), UNIQUE (account, symbol)
     ) WITHOUT ROWID""",
     """CREATE TABLE last_reconcile (
         account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, blocking INTEGER NOT NULL,
@@ -139,7 +146,7 @@ TABLES = (
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
 )
-FORM = Form(LEDGER_VERSION, TABLES, {})
+FORM = Form(LEDGER_VERSION, TABLES, steps(TABLES))
 """The form of today's ledgers. A change of `TABLES` raises the version and adds the step from the one before."""
 
 

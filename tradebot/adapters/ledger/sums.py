@@ -68,6 +68,11 @@ def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
     yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write}{changed} END"
 
 
+def rewrite(table: str, statement: str) -> str:
+    """Return the statement that gives each row of a table its sum anew, given the one that creates the table."""
+    return f"UPDATE {table} SET {SUM} = {call(table, columns_of(statement), '')}"  # noqa: S608 - our own names
+
+
 def as_written(table: str, tables: Iterable[str]) -> str:
     """Return the expression that is true for the rows of a table that match their sums; `tables` create the ledger."""
     return f"{SUM} IS {call(table, _summed(tables)[table], '')}"

@@ -25,6 +25,7 @@ from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time
 from tradebot.adapters.text.codec import encode
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentRecord, IntentState, mark_of
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Marks, Origin
@@ -33,11 +34,14 @@ from tradebot.model.trading import ReconcileMark, SlotClaim
 from tradebot.model.venue import Settlement
 
 MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})
+VENUES_OWN = ""
+"""The calendar of the venue's own sessions."""
 
 
 def forget() -> None:
-    """Empty the caches of orders and intents."""
+    """Empty the caches of orders, intents and listings."""
     _intent.cache_clear()
+    _listing.cache_clear()
     mark_of.cache_clear()
 
 
@@ -46,6 +50,12 @@ def _intent(intent: str, state: str, code: str | None, message: str | None, upda
     """Return a promised intent from a cache, because a pass asks for most of them twice, and the next pass again."""
     record = IntentRecord(decoded(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
     return IntentRow(record)
+
+
+@lru_cache(maxsize=4 * CACHED_VALUES)
+def _listing(body: str) -> ListingRecord:
+    """Return a kept listing from a cache of their own, because a pass asks for those of its whole universe."""
+    return decoded(ListingRecord, body)
 
 
 def _cash(
@@ -241,18 +251,28 @@ SLOTS = Kind[SlotClaim](
 )
 SESSIONS = Kind[Session](
     "sessions",
-    key=("date",),
-    key_of=lambda row: (row.date,),
+    key=("calendar", "date"),
+    key_of=lambda row: (VENUES_OWN, row.date),
     columns="date, open, close",
     of_row=lambda day, start, end: Session(date.fromisoformat(day), parse_time(start), parse_time(end)),
     changing=lambda row: {"open": time_text(row.open), "close": time_text(row.close)},
-    indexes={"date": Index(lambda row: row.date, "date", sorted=True)},
+    indexes={"date": Index(lambda row: row.date, f"calendar = '{VENUES_OWN}' AND date", sorted=True)},
     order="date",
+)
+LISTINGS = Kind[ListingRecord](
+    "listings",
+    key=("symbol",),
+    key_of=lambda row: (row.listing.symbol,),
+    columns="body",
+    of_row=_listing,
+    changing=lambda row: {"body": json_text(encode(row)), "read_at": time_text(row.listing.read_at)},
 )
 KINDS: Mapping[str, Kind[Any]] = {
     kind.name: kind
-    for kind in (BOOK, INTENTS, ORDERS, FILLS, CASH, ACKNOWLEDGED, NOTES, MARKS, PEAK, RECONCILED, SLOTS, SESSIONS)
-}
+    for kind in (
+        BOOK, INTENTS, ORDERS, FILLS, CASH, ACKNOWLEDGED, NOTES, MARKS, PEAK, RECONCILED, SLOTS, SESSIONS, LISTINGS,
+    )
+}  # fmt: skip
 
 
 class Tables:
@@ -272,3 +292,4 @@ class Tables:
         self.reconciled = books.table(RECONCILED)
         self.slots = books.table(SLOTS)
         self.sessions = books.table(SESSIONS)
+        self.listings = books.table(LISTINGS)

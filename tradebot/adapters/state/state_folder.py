@@ -27,7 +27,7 @@ EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""

@@ -208,11 +208,14 @@ def _list_decoder(kind: Any) -> Step:
     steps = tuple(_steps(kind, True).values())
     # Records written before a field was added are shorter; its default then means that nothing was recorded.
     least = sum(field.required for field in fields(kind))
+    names = kind.__struct_fields__
+    # A Struct whose fields have to be named matches none by its place.
+    make = kind if kind.__match_args__ == names else lambda *items: kind(**dict(zip(names, items, strict=False)))
 
     def from_list(value: Any) -> Any:
         if not isinstance(value, list) or not least <= len(value) <= len(steps):
             raise CodecError(f"expected a list of {least} to {len(steps)} fields")
-        return kind(*[step(item) for step, item in zip(steps, value, strict=False)])
+        return make(*[step(item) for step, item in zip(steps, value, strict=False)])
 
     return from_list
 

@@ -126,7 +126,7 @@ def assemble(
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> Assembled:
-    """Return the bot of these settings, with these strategies, on the market of a specification.
+    """Return the bot of these settings, which count as accepted, with these strategies, on a specification's market.
 
     The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; what is generated predicts the
     prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
@@ -145,7 +145,6 @@ def assemble(
     ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
-        # Its configuration counts as accepted.
         rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
         permission=Permission(),
         reader=venue,

@@ -42,7 +42,11 @@ _PLAIN = {
     "fractions": {"Fraction"},
     "functools": {"partial"},
 }
-_MAKERS = {"builtins": {"dict", "int", "list", "tuple"}, "tradebot.exchange.engine.tables": {"_nothing_kept"}}
+_MAKERS = {
+    "builtins": {"dict", "int", "list", "tuple"},
+    "msgspec._utils": {"rebuild"},
+    "tradebot.exchange.engine.tables": {"_nothing_kept"},
+}
 """What some of them are made with, or ask for what isn't there."""
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.engine import orders as engine_orders
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.engine.engine import Engine
+    from tradebot.ports.broker import Ending
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 UNPROCESSABLE_STATUS = 422
@@ -57,7 +58,7 @@ class EngineOrders:
         self._engine.settle(new)
         return reply
 
-    def cancel(self, intent: Intent) -> Reply:
+    def cancel(self, intent: Ending) -> Reply:
         """Cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
         assert intent.target_venue_id is not None, "a cancel names the broker's order"
         try:

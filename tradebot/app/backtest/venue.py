@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.ends import end_of, has_outlived
+from tradebot.adapters.alpaca.listings import listings
 from tradebot.app.backtest.quotes import EngineQuotes
 from tradebot.app.backtest.requests import EngineOrders
 from tradebot.app.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.engine.engine import Engine
     from tradebot.exchange.events import Event
     from tradebot.model.activity import Activity
+    from tradebot.model.instrument import Listing
     from tradebot.model.intent import Intent
     from tradebot.model.order import Fill
     from tradebot.model.venue import Proof
@@ -335,6 +337,9 @@ class EngineVenue:
         known = (own if spanned else full_calendar(own)).all[:-1]
         low, high = bisect_left(known, first, key=_DATE), bisect_right(known, last, key=_DATE)
         return [session_of(session) for session in known[low:high]]
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        return listings(symbols, self.clock().now)
 
 
 def _nested(account: engine_account.Account) -> Iterator[tuple[engine_orders.Order, str | None]]:

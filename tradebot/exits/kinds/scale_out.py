@@ -1,7 +1,7 @@
 """Take profits in parts."""
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated
 
@@ -22,7 +22,7 @@ class Level(Frozen):
 
 
 class ScaleOut(PriceRule):
-    """Close a share of the original quantity at each level of gain, once, in whole shares.
+    """Close a share of the original quantity at each level of gain, once, in whole lots.
 
     If the shares add up to 1, the last level closes whatever is left. A level counts as done once no more than its rest
     is held, so a price that comes back to it closes nothing again.
@@ -88,8 +88,8 @@ class ScaleOut(PriceRule):
         quantity = abs(held.position.quantity)
         if self._closes_all(reached):
             return quantity
-        closed = (original * sum(level.share for level in reached)).to_integral_value(ROUND_FLOOR)
-        return max(quantity - (original - closed), Decimal(0)).to_integral_value(ROUND_FLOOR)
+        closed = held.whole_lots(original * sum(level.share for level in reached))
+        return held.whole_lots(max(quantity - (original - closed), Decimal(0)))
 
     @staticmethod
     def _closes_all(reached: Sequence[Level]) -> bool:

@@ -1,6 +1,5 @@
 """Close a position, or a part of it, once everything that speaks against it adds up."""
 
-from decimal import ROUND_FLOOR
 from typing import Annotated
 
 from msgspec import Struct
@@ -57,7 +56,7 @@ def urgency_of(against: Against) -> float:
 class Urgency(ExitRule):
     """Score everything that speaks against a position from 0 to 10: close it at `exit_at`, a part at `reduce_at`.
 
-    The part is closed once: `reduce_share` of the original quantity, in whole shares.
+    The part is closed once: `reduce_share` of the original quantity, in whole lots.
     """
 
     reason = Reason.URGENCY
@@ -92,8 +91,8 @@ class Urgency(ExitRule):
             return Measure(True, urgency, self.exit_at)
         if original is None:
             return Absent(Input.ORIGINAL_QUANTITY)
-        keep = original - (original * self.reduce_share).to_integral_value(ROUND_FLOOR)
-        left = (abs(held.position.quantity) - keep).to_integral_value(ROUND_FLOOR)
+        keep = original - held.whole_lots(original * self.reduce_share)
+        left = held.whole_lots(abs(held.position.quantity) - keep)
         return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
 
     def _against(self, held: Held, moment: Moment) -> Against | Absent:

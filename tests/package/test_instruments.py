@@ -1,0 +1,130 @@
+"""Only a venue says what an instrument is: the core makes none, and what still looks like a tick or a lot is listed."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.package.test_house import ROOT, core_modules, modules
+
+MADE_BY_VENUES = (ROOT / "tradebot" / "adapters", ROOT / "tradebot" / "app", ROOT / "tradebot" / "exchange")
+"""Where instruments and listings may be made. The exchange has its own, and imports none of ours."""
+NUMBER = re.compile(r"""Decimal\(["'](?:0?\.|1e-|1\.03)""")
+OF_A_VENUE = frozenset({"Instrument", "Listing", "TickStep", "MarginLevel"})
+READ_FROM_OURS = {
+    "tradebot/model/instrument.py:of_order": "the instrument of an order of ours, which was listed once",
+}
+UNITS = "prices and values in the units of the embedded exchange, on which backtests are played"
+ROUNDS = {
+    "tradebot/model/instrument.py:on_tick": "rounds to the tick that is listed",
+    "tradebot/model/instrument.py:whole_lots": "rounds to the lot that is listed",
+    "tradebot/gates/sizing.py:entry_size": "rounds to the lot that is listed",
+    "tradebot/gates/sizing.py:passive_price": "rounds to the tick that is listed",
+    "tradebot/reconciliation/activities.py:ratio_of": "a split of shares leaves whole shares, and cash for the rest",
+    "tradebot/backtest/touching.py:value_above": UNITS,
+    "tradebot/backtest/touching.py:value_below": UNITS,
+    "tradebot/backtest/touching.py:units_above": UNITS,
+    "tradebot/backtest/touching.py:units_below": UNITS,
+}
+"""What rounds a quantity or a price to whole units, and to which."""
+DIGITS, SHOWN = "how many digits a computed number keeps", "how many digits people are shown"
+SMALL = {
+    "tradebot/orders/rehearsal.py:FAR": "a share of the bid, at which the order of a rehearsal can't fill",
+    "tradebot/backtest/quiet.py:HAIR": "a share of a price",
+    "tradebot/reconciliation/findings.py:CENT": "cash that differs by less is no finding",
+    "tradebot/reconciliation/activities.py:NINE_PLACES": DIGITS,
+    "tradebot/model/position.py:(ZERO, NINE_PLACES)": DIGITS,
+    "tradebot/desk/answers.py:ROUNDING": DIGITS,
+    "tradebot/exits/why.py:_SHOWN": SHOWN,
+    "tradebot/exits/why.py:measured": SHOWN,
+    "tradebot/views/targets.py:PERCENT": SHOWN,
+    "tradebot/views/performance/pnl.py:CENT": SHOWN,
+    "tradebot/views/performance/risk.py:(_SIX_PLACES, _CENTS)": SHOWN,
+    "tradebot/views/performance/tax.py:_CENT": SHOWN,
+}
+"""Numbers that could be taken for a tick, and what they are."""
+
+
+def places(tree: ast.Module, place: str) -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call of a module with where it is: its function, or the name that its value gets."""
+    for outer in tree.body:
+        inner = outer.body if isinstance(outer, ast.ClassDef) else [outer]
+        for node in inner:
+            name = getattr(node, "name", "")
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                name = ", ".join(ast.unparse(target) for target in targets)
+            yield from ((f"{place}:{name}", call) for call in ast.walk(node) if isinstance(call, ast.Call))
+
+
+def called(call: ast.Call) -> str:
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
+
+def makes(text: str, place: str) -> Iterator[str]:
+    """Yield where a module makes something that only a venue can know."""
+    if any(f"{name}(" in text for name in OF_A_VENUE):
+        yield from (where for where, call in places(ast.parse(text), place) if called(call) in OF_A_VENUE)
+
+
+def rounds(text: str, place: str) -> Iterator[str]:
+    if "to_integral_value" in text:
+        yield from (where for where, call in places(ast.parse(text), place) if called(call) == "to_integral_value")
+
+
+def small(text: str, place: str) -> Iterator[str]:
+    """Yield where a module names a power of ten below one, or what Alpaca reserves for a short sale."""
+    if not NUMBER.search(text):
+        return
+    for where, call in places(ast.parse(text), place):
+        given = call.args[0] if call.args else None
+        if called(call) == "Decimal" and isinstance(given, ast.Constant) and isinstance(given.value, str):
+            number = Decimal(given.value)
+            if number == Decimal("1.03") or (0 < number < 1 and number.normalize().as_tuple().digits == (1,)):
+                yield where
+
+
+def found(rule: Callable[[str, str], Iterator[str]], paths: list[Path]) -> set[str]:
+    return {where for path in paths for where in rule(path.read_text(), str(path.relative_to(ROOT)))}
+
+
+def everything_else() -> list[Path]:
+    every = modules("tradebot", "commands", "jobs")
+    return [path for path in every if not any(path.is_relative_to(room) for room in MADE_BY_VENUES)]
+
+
+def test_nobody_but_a_venue_makes_an_instrument() -> None:
+    assert found(makes, everything_else()) == READ_FROM_OURS.keys()
+
+
+def test_what_rounds_to_whole_units_goes_by_the_listing() -> None:
+    assert found(rounds, core_modules()) == ROUNDS.keys()
+
+
+def test_each_number_that_looks_like_a_tick_is_none() -> None:
+    assert found(small, core_modules()) == SMALL.keys()
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "text"),
+    [
+        (makes, "close", "def close():\n    return instrument.Instrument(symbol='AAPL')"),
+        (makes, "close", "class A:\n    def close(self):\n        return [Instrument(symbol=s) for s in ()]"),
+        (makes, "SHARE", "SHARE = Listing(of, (TickStep(0, 1),), 1, at)"),
+        (rounds, "close", "def close():\n    return (price / tick).to_integral_value()"),
+        (small, "SUB_DOLLAR_TICK", "SUB_DOLLAR_TICK = Decimal('0.0001')"),
+        (small, "close", "def close():\n    return price - Decimal('0.01')"),
+        (small, "SHORT_MARKUP", "SHORT_MARKUP = Decimal('1.03')"),
+    ],
+)
+def test_a_rule_finds_what_it_forbids(rule: Callable[[str, str], Iterator[str]], name: str, text: str) -> None:
+    assert {where.partition(":")[2] for where in rule(text, "a.py")} <= {
+        "close",
+        "SHARE",
+        "SUB_DOLLAR_TICK",
+        "SHORT_MARKUP",
+    }
+    assert list(rule(text, "a.py"))

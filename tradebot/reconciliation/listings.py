@@ -1,0 +1,156 @@
+"""What the venue lists: read once a day of the venue, and at once for what was never read. Nothing here writes.
+
+The venue's terms hold as soon as they are read. A change is a finding for the rest of that day, because there is
+nothing to accept: the venue enforces its terms. After that it is one only while something is left to look at, which is
+an order of ours that no longer fits, or a position that was opened when a unit was worth something else.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, word
+from tradebot.model.books import Books
+from tradebot.model.finding import Finding, FindingKind
+from tradebot.model.instrument import Listing, ListingRecord
+from tradebot.model.intent import is_marked
+from tradebot.model.order import Order
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Calendar, Ledger, Listings
+from tradebot.timetable.sessions import session_date
+
+
+class Listed(Struct, frozen=True):
+    """The listings in force, by symbol, as the books keep them.
+
+    `read` are those that were read just now, to be kept, and `changed` those of them that differ from what was kept.
+    `unlisted` are symbols that the venue was asked about and doesn't list; if they were listed once, that listing
+    stays in force for what is held.
+    """
+
+    records: Mapping[str, ListingRecord] = field(default_factory=dict)
+    read: tuple[ListingRecord, ...] = ()
+    changed: tuple[ListingRecord, ...] = ()
+    unlisted: frozenset[str] = frozenset()
+
+    @property
+    def listings(self) -> Mapping[str, Listing]:
+        return {symbol: record.listing for symbol, record in self.records.items()}
+
+
+def in_force(
+    reader: BrokerReader,
+    kept: Listings,
+    calendar: Calendar,
+    symbols: Collection[str],
+    now: datetime,
+    besides: Collection[str] = (),
+) -> Listed:
+    """Return what the venue lists of these symbols; a venue that doesn't answer leaves what is kept in force.
+
+    If any of them has to be read, so is what is due `besides`, in the same request.
+    """
+    records = dict(kept.listings(symbols)) if symbols else {}
+    due = _due(records, calendar, symbols, now)
+    if not due:
+        return Listed(records)
+    if besides:
+        records |= kept.listings(besides)
+        due = _due(records, calendar, tuple(dict.fromkeys((*symbols, *besides))), now)
+    found = told(reader, due)
+    if found is None:
+        return Listed(records)
+    read, changed = list[ListingRecord](), list[ListingRecord]()
+    for symbol, listing in found.items():
+        before = records.get(symbol)
+        records[symbol] = record = before.read_again(listing) if before else ListingRecord(listing)
+        read.append(record)
+        if before and record.before is not before.before:
+            changed.append(record)
+    return Listed(records, tuple(read), tuple(changed), frozenset(symbol for symbol in due if symbol not in found))
+
+
+def told(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] | None:
+    """Return what the venue lists of these symbols now; None if it doesn't answer."""
+    try:
+        return reader.listings(symbols) if symbols else {}
+    except TemporaryError:
+        return None
+
+
+def _due(
+    records: Mapping[str, ListingRecord], calendar: Calendar, symbols: Collection[str], now: datetime
+) -> Sequence[str]:
+    """Return the symbols to ask about: those of which nothing is kept, or only what was read on another day."""
+    is_current = _on_the_day_of(calendar, now)
+    return [symbol for symbol in symbols if not ((kept := records.get(symbol)) and is_current(kept.listing.read_at))]
+
+
+def _on_the_day_of(calendar: Calendar, now: datetime) -> Callable[[datetime], bool]:
+    """Return what tells whether a moment is of the venue's day of `now`; most listings were read at the same one."""
+    today, known = session_date(calendar, now), dict[datetime, bool]()
+
+    def is_current(at: datetime) -> bool:
+        found = known.get(at)
+        if found is None:
+            found = known[at] = session_date(calendar, at) == today
+        return found
+
+    return is_current
+
+
+def require_listing(reader: BrokerReader, ledger: Ledger, symbol: str, now: datetime) -> Listing:
+    """Return how the venue lists a symbol; raise OperatorError if it doesn't, because nothing could be sent in it."""
+    listed = in_force(reader, ledger, ledger, (symbol,), now)
+    if symbol in listed.unlisted or symbol not in listed.records:
+        raise OperatorError(
+            f"the broker doesn't list {word(symbol)}, so the bot couldn't send an order in it",
+            "close it at the broker, or try again later if the broker didn't answer",
+            code=ExitCode.REFUSED,
+        )
+    return listed.records[symbol].listing
+
+
+def held_and_ordered(books: Books) -> Iterator[str]:
+    """Yield the symbols of our positions and of our orders that may still fill, some more than once."""
+    yield from (position.symbol for position in books.totals.own_positions())
+    yield from (order.symbol for order in books.working if is_ours(books, order))
+    yield from (record.intent.key.symbol for record in books.unresolved)
+
+
+def is_ours(books: Books, order: Order) -> bool:
+    return is_marked(order.client_order_id) or books.intent_behind(order) is not None
+
+
+def misfits(books: Books, listing: Listing) -> Iterator[str]:
+    """Yield our working orders whose price is off the tick, or whose quantity isn't whole lots, with what is wrong."""
+    for order in books.working:
+        if order.symbol != listing.symbol or not is_ours(books, order):
+            continue
+        for price in filter(None, (order.limit_price, order.stop_price)):
+            if price % listing.tick_at(price):
+                yield f"order {order.client_order_id}: {price:f} is off the tick"
+        if order.open_quantity % listing.instrument.lot:
+            yield f"order {order.client_order_id}: {order.open_quantity:f} isn't whole lots"
+
+
+def findings(books: Books, listed: Listed, kept: Iterable[ListingRecord]) -> Iterator[Finding]:
+    """Yield what a person should know: changed terms, and positions of ours that the venue doesn't list.
+
+    `kept` are all listings that the books hold; those just `listed` count instead.
+    """
+    records = {record.listing.symbol: record for record in kept} | dict(listed.records)
+    is_today = _on_the_day_of(books, books.at)
+    for symbol, record in sorted(records.items()):
+        unfit = tuple(misfits(books, record.listing)) if record.before else ()
+        is_new = record.changed_at is not None and is_today(record.changed_at)
+        opened = books.opened_otherwise(record.listing.instrument)
+        if is_new or unfit or opened:
+            held = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
+            evidence = (*map(str, record.changes), *unfit, *held)
+            yield Finding(FindingKind.INSTRUMENT_CHANGED, symbol, None, None, evidence)
+    own = books.totals.own_quantities()
+    for symbol in sorted(symbol for symbol, shares in own.items() if shares):
+        if symbol not in records or symbol in listed.unlisted:
+            yield Finding(FindingKind.INSTRUMENT_UNKNOWN, symbol, own[symbol], None)
