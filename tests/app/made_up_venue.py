@@ -34,8 +34,8 @@ CAN = replace(
 class Connection:
     base_url, feed = "https://madeup.example", "its own"
 
-    def __init__(self, call):
-        if not call.secrets.get("madeup_key"):
+    def __init__(self, access):
+        if not access.secrets.get("madeup_key"):
             raise OperatorError("MADEUP_KEY is not set", "set MADEUP_KEY")
 
 

@@ -13,7 +13,7 @@ from tradebot.app import sandbox
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.app.venues import SANDBOX_KEY, Call, door_to
+from tradebot.app.venues import SANDBOX_KEY, Access, door_to
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
@@ -33,7 +33,7 @@ def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tu
 
     url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
     door = door_to(settings.venue)
-    reader = door.reader(door.connect(Call(settings, secrets_for(settings, environ).venue, url)), DriftTally())
+    reader = door.reader(door.connect(Access(settings, secrets_for(settings, environ).venue, url)), DriftTally())
     return reader.clock(), reader.account()
 
 

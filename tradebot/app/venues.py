@@ -46,7 +46,7 @@ class Key(NamedTuple):
     secret: bool = True
 
 
-class Call(NamedTuple):
+class Access(NamedTuple):
     """What a connection is made with: the settings, the keys by their fields, and who listens to it.
 
     `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
@@ -101,7 +101,7 @@ class Door(Struct, frozen=True):
 
     capabilities: Capabilities
     keys: tuple[Key, ...]
-    connect: Callable[[Call], Connection]
+    connect: Callable[[Access], Connection]
     reader: Callable[[Any, DriftTally], Reader]
     orders: Callable[[Any, DriftTally], OrderPort]
     bars: Callable[[Any, DriftTally], BarSource]
@@ -162,22 +162,24 @@ SANDBOX_KEY = "sandbox"
 """The key and the secret that the embedded exchange takes."""
 
 
-def _connect(call: Call) -> AlpacaVenue:
+def _connect(access: Access) -> AlpacaVenue:
     from tradebot.adapters.alpaca.venue import AlpacaVenue
 
-    settings, secrets = call.settings, call.secrets
-    built_in = SANDBOX_KEY if call.sandbox_url else ""
+    settings, secrets = access.settings, access.secrets
+    built_in = SANDBOX_KEY if access.sandbox_url else ""
     key, secret = (secrets.get(name, built_in) for name in ("alpaca_key", "alpaca_secret"))
     if not key or not secret:
         raise OperatorError(
             f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
             "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
         )
-    url = call.sandbox_url or secrets.get("alpaca_url") or settings.alpaca.url
-    data_url = call.sandbox_url or settings.alpaca.data_url
+    url = access.sandbox_url or secrets.get("alpaca_url") or settings.alpaca.url
+    data_url = access.sandbox_url or settings.alpaca.data_url
     if not url or not data_url or not settings.alpaca.feed:
         raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
-    return AlpacaVenue(url, data_url, key, secret, settings.alpaca.feed, settings.mode, call.before_read, call.heard)
+    return AlpacaVenue(
+        url, data_url, key, secret, settings.alpaca.feed, settings.mode, access.before_read, access.heard
+    )
 
 
 def _reader(venue: AlpacaVenue, tally: DriftTally) -> AlpacaReader:

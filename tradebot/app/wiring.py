@@ -22,7 +22,7 @@ from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
-from tradebot.app.venues import Call, Door, door_to
+from tradebot.app.venues import Access, Door, door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Mode, Permission, mode_name
@@ -149,7 +149,7 @@ class App:
     def connection(self) -> Connection:
         """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
-        return self.door.connect(Call(self.settings, self.secrets.venue, url, self.turns.give_way, self._heard))
+        return self.door.connect(Access(self.settings, self.secrets.venue, url, self.turns.give_way, self._heard))
 
     @cached_property
     def reader(self) -> Reader:
