@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
 from benchmarks.support.sizes import sized
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.values import replace
 from tradebot.strategies.rotation import RotationStrategy
 from tradebot.timetable.own_clock import SESSIONS_OF_MONTH, in_session_of_month, parse
@@ -43,7 +44,9 @@ HONEST = Assumptions()
 def times(session: str, lasting: str = "3 sessions") -> Mapping[str, object]:
     """Return the settings by which the rotation trades in another session of the month."""
     usual = RotationStrategy.times.partition(" for ")[0]
-    return {"strategies": {"rotation": {"times": in_session_of_month(parse(f"{usual} for {lasting}"), session)}}}
+    return {
+        "strategies": {"rotation": {"times": in_session_of_month(parse(f"{usual} for {lasting}", ALPACA.day), session)}}
+    }
 
 
 NEXT_OPEN = replace(DEARLY, day_prices="open-and-close", changes=times("2nd", "1m"))

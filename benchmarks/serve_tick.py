@@ -28,14 +28,14 @@ STATE = Path(__file__).parents[1] / "state"
 def prepare(app: App) -> Runner:
     """Return a runner in the middle of a session, with every slot up to an hour on taken by somebody."""
     app.ensure_calendar(NOON)
-    session = session_of(app.ledger, NOON)
+    session = session_of(app.ledger, NOON, app.day)
     assert session is not None
     for job, times in app.settings.timetable.items():
         for slot in slots(job, times, session):
             if slot.start <= NOON + timedelta(hours=1):
                 app.ledger.claim_slot(job, slot.session, slot.name, "bench", NOON)
     lines = [line for line in app.settings.timetable.lines if not line.is_chore]
-    duty = Duty(app.ledger, lines, app.settings.serve.grace_s, app.ensure_calendar, lambda slot, now: False)
+    duty = Duty(app.ledger, lines, app.settings.serve.grace_s, app.day, app.ensure_calendar, lambda slot, now: False)
     verbs = {job: lambda: Done("nothing", ExitCode.DONE) for job in Job}
     station = Station(verbs, "bench", app.mode, app.facts.record, app.events, lambda line: None, time.monotonic)
     runner = Runner(station, duty, RealTime(lambda: NOON))

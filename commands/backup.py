@@ -138,6 +138,7 @@ def run_session(app: "App") -> Report:
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
     from tradebot.adapters.state.state_folder import BACKUPS
+    from tradebot.timetable.sessions import begun_by
 
     now = datetime.now(UTC)
     with suppress(TradebotError):
@@ -146,7 +147,7 @@ def run_session(app: "App") -> Report:
     app.ensure_calendar(now)
     with app.pass_lock("backup"):
         of_ended_session(app, now, at_once=True)
-    ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
+    ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
     if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
         raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
@@ -184,8 +185,9 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     from tradebot.adapters.recovery.soundness import look_again
     from tradebot.model.event import EventKind
     from tradebot.timetable.failed_backups import failed_backup, note_failed
+    from tradebot.timetable.sessions import begun_by
 
-    ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
+    ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began = app.ledger.books_opened_at()
     if not ended or began is None or began >= ended[-1].close:
         return False

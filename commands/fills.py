@@ -121,8 +121,8 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "I
 def _session_open(app: "App", at: datetime) -> datetime:
     from tradebot.timetable.sessions import session_of
 
-    session = session_of(app.ledger_view, at)
-    return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
+    session = session_of(app.ledger_view, at, app.day)
+    return session.open if session else app.day.begins(app.day.date_of(at))
 
 
 def _row(owned: "OwnedFill", made: "Made | None", fee: "Fee | None") -> FillRow:

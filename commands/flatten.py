@@ -70,10 +70,10 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
 
     now = app.now()
     if dry_run:
-        call = Call(Job.EVALUATE_EXITS, last_session(app.ledger, now), "flatten", by)
+        call = Call(Job.EVALUATE_EXITS, last_session(app.ledger, now, app.day), "flatten", by)
     else:
         app.ensure_calendar(now)
-        call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, by)
+        call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, app.day, by)
     return flatten(app.world(dry_run=dry_run, proposing=False), call, None if symbol is None else frozenset({symbol}))
 
 

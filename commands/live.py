@@ -228,7 +228,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
     now = clock.now
     app.ledger.file.check_whole()
     app.ensure_calendar(now, AHEAD)
-    near = app.ledger.sessions(now.date() - timedelta(days=1), (now + AHEAD).date())
+    near = app.ledger.sessions(now.date() - timedelta(days=2), (now + AHEAD).date())
     arming = arming_of(near, count, by, now)
     if arming is None:
         known = sum(session.close > now for session in near)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
 
+A_DAY = timedelta(days=1)
+"""A session may have yesterday's date in UTC."""
 NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "performance": ("at", ("id",)),
     "orders": ("changed_at", ("client_order_id", "status", "filled")),
@@ -113,7 +115,10 @@ class Tails:
         books = self._app.books
         orders = books.recent_orders(since)
         promised = books.promised({order.client_order_id for order in orders})
-        records = {**promised, **{one.intent.client_order_id: one for one in books.recent_intents(since.date())}}
+        records = {
+            **promised,
+            **{one.intent.client_order_id: one for one in books.recent_intents(since.date() - A_DAY)},
+        }
         reported = {order.client_order_id: order.updated_at for order in orders}
         for row in joined(list(records.values()), orders)[0]:
             record = records.get(row.client_order_id)

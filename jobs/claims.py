@@ -17,6 +17,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim, as_missed
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger, Slots
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
@@ -38,6 +39,7 @@ def claim(
     timetable: Mapping[Job, JobTimes],
     job: Job,
     now: datetime,
+    day: VenueDay,
     by: str,
     *,
     force: bool = False,
@@ -58,7 +60,7 @@ def claim(
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
-    session = session_of(ledger, now)
+    session = session_of(ledger, now, day)
     slot = slot_at(job, timetable[job], session, now) if session else None
     in_session = session is not None and session.contains(now)
     if slot is None:
@@ -67,7 +69,7 @@ def claim(
                 Decision(Gate.JOB, Verdict.FAIL, Reason.OUTSIDE_TIMETABLE, _next(job, timetable[job], session, now))
             )
         # Jobs that need an open session record that it is closed. The others run at any hour.
-        return Call(job, last_session(ledger, now), f"at {now:%H:%M:%SZ}", by)
+        return Call(job, last_session(ledger, now, day), f"at {now:%H:%M:%SZ}", by)
     call = Call(job, slot.session, f"{slot.name}/{part}" if part else slot.name, by)
     if dry_run:
         return call
@@ -85,9 +87,9 @@ def claim(
     return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
 
 
-def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, by: str) -> Call:
+def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, day: VenueDay, by: str) -> Call:
     """Claim an extra slot outside the timetable, for something that a person runs by hand at any time."""
-    call = Call(job, last_session(ledger, now), f"{what} {now:%H:%M:%SZ}", by)
+    call = Call(job, last_session(ledger, now, day), f"{what} {now:%H:%M:%SZ}", by)
     won = ledger.claim_slot(job, call.session, call.slot, by, now).won
     return call if won else _extra(ledger, call, now)
 

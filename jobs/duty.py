@@ -10,6 +10,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim, as_missed
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger
 from tradebot.timetable.lines import Line
 from tradebot.timetable.sessions import CHAIN, Slot
@@ -56,11 +57,12 @@ class Duty:
         ledger: Ledger,
         lines: Sequence[Line],
         grace_s: int,
+        venue: VenueDay,
         new_day: Callable[[datetime], None],
         unfinished: Callable[[Slot, datetime], bool],
     ) -> None:
         self._ledger = ledger
-        self._planned = Planned(ledger, lines, grace_s)
+        self._planned = Planned(ledger, lines, grace_s, venue)
         self._grace = timedelta(seconds=grace_s)
         self._new_day = new_day
         self._unfinished = unfinished

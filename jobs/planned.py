@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger
 from tradebot.timetable.lines import Line
-from tradebot.timetable.sessions import CALENDAR_KNOWN, Slot
+from tradebot.timetable.sessions import BEGINS_AHEAD, CALENDAR_KNOWN, Slot
 
 FIRST_SEEN = date.min
 """The date under which the ledger keeps since when a line has its times; a session never has it."""
@@ -17,14 +18,15 @@ DAY = timedelta(days=1)
 
 
 class Planned:
-    """Reads the slots of some lines from the stored calendar.
+    """Reads the slots of some lines from the stored calendar; `venue` says when a day begins.
 
     A slot that was over before the books were opened, or before its line had its times, is nobody's. So is a chore's
     that began before, because some of them may begin for days.
     """
 
-    def __init__(self, ledger: Ledger, lines: Sequence[Line], grace_s: int) -> None:
+    def __init__(self, ledger: Ledger, lines: Sequence[Line], grace_s: int, venue: VenueDay) -> None:
         self._ledger = ledger
+        self._venue = venue
         self._lines = lines
         self._grace_s = grace_s
         self._since: Mapping[str, datetime] = {}
@@ -41,14 +43,15 @@ class Planned:
         # What was noted under a clock that was ahead is noted again.
         if not self._since or max(self._since.values()) > now:
             self._since = {line.job: since for line in self._lines for since in (self._first_seen(line, now),)}
-        first, last = now.date() - DAY, now.date() + DAY
-        self._days = first, last
-        self._sessions = self._ledger.sessions(first, last)
+        first, last, until = now.date() - DAY, now.date() + DAY, datetime.combine(now.date() + 2 * DAY, time(), UTC)
+        # A session may begin days before its date.
+        self._days = first, now.date() + BEGINS_AHEAD
+        self._sessions = self._ledger.sessions(*self._days)
         read = [
             slot
             for line in self._lines
-            for slot in self._slots([line], _range(min(first, now.date() - line.reach - DAY), last))
-            if slot.end > now or slot.session >= first
+            for slot in self._slots([line], _range(min(first, now.date() - line.reach - DAY), self._days[1]))
+            if (slot.end > now or slot.session >= first) and (slot.session <= last or slot.start < until)
         ]
         self._known = {slot.key for slot in read}
         found = [slot for slot in read if idle_since is None or slot.start > idle_since]
@@ -117,7 +120,8 @@ class Planned:
             return last.at
         # A line seen for the first time had its times all day, a chore since yesterday: it may be run a day late. One
         # that was changed has them from now on.
-        midnight = datetime.combine(now.date() - DAY if line.is_chore else now.date(), time(), UTC)
+        today = self._venue.local(now).date()
+        midnight = self._venue.begins(today - DAY if line.is_chore else today)
         opened = self._ledger.books_opened_at()
         since = now if last else max(midnight, opened) if opened else midnight
         self._ledger.claim_slot(job, FIRST_SEEN, f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {times}", "the timetable", since)

@@ -1,6 +1,6 @@
 """Values for the tests of the core: a builder gives something ordinary, a test changes what it is about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.text.activity_words import meaning_if_any
+from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
 from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
@@ -32,7 +33,7 @@ from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.scoring import Known
-from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.timetable.lines import Line
 from tradebot.timetable.lines import parse as parse_line
 
@@ -42,6 +43,9 @@ DAY = date(2026, 11, 16)
 SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))
 NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 CASH = Decimal(100_000)
+VENUE_DAY = ALPACA.day
+USUAL = whole_day(VENUE_DAY)
+"""A session of the usual length."""
 
 SHIPPED = load(None, {}).settings
 FACTS_KEPT = timedelta(days=SHIPPED.storage.facts_days)
@@ -70,6 +74,11 @@ LISTED = of_account(EXITS)
 THEMES = {"AAPL": "phones", "MSFT": "cloud", "JPM": None, "XOM": None}
 BETAS = {"AAPL": Decimal("1.2"), "MSFT": Decimal("0.9"), "JPM": Decimal("1.1"), "XOM": Decimal("-0.4")}
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
+
+
+def us_sessions(first: date, last: date) -> Sequence[Session]:
+    """Return the sessions of US shares between two dates, inclusive."""
+    return exchange_sessions(first, last, ALPACA.calendar)
 
 
 def there(value: T | None) -> T:
@@ -173,6 +182,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
         account_number=ACCOUNT,
         standing=Standing(ago(86_400), CASH, Decimal(0), ReconcileMark(ago(60), 0, 0), None),
         state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
+        day=VENUE_DAY,
         totals=Totals.of(fills),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
@@ -187,6 +197,7 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
     usual = Desk(
         now=NOW,
         clock=venue_clock(),
+        calendar=ALPACA.calendar,
         session=SESSION,
         account=account(),
         permission=Permission(),
@@ -313,4 +324,4 @@ def cash_movement(
 
 
 def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[Line, ...]:
-    return tuple(filter(None, (parse_line(job.value, str(times)) for job, times in timetable.items())))
+    return tuple(filter(None, (parse_line(job.value, str(times), VENUE_DAY) for job, times in timetable.items())))

@@ -12,6 +12,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
+from tradebot.model.venue_day import VenueDay
 
 PROVES_AFTER = timedelta(seconds=10)
 """How long a request may be on its way here; the history of orders is complete up to then."""
@@ -24,7 +25,7 @@ MADE_UP = replace(
     edit=Edit.NONE,
     pairs=Pairs.TWO_ORDERS,
     calendar="24/7",
-    zone="UTC",
+    day=VenueDay("UTC"),
     short_reserve=Decimal(1),
     reduce_only=True,
 )

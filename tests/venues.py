@@ -123,7 +123,7 @@ class FakeVenue:
     def activities(self, after: datetime) -> Sequence[Activity]:
         return [activity for activity in self.happened if activity.at > after]
 
-    def calendar(self, start: date, end: date) -> Sequence[Session]:
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         return [self.session] if start <= self.session.date <= end else []
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
@@ -322,6 +322,8 @@ class MarginedVenue(FakeVenue):
 
 class FakeReader:
     """The reading half of a venue: whoever holds it cannot send."""
+
+    capabilities = ALPACA
 
     def __init__(self, venue: FakeVenue) -> None:
         self.clock, self.account, self.view = venue.clock, venue.account, venue.view

@@ -161,7 +161,7 @@ def played(app: "App", sessions: int) -> Iterator[tuple[int, int]]:
     for number in range(sessions):
         now = app.now()
         app.ensure_calendar(now)
-        session = session_of(app.ledger, now)
+        session = session_of(app.ledger, now, app.day)
         assert session is not None, "the exchange opened on a day that the calendar has no session for"
         minutes = sized(int((session.close - now).total_seconds()) // 60, 5)
         day = Day(app, session, now)

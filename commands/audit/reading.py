@@ -85,7 +85,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     require_account(ledger, view.account)
     pending, unreadable = new_fills(reader, ledger, clock.now)
     view = replace(view, unreadable=view.unreadable + unreadable)
-    before = read_books(ledger, clock.now, view.orders)
+    before = read_books(ledger, clock.now, app.day, view.orders)
     booked = unbooked(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
     symbols = tuple(dict.fromkeys((*app.settings.universe, *(one.symbol for one in books.totals.own_positions()))))
@@ -94,7 +94,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     ours = ledger_view(ledger, books, view.positions)
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
     ours = replace(ours, booked={**ours.booked, **entries}, working=())
-    settings, session = app.settings, session_date(ledger, clock.now)
+    settings, session = app.settings, session_date(ledger, clock.now, app.day)
     return Broker(
         clock=clock,
         view=view,

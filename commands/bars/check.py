@@ -55,10 +55,9 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
 
     now, held = now_of(app), _held(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
-    first, last = (datetime.fromtimestamp(second, UTC).date() for second in (min(ends), max(ends)))
-    result = check(
-        _counted(_stored(app, held, symbols, timeframe), len(held), progress), sessions_between(first, last), now
-    )
+    first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
+    counted_bars = _counted(_stored(app, held, symbols, timeframe), len(held), progress)
+    result = check(counted_bars, sessions_between(app, first, last), now, app.day)
     data = BarsChecked(now, sum(each.bars for each in result.looked_at), result.looked_at, result.findings)
     code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
     return Report("bars-check", data, _render, code)

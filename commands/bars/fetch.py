@@ -133,15 +133,9 @@ def _wanted(
         raise OperatorError(f"--from {first} is after --to {last}", "exchange the two dates")
 
     def at(now: datetime) -> Wanted:
-        return Wanted(names, stored, first, min(now, _end_of(last)) if last else now)
+        return Wanted(names, stored, first, min(now, app.day.begins(last + timedelta(days=1))) if last else now)
 
     return at
-
-
-def _end_of(day: date) -> datetime:
-    from zoneinfo import ZoneInfo
-
-    return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo("America/New_York"))
 
 
 def _day(text: str | None) -> date | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.bars.importing import BadRow, How, Read
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding
+    from tradebot.model.venue_day import VenueDay
     from tradebot.ports.world import Progress
 
 SOURCE = "import"
@@ -65,7 +66,7 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
     from tradebot.adapters.bars.importing import read_files
 
     read = read_files(files, how)
-    refused = _placed(read, how)
+    refused = _placed(app, read, how)
     symbols = tuple(_stored(app, read, how.timeframe, dry_run=dry_run or bool(refused), progress=progress))
     data = BarsImported(
         files=tuple(map(str, files)),
@@ -83,14 +84,15 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
     return Report("bars-import", data, _render, code)
 
 
-def _placed(read: "Read", how: "How") -> "tuple[BarFinding, ...]":
+def _placed(app: "App", read: "Read", how: "How") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
     from tradebot.adapters.bars.importing import span
     from tradebot.auditing.bar_findings import Stored
     from tradebot.auditing.bars import misplaced
 
-    sessions = sessions_between(*span(read))
-    refused, strange = misplaced([Stored(name, how.timeframe, read.of(name)) for name in read.bars], sessions)
+    sessions = sessions_between(app, *span(read, how.venue))
+    every = [Stored(name, how.timeframe, read.of(name)) for name in read.bars]
+    refused, strange = misplaced(every, sessions, how.venue)
     if not refused:
         for symbol, start_s in strange:
             read.drop(symbol, start_s, "no session at this time")
@@ -157,7 +159,7 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
         console.print(f"  and {counted(left, 'more bad row')}; --json has the first {KEPT:,}")
 
 
-def _how(timeframe: str, stamp: str | None, zone: str | None) -> "Callable[[datetime], How]":
+def _how(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay") -> "Callable[[datetime], How]":
     from tradebot.adapters.bars.importing import How
 
     name = timeframe_of(timeframe)
@@ -169,10 +171,10 @@ def _how(timeframe: str, stamp: str | None, zone: str | None) -> "Callable[[date
         raise OperatorError(
             "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing", "leave them out"
         )
-    return partial(How, name, stamp == "end", _zone(zone))
+    return partial(How, name, stamp == "end", _zone(zone, venue), venue=venue)
 
 
-def _zone(name: str | None) -> "ZoneInfo | None":
+def _zone(name: str | None, venue: "VenueDay") -> "ZoneInfo | None":
     from zoneinfo import ZoneInfo
 
     if name is None:
@@ -181,7 +183,7 @@ def _zone(name: str | None) -> "ZoneInfo | None":
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
         raise OperatorError(
-            f"there is no time zone {word(name)}", "for example --zone America/New_York or --zone UTC"
+            f"there is no time zone {word(name)}", f"for example --zone {venue.zone} or --zone UTC"
         ) from error
 
 
@@ -194,7 +196,7 @@ def register(app: typer.Typer) -> None:
         app,
         "import",
         epilog="tradebot bars import daily.csv --timeframe 1Day\n"
-        "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone America/New_York --dry-run",
+        "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone UTC --dry-run",
     )
     def _import(
         bot: "App",
@@ -216,6 +218,6 @@ def register(app: typer.Typer) -> None:
         The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
         rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
         """
-        how = _how(timeframe, stamp, zone)
+        how = _how(timeframe, stamp, zone, bot.day)
         with progress_bar("storing bars") as progress:
             return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from commands.shared.times import MINUTE, stamp
+from commands.shared.times import MINUTE, stamp, venue_day
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -77,17 +77,13 @@ def now_of(app: "App") -> datetime:
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
 
 
-def sessions_between(first: date, last: date) -> "Sequence[Session]":
-    """Return the exchange's sessions in a span, with a margin of some days."""
-    from tradebot.adapters.time.calendar import exchange_sessions
-
-    return exchange_sessions(first - MARGIN, last + MARGIN)
+def sessions_between(app: "App", first: date, last: date) -> "Sequence[Session]":
+    """Return the venue's sessions in a span, with a margin of some days."""
+    return app.listed_sessions(first - MARGIN, last + MARGIN) or app.books.sessions(first - MARGIN, last + MARGIN)
 
 
 def bar_time(at: datetime | None, timeframe: str) -> str:
     """Return a bar's start for a table; a daily bar's is its date, in any zone."""
     if at is None:
         return ""
-    from zoneinfo import ZoneInfo
-
-    return f"{at.astimezone(ZoneInfo('America/New_York')):%Y-%m-%d}" if timeframe == "1Day" else stamp(at, MINUTE)
+    return f"{venue_day().date_of(at):%Y-%m-%d}" if timeframe == "1Day" else stamp(at, MINUTE)

@@ -139,7 +139,7 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
     """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
     view = app.reader.view()
-    books = read_books(app.ledger, app.now(), view.orders)
+    books = read_books(app.ledger, app.now(), app.day, view.orders)
     held = set(books.quantities())
     missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
     worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()

@@ -108,7 +108,7 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
         app.engine.tick_to("next_open")
     now = app.now()
     app.ensure_calendar(now)
-    session = session_of(app.ledger, now)
+    session = session_of(app.ledger, now, app.day)
     assert session is not None, "the exchange opened on a day that the calendar has no session for"
     minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
     day = Day(app, session, now)

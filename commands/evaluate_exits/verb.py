@@ -68,7 +68,7 @@ def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
 
     clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=False)
     world = app.world(proposing=False)
-    call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now), f"halt {clock.now:%H:%M:%SZ}", by)
+    call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now, app.day), f"halt {clock.now:%H:%M:%SZ}", by)
     return entries_ended(world, call, clock)
 
 

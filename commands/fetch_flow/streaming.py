@@ -72,7 +72,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     in_turn(app, "fetch-flow", lambda: _prepare(app))
     now = trading_time(app)
     began = now()
-    session = session_of(app.ledger, began)
+    session = session_of(app.ledger, began, app.day)
     if session is None or not may_stream(session, began):
         closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
         return refused_report(app, "fetch-flow", Refused(closed))

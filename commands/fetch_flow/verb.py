@@ -125,7 +125,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
     clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
     require(clocks.clock, clocks.second, app.settings)
     app.ensure_calendar(clocks.now)
-    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, by), clocks
+    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, app.day, by), clocks
 
 
 def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":

@@ -74,13 +74,14 @@ class Round:
         now = self._now()
         seen, happened = since(seen, now)
         asked = frozenset(name for channel in self._channels for name in channel.events)
-        told = filter(None, (of_event(event, asked) for event in written))
+        told = filter(None, (of_event(event, self._app.day, asked) for event in written))
         self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
 
     def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
         discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
         chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
-        self._outbox.note(place, seen, [(channel.name, due_at(channel, one, now), one) for channel, one in chosen])
+        due = [(channel.name, due_at(channel, one, now, self._app.day), one) for channel, one in chosen]
+        self._outbox.note(place, seen, due)
 
     def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
         """Yield the session in a few sentences after its chore has run, however often that was."""
@@ -103,7 +104,8 @@ class Round:
             if due and (critical or self._outbox.made_since(channel.name, now - HOUR) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
                 held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
-                notice = composed(self._who(), [one for _, _, one in due], earliest if held else None)
+                happened = [one for _, _, one in due]
+                notice = composed(self._who(), happened, self._app.day, earliest if held else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
 
     def send(self) -> bool:

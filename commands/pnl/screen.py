@@ -30,7 +30,7 @@ def written(found: Pnl) -> str:
 
 REALIZED = (
     "Realized profit is before fees, first in, first out within each strategy, and belongs to the day of the exit in "
-    "New York."
+    "{place}."
 )
 OPEN = (
     "What is held is valued at the last price that a pass saw in each session: the bid or ask at which it could be "
@@ -49,7 +49,7 @@ DIVIDENDS = (
 )
 FUNDING = "Funding goes to the strategy that alone held the contract on the day it was paid, otherwise to the account."
 OF_CUT = {
-    Cut.HOUR: "The hour is that of the exit, in New York.",
+    Cut.HOUR: "The hour is that of the exit, in {place}.",
     Cut.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
     Cut.COMPONENT: (
         "The component is the one that spoke for the entry's direction most: the largest value times weight of its "
@@ -76,7 +76,7 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
     found = pnl(breakdown(history), by, choice)
-    said = tuple(_assumptions(found, by)) if found.rows else ()
+    said = tuple(line.format(place=history.day.place) for line in _assumptions(found, by)) if found.rows else ()
     return ProfitAndLoss(history.at, choice.strategy, choice.symbol, len(history.fills), found, said)
 
 

@@ -8,8 +8,8 @@ from commands.report.contents import curve_words, leveled_line, longest
 from commands.shared.drawing import signed
 from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.plain import clean
+from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
-from tradebot.model.kind import NEW_YORK
 from tradebot.views.performance.report import AccountReport, CurvePoint
 from tradebot.views.thinning import thinned
 
@@ -201,11 +201,11 @@ def date(axes: Axes, width: float) -> None:
 
     first, last = axes.get_xlim()
     fewest = min(max(int(last - first), 2), 3)
-    places = AutoDateLocator(NEW_YORK, minticks=fewest, maxticks=max(7, int(width)))  # type: ignore[no-untyped-call]
+    places = AutoDateLocator(venue_day().tzinfo, minticks=fewest, maxticks=max(7, int(width)))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(places)
     texts = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         places,
-        NEW_YORK,
+        venue_day().tzinfo,
         formats=["%Y", "%b", "%b %d", "%H:%M", "%H:%M", "%S"],
         zero_formats=["", "%Y", "%b %d", "%b %d", "%H:%M", "%H:%M"],
         show_offset=False,

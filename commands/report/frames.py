@@ -28,9 +28,10 @@ def frames(folder: str | Path | None = None, config: str | None = None, choice: 
     """
     with opened(str(folder) if folder else None, config) as bot:
         account, _ = read(bot, "", choice, lambda done, total: None, with_refusals=False)
-        fills = [each for each in read_history(bot).fills if choice.days.has(each.fill.at)]
+        history = read_history(bot)
+        fills = [each for each in history.fills if choice.days.has(each.fill.at, history.day)]
         passes = [cycle for job in JOBS for cycle in (bot.recorded.cycles(job=job) if bot.recorded else ())]
-    within = (cycle for cycle in passes if choice.days.has(cycle.at))
+    within = (cycle for cycle in passes if choice.days.has(cycle.at, history.day))
     return frames_of(account, fills, sorted(within, key=lambda cycle: cycle.at))
 
 

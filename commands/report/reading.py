@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.score.outcomes import refused_trades
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import calendar
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
@@ -79,7 +78,8 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     """Return the exchange's sessions since shortly before the books, without asking the broker."""
     if history.opened_at is None or history.at is None:
         return ()
-    return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
+    first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
+    return calendar.sessions(app.ledger_view, app.listed_sessions, first, last)
 
 
 def _kept(evidence: "Evidence") -> Priced | None:
@@ -94,7 +94,7 @@ def _priced(app: "App", history: "History") -> Priced:
     none = Benchmark(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return Priced(none)
-    first, last = (history.opened_at - BEFORE).date(), history.at.date()
+    first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
@@ -114,7 +114,7 @@ def _problem(app: "App", error: TradebotError) -> str:
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
-    """Return prices by date; a daily bar starts at midnight in New York, so noon there is its date's."""
+    """Return prices by date: half a day after its start, which is the venue's midnight, a daily bar has its date."""
     starts = (datetime.fromtimestamp(start, UTC) + NOON for start in series.starts)
     return {at.date(): price for at, price in zip(starts, prices, strict=True)}
 

@@ -14,7 +14,7 @@ from tradebot.adapters.state.one_shots import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.timetable.lines import Line
-from tradebot.timetable.sessions import Slot
+from tradebot.timetable.sessions import Slot, session_date
 
 DAYS = 8
 """How many days are searched for who ran the last slot."""
@@ -55,8 +55,8 @@ def _line(app: "App", name: str) -> "Line":
 
 def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
     """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
-    grace_s = app.settings.serve.grace_s
-    duty = Duty(app.ledger, [line], grace_s, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
+    known = app.ledger, [line], app.settings.serve.grace_s, app.day
+    duty = Duty(*known, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
     return next(iter(duty.look(now).run), None)
 
 
@@ -68,7 +68,8 @@ def _last_slot(app: "App", line: "Line") -> "Slot | None":
 
 def _last(app: "App", line: "Line", now: datetime) -> str:
     """Return who ran its last slot, if that was in the last days."""
-    days = (now.date() - timedelta(days=count) for count in range(DAYS))
+    last_day = session_date(app.ledger, now, app.day)
+    days = (last_day - timedelta(days=count) for count in range(DAYS))
     claims = [claim for day in days for claim in app.ledger.slot_claims(day) if claim.job == line.job]
     last = next((claim for claim in claims if not claim.missed), None)
     return f": {last.slot} of {last.session} was run by {last.by}" if last else ""

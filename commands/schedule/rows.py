@@ -1,5 +1,6 @@
 """What `tradebot schedule` shows: which jobs, chores and strategies are due next, and which slots are already taken."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -11,7 +12,6 @@ from rich.console import Console
 
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.wiring import App
 from tradebot.desk.own_slots import Claims, times_of
 from tradebot.errors import OperatorError
@@ -22,7 +22,7 @@ from tradebot.model.trading import SlotClaim
 from tradebot.ports.strategy import Strategy
 from tradebot.timetable.lines import Line
 from tradebot.timetable.own_clock import standing, usable
-from tradebot.timetable.sessions import CHAIN, Slot, differences
+from tradebot.timetable.sessions import BEGINS_AHEAD, CHAIN, Slot, differences
 from tradebot.views.schedule_notes import Note, is_half, notes
 
 REACH = timedelta(days=30)
@@ -98,26 +98,42 @@ def _times(line: "Line") -> str:
 def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
     if not moments:
         return ()
-    first, last = min(since.date(), moments[0].session), moments[-1].session
-    differing = dict(differences(app.ledger_view, first, last))
-    return notes(first, last, _Calendar(app).sessions(first, last), app.settings.timetable.lines, differing)
+    first, last = min(app.day.date_of(since), moments[0].session), moments[-1].session
+    differing, sessions = dict(differences(app.ledger_view, first, last)), _Calendar(app).sessions(first, last)
+    return notes(first, last, sessions, app.settings.timetable.lines, app.day, differing)
 
 
 def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
-    """Yield moments from as many days as needed; a timetable may be due only once per session."""
+    """Yield moments from as many days as needed, in order; a timetable may be due only once per session.
+
+    A session may begin days before its date, so the moments of a day are held back until they can't be preceded.
+    """
+    waiting = list[Moment]()
+    for day, moments in _by_day(app, since, count):
+        sure = app.day.begins(day - BEGINS_AHEAD)
+        waiting = sorted((*waiting, *moments), key=lambda moment: (moment.at, moment.session))
+        count_sure = bisect_left(waiting, sure, key=lambda moment: moment.at)
+        yield from waiting[:count_sure]
+        waiting = waiting[count_sure:]
+    yield from waiting
+
+
+def _by_day(app: "App", since: datetime, count: int) -> Iterator[tuple[date, Sequence[Moment]]]:
+    """Yield each day with its moments."""
     first, last = since.date() - timedelta(days=1), since.date() + REACH + timedelta(days=count)
     sessions = _Calendar(app).sessions(first, last)
     behind = _Calendar(app).sessions(first - BEHIND, first) if _names_sessions(app) else ()
     by_day = {session.date: session for session in sessions}
     for day in (first + timedelta(days=number) for number in range((last - first).days)):
         slots = _slots(app, day, by_day.get(day), (*behind, *sessions))
-        if not any(slot.start >= since for slot in slots):
-            continue
-        taken = {(claim.job, claim.slot): claim for claim in app.ledger_view.slot_claims(day)}
-        half, session = by_day.get(day) is not None and is_half(by_day[day]), day in by_day
-        for at, together in groupby(slots, key=lambda slot: slot.start):
-            if at >= since:
-                yield Moment(at, day, half, tuple(_planned(slot, taken) for slot in together), session)
+        coming = [slot for slot in slots if slot.start >= since]
+        taken = {(claim.job, claim.slot): claim for claim in app.ledger_view.slot_claims(day)} if coming else {}
+        half, session = day in by_day and is_half(by_day[day], app.day), day in by_day
+        together = groupby(coming, key=lambda slot: slot.start)
+        yield (
+            day,
+            [Moment(at, day, half, tuple([_planned(slot, taken) for slot in of]), session) for at, of in together],
+        )
 
 
 def _names_sessions(app: "App") -> bool:
@@ -143,12 +159,12 @@ class _Calendar(Struct, frozen=True):
     app: "App"
     least: timedelta = REACH / 2
 
-    def sessions(self, start: date, end: date) -> "Sequence[Session]":
-        """Return the sessions from `start` through `end`, or as many of them as are stored."""
+    def sessions(self, start: date, end: date, calendar: str = "") -> "Sequence[Session]":
+        """Return the venue's sessions from `start` through `end`, or as many of them as are stored."""
         held = self.app.ledger_view.sessions(start, end)
         if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
             return held
-        return exchange_sessions(start, end)
+        return self.app.listed_sessions(start, end) or held
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
@@ -165,7 +181,7 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
         if not text:
             continue
         try:
-            times = usable(text, entries)
+            times = usable(text, entries, app.day)
         except ValueError as unusable:
             yield OwnSchedule(strategy.name, text, None, None, str(unusable))
             continue

@@ -47,7 +47,7 @@ def _hint(newest: "Sequence[CycleRecord]") -> str:
     if not newest:
         return "tradebot score"
     known = ", ".join(repr(cycle.id) for cycle in newest)
-    # A time without a zone is read as New York's.
+    # A time without a zone is read as the venue's.
     at = stamp(newest[-1].at, MINUTE) + ("Z" if zone() == "UTC" else "")
     return f"the newest: {known}; previous, last, and a date and time such as '{at}' work too"
 

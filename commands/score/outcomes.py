@@ -119,7 +119,8 @@ def refused_trades(
 def _first(app: "App", since: date | None) -> date | None:
     facts = app.recorded
     oldest = facts.first_scored() if facts else None
-    return max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
+    first = app.day.date_of(oldest) if oldest else None
+    return max(since, first) if since and first else first or since
 
 
 class _Measuring:
@@ -127,9 +128,10 @@ class _Measuring:
 
     def __init__(self, app: "App", now: datetime, first: date) -> None:
         self._bars, self._now, self._first = app.bars, now, first
+        self._today = app.day.date_of(now)
         self._sessions: Sequence[Session] = [
             session
-            for session in calendar.sessions(app.books, app.reader.calendar, first, now.date())
+            for session in calendar.sessions(app.books, app.reader.calendar, first, self._today)
             if session.open <= now
         ]
         self._closes: dict[str, Mapping[date, float]] = {}
@@ -163,7 +165,7 @@ class _Measuring:
 
     def _learn(self, symbols: Sequence[str]) -> None:
         if symbols:
-            found = self._bars.between(DAY, symbols, self._first, self._now.date(), self._now)
+            found = self._bars.between(DAY, symbols, self._first, self._today, self._now)
             self._closes |= {symbol: closes_of(found[symbol]) if symbol in found else {} for symbol in symbols}
 
 

@@ -66,7 +66,8 @@ class Shift(Struct, frozen=True):
         """Return the duty for the lines of these lanes."""
         settings = app.settings
         lines = settings.timetable.of(lanes)
-        return Duty(app.ledger, lines, settings.serve.grace_s, partial(_begin_day, app), partial(self._cut_short, app))
+        known = app.ledger, lines, settings.serve.grace_s, settings.day
+        return Duty(*known, partial(_begin_day, app), partial(self._cut_short, app))
 
     def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
         """Return what a runner of these lanes works with."""

@@ -52,7 +52,7 @@ class StreamLane:
     def _look(self) -> None:
         self._now = self._now or trading_time(self._bot)
         now = self._now()
-        session = session_of(self._bot.books, now)
+        session = session_of(self._bot.books, now, self._bot.day)
         if self._follower and self._session and (session != self._session or not may_stream(session, now)):
             # What came since the last look belongs to the session that is over.
             self._follower.look(self._session, self._now)

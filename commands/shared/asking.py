@@ -133,12 +133,12 @@ def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_ru
     """Return True if a pass would get its slot now, in an open session; whether clocks agree is for the pass to say."""
     if not clock.is_open:
         return False
-    session = session_of(world.ledger, clock.now)
+    session = session_of(world.ledger, clock.now, app.day)
     if session is None and not dry_run:
         # The broker is open, so the calendar may not reach this day yet.
         with app.pass_lock("trade-once"):
             app.ensure_calendar(clock.now)
-        session = session_of(world.ledger, clock.now)
+        session = session_of(world.ledger, clock.now, app.day)
     if session is None or not session.contains(clock.now):
         return False
     call = claim(
@@ -146,6 +146,7 @@ def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_ru
         app.settings.timetable,
         Job.TRADE_ONCE,
         clock.now,
+        app.day,
         "",
         force=force,
         dry_run=dry_run,

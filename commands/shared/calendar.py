@@ -25,13 +25,13 @@ def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
     Raises TradebotError if a pass of entries can't ask it: entries need both calendars and the clock to agree.
     """
     app.ensure_calendar(clock.now)
-    if job in ASKING and is_due(app.ledger, clock):
+    if job in ASKING and is_due(app.ledger, clock, app.day):
         with nullcontext() if job is Job.TRADE_ONCE else suppress(TradebotError):
             _ask(app, clock, by)
 
 
 def _ask(app: "App", clock: "VenueClock", by: str) -> str:
-    return ask(app.ledger, app.reader.calendar, clock, app.events, by)
+    return ask(app.ledger, app.settings.capabilities, app.read_calendar, clock, app.events, by)
 
 
 class CalendarKeeper:
@@ -55,7 +55,7 @@ class CalendarKeeper:
     def is_due(self) -> bool:
         """Return True if the calendar should be asked now; that is found out whenever the clock was read."""
         if self._clock is not None:
-            self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock)
+            self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock, self._app.day)
             self._clock = None
         return self._is_due
 

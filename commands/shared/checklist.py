@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -114,7 +114,7 @@ def _step(name: str, needed: str, look: Callable[[], Look]) -> Step:
 
 def _sessions(paper: _Paper) -> Look:
     ledger, began = paper.ledger, paper.ledger.books_opened_at()
-    days = ledger.sessions(began.date(), ALWAYS.date()) if began else ()
+    days = ledger.sessions(began.date() - timedelta(days=1), ALWAYS.date()) if began else ()
     jobs = set(Job)
     ran = sum(any(one.missed is None and one.job in jobs for one in ledger.slot_claims(day.date)) for day in days)
     return counted(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"

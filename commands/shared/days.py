@@ -1,4 +1,4 @@
-"""Read what a person typed as a span: days in New York (--from, --to), recorded passes (--since), or a duration."""
+"""Read what a person typed as a span: days at the venue (--from, --to), recorded passes (--since), or a duration."""
 
 import re
 from collections.abc import Mapping
@@ -14,11 +14,9 @@ from tradebot.errors import OperatorError, word
 if TYPE_CHECKING:
     from tradebot.views.performance.days import Days
 
-From = Annotated[
-    str | None, typer.Option("--from", metavar="DATE", help="The first day, in New York [the first recorded].")
-]
+From = Annotated[str | None, typer.Option("--from", metavar="DATE", help="The first day [the first recorded].")]
 Since = Annotated[str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")]
-To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day, in New York [the last recorded].")]
+To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day [the last recorded].")]
 
 
 def days_of(first: str | None, last: str | None) -> "Days":

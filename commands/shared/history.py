@@ -32,6 +32,7 @@ def read_history(app: "App") -> "History":
     return History(
         account=app.account_tail,
         mode=app.mode_name,
+        day=app.known_day,
         opened_at=opened_at,
         opening_cash=opening_cash,
         fills=fills,

@@ -24,7 +24,8 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
         return
     settings = app.settings
     # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.
-    duty = Duty(app.ledger, settings.timetable.lines, settings.serve.grace_s, lambda now: None, lambda slot, now: False)
+    known = app.ledger, settings.timetable.lines, settings.serve.grace_s, settings.day
+    duty = Duty(*known, lambda now: None, lambda slot, now: False)
     over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
     for missed in duty.write(over, now, by) if over else ():
         record = duty.record(missed, now, app.mode_name)
@@ -41,7 +42,7 @@ def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
     """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
     if not any(line.job == job and Need.FLOW in line.needs for line in app.settings.timetable.lines):
         return False
-    session = session_of(app.ledger, now)
+    session = session_of(app.ledger, now, app.day)
     slot = slot_at(job, app.settings.timetable[job], session, now) if session else None
     return slot is not None and unmet(app, slot) is Need.FLOW
 
@@ -72,7 +73,7 @@ def unmet(app: "App", slot: Slot) -> Need | None:
 
 def _has_flow(app: "App", slot: Slot) -> bool:
     """Return True if the last fetch due by then ended well; before the first fetch of a session, there is none."""
-    session = session_of(app.ledger, slot.start)
+    session = session_of(app.ledger, slot.start, app.day)
     fetch = slot_at(Job.FETCH_FLOW, app.settings.timetable[Job.FETCH_FLOW], session, slot.start) if session else None
     if fetch is None or app.recorded is None:
         return fetch is None
@@ -82,5 +83,5 @@ def _has_flow(app: "App", slot: Slot) -> bool:
 
 def _is_reconciled(app: "App", slot: Slot) -> bool:
     mark = app.ledger.last_reconcile()
-    session = session_of(app.ledger, slot.start)
+    session = session_of(app.ledger, slot.start, app.day)
     return mark is not None and (session is None or mark.at >= session.open)

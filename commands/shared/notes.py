@@ -42,7 +42,7 @@ def _forgotten(app: "App", now: "datetime") -> tuple[str, ...]:
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
-    return tuple(forgotten_symbols(read_books(app.ledger_view, now)))
+    return tuple(forgotten_symbols(read_books(app.ledger_view, now, app.day)))
 
 
 def _unwatched(left: "Sequence[str]") -> "Iterator[str]":

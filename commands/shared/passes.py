@@ -33,7 +33,7 @@ from tradebot.model.text import counted
 from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
-from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session
+from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
 
 
 class HaltOnFault(Struct, frozen=True):
@@ -94,6 +94,7 @@ def begin(
         app.settings.timetable,
         job,
         clocks.now,
+        app.day,
         by,
         force=force,
         dry_run=dry_run,
@@ -115,14 +116,14 @@ def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bo
     if not dry_run:
         keep_calendar(app, job, clock, by)
         return
-    today, needed = clock.now.date(), job is Job.TRADE_ONCE and clock.is_open
+    today, needed = app.day.date_of(clock.now), job is Job.TRADE_ONCE and clock.is_open
     if needed and not app.ledger.sessions(today - CALENDAR_KNOWN, today + CALENDAR_KNOWN):
         message = "the calendar isn't stored yet, and a dry run stores nothing"
         raise OperatorError(message, "tradebot reconcile, which stores it; then try the dry run again")
 
 
 def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":
-    refused = missed or Call(job, now.date(), f"at {now:%H:%M:%SZ}", by)
+    refused = missed or Call(job, session_date(app.ledger, now, app.day), f"at {now:%H:%M:%SZ}", by)
     app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
     return Refused(decision)
 
@@ -134,11 +135,11 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
     """
     second = app.second_time() or clock.now
     if job is Job.EVALUATE_EXITS:
-        session = max(last_session(app.ledger, clock.now), last_session(app.ledger, second))
+        session = max(last_session(app.ledger, now, app.day) for now in (clock.now, second))
         return Call(job, session, f"at {clock.now:%H:%M:%SZ}", by)
     # Dated by the earlier clock, but not before the last recorded pass, so that it counts as the newest.
     at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
-    refused = Call(job, at.date(), f"clocks apart at {at:%H:%M:%SZ}", by)
+    refused = Call(job, session_date(app.ledger, at, app.day), f"clocks apart at {at:%H:%M:%SZ}", by)
     app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
     raise disagreement(apart)
 
@@ -170,7 +171,7 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
         if not dry_run:
             last = app.facts.cycles(job=job, last=1)
             at = max(last[-1].at, app.folder.created_at) if last else app.folder.created_at
-            lost = Call(job, at.date(), f"unreachable after {at:%H:%M:%SZ}", "")
+            lost = Call(job, app.day.date_of(at), f"unreachable after {at:%H:%M:%SZ}", "")
             app.facts.record(replace(_begun(app, lost, at), job_decision=_failure(failed)))
         raise
 

@@ -186,7 +186,7 @@ class Verb(HelpfulCommand):
                 is_eager=True,
                 expose_value=False,
                 callback=_choose_zone,
-                help="Show times in UTC instead of New York's.",
+                help="Show times in UTC instead of the venue's.",
             )
         )
         self.params.append(

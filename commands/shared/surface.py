@@ -31,6 +31,7 @@ from commands.shared.plain import (
     say,
     say_parts,
 )
+from commands.shared.times import show_venue
 from tradebot.errors import DamagedMarkerError, ExitCode
 from tradebot.model.values import replace, written_fields
 
@@ -192,6 +193,7 @@ def _open(options: "Options", *ways: Any, **named: Any) -> "Iterator[App]":
 
     with open_app(options, os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
+        show_venue(app.day)
         yield app
 
 

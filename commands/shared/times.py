@@ -1,4 +1,4 @@
-"""Times for people: New York's, where the market is, or UTC with --utc. Documents are always in UTC.
+"""Times for people: the venue's, or UTC with --utc. Documents are always in UTC.
 
 `halt` goes through this file: cheap imports only.
 """
@@ -6,8 +6,12 @@
 import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache
+from typing import TYPE_CHECKING
 
 from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from tradebot.model.venue_day import VenueDay
 
 SECOND, MINUTE, CLOCK = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%H:%M:%S"
 DAY_SECOND, DAY_MINUTE = "%m-%d %H:%M:%S", "%m-%d %H:%M"
@@ -20,39 +24,55 @@ CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 
 
 class _Reader:
-    """The options of this command line."""
+    """Whose times this command line shows."""
 
     in_utc = False
+    day: "VenueDay | None" = None
+    """The day of the opened bot's venue; None until a bot is opened, which `halt` doesn't do."""
 
 
 def show_utc(in_utc: bool) -> None:
-    """Show times in UTC from now on, or in New York's time again."""
+    """Show times in UTC from now on, or in the venue's time again."""
     _Reader.in_utc = in_utc
 
 
+def show_venue(day: "VenueDay") -> None:
+    """Show times by a venue's clock from now on, unless they are shown in UTC."""
+    _Reader.day = day
+
+
+def venue_day() -> "VenueDay":
+    """Return the day of the opened bot's venue; until a bot is opened, the embedded exchange's."""
+    from tradebot.adapters.alpaca.capabilities import ALPACA
+
+    return _Reader.day or ALPACA.day
+
+
 def when(at: datetime, form: str = SECOND) -> str:
-    """Return a moment with its zone: 2026-11-20 09:31:07 ET."""
+    """Return a moment with its zone: 2026-11-20 14:31:07 UTC."""
     return f"{stamp(at, form)} {zone()}"
 
 
 def stamp(at: datetime, form: str = SECOND) -> str:
     """Return a moment without its zone, for a column whose heading names it."""
-    return at.astimezone(_zone()).strftime(form)
+    return at.astimezone(UTC if _Reader.in_utc else _zone()).strftime(form)
 
 
 def zone() -> str:
     """Return the name of the zone in which times are shown."""
-    return "UTC" if _zone() is UTC else "ET"
+    if _Reader.in_utc or _zone() is UTC:
+        return "UTC"
+    return _Reader.day.label if _Reader.day else "ET"
 
 
 def moment(text: str) -> datetime:
-    """Return the moment that a person typed, in New York's time unless it names a zone; OperatorError if unreadable."""
+    """Return the moment that a person typed, by the venue's clock if it names no zone; OperatorError if unreadable."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         message = f"{text[:40]!r} is not a date and time"
         raise OperatorError(message, "write it as '2026-11-16 11:30' or 2026-11-16T16:30Z") from None
-    return (at if at.tzinfo else at.replace(tzinfo=_new_york())).astimezone(UTC)
+    return (at if at.tzinfo else at.replace(tzinfo=_zone())).astimezone(UTC)
 
 
 def slot_for_reader(slot: str, at: datetime) -> str:
@@ -66,7 +86,7 @@ def _on_day(at: datetime, clock: str) -> datetime:
 
 def for_reader(text: str) -> str:
     """Return a text with each date and time in UTC converted to the reader's time zone."""
-    return text if _zone() is UTC else re.sub(WRITTEN, _rewritten, text)
+    return text if zone() == "UTC" else re.sub(WRITTEN, _rewritten, text)
 
 
 def _rewritten(found: re.Match[str]) -> str:
@@ -80,15 +100,15 @@ def _rewritten(found: re.Match[str]) -> str:
 
 
 def _zone() -> tzinfo:
-    return UTC if _Reader.in_utc else _new_york()
+    return _zone_named(_Reader.day.zone if _Reader.day else "America/New_York")
 
 
 @cache
-def _new_york() -> tzinfo:
-    """Return New York's time zone, or UTC on a machine without time zones, so that a halt works there too."""
+def _zone_named(name: str) -> tzinfo:
+    """Return a time zone, or UTC on a machine without time zones, so that a halt works there too."""
     from zoneinfo import ZoneInfo
 
     try:
-        return ZoneInfo("America/New_York")
+        return ZoneInfo(name)
     except (KeyError, OSError, ValueError):
         return UTC

@@ -27,7 +27,6 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding
-from tradebot.views.performance.days import day_of
 from tradebot.views.status import (
     DayProfit,
     LastPass,
@@ -266,11 +265,12 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     ledger = app.ledger_view
     if as_of is None or not ledger.books_opened_at():
         return None
-    day = day_of(as_of)
-    starts = begun(totals, day).values()
+    venue = app.known_day
+    day = venue.date_of(as_of)
+    starts = begun(totals, day, venue).values()
     fills = ledger.fills_since(min(starts)) if starts else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
-    return day_profit(totals, day, fills, ledger.cash_movements(), ends)
+    return day_profit(totals, day, venue, fills, ledger.cash_movements(), ends)
 
 
 def _next_slots(past: Past) -> tuple[NextSlot, ...]:

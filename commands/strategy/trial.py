@@ -18,7 +18,7 @@ from commands.shared.drawing import measured, signed
 from commands.shared.not_run import remedy_for
 from commands.shared.plain import NOBODY, clean
 from commands.shared.surface import Report, identity
-from commands.shared.times import when
+from commands.shared.times import moment, show_venue, when
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
@@ -203,10 +203,11 @@ INTO_SESSION_S = 7200
 """The moment of the generated session at which the strategy is asked."""
 
 
-def run(name: str, symbols: Sequence[str], at: datetime | None, state_dir: str | None, config: str | None) -> Report:
+def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None, config: str | None) -> Report:
     """Ask an installed strategy; exit 10 if its answer is refused, or changes when it is asked again."""
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
-        data = _tried(app, seed, at)
+        show_venue(app.day)
+        data = _tried(app, seed, moment(at) if at else None)
         whose = identity(app) if seed is None else NOBODY
     code = ExitCode.FINDINGS if data.refusal or data.repeats is False else ExitCode.DONE
     return Report("strategy-test", data, render, code, whose)
@@ -214,7 +215,7 @@ def run(name: str, symbols: Sequence[str], at: datetime | None, state_dir: str |
 
 @contextmanager
 def _bot(
-    name: str, symbols: Sequence[str], at: datetime | None, state_dir: str | None, config: str | None
+    name: str, symbols: Sequence[str], at: str | None, state_dir: str | None, config: str | None
 ) -> "Iterator[tuple[App, int | None]]":
     """Yield a bot with this strategy alone, and the seed if its data is generated.
 

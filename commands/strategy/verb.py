@@ -362,7 +362,9 @@ def _test(
     symbols: Annotated[
         str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
     ] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Ask about this moment of the past, in New York time.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Ask about this moment of the past, by the venue's clock.")
+    ] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -373,8 +375,7 @@ def _test(
     positions and equity are always current. Gates are not asked. Nothing is sent or recorded, except bars that it has
     to fetch. Exits with code 10 if the answer is refused, or changes when the strategy is asked again.
     """
-    from commands.shared.times import moment
     from commands.strategy.trial import run
 
     chosen = [symbol.strip().upper() for symbol in (symbols or "").split(",") if symbol.strip()]
-    finish(run(name, chosen, moment(at) if at else None, state_dir, config), as_json)
+    finish(run(name, chosen, at, state_dir, config), as_json)

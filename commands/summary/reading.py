@@ -15,7 +15,6 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import BARS, EVENTS
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import sandbox
 from tradebot.app.baseline import leaves
 from tradebot.app.wiring import App
@@ -34,8 +33,8 @@ from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, Priced, holdings
-from tradebot.views.performance.days import day_of
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.status import begun, belongs
@@ -87,7 +86,7 @@ def read(app: "App", typed: str | None) -> Summary:
     found = None if isinstance(facts, Unread) else app.recorded
     # Without books, time stands where the last pass of the sandbox saw it.
     still = found.last_pass() if found and app.mode is Mode.SANDBOX else None
-    place = _place(books, evidence.now or still or evidence.at, _day(typed))
+    place = _place(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
     unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
     seen = _seen(app, evidence, place, books, found)
@@ -139,35 +138,37 @@ def _day(typed: str | None) -> date | None:
     raise OperatorError(f"{word(typed)} is not the date of a session", "tradebot summary 2026-11-16")
 
 
-def _place(ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:
+def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:
     first = ledger.books_opened_at() if ledger else None
     if ledger and first is None:
         raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
-    near = _sessions(ledger, day or now.date())
+    near = _sessions(app, ledger, day or app.day.date_of(now))
     ours = [one for one in near if one.open <= now and (first is None or one.close > first)]
     # A bot whose first session hasn't begun tells of that one.
     ahead = [one for one in near if one.open > now][:1] if day is None else []
     chosen = next((one for one in (*reversed(ours), *ahead) if day in (None, one.date)), None)
     if chosen is None:
-        raise _no_session(day, now, first, near)
-    is_last = not any(chosen.close < one.open <= now for one in _sessions(ledger, now.date()))
+        raise _no_session(app.day, day, now, first, near)
+    is_last = not any(chosen.open < one.open <= now for one in _sessions(app, ledger, app.day.date_of(now)))
     earlier = [one for one in ours if one.close < chosen.close]
     return Place(chosen, earlier[-1] if earlier else None, now, first, is_last)
 
 
-def _sessions(ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
+def _sessions(app: "App", ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
     first, last = day - REACH, day + REACH
-    return (ledger.sessions(first, last) if ledger else ()) or exchange_sessions(first, last)
+    return (ledger.sessions(first, last) if ledger else ()) or app.listed_sessions(first, last)
 
 
-def _no_session(day: date | None, now: datetime, first: datetime | None, near: Sequence[Session]) -> OperatorError:
+def _no_session(
+    venue: VenueDay, day: date | None, now: datetime, first: datetime | None, near: Sequence[Session]
+) -> OperatorError:
     last = "tradebot summary   (tells the last session)"
     if day is None:
         return OperatorError("no session has begun since the bot's books were opened", "tradebot schedule")
-    if day > day_of(now) or any(one.date == day and one.open > now for one in near):
+    if day > venue.date_of(now) or any(one.date == day and one.open > now for one in near):
         return OperatorError(f"the session of {day} is still to come", last)
-    if first is not None and day < day_of(first):
-        return OperatorError(f"the bot's books were opened on {day_of(first)}, after {day}", last)
+    if first is not None and day < venue.date_of(first):
+        return OperatorError(f"the bot's books were opened on {venue.date_of(first)}, after {day}", last)
     before = [one.date for one in near if one.date < day and (first is None or one.close > first)]
     return OperatorError(f"{day} is a {day:%A} without a session", f"tradebot summary {before[-1]}" if before else last)
 
@@ -220,13 +221,13 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
     ends = facts.session_ends(day - REACH, day) if facts else ()
     if place.is_last:
         totals = ledger.totals()
-        starts = begun(totals, day)
+        starts = begun(totals, day, app.known_day)
         fills = ledger.fills_since(min(starts.values())) if starts else ()
         rows: Sequence[Holding] = held(app, totals, last_passes(facts), place.now)
     else:
         fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
         totals = Totals.of(fills)
-        starts = begun(totals, day)
+        starts = begun(totals, day, app.known_day)
         rows = _held_then(totals.own_positions(), next((end for end in ends if end.session == day), None))
     since, ours = place.since, trades(one for one in fills if belongs(one, starts))
     closed = [one for one in ours if one.closed_at and one.closed_at > since]
@@ -259,7 +260,8 @@ def _money(
     money = Money(before, end.equity, transfers, None)
     if place.so_far:
         return replace(money, without="SPY is compared after the close.")
-    start = next(iter(facts.session_ends(day_of(first), day_of(first) + REACH)), None)
+    opened_on = app.known_day.date_of(first)
+    start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
     base = start.last_close if start and start.session < day and not moved else None
     return _beside(money, base, start, place, *_closes(app, place))
 
@@ -287,7 +289,7 @@ def _change(closes: Mapping[date, float], first: date, last: date) -> float | No
 
 def _closes(app: "App", place: Place) -> tuple[Mapping[date, float], str]:
     """Return SPY's stored closes, and why there are none. Only a sandbox whose exchange runs is asked for more."""
-    day, first = place.session.date, day_of(place.first or place.session.open) - REACH
+    day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
     try:
         found = app.bars.closes(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}

@@ -10,8 +10,10 @@ from commands.shared.history import read_history
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
 from tradebot.model.values import columns
+from tradebot.timetable.sessions import BEGINS_AHEAD
 from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.history import History
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.risk import Excursion
 from tradebot.views.performance.trade_row import (
@@ -107,24 +109,24 @@ class Trades(Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[datetime | None, Rows]":
-    """Return the last recorded moment, and every trade of the account, with every lot if asked for."""
+def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, Rows]":
+    """Return the account's past, and every trade of it, with every lot if asked for."""
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
-    return history.at, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)
+    return history, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)
 
 
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
-    at, rows = all_rows(app, by_lot=by_lot)
-    trades = chosen(rows.trades, choice)
+    history, rows = all_rows(app, by_lot=by_lot)
+    trades = chosen(rows.trades, choice, history.day)
     return Trades(
-        as_of=at,
+        as_of=history.at,
         from_date=choice.days.first,
         to_date=choice.days.last,
         known=len(rows.trades),
         trades=trades,
-        lots=chosen_lots(rows.lots, choice),
+        lots=chosen_lots(rows.lots, choice, history.day),
         totals=totals_of(trades),
         slippage=_together(trades),
         assumptions=tuple(_assumptions(trades)),
@@ -148,7 +150,7 @@ def _market(app: "App", times: list[datetime]) -> "MarketTime":
     if not times:
         return MarketTime(())
     start, end = min(times) - LONGEST_GAP, max(times) + timedelta(days=1)
-    return MarketTime(app.ledger_view.sessions(start.date(), end.date()))
+    return MarketTime(app.ledger_view.sessions(start.date(), end.date() + BEGINS_AHEAD))
 
 
 def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:

@@ -110,7 +110,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
         totals=found.totals,
         carried_usd=found.carried_usd,
         notes=tuple(_notes(whole, found)),
-        assumptions=_assumptions(method) if found.rows else (NO_ADVICE,),
+        assumptions=_assumptions(method, history.day.place) if found.rows else (NO_ADVICE,),
     )
 
 
@@ -148,10 +148,10 @@ def _text(value: date | Decimal | None) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else value.isoformat()
 
 
-def _assumptions(method: str) -> tuple[str, ...]:
+def _assumptions(method: str, place: str) -> tuple[str, ...]:
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
-        f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost "
+        f"{method}), whatever strategy held them. Dates are trade dates in {place}. Splits and new symbols keep cost "
         "and dates, and shares that only change their owner in the account aren't sold."
     )
     fees = (

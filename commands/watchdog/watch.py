@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 from msgspec import Struct, field
 
+from commands.shared.times import venue_day
 from commands.watchdog.looking import look
 from commands.watchdog.settings import WatchSettings
 from tradebot.adapters.notices.sending import Attempt
@@ -129,7 +130,7 @@ def _tell(
     for name, each in cleared.items():
         lasted = span((now - each.since).total_seconds())
         lines.append(_happening(name, each, Severity.INFO, f"over after {lasted}: {each.found}", now))
-    notice = composed("tradebot watchdog", lines)
+    notice = composed("tradebot watchdog", lines, venue_day())
     attempts = {name: Attempt(addresses[name], notice) for name in settings.channels if name in addresses}
     try:
         while not all(attempt.ended() for attempt in attempts.values()):

@@ -309,7 +309,7 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
 def _silent_since(app: "App", last: datetime) -> str | None:
     """Report that no pass has run for a while in an open session; in the sandbox no pass can be late."""
     now = datetime.now(UTC)
-    session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now)
+    session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now, app.day)
     if session is None or not session.contains(now):
         return None
     missed = [due for due in app.settings.timetable[Job.TRADE_ONCE].in_session(session) if last < due.start <= now]

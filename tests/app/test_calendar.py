@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, there
+from tests.builders import ACCOUNT, VENUE_DAY, there, us_sessions
+from tests.timetable.calendars import globex
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
 
 FIRST = date(2026, 1, 1)
@@ -52,10 +54,10 @@ def test_venue_is_not_asked_if_the_ledger_holds_every_session() -> None:
 
 
 # What follows asks a broker whose calendar is that of exchange_calendars but for what a test changes.
-TODAY = exchange_sessions(date(2026, 11, 16), date(2026, 11, 16))[0]
+TODAY = us_sessions(date(2026, 11, 16), date(2026, 11, 16))[0]
 MORNING = TODAY.open - timedelta(hours=1)
 HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
-EXPECTED = exchange_sessions((MORNING - BEHIND).date(), (MORNING + AHEAD).date())
+EXPECTED = us_sessions((MORNING - BEHIND).date(), (MORNING + AHEAD).date())
 COMING = [session for session in EXPECTED if session.date >= TODAY.date]
 SATURDAY = Session(date(2026, 11, 21), TODAY.open + 5 * A_DAY, TODAY.close + 5 * A_DAY)
 
@@ -68,7 +70,7 @@ class Broker:
         self.until = until
         self.asked = 0
 
-    def __call__(self, first: date, last: date) -> Sequence[Session]:
+    def __call__(self, first: date, last: date, name: str = "") -> Sequence[Session]:
         self.asked += 1
         days = {session.date: session for session in EXPECTED} | dict(self.changes)
         return [each for day, each in sorted(days.items()) if each and first <= day <= min(last, self.until)]
@@ -91,7 +93,7 @@ class Desk:
     def asks(self, broker: Broker, now: datetime = MORNING, clock: VenueClock | None = None) -> list[str]:
         """Ask, and return the events of it."""
         before = len(self.events.emitted)
-        ask(self.ledger, broker, clock or broker.clock(now), self.events, "test")
+        ask(self.ledger, ALPACA, broker, clock or broker.clock(now), self.events, "test")
         return [event.event_type for event in self.events.emitted[before:]]
 
     def stored(self) -> dict[date, Session]:
@@ -155,7 +157,7 @@ def test_past_session_is_never_changed() -> None:
 def test_empty_calendar_of_the_broker_is_ignored() -> None:
     desk, usual = Desk(), Broker({})
     with pytest.raises(TemporaryError, match="lists no session from 2026-11-16"):
-        ask(desk.ledger, lambda first, last: [], usual.clock(MORNING), desk.events, "test")
+        ask(desk.ledger, ALPACA, lambda first, last, name: [], usual.clock(MORNING), desk.events, "test")
     assert list(desk.stored().values()) == COMING
     assert last_asked(desk.ledger, MORNING) is None
 
@@ -167,18 +169,97 @@ def test_calendar_near_its_end_is_reported_once_a_day_with_the_days_left() -> No
     assert desk.events.emitted[0].details["message"] == "it ends on 2026-12-01, in 15 days: tradebot schedule check"
     assert desk.asks(broker, clock=Broker({}).clock(MORNING + HOUR)) == []
     assert desk.asks(broker, clock=Broker({}).clock(MORNING + A_DAY)) == ["calendar_ends"]
-    assert calendar_end(desk.ledger, MORNING + A_DAY) == ends.date
+    assert calendar_end(desk.ledger, MORNING + A_DAY, VENUE_DAY) == ends.date
     assert list(desk.stored().values()) == COMING, "what the broker doesn't list yet isn't called off"
     assert desk.asks(Broker({}), MORNING + A_DAY + HOUR) == []
-    assert calendar_end(desk.ledger, MORNING + A_DAY + HOUR) == COMING[-1].date
+    assert calendar_end(desk.ledger, MORNING + A_DAY + HOUR, VENUE_DAY) == COMING[-1].date
 
 
 def test_calendar_is_extended_early_and_keeps_the_brokers_changes() -> None:
     desk, longer = Desk(), replace(COMING[40], close=COMING[40].close + HOUR)
-    desk.asks(Broker({longer.date: longer}))
+    longer_broker = Broker({longer.date: longer})
+    desk.asks(longer_broker)
     later = MORNING + AHEAD - LEAST + timedelta(days=10)
-    end = there(calendar_end(desk.ledger, later))
+    end = there(calendar_end(desk.ledger, later, VENUE_DAY))
     assert (end - later.date()).days > NEAR_END_DAYS
-    ensure(desk.ledger, later, LEAST)
+    ensure(desk.ledger, ALPACA, longer_broker, later, LEAST)
     assert desk.stored()[longer.date] == longer
     assert max(desk.stored()) > end
+
+
+NIGHTS = replace(ALPACA, calendar="nights", day=VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23)))
+"""A venue whose calendar exchange_calendars doesn't have."""
+
+
+class Teller:
+    """A broker that lists calendars by name, so many days ahead; it may be away."""
+
+    def __init__(self, ahead: int = 400, **changes: Session) -> None:
+        self.ahead, self.changes, self.away = ahead, changes, False
+        self.asked: list[str] = []
+
+    def __call__(self, first: date, last: date, name: str) -> Sequence[Session]:
+        self.asked.append(name)
+        if self.away:
+            raise TemporaryError("no answer")
+        if name not in ("", "metals"):
+            return []
+        until = min(last, TODAY.date + timedelta(days=self.ahead))
+        usual = {one.date: one for one in globex(first, until)} | {one.date: one for one in self.changes.values()}
+        return [usual[day] for day in sorted(usual) if first <= day <= until]
+
+
+def keep(ledger: MemoryLedger, broker: Teller, now: datetime = MORNING, *others: str) -> None:
+    ensure(ledger, NIGHTS, broker, now, LEAST, others)
+
+
+def test_calendar_that_exchange_calendars_does_not_have_comes_from_the_broker_and_others_by_their_name() -> None:
+    ledger, broker = MemoryLedger(ACCOUNT), Teller()
+    keep(ledger, broker, MORNING, "metals", "XLON", "unheard of")
+    assert broker.asked == ["", "metals", "unheard of"], "exchange_calendars has London's"
+    found = ledger.calendars(TODAY.date, TODAY.date + 40 * A_DAY)
+    assert found[""] == found["metals"] == globex(TODAY.date, TODAY.date + 40 * A_DAY)
+    assert found["XLON"][0].open == datetime(2026, 11, 16, 8, tzinfo=UTC)
+    assert set(found) == {"", "metals", "XLON"}
+    keep(ledger, broker, MORNING + A_DAY)
+    assert len(broker.asked) == 3, "what is stored reaches far enough"
+
+
+def test_broker_that_is_away_or_tells_few_days_is_not_asked_in_each_pass() -> None:
+    ledger, broker = MemoryLedger(ACCOUNT), Teller(ahead=4)
+    broker.away = True
+    keep(ledger, broker)
+    assert ledger.sessions(TODAY.date, date.max) == ()
+    broker.away = False
+    for _ in range(3):
+        keep(ledger, broker)
+    assert broker.asked == ["", ""]
+    assert [one.date.day for one in ledger.sessions(TODAY.date, date.max)] == [16, 17, 18, 19, 20]
+
+
+def test_what_the_broker_tells_of_its_own_days_is_stored_and_only_changes_are_told() -> None:
+    ledger, events, broker = MemoryLedger(ACCOUNT), MemoryEvents(), Teller(ahead=4)
+    keep(ledger, broker, MORNING, "metals")
+    clock = VenueClock(MORNING, True, globex(TODAY.date, TODAY.date + A_DAY)[1].open, TODAY.close + HOUR)
+    broker.ahead = 10
+    ask(ledger, NIGHTS, broker, clock, events, "test")
+    assert events.emitted == [], "a day that wasn't known before is no change"
+    assert len(ledger.sessions(TODAY.date, date.max)) == 8
+    friday = globex(TODAY.date, date(2026, 11, 20))[-1]
+    broker.changes["friday"] = replace(friday, close=friday.close - HOUR)
+    ask(ledger, NIGHTS, broker, replace(clock, now=MORNING + HOUR), events, "test")
+    assert [event.details["message"] for event in events.emitted] == [
+        "Fri 2026-11-20 has 23:00 to 21:00 UTC now, before it had 23:00 to 22:00 UTC",
+        "metals: Fri 2026-11-20 has 23:00 to 21:00 UTC now, before it had 23:00 to 22:00 UTC",
+    ]
+    assert difference(ledger, friday.date) == "", "there is no second calendar to differ from"
+    assert ledger.sessions(friday.date, friday.date, "metals") == (broker.changes["friday"],)
+
+
+def test_sessions_that_overlap_are_refused() -> None:
+    ledger, events, broker = MemoryLedger(ACCOUNT), MemoryEvents(), Teller()
+    monday, tuesday = globex(TODAY.date, TODAY.date + A_DAY)
+    broker.changes["monday"] = replace(monday, close=tuesday.open + HOUR)
+    clock = VenueClock(MORNING, True, tuesday.open, monday.close)
+    with pytest.raises(TemporaryError, match="sessions of 2026-11-16 and 2026-11-17 overlap"):
+        ask(ledger, NIGHTS, broker, clock, events, "test")

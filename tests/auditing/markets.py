@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.store import RawBar
 from tradebot.auditing.bar_findings import Stored
-from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.model.bar import Session
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -42,7 +42,7 @@ def daily(sessions: Sequence[Session], seed: int = 1) -> list[RawBar]:
     chance, price, bars = random.Random(seed), 100.0, []  # noqa: S311 -- made-up prices
     for session in sessions:
         price *= 1 + chance.gauss(0, 0.005)
-        bars.append(_bar(midnight_s(session.date), price, chance, 1_000_000))
+        bars.append(_bar(VENUE_DAY.begins_s(session.date), price, chance, 1_000_000))
     return bars
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditing.markets import daily, minutes, of_days, of_minutes, weekdays
+from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.store import RawBar
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
-from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
 from tradebot.model.values import replace
@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**32)
 
 
 def found(*every: Stored, sessions: list[Session] = SESSIONS, now: datetime = LATER) -> list[BarFinding]:
-    return list(check(every, sessions, now).findings)
+    return list(check(every, sessions, now, VENUE_DAY).findings)
 
 
 def flaws(*every: Stored, now: datetime = LATER) -> list[Flaw]:
@@ -35,7 +35,7 @@ def flaws(*every: Stored, now: datetime = LATER) -> list[Flaw]:
 @given(seeds, st.sampled_from([1.0, 0.98, 0.3]), st.booleans())
 def test_sound_bars_have_no_findings(seed: int, filled: float, extended: bool) -> None:
     thin_or_not = minutes(SESSIONS[:3], seed, filled=filled, extended=extended)
-    result = check([of_minutes(thin_or_not), of_days(daily(SESSIONS, seed), "MSFT")], SESSIONS, LATER)
+    result = check([of_minutes(thin_or_not), of_days(daily(SESSIONS, seed), "MSFT")], SESSIONS, LATER, VENUE_DAY)
     assert result.findings == ()
     assert [(row.symbol, row.sessions, row.liquid) for row in result.looked_at] == [
         ("AAPL", 3, filled > 0.9),
@@ -58,7 +58,7 @@ def test_bars_of_another_zone_are_found_with_the_hours_they_are_off(
 
 def test_one_week_in_another_zone_is_found_alone() -> None:
     three = weekdays(15)
-    change_s = midnight_s(three[10].date)
+    change_s = VENUE_DAY.begins_s(three[10].date)
     moved = [bar._replace(start_s=bar.start_s + 3600 * (bar.start_s > change_s)) for bar in minutes(three)]
     (finding,) = found(of_minutes(moved), sessions=three)
     assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, 1, 5 * 390)
@@ -136,7 +136,7 @@ def test_one_missing_minute_is_chance_unless_other_liquid_symbols_lack_it_too() 
 
 
 def test_missing_minutes_of_a_thin_symbol_are_counted_only() -> None:
-    result = check([of_minutes(minutes(SESSIONS[:2], filled=0.3))], SESSIONS, LATER)
+    result = check([of_minutes(minutes(SESSIONS[:2], filled=0.3))], SESSIONS, LATER, VENUE_DAY)
     (row,) = result.looked_at
     assert (result.findings, row.liquid) == ((), False)
     assert row.missing is not None
@@ -171,7 +171,7 @@ def test_a_split_is_found_in_minutes_too() -> None:
     bars = [_split(bar, 7) if bar.start_s >= first_s else bar for bar in MINUTES]
     (finding,) = found(of_minutes(bars))
     assert (finding.flaw, finding.expected, finding.at) == (Flaw.UNADJUSTED_SPLIT, 7, SESSIONS[2].open)
-    assert flaws(replace(of_minutes(bars), splits=(KnownSplit(midnight_s(SESSIONS[2].date), 7.0),))) == []
+    assert flaws(replace(of_minutes(bars), splits=(KnownSplit(VENUE_DAY.begins_s(SESSIONS[2].date), 7.0),))) == []
 
 
 def test_a_price_that_halves_on_many_times_the_volume_is_news_and_no_split() -> None:
@@ -217,16 +217,18 @@ def test_a_high_far_above_its_bar_is_a_spike_of_minutes_and_may_be_real_in_a_day
 
 def test_daily_dates_that_are_all_a_day_early_are_one_finding() -> None:
     early = [
-        bar._replace(start_s=midnight_s(SESSIONS[place].date - timedelta(days=1))) for place, bar in enumerate(DAYS)
+        bar._replace(start_s=VENUE_DAY.begins_s(SESSIONS[place].date - timedelta(days=1)))
+        for place, bar in enumerate(DAYS)
     ]
     long = weekdays(60)
     more = [
-        bar._replace(start_s=midnight_s(s.date - timedelta(days=1))) for s, bar in zip(long, daily(long), strict=True)
+        bar._replace(start_s=VENUE_DAY.begins_s(s.date - timedelta(days=1)))
+        for s, bar in zip(long, daily(long), strict=True)
     ]
     assert {each.flaw for each in found(of_days(early))} == {Flaw.NO_SESSION, Flaw.GAP}, "two Sundays may be chance"
     (finding,) = found(of_days(more), sessions=long)
     assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 60)
-    with_one_right = [*more[:14], more[14]._replace(start_s=midnight_s(long[14].date)), *more[15:]]
+    with_one_right = [*more[:14], more[14]._replace(start_s=VENUE_DAY.begins_s(long[14].date)), *more[15:]]
     nearly_all = found(of_days(with_one_right), sessions=long)
     assert [each.flaw for each in nearly_all] == [Flaw.WRONG_ZONE], "one of them may fit by chance"
 
@@ -262,14 +264,17 @@ def test_nothing_stored_is_a_finding() -> None:
 
 
 def test_findings_are_ranked_and_counted_by_series() -> None:
-    result = check([of_days([*DAYS[:4], *DAYS[6:]]), of_days([], "ZZZ")], SESSIONS, LATER)
+    result = check([of_days([*DAYS[:4], *DAYS[6:]]), of_days([], "ZZZ")], SESSIONS, LATER, VENUE_DAY)
     assert [each.flaw for each in result.findings] == [Flaw.NOTHING_STORED, Flaw.GAP]
     assert [(row.symbol, row.findings) for row in result.looked_at] == [("AAPL", 1), ("ZZZ", 1)]
 
 
 def test_bars_without_a_session_can_be_left_out_unless_all_are_moved() -> None:
     saturday = DAYS[4]._replace(start_s=DAYS[4].start_s + 86_400)
-    assert misplaced([of_days([*DAYS[:5], saturday, *DAYS[5:]])], SESSIONS) == ((), [("AAPL", saturday.start_s)])
+    assert misplaced([of_days([*DAYS[:5], saturday, *DAYS[5:]])], SESSIONS, VENUE_DAY) == (
+        (),
+        [("AAPL", saturday.start_s)],
+    )
     moved = [bar._replace(start_s=bar.start_s + 5 * 3600) for bar in MINUTES]
-    refused, _ = misplaced([of_minutes(moved)], SESSIONS)
+    refused, _ = misplaced([of_minutes(moved)], SESSIONS, VENUE_DAY)
     assert [each.flaw for each in refused] == [Flaw.WRONG_ZONE]

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
+from tests.builders import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EquityAt
@@ -192,7 +192,7 @@ def daily_market(
 
 
 def daily_sessions(count: int) -> list[date]:
-    around = (session.date for session in exchange_sessions(START - timedelta(30), START + timedelta(2 * count + 10)))
+    around = (session.date for session in us_sessions(START - timedelta(30), START + timedelta(2 * count + 10)))
     return list(around)
 
 
@@ -218,11 +218,11 @@ def assembled(drawn: Drawn, level: Level = Level.FULL, equity_at: EquityAt = "ma
 
 def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
     timetable = {
-        Job.FETCH_FLOW: parse("every 5m from open+2m until close"),
-        Job.SCORE: parse("every 15m from open+2m until close"),
-        Job.EVALUATE_EXITS: parse(drawn.looks),
-        Job.TRADE_ONCE: parse(drawn.entries),
-        Job.RECONCILE: parse(drawn.comparisons),
+        Job.FETCH_FLOW: parse("every 5m from open+2m until close", VENUE_DAY),
+        Job.SCORE: parse("every 15m from open+2m until close", VENUE_DAY),
+        Job.EVALUATE_EXITS: parse(drawn.looks, VENUE_DAY),
+        Job.TRADE_ONCE: parse(drawn.entries, VENUE_DAY),
+        Job.RECONCILE: parse(drawn.comparisons, VENUE_DAY),
     }
     return Driver(made.world, made.advance, made.ahead, Terms(timetable, every_pass=every_pass))
 

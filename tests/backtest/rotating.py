@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from tradebot.adapters.time.calendar import exchange_sessions
+from tests.builders import us_sessions
 
 FIRST, LAST, TURN = date(2025, 2, 3), date(2025, 3, 7), date(2025, 3, 5)
 SPAN = ("--from", "2025-02-26", "--to", "2025-03-07")
@@ -35,7 +35,7 @@ timetable:
 
 def closes() -> dict[str, dict[date, float]]:
     """Return each symbol's closes: XLK rises until it turns, SPY rises all the time."""
-    days = [session.date for session in exchange_sessions(FIRST, LAST)]
+    days = [session.date for session in us_sessions(FIRST, LAST)]
     turned = days.index(TURN)
     found: dict[str, dict[date, float]] = {"XLK": {}, "XLF": {}, "TLT": {}, "SPY": {}}
     for place, day in enumerate(days):

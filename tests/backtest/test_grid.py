@@ -4,18 +4,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.builders import SESSION
+from tests.builders import SESSION, VENUE_DAY
 from tradebot.backtest.grid import Grids
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import CHAIN, due_at, slots
 
 TIMETABLE = {
-    Job.FETCH_FLOW: parse("every 5m from open+2m until close"),
-    Job.SCORE: parse("every 30m from open+2m until close"),
-    Job.EVALUATE_EXITS: parse("every 1m from open+1m until close"),
-    Job.TRADE_ONCE: parse("every 5m from open+2m until close-15m"),
-    Job.RECONCILE: parse("at open+1m, at close-10m"),
+    Job.FETCH_FLOW: parse("every 5m from open+2m until close", VENUE_DAY),
+    Job.SCORE: parse("every 30m from open+2m until close", VENUE_DAY),
+    Job.EVALUATE_EXITS: parse("every 1m from open+1m until close", VENUE_DAY),
+    Job.TRADE_ONCE: parse("every 5m from open+2m until close-15m", VENUE_DAY),
+    Job.RECONCILE: parse("at open+1m, at close-10m", VENUE_DAY),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from commands.live import MOST_SESSIONS
 from tests.bot import Bot, Said, made, second_session
+from tests.builders import us_sessions
 from tests.mounts import mounted
 from tests.real_money import (
     KEYS,
@@ -25,7 +26,6 @@ from tests.real_money import (
     writes,
 )
 from tradebot.adapters.state import switch
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 
@@ -321,7 +321,7 @@ def test_every_number_of_sessions_that_may_be_asked_for_is_armed_whatever_the_ca
     folder = real_folder(real.sandbox.folder, place / "far")
     with opened(Options(str(folder)), os.environ) as bot:
         now = bot.now()
-        bot.ledger.put_sessions(exchange_sessions(now.date() - timedelta(days=14), now.date() + timedelta(days=20)))
+        bot.ledger.put_sessions(us_sessions(now.date() - timedelta(days=14), now.date() + timedelta(days=20)))
     for count in (MOST_SESSIONS, 1):
         with at_a_terminal(real.bot.tail()):
             said = Bot(folder, capsys).says("live", "arm", "--sessions", str(count), "--json")

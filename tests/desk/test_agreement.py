@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, SESSION, fill, limits
+from tests.builders import LIMITS, NOW, SESSION, VENUE_DAY, fill, limits
 from tests.orders.test_working_orders import exits, leaving, sent
 from tests.test_cycle import EXIT_CALL, bought, ends
 from tests.venues import LOST, FakeReader
@@ -117,7 +117,7 @@ def test_a_list_that_is_behind_does_not_keep_an_exit_back() -> None:
 def test_an_order_is_over_when_the_venue_says_so_or_its_session_is_behind_us() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
-    books = read_books(scene.ledger, NOW)
+    books = read_books(scene.ledger, NOW, VENUE_DAY)
     for passed, count in ((SESSION.close + timedelta(hours=3), 1), (SESSION.close + timedelta(hours=4), 0)):
         assert len(may_fill(with_ends(scene.venue, books, passed))) == count
 
@@ -223,6 +223,6 @@ def test_a_difference_counts_unless_a_fill_that_is_on_its_way_adds_up_to_it(held
     there = BrokerPosition("AAPL", AssetClass.US_EQUITY, Decimal(held), Decimal(100), None)
     fills = (fill(1), fill(2, side=Side.SELL), fill(3, quantity=str(known)))
     scene.ledger.apply_fills(fills, NOW)
-    found = differences(read_books(scene.ledger, NOW), (), (there,))
+    found = differences(read_books(scene.ledger, NOW, VENUE_DAY), (), (there,))
     told = [(int(one.books), int(one.broker)) for one in found]
     assert told == ([] if 0 <= held - known <= 49 else [(known, held)])

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from msgspec import Struct
 
-from tests.builders import DAY, NOW, SESSION
+from tests.builders import DAY, NOW, SESSION, VENUE_DAY
 from tests.venues import FixedStrategy, opening
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.own_slots import FIRST_SEEN, finish
@@ -30,7 +30,7 @@ from tradebot.ports.strategy import Strategy
 from tradebot.strategies.submitted import SubmittedStrategy
 from tradebot.timetable import job_times
 
-ENTRIES = job_times.parse("every 5m from open until close-15m")
+ENTRIES = job_times.parse("every 5m from open until close-15m", VENUE_DAY)
 FRIDAY = date(2026, 11, 13)
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, DAY, NOW, SECTORS, SESSION, ago, books, fill, quote
+from tests.builders import ACCOUNT, CASH, DAY, NOW, SECTORS, SESSION, VENUE_DAY, ago, books, fill, quote
 from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -94,7 +94,7 @@ def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
 def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
-    ((name, record),) = read_books(scene.ledger, NOW).promised.items()
+    ((name, record),) = read_books(scene.ledger, NOW, VENUE_DAY).promised.items()
     contract = replace(record.intent.instrument, multiplier=Decimal(10))
     promised = {name: replace(record, intent=replace(record.intent, instrument=contract))}
     orders = tuple(scene.venue.book.values())
@@ -219,13 +219,13 @@ def test_the_session_is_the_days_own_and_flow_is_asked_for_the_last_that_began(
 ) -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION, TOMORROW])
-    assert session_of(ledger, now) == session
-    assert last_session(ledger, now) == last
+    assert session_of(ledger, now, VENUE_DAY) == session
+    assert last_session(ledger, now, VENUE_DAY) == last
 
 
 def test_a_ledger_without_a_calendar_knows_no_session() -> None:
-    assert session_of(MemoryLedger(ACCOUNT), NOW) is None
-    assert last_session(MemoryLedger(ACCOUNT), ago(0)) == DAY
+    assert session_of(MemoryLedger(ACCOUNT), NOW, VENUE_DAY) is None
+    assert last_session(MemoryLedger(ACCOUNT), ago(0), VENUE_DAY) == DAY
 
 
 def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it_adds_the_rest() -> None:

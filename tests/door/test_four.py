@@ -55,7 +55,7 @@ def play(app: App) -> None:
     app.engine.tick_to("next_open")
     now = app.now()
     app.ensure_calendar(now)
-    session = session_of(app.ledger, now)
+    session = session_of(app.ledger, now, app.day)
     assert session is not None
     day = Day(app, session, now)
     app.let_pass = day.meanwhile

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from tests.builders import VENUE_DAY
 from tests.faults.ground import CASH, Day
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.engine.orders import Order
@@ -16,7 +17,6 @@ from tradebot.model.intent import mark_of
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.performance.days import day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
@@ -133,7 +133,9 @@ class LifeJudge:
             made += sum((p.realized_pnl for p in positions), Decimal(0))
             rows = sum((t.realized_before_fees_usd for t in trades(ledger.fills())), Decimal(0))
             ours = sum((p.realized_pnl for p in positions if p.strategy != FOREIGN), Decimal(0))
-            past = History("", "", None, Decimal(CASH), tuple(ledger.fills()), tuple(ledger.cash_movements()))
+            past = History(
+                "", "", VENUE_DAY, None, Decimal(CASH), tuple(ledger.fills()), tuple(ledger.cash_movements())
+            )
         marks = {p.symbol: usd(engine.price(p.symbol)) for p in positions if p.quantity}
         for position in positions:
             if position.quantity:
@@ -150,7 +152,7 @@ def _divided(past: History, marks: Mapping[str, Decimal], change: Decimal) -> It
     times = [owned.fill.at for owned in past.fills] + [one.at for one in past.cash]
     if not times:
         return
-    end = SessionEnd(day_of(max(times)), None, None, marks, None)
+    end = SessionEnd(VENUE_DAY.date_of(max(times)), None, None, marks, None)
     known = breakdown(replace(past, ends=(end,)))
     for by in Cut:
         found = pnl(known, by)

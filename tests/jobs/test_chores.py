@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.chores import Chores, unfinished
-from tests.builders import ACCOUNT, SESSION
+from tests.builders import ACCOUNT, SESSION, VENUE_DAY
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
@@ -15,7 +15,7 @@ from tradebot.model.serving import STOPPED, Ended
 from tradebot.timetable import lines
 from tradebot.timetable.sessions import Slot
 
-LINE = lines.parse("parity", {"verb": "score --from {session} --parity", "when": "close+5m", "limit": "2m"})
+LINE = lines.parse("parity", {"verb": "score --from {session} --parity", "when": "close+5m", "limit": "2m"}, VENUE_DAY)
 assert LINE is not None
 (SLOT,) = LINE.slots(SESSION.date, [SESSION], 90)
 NOW = SLOT.start

@@ -1,29 +1,32 @@
 """Who is due now: one claim for each slot whoever comes, late entries missed, everything else run once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.duty import Due, Duty
-from tests.builders import ACCOUNT, CASH, SESSION, lines_of
+from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
+from tests.timetable.calendars import Drawn, calendars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import lines
 from tradebot.timetable.job_times import JobTimes, parse
+from tradebot.timetable.lines import Line
 from tradebot.timetable.sessions import slots
 
 TIMETABLE = {
-    Job.FETCH_FLOW: parse("every 10m from open+2m"),
-    Job.SCORE: parse("every 10m from open+2m"),
-    Job.EVALUATE_EXITS: parse("every 5m from open+2m"),
-    Job.TRADE_ONCE: parse("every 10m from open+2m until close-20m"),
-    Job.RECONCILE: parse("at open+1m, at close-10m"),
+    Job.FETCH_FLOW: parse("every 10m from open+2m", VENUE_DAY),
+    Job.SCORE: parse("every 10m from open+2m", VENUE_DAY),
+    Job.EVALUATE_EXITS: parse("every 5m from open+2m", VENUE_DAY),
+    Job.TRADE_ONCE: parse("every 10m from open+2m until close-20m", VENUE_DAY),
+    Job.RECONCILE: parse("at open+1m, at close-10m", VENUE_DAY),
 }
 GRACE_S = 90
 
@@ -37,7 +40,9 @@ def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished
 def another(
     ledger: MemoryLedger, timetable: Mapping[Job, JobTimes] = TIMETABLE, *, unfinished: Sequence[Job] = ()
 ) -> Duty:
-    return Duty(ledger, lines_of(timetable), GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
+    return Duty(
+        ledger, lines_of(timetable), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: slot.job in unfinished
+    )
 
 
 def at(minute: float) -> datetime:
@@ -253,7 +258,7 @@ def test_who_comes_after_days_without_anyone_accounts_for_them_back_to_the_day_t
 def test_a_line_that_is_new_or_was_changed_has_missed_nothing_before() -> None:
     ledger = MemoryLedger(ACCOUNT)
     claim_all(ledger, duty(ledger), at(12))
-    slower = {**TIMETABLE, Job.EVALUATE_EXITS: parse("every 6m from open+3m")}
+    slower = {**TIMETABLE, Job.EVALUATE_EXITS: parse("every 6m from open+3m", VENUE_DAY)}
     for _ in range(2):
         due = another(ledger, slower).look(at(28))
         assert names(due, Job.EVALUATE_EXITS) == []
@@ -273,11 +278,11 @@ def test_a_line_that_is_new_or_was_changed_has_missed_nothing_before() -> None:
 )
 def test_a_chore_outside_the_session_is_due_for_as_long_as_its_line_says(late: str, minutes: int, ran: bool) -> None:
     ledger = MemoryLedger(ACCOUNT)
-    line = lines.parse("audit", {"when": "close+10m", "late": late})
+    line = lines.parse("audit", {"when": "close+10m", "late": late}, VENUE_DAY)
     assert line is not None
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open)
-    found = Duty(ledger, [line], GRACE_S, lambda now: None, lambda slot, now: False)
+    found = Duty(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
     assert found.look(SESSION.close) == Due((), ())
     found.rest(SESSION.close)
     assert found.next_start(SESSION.close) == SESSION.close + timedelta(minutes=10)
@@ -289,11 +294,11 @@ def test_a_chore_outside_the_session_is_due_for_as_long_as_its_line_says(late: s
 
 def test_of_two_slots_of_a_chore_that_both_may_still_begin_only_the_later_one_runs() -> None:
     ledger = MemoryLedger(ACCOUNT)
-    line = lines.parse("audit", {"when": "open-30m, close+10m", "late": "always"})
+    line = lines.parse("audit", {"when": "open-30m, close+10m", "late": "always"}, VENUE_DAY)
     assert line is not None
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open - timedelta(days=1))
-    found = Duty(ledger, [line], GRACE_S, lambda now: None, lambda slot, now: False)
+    found = Duty(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
     due = found.look(SESSION.close + timedelta(hours=1))
     assert [slot.name for slot in due.run] == ["close+10m"]
     assert [(missed.slot.name, missed.reason) for missed in due.missed] == [("open-30m", Reason.NOT_RUNNING)]
@@ -305,3 +310,42 @@ def test_lines_first_seen_under_a_clock_that_was_ahead_lose_no_slot_when_it_is_r
     assert found.look(at(1440)).run == ()
     for each in (found, another(ledger)):
         assert Job.EVALUATE_EXITS in {slot.job for slot in each.look(at(2)).run}
+
+
+def lines_at(venue: VenueDay) -> list[Line]:
+    """Return lines inside and beside sessions, and one that goes by the venue's clock alone."""
+    written: dict[str, object] = {
+        Job.EVALUATE_EXITS.value: "every 2h from open until close",
+        Job.TRADE_ONCE.value: "at open+30m, at close-30m",
+        "audit": {"when": "close+10m", "late": "always"},
+        "status": {"when": "open-45m", "late": "always"},
+        "doctor": {"when": 'cron "30 2 * * *"', "late": "always"},
+    }
+    return [there(lines.parse(name, value, venue)) for name, value in written.items()]
+
+
+@given(calendars(length=15))
+def test_serve_runs_each_slot_of_a_drawn_calendar_once_and_in_time(drawn: Drawn) -> None:
+    planned, first = lines_at(drawn.venue), drawn.sessions[0].date
+    days = [first + timedelta(days=count) for count in range(-5, 30)]
+    start, end = drawn.sessions[0].open - timedelta(days=1), drawn.sessions[-1].close + timedelta(days=1)
+    slots_ahead = [slot for line in planned for day in days for slot in line.slots(day, drawn.sessions, GRACE_S)]
+    expected = {slot.key: slot.start for slot in slots_ahead if start < slot.start < end}
+    ledger = MemoryLedger(ACCOUNT)
+    ledger.put_sessions(drawn.sessions)
+    ledger.open_books(CASH, start)
+    found, ran, now = duty_of(ledger, planned, drawn.venue), dict[tuple[str, date, str], datetime](), start
+    while now < end:
+        due = found.look(now)
+        assert due.missed == ()
+        for slot in due.run:
+            assert slot.key not in ran
+            ran[slot.key] = now
+            ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
+        found.rest(now)
+        now = min(found.next_start(now) or end, now + timedelta(hours=12))
+    assert ran == expected
+
+
+def duty_of(ledger: MemoryLedger, planned: Sequence[Line], venue: VenueDay) -> Duty:
+    return Duty(ledger, planned, GRACE_S, venue, lambda now: None, lambda slot, now: False)

@@ -10,7 +10,7 @@ import pytest
 from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station
-from tests.builders import ACCOUNT, CASH, SESSION, lines_of
+from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -94,9 +94,13 @@ class Bench:
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(
+            self.ledger, lines_of(TIMETABLE), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False
+        )
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
+        self.shots = Duty(
+            self.ledger, lines_of(TIMETABLE), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False
+        )
         verbs = {job: self._verb(job) for job in Job}
         station = Station(
             verbs,

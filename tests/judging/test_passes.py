@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, NOW, ago, held
+from tests.builders import DAY, NOW, VENUE_DAY, ago, held
 from tests.judging.samples import at, claim, cycle, past, slot
 from tradebot.judging.evidence import ChoreRun, Prices
 from tradebot.judging.passes import calendar_differs, came, is_finished, last_run, missed, of_job, prices_of, schedule
@@ -90,7 +90,7 @@ def test_slot_is_missed_if_it_is_noted_as_missed_or_is_over_and_unclaimed() -> N
 
 
 def test_last_run_of_a_chore_is_the_last_that_ended_or_was_cut_short() -> None:
-    line = parse("audit", {"when": "close+10m", "limit": "5m"})
+    line = parse("audit", {"when": "close+10m", "limit": "5m"}, VENUE_DAY)
     assert line is not None
     begun, ended = claim("audit", "close+10m", 361), claim("audit ended", "close+10m", 900)
     done = ChoreRun("audit", ago(900), True, ended.by)

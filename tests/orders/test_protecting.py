@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import EXITS
+from tests.builders import EXITS, VENUE_DAY
 from tests.orders.test_sending import end_of
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -536,7 +536,7 @@ def test_a_stop_that_the_reply_and_the_list_leave_out_is_asked_for_and_kept() ->
 
     found.venue.view = without_stops  # type: ignore[method-assign]
     exits(found, "open+32m")
-    states = read_books(found.ledger, found.venue.now).states()
+    states = read_books(found.ledger, found.venue.now, VENUE_DAY).states()
     assert (found.venue.cancelled, states["flow", "AAPL"]) == ([], State.PROTECTED)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, ago, best_price, fill
+from tests.builders import CASH, NOW, VENUE_DAY, ago, best_price, fill
 from tests.reconciliation.comparing import accepted, kinds
 from tests.venues import FakeReader
 from tests.worlds import Scene
@@ -114,7 +114,7 @@ def test_activity_moves_contracts_with_their_multiplier_and_no_cash_beside(
 ) -> None:
     bought = fill(1, at=AT, multiplier="50")
     held = BrokerPosition(symbol, AssetClass.UNKNOWN, D(quantity), D(average), None, multiplier=D(50))
-    (booking,) = book_all(BooksBefore((bought,), {}), {symbol: held} if quantity else {}, rows).proven
+    (booking,) = book_all(BooksBefore((bought,), {}), {symbol: held} if quantity else {}, rows, VENUE_DAY).proven
     assert {owned.fill.multiplier for owned in booking.fills} == {50}
     assert [entry.amount for entry in booking.entries] == [0] * len(rows)
     totals = Totals.of(sorted((bought, *booking.fills), key=lambda owned: owned.fill.at))
@@ -299,7 +299,7 @@ def test_splits_and_new_names_of_several_nights_that_were_slept_through_are_book
             rows.append(replace(row, at=ago((5 - night) * DAY_S)))
         name, shares = new, shares * 2 if what == "split" else shares
     broker = {name: BrokerPosition(name, AssetClass.US_EQUITY, shares, 800 / shares, None)}
-    booked = book_all(held, broker, rows)
+    booked = book_all(held, broker, rows, VENUE_DAY)
     for booking in booked.proven:
         held = held.after(booking)
     (after,) = held.positions(name, NOW)
@@ -431,7 +431,7 @@ def test_a_split_makes_and_loses_no_money_whatever_its_ratio(
     rows = [activity("SPLIT", quantity=str(sign * (kept - quantity)), number=1)]
     rows += [activity("SPLIT", net=str(in_lieu), number=2)] if in_lieu else []
     broker = {"AAPL": BrokerPosition("AAPL", AssetClass.US_EQUITY, D(sign * kept), average, None)}
-    booked = book_all(BooksBefore(tuple(told), {}), broker, rows)
+    booked = book_all(BooksBefore(tuple(told), {}), broker, rows, VENUE_DAY)
     fills = (*told, *(owned for booking in booked.proven for owned in booking.fills))
     moved = sum((entry.amount for booking in booked.proven for entry in booking.entries), D(0))
     if not booked.proven:
@@ -475,4 +475,4 @@ def test_a_split_that_was_booked_late_counts_from_when_it_happened() -> None:
     scene.venue.cash += 300
     assert happens(scene).findings == ()
     assert (own(scene).quantity, own(scene).average_price, own(scene).realized_pnl) == (D(15), D(50), D(50))
-    assert read_books(scene.ledger, NOW).cash == scene.venue.cash
+    assert read_books(scene.ledger, NOW, VENUE_DAY).cash == scene.venue.cash

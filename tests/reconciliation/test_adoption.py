@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill, listing
+from tests.builders import NOW, VENUE_DAY, fill, listing
 from tests.reconciliation.test_activities import activity
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -49,7 +49,7 @@ def positions(scene: Scene) -> dict[str, Decimal]:
 @given(QUANTITIES, QUANTITIES)
 def test_adoption_takes_over_all_foreign_shares_and_leaves_the_cash(before: int, foreign: int) -> None:
     scene = scene_of(before=before, foreign=foreign)
-    cash = read_books(scene.ledger, NOW).cash
+    cash = read_books(scene.ledger, NOW, VENUE_DAY).cash
     if not before + foreign:
         with pytest.raises(OperatorError, match="the broker has no position in AAPL"):
             take_over(scene)
@@ -62,7 +62,7 @@ def test_adoption_takes_over_all_foreign_shares_and_leaves_the_cash(before: int,
     found, after = take_over(scene)
     assert found.quantity == before + foreign
     assert positions(scene) == {ADOPTED: Decimal(before + foreign)}
-    assert read_books(scene.ledger, NOW).cash == cash
+    assert read_books(scene.ledger, NOW, VENUE_DAY).cash == cash
     assert after.findings == ()
 
 
@@ -79,14 +79,14 @@ def test_a_position_that_was_acknowledged_before_is_taken_over_whole() -> None:
 @given(QUANTITIES.filter(bool))
 def test_a_trade_by_hand_is_noted_once_and_does_not_change_the_books(foreign: int) -> None:
     scene, quantity = scene_of(foreign=foreign), Decimal(foreign)
-    reader, cash = FakeReader(scene.venue), read_books(scene.ledger, NOW).cash
+    reader, cash = FakeReader(scene.venue), read_books(scene.ledger, NOW, VENUE_DAY).cash
     _, after = acknowledge(reader, scene.ledger, "AAPL", "ann")
     assert (scene.ledger.acknowledged(), positions(scene), after.findings) == ({"AAPL": quantity}, {}, ())
     written = scene.ledger.fills()
     acknowledge(reader, scene.ledger, "AAPL", "ann")
-    assert (read_books(scene.ledger, NOW).cash, scene.ledger.fills()) == (cash, written)
+    assert (read_books(scene.ledger, NOW, VENUE_DAY).cash, scene.ledger.fills()) == (cash, written)
     take_over(scene)
-    assert (read_books(scene.ledger, NOW).cash, positions(scene)) == (cash, {ADOPTED: quantity})
+    assert (read_books(scene.ledger, NOW, VENUE_DAY).cash, positions(scene)) == (cash, {ADOPTED: quantity})
 
 
 def test_what_was_taken_over_is_closed_by_the_exit_rules_like_any_other() -> None:

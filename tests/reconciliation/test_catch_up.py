@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, fill, following
+from tests.builders import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following
 from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
@@ -319,7 +319,7 @@ def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_it
     scene.ledger.put_sessions([SESSION, following(SESSION)])
     for days, working in ((1, (woken,)), (2, ())):
         at = NOW + timedelta(days=days)
-        assert may_fill(with_ends(scene.venue, read_books(scene.ledger, at), at)) == working
+        assert may_fill(with_ends(scene.venue, read_books(scene.ledger, at, VENUE_DAY), at)) == working
 
 
 def test_contracts_are_given_back_for_what_they_were_traded_at() -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from tests.adapters.samples import make_intent
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, ago, fill
+from tests.builders import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, ago, fill
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.venues import FakeReader, MarginedVenue
 from tests.worlds import Scene
@@ -55,7 +55,7 @@ def test_cash_of_a_margined_account_differs_by_fees_until_they_are_told() -> Non
     venue.tell_fees()
     assert compared(scene).findings == ()
     assert compared(scene).bookings == 0, "each fee is booked once"
-    books = read_books(scene.ledger, NOW)
+    books = read_books(scene.ledger, NOW, VENUE_DAY)
     assert books.cash == CASH + 3 * 10 * 50 - 3 * venue.fee_usd
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, ago
+from tests.builders import CASH, DAY, NOW, VENUE_DAY, ago
 from tests.orders.test_sending import end_of
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
 from tests.venues import FakeReader
@@ -59,7 +59,7 @@ def test_a_copy_whose_order_has_filled_already_halts_the_bot_and_a_person_does_n
 
 
 def recent_copies(scene: Scene, now: datetime) -> tuple[Order, ...]:
-    return unknown_orders(read_books(scene.ledger, now), ()).recent_by_other_copies
+    return unknown_orders(read_books(scene.ledger, now, VENUE_DAY), ()).recent_by_other_copies
 
 
 def test_many_orders_are_read_from_a_list() -> None:

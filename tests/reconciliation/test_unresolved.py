@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, SESSION
+from tests.builders import CASH, NOW, SESSION, VENUE_DAY
 from tests.made_up import MADE_UP, MadeUpVenue
 from tests.reconciliation.test_catch_up import caught, lost, sent, state_of
 from tests.venues import ACCEPTED, FakeReader, FakeVenue
@@ -75,7 +75,7 @@ def test_a_working_order_that_is_not_listed_may_fill_after_midnight(kind: type[F
     assert record is not None
     scene.ledger.settle(name, replace(ACCEPTED, order=scene.venue.rest(name, "AAPL", record.intent)), SUNDAY)
     for passed, count in ((SUNDAY + timedelta(hours=1), working), (GLOBEX.close + timedelta(hours=4), 0)):
-        books = with_ends(scene.venue, read_books(scene.ledger, passed), passed)
+        books = with_ends(scene.venue, read_books(scene.ledger, passed, VENUE_DAY), passed)
         assert len(may_fill(books)) == count
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, CASH, NOW
+from tests.builders import ACCOUNT, CASH, NOW, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import worth_of
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -173,7 +173,7 @@ def history(lived: Lived) -> History:
     fills, cash = tuple(lived.ledger.fills()), tuple(lived.ledger.cash_movements())
     dates = sorted({at.date() for at in (NOW, *(o.fill.at for o in fills), *(m.at for m in cash))})
     ends = tuple(SessionEnd(day, None, None, MARKS, None) for day in dates)
-    return History("", "", NOW, CASH, fills, cash, ends)
+    return History("", "", VENUE_DAY, NOW, CASH, fills, cash, ends)
 
 
 @pytest.mark.parametrize("settlement", Settlement)
@@ -221,7 +221,7 @@ def test_books_and_broker_agree_on_cash_however_each_counts_lots(
 ) -> None:
     lived = live(settlement, days)
     view = lived.broker.view()
-    books = read_books(lived.ledger, NOW + timedelta(days=9))
+    books = read_books(lived.ledger, NOW + timedelta(days=9), VENUE_DAY)
     assert [
         one for one in compare(ledger_view(lived.ledger, books, view.positions), view) if one.subject == "account"
     ] == []
@@ -238,7 +238,7 @@ def test_a_cent_that_nothing_explains_is_found(settlement: Settlement) -> None:
     sell = Traded("other", "ES", Side.SELL, 2, 10_500, 250, "later")
     lived = live(settlement, [buy, sell, Moved("FUNDING", "ES", -125)])
     lived.broker.cash -= Decimal("0.02")
-    view, books = lived.broker.view(), read_books(lived.ledger, NOW)
+    view, books = lived.broker.view(), read_books(lived.ledger, NOW, VENUE_DAY)
     (finding,) = compare(ledger_view(lived.ledger, books, view.positions), view)
     assert finding.ours is not None
     assert finding.broker is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.builders import DAY, NOW, SESSION, quote
+from tests.builders import DAY, NOW, SESSION, VENUE_DAY, quote
 from tests.worlds import Scene, call, trade_once
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings, strategies
@@ -24,7 +24,7 @@ from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.timetable import job_times
 
-ENTRIES = job_times.parse("every 5m from open until close-15m")
+ENTRIES = job_times.parse("every 5m from open until close-15m", VENUE_DAY)
 RETURNS = {"XLK": 0.4, "XLF": 0.3, "XLE": 0.2, "XLV": 0.1, "XLI": 0.0, "SPY": 0.1}
 CONFIGURATION = """
 universe: [XLK, XLF, XLE, XLV, XLI, TLT, SPY]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, fill
+from tests.builders import NOW, VENUE_DAY, fill
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -52,7 +52,7 @@ def grown(positions: int) -> tuple[Scene, Counted]:
 @pytest.mark.parametrize("positions", [0, 1, 30])
 def test_the_books_are_read_at_once(positions: int) -> None:
     scene, counted = grown(positions)
-    read_books(scene.ledger, NOW)
+    read_books(scene.ledger, NOW, VENUE_DAY)
     assert counted.calls.total() == counted.reads.total() <= SNAPSHOT
     assert set(counted.calls.values()) == {1}
 

@@ -5,13 +5,18 @@ from datetime import date, timedelta
 
 import pytest
 
+from tests.builders import USUAL, VENUE_DAY, us_sessions
 from tests.timetable.test_job_times import HALF_DAY
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.values import replace
-from tradebot.timetable.chore_times import least_gap_s, parse
-from tradebot.timetable.job_times import WHOLE_DAY
+from tradebot.timetable import chore_times
+from tradebot.timetable.chore_times import ChoreTimes, least_gap_s
 
-AUTUMN = exchange_sessions(date(2026, 9, 1), date(2026, 12, 31))
+
+def parse(text: str) -> ChoreTimes:
+    return chore_times.parse(text, VENUE_DAY)
+
+
+AUTUMN = us_sessions(date(2026, 9, 1), date(2026, 12, 31))
 
 
 @pytest.mark.parametrize(
@@ -30,14 +35,14 @@ AUTUMN = exchange_sessions(date(2026, 9, 1), date(2026, 12, 31))
 def test_times_stand_beside_and_in_whole_and_half_sessions(
     text: str, whole: list[tuple[str, int]], half: list[tuple[str, int]]
 ) -> None:
-    for session, expected in ((WHOLE_DAY, whole), (HALF_DAY, half)):
+    for session, expected in ((USUAL, whole), (HALF_DAY, half)):
         found = parse(text).starts(session.date, [session])
         assert [(name, (start - session.open) // timedelta(minutes=1)) for name, start in found] == expected
 
 
 def test_a_day_without_a_session_has_the_times_of_cron_alone() -> None:
     times = parse('close+5m, pre-market 08:00, every 1h, cron "0 12 * * *"')
-    assert [name for name, _ in times.starts(WHOLE_DAY.date, [])] == ["12:00 ET"]
+    assert [name for name, _ in times.starts(USUAL.date, [])] == ["12:00 ET"]
 
 
 def test_the_first_session_of_a_month_is_found_and_not_guessed() -> None:
@@ -50,7 +55,7 @@ def test_the_first_session_of_a_month_is_found_and_not_guessed() -> None:
 
 
 def test_two_times_at_one_moment_are_one() -> None:
-    assert [name for name, _ in parse("close+5m, at close+300s").starts(WHOLE_DAY.date, [WHOLE_DAY])] == ["close+5m"]
+    assert [name for name, _ in parse("close+5m, at close+300s").starts(USUAL.date, [USUAL])] == ["close+5m"]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,6 @@ def test_the_least_time_between_two_slots(text: str, gap_s: int | None) -> None:
 
 
 def test_a_moved_open_moves_what_is_counted_from_it() -> None:
-    late = replace(WHOLE_DAY, open=WHOLE_DAY.open + timedelta(hours=2))
+    late = replace(USUAL, open=USUAL.open + timedelta(hours=2))
     found = parse("open-30m, close+5m").starts(late.date, [late])
     assert [start for _, start in found] == [late.open - timedelta(minutes=30), late.close + timedelta(minutes=5)]

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import VENUE_DAY
 from tradebot.model.kind import NEW_YORK
-from tradebot.timetable.cron import parse
+from tradebot.timetable import cron
+from tradebot.timetable.cron import Cron
+
+
+def parse(text: str) -> Cron:
+    return cron.parse(text, VENUE_DAY)
+
 
 SPRING, FALL = date(2027, 3, 14), date(2026, 11, 1)
 

@@ -6,12 +6,13 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import USUAL, VENUE_DAY
 from tradebot.model.kind import Phase, Scope
 from tradebot.timetable.fetch_course import Need, course, renewals, slots_of
 from tradebot.timetable.job_times import parse
 
-TIMES = parse("every 5m from open+2m until close")
-SLOTS = slots_of(TIMES)
+TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
+SLOTS = slots_of(TIMES, USUAL)
 
 
 def need(name: str, calls: int, interval_s: int, *, core: bool = False, phase: Phase = Phase.ALWAYS) -> Need:
@@ -24,7 +25,7 @@ def every(*needs: Need) -> dict[str, int]:
 
 def test_the_slots_of_a_session_end_where_the_next_begins() -> None:
     assert (SLOTS[0], SLOTS[-1], len(SLOTS)) == ((120, 300), (23_220, 180), 78)
-    assert [slot.start_s for slot in slots_of(TIMES, 500)][:2] == [420, 720]
+    assert [slot.start_s for slot in slots_of(TIMES, USUAL, 500)][:2] == [420, 720]
 
 
 def test_the_first_fetch_asks_for_everything_and_the_next_for_what_is_due() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import USUAL, VENUE_DAY
 from tradebot.model.flow import Allowance
 from tradebot.model.kind import Phase, Scope
 from tradebot.model.values import replace
@@ -14,7 +15,7 @@ from tradebot.timetable.fetch_course import ONCE_S, Need, renewals, slots_of
 from tradebot.timetable.fetching import FetchPlan, Fitting, Intervals, Outcome, fetching_problems, needs_of
 from tradebot.timetable.job_times import parse
 
-SLOTS = slots_of(parse("every 5m from open+2m until close"))
+SLOTS = slots_of(parse("every 5m from open+2m until close", VENUE_DAY), USUAL)
 ALERTS = Need("flow_alerts", Scope.SYMBOL, 100, 240, core=True, max_age_s=900)
 PRINTS = Need("dark_pool", Scope.SYMBOL, 100, 540, core=True, max_age_s=1800)
 TIDE = Need("market_tide", Scope.MARKET, 1, 240, max_age_s=900)
@@ -130,7 +131,7 @@ def test_whatever_fits_keeps_every_reply_within_its_freshness_limit(needs: tuple
         assert not held or found.age_s.get(need.name, 0.0) < (need.max_age_s or 0)
 
 
-TIMES = parse("every 5m from open+2m until close")
+TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
 ALLOWANCE = Allowance(120, 15_000, 0.1)
 
 
@@ -144,7 +145,7 @@ def needs(symbols: int) -> list[Need]:
 
 
 def plan(symbols: int, allowance: Allowance | None = ALLOWANCE) -> FetchPlan:
-    return FetchPlan.of(needs(symbols), TIMES, allowance)
+    return FetchPlan.of(needs(symbols), TIMES, USUAL, allowance)
 
 
 def outcomes(made: FetchPlan) -> dict[str, str]:
@@ -194,13 +195,13 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     asked_s = {"flow_alerts": 12_120.0, "dark_pool": 12_120.0, "iv_rank": 120.0, "market_tide": 12_120.0}
     rest = made.calls_after(12_420, asked_s)
     assert rest == 53 * (37 + 18) + 37
-    same = FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest)
+    same = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest)
     assert (same.calls, same.given_up) == (rest, ())
-    less = FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest - 500)
+    less = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest - 500)
     assert "left out" not in outcomes(less).values()
     assert less.given_up
     assert less.calls <= rest - 500
-    assert FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=-7).calls == 0
+    assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=-7).calls == 0
 
 
 def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
@@ -216,21 +217,21 @@ def test_no_interval_is_longer_than_a_kinds_own_freshness_limit() -> None:
 
 
 def test_alerts_that_get_too_old_are_a_problem_with_its_numbers() -> None:
-    assert list(fetching_problems(needs(53), TIMES, ALLOWANCE)) == []
-    assert list(fetching_problems(needs(346), TIMES, ALLOWANCE)) == []
-    (many,) = fetching_problems(needs(500), TIMES, ALLOWANCE)
+    assert list(fetching_problems(needs(53), TIMES, USUAL, ALLOWANCE)) == []
+    assert list(fetching_problems(needs(346), TIMES, USUAL, ALLOWANCE)) == []
+    (many,) = fetching_problems(needs(500), TIMES, USUAL, ALLOWANCE)
     assert "the 500 symbols of universe are too many" in many
     assert "120 calls a minute and 15,000 a day" in many
     assert many.endswith("346 symbols would fit")
     late = [replace(need, interval_s=900) for need in needs(20)]
-    (seldom,) = fetching_problems(late, TIMES, None)
+    (seldom,) = fetching_problems(late, TIMES, USUAL, None)
     assert "gets 900 s old, not less than limits.max_flow_age_s 900" in seldom
     assert "unusual_whales.poll_s.flow_alerts is 900" in seldom
 
 
 def test_alerts_that_are_polled_less_often_than_slots_come_wait_for_the_next_slot() -> None:
     def oldest_s(interval_s: int) -> float | None:
-        alerts = FetchPlan.of([replace(needs(20)[1], interval_s=interval_s)], TIMES).alerts
+        alerts = FetchPlan.of([replace(needs(20)[1], interval_s=interval_s)], TIMES, USUAL).alerts
         return alerts.oldest_s if alerts else None
 
     assert (oldest_s(240), oldest_s(301)) == (300, 600)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.builders import SESSION
+from tests.builders import SESSION, USUAL, VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.timetable.job_times import WHOLE_DAY, JobTimes, longest_wait_s, parse
+from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
 from tradebot.timetable.sessions import CHAIN, due_at, next_slot, slot_at, slots
 
 HALF_SESSION = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
@@ -27,7 +27,7 @@ TIMETABLE = load(None, {}).settings.timetable
 def test_the_slot_at_a_moment_is_the_last_that_has_begun(
     every: int, start: int, end: int, second: int, half: bool
 ) -> None:
-    times = parse(f"every {every}m from open+{start}m until close-{end}m")
+    times = parse(f"every {every}m from open+{start}m until close-{end}m", VENUE_DAY)
     session = HALF_SESSION if half else SESSION
     now = session.open + timedelta(seconds=second)
     every_slot = list(slots(Job.SCORE, times, session))
@@ -72,7 +72,7 @@ def test_the_chain_holds_every_job_once() -> None:
     assert sorted(CHAIN) == sorted(Job)
 
 
-HALF_DAY = replace(WHOLE_DAY, close=WHOLE_DAY.open + timedelta(minutes=210))
+HALF_DAY = replace(USUAL, close=USUAL.open + timedelta(minutes=210))
 minutes = st.integers(0, 380)
 edges = st.builds(lambda name, n: f"open+{n}m" if name else f"close-{n}m", st.booleans(), minutes)
 parts = st.one_of(
@@ -90,13 +90,13 @@ texts = st.lists(parts.filter(lambda part: "close-0m" not in part), min_size=1, 
 def read(text: str) -> JobTimes | None:
     """Return the times, None where a part ends before it begins."""
     try:
-        return parse(text)
+        return parse(text, VENUE_DAY)
     except ValueError:
         return None
 
 
 def names(text: str, *, half: bool = False) -> list[str]:
-    return [due.name for due in parse(text).in_session(HALF_DAY if half else WHOLE_DAY)]
+    return [due.name for due in parse(text, VENUE_DAY).in_session(HALF_DAY if half else USUAL)]
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_times_stand_at_their_offsets_on_whole_and_half_days(text: str, whole: l
 )
 def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parse(text)
+        parse(text, VENUE_DAY)
 
 
 @pytest.mark.parametrize("value", [5, None, ["every 5m"], {"every_s": 60}])
 def test_a_time_that_is_not_a_text_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="use times such as"):
-        parse(value)
+        parse(value, VENUE_DAY)
 
 
 @given(text=texts)
@@ -153,14 +153,14 @@ def test_times_stand_in_order_inside_any_session_and_are_written_as_they_were_re
     times = read(text)
     assume(times is not None)
     assert times is not None
-    assert parse(str(times)) == times
-    for session in (WHOLE_DAY, HALF_DAY):
+    assert parse(str(times), VENUE_DAY) == times
+    for session in (USUAL, HALF_DAY):
         found = times.in_session(session)
         starts = [due.start for due in found]
         assert starts == sorted(set(starts))
         assert len({due.name for due in found}) == len(found)
         assert all(session.open <= due.start < due.end <= session.close for due in found)
-    assert times.in_session(WHOLE_DAY)
+    assert times.in_session(USUAL)
 
 
 @pytest.mark.parametrize(
@@ -173,4 +173,4 @@ def test_times_stand_in_order_inside_any_session_and_are_written_as_they_were_re
     ],
 )
 def test_the_longest_wait_counts_the_first_and_the_last_use_too(renewal: str, used: str, wait_s: int) -> None:
-    assert longest_wait_s(parse(renewal), parse(used)) == wait_s
+    assert longest_wait_s(parse(renewal, VENUE_DAY), parse(used, VENUE_DAY), USUAL) == wait_s

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from tests.builders import VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.timetable.lines import Lane, Need, Timetable, parse
@@ -23,26 +24,26 @@ def test_the_shipped_lines_are_the_five_jobs_and_the_chores() -> None:
 
 def test_lines_are_written_as_they_were_read() -> None:
     written = SHIPPED.written()
-    lines = [parse(job, value) for job, value in written.items()]
+    lines = [parse(job, value, VENUE_DAY) for job, value in written.items()]
     assert Timetable(line for line in lines if line) == SHIPPED
     assert written["reconcile"] == "every 15m from open+1m until close"
     assert written["audit"] == {"verb": "audit", "when": "close+10m", "late": "once until 12h", "limit": "5m"}
 
 
 def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_options() -> None:
-    line = parse("pnl", "close+30m")
+    line = parse("pnl", "close+30m", VENUE_DAY)
     assert line is not None
     assert (line.verb, line.options, line.late.text, line.limit_s) == ("pnl", (), "once until 12h", 600)
-    again = parse("again", {"verb": "score --from {session} --parity", "when": "close+30m"})
+    again = parse("again", {"verb": "score --from {session} --parity", "when": "close+30m"}, VENUE_DAY)
     assert again is not None
     assert again.command(date(2026, 11, 27)) == ("score", "--from", "2026-11-27", "--parity")
-    two = parse("check", {"verb": "bars check --json", "when": "close+30m"})
+    two = parse("check", {"verb": "bars check --json", "when": "close+30m"}, VENUE_DAY)
     assert two is not None
     assert (two.verb, two.options) == ("bars check", ("--json",))
 
 
 def test_entries_may_need_the_flow_of_their_own_minute() -> None:
-    line = parse("trade-once", {"when": "every 5m", "needs": "flow"})
+    line = parse("trade-once", {"when": "every 5m", "needs": "flow"}, VENUE_DAY)
     assert line is not None
     assert (line.needs, line.written()) == (frozenset(Need), {"when": "every 5m", "needs": [Need.FLOW]})
     assert line.slots(date(2026, 11, 28), [], 90) == ()
@@ -83,11 +84,11 @@ def test_entries_may_need_the_flow_of_their_own_minute() -> None:
 )
 def test_a_line_that_contradicts_others_is_refused_with_its_numbers(job: str, value: object, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        parse(job, value)
+        parse(job, value, VENUE_DAY)
 
 
 def test_null_switches_a_chore_off_and_is_remembered() -> None:
-    assert parse("audit", None) is None
+    assert parse("audit", None, VENUE_DAY) is None
     table = load(None, {"TRADEBOT_TIMETABLE__AUDIT": "null"}).settings.timetable
     assert ("audit" in {line.job for line in table.lines}, table.written()["audit"]) == (False, None)
 
@@ -100,7 +101,7 @@ def test_the_times_alone_change_nothing_else_of_a_line() -> None:
 
 @pytest.mark.parametrize(("late", "lasting"), [("skip", timedelta(seconds=90)), ("once until 2h", timedelta(hours=2))])
 def test_a_slot_of_a_chore_may_begin_for_as_long_as_its_line_says(late: str, lasting: timedelta) -> None:
-    line = parse("audit", {"when": 'cron "0 12 * * *"', "late": late})
+    line = parse("audit", {"when": 'cron "0 12 * * *"', "late": late}, VENUE_DAY)
     assert line is not None
     (slot,) = line.slots(date(2026, 11, 28), [], 90)
     assert (slot.name, slot.session, slot.end - slot.start) == ("12:00 ET", date(2026, 11, 28), lasting)

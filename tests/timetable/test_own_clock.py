@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import SESSION
+from tests.builders import SESSION, VENUE_DAY
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
 from tradebot.timetable import job_times
@@ -67,7 +67,7 @@ def held(times: OwnTimes) -> set[int]:
     ],
 )
 def test_times_that_name_sessions_can_be_moved(text: str, named: str | None, later: str | None) -> None:
-    times = parse(text)
+    times = parse(text, VENUE_DAY)
     assert session_of_month(times) == named
     assert a_session_later(times) == later
     if named:
@@ -76,21 +76,21 @@ def test_times_that_name_sessions_can_be_moved(text: str, named: str | None, lat
 
 @given(st.sampled_from([*SESSIONS_OF_MONTH[:19], "last"]))
 def test_a_session_later_is_the_next_session_in_every_month_that_has_it(which: str) -> None:
-    times = parse(f"{which} session of month at open")
+    times = parse(f"{which} session of month at open", VENUE_DAY)
     later = a_session_later(times)
     assert later
-    assert held(parse(later)) - {30} == {place + 1 for place in held(times)} - {len(sessions()) - 30}
+    assert held(parse(later, VENUE_DAY)) - {30} == {place + 1 for place in held(times)} - {len(sessions()) - 30}
 
 
 @given(st.sampled_from(SESSIONS_OF_MONTH), st.sampled_from(SESSIONS_OF_MONTH))
 def test_wherever_times_are_moved_they_can_be_moved_back(one: str, other: str) -> None:
     text = f"{one} session of month at open+5m for 3 sessions"
-    moved = in_session_of_month(parse(text), other)
-    assert session_of_month(parse(moved)) == other
-    assert in_session_of_month(parse(moved), one) == text
+    moved = in_session_of_month(parse(text, VENUE_DAY), other)
+    assert session_of_month(parse(moved, VENUE_DAY)) == other
+    assert in_session_of_month(parse(moved, VENUE_DAY), one) == text
 
 
-ENTRIES = job_times.parse("every 5m from open+2m until close-15m")
+ENTRIES = job_times.parse("every 5m from open+2m until close-15m", VENUE_DAY)
 FIRST, LAST = date(2025, 11, 3), date(2026, 4, 30)
 HOLIDAYS = ("2025-11-27", "2025-12-25", "2026-01-01", "2026-01-19", "2026-02-16", "2026-04-03")
 HALF_DAYS = ("2025-11-28", "2025-12-24")
@@ -111,7 +111,7 @@ class Stored:
     def __init__(self, known: Sequence[Session]) -> None:
         self.known = known
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
+    def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         return [each for each in self.known if start <= each.date <= end]
 
 
@@ -139,7 +139,7 @@ times_of_day = st.one_of(
     st.integers(5, 120).map(lambda n: f"every {n}m from open+10m until close-30m"),
 )
 texts = st.lists(st.builds(lambda *parts: "".join(parts), which, times_of_day, limits), min_size=1, max_size=3)
-own_times = texts.map(lambda parts: parse(", ".join(parts)))
+own_times = texts.map(lambda parts: parse(", ".join(parts), VENUE_DAY))
 
 
 def at(text: str) -> datetime:
@@ -147,7 +147,7 @@ def at(text: str) -> datetime:
 
 
 def stands(text: str, now: datetime, known: Stored = YEAR) -> Standing:
-    return standing("mine", parse(text), known, ENTRIES, now)
+    return standing("mine", parse(text, VENUE_DAY), known, ENTRIES, now)
 
 
 def slots_of(times: OwnTimes, known: Stored) -> list[StrategySlot]:
@@ -235,7 +235,7 @@ def test_outside_of_its_slots_a_strategy_is_not_due(text: str, now: str) -> None
 )
 def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parse(text)
+        parse(text, VENUE_DAY)
 
 
 @pytest.mark.parametrize(
@@ -253,17 +253,17 @@ def test_a_text_that_is_not_a_time_is_refused_with_what_is_expected(text: str, s
 )
 def test_times_that_no_pass_of_entries_could_meet_are_named(text: str, unusable: str | None) -> None:
     if unusable is None:
-        assert usable(text, ENTRIES) == parse(text)
+        assert usable(text, ENTRIES, VENUE_DAY) == parse(text, VENUE_DAY)
     else:
         with pytest.raises(ValueError, match=re.escape(f"the slot {unusable} would be over before a pass")):
-            usable(text, ENTRIES)
+            usable(text, ENTRIES, VENUE_DAY)
 
 
 @given(times=own_times, known=calendars)
-@example(times=parse("at close-20m, first session of week every 5m"), known=calendar([], []))
+@example(times=parse("at close-20m, first session of week every 5m", VENUE_DAY), known=calendar([], []))
 @settings(max_examples=15)
 def test_slots_never_overlap_and_are_written_as_they_were_read(times: OwnTimes, known: Stored) -> None:
-    assert parse(str(times)) == times
+    assert parse(str(times), VENUE_DAY) == times
     slots = slots_of(times, known)
     assert all(slot.start < slot.end for slot in slots)
     assert all(earlier.end <= later.start for earlier, later in pairwise(slots))
@@ -277,7 +277,9 @@ WHICH = {"first": 1, "2nd": 2, "3rd": 3, "5th": 5, "last": 99}
 def test_each_period_has_exactly_one_slot(known: Stored, which: str, monthly: bool, minute: int) -> None:
     text = f"{which} session of {'month' if monthly else 'week'} at open+{minute}m"
     told = [
-        slot.session for slot in slots_of(parse(text), known) if date(2025, 12, 1) <= slot.session <= date(2026, 3, 29)
+        slot.session
+        for slot in slots_of(parse(text, VENUE_DAY), known)
+        if date(2025, 12, 1) <= slot.session <= date(2026, 3, 29)
     ]
     by_period = groupby(
         (each.date for each in known.known if date(2025, 12, 1) <= each.date <= date(2026, 3, 29)),

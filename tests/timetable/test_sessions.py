@@ -1,27 +1,46 @@
-"""When the market opens next, and when the broker's calendar is asked, ends, or differs from what is stored."""
+"""Which session a moment belongs to, and when the broker's calendar is asked, ends, or differs from what is stored.
 
-from datetime import UTC, datetime, timedelta
+Drawn calendars are compared with a model that looks at every session.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, NOW, SESSION, venue_clock
+from tests.builders import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
+from tests.timetable.calendars import Drawn, calendars, globex
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
+from tradebot.model.record import Job
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import (
     AGAIN,
     Asked,
+    Slot,
+    begun_by,
     calendar_end,
     compared,
     contradicts,
     difference,
     differences,
+    due_at,
     is_due,
     last_asked,
     last_morning,
+    last_session,
     next_open,
     note_asked,
     note_difference,
+    session_date,
+    session_of,
+    slot_at,
+    slots,
 )
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -64,25 +83,25 @@ def ledger() -> MemoryLedger:
     ],
 )
 def test_a_day_begins_at_eight_in_new_york(now: datetime, morning: datetime) -> None:
-    assert last_morning(now) == morning
+    assert last_morning(now, VENUE_DAY) == morning
 
 
 def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     books, clock = ledger(), venue_clock()
-    assert is_due(books, clock)
-    note_asked(books, Asked(last_morning(NOW) - HOUR), "cron")
-    assert is_due(books, clock), "that was before this morning"
+    assert is_due(books, clock, VENUE_DAY)
+    note_asked(books, Asked(last_morning(NOW, VENUE_DAY) - HOUR), "cron")
+    assert is_due(books, clock, VENUE_DAY), "that was before this morning"
     note_asked(books, Asked(NOW), "cron")
-    assert not is_due(books, clock)
+    assert not is_due(books, clock, VENUE_DAY)
     assert last_asked(books, NOW) == Asked(NOW)
     closed = VenueClock(NIGHT + 13 * HOUR, False, TOMORROW.open, TOMORROW.close)
-    assert is_due(books, closed), "a new morning"
+    assert is_due(books, closed, VENUE_DAY), "a new morning"
 
 
 def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
     books = ledger()
     note_asked(books, Asked(NOW + HOUR), "serve")
-    assert is_due(books, venue_clock())
+    assert is_due(books, venue_clock(), VENUE_DAY)
 
 
 RIGHT = [
@@ -110,8 +129,8 @@ def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock)
 def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: VenueClock) -> None:
     books = ledger()
     note_asked(books, Asked(clock.now), "serve")
-    assert not is_due(books, clock)
-    assert is_due(books, replace(clock, now=clock.now + AGAIN))
+    assert not is_due(books, clock, VENUE_DAY)
+    assert is_due(books, replace(clock, now=clock.now + AGAIN), VENUE_DAY)
 
 
 def test_the_last_word_about_a_day_counts() -> None:
@@ -130,11 +149,106 @@ def test_the_last_word_about_a_day_counts() -> None:
 
 def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     books = ledger()
-    assert calendar_end(books, NOW + 9 * DAY) is None
-    assert calendar_end(books, NOW) == TOMORROW.date
+    assert calendar_end(books, NOW + 9 * DAY, VENUE_DAY) is None
+    assert calendar_end(books, NOW, VENUE_DAY) == TOMORROW.date
     note_asked(books, Asked(NOW, SESSION.date), "serve")
     note_asked(books, Asked(NOW + HOUR / 2, SESSION.date), "cron")
-    assert calendar_end(books, NOW + HOUR) == SESSION.date
+    assert calendar_end(books, NOW + HOUR, VENUE_DAY) == SESSION.date
     note_asked(books, Asked(NOW + HOUR, None), "serve")
-    assert calendar_end(books, NOW + HOUR) == TOMORROW.date
+    assert calendar_end(books, NOW + HOUR, VENUE_DAY) == TOMORROW.date
     assert last_asked(books, NOW + 3 * DAY) is None
+
+
+def stored(drawn: Drawn) -> MemoryLedger:
+    books = MemoryLedger(ACCOUNT)
+    books.put_sessions(drawn.sessions)
+    return books
+
+
+def only_session(drawn: Drawn, now: datetime) -> Session | None:
+    """Return the only session that holds a moment; None if there is none."""
+    holding = [session for session in drawn.sessions if session.contains(now)]
+    assert len(holding) <= 1, "no moment belongs to two sessions"
+    return next(iter(holding), None)
+
+
+@given(calendars(), st.data())
+def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_them(
+    drawn: Drawn, data: st.DataObject
+) -> None:
+    books, venue, now = stored(drawn), drawn.venue, data.draw(drawn.moments)
+    current, today = only_session(drawn, now), now.astimezone(ZoneInfo(venue.zone)).date()
+    of_today = next((session for session in drawn.sessions if session.date == today), None)
+    assert session_of(books, now, venue) == (current or of_today)
+    assert session_date(books, now, venue) == (current.date if current else today)
+    assert venue.knowing(drawn.sessions).date_of(now) == session_date(books, now, venue)
+    begun = [session.date for session in drawn.sessions if session.open <= now]
+    assert last_session(books, now, venue) == max(begun, default=today)
+    ahead = [session.open for session in drawn.sessions if session.open > now]
+    assert next_open(books, now) == (None if current else min(ahead, default=None))
+    assert begun_by(books, now, timedelta(days=99)) == [one for one in drawn.sessions if one.open <= now]
+
+
+every, edges = st.integers(1, 400), st.integers(0, 300)
+
+
+@given(calendars(), every, edges, edges, st.data())
+def test_each_slot_of_a_drawn_calendar_comes_once_and_is_named_by_its_offset(
+    drawn: Drawn, minutes: int, after: int, before: int, data: st.DataObject
+) -> None:
+    longest = VenueDay("UTC")
+    times = parse(f"every {minutes}m from open+{after}m until close-{before}m, at close-{before + 1}m", longest)
+    books, found = stored(drawn), dict[tuple[str, date, str], Slot]()
+    for session in drawn.sessions:
+        for slot in slots(Job.RECONCILE, times, session):
+            assert slot.key not in found
+            found[slot.key] = slot
+            assert slot.start == moment_of(slot.name, session)
+            assert session.open <= slot.start < slot.end <= session.close
+    for slot in data.draw(st.lists(st.sampled_from(list(found.values())), max_size=20)) if found else ():
+        current = there(session_of(books, slot.start, drawn.venue))
+        assert slot_at(Job.RECONCILE, times, current, slot.start) == slot
+        assert due_at(dict.fromkeys(Job, times), current, slot.start)[-1].key == slot.key
+    now = data.draw(drawn.moments)
+    holding = [slot for slot in found.values() if slot.start <= now < slot.end]
+    of_now = session_of(books, now, drawn.venue)
+    assert (slot_at(Job.RECONCILE, times, of_now, now) if of_now else None) in [holding[-1] if holding else None]
+
+
+def moment_of(name: str, session: Session) -> datetime:
+    """Return the moment that a slot's name says."""
+    edge, sign, offset = re.fullmatch(r"(open|close)([+-])(\d+)m", name).groups()  # type: ignore[union-attr]
+    return (session.open if edge == "open" else session.close) + timedelta(minutes=int(f"{sign}{offset}"))
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "opens"),
+    [
+        ("2026-11-22T22:59:59Z", None, "2026-11-22T23:00:00Z"),
+        ("2026-11-22T23:00:00Z", 23, None),
+        ("2026-11-23T21:59:59Z", 23, None),
+        ("2026-11-23T22:30:00Z", 23, "2026-11-23T23:00:00Z"),
+        ("2026-11-23T23:30:00Z", 24, None),
+        ("2026-11-25T23:00:00Z", 27, None),
+        ("2026-11-26T12:00:00Z", 27, None),
+        ("2026-11-27T18:15:00Z", 27, "2026-11-29T23:00:00Z"),
+    ],
+)
+def test_an_evening_belongs_to_the_next_session_and_a_holiday_to_the_day_after(
+    now: str, session: int | None, opens: str | None
+) -> None:
+    drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
+    found = session_of(stored(drawn), datetime.fromisoformat(now), drawn.venue)
+    assert (found and found.date.day) == session
+    assert next_open(stored(drawn), datetime.fromisoformat(now)) == (datetime.fromisoformat(opens) if opens else None)
+
+
+def test_sessions_of_another_calendar_are_found_by_its_name() -> None:
+    books, early = ledger(), replace(SESSION, close=SESSION.close - 3 * HOUR)
+    books.put_sessions([early], calendar="metals")
+    assert session_of(books, NOW, VENUE_DAY) == SESSION
+    assert session_of(books, NOW, VENUE_DAY, "metals") == early
+    assert session_of(books, NOW, VENUE_DAY, "grains") is None
+    assert books.calendars(SESSION.date, SESSION.date) == {"": [SESSION], "metals": [early]}
+    books.put_sessions([], gone=[SESSION.date], calendar="metals")
+    assert books.calendars(SESSION.date, SESSION.date) == {"": [SESSION]}

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.adapters.samples import make_intent
-from tests.builders import there
+from tests.builders import VENUE_DAY, there
 from tests.telling import flaws
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
@@ -59,17 +59,17 @@ DETAILS = {
 
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
 def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(kind: EventKind) -> None:
-    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"))
+    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"), VENUE_DAY)
     assert happening is not None
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
     assert flaws(happening.text) == []
-    assert flaws(composed("tradebot paper ...1234", [happening]).text) == []
+    assert flaws(composed("tradebot paper ...1234", [happening], VENUE_DAY).text) == []
 
 
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
 def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind) -> None:
     details = {name: text.replace("/", "-") for name, text in DETAILS[kind].items()}
-    happening = there(of_event(kind.at(AT, details, "AAPL")))
+    happening = there(of_event(kind.at(AT, details, "AAPL"), VENUE_DAY))
     assert safe(happening.text) == happening.text
 
 
@@ -84,7 +84,7 @@ def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind)
 def test_one_share_and_one_session_are_told_in_the_singular(
     kind: EventKind, details: dict[str, str], said: str
 ) -> None:
-    assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"))).text == said
+    assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"), VENUE_DAY)).text == said
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,10 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
     refused = {"strategy": "mine", "reason": str(reason), "observed": "x"}
     why = f"{reason}: -0.031 against 0.03; {reason}: 3 against 3"
     halted = TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", why, AT, frozenset({reason}))
-    told = [of_event(EventKind.SLOT_MISSED.at(AT, missed)), of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused))]
+    told = [
+        of_event(EventKind.SLOT_MISSED.at(AT, missed), VENUE_DAY),
+        of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused), VENUE_DAY),
+    ]
     told += since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE, trading=halted))[1]
     meaning = REASONS[reason].meaning.removesuffix(".")
     texts = [there(one).text for one in told]
@@ -111,15 +114,15 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
 
 def test_event_with_other_details_is_told_by_them() -> None:
     event = SystemEvent(AT, "venue", "position_differs", Severity.ERROR, "AAPL", {"what": "more"})
-    happening = of_event(event)
+    happening = of_event(event, VENUE_DAY)
     assert happening is not None
     assert happening.text == "AAPL: position differs: what more"
 
 
 def test_other_events_are_told_only_if_asked_for_by_name() -> None:
     event = EventKind.ANSWER_DIFFERS.at(AT, {"message": "a new field"})
-    assert of_event(event) is None
-    asked = of_event(event, ["venue.answer_differs"])
+    assert of_event(event, VENUE_DAY) is None
+    asked = of_event(event, VENUE_DAY, ["venue.answer_differs"])
     assert asked is not None
     assert (asked.topic, asked.text) == (Topic.EVENTS, "answer differs: message a new field")
 

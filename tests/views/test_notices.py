@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import VENUE_DAY
 from tradebot.model.event import Severity
 from tradebot.model.notice import TOPICS, Channel, Happening, Quiet, Topic, quiet_hours
 from tradebot.views.notices import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
@@ -52,25 +53,25 @@ def test_channel_is_told_its_topics_from_its_severity_on() -> None:
 
 
 def test_alarms_go_at_once_and_positions_with_their_half_hour() -> None:
-    assert due_at(EVERYTHING, told("x"), AT) == AT
-    gathered = due_at(EVERYTHING, told("x", Topic.POSITIONS, Severity.INFO), AT)
+    assert due_at(EVERYTHING, told("x"), AT, VENUE_DAY) == AT
+    gathered = due_at(EVERYTHING, told("x", Topic.POSITIONS, Severity.INFO), AT, VENUE_DAY)
     assert gathered == datetime(2026, 11, 16, 16, 0, tzinfo=UTC)
 
 
 def test_quiet_hours_hold_back_everything_but_what_is_critical() -> None:
     quiet = Channel("phone", frozenset(TOPICS), frozenset(), Severity.INFO, NIGHT, 12)
     late = datetime(2026, 11, 16, 22, 30, tzinfo=UTC)
-    assert due_at(quiet, told("x"), late) == datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
-    assert due_at(quiet, told("x", severity=Severity.CRITICAL), late) == late
-    assert due_at(quiet, told("x"), AT) == AT
+    assert due_at(quiet, told("x"), late, VENUE_DAY) == datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
+    assert due_at(quiet, told("x", severity=Severity.CRITICAL), late, VENUE_DAY) == late
+    assert due_at(quiet, told("x"), AT, VENUE_DAY) == AT
 
 
 @given(st.integers(0, 7 * 24 * 60), st.integers(0, 23), st.integers(1, 23))
 def test_quiet_hours_end_at_their_end_and_hold_back_nothing_outside(minute: int, since: int, hours: int) -> None:
     at, quiet = AT + timedelta(minutes=minute), Quiet(time(since), time((since + hours) % 24), "UTC")
-    end = ends(quiet, at)
+    end = ends(quiet, at, VENUE_DAY)
     assert at <= end <= at + timedelta(hours=hours)
-    assert ends(quiet, end) == end
+    assert ends(quiet, end, VENUE_DAY) == end
     assert end == at or end.timetz().replace(tzinfo=None) == quiet.until
 
 
@@ -82,7 +83,7 @@ def test_quiet_hours_that_cannot_be_read_are_refused_with_an_example(text: str) 
 
 def test_many_alike_become_one_line_with_their_number_and_the_first() -> None:
     many = [told(f"AAPL: {number} shares", at=AT + timedelta(minutes=number)) for number in range(17)]
-    notice = composed("tradebot paper ...1234", many)
+    notice = composed("tradebot paper ...1234", many, VENUE_DAY)
     assert notice.text == "17 differences, first 10:31, last 10:47: AAPL: 16 shares"
     assert notice.title == "tradebot paper ...1234: a warning"
 
@@ -91,7 +92,7 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
     several = [
         Happening(AT + timedelta(seconds=n), Topic.SLOTS, Severity.INFO, f"kind {n}", f"slot {n}") for n in range(30)
     ]
-    notice = composed("tradebot", [*several, told("the books are damaged", severity=Severity.CRITICAL)])
+    notice = composed("tradebot", [*several, told("the books are damaged", severity=Severity.CRITICAL)], VENUE_DAY)
     lines = notice.text.split("\n")
     assert (notice.title, notice.severity) == ("tradebot: CRITICAL", Severity.CRITICAL)
     assert lines[0] == "10:31 the books are damaged"
@@ -100,11 +101,11 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
 
 def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
     one = Happening(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
-    notice = composed("tradebot", [one])
+    notice = composed("tradebot", [one], VENUE_DAY)
     assert notice.text == "10:31 Monday: +1.2%\nsee https: evil. example"
     assert notice.title == "tradebot"
 
 
 def test_what_was_held_back_says_since_when_and_why() -> None:
-    notice = composed("tradebot", [told("x")], AT)
+    notice = composed("tradebot", [told("x")], VENUE_DAY, AT)
     assert notice.text.endswith("Held back since 10:31, because enough was sent within the hour")

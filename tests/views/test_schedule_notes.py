@@ -4,8 +4,7 @@ from datetime import date
 
 import pytest
 
-from tests.builders import there
-from tradebot.adapters.time.calendar import exchange_sessions
+from tests.builders import VENUE_DAY, there, us_sessions
 from tradebot.app.settings import load
 from tradebot.timetable import lines
 from tradebot.timetable.lines import Line
@@ -15,11 +14,11 @@ SHIPPED = load(None, {}).settings.timetable.lines
 
 
 def line(when: str) -> Line:
-    return there(lines.parse("pnl", {"when": when, "late": "always"}))
+    return there(lines.parse("pnl", {"when": when, "late": "always"}, VENUE_DAY))
 
 
 def said(first: date, last: date, *own: Line) -> list[str]:
-    return [note.said for note in notes(first, last, exchange_sessions(first, last), own or SHIPPED)]
+    return [note.said for note in notes(first, last, us_sessions(first, last), own or SHIPPED, VENUE_DAY)]
 
 
 def test_ordinary_weeks_and_weekends_have_no_note() -> None:
@@ -57,7 +56,7 @@ def test_cron_times_in_clock_change_nights_are_explained() -> None:
 
 def test_calendar_difference_names_both_days_and_the_consequence() -> None:
     day = date(2026, 11, 16)
-    found = notes(day, day, exchange_sessions(day, day), SHIPPED, {day: "the broker's calendar has more"})
+    found = notes(day, day, us_sessions(day, day), SHIPPED, VENUE_DAY, {day: "the broker's calendar has more"})
     assert [note.said for note in found] == [
         "On Mon 2026-11-16 the broker's calendar has more. These times go by the broker's, and so do exits; entries "
         "stay closed that day."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from tests.adapters.samples import NOW, make_cycle, make_order
-from tests.builders import fill, there
+from tests.builders import VENUE_DAY, fill, there
 from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.account import EquityPeak
 from tradebot.model.candidate import Side
@@ -20,7 +20,7 @@ from tradebot.model.record import Job, StrategyRefusal
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
-from tradebot.views.performance.days import Days, day_of
+from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
@@ -45,11 +45,11 @@ def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_know
 
 
 def of_last_day(past: History) -> DayProfit | None:
-    totals, day = Totals.of(past.fills), day_of(past.fills[-1].fill.at)
-    since = min(begun(totals, day).values(), default=past.fills[-1].fill.at)
+    totals, day = Totals.of(past.fills), VENUE_DAY.date_of(past.fills[-1].fill.at)
+    since = min(begun(totals, day, VENUE_DAY).values(), default=past.fills[-1].fill.at)
     few = [owned for owned in past.fills if owned.fill.at >= since]
     before = [one for one in past.ends if one.session <= day][-2:]
-    return day_profit(totals, day, few, past.cash, before)
+    return day_profit(totals, day, VENUE_DAY, few, past.cash, before)
 
 
 @LAW
@@ -58,7 +58,7 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
     ours = replace(past, fills=tuple(owned for owned in past.fills if owned.strategy != FOREIGN))
     if not ours.fills:
         return
-    day = day_of(ours.fills[-1].fill.at)
+    day = VENUE_DAY.date_of(ours.fills[-1].fill.at)
     marks = dict.fromkeys(("AAPL", "MSFT", "JPM"), "50")
     ends = [one for one in ours.ends if one.session < day and len(one.marks) == len(marks)][-1:]
     ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
@@ -70,7 +70,7 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
             whole.fees_usd,
             whole.trades_closed,
         )
-        if ends or day == day_of(ours.fills[0].fill.at):
+        if ends or day == VENUE_DAY.date_of(ours.fills[0].fill.at):
             assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
 
 
@@ -80,7 +80,7 @@ def test_fills_that_belong_make_the_trades_of_the_day_even_if_earlier_fills_are_
         fill(hour, name, Side.BUY if side == "b" else Side.SELL, at=on(hour // 4) + timedelta(minutes=hour))
         for hour, (name, side) in enumerate(sides)
     ]
-    starts = begun(Totals.of(past), day_of(past[-1].fill.at))
+    starts = begun(Totals.of(past), VENUE_DAY.date_of(past[-1].fill.at), VENUE_DAY)
     cut = [one for one in past if one.fill.at >= min(starts.values())]
     found = trades(one for one in cut if belongs(one, starts))
     assert len(cut) == len(past) - 1
@@ -109,7 +109,7 @@ def test_day_profit_names_positions_without_a_price() -> None:
 
 def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
-    assert day_profit(Totals.of(past.fills), date(2026, 11, 17), past.fills[1:], (), ()) is None
+    assert day_profit(Totals.of(past.fills), date(2026, 11, 17), VENUE_DAY, past.fills[1:], (), ()) is None
 
 
 def test_day_profit_counts_both_trades_in_one_symbol() -> None:

@@ -13,6 +13,7 @@ from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
 from jobs.runner import Done, Line, Runner, Station
+from tests.builders import VENUE_DAY
 from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.pace import Clocks, RealTime
@@ -222,7 +223,7 @@ class Bot:
         return done
 
     def _duty(self, lines: Sequence[TimetableLine]) -> Duty:
-        return Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
+        return Duty(self._books, lines, GRACE_S, VENUE_DAY, lambda now: None, self._cut_short)  # type: ignore[arg-type]
 
     def _runner(
         self,
@@ -260,7 +261,8 @@ class Bot:
                 return Done("looked at prices alone, without a slot", ExitCode.DONE)
             raise CLOCKS_APART
         now = outside.by_broker
-        call = claim(self._books, self._timetable, job, now, self.name, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
+        known = self._books, self._timetable, job, now, VENUE_DAY, self.name
+        call = claim(*known, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
         if isinstance(call, Refused):
             return Done(str(call.decision.reason), ExitCode.DONE)
         if job in RECORDED:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tradebot.adapters.time.calendar import exchange_sessions
+from tests.builders import VENUE_DAY, us_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable import lines
@@ -41,7 +41,7 @@ def timetable() -> Timetable:
     jobs: dict[str, object] = {
         job: f"every {EVERY_M[job]}m from open+{FIRST_M[job]}m until {_until(job)}" for job in Job
     }
-    parsed = [lines.parse(name, value) for name, value in {**jobs, **CHORES}.items()]
+    parsed = [lines.parse(name, value, VENUE_DAY) for name, value in {**jobs, **CHORES}.items()]
     return Timetable(line for line in parsed if line is not None)
 
 
@@ -49,7 +49,7 @@ def slots_of(sessions: Sequence[Session], before: Session | None = None) -> Iter
     """Yield every slot of these sessions and of the days between them; `before` is the session before the first."""
     first = sessions[0].date
     if before is None and first.day > 1:
-        before = next(iter(exchange_sessions(first.replace(day=1), first - DAY)), None)
+        before = next(iter(us_sessions(first.replace(day=1), first - DAY)), None)
     months = {(before.date.year, before.date.month)} if before else set()
     for session in sessions:
         for job in Job:

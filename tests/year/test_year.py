@@ -62,7 +62,7 @@ def test_two_daemons_and_cron_act_on_each_slot_once() -> None:
 
 
 def test_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.year.year.exchange_sessions", around_the_clock)
+    monkeypatch.setattr("tests.year.year.us_sessions", around_the_clock)
     friday, monday = date(2026, 3, 6), date(2026, 3, 9)
     year = Player(drawn(SEED, friday, monday, kills=10, races=10, cron=True)).play()
     judge(year)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.bot import Bot, log, made
+from tests.builders import us_sessions
 from tests.faults import protection
 from tests.tiers import drawn, sized
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 
@@ -52,7 +52,7 @@ def test_serve_orders_only_within_sessions_and_runs_each_slot_once(
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "14400")
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "14400")
     first, count = {**STARTS, **YEAR}[name]
-    sessions = exchange_sessions(first, first + timedelta(days=45))[:count]
+    sessions = us_sessions(first, first + timedelta(days=45))[:count]
     flags = ("--symbols", "AAPL", "--start", first.isoformat(), "--sessions", str(count))
     with made(tmp_path / "state", *flags, settings=TIMETABLE) as path:
         bot = Bot(path, capsys)

@@ -9,11 +9,10 @@ from functools import partial
 
 from msgspec import Struct, field
 
-from tests.builders import ACCOUNT, CASH
+from tests.builders import ACCOUNT, CASH, us_sessions
 from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
 from tests.year.plan import DAY, GRACE_S, MINUTE, Key, Planned, slots_of
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -92,9 +91,9 @@ def drawn(
 ) -> Year:
     """Return what is to happen in the sessions between two dates."""
     chance = random.Random(seed)  # noqa: S311 - troubles, not secrets
-    sessions = exchange_sessions(first, last)
+    sessions = us_sessions(first, last)
     ledger = ledger or MemoryLedger(ACCOUNT)
-    ledger.put_sessions(exchange_sessions(first - 50 * DAY, last + 10 * DAY))
+    ledger.put_sessions(us_sessions(first - 50 * DAY, last + 10 * DAY))
     begin = sessions[0].open - 12 * 60 * MINUTE
     ledger.open_books(CASH, begin)
     writes = 3 * len(list(slots_of(sessions)))

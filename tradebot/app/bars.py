@@ -1,4 +1,4 @@
-"""Connect the port to bars: the store in the bot's folder, the venue's data API, and the exchange's calendar."""
+"""Connect the port to bars: the store in the bot's folder, the venue's data API, its calendar and its day."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.bars.store import SqliteBars
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.model.bar import Session
+    from tradebot.model.venue_day import VenueDay
 
 
 def stored_bars(
@@ -22,6 +23,7 @@ def stored_bars(
     events: JsonlEvents,
     source: Callable[[], BarSource],
     sessions: Callable[[date, date], Sequence[Session]],
+    day: VenueDay,
 ) -> StoredBars:
     """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
 
@@ -30,4 +32,4 @@ def stored_bars(
 
         return open_bars(folder, events, datetime.now(UTC))
 
-    return StoredBars(store, source, sessions)
+    return StoredBars(store, source, sessions, day)

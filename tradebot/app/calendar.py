@@ -1,8 +1,9 @@
-"""Keep the exchange's sessions in the ledger as the broker has them, and find those that aren't there."""
+"""Keep the sessions of each calendar in the ledger as the broker has them, and find those that aren't there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ from tradebot.timetable.sessions import (
 
 if TYPE_CHECKING:
     from tradebot.model.bar import Session, VenueClock
+    from tradebot.model.venue import Capabilities
     from tradebot.ports.stores import Calendar, Events, Ledger, Slots
 
 BEHIND = timedelta(days=60)
@@ -34,14 +36,18 @@ LEAST = timedelta(days=45)
 WEEK = timedelta(days=7)
 SATURDAY = 5
 
+OWN = ""
+"""The name under which the venue's own calendar is stored."""
 Venue = Callable[[date, date], "Sequence[Session]"]
+Read = Callable[[date, date, str], "Sequence[Session]"]
+"""Asks the broker for the sessions of a calendar from the first date through the second; none if it doesn't list it."""
 
 
 class Change(NamedTuple):
     """A day on which the broker's calendar isn't what was stored, or not what exchange_calendars has.
 
     `before` was stored and `after` is now; `said` is how the two calendars differed as far as was known, and `text` how
-    they differ now, empty if they agree.
+    they differ now, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
     """
 
     day: date
@@ -49,37 +55,63 @@ class Change(NamedTuple):
     after: Session | None
     said: str
     text: str
+    in_both: bool
 
 
-def ensure(ledger: Slots, now: datetime, ahead: timedelta) -> None:
-    """Store the sessions around `now` that aren't stored, unless the ledger's calendar already reaches `ahead`."""
-    reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
-    if ledger.sessions(behind, behind + WEEK) and ledger.sessions(reach, reach + WEEK):
-        return
-    from tradebot.adapters.time.calendar import exchange_sessions
+def ensure(
+    ledger: Slots, venue: Capabilities, read: Read, now: datetime, ahead: timedelta, others: Collection[str] = ()
+) -> None:
+    """Store the sessions around `now` that aren't stored, unless the calendars in the ledger already reach `ahead`.
 
-    first, last = now.date() - BEHIND, now.date() + AHEAD
-    held = ledger.sessions(first, last)
+    Besides the venue's own calendar, these are the `others` and those that are stored already. They come from
+    exchange_calendars, or from the broker if it doesn't have them; one that doesn't answer is asked again later.
+    """
+    today = venue.day.local(now).date()
+    held = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
+    for name in dict.fromkeys((OWN, *others, *held[0], *held[1])):
+        if not all(known.get(name) for known in held):
+            with suppress(TemporaryError):
+                _extend(ledger, venue, read, name, today)
+
+
+def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: date) -> None:
+    first, last = today - BEHIND, today + AHEAD
+    held, found = ledger.sessions(first, last, name), listed(venue, first, last, name)
+    if found is None:
+        # A broker may only tell the next days, which are asked for each morning.
+        is_known = any(today <= session.date <= today + WEEK for session in held)
+        found = () if is_known else read(first, last, name)
     # What the broker has changed, or called off, among those that are stored stays as it is.
-    new = [s for s in exchange_sessions(first, last) if not held or not held[0].date <= s.date <= held[-1].date]
-    ledger.put_sessions(new)
+    new = [s for s in found if not held or not held[0].date <= s.date <= held[-1].date]
+    ledger.put_sessions(new, calendar=name)
 
 
-def ask(ledger: Ledger, venue: Venue, clock: VenueClock, events: Events, by: str) -> str:
-    """Ask the broker's calendar for the stored days to come, store its sessions, and return what it said.
+def listed(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
+    """Return the sessions that exchange_calendars has of a calendar, inclusive; None if it doesn't have it."""
+    from tradebot.adapters.time.calendar import exchange_sessions, is_listed
+
+    full = name or venue.calendar
+    return exchange_sessions(first, last, full) if is_listed(full) else None
+
+
+def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, events: Events, by: str) -> str:
+    """Ask the broker's calendars for the stored days to come, store their sessions, and return what it said.
 
     A session that it doesn't have any more is dropped only if exchange_calendars or the broker's clock says so too.
     What changed is told as an event, and so is, once a day, a calendar that ends soon. TemporaryError if the broker
-    lists no session.
+    lists no session, or some that overlap.
     """
-    ensure(ledger, clock.now, LEAST)
-    today = clock.now.date()
+    ensure(ledger, venue, read, clock.now, LEAST)
+    today = venue.day.local(clock.now).date()
     stored = {session.date: session for session in ledger.sessions(today, today + AHEAD)}
-    last = max(stored, default=today + WEEK)
-    theirs = {session.date: session for session in venue(today, last)}
+    # A broker may only tell the next days.
+    is_long = max(stored, default=today) >= today + LEAST
+    last = max(stored) if is_long else today + AHEAD
+    theirs = {session.date: session for session in read(today, last, OWN)}
     if not theirs:
         raise TemporaryError(f"the broker's calendar lists no session from {today} to {last}", "tradebot doctor")
-    changes = _changes(ledger, stored, theirs, clock)
+    _require_apart(theirs)
+    changes = _changes(ledger, venue, stored, theirs, clock)
     for change in changes:
         if change.text != change.said:
             note_difference(ledger, change.day, change.text, clock.now)
@@ -88,11 +120,13 @@ def ask(ledger: Ledger, venue: Venue, clock: VenueClock, events: Events, by: str
         [change.after for change in told if change.after], gone=[c.day for c in told if c.before and not c.after]
     )
     until, before = max(theirs), last_asked(ledger, clock.now)
-    note_asked(ledger, Asked(clock.now, until if until < last else None), by)
-    for change in told:
-        events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, {"date": str(change.day), "message": _said(change)}))
-    first_today = before is None or before.at < last_morning(clock.now)
-    if first_today and (until - today).days < NEAR_END_DAYS:
+    note_asked(ledger, Asked(clock.now, until if is_long and until < last else None), by)
+    # What a broker alone tells of days that weren't known is no change.
+    changed = [_said(change) for change in told if change.in_both or change.before]
+    for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
+        events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))
+    first_today = before is None or before.at < last_morning(clock.now, venue.day)
+    if is_long and first_today and (until - today).days < NEAR_END_DAYS:
         message = f"it ends on {until}, in {counted((until - today).days, 'day')}: tradebot schedule check"
         events.emit(EventKind.CALENDAR_ENDS.at(clock.now, {"until": str(until), "message": message}))
     differing = sum(bool(change.text) for change in changes)
@@ -100,13 +134,45 @@ def ask(ledger: Ledger, venue: Venue, clock: VenueClock, events: Events, by: str
     return f"asked the broker's calendar until {until}: {agrees}"
 
 
+def _ask_for_others(ledger: Slots, read: Read, clock: VenueClock, today: date) -> Iterator[Mapping[str, str]]:
+    """Store the broker's sessions of the calendars that instruments have instead of the venue's own.
+
+    Yields what changed. A calendar that the broker doesn't list stays as it is stored.
+    """
+    for name, sessions in ledger.calendars(today, today + AHEAD).items():
+        theirs = {session.date: session for session in read(today, today + AHEAD, name)} if name else {}
+        if not theirs:
+            continue
+        _require_apart(theirs)
+        stored = {session.date: session for session in sessions if session.date <= max(theirs)}
+        days = sorted(day for day in stored.keys() | theirs.keys() if stored.get(day) != theirs.get(day))
+        changed = [day for day in days if not _is_over(day, stored, theirs, clock)]
+        gone = [day for day in changed if day not in theirs]
+        ledger.put_sessions([theirs[day] for day in changed if day in theirs], gone, name)
+        for day in (day for day in changed if day in stored):
+            what = f"has {hours(theirs.get(day))} now, before it had {hours(stored[day])}"
+            yield {"date": str(day), "message": f"{name}: {day:%a %Y-%m-%d} {what}"}
+
+
+def _require_apart(theirs: Mapping[date, Session]) -> None:
+    """Raise TemporaryError if two sessions overlap: then nobody could say which one a moment belongs to."""
+    for earlier, later in pairwise([theirs[day] for day in sorted(theirs)]):
+        if later.open < earlier.close:
+            message = f"the broker's sessions of {earlier.date} and {later.date} overlap"
+            raise TemporaryError(message, "tradebot doctor")
+
+
 def _changes(
-    ledger: Ledger, stored: Mapping[date, Session], theirs: Mapping[date, Session], clock: VenueClock
+    ledger: Ledger,
+    venue: Capabilities,
+    stored: Mapping[date, Session],
+    theirs: Mapping[date, Session],
+    clock: VenueClock,
 ) -> Sequence[Change]:
     """Return the days on which the broker's calendar isn't what is stored, or isn't what exchange_calendars has.
 
-    What is stored is from exchange_calendars unless a claim says otherwise, so that is rarely loaded. Sessions that are
-    over stay as they are.
+    A calendar that exchange_calendars doesn't have differs from nothing. What is stored is from exchange_calendars
+    unless a claim says otherwise, so that is rarely loaded. Sessions that are over stay as they are.
     """
     days = sorted(day for day in stored.keys() | theirs.keys() if day <= max(theirs))
     said = {day: difference(ledger, day) for day in days}
@@ -114,17 +180,17 @@ def _changes(
     doubtful = [day for day in differing if not _is_over(day, stored, theirs, clock)]
     if not doubtful:
         return ()
-    from tradebot.adapters.time.calendar import exchange_sessions
-
-    listed = {session.date: session for session in exchange_sessions(days[0], days[-1])}
-    kept = {day: session for day, session in stored.items() if day in listed and not _is_called_off(session, clock)}
+    known = listed(venue, days[0], days[-1])
+    usual = {session.date: session for session in known or ()}
+    kept = {day: session for day, session in stored.items() if day in usual and not _is_called_off(session, clock)}
     return [
         Change(
             day,
             stored.get(day),
             theirs.get(day) or kept.get(day),
             said[day],
-            compared(theirs.get(day), listed.get(day)),
+            "" if known is None else compared(theirs.get(day), usual.get(day)),
+            known is not None,
         )
         for day in doubtful
     ]
@@ -140,13 +206,16 @@ def _is_called_off(session: Session, clock: VenueClock) -> bool:
     return not clock.is_open and session.open < clock.next_open
 
 
-def _said(change: Change) -> str:
+def _said(change: Change) -> Mapping[str, str]:
+    """Return what an event says of a change."""
     what = f"{change.day:%a %Y-%m-%d} has {hours(change.after)} now, before it had {hours(change.before)}"
     if change.after == change.before:
         what = f"{change.day:%a %Y-%m-%d} still has {hours(change.after)}"
     if change.text:
-        return f"{what}: {change.text}. Entries stay closed that day; exits go by the broker's clock"
-    return f"{what}: exchange_calendars agrees"
+        what = f"{what}: {change.text}. Entries stay closed that day; exits go by the broker's clock"
+    elif change.in_both:
+        what = f"{what}: exchange_calendars agrees"
+    return {"date": str(change.day), "message": what}
 
 
 def sessions(held: Calendar, venue: Venue, first: date, last: date) -> Sequence[Session]:

@@ -11,6 +11,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import in_order, kind_of
 from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
+from tradebot.timetable.job_times import whole_day
 
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
@@ -37,7 +38,7 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
         return
     alerts = {kind_of(FLOW_ALERTS): flow.universe or settings.universe}
     needs = tuple(needs_of(alerts, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s))
-    yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance)
+    yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)
 
 
 def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
@@ -64,4 +65,4 @@ def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
     """Return the plan of a full session for these kinds of facts, each with what to ask about."""
     needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
-    return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], allowance)
+    return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)

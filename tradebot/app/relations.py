@@ -23,7 +23,7 @@ from tradebot.model.order import OrderType
 from tradebot.model.record import Job
 from tradebot.model.venue import Edit
 from tradebot.strategies import execution_settings
-from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
+from tradebot.timetable.job_times import left_after_last_s, longest_wait_s, whole_day
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from tradebot.model.limits import DisplacementRules
     from tradebot.model.venue import Capabilities
     from tradebot.strategies.wanting import Wanting
-
-SESSION_S = 23_400
-"""How long a regular session lasts."""
 
 MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
@@ -159,20 +156,22 @@ def _displacement(settings: Sections) -> Iterator[str]:
             where = f"strategies.{name}.displacement" if section.displacement else "displacement"
             exits = of_account(settings.exits) if section.exits is None else parse(section.exits)
             late = too_late(f"{where}.min_age_s", rules.min_age_s, exits)
-            yield from (late,) if late else _held_otherwise(f"{where}.min_age_s {rules.min_age_s}", rules, exits)
+            setting, session_s = f"{where}.min_age_s {rules.min_age_s}", int(settings.day.lasts.total_seconds())
+            yield from (late,) if late else _held_otherwise(setting, rules, exits, session_s)
 
 
-def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits) -> Iterator[str]:
+def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits, session_s: int) -> Iterator[str]:
     for rule in exits:
         if isinstance(rule, SignalDecay) and rules.min_age_s < rule.min_hold_s:
             yield (
                 f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could give way to a better "
                 "signal while its own signal must not close it yet"
             )
-        if isinstance(rule, EndOfDay) and rules.min_age_s >= SESSION_S - rule.before_close_s:
+        left_s = session_s - rule.before_close_s if isinstance(rule, EndOfDay) else None
+        if left_s is not None and rules.min_age_s >= left_s:
             yield (
-                f"{where} is not below the {SESSION_S - rule.before_close_s} s that end_of_day leaves of a session: no "
-                "position would ever be old enough to give way"
+                f"{where} is not below the {left_s} s that end_of_day leaves of a session: no position would ever be "
+                "old enough to give way"
             )
 
 
@@ -182,7 +181,8 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
     for name, job in (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE)):
         if not {job, Job.TRADE_ONCE} <= set(timetable):
             continue
-        age, wait = getattr(limits, name), longest_wait_s(timetable[job], timetable[Job.TRADE_ONCE])
+        usual = whole_day(settings.day)
+        age, wait = getattr(limits, name), longest_wait_s(timetable[job], timetable[Job.TRADE_ONCE], usual)
         if age <= wait:
             yield (
                 f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
@@ -203,7 +203,8 @@ def _ends_of_day(settings: Sections) -> Iterator[str]:
             if not isinstance(rule, EndOfDay) or not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
                 continue
             where, before = f"strategies.{name}.exits: end_of_day.before_close_s", rule.before_close_s
-            look, entry = (left_after_last_s(timetable[job]) for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
+            jobs, usual = (Job.EVALUATE_EXITS, Job.TRADE_ONCE), whole_day(settings.day)
+            look, entry = (left_after_last_s(timetable[job], usual) for job in jobs)
             if look > before:
                 yield f"{where} {before} is shorter than the {look} s after the last look at the exits: it never acts"
             if entry <= before:
@@ -217,7 +218,7 @@ def _own_times(settings: Sections) -> Iterator[str]:
             from tradebot.timetable.own_clock import usable
 
             try:
-                usable(section.times, settings.timetable[Job.TRADE_ONCE])
+                usable(section.times, settings.timetable[Job.TRADE_ONCE], settings.day)
             except ValueError as unusable:
                 yield f"strategies.{name}.times: {unusable}"
 
@@ -228,7 +229,7 @@ def _looks_at_exits(settings: Sections) -> Iterator[str]:
     if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
         return
     exits = timetable[Job.EVALUATE_EXITS]
-    wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE])
+    wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE], whole_day(settings.day))
     if wait > MOST_UNWATCHED_S:
         yield (
             f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "

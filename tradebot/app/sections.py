@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
 from tradebot.model.event import EventKind, Severity
@@ -28,6 +29,8 @@ from tradebot.model.notice import TOPICS, Channel, Topic, quiet_hours
 from tradebot.model.record import Job
 from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
 from tradebot.model.trading import Mode
+from tradebot.model.venue import Capabilities
+from tradebot.model.venue_day import VenueDay
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
@@ -51,7 +54,7 @@ def _timetable(value: object) -> Timetable:
     wrong: list[InitErrorDetails] = []
     for job, line in value.items():
         try:
-            lines[job] = parse(job, line)
+            lines[job] = parse(job, line, ALPACA.day)
         except ValueError as error:
             problem = PydanticCustomError("value_error", "{said}", {"said": str(error)})
             wrong.append(InitErrorDetails(type=problem, loc=(job,), input=line))
@@ -291,6 +294,16 @@ class Sections(Frozen):
     tax: TaxSettings
     # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue that the bot trades at says of itself."""
+        return ALPACA
+
+    @property
+    def day(self) -> VenueDay:
+        """Return the day of that venue."""
+        return self.capabilities.day
 
     def limits_of(self, strategy: str) -> Limits:
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""

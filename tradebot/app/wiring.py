@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
     from tradebot.app.venues import Connection, Reader
+    from tradebot.model.bar import Session
     from tradebot.model.baseline import Baseline
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
+    from tradebot.model.venue_day import VenueDay
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
@@ -81,6 +83,17 @@ class App:
     def mode(self) -> Mode:
         """Return the mode, which decides where orders go."""
         return self.settings.mode
+
+    @property
+    def day(self) -> VenueDay:
+        """Return the venue's day."""
+        return self.settings.day
+
+    @property
+    def known_day(self) -> VenueDay:
+        """Return the venue's day with the stored sessions that aren't all on their own date."""
+        day = self.day
+        return day.knowing(self.books.sessions(date.min, date.max)) if day.crosses_midnight else day
 
     @property
     def mode_name(self) -> str:
@@ -163,7 +176,7 @@ class App:
 
         return self._kept(stored_bars(
             self.folder.path, self.events, lambda: self.door.bars(self.connection, self.drift),
-            lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last),
+            lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last), self.day,
         ))  # fmt: skip
 
     @cached_property
@@ -368,9 +381,20 @@ class App:
         """Return the lock that a fetcher holds; it is taken before the pass lock, and waits and exits as that one."""
         return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
 
-    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
-        """Store the exchange's sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        calendar.ensure(self.ledger, now, ahead)
+    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST, others: Collection[str] = ()) -> None:
+        """Store the sessions around `now` unless the calendars in the ledger already reach `ahead`.
+
+        `others` are calendars of instruments, by name, that have to be stored besides the venue's own.
+        """
+        calendar.ensure(self.ledger, self.settings.capabilities, self.read_calendar, now, ahead, others)
+
+    def read_calendar(self, first: date, last: date, name: str) -> Sequence[Session]:
+        """Ask the broker for the sessions of a calendar; without a name, its own."""
+        return self.reader.calendar(first, last, name)
+
+    def listed_sessions(self, first: date, last: date) -> Sequence[Session]:
+        """Return the venue's sessions from `first` through `last`, as far as they are known without asking it."""
+        return calendar.listed(self.settings.capabilities, first, last) or ()
 
     def _kept(self, store: Kept) -> Kept:
         """Return a store that is closed with this bot."""

@@ -32,7 +32,7 @@ class StoredBar(Protocol):
 
     @property
     def start_s(self) -> int:
-        """Return the start; a daily bar's is midnight in New York."""
+        """Return the start; a daily bar's is midnight of the venue's day."""
 
     @property
     def open(self) -> float:

@@ -1,27 +1,23 @@
-"""Lay bars over the exchange's sessions: the hours of each, its bars, and its minutes without one."""
+"""Lay bars over the venue's sessions: the hours of each, its bars, and its minutes without one."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
 from statistics import median
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from tradebot.auditing.bar_findings import Stored, StoredBar
 from tradebot.model.bar import Session
+from tradebot.model.venue_day import VenueDay
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
-EARLY, LATE = time(4), time(20)
-"""When extended trading begins and ends in New York."""
 LIQUID_SHARE = 0.95
 """A symbol is liquid if its median session has a bar in this share of its minutes."""
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 class Hours(NamedTuple):
-    """A session in seconds since 1970 UTC: New York's midnight, the extended hours, and the regular ones."""
+    """A session in seconds since 1970 UTC: midnight of its date, the extended hours, and the regular ones."""
 
     midnight_s: int
     early_s: int
@@ -34,30 +30,17 @@ class Hours(NamedTuple):
         return (self.close_s - self.open_s) // MINUTE_S
 
 
-def midnight_s(day: date) -> int:
-    """Return midnight in New York in seconds since 1970 UTC: the start of the daily bar."""
-    return _at(day, time())
+def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[Hours, ...]:
+    return tuple(_hours(session, venue) for session in sessions)
 
 
-def date_of(at_s: int) -> date:
-    return datetime.fromtimestamp(at_s, UTC).astimezone(NEW_YORK).date()
-
-
-def hours_of(sessions: Iterable[Session]) -> tuple[Hours, ...]:
-    return tuple(
-        Hours(
-            midnight_s(session.date),
-            _at(session.date, EARLY),
-            int(session.open.timestamp()),
-            int(session.close.timestamp()),
-            _at(session.date, LATE),
-        )
-        for session in sessions
-    )
-
-
-def _at(day: date, clock: time) -> int:
-    return int(datetime.combine(day, clock, NEW_YORK).timestamp())
+def _hours(session: Session, venue: VenueDay) -> Hours:
+    """Return the hours of a session; without extended trading, they begin and end with it."""
+    early, late = session.open, session.close
+    if venue.extended:
+        early, late = (venue.at(session.date, clock) for clock in venue.extended)
+    moments = venue.begins(session.date), early, session.open, session.close, late
+    return Hours(*(int(moment.timestamp()) for moment in moments))
 
 
 class Day(Struct, frozen=True):
@@ -107,7 +90,7 @@ def filled(every: Sequence[Day]) -> float:
 
 def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
     first = bisect_left(hours, starts[0] - DAY_S, key=lambda each: each.midnight_s)
-    return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: each.midnight_s)]
+    return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: min(each.midnight_s, each.early_s))]
 
 
 def outside_of(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> Iterator[StoredBar]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Numbers, Stored, StoredBar, finding
@@ -11,16 +11,14 @@ from tradebot.auditing.bar_sessions import (
     HOUR_S,
     LIQUID_SHARE,
     MINUTE_S,
-    NEW_YORK,
     Day,
     Hours,
-    date_of,
     filled,
-    midnight_s,
     near,
     outside_of,
 )
 from tradebot.model.text import counted
+from tradebot.model.venue_day import VenueDay
 
 FEWEST_BARS = 10
 """With fewer bars in a week, the week says nothing about its zone."""
@@ -138,10 +136,10 @@ def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), Numbers(len(bars)), found)
 
 
-def daily_times(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
-    """Find daily bars that don't start at midnight in New York on the date of a session."""
-    odd = strange(stored, hours)
-    moved_days = _moved_days(stored, {each.midnight_s for each in hours}) if len(odd) >= FEWEST_STRANGE else 0
+def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iterator[BarFinding]:
+    """Find daily bars that don't start at the venue's midnight on the date of a session."""
+    odd, known = strange(stored, hours), {each.midnight_s for each in hours}
+    moved_days = _moved_days(stored, known, venue) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
         words = f"{counted(len(stored.bars), 'bar')} fit the sessions if they are a day "
         words += "later" if moved_days > 0 else "earlier"
@@ -149,37 +147,41 @@ def daily_times(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
         yield finding(stored, Flaw.WRONG_ZONE, span, Numbers(len(stored.bars), -24.0 * moved_days, 0), words)
         return
     for bar in odd:
-        at = datetime.fromtimestamp(bar.start_s, UTC).astimezone(NEW_YORK)
+        at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
         words = (
             f"no session on this {at:%A}"
             if at.time() == time()
-            else f"starts at {at:%H:%M} in New York, not at midnight"
+            else f"starts at {at:%H:%M} in {venue.place}, not at midnight"
         )
         yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), Numbers(1), words)
 
 
-def _moved_days(stored: Stored, known: set[int]) -> int:
+def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:
     """Return by how many days all dates would have to move to be sessions; 0 if they fit better as they are."""
-    dates = [date_of(bar.start_s) for bar in stored.bars]
-    now = sum(midnight_s(day) not in known for day in dates)
+    dates = [_date_of(bar.start_s, venue) for bar in stored.bars]
+    now = sum(venue.begins_s(day) not in known for day in dates)
     for move in (1, -1):
-        if sum(midnight_s(day + timedelta(days=move)) not in known for day in dates) * FAR_BETTER <= now:
+        if sum(venue.begins_s(day + timedelta(days=move)) not in known for day in dates) * FAR_BETTER <= now:
             return move
     return 0
 
 
-def duplicates(stored: Stored) -> Iterator[BarFinding]:
+def duplicates(stored: Stored, venue: VenueDay) -> Iterator[BarFinding]:
     """Find bars with the same start, and daily bars of the same date."""
     for before, bar in pairwise(stored.bars):
-        if before.start_s == bar.start_s or (stored.daily and _same_date(before.start_s, bar.start_s)):
+        if before.start_s == bar.start_s or (stored.daily and _same_date(before.start_s, bar.start_s, venue)):
             words = "the same bar twice" if before.close == bar.close else "two bars of one time with different prices"
             yield finding(
                 stored, Flaw.DUPLICATE, (before.start_s, bar.start_s), Numbers(2, bar.close, before.close), words
             )
 
 
-def _same_date(one_s: int, other_s: int) -> bool:
-    return other_s - one_s < SHORTEST_DAY_S and date_of(one_s) == date_of(other_s)
+def _same_date(one_s: int, other_s: int, venue: VenueDay) -> bool:
+    return other_s - one_s < SHORTEST_DAY_S and _date_of(one_s, venue) == _date_of(other_s, venue)
+
+
+def _date_of(at_s: int, venue: VenueDay) -> date:
+    return venue.date_of(datetime.fromtimestamp(at_s, UTC))
 
 
 def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
@@ -194,6 +196,6 @@ def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterato
         yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), Numbers(len(early)), found)
 
 
-def day_over_s(start_s: int) -> int:
-    """Return when the New York date of a moment is over, in seconds since 1970 UTC."""
-    return midnight_s(date_of(start_s) + timedelta(days=1))
+def day_over_s(start_s: int, venue: VenueDay) -> int:
+    """Return when the venue's date of a moment is over, in seconds since 1970 UTC."""
+    return venue.begins_s(_date_of(start_s, venue) + timedelta(days=1))

@@ -14,6 +14,7 @@ from tradebot.auditing.bar_sessions import LIQUID_SHARE, MINUTE_S, Day, Hours, d
 from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 
 CHANCE = 0.01
 """A run of missing minutes is a hole if chance makes less than this many such runs in all sessions looked at."""
@@ -119,16 +120,16 @@ class Checked(Struct, frozen=True):
     findings: tuple[BarFinding, ...]
 
 
-def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -> Checked:
-    """Check the bars of some symbols against the exchange's sessions, which must reach from the first bar to the last.
+def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime, venue: VenueDay) -> Checked:
+    """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
     Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; what is
     kept of them is what tells whether the source lost a minute of many symbols.
     """
-    hours = hours_of(sessions)
+    hours = hours_of(sessions, venue)
     looked, found, liquid = [], [], []
     for stored in every:
-        series = _judged(stored, hours, now)
+        series = _judged(stored, hours, now, venue)
         looked.append(series.looked_at)
         found += series.findings
         if series.liquid:
@@ -141,14 +142,14 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -
 
 
 def misplaced(
-    every: Sequence[Stored], sessions: Sequence[Session]
+    every: Sequence[Stored], sessions: Sequence[Session], venue: VenueDay
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
     """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
-    hours = hours_of(sessions)
+    hours = hours_of(sessions, venue)
     wrong, strange = [], []
     for stored in every:
         by_minute = None if stored.daily else days(stored, hours)
-        wrong += [each for each in _placing(stored, hours, by_minute) if each.flaw in MISPLACED]
+        wrong += [each for each in _placing(stored, hours, by_minute, venue) if each.flaw in MISPLACED]
         strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
     return ranked(wrong), strange
 
@@ -167,17 +168,17 @@ class _Series(Struct, frozen=True):
     liquid: tuple[Day, ...]
 
 
-def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
+def _judged(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> _Series:
     if not stored.bars:
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
         return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
-    found = [*_one_by_one(stored, hours, now), *bar_prices.spikes(stored, usable)]
+    found = [*_one_by_one(stored, hours, now, venue), *bar_prices.spikes(stored, usable)]
     short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
     found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
-    times = _placing(stored, hours, by_minute, now)
+    times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
     if believed:
@@ -186,18 +187,22 @@ def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
     return _Series(looked, found, tuple(day.slim for day in by_minute or ()) if believed and looked.liquid else ())
 
 
-def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
+def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> Iterator[BarFinding]:
     yield from bar_times.not_closed(stored, hours, now)
-    yield from bar_times.duplicates(stored)
+    yield from bar_times.duplicates(stored, venue)
     yield from bar_prices.bad_prices(stored)
 
 
 def _placing(
-    stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None, now: datetime | None = None
+    stored: Stored,
+    hours: Sequence[Hours],
+    by_minute: Sequence[Day] | None,
+    venue: VenueDay,
+    now: datetime | None = None,
 ) -> list[BarFinding]:
     """Find bars whose times can't be right."""
     if by_minute is None:
-        return list(bar_times.daily_times(stored, hours))
+        return list(bar_times.daily_times(stored, hours, venue))
     moved = bar_times.wrong_zone(stored, hours, now)
     if moved:
         return list(moved)

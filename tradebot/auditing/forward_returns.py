@@ -108,6 +108,6 @@ class SessionReturns:
 
 
 def closes_of(days: Series) -> Mapping[date, float]:
-    """Return the closes of daily bars by date; a bar starts at midnight in New York, so noon there is its date's."""
+    """Return the closes of daily bars by date: half a day after its start, the venue's midnight, a bar has its date."""
     starts = (datetime.fromtimestamp(start, UTC) + _NOON for start in days.starts)
     return {at.date(): close for at, close in zip(starts, days.close, strict=True)}

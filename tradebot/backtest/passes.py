@@ -69,7 +69,9 @@ class Passes:
         reader, ledger = self._world.reader, self._world.ledger
         before = ledger.standing()
         assert before.reconciled is not None, "books and venue were never compared"
-        for booking in book_all(BooksBefore((), {}), {}, reader.activities(before.reconciled.at)).proven:
+        for booking in book_all(
+            BooksBefore((), {}), {}, reader.activities(before.reconciled.at), reader.capabilities.day
+        ).proven:
             ledger.book(booking, now)
         cash = ledger.totals().cash(ledger.opening_cash(), before.settlement) + ledger.cash_adjustments()
         return cash == reader.account().cash

@@ -101,10 +101,10 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
         untraced_fills = caught.untraced_fills
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
-    books = read_books(ledger, now, view.orders).with_pending(pending)
+    books = read_books(ledger, now, reader.capabilities.day, view.orders).with_pending(pending)
     ratios = position_ratios(books, view)
     if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
-        books = read_books(ledger, now)
+        books = read_books(ledger, now, reader.capabilities.day)
         ratios = position_ratios(books, view)
     books = with_ends(reader, books, clocks.passed)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}

@@ -90,7 +90,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     met = _found(world, desk, desk.books, desk.resting)
     books, left, resting = desk.books, met, desk.resting
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
-        books = read_books(world.ledger, desk.now)
+        books = read_books(world.ledger, desk.now, world.venue.day)
         resting = resting_among(books, books.working)
         left = _found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.

@@ -22,7 +22,7 @@ from tradebot.signals.normalize import normalize
 from tradebot.signals.sectors import source_sector
 from tradebot.timetable.fetch_course import ONCE_S, in_turn
 from tradebot.timetable.fetching import FetchPlan, needs_of
-from tradebot.timetable.job_times import parse
+from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 
 Request = tuple[AnyKind, str | None]
@@ -152,12 +152,13 @@ class _Look(Struct, frozen=True, dict=True):
         rules = self.world.rules
         if not rules.fetch_times or rules.allowance is None:
             return None
-        times = parse(rules.fetch_times)
+        times, session = parse(rules.fetch_times, self.world.venue.day), whole_day(self.world.venue.day)
         needs = tuple(needs_of(self.world.needed_facts, rules.poll_s, rules.tightest.max_flow_age_s))
-        plan, left = FetchPlan.of(needs, times, rules.allowance), self.world.flow.calls_left()
+        plan, left = FetchPlan.of(needs, times, session, rules.allowance), self.world.flow.calls_left()
         if left is None or not self._is_open or plan.calls_after(self._elapsed_s, self._asked_s) <= left:
             return plan
-        return FetchPlan.of(needs, times, rules.allowance, from_s=self._elapsed_s, asked_s=self._asked_s, left=left)
+        elapsed_s, asked_s = self._elapsed_s, self._asked_s
+        return FetchPlan.of(needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, left=left)
 
     @cached_property
     def _asked_s(self) -> Mapping[str, float]:
@@ -262,7 +263,7 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
 def fetch_flow(
     world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    session = last_session(world.ledger, clocks.now)
+    session = last_session(world.ledger, clocks.now, world.venue.day)
     fetched = fetch_all(world, session, clocks, only_due=only_due, wanted=wanted)
     name, quota = world.mode_name, fetched.quota
     world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, name, quota=quota))

@@ -97,7 +97,7 @@ def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
 
 def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> Plan:
     try:
-        times = usable(text, entries)
+        times = usable(text, entries, world.venue.day)
     except ValueError as error:
         decision = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, f"its times: {error}")
         return Plan((), refused=(StrategyRefusal(strategy.name, decision),))

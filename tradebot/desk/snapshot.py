@@ -45,8 +45,9 @@ def take(
     If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
     """
     clocks = clocks or _read_clocks(world)
-    now, session = clocks.now, session_of(world.ledger, clocks.now)
-    today = session.date if session else now.date()
+    now, day = clocks.now, world.venue.day
+    session = session_of(world.ledger, now, day)
+    today = session.date if session else day.date_of(now)
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     listed = listed_now(world, reading.books, entered)
@@ -72,12 +73,13 @@ def _desk(
 ) -> Desk:
     """Return the desk without the facts of entries."""
     view, books, now = reading.view, reading.books, clocks.now
-    today = session.date if session else now.date()
+    today = session.date if session else books.day.date_of(now)
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     return Desk(
         now=now,
         clock=clocks.clock,
+        calendar=world.venue.calendar,
         session=session,
         account=view.account,
         permission=_permission(world.permission, view.account),
@@ -102,7 +104,14 @@ def _desk(
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
+        other_sessions=_other_sessions(books),
     )
+
+
+def _other_sessions(books: Books) -> Mapping[str, Session]:
+    """Return today's session of each calendar that instruments have instead of the venue's own."""
+    found = ((name, session_of(books, books.at, books.day, name)) for name in books.other_calendars)
+    return {name: session for name, session in found if session}
 
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:

@@ -5,7 +5,7 @@ It is computed once a pass, with each order counted at its worst, also those who
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from itertools import takewhile
 
@@ -16,9 +16,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Stake
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Order
 from tradebot.model.position import Lot, Position
+from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.new_fills import MissingFill
 
 
@@ -137,37 +137,29 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
     A position that was closed counts with all its profit in the session in which it was closed. One that is held counts
     at the midpoint, from the previous close on, or from its entry if that was in this session.
     """
-    results = defaultdict[str, Decimal](Decimal)
+    results, day = defaultdict[str, Decimal](Decimal), books.day
     # The trips of a month, in the order in which they were closed, of which nearly all are of earlier sessions.
-    for trip in takewhile(lambda trip: _day(trip.closed_at) >= session, reversed(books.round_trips)):
-        if _in(session, trip.closed_at):
+    for trip in takewhile(lambda trip: day.date_of(trip.closed_at) >= session, reversed(books.round_trips)):
+        if day.date_of(trip.closed_at) == session:
             results[trip.strategy] += trip.profit
     unknown = set[str]()
     for position in books.totals.own_positions():
-        change = _change(position, quotes.get(position.symbol), session)
+        change = _change(position, quotes.get(position.symbol), session, day)
         results[position.strategy] += change or 0
         unknown |= {position.strategy} if change is None else set()
     return {strategy: None if strategy in unknown else result for strategy, result in results.items()}
 
 
-def _change(position: Position, quote: Quote | None, session: date) -> Decimal | None:
+def _change(position: Position, quote: Quote | None, session: date, day: VenueDay) -> Decimal | None:
     """Return what a position that is held earned in the session, in USD; None if a price is missing."""
-    changes = [_of_lot(lot, position.multiplier, quote, session) for lot in position.lots] if quote else [None]
+    changes = [_of_lot(lot, position.multiplier, quote, session, day) for lot in position.lots] if quote else [None]
     known = [change for change in changes if change is not None]
     if len(known) < len(changes):
         return None
-    realized = position.realized_pnl - position.realized_before if _in(session, position.opened_at) else Decimal(0)
-    return sum(known, realized)
+    entered = day.date_of(position.opened_at) == session
+    return sum(known, position.realized_pnl - position.realized_before if entered else Decimal(0))
 
 
-def _of_lot(lot: Lot, multiplier: Decimal, quote: Quote, session: date) -> Decimal | None:
-    began = lot.price if _in(session, lot.at) else quote.previous_close
+def _of_lot(lot: Lot, multiplier: Decimal, quote: Quote, session: date, day: VenueDay) -> Decimal | None:
+    began = lot.price if day.date_of(lot.at) == session else quote.previous_close
     return None if began is None else notional(lot.quantity, quote.middle - began, multiplier)
-
-
-def _in(session: date, at: datetime) -> bool:
-    return _day(at) == session
-
-
-def _day(at: datetime) -> date:
-    return at.astimezone(NEW_YORK).date()

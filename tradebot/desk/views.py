@@ -21,7 +21,7 @@ from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.view import StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
-from tradebot.timetable.sessions import last_session
+from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session
 
 MOST_BARS_TOGETHER = 5_000_000
 """The most bars that one strategy may see at once: some 240 MB."""
@@ -107,7 +107,7 @@ class Sights:
     def _age_s(self, series: Series, until: datetime) -> float:
         """Return for how many seconds a session was open between the end of the newest bar and `until`."""
         end = series.start_of(-1) + (width_of(series.timeframe) or timedelta(days=1))
-        sessions = self._world.ledger.sessions(end.date(), until.date())
+        sessions = self._world.ledger.sessions(end.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
         open_for = (min(until, session.close) - max(end, session.open) for session in sessions)
         return sum(max(span.total_seconds(), 0.0) for span in open_for)
 
@@ -152,12 +152,13 @@ class Sights:
 
     @cached_property
     def _facts(self) -> Mapping[str, SymbolFacts]:
-        session = last_session(self._world.ledger, self._now)
+        session = last_session(self._world.ledger, self._now, self._world.venue.day)
         return self._world.facts.load(self._flow_universe, session, self._now)
 
     @cached_property
     def _market(self) -> Mapping[str, object]:
-        return self._world.facts.market(last_session(self._world.ledger, self._now), self._now)
+        session = last_session(self._world.ledger, self._now, self._world.venue.day)
+        return self._world.facts.market(session, self._now)
 
     @cached_property
     def _quotes(self) -> Mapping[str, Quote]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import fsum, sqrt
 from typing import Any
 
@@ -16,15 +16,16 @@ from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Kept, Key, Marks, Outlook, Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import World
 from tradebot.signals import events, regime
 from tradebot.signals.alerts import counting, flow_now, recent_alerts
 from tradebot.signals.kinds import oi_change
+from tradebot.signals.rows import new_york_day
 from tradebot.timetable.sessions import last_session
 
 
@@ -139,7 +140,7 @@ class Known:
         return tuple(one.score for one in scored if one.at >= held.position.opened_at)
 
     def noise(self, held: Held) -> float | None:
-        return noise(self._scores.get(held.position.key[:2], ()))
+        return noise(self._scores.get(held.position.key[:2], ()), self._desk.books.day)
 
     def flow(self, held: Held) -> float | None:
         """Return the direction of the alerts that count now, or None without a recent usable reply about them."""
@@ -158,7 +159,7 @@ class Known:
         before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
         facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
         behind = recent_alerts(facts, counting(opened, window)).alerts
-        return kept_open(behind, self._changes.get(symbol, ()), _day(opened), held.direction)
+        return kept_open(behind, self._changes.get(symbol, ()), new_york_day(opened), held.direction)
 
     def regime(self, held: Held) -> str | None:
         """Return the market's regime by name, or None unless all that it is read from is known."""
@@ -187,12 +188,13 @@ class Known:
 
     @cached_property
     def _facts(self) -> Mapping[str, SymbolFacts]:
-        session = last_session(self._world.ledger, self._desk.now)
+        session = last_session(self._world.ledger, self._desk.now, self._world.venue.day)
         return self._world.facts.load(self._symbols, session, self._desk.now)
 
     @cached_property
     def _market(self) -> Mapping[str, object]:
-        return self._world.facts.market(last_session(self._world.ledger, self._desk.now), self._desk.now)
+        session = last_session(self._world.ledger, self._desk.now, self._world.venue.day)
+        return self._world.facts.market(session, self._desk.now)
 
     @cached_property
     def _hour_ago(self) -> Mapping[str, Decimal]:
@@ -211,7 +213,7 @@ class Known:
         """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
         days: dict[str, list[date]] = {}
         for position in self._held:
-            days.setdefault(position.symbol, []).append(_day(position.opened_at))
+            days.setdefault(position.symbol, []).append(new_york_day(position.opened_at))
         spans = {symbol: (min(entered), max(entered) + after) for symbol, entered in days.items()}
         return self._world.facts.stored(kind, spans, self._desk.now)
 
@@ -241,14 +243,13 @@ def kinds_read(exits: Exits) -> frozenset[str]:
     return frozenset().union(*(KINDS.get(name, ()) for rule in exits for name in rule.reads))
 
 
-def noise(scored: Iterable[Scored]) -> float | None:
+def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
     """Return the standard deviation of the change from one score to the next of the same day.
 
-    Overnight changes are left out: much happens in a night. Days are in UTC, which split no session. None if there are
-    too few changes to tell.
+    Overnight changes are left out: much happens in a night. None if there are too few changes to tell.
     """
-    pairs = pairwise(scored)
-    changes = [after.score - before.score for before, after in pairs if before.at.date() == after.at.date()]
+    days = groupby(scored, key=lambda one: day.date_of(one.at))
+    changes = [after.score - before.score for _, of_day in days for before, after in pairwise(of_day)]
     if len(changes) < LEAST_CHANGES:
         return None
     mean = fsum(changes) / len(changes)
@@ -283,7 +284,3 @@ def option_symbol(alert: FlowAlert) -> str:
     """Return the OCC symbol of the option that an alert is about: its root, expiry, right and strike times 1,000."""
     right = "C" if alert.right is Right.CALL else "P"
     return f"{alert.symbol.replace('.', '')}{alert.expiry:%y%m%d}{right}{int(alert.strike * 1000):08d}"
-
-
-def _day(at: datetime) -> date:
-    return at.astimezone(NEW_YORK).date()

@@ -13,6 +13,7 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.contract import Drift
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
+from tradebot.model.instrument import Instrument
 from tradebot.model.limits import Limits
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -105,6 +106,20 @@ def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
     if desk.clock.is_open:
         return Decision(Gate.SESSION, Verdict.PASS)
     return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _closed(desk)
+
+
+def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
+    """Pass if an instrument's own calendar has it open too; None if it has no other calendar than its venue.
+
+    It applies to entries and exits: an instrument that closes earlier than its venue takes no order.
+    """
+    if instrument.calendar == desk.calendar:
+        return None
+    session = desk.session_of(instrument)
+    if session is None:
+        return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"{instrument.calendar} has no session today")
+    found = f"{instrument.calendar} {session.open:%Y-%m-%dT%H:%MZ} to {session.close:%Y-%m-%dT%H:%MZ}"
+    return answer(Gate.SESSION, session.contains(desk.now), Reason.MARKET_CLOSED, found)
 
 
 def _closed(desk: Desk) -> Decision:

@@ -16,7 +16,7 @@ from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import entry
-from tradebot.gates.common import instrument_known
+from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask
 from tradebot.gates.own import own
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -42,6 +42,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
     own_book, own_limits = ask.strategy.book, ask.limits
     answers = (
         instrument_known(ask.desk, symbol),
+        instrument_open(ask.desk, ask.candidate.instrument),
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),

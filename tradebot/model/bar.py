@@ -65,7 +65,11 @@ class Quote(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """One trading session of the calendar: its New York date, and its open and close in aware UTC."""
+    """One trading session of a calendar: its trade date at the venue, and its open and close in aware UTC.
+
+    It may begin the evening before its date, or days before if the trading of a holiday belongs to it, and it may close
+    when the next one opens.
+    """
 
     date: date
     open: datetime

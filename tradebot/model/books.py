@@ -20,6 +20,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
+from tradebot.model.venue_day import VenueDay
 
 
 class Standing(NamedTuple):
@@ -39,12 +40,15 @@ class Standing(NamedTuple):
 class Books(Struct, frozen=True, dict=True):
     """What the ledger holds at the venue's time `at`, read once.
 
-    `calendar` has the stored sessions around that moment. `with_others` are the fills that aren't ours, and those that
-    moved shares between others and us; `acknowledged` are the foreign positions that a person noted, as signed shares
-    by symbol. `orders` are those that may still fill, those reported lately, and those that these books never promised;
-    `chains` has each of them with the orders that it replaced, `promised` the intents behind all of these by client
-    order id, and `filled` how many shares of each are booked. `intents` are those without an outcome, and those of the
-    last sessions. `kept` is what else is kept of our open positions.
+    `day` is the venue's; it knows the sessions of `calendar`, which are the stored ones around that moment.
+    `other_calendars` has those of instruments whose calendar isn't the venue's own.
+
+    `with_others` are the fills that aren't ours, and those that moved shares between others and us; `acknowledged` are
+    the foreign positions that a person noted, as signed shares by symbol. `orders` are those that may still fill, those
+    reported lately, and those that these books never promised; `chains` has each of them with the orders that it
+    replaced, `promised` the intents behind all of these by client order id, and `filled` how many shares of each are
+    booked. `intents` are those without an outcome, and those of the last sessions. `kept` is what else is kept of our
+    open positions.
 
     `over` are the venue's ids of our working orders that have outlived their own life, as far as the venue's adapter
     can prove it; without its proof an order may still fill.
@@ -58,7 +62,9 @@ class Books(Struct, frozen=True, dict=True):
     account_number: str
     standing: Standing
     state: TradingStateRecord
+    day: VenueDay
     calendar: Sequence[Session] = ()
+    other_calendars: Mapping[str, Sequence[Session]] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     with_others: tuple[OwnedFill, ...] = ()
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
@@ -145,9 +151,10 @@ class Books(Struct, frozen=True, dict=True):
             found[record.intent.session].append(record)
         return {session: tuple(records) for session, records in found.items()}
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
-        """Return the stored sessions from `start` through `end`, if they are near this moment."""
-        return tuple(session for session in self.calendar if start <= session.date <= end)
+    def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return the stored sessions of a calendar from `start` through `end`, if they are near this moment."""
+        known = self.other_calendars.get(calendar, ()) if calendar else self.calendar
+        return tuple(session for session in known if start <= session.date <= end)
 
     def quantities(self) -> dict[str, Decimal]:
         """Return signed quantities by symbol, including acknowledged foreign positions and excluding zeros."""

@@ -212,6 +212,9 @@ class Book(Struct, frozen=True, dict=True):
 class Desk(Struct, frozen=True):
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
+    `calendar` is the name of that calendar, which is the venue's own; `other_sessions` are those of instruments with
+    another one, by its name.
+
     `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
     signed quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply held.
     `position_ratios` are the broker's quantities as multiples of all that the books hold,
@@ -233,6 +236,7 @@ class Desk(Struct, frozen=True):
 
     now: datetime
     clock: VenueClock
+    calendar: str
     session: Session | None
     account: Account
     permission: Permission
@@ -263,6 +267,7 @@ class Desk(Struct, frozen=True):
     outlooks: Mapping[Key, Outlook] = field(default_factory=dict)
     listings: Mapping[str, Listing] = field(default_factory=dict)
     unlisted: frozenset[str] = frozenset()
+    other_sessions: Mapping[str, Session] = field(default_factory=dict)
 
     def listing_of(self, position: Position) -> Listing | None:
         """Return how the venue lists a position's instrument, or else what it was opened as; None if nobody knows."""
@@ -272,6 +277,11 @@ class Desk(Struct, frozen=True):
     def listing_for(self, instrument: Instrument) -> Listing:
         """Return how the venue lists an instrument now, or else what an order's own instrument says."""
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
+
+    def session_of(self, instrument: Instrument) -> Session | None:
+        """Return today's session of an instrument's own calendar; None if it has none, or none is stored."""
+        own = instrument.calendar == self.calendar
+        return self.session if own else self.other_sessions.get(instrument.calendar)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

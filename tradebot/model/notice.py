@@ -65,7 +65,10 @@ class Happening(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """Hours of the day in a time zone in which only what is CRITICAL is told; `until` may be on the next day."""
+    """Hours of the day in which only what is CRITICAL is told; `until` may be on the next day.
+
+    `zone` is their time zone; empty for the venue's.
+    """
 
     since: time
     until: time
@@ -73,11 +76,10 @@ class Quiet(Struct, frozen=True):
 
 
 _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+-]+)*[0-9]*))?")
-NEW_YORK = "America/New_York"
 
 
 def quiet_hours(text: str) -> Quiet:
-    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are New York's.
+    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are the venue's.
 
     Raises ValueError that says how to write them.
     """
@@ -86,8 +88,8 @@ def quiet_hours(text: str) -> Quiet:
         if found is None:
             raise ValueError
         since, until = (time.fromisoformat(part.rjust(5, "0")) for part in found.groups()[:2])
-        zone = found[3] or NEW_YORK
-        ZoneInfo(zone)
+        zone = found[3] or ""
+        ZoneInfo(zone or "UTC")
     except (ValueError, ZoneInfoNotFoundError):
         raise ValueError("must be hours of the day, such as 22:00-07:00 Europe/Berlin") from None
     return Quiet(since, until, zone)

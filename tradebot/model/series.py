@@ -38,8 +38,8 @@ def width_of(timeframe: str) -> timedelta | None:
 class Series(Struct, frozen=True):
     """Closed bars, oldest first. Prices are in USD per share and floats, because they are for signals only.
 
-    `starts` are the bars' starts in seconds since 1970 UTC; a daily bar starts at midnight in New York. `volume` is in
-    shares.
+    `starts` are the bars' starts in seconds since 1970 UTC; a daily bar starts at midnight of the venue's day. `volume`
+    is in shares.
     """
 
     symbol: str

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
+from tradebot.model.venue_day import VenueDay
 
 
 class Settlement(StrEnum):
@@ -58,7 +59,7 @@ class Pairs(StrEnum):
 class Capabilities(Struct, frozen=True):
     """What one venue can do; `name` is for the configuration and `title` for people.
 
-    `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and its day is a date in the time zone `zone`. A short
+    `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
     """
 
@@ -71,7 +72,7 @@ class Capabilities(Struct, frozen=True):
     edit: Edit
     pairs: Pairs
     calendar: str
-    zone: str
+    day: VenueDay
     currency: str
     short_reserve: Decimal
     reduce_only: bool

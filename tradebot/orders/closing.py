@@ -13,6 +13,7 @@ from tradebot.exits.why import compose
 from tradebot.gates.common import (
     candidate_fresh,
     closable,
+    instrument_open,
     permission,
     position_of,
     still_held,
@@ -147,9 +148,11 @@ def _send_closing(
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = _without_refused_fraction(call, desk, candidate)
+    hours = instrument_open(desk, candidate.instrument)
     decisions = (
         permission(desk),
         *asked,
+        *([hours] if hours else []),
         still_held(desk, position.symbol, position.quantity),
         *fraction,
         *_quoted(world, desk, candidate),

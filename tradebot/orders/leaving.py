@@ -37,7 +37,9 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
     rules = world.rules.exits_watching(position, held.kept)
-    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, desk.session)
+    listing = desk.listing_of(position)
+    session = desk.session_of(listing.instrument) if listing else desk.session
+    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
 
 

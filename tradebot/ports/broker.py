@@ -77,8 +77,11 @@ class BrokerReader(Protocol):
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return account activities other than executions later than `after`, oldest first, each once."""
 
-    def calendar(self, start: date, end: date) -> Sequence[Session]:
-        """Return the venue's sessions from `start` through `end`."""
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return the venue's sessions from `start` through `end`, or those of one of its instruments' calendars.
+
+        A calendar that the venue doesn't list has none.
+        """
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return how the venue lists these symbols; those that it doesn't list, or whose row we can't read, are absent.

@@ -27,10 +27,10 @@ from tradebot.model.venue import Settlement
 
 
 class Calendar(Protocol):
-    """The venue's stored sessions."""
+    """The stored sessions: those of the venue's own calendar, and those of instruments with another one."""
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
-        """Return the stored sessions from `start` through `end`."""
+    def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return the stored sessions of a calendar from `start` through `end`; without a name, the venue's own."""
 
 
 class Orders(Protocol):
@@ -201,8 +201,11 @@ class Slots(Calendar, Protocol):
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         """Return the claimed slots of one session, in the order they were claimed."""
 
-    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
-        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
+    def calendars(self, start: date, end: date) -> Mapping[str, Sequence[Session]]:
+        """Return the stored sessions from `start` through `end` by calendar; the venue's own has no name."""
+
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
+        """Store sessions of a calendar, replacing those of the same date, and drop those of dates that are `gone`."""
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
         """Write the result of a reconcile."""

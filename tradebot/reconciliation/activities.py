@@ -22,6 +22,7 @@ from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 
 LARGEST_RATIO = 1000
 NEAR = Fraction(1, 200)
@@ -62,9 +63,9 @@ class Booked(Struct, frozen=True):
 Broker = Mapping[str, BrokerPosition]
 
 
-def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity]) -> Booked:
+def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
     """Return what the activities write into the books, by time; the rest is tried again until no more is proven."""
-    proven, waiting, before = list[Booking](), list(_groups(activities)), -1
+    proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()
         for place, group in enumerate(waiting, 1):
@@ -95,13 +96,14 @@ def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
     return held
 
 
-def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
+def _groups(activities: Iterable[Activity], venue: VenueDay) -> Iterator[list[Activity]]:
     """Group activities that belong together: one split, one merger, or one day's renames; the rest stay alone."""
 
     def key(one: Activity) -> tuple[object, ...]:
+        day = venue.date_of(one.at)
         if one.meaning in (ActivityKind.SPLIT, ActivityKind.MERGER):
-            return one.at.date(), one.meaning, one.symbol or ""
-        return (one.at.date(), one.meaning) if one.meaning is ActivityKind.RENAME else (one.at.date(), "", one.id)
+            return day, one.meaning, one.symbol or ""
+        return (day, one.meaning) if one.meaning is ActivityKind.RENAME else (day, "", one.id)
 
     executed = sorted((one for one in activities if one.executed), key=lambda one: (one.at, one.id))
     groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]

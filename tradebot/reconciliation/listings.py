@@ -16,6 +16,7 @@ from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, ListingRecord
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Calendar, Ledger, Listings
 from tradebot.timetable.sessions import session_date
@@ -52,12 +53,13 @@ def in_force(
     If any of them has to be read, so is what is due `besides`, in the same request.
     """
     records = dict(kept.listings(symbols)) if symbols else {}
-    due = _due(records, calendar, symbols, now)
+    is_current = _on_the_day_of(calendar, now, reader.capabilities.day)
+    due = _due(records, symbols, is_current)
     if not due:
         return Listed(records)
     if besides:
         records |= kept.listings(besides)
-        due = _due(records, calendar, tuple(dict.fromkeys((*symbols, *besides))), now)
+        due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current)
     found = told(reader, due)
     if found is None:
         return Listed(records)
@@ -80,21 +82,20 @@ def told(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] 
 
 
 def _due(
-    records: Mapping[str, ListingRecord], calendar: Calendar, symbols: Collection[str], now: datetime
+    records: Mapping[str, ListingRecord], symbols: Collection[str], is_current: Callable[[datetime], bool]
 ) -> Sequence[str]:
     """Return the symbols to ask about: those of which nothing is kept, or only what was read on another day."""
-    is_current = _on_the_day_of(calendar, now)
     return [symbol for symbol in symbols if not ((kept := records.get(symbol)) and is_current(kept.listing.read_at))]
 
 
-def _on_the_day_of(calendar: Calendar, now: datetime) -> Callable[[datetime], bool]:
+def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable[[datetime], bool]:
     """Return what tells whether a moment is of the venue's day of `now`; most listings were read at the same one."""
-    today, known = session_date(calendar, now), dict[datetime, bool]()
+    today, known = session_date(calendar, now, day), dict[datetime, bool]()
 
     def is_current(at: datetime) -> bool:
         found = known.get(at)
         if found is None:
-            found = known[at] = session_date(calendar, at) == today
+            found = known[at] = session_date(calendar, at, day) == today
         return found
 
     return is_current
@@ -141,7 +142,7 @@ def findings(books: Books, listed: Listed, kept: Iterable[ListingRecord]) -> Ite
     `kept` are all listings that the books hold; those just `listed` count instead.
     """
     records = {record.listing.symbol: record for record in kept} | dict(listed.records)
-    is_today = _on_the_day_of(books, books.at)
+    is_today = _on_the_day_of(books, books.at, books.day)
     for symbol, record in sorted(records.items()):
         unfit = tuple(misfits(books, record.listing)) if record.before else ()
         is_new = record.changed_at is not None and is_today(record.changed_at)

@@ -30,6 +30,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Gap, Job
 from tradebot.model.resting import Resting, Whose, resting_among
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.catch_up import may_fill
@@ -231,9 +232,9 @@ def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
     return {order.symbol for order in orders if not books.protects(order)} | unresolved
 
 
-def last_exit_pass(ledger: Ledger, now: datetime) -> datetime:
+def last_exit_pass(ledger: Ledger, now: datetime, day: VenueDay) -> datetime:
     """Return when the last exit pass of this session started, or when the session opened if none has yet."""
-    session = session_of(ledger, now)
+    session = session_of(ledger, now, day)
     if session is None:
         return now
     claims = (claim for claim in ledger.slot_claims(session.date) if claim.job == Job.EVALUATE_EXITS)

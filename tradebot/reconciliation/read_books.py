@@ -18,6 +18,7 @@ from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order, TimeInForce
 from tradebot.model.position import OwnedFill
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.activities import Booked, BooksBefore, book_all
@@ -59,7 +60,7 @@ def unbooked(
     symbols = {one.symbol for one in new if one.symbol is not None and one.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
     held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged)
-    return book_all(held, {position.symbol: position for position in view.positions}, new)
+    return book_all(held, {position.symbol: position for position in view.positions}, new, books.day)
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
@@ -97,8 +98,8 @@ YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""
 
 
-def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> Books:
-    """Return the books at the venue's time `now`, with the open orders that the venue `listed`.
+def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
+    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
 
     What is read doesn't grow with the fills and orders that the books have collected over time.
     """
@@ -106,14 +107,17 @@ def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> B
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
     promised = ledger.promised({order.client_order_id for order in every.values()})
-    totals = ledger.totals()
+    totals, calendars = ledger.totals(), dict(ledger.calendars(*_around(now)))
+    own = calendars.pop("", ())
     unknown = [o for o in orders if o.client_order_id not in promised and is_marked(o.client_order_id)]
     return Books(
         at=now,
         account_number=ledger.account_number,
         standing=ledger.standing(),
         state=ledger.trading_state(),
-        calendar=ledger.sessions((now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()),
+        day=day.knowing(own),
+        calendar=own,
+        other_calendars=calendars,
         totals=totals,
         with_others=tuple(ledger.fills_with_others()),
         acknowledged=ledger.acknowledged(),
@@ -123,9 +127,13 @@ def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> B
         filled=ledger.filled_quantities(every),
         intents=tuple(ledger.recent_intents(_first_session(orders, promised, now))),
         kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
-        sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now)),
+        sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
     )
+
+
+def _around(now: datetime) -> tuple[date, date]:
+    return (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
 
 
 def _with_listed(known: Sequence[Order], listed: Sequence[Order]) -> tuple[Order, ...]:
@@ -145,14 +153,14 @@ def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: dat
     return (min((now, *sent)) - YESTERDAY).date()
 
 
-def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
+def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueDay) -> bool:
     """Return True if an unknown order was sent while these books were in use, so another copy must have sent it.
 
     Books were in use if they were active both before and after the order in its session. Restored older books were
     active only before, if at all, and rebuilt books not at all.
     """
     sent = order.submitted_at or order.updated_at or now
-    session = session_of(ledger, sent)
+    session = session_of(ledger, sent, day)
     if session is None:
         return False
     # A strategy's slot may end in a later session.

@@ -23,6 +23,7 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unrepo
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
@@ -77,10 +78,11 @@ def reconcile(
     if view.account.number != ledger.account_number:
         return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
     _require_steady(view)
+    day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    books = with_ends(reader, read_books(ledger, now, view.orders), passed)
+    books = with_ends(reader, read_books(ledger, now, day, view.orders), passed)
     if omitted_orders(may_fill(books), view.orders):
         again = catch_up(reader, ledger, view.orders, now, passed)
         applied = replace(
@@ -90,16 +92,16 @@ def reconcile(
             unfilled=applied.unfilled + again.unfilled,
             moved=applied.moved + again.moved,
         )
-        books = read_books(ledger, now, view.orders)
+        books = read_books(ledger, now, day, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)
     if booked.bookings:
         view = read_view(reader, ledger)
-        books = read_books(ledger, now, view.orders)
+        books = read_books(ledger, now, day, view.orders)
     _require_steady(view)
     told = ask_about(reader, books, view)
     if told.orders:
         ledger.apply_orders(told.orders, now)
-        books = read_books(ledger, now, view.orders)
+        books = read_books(ledger, now, day, view.orders)
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
     books = with_ends(reader, books, passed)
@@ -111,7 +113,8 @@ def reconcile(
         return _mark(ledger, found)
     plan = plan_of(findings, view)
     listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), now)
-    unguarded = tuple(_unguarded(clock, view, books, listed, watch, last_exit_pass(ledger, now))) if watch else ()
+    last_exits = last_exit_pass(ledger, now, day)
+    unguarded = tuple(_unguarded(clock, view, books, listed, watch, last_exits)) if watch else ()
     changed = tuple(instrument_findings(books, listed, ledger.listings().values()))
     found = Reconciled(now, view, applied, findings + changed + unguarded, plan, booked.bookings, booked.doubtful)
     return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
@@ -209,7 +212,7 @@ def apply_plan(
 
     Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
     """
-    current = reconcile(reader, ledger, second=second)
+    current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
             f"{plan.id} was made of an older view: the broker or the books have changed since",
@@ -224,7 +227,7 @@ def apply_plan(
         if finding.kind is FindingKind.SPLIT:
             _restate(ledger, finding, accepted, current)
         if finding.kind is FindingKind.FORGOTTEN:
-            _take_over(ledger, finding.subject, current)
+            _take_over(ledger, finding.subject, current, day)
             continue
         if finding.kind is FindingKind.UNKNOWN_PAIR:
             _take_over_pair(reader, ledger, finding.subject, plan, current)
@@ -235,7 +238,7 @@ def apply_plan(
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
-    books = read_books(ledger, current.at)
+    books = read_books(ledger, current.at, day)
     difference = cash_as_booked(books, current.view).usd - books.cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
@@ -263,9 +266,9 @@ class _Change(NamedTuple):
     multiplier: Decimal
 
 
-def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
+def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) -> None:
     """Take over our own earlier orders in a symbol, with the shares they hold now."""
-    books, positions = read_books(ledger, current.at), current.view.positions
+    books, positions = read_books(ledger, current.at, day), current.view.positions
     found = unknown_orders(books, positions).forgotten
     orders = [order for order in found if order.symbol == symbol]
     held = next((position for position in positions if position.symbol == symbol), None)
@@ -276,7 +279,7 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
 
 def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Plan, current: Reconciled) -> None:
     """Write the promise of an order that protects our position, as if these books had sent it."""
-    books = read_books(ledger, current.at, current.view.orders)
+    books = read_books(ledger, current.at, reader.capabilities.day, current.view.orders)
     strategy = unknown_orders(books, current.view.positions).protecting[name]
     order = next(order for order in current.view.orders if order.client_order_id == name)
     legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)

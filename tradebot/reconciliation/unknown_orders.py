@@ -40,7 +40,7 @@ def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> Unknown
     return UnknownOrders(
         forgotten=_forgotten(books, [order for order in earlier if order.filled_quantity], positions),
         by_other_copies=filled,
-        recent_by_other_copies=tuple(order for order in filled if _is_second_writer(order, books.at, until)),
+        recent_by_other_copies=tuple(order for order in filled if _is_second_writer(order, books, until)),
         open=frozenset(order.client_order_id for order in earlier if not order.status.terminal),
         protecting={name: strategy for name, strategy in protected if strategy is not None},
     )
@@ -66,7 +66,7 @@ def promised_pair(
     key = IntentKey(
         books.account_number,
         strategy,
-        at.date(),
+        books.day.date_of(at),
         f"taken over {order.venue_id}",
         order.symbol,
         order.side,
@@ -106,10 +106,12 @@ def _accepted_until(books: Books) -> datetime | None:
     return accepted.at if accepted and Reason.SECOND_WRITER in accepted.causes else None
 
 
-def _is_second_writer(order: Order, now: datetime, accepted_until: datetime | None) -> bool:
+def _is_second_writer(order: Order, books: Books, accepted_until: datetime | None) -> bool:
     sent, reported = order.submitted_at or order.updated_at, order.updated_at or order.submitted_at
     accepted = sent is not None and accepted_until is not None and sent <= accepted_until
-    return reported is not None and reported.date() >= now.date() and not accepted
+    if reported is None or accepted:
+        return False
+    return books.day.date_of(reported) >= books.day.date_of(books.at)
 
 
 def _forgotten(

@@ -3,7 +3,7 @@
     every 30m while open, at close-10m, close+5m, open-30m, pre-market 08:00,
     first session of month at open+5m, cron "30 18 * * Mon-Fri"
 
-The times of cron are New York's and come on every day that they name; all others only come on days with a session.
+The times of cron are the venue's and come on every day that they name; all others only come on days with a session.
 """
 
 import re
@@ -15,14 +15,14 @@ from itertools import pairwise
 from msgspec import Struct
 
 from tradebot.model.bar import Session
+from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import cron, job_times
-from tradebot.timetable.cron import Cron, in_new_york
+from tradebot.timetable.cron import Cron
 from tradebot.timetable.job_times import MINUTE_S, MOST_PARTS, Part
 from tradebot.timetable.own_clock import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
 """How far before the open or after the close a time can be, so that it belongs to that session alone."""
-FIRST_PRE_MARKET, OPENS = time(4), time(9, 30)
 _BESIDE = re.compile(r"(?:at )?(open-|close\+)(\d{1,6}[smh])")
 _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
@@ -33,6 +33,7 @@ EXPECTED = (
     f"{cron.EXPECTED}"
 )
 _USUAL_DAYS = 100
+_A_MONDAY = date(2026, 11, 16)
 
 
 class Beside(Struct, frozen=True):
@@ -50,12 +51,13 @@ class Beside(Struct, frozen=True):
 
 
 class PreMarket(Struct, frozen=True):
-    """A time of day in New York before the open of a session."""
+    """A time of day at the venue before the open of a session."""
 
     at: time
+    venue: VenueDay
 
     def start(self, session: Session) -> datetime:
-        return in_new_york(session.date, self.at)
+        return self.venue.at(session.date, self.at)
 
     def __str__(self) -> str:
         return f"pre-market {self.at:%H:%M}"
@@ -85,9 +87,10 @@ class ChorePart(Struct, frozen=True):
 
 
 class ChoreTimes(Struct, frozen=True):
-    """All times of a chore, with the text they were parsed from."""
+    """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
 
     text: str
+    venue: VenueDay
     parts: tuple[ChorePart, ...]
 
     def starts(self, day: date, sessions: Sequence[Session]) -> list[tuple[str, datetime]]:
@@ -113,34 +116,28 @@ class ChoreTimes(Struct, frozen=True):
 
 
 @lru_cache(maxsize=128)
-def parse(text: str) -> ChoreTimes:
+def parse(text: str, venue: VenueDay) -> ChoreTimes:
     """Parse a chore's times; raise ValueError saying what is expected, or which part is never due."""
     plain = " ".join(text.split())
     words = [part.strip() for part in _COMMA.split(plain)]
     if len(words) > MOST_PARTS:
         raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return ChoreTimes(plain, tuple(map(_part, words)))
+    return ChoreTimes(plain, venue, tuple([_part(word, venue) for word in words]))
 
 
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
     """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
-    days = [
-        job_times.WHOLE_DAY.date + timedelta(days=count) for count in range(_USUAL_DAYS if times.names_sessions else 15)
-    ]
-    sessions = [_usual_session(day) for day in days if day.weekday() < 5]
+    count = _USUAL_DAYS if times.names_sessions else 15
+    days = [_A_MONDAY + timedelta(days=each) for each in range(count)]
+    sessions = [times.venue.usual(day) for day in days if times.venue.never_ends or day.weekday() < 5]
     starts = sorted(start for day in days for _, start in times.starts(day, sessions))
     return min((int((later - earlier).total_seconds()) for earlier, later in pairwise(starts)), default=None)
 
 
-def _usual_session(day: date) -> Session:
-    moved = day - job_times.WHOLE_DAY.date
-    return Session(day, job_times.WHOLE_DAY.open + moved, job_times.WHOLE_DAY.close + moved)
-
-
-def _part(text: str) -> ChorePart:
+def _part(text: str, venue: VenueDay) -> ChorePart:
     if found := _CRON.fullmatch(text):
-        return ChorePart(None, cron.parse(found[2]))
+        return ChorePart(None, cron.parse(found[2], venue))
     days, moment = in_days(text)
     if found := _BESIDE.fullmatch(moment):
         offset_s = job_times.seconds(found[2])
@@ -148,14 +145,21 @@ def _part(text: str) -> ChorePart:
             raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
         return ChorePart(days, Beside(found[1] == "open-", offset_s))
     if found := _PRE_MARKET.fullmatch(moment):
-        return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]))))
+        return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]), venue), venue))
     if not job_times.is_time(moment):
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
-    return ChorePart(days, job_times.parse_part(moment))
+    return ChorePart(days, job_times.parse_part(moment, venue))
 
 
-def _before_the_open(text: str, hour: int, minute: int) -> time:
-    at = time(hour, minute) if hour < 24 and minute < 60 else OPENS
-    if not FIRST_PRE_MARKET <= at < OPENS:
-        raise ValueError(f"{text!r} is not before the open: pre-market is from 04:00 to 09:29 in New York")
+def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time:
+    if venue.extended is None:
+        raise ValueError(f"{text!r}: there is no trading before the open, so use open-30m or {cron.EXPECTED}")
+    first, midnight = venue.extended[0], datetime.combine(_A_MONDAY, time())
+    opens = (midnight + venue.opens).time()
+    at = time(hour, minute) if hour < 24 and minute < 60 else opens
+    if not first <= at < opens:
+        last = midnight + venue.opens - timedelta(seconds=MINUTE_S)
+        raise ValueError(
+            f"{text!r} is not before the open: pre-market is from {first:%H:%M} to {last:%H:%M} in {venue.place}"
+        )
     return at

@@ -1,13 +1,13 @@
-"""Times written as cron does, in New York's time: `30 18 * * Mon-Fri`. Weekdays have names only."""
+"""Times written as cron does, by the venue's clock: `30 18 * * Mon-Fri`. Weekdays have names only."""
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
 from msgspec import Struct
 
-from tradebot.model.kind import NEW_YORK
+from tradebot.model.venue_day import VenueDay
 
 WEEKDAYS: Mapping[str, int] = {
     name: place for place, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
@@ -25,12 +25,13 @@ _LEAP_YEARS = timedelta(days=8 * 366)
 
 
 class Cron(Struct, frozen=True):
-    """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, in New York's time.
+    """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, by the venue's clock.
 
     As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.
     """
 
     text: str
+    venue: VenueDay
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     days: frozenset[int] | None
@@ -38,16 +39,12 @@ class Cron(Struct, frozen=True):
     weekdays: frozenset[int] | None
 
     def starts(self, day: date) -> Iterator[tuple[str, datetime]]:
-        """Yield the name and the moment of each time on one day in New York, in order.
-
-        A time that the clocks skip in spring comes an hour later. One that they show twice in fall comes once, the
-        first time.
-        """
+        """Yield the name and the moment of each time on one day, in order, as `VenueDay.at` counts them."""
         if not self._holds(day):
             return
         for hour in self.hours:
             for minute in self.minutes:
-                yield f"{hour:02}:{minute:02} ET", in_new_york(day, time(hour, minute))
+                yield f"{hour:02}:{minute:02} {self.venue.label}", self.venue.at(day, time(hour, minute))
 
     def _holds(self, day: date) -> bool:
         fits = [day.day in self.days] if self.days is not None else []
@@ -55,13 +52,8 @@ class Cron(Struct, frozen=True):
         return day.month in self.months and (any(fits) or not fits)
 
 
-def in_new_york(day: date, at: time) -> datetime:
-    """Return a time of day in New York as a moment in UTC."""
-    return datetime.combine(day, at, NEW_YORK).astimezone(UTC)
-
-
 @lru_cache(maxsize=64)
-def parse(text: str) -> Cron:
+def parse(text: str, venue: VenueDay) -> Cron:
     """Parse the five fields; raise ValueError saying what is expected, or that they never hold."""
     fields = text.split()
     if len(fields) != 5:
@@ -74,6 +66,7 @@ def parse(text: str) -> Cron:
         )
     found = Cron(
         text,
+        venue,
         tuple(sorted(_field(minute, 0, 59, {}, text))),
         tuple(sorted(_field(hour, 0, 23, {}, text))),
         None if day == "*" else _field(day, 1, 31, {}, text),

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from tradebot.model.bar import Session
 from tradebot.model.kind import Phase, Scope
-from tradebot.timetable.job_times import WHOLE_DAY, JobTimes
+from tradebot.timetable.job_times import JobTimes
 
 ONCE_S = 86_400
 """An interval that no session is long enough to repeat."""
@@ -63,10 +64,10 @@ class Course(Struct, frozen=True):
     fetches: tuple[Mapping[str, int], ...]
 
 
-def slots_of(times: JobTimes, from_s: float = 0.0) -> tuple[Slot, ...]:
+def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Slot, ...]:
     """Return the slots of a full session that last longer than so many seconds after the open."""
-    starts = [(due.start - WHOLE_DAY.open).total_seconds() for due in times.in_session(WHOLE_DAY)]
-    ends = [*starts[1:], (WHOLE_DAY.close - WHOLE_DAY.open).total_seconds()]
+    starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
+    ends = [*starts[1:], (session.close - session.open).total_seconds()]
     return tuple(Slot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
 
 

@@ -18,6 +18,7 @@ from math import inf
 
 from msgspec import Struct
 
+from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
 from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, course, renewals, slots_of
@@ -191,13 +192,14 @@ class Line(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for one full session, or for the rest of one; its lines are in the order of fetching.
+    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
 
     `allowance` is None for a source without a limit, and `day` how many calls the timetable may make.
     """
 
     lines: tuple[Line, ...]
     times: JobTimes
+    session: Session
     allowance: Allowance | None
     day: int | None
 
@@ -206,6 +208,7 @@ class FetchPlan(Struct, frozen=True):
         cls,
         needs: Iterable[Need],
         times: JobTimes,
+        session: Session,
         allowance: Allowance | None = None,
         *,
         from_s: float = 0.0,
@@ -220,7 +223,7 @@ class FetchPlan(Struct, frozen=True):
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
         rate = allowance.rate if allowance else None
-        fitting = Fitting(ordered, slots_of(times, from_s), rate, day, asked_s or {})
+        fitting = Fitting(ordered, slots_of(times, session, from_s), rate, day, asked_s or {})
         intervals = fitting.intervals()
         course = fitting.course(intervals)
         lines = (
@@ -228,7 +231,7 @@ class FetchPlan(Struct, frozen=True):
                  course.complete_s.get(need.name))
             for need in ordered
         )  # fmt: skip
-        return cls(tuple(lines), times, allowance, day)
+        return cls(tuple(lines), times, session, allowance, day)
 
     @property
     def calls(self) -> int:
@@ -237,7 +240,7 @@ class FetchPlan(Struct, frozen=True):
     @property
     def wanted_calls(self) -> int:
         """Return how many calls a session would make if everything were fetched as configured."""
-        slots = slots_of(self.times)
+        slots = slots_of(self.times, self.session)
         needs = (line.need for line in self.lines)
         return sum(need.calls * renewals(slots, need.every_s(need.interval_s), -inf) for need in needs)
 
@@ -258,12 +261,12 @@ class FetchPlan(Struct, frozen=True):
         """Return how many calls fit before the next slot begins; None if there is no limit, or no slot is left."""
         if self.allowance is None:
             return None
-        starts = [slot.start_s for slot in slots_of(self.times) if slot.start_s > after_open_s]
+        starts = [slot.start_s for slot in slots_of(self.times, self.session) if slot.start_s > after_open_s]
         return max(int((starts[0] - after_open_s) * self.allowance.rate / 60), 1) if starts else None
 
     def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
         """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
-        slots = slots_of(self.times, after_open_s)
+        slots = slots_of(self.times, self.session, after_open_s)
         return sum(
             line.need.calls * renewals(slots, line.need.every_s(line.interval_s), asked_s.get(line.need.name, -inf))
             for line in self.lines
@@ -302,12 +305,14 @@ def needs_of(needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int],
         yield Need(kind.name, kind.scope, calls, interval_s, kind.core or is_alerts, limit_s, kind.phase)
 
 
-def fetching_problems(needs: Sequence[Need], times: JobTimes, allowance: Allowance | None) -> Iterator[str]:
+def fetching_problems(
+    needs: Sequence[Need], times: JobTimes, session: Session, allowance: Allowance | None
+) -> Iterator[str]:
     """Yield why alerts can't stay fresh, even if nothing else is fetched; nothing if they can."""
     alerts = [need for need in needs if need.name == FLOW_ALERTS]
     for need in alerts:
         limit_s = need.max_age_s
-        by_itself = FetchPlan.of(alerts, times)
+        by_itself = FetchPlan.of(alerts, times, session)
         if not by_itself.fits:
             assert by_itself.lines[0].oldest_s is not None
             yield (
@@ -315,19 +320,20 @@ def fetching_problems(needs: Sequence[Need], times: JobTimes, allowance: Allowan
                 f"it would count as stale before it is fetched again. unusual_whales.poll_s.flow_alerts is "
                 f"{need.interval_s}, timetable.fetch-flow {times}; change one of them"
             )
-        elif allowance and not FetchPlan.of(alerts, times, allowance).fits:
+        elif allowance and not FetchPlan.of(alerts, times, session, allowance).fits:
             yield (
                 f"the {need.calls:,} symbols of universe are too many for a flow source that allows "
                 f"{allowance.per_minute:,} calls a minute and {allowance.per_day:,} a day (unusual_whales): even if "
                 f"nothing but alerts were fetched, they would get older than limits.max_flow_age_s {limit_s}; "
-                f"{_most(need, times, allowance):,} symbols would fit"
+                f"{_most(need, times, session, allowance):,} symbols would fit"
             )
 
 
-def _most(alerts: Need, times: JobTimes, allowance: Allowance) -> int:
+def _most(alerts: Need, times: JobTimes, session: Session, allowance: Allowance) -> int:
     fitting, too_many = 0, alerts.calls
     while too_many - fitting > 1:
         middle = (fitting + too_many) // 2
         need = Need(alerts.name, alerts.scope, middle, alerts.interval_s, True, alerts.max_age_s, alerts.phase)
-        fitting, too_many = (middle, too_many) if FetchPlan.of([need], times, allowance).fits else (fitting, middle)
+        fits = FetchPlan.of([need], times, session, allowance).fits
+        fitting, too_many = (middle, too_many) if fits else (fitting, middle)
     return fitting

@@ -12,6 +12,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from tradebot.model.bar import Session
+from tradebot.model.venue_day import VenueDay
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 MINUTE_S = 60
@@ -22,8 +23,11 @@ _EVERY = re.compile(rf"every ({_DURATION})(?: while open|(?: from ({_EDGE}))?(?:
 _AT = re.compile(rf"(?:at )?({_EDGE})")
 EXPECTED = "'every 5m from open+2m until close-15m', 'every 60s while open' or 'at close-10m', separated by commas"
 _OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
-WHOLE_DAY = Session(_OPEN.date(), _OPEN, _OPEN + timedelta(minutes=390))
-"""A session of the usual length. Times, and how they fit together, are checked against it at load."""
+
+
+def whole_day(venue: VenueDay) -> Session:
+    """Return a session of the venue's usual length. Times, and how they fit, are checked against it at load."""
+    return Session(_OPEN.date(), _OPEN, _OPEN + venue.lasts)
 
 
 class Edge(Struct, frozen=True):
@@ -73,7 +77,7 @@ class JobTimes(Struct, frozen=True):
         return self.text
 
 
-def parse(text: object) -> JobTimes:
+def parse(text: object, venue: VenueDay) -> JobTimes:
     """Parse a job's due times; raise ValueError saying what is expected, or which part is never due."""
     if isinstance(text, JobTimes):
         return text
@@ -83,25 +87,25 @@ def parse(text: object) -> JobTimes:
     words = [part.strip() for part in plain.split(",")]
     if len(words) > MOST_PARTS:
         raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return JobTimes(plain, tuple(parse_part(word) for word in words))
+    return JobTimes(plain, tuple([parse_part(word, venue) for word in words]))
 
 
 @lru_cache(maxsize=64)
-def longest_wait_s(renewal: JobTimes, used: JobTimes) -> int:
+def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
     """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
 
     The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
     to the last use.
     """
-    renewals, uses = ([due.start for due in times.in_session(WHOLE_DAY)] for times in (renewal, used))
+    renewals, uses = ([due.start for due in times.in_session(session)] for times in (renewal, used))
     waits = [later - earlier for earlier, later in pairwise(renewals)]
     waits += [renewals[0] - uses[0], uses[-1] - renewals[-1]]
     return int(max(waits).total_seconds())
 
 
-def left_after_last_s(times: JobTimes) -> int:
+def left_after_last_s(times: JobTimes, session: Session) -> int:
     """Return how many seconds before the close of a session a job is due for the last time."""
-    return int((WHOLE_DAY.close - times.in_session(WHOLE_DAY)[-1].start).total_seconds())
+    return int((session.close - times.in_session(session)[-1].start).total_seconds())
 
 
 def is_time(text: str) -> bool:
@@ -109,7 +113,7 @@ def is_time(text: str) -> bool:
     return bool(_AT.fullmatch(text) or _EVERY.fullmatch(text))
 
 
-def parse_part(text: str) -> Part:
+def parse_part(text: str, venue: VenueDay) -> Part:
     """Parse one of the parts that commas separate; ValueError as for all of them."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
@@ -120,8 +124,8 @@ def parse_part(text: str) -> Part:
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
         raise ValueError(f"{text!r}: an interval of zero would be due all the time")
-    if not next(dues(part, WHOLE_DAY), None):
-        raise ValueError(f"{text!r} is never due: in a session of 6h30m, it ends before it begins")
+    if not next(dues(part, whole_day(venue)), None):
+        raise ValueError(f"{text!r} is never due: in a session of {_written(venue.lasts)}, it ends before it begins")
     return part
 
 
@@ -135,6 +139,11 @@ def _pattern(parts: tuple[Part, ...], length: timedelta) -> Sequence[tuple[str, 
             by_start.setdefault(due.start, due)
     ordered = sorted(by_start.values(), key=lambda due: due.start)
     return [(due.name, due.start - session.open, due.end - session.open) for due in ordered]
+
+
+def _written(span: timedelta) -> str:
+    hours, minutes = divmod(int(span.total_seconds()) // MINUTE_S, 60)
+    return f"{hours}h{minutes}m" if minutes else f"{hours}h"
 
 
 def _edge(text: str) -> Edge:

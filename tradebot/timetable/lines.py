@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
+from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import chore_times, job_times
 from tradebot.timetable.chore_times import ChoreTimes
 from tradebot.timetable.job_times import JobTimes
@@ -166,31 +167,31 @@ class Timetable(Mapping[Job, JobTimes]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def parse(job: str, value: object) -> Line | None:
+def parse(job: str, value: object, venue: VenueDay) -> Line | None:
     """Parse one line, which is a text with its times or a mapping; None if it is switched off.
 
-    Raises ValueError saying what is expected.
+    Raises ValueError saying what is expected, or what doesn't fit the venue's usual session.
     """
     if job in set(Job):
-        return _job(Job(job), value)
+        return _job(Job(job), value, venue)
     if not _NAME.fullmatch(job):
         raise ValueError("use a name of small letters, digits and dashes, such as nightly-report")
     if value is None:
         return None
     given = _parts(job, value, {"verb", "when", "late", "needs", "limit"})
     verb, *options = _words(given.get("verb", job))
-    times = chore_times.parse(_text(given.get("when"), "when", "close+5m"))
+    times = chore_times.parse(_text(given.get("when"), "when", "close+5m"), venue)
     late, limit_s = _late(given["late"]), _limit(given["limit"])
     line = Line(job, verb, tuple(options), times, late, _needs(given.get("needs")), limit_s, Lane.UPKEEP)
     _fits(line)
     return line
 
 
-def _job(job: Job, value: object) -> Line:
+def _job(job: Job, value: object, venue: VenueDay) -> Line:
     if not isinstance(value, Mapping):
-        return _line(job, job_times.parse(value), frozenset())
+        return _line(job, job_times.parse(value, venue), frozenset())
     given = _parts(job, value, {"when", "needs"})
-    return _line(job, job_times.parse(given.get("when")), _needs(given.get("needs")))
+    return _line(job, job_times.parse(given.get("when"), venue), _needs(given.get("needs")))
 
 
 def _line(job: Job, times: JobTimes, needs: frozenset[Need]) -> Line:

@@ -18,10 +18,11 @@ from msgspec import Struct
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
 from tradebot.timetable import job_times
-from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
+from tradebot.timetable.job_times import MOST_PARTS, JobTimes, whole_day
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
+    from tradebot.model.venue_day import VenueDay
     from tradebot.ports.stores import Calendar
 
 
@@ -152,24 +153,24 @@ class _Slots(NamedTuple):
     unknown: tuple[int, ...]
 
 
-def parse(text: str) -> OwnTimes:
+def parse(text: str, venue: VenueDay) -> OwnTimes:
     """Parse a strategy's times; raise ValueError saying what is expected, or which part is never due."""
     plain = " ".join(text.split())
     words = [part.strip() for part in plain.split(",")]
     if len(words) > MOST_PARTS:
         raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return OwnTimes(plain, tuple(map(_part, words)))
+    return OwnTimes(plain, tuple([_part(word, venue) for word in words]))
 
 
-def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
+def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[str]:
     """Yield which slots of a usual session could never be used, because no pass of entries starts while they are due.
 
     A series is asked only while entries are made, so that "every 5m" needs no hours of its own.
     """
-    passes = [due.start for due in entries.in_session(WHOLE_DAY)]
+    passes = [due.start for due in entries.in_session(usual)]
     for part in times.parts:
-        within = {due.name: due for due in job_times.dues(part.times, WHOLE_DAY)}
-        slots = [(name, _end(part, due, [WHOLE_DAY])) for name, due in within.items()]
+        within = {due.name: due for due in job_times.dues(part.times, usual)}
+        slots = [(name, _end(part, due, [usual])) for name, due in within.items()]
         unused = [name for name, end in slots if not any(within[name].start <= at < end for at in passes)]
         between = [name for name in unused if passes and passes[0] <= within[name].start <= passes[-1]]
         if part.sessions is None and (between or len(unused) == len(slots)):
@@ -178,10 +179,10 @@ def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def usable(text: str, entries: JobTimes) -> OwnTimes:
+def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
     """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
-    times = parse(text)
-    for problem in _problems(times, entries):
+    times = parse(text, venue)
+    for problem in _problems(times, entries, whole_day(venue)):
         raise ValueError(problem)
     return times
 
@@ -210,12 +211,12 @@ def in_days(text: str) -> tuple[Days | None, str]:
     return named, text[found.start("moment") :]
 
 
-def _part(text: str) -> OwnPart:
+def _part(text: str, venue: VenueDay) -> OwnPart:
     named, rest = in_days(text)
     found = _PART.fullmatch(rest)
     if found is None or not job_times.is_time(found["moment"]):
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
-    return OwnPart(named, job_times.parse_part(found["moment"]), *_limit(text, found["limit"]))
+    return OwnPart(named, job_times.parse_part(found["moment"], venue), *_limit(text, found["limit"]))
 
 
 def _days(text: str, which: str) -> Days:
@@ -246,8 +247,8 @@ def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:
 def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
     """Return the sessions around `now` that follow each other without a gap in the stored calendar."""
     gaps = [later for earlier, later in pairwise(sessions) if later.date - earlier.date > LONGEST_CLOSURE]
-    first = max((gap.date for gap in gaps if gap.date <= now.date()), default=date.min)
-    last = min((gap.date for gap in gaps if gap.date > now.date()), default=date.max)
+    behind = {gap.date for gap in gaps if gap.date <= now.date() or gap.open <= now}
+    first, last = max(behind, default=date.min), min({gap.date for gap in gaps} - behind, default=date.max)
     return [session for session in sessions if first <= session.date < last]
 
 

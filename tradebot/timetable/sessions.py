@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.record import Job
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar, Ledger, Slots
 from tradebot.timetable.job_times import JobTimes
 
@@ -64,39 +64,54 @@ def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -
 CALENDAR_REACH = timedelta(days=7)
 CALENDAR_KNOWN = timedelta(days=41)
 """How far back the calendar must be known, so that the first session of this month is."""
+BEGINS_AHEAD, ENDS_LATE = timedelta(days=5), timedelta(days=2)
+"""How many days before its date a session may begin, and after it may end, in UTC: an evening before, or more if the
+trading of a holiday belongs to the next business day.
+"""
 
 
-def session_of(calendar: Calendar, now: datetime) -> Session | None:
-    """Return the stored session open at `now`, else the one on the same day, or None on a day without a session."""
-    near = calendar.sessions(now.date() - timedelta(days=1), now.date())
-    return next((session for session in near if session.contains(now)), None) or next(
-        (session for session in near if session.date == now.date()), None
-    )
+def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Session]:
+    """Return the stored sessions that have opened by `now`, those of the dates since then, and those still open."""
+    first, last = now.date() - max(back, ENDS_LATE), now.date() + BEGINS_AHEAD
+    return [session for session in calendar.sessions(first, last) if session.open <= now]
+
+
+def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "") -> Session | None:
+    """Return the stored session open at `now`, else the one of the venue's date then, or None if it has none.
+
+    `name` is the calendar; without one, it is the venue's own.
+    """
+    near = calendar.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD, name)
+    current = next((session for session in near if session.contains(now)), None)
+    if current is not None:
+        return current
+    today = day.date_of(now)
+    return next((session for session in near if session.date == today), None)
 
 
 def next_open(calendar: Calendar, now: datetime) -> datetime | None:
     """Return when the next session opens while none is open; None during a session or if no later one is stored."""
-    near = calendar.sessions(now.date() - timedelta(days=1), now.date() + CALENDAR_REACH)
+    near = calendar.sessions(now.date() - ENDS_LATE, now.date() + CALENDAR_REACH)
     ahead = next((session for session in near if session.close > now), None)
     return ahead.open if ahead and ahead.open > now else None
 
 
-def session_date(calendar: Calendar, now: datetime) -> date:
-    """Return the date under which orders made at `now` are filed: that of the session, or else of the day."""
-    session = session_of(calendar, now)
-    return session.date if session else now.date()
+def session_date(calendar: Calendar, now: datetime, day: VenueDay) -> date:
+    """Return the date under which orders made at `now` are filed: that of the session, or else the venue's."""
+    session = session_of(calendar, now, day)
+    return session.date if session else day.date_of(now)
 
 
-def last_session(calendar: Calendar, now: datetime) -> date:
+def last_session(calendar: Calendar, now: datetime, day: VenueDay) -> date:
     """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
-    begun = [s.date for s in calendar.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
-    return max(begun, default=now.date())
+    begun = begun_by(calendar, now, CALENDAR_REACH)
+    return max((session.date for session in begun), default=day.date_of(now))
 
 
 ASKED, ENDS, DIFFERS = "calendar asked", "calendar ends", "calendar differs"
 AGREE = "they agree again"
 MORNING = time(8, 0)
-"""From when on, in New York, the calendar is asked once for the day."""
+"""From when on, at the venue, the calendar is asked once for the day."""
 AGAIN = timedelta(minutes=10)
 """How soon it is asked again if the broker's clock contradicts what is stored."""
 NEAR_END_DAYS = 30
@@ -132,32 +147,32 @@ def note_asked(ledger: Slots, asked: Asked, by: str) -> None:
         ledger.claim_slot(ENDS, day, moment, asked.ends.isoformat(), asked.at)
 
 
-def calendar_end(ledger: Ledger, now: datetime) -> date | None:
+def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
     """Return the last day that both the stored calendar and the broker's have; None if nothing is stored."""
-    stored = ledger.sessions(now.date(), now.date() + FAR)
+    today = day.date_of(now)
+    stored = ledger.sessions(today, today + FAR)
     asked = last_asked(ledger, now, CALENDAR_REACH)
     ends = [asked.ends] if asked and asked.ends else []
     return min((stored[-1].date, *ends)) if stored else None
 
 
-def is_due(ledger: Ledger, clock: VenueClock) -> bool:
+def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
     """Return True if the calendar should be asked: it wasn't this morning, or the clock contradicts what is stored."""
     last = last_asked(ledger, clock.now)
-    if last is None or last.at < last_morning(clock.now):
+    if last is None or last.at < last_morning(clock.now, day):
         return True
     return clock.now - last.at >= AGAIN and contradicts(ledger, clock)
 
 
-def last_morning(now: datetime) -> datetime:
+def last_morning(now: datetime, day: VenueDay) -> datetime:
     """Return the last moment at which a day's calendar was to be asked."""
-    local = now.astimezone(NEW_YORK).date()
-    mornings = (datetime.combine(day, MORNING, NEW_YORK).astimezone(UTC) for day in (local, local - DAY))
-    return next(morning for morning in mornings if morning <= now)
+    today = day.local(now).date()
+    return next(at for each in (today, today - DAY) if (at := day.at(each, MORNING)) <= now)
 
 
 def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
     """Return True if the broker's clock has another open or close than the stored calendar."""
-    near = calendar.sessions(clock.now.date() - DAY, clock.now.date() + CALENDAR_REACH)
+    near = calendar.sessions(clock.now.date() - ENDS_LATE, clock.now.date() + CALENDAR_REACH)
     current = next((session for session in near if session.contains(clock.now)), None)
     if clock.is_open or current:
         return not clock.is_open or current is None or clock.next_close != current.close

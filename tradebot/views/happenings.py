@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -13,12 +12,13 @@ from tradebot.exits.why import UNKNOWN, Mark, Part, parse
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
-from tradebot.model.notice import NEW_YORK, Happening, HeldThen, Seen, Topic
+from tradebot.model.notice import Happening, HeldThen, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 
 UNKNOWN_FOR = timedelta(minutes=1)
 """For how long the outcome of an order may be unknown untold."""
@@ -63,19 +63,19 @@ class Now(Struct, frozen=True):
 class _Told(NamedTuple):
     topic: Topic
     what: str
-    sentence: Callable[[SystemEvent], str]
+    sentence: Callable[[SystemEvent, VenueDay], str]
 
 
-def _said(text: str) -> Callable[[SystemEvent], str]:
+def _said(text: str) -> Callable[[SystemEvent, VenueDay], str]:
     """Return what fills a sentence with the symbol and the details of an event; it raises KeyError without them."""
-    return lambda event: text.format(**{"symbol": event.symbol, **_worded(event)})
+    return lambda event, venue: text.format(**{"symbol": event.symbol, **_worded(event)})
 
 
 def _worded(event: SystemEvent) -> Mapping[str, str]:
     return {name: without_codes(said) for name, said in event.details.items()}
 
 
-def _gap(event: SystemEvent) -> str:
+def _gap(event: SystemEvent, _: VenueDay) -> str:
     why, shares = event.details.get("why", ""), _shares(event.details["shares"])
     return f"{event.symbol}: no stop protects {shares}, because {GAPS.get(why, f'it is {why}')}"
 
@@ -84,28 +84,28 @@ def _shares(count: str) -> str:
     return f"{count} {'share' if count.lstrip('-') == '1' else 'shares'}"
 
 
-def _differs(event: SystemEvent) -> str:
+def _differs(event: SystemEvent, _: VenueDay) -> str:
     return f"{event.symbol}: the broker has {_shares(event.details['broker'])}, the books have {event.details['books']}"
 
 
-def _armed(event: SystemEvent) -> str:
+def _armed(event: SystemEvent, _: VenueDay) -> str:
     return f"Live trading is armed for {counted(int(event.details['sessions']), 'session')}"
 
 
-def _gap_ended(event: SystemEvent) -> str:
+def _gap_ended(event: SystemEvent, _: VenueDay) -> str:
     lasted = counted(round(float(event.details["lasted_s"])), "second")
     end = "the shares were closed" if event.details["ended"] == "closed" else "a stop rests again"
     return f"{event.symbol}: after {lasted} without a stop, {end}"
 
 
-def _refused(event: SystemEvent) -> str:
+def _refused(event: SystemEvent, _: VenueDay) -> str:
     reason = event.details["reason"]
     why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
     return f"The strategy {event.details['strategy']} was refused. {why}"
 
 
-def _approval(event: SystemEvent) -> str:
-    told, until = event.details, datetime.fromisoformat(event.details["until"]).astimezone(ZoneInfo(NEW_YORK))
+def _approval(event: SystemEvent, venue: VenueDay) -> str:
+    told, until = event.details, venue.local(datetime.fromisoformat(event.details["until"]))
     side = "buy" if told["side"] == Side.BUY else "sell short"
     what = f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better"
     worth = f"{Decimal(told['worth']):,.2f} USD in all"
@@ -162,12 +162,12 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
 """The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
 
 
-def of_event(event: SystemEvent, asked: Iterable[str] = ()) -> Happening | None:
+def of_event(event: SystemEvent, venue: VenueDay, asked: Iterable[str] = ()) -> Happening | None:
     """Return what an event tells; None if it tells nothing that anybody wants. `asked` are further kinds by name."""
     name = f"{event.subsystem}.{event.event_type}"
     told = _BY_NAME.get(name)
     if told is not None:
-        text = _in_words(told, event) or _plain(event)
+        text = _in_words(told, event, venue) or _plain(event)
         return Happening(event.timestamp, told.topic, event.severity, told.what, text)
     if name in asked:
         return Happening(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
@@ -177,10 +177,10 @@ def of_event(event: SystemEvent, asked: Iterable[str] = ()) -> Happening | None:
 _BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
 
 
-def _in_words(told: _Told, event: SystemEvent) -> str:
+def _in_words(told: _Told, event: SystemEvent, venue: VenueDay) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
-        return told.sentence(event)
+        return told.sentence(event, venue)
     except (LookupError, ValueError):
         return ""
 

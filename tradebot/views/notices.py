@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tradebot.model.event import Severity
-from tradebot.model.notice import GATHERED, NEW_YORK, Channel, Happening, Notice, Quiet
+from tradebot.model.notice import GATHERED, Channel, Happening, Notice, Quiet
 from tradebot.model.text import counted
+from tradebot.model.venue_day import VenueDay
 
 GATHER = timedelta(minutes=30)
 """What is gathered is told at every half hour."""
@@ -18,7 +19,6 @@ ALIKE = 3
 """How many happenings of a kind are told one by one; of more, their number, the first and the last."""
 LONGEST, MOST_LINES = 240, 20
 """Characters of a line, and lines of a notice."""
-MARKET = ZoneInfo(NEW_YORK)
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")
 _LINK = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})")
 _LABELS = {Severity.WARN: ": a warning", Severity.ERROR: ": an error", Severity.CRITICAL: ": CRITICAL"}
@@ -31,24 +31,25 @@ def wants(channel: Channel, happening: Happening) -> bool:
     return happening.topic in channel.topics and _rank(happening.severity) >= _rank(channel.least)
 
 
-def due_at(channel: Channel, happening: Happening, now: datetime) -> datetime:
+def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDay) -> datetime:
     """Return when a channel is told of a happening: at once, with others of its half hour, or when quiet ends."""
     if happening.severity is Severity.CRITICAL:
         return now
     at = _next_half_hour(now) if happening.topic in GATHERED else now
-    return ends(channel.quiet, at) if channel.quiet else at
+    return ends(channel.quiet, at, venue) if channel.quiet else at
 
 
-def ends(quiet: Quiet, at: datetime) -> datetime:
+def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
     """Return when the quiet hours that a time lies in end; the time itself if it lies in none."""
-    local = at.astimezone(ZoneInfo(quiet.zone))
+    zone = ZoneInfo(quiet.zone or venue.zone)
+    local = at.astimezone(zone)
     since, until, clock = quiet.since, quiet.until, local.timetz().replace(tzinfo=None)
     over_midnight = until <= since
     inside = clock >= since or clock < until if over_midnight else since <= clock < until
     if not inside:
         return at
     day = local.date() + timedelta(days=1 if over_midnight and clock >= since else 0)
-    return datetime.combine(day, until, ZoneInfo(quiet.zone)).astimezone(at.tzinfo)
+    return datetime.combine(day, until, zone).astimezone(at.tzinfo)
 
 
 def _next_half_hour(now: datetime) -> datetime:
@@ -56,37 +57,39 @@ def _next_half_hour(now: datetime) -> datetime:
     return begun + GATHER
 
 
-def composed(who: str, happenings: Sequence[Happening], held_since: datetime | None = None) -> Notice:
-    """Return one notice about these happenings, the most severe first; `who` names the bot.
+def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None) -> Notice:
+    """Return one notice about these happenings, the most severe first; `who` names the bot. Times are the venue's.
 
     `held_since` says since when the first of them was held back, because enough was sent within the hour.
     """
     ranked = sorted(happenings, key=lambda one: (-_rank(one.severity), one.at))
     kinds = dict.fromkeys((one.topic, one.what) for one in ranked)
-    lines = [line for kind in kinds for line in _lines([one for one in ranked if (one.topic, one.what) == kind])]
+    alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)
+    lines = [line for group in alike for line in _lines(group, venue)]
     left = len(lines) - MOST_LINES
     lines = [*lines[:MOST_LINES], *([f"and {counted(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
     if held_since is not None:
-        lines.append(f"Held back since {_clock(held_since)}, because enough was sent within the hour")
+        lines.append(f"Held back since {_clock(held_since, venue)}, because enough was sent within the hour")
     worst = ranked[0].severity
     return Notice(f"{who}{_LABELS.get(worst, '')}", "\n".join(lines), worst)
 
 
-def _lines(alike: Sequence[Happening]) -> Iterable[str]:
+def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
     if len(alike) <= ALIKE:
-        return [line for one in alike for line in _told(one)]
+        return [line for one in alike for line in _told(one, venue)]
     first, last = min(one.at for one in alike), max(one.at for one in alike)
     newest = max(alike, key=lambda one: one.at)
-    return [f"{len(alike)} {alike[0].what}, first {_clock(first)}, last {_clock(last)}: {safe(newest.text)}"]
+    span = f"first {_clock(first, venue)}, last {_clock(last, venue)}"
+    return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
 
 
-def _told(one: Happening) -> Iterable[str]:
+def _told(one: Happening, venue: VenueDay) -> Iterable[str]:
     first, *more = one.text.split("\n")
-    return [f"{_clock(one.at)} {safe(first)}", *map(safe, more)]
+    return [f"{_clock(one.at, venue)} {safe(first)}", *map(safe, more)]
 
 
-def _clock(at: datetime) -> str:
-    return f"{at.astimezone(MARKET):%H:%M}"
+def _clock(at: datetime, venue: VenueDay) -> str:
+    return f"{venue.local(at):%H:%M}"
 
 
 def safe(text: str) -> str:

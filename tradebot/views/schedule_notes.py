@@ -1,21 +1,20 @@
-"""Explain the days of a schedule: half days, holidays, and the nights in which New York's clocks change."""
+"""Explain the days of a schedule: half days, holidays, and the nights in which the venue's clocks change."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from types import MappingProxyType
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.kind import NEW_YORK
+from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.chore_times import ChoreTimes
-from tradebot.timetable.cron import Cron, in_new_york
-from tradebot.timetable.job_times import WHOLE_DAY
+from tradebot.timetable.cron import Cron
+from tradebot.timetable.job_times import whole_day
 from tradebot.timetable.lines import Line
 
 DAY = timedelta(days=1)
 SATURDAY = 5
-WHOLE = WHOLE_DAY.close - WHOLE_DAY.open
 
 
 class Note(Struct, frozen=True):
@@ -30,6 +29,7 @@ def notes(
     last: date,
     sessions: Sequence[Session],
     lines: Sequence[Line],
+    venue: VenueDay,
     differences: Mapping[date, str] = MappingProxyType({}),
 ) -> Sequence[Note]:
     """Return what is unusual about the days from `first` through `last`, in order.
@@ -41,7 +41,7 @@ def notes(
     return [
         Note(day, said)
         for day in days
-        for said in (*_differs(day, differences), *_of_day(day, by_day.get(day), sessions, lines))
+        for said in (*_differs(day, differences), *_of_day(day, by_day.get(day), sessions, lines, venue))
     ]
 
 
@@ -53,27 +53,29 @@ def _differs(day: date, differences: Mapping[date, str]) -> Iterator[str]:
         )
 
 
-def is_half(session: Session) -> bool:
+def is_half(session: Session, venue: VenueDay) -> bool:
     """Return True if a session is shorter than a usual one."""
-    return session.close - session.open < WHOLE
+    return session.close - session.open < venue.lasts and not venue.never_ends
 
 
-def _of_day(day: date, session: Session | None, sessions: Sequence[Session], lines: Sequence[Line]) -> Iterator[str]:
+def _of_day(
+    day: date, session: Session | None, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay
+) -> Iterator[str]:
     if session is None and day.weekday() < SATURDAY:
         yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing comes that is counted from one."
-    if session is not None and is_half(session):
-        yield _half_day(session, sessions, lines)
-    yield from _clocks(day, lines)
+    if session is not None and is_half(session, venue):
+        yield _half_day(session, sessions, lines, venue)
+    yield from _clocks(day, lines, venue)
 
 
-def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Line]) -> str:
-    close = session.close.astimezone(NEW_YORK)
-    earlier = duration(WHOLE - (session.close - session.open))
-    lost = [line.job for line in lines if _comes(line, WHOLE_DAY, [WHOLE_DAY]) and not _comes(line, session, sessions)]
+def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay) -> str:
+    close, usual = venue.local(session.close), whole_day(venue)
+    earlier = duration(venue.lasts - (session.close - session.open))
+    lost = [line.job for line in lines if _comes(line, usual, [usual]) and not _comes(line, session, sessions)]
     missing = f" {', '.join(lost)} {'does' if len(lost) == 1 else 'do'}n't come at all." if lost else ""
     return (
-        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in New York, so times counted "
-        f"from the close come {earlier} earlier.{missing}"
+        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in {venue.place}, so times "
+        f"counted from the close come {earlier} earlier.{missing}"
     )
 
 
@@ -84,23 +86,23 @@ def _comes(line: Line, session: Session, sessions: Sequence[Session]) -> bool:
     return bool(line.slots(session.date, sessions, 0))
 
 
-def _clocks(day: date, lines: Sequence[Line]) -> Iterator[str]:
-    """Yield what happens in a night in which New York's clocks change."""
-    before, after = (in_new_york(each, WHOLE_DAY.open.astimezone(NEW_YORK).time()) for each in (day - DAY, day))
+def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
+    """Yield what happens in a night in which the venue's clocks change."""
+    before, after = (venue.usual(each).open for each in (day - DAY, day))
     change = after - before - DAY
     if not change:
         return
     way = "back" if change > timedelta(0) else "forward"
     yield (
-        f"On {day:%a %Y-%m-%d} the clocks in New York go {way} {duration(abs(change))}: sessions open at {after:%H:%M} "
-        f"UTC from then on, not at {before:%H:%M} UTC."
+        f"On {day:%a %Y-%m-%d} the clocks in {venue.place} go {way} {duration(abs(change))}: sessions open at "
+        f"{after:%H:%M} UTC from then on, not at {before:%H:%M} UTC."
     )
     for line in lines:
         for at in _cron_times(line, day):
-            shifted = in_new_york(day, at).astimezone(NEW_YORK).time()
+            shifted = venue.local(venue.at(day, at)).time()
             if shifted != at:
                 yield f"{line.job} comes at {shifted:%H:%M} that day: the clocks skip {at:%H:%M}."
-            elif _is_shown_twice(day, at):
+            elif _is_shown_twice(day, at, venue):
                 yield f"{line.job} comes once that day, although the clocks show {at:%H:%M} twice."
 
 
@@ -111,9 +113,8 @@ def _cron_times(line: Line, day: date) -> Iterator[time]:
                 yield from (time(int(name[:2]), int(name[3:5])) for name, _ in part.times.starts(day))
 
 
-def _is_shown_twice(day: date, at: time) -> bool:
-    offsets = {datetime.combine(day, at.replace(fold=fold), NEW_YORK).utcoffset() for fold in (0, 1)}
-    return len(offsets) == 2
+def _is_shown_twice(day: date, at: time, venue: VenueDay) -> bool:
+    return len({venue.at(day, at.replace(fold=fold)) for fold in (0, 1)}) == 2
 
 
 def duration(span: timedelta) -> str:

@@ -17,8 +17,9 @@ from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding
-from tradebot.views.performance.days import Days, day_of
+from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner
 from tradebot.views.performance.pieces import breakdown
@@ -27,7 +28,7 @@ from tradebot.views.thinning import thinned
 
 
 class DayProfit(Struct, frozen=True, omit_defaults=True):
-    """What the bot's positions and the account's cash made on a day in New York, in signed USD; transfers apart.
+    """What the bot's positions and the account's cash made on one day, in signed USD; transfers apart.
 
     `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
     moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
@@ -45,10 +46,10 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     unknown_fees: int = 0
 
 
-def begun(totals: Totals, day: date) -> Mapping[Owner, datetime]:
+def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
     """Return when each of our positions was opened that is held, or was closed on a day; the earliest of several."""
     opened = [(position.strategy, position.symbol, position.opened_at) for position in totals.own_positions()]
-    trips = (trip for trip in totals.round_trips if day_of(trip.closed_at) == day)
+    trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
     found = dict[Owner, datetime]()
     for strategy, symbol, at in (*opened, *((trip.strategy, trip.symbol, trip.opened_at) for trip in trips)):
         found[strategy, symbol] = min(at, found.get((strategy, symbol), at))
@@ -56,19 +57,24 @@ def begun(totals: Totals, day: date) -> Mapping[Owner, datetime]:
 
 
 def day_profit(
-    totals: Totals, day: date, fills: Iterable[OwnedFill], cash: Sequence[CashMovement], ends: Sequence[SessionEnd]
+    totals: Totals,
+    day: date,
+    venue: VenueDay,
+    fills: Iterable[OwnedFill],
+    cash: Sequence[CashMovement],
+    ends: Sequence[SessionEnd],
 ) -> DayProfit | None:
     """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
 
     `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
     """
-    since = begun(totals, day)
+    since = begun(totals, day, venue)
     of_day = [owned for owned in fills if belongs(owned, since)]
-    if not of_day and not any(day_of(one.at) == day for one in cash):
+    if not of_day and not any(venue.date_of(one.at) == day for one in cash):
         return None
     if Totals.of(of_day).own_quantities() != totals.own_quantities():
         return None
-    history = History("", "", None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
+    history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
     found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
     row = found.total
     return DayProfit(
@@ -237,8 +243,8 @@ class Status(Struct, frozen=True):
 
     With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
     are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
-    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, in New York, without
-    what others trade in the account; None if nothing was held or paid, or if the records don't tell.
+    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
+    trade in the account; None if nothing was held or paid, or if the records don't tell.
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
     the bot halts itself.
     """

@@ -65,7 +65,7 @@ def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
         clock = app.reader.clock()
         require(clock, app.second_time(), app.settings)
         app.ensure_calendar(clock.now)
-        return claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", clock.now, by)
+        return claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", clock.now, app.day, by)
 
     call = turn(claim)
     return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S), turn)

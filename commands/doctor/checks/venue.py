@@ -94,7 +94,7 @@ def bars(app: "App") -> Seen:
     checks, asked = app.door.checks, (app.connection, app.drift)
     found = checks.bar_times(*asked, app.settings.universe)
     lost = [symbol for symbol in app.settings.universe if symbol not in found]
-    today = app.now().date()
+    today = app.day.date_of(app.now())
     heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if found and lost else {}
     lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
     return _prices(app, "bars", found, lost)
@@ -162,7 +162,7 @@ def _engine_clock(app: "App") -> Seen:
 
 def venue_calendar(app: "App") -> Seen:
     """Compare the stored sessions of the next two weeks with the broker's."""
-    today = app.now().date()
+    today = app.day.date_of(app.now())
     theirs = {day.date: day for day in app.reader.calendar(today, today + COMPARED)}
     ours = {day.date: day for day in app.ledger_view.sessions(today, today + COMPARED)}
     if not (theirs and ours):
@@ -199,7 +199,8 @@ def flow(app: "App") -> Seen:
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
         return skip("options flow is NOT CONFIGURED")
     source = app.flow
-    session = last_session(app.ledger_view, datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now())
+    now = datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now()
+    session = last_session(app.ledger_view, now, app.day)
     (first, symbol), *others = [
         (kind, None if kind.market_wide else symbols[0]) for kind, symbols in app.needed_facts.items()
     ]

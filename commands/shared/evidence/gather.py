@@ -44,9 +44,18 @@ from tradebot.model.event import Severity
 from tradebot.model.healing import HEALINGS
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
+from tradebot.model.venue_day import VenueDay
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import ENDED, FAILED, Line
-from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_session, slots
+from tradebot.timetable.sessions import (
+    NEAR_END_DAYS,
+    begun_by,
+    calendar_end,
+    difference,
+    last_session,
+    session_date,
+    slots,
+)
 from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 
 DAY = timedelta(days=1)
@@ -80,7 +89,7 @@ def _regime(app: "App", now: datetime) -> str | None:
 
     if app.recorded is None:
         return None
-    state = market_state(app.recorded.market(last_session(app.ledger_view, now), now), now)
+    state = market_state(app.recorded.market(last_session(app.ledger_view, now, app.day), now), now)
     return regime(state) if state else None
 
 
@@ -215,7 +224,7 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     found = {name: attempt(read) for name, read in books_of(ledger, thorough=thorough).items()}
     return found | {
-        "calendar": _of(past, lambda known: _calendar(ledger, known)),
+        "calendar": _of(past, lambda known: _calendar(ledger, known, app.day)),
         "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),
     }
 
@@ -284,22 +293,22 @@ def _signals(app: "App", past: Past) -> Signals | None:
 
 def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
     """Return since when replies of the flow source count: a day ago, or the last open if that is earlier."""
-    begun = [each for each in ledger.sessions((now - REACH).date(), now.date()) if each.open <= now]
+    begun = begun_by(ledger, now, REACH)
     return min([now - LATELY, *(each.open for each in begun[-1:])])
 
 
 def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> Moment:
     """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
-    begun = [each for each in ledger.sessions((now - BACK).date(), now.date()) if each.open <= now]
+    begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
     return Moment(now, since or (session.open if session else now - LATELY), session)
 
 
-def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
-    today = past.now.date()
+def _calendar(ledger: "SqliteLedger", past: Past, day: "VenueDay") -> Any:
+    today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
     differs = passes.calendar_differs(past.cycles) or difference(ledger, today)
-    return Calendar(len(ahead), calendar_end(ledger, past.now) or today, differs) if ahead else None
+    return Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, differs) if ahead else None
 
 
 def budgets_of(settings: "Settings") -> Budgets:

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca.samples import intent
-from tests.builders import SHIPPED, instrument
+from tests.builders import SHIPPED, instrument, us_sessions
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.market.spec import MarketSpec
@@ -114,7 +113,7 @@ def test_one_order_lives_to_its_fill_and_another_to_its_cancel_in_the_real_proce
     assert held.status is OrderStatus.CANCELED
     assert reader.order("never sent") is None
     assert not tally.counts
-    assert list(reader.calendar(DAY, DAY)) == list(exchange_sessions(DAY, DAY))
+    assert list(reader.calendar(DAY, DAY)) == list(us_sessions(DAY, DAY))
     ours = [entry for entry in log_of(served.state) if entry.get("client_order_id") == bought.client_order_id]
     assert [entry["event"] for entry in ours] == ["order_accepted", "order_new", "fill"]
     of_cancels = ("order_canceled", "request_refused")

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.bars.store import RawBar, midnight_s
+from tradebot.adapters.bars.store import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 
@@ -40,7 +41,7 @@ def minutes(session: Session, every: int = 1) -> list[RawBar]:
 
 
 def day_bar(session: Session) -> RawBar:
-    return bar(midnight_s(session.date), 100.0 + session.date.day)
+    return bar(VENUE_DAY.begins_s(session.date), 100.0 + session.date.day)
 
 
 class MadeUpBars:

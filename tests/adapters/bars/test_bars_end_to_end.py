@@ -11,6 +11,7 @@ import requests
 
 from tests.adapters.samples import NOW
 from tests.bot import KEYS
+from tests.builders import VENUE_DAY
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
@@ -52,6 +53,7 @@ class Market:
             lambda: open_bars(self.folder, MemoryEvents(), NOW),
             lambda: AlpacaBars(self.venue, self.tally),
             self.reader.calendar,
+            VENUE_DAY,
         )
 
     def answer(self, symbol: str, timeframe: str, start: datetime, adjustment: str = "all") -> list[dict[str, Any]]:

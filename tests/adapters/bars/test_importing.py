@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import importing
 from tradebot.adapters.bars.importing import How, Read, read_files
-from tradebot.adapters.bars.store import RawBar, midnight_s
-from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.adapters.bars.store import RawBar
 from tradebot.auditing.bar_findings import Flaw, Stored
 from tradebot.auditing.bars import Checked, check
 from tradebot.errors import OperatorError
@@ -39,10 +39,10 @@ def make(tmp_path: Path) -> Make:
 
 
 def minutes(*, ends: bool = False, zone: ZoneInfo | None = NEW_YORK) -> How:
-    return How("1Min", ends, zone, NOW)
+    return How("1Min", ends, zone, NOW, VENUE_DAY)
 
 
-DAYS = How("1Day", False, None, NOW)
+DAYS = How("1Day", False, None, NOW, VENUE_DAY)
 
 
 def read(path: Path, how: How) -> Read:
@@ -94,15 +94,17 @@ def test_a_time_that_clocks_skip_or_repeat_is_a_bad_row(make: Make, time: str) -
 )
 def test_a_daily_bar_starts_at_midnight_in_new_york_on_its_date(make: Make, time: str, day: int) -> None:
     found = read(make(f"{HEADER.replace('ts', 'date')}\n{time},{REST}\n"), DAYS)
-    assert [bar.start_s for bar in found.of("AAPL")] == [midnight_s(date(2026, 11, day))]
+    assert [bar.start_s for bar in found.of("AAPL")] == [VENUE_DAY.begins_s(date(2026, 11, day))]
 
 
 @given(st.dates(date(1990, 1, 1), date(2026, 11, 18)))
 def test_date_is_read_the_same_in_every_notation(day: date) -> None:
     local = datetime.combine(day, datetime.min.time(), NEW_YORK)
     texts = [str(day), f"{day}T00:00:00Z", local.isoformat(), local.astimezone(UTC).isoformat()]
-    assert {importing._day_of(text) for text in texts} == {midnight_s(day)}
-    assert {importing._day_of(at.timestamp()) for at in (local, local.replace(tzinfo=UTC))} == {midnight_s(day)}
+    assert {importing._day_of(text, DAYS) for text in texts} == {VENUE_DAY.begins_s(day)}
+    assert {importing._day_of(at.timestamp(), DAYS) for at in (local, local.replace(tzinfo=UTC))} == {
+        VENUE_DAY.begins_s(day)
+    }
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_more_rows_than_fit_are_refused(make: Make, monkeypatch: pytest.MonkeyPa
 def test_files_without_a_usable_bar_say_why(make: Make) -> None:
     found = read(make(f"{HEADER}\n2026-11-16 09:30,AAPL,0,0,0,0,0\n"), minutes())
     with pytest.raises(OperatorError, match=r"price zero or negative \(1 row\)"):
-        importing.span(found)
+        importing.span(found, VENUE_DAY)
 
 
 def test_parquet_needs_the_data_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +235,7 @@ def test_parquet_times_of_every_kind_are_read(tmp_path: Path, time: str) -> None
 @pytest.mark.parametrize("time", ["DATE '2026-11-16' AS date", "TIMESTAMP '2026-11-16' AS date"])
 def test_parquet_dates_are_read(tmp_path: Path, time: str) -> None:
     found = read(parquet(tmp_path / "bars.parquet", time), DAYS)
-    assert [bar.start_s for bar in found.of("AAPL")] == [midnight_s(date(2026, 11, 16))]
+    assert [bar.start_s for bar in found.of("AAPL")] == [VENUE_DAY.begins_s(date(2026, 11, 16))]
 
 
 def test_path_with_wildcard_characters_reads_that_file_alone(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
     found = read(tmp_path / name, how)
     assert found.bad == []
     every = [Stored(symbol, how.timeframe, found.of(symbol)) for symbol in sorted(found.bars)]
-    return check(every, exchange_sessions(*importing.span(found)), NOW)
+    return check(every, us_sessions(*importing.span(found, VENUE_DAY)), NOW, VENUE_DAY)
 
 
 def test_audit_finds_nothing_in_recorded_days(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
 from tests.adapters.bars.test_store import spoil
 from tests.adapters.samples import NOW
+from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.source import DelayedError
-from tradebot.adapters.bars.store import SqliteBars, midnight_s
+from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import TemporaryError
@@ -39,7 +40,7 @@ def bars(tmp_path: Path, source: MadeUpBars) -> Iterator[StoredBars]:
 
 
 def opened(folder: Path, source: MadeUpBars) -> StoredBars:
-    return StoredBars(lambda: SqliteBars(folder, MemoryEvents(), NOW), lambda: source, sessions)
+    return StoredBars(lambda: SqliteBars(folder, MemoryEvents(), NOW), lambda: source, sessions, VENUE_DAY)
 
 
 def after_open(minutes: float) -> datetime:
@@ -53,7 +54,7 @@ def starts(series: Series) -> list[datetime]:
 def end_of(series: Series, place: int) -> datetime:
     width, start = width_of(series.timeframe), series.start_of(place)
     if width is None:
-        return next(session.close for session in SESSIONS if midnight_s(session.date) == start.timestamp())
+        return next(session.close for session in SESSIONS if VENUE_DAY.begins_s(session.date) == start.timestamp())
     return min(start + width, next(session.close for session in SESSIONS if session.open <= start < session.close))
 
 
@@ -79,7 +80,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
         assert list(series.starts) == sorted(set(series.starts))
         assert all(end_of(series, place) <= until for place in range(len(series)))
     assert all(each.start_s + 60 <= until.timestamp() for each in stored["1Min"])
-    ended = {midnight_s(session.date) for session in SESSIONS if session.close <= until}
+    ended = {VENUE_DAY.begins_s(session.date) for session in SESSIONS if session.close <= until}
     assert {each.start_s for each in stored["1Day"]} <= ended
 
 
@@ -150,7 +151,7 @@ def test_a_gap_is_asked_again_until_it_is_old_and_then_left_alone(bars: StoredBa
 def test_a_daily_bar_is_served_at_the_close_and_fetched_again_when_its_volume_is_complete(
     bars: StoredBars, source: MadeUpBars
 ) -> None:
-    start_s = midnight_s(WEDNESDAY.date)
+    start_s = VENUE_DAY.begins_s(WEDNESDAY.date)
     assert bars.closed(DAYS, ["AAPL"], WEDNESDAY.close - timedelta(seconds=1))["AAPL"].starts[-1] < start_s
     source.changed = {start_s: day_bar(WEDNESDAY)._replace(volume=70.0)}
     assert bars.closed(DAYS, ["AAPL"], WEDNESDAY.close)["AAPL"].volume[-1] == 70.0
@@ -227,7 +228,7 @@ def test_symbols_without_bars_are_absent_and_asked_once(bars: StoredBars, source
 
 
 def test_a_symbol_that_the_source_refuses_is_asked_again_by_the_next_pass(bars: StoredBars, source: MadeUpBars) -> None:
-    source.refused, source.missing = frozenset({"AAPL"}), {midnight_s(session.date) for session in SESSIONS}
+    source.refused, source.missing = frozenset({"AAPL"}), {VENUE_DAY.begins_s(session.date) for session in SESSIONS}
     assert bars.closed(DAYS, ["AAPL"], after_open(5)) == {}
     source.refused, source.missing = frozenset(), set()
     assert len(bars.closed(DAYS, ["AAPL"], after_open(10))["AAPL"]) == 5
@@ -254,7 +255,7 @@ def test_damage_is_noticed_once_and_what_is_needed_is_fetched_again(
     bars.close()
     (tmp_path / "bars.db").write_bytes(b"garbage!" * 1000)
     events = MemoryEvents()
-    again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, sessions)
+    again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, sessions, VENUE_DAY)
     assert again.closed(DAYS, ["AAPL"], until) == first
     assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
     again.close()

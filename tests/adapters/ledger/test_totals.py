@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.adapters.ledger.by_hand import edit, opened
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tests.builders import VENUE_DAY
 from tests.faults.controls import without_the_seal
 from tradebot.adapters.ledger import totals
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -237,7 +238,7 @@ class Kept:
     def agrees(self) -> None:
         """Require positions, cash and the orders of each day to be what the list adds up to."""
         agree(self.books)
-        found = read_books(self.books, NOW + timedelta(days=1))
+        found = read_books(self.books, NOW + timedelta(days=1), VENUE_DAY)
         fills = sorted(self._fills, key=lambda owned: owned.fill.at)
         assert found.totals == Totals.of(fills)
         spent = sum((owned.fill.notional for owned in fills), Decimal(0))

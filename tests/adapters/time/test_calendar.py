@@ -24,11 +24,11 @@ def test_sessions_are_those_of_the_recorded_calendar_half_days_and_summer_time_i
             )
             for row in csv.DictReader(file)
         ]
-    assert list(exchange_sessions(recorded[0].date, recorded[-1].date)) == recorded
+    assert list(exchange_sessions(recorded[0].date, recorded[-1].date, "XNYS")) == recorded
 
 
 def test_a_weekend_has_no_session_and_years_ahead_have_some() -> None:
-    assert exchange_sessions(date(2026, 11, 21), date(2026, 11, 22)) == ()
-    ahead = exchange_sessions(date(2031, 1, 1), date(2031, 1, 10))
+    assert exchange_sessions(date(2026, 11, 21), date(2026, 11, 22), "XNYS") == ()
+    ahead = exchange_sessions(date(2031, 1, 1), date(2031, 1, 10), "XNYS")
     assert ahead[0].open == datetime(2031, 1, 2, 14, 30, tzinfo=UTC)
     assert ahead[0].open.tzinfo is UTC

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import urllib3
 from msgspec import Struct
 
+from tests.builders import VENUE_DAY
 from tests.exchange.worlds import World
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
@@ -80,7 +81,9 @@ class Road:
             now=lambda: to_datetime(world.engine.now_us),
             told_at=lambda answer: parse_time(answer.headers[sandbox.ANSWER_MADE_AT]),
         )
-        self.bars = StoredBars(lambda: SqliteBars(folder, MemoryEvents(), at), lambda: source, self.reader.calendar)
+        self.bars = StoredBars(
+            lambda: SqliteBars(folder, MemoryEvents(), at), lambda: source, self.reader.calendar, VENUE_DAY
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.roads import Stub
-from tradebot.adapters.time.calendar import exchange_sessions
+from tests.builders import us_sessions
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import CLOSE, MarketSpec
@@ -17,7 +17,7 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Target, Want
 
 FIRST = date(2025, 3, 3)
-DAYS = [session.date for session in exchange_sessions(FIRST, date(2025, 3, 21))]
+DAYS = [session.date for session in us_sessions(FIRST, date(2025, 3, 21))]
 FALLS = {1: 0.3, 4: 0.3}
 """In which sessions the price falls, and by which fraction."""
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot
+from tests.builders import VENUE_DAY
 from tests.commands.bars.files import written
 from tradebot.adapters.bars.choosing import open_bars
-from tradebot.adapters.bars.store import PriceStep, RawBar, midnight_s
+from tradebot.adapters.bars.store import PriceStep, RawBar
 from tradebot.adapters.memory.events import MemoryEvents
 
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
@@ -59,7 +60,7 @@ def test_trading_time_decides_whether_a_bar_is_complete(bot: Bot, tmp_path: Path
     now = datetime.fromisoformat(bot.json("bars", "check")["now"])
     assert now == datetime(2026, 11, 16, 14, tzinfo=UTC), "the exchange's, not this machine's"
     store = open_bars(bot.folder, MemoryEvents(), now)
-    store.put("NVDA", "1Day", [RawBar(midnight_s(now.date()), 100, 101, 99, 100, 1000)], "test")
+    store.put("NVDA", "1Day", [RawBar(VENUE_DAY.begins_s(now.date()), 100, 101, 99, 100, 1000)], "test")
     store.close()
     (finding,) = bot.json("bars", "check", "NVDA")["findings"]
     assert (finding["flaw"], finding["count"]) == ("not_closed", 1)

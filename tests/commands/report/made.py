@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import cache
 
+from tests.builders import VENUE_DAY
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History
@@ -28,7 +29,7 @@ def long_backtest(count: int = 530) -> AccountReport:
 
 def new_account() -> AccountReport:
     return account_report(
-        Material("state", History("0001", "sandbox", None, past(1, 1).opening_cash), [], spy(2, 1), 0)
+        Material("state", History("0001", "sandbox", VENUE_DAY, None, past(1, 1).opening_cash), [], spy(2, 1), 0)
     )
 
 

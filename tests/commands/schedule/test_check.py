@@ -8,15 +8,14 @@ import pytest
 from commands.schedule.check import checked
 from tests.accepting import configure
 from tests.bot import Bot
-from tradebot.adapters.time.calendar import exchange_sessions
+from tests.builders import USUAL, us_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened
 from tradebot.model.text import counted
-from tradebot.timetable.job_times import WHOLE_DAY
 from tradebot.timetable.sessions import Asked, note_asked
 
-SESSIONS = exchange_sessions(WHOLE_DAY.date, WHOLE_DAY.date + timedelta(days=120))
+SESSIONS = us_sessions(USUAL.date, USUAL.date + timedelta(days=120))
 
 
 def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:

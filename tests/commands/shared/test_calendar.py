@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from commands.shared.calendar import CalendarKeeper, keep_calendar
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, SHIPPED, us_sessions
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import calendar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
@@ -18,7 +18,7 @@ from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import AGAIN
 
-TODAY, TOMORROW = exchange_sessions(date(2026, 11, 16), date(2026, 11, 17))
+TODAY, TOMORROW = us_sessions(date(2026, 11, 16), date(2026, 11, 17))
 NOON = TODAY.open + timedelta(hours=2)
 
 
@@ -37,7 +37,7 @@ class Broker:
         self.asked += 1
         if self.away:
             raise TemporaryError("the calendar doesn't answer")
-        return exchange_sessions(first, last)
+        return us_sessions(first, last)
 
 
 class App:
@@ -47,9 +47,13 @@ class App:
         self.ledger = MemoryLedger(ACCOUNT)
         self.events = MemoryEvents()
         self.reader = Broker()
+        self.settings, self.day = SHIPPED, SHIPPED.day
 
     def ensure_calendar(self, now: datetime) -> None:
-        calendar.ensure(self.ledger, now, calendar.LEAST)
+        calendar.ensure(self.ledger, ALPACA, self.read_calendar, now, calendar.LEAST)
+
+    def read_calendar(self, first: date, last: date, name: str) -> Sequence[Session]:
+        return self.reader.calendar(first, last)
 
 
 @pytest.fixture

@@ -17,13 +17,12 @@ import pytest
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from tests.builders import ACCOUNT, CASH, SESSION, lines_of
+from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, us_sessions
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
@@ -39,11 +38,11 @@ from tradebot.timetable.sessions import AGAIN, slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {
-    Job.FETCH_FLOW: parse("every 10m from open+2m"),
-    Job.SCORE: parse("every 10m from open+2m"),
-    Job.EVALUATE_EXITS: parse("every 5m from open+2m"),
-    Job.TRADE_ONCE: parse("every 10m from open+5m until close-20m"),
-    Job.RECONCILE: parse("at open+1m, at close-10m"),
+    Job.FETCH_FLOW: parse("every 10m from open+2m", VENUE_DAY),
+    Job.SCORE: parse("every 10m from open+2m", VENUE_DAY),
+    Job.EVALUATE_EXITS: parse("every 5m from open+2m", VENUE_DAY),
+    Job.TRADE_ONCE: parse("every 10m from open+5m until close-20m", VENUE_DAY),
+    Job.RECONCILE: parse("at open+1m, at close-10m", VENUE_DAY),
 }
 ENTRIES = TIMETABLE[Job.TRADE_ONCE]
 FALLEN = Decimal("0.85")
@@ -57,7 +56,7 @@ class Hours:
         self.ledger = MemoryLedger(ACCOUNT)
         self.ledger.put_sessions(sessions)
         self.ledger.open_books(CASH, sessions[0].open)
-        self.duty = Duty(self.ledger, lines_of(TIMETABLE), 90, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(self.ledger, lines_of(TIMETABLE), 90, VENUE_DAY, lambda now: None, lambda slot, now: False)
         self.ran = Counter[tuple[date, str, str]]()
         self.missed = Counter[tuple[date, str, str]]()
 
@@ -96,17 +95,17 @@ def _hours(session: Session) -> list[object]:
 
 def test_fault_105_spring_forward() -> None:
     """Slots follow the session's open and close: each runs once, at its usual New York time."""
-    keeps_its_hours(*exchange_sessions(date(2027, 3, 12), date(2027, 3, 15)))
+    keeps_its_hours(*us_sessions(date(2027, 3, 12), date(2027, 3, 15)))
 
 
 def test_fault_106_fall_back() -> None:
     """No slot runs twice in the night of the repeated hour, and none is lost after it."""
-    keeps_its_hours(*exchange_sessions(date(2026, 10, 30), date(2026, 11, 2)))
+    keeps_its_hours(*us_sessions(date(2026, 10, 30), date(2026, 11, 2)))
 
 
 def test_fault_107_half_day_until_13_00() -> None:
     """The last entries come before the early close, exits run until then, and nothing is due afterward."""
-    (session,) = exchange_sessions(date(2026, 11, 27), date(2026, 11, 27))
+    (session,) = us_sessions(date(2026, 11, 27), date(2026, 11, 27))
     assert session.close.astimezone(NEW_YORK).hour == 13
     hours = Hours([session])
     hours.pass_days(session.open, session.close + timedelta(hours=4))
@@ -165,7 +164,7 @@ def _later(moment: str) -> str:
 
 def test_fault_109_list_of_holidays_ends() -> None:
     """The calendar is read with its bounds, years ahead; where it ends, nothing is due and no entry sent."""
-    assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
+    assert len(us_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
     before = timedelta(days=3)
     hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
     hours.pass_days(SESSION.open, SESSION.open + timedelta(hours=2))
@@ -179,7 +178,7 @@ def test_fault_109_list_of_holidays_ends() -> None:
 class Uncharted(MemoryLedger):
     """A ledger whose calendar knows no day."""
 
-    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
         """Keep none."""
 
 
@@ -399,7 +398,7 @@ def test_fault_116_slot_exactly_at_the_boundary_twice() -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
-    found = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, second.start, by) for by in ("cron", "serve")]
+    found = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, second.start, VENUE_DAY, by) for by in ("cron", "serve")]
     assert [isinstance(one, Refused) for one in found] == [False, True]
     assert isinstance(found[1], Refused)
     assert found[1].decision.reason is Reason.SLOT_TAKEN

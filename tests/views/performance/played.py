@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from tests.builders import cash_movement
+from tests.builders import VENUE_DAY, cash_movement
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -41,7 +41,7 @@ def past(seed: int, count: int) -> History:
         value += move
         ends.append(SessionEnd(session.date, value, session.close, {}, session.close))
     opened = sessions(count)[1].open - timedelta(hours=1)
-    return History("0001", "sandbox", opened, CASH, tuple(fills), ends=tuple(ends), at=ends[-1].equity_at)
+    return History("0001", "sandbox", VENUE_DAY, opened, CASH, tuple(fills), ends=tuple(ends), at=ends[-1].equity_at)
 
 
 def spy(seed: int, count: int) -> Benchmark:
@@ -83,7 +83,16 @@ def rotated(seed: int, count: int) -> History:
         ends.append(SessionEnd(session.date, money + shares * price, session.close, {held: price}, session.close))
     opened, last = days[0].open - timedelta(hours=1), ends[-1].equity_at
     return History(
-        "0001", "backtest", opened, CASH, tuple(fills), tuple(cash), tuple(ends), at=last, marks={held: price}
+        "0001",
+        "backtest",
+        VENUE_DAY,
+        opened,
+        CASH,
+        tuple(fills),
+        tuple(cash),
+        tuple(ends),
+        at=last,
+        marks={held: price},
     )
 
 

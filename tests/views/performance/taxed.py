@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tests.builders import ACCOUNT, cash_movement, fill
+from tests.builders import ACCOUNT, VENUE_DAY, cash_movement, fill
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin, OwnedFill
@@ -30,7 +30,7 @@ def traded(*rows: str, symbol: str = "AAPL") -> tuple[OwnedFill, ...]:
 
 def past(fills: Iterable[OwnedFill], *cash: CashMovement, until: str = "2030-12-31", **changes: object) -> History:
     usual = {"fills": tuple(fills), "cash": cash, "at": on(until), "opened_at": on("2020-01-02")}
-    return History(ACCOUNT, "paper", opening_cash=Decimal(100_000), **{**usual, **changes})  # type: ignore[arg-type]
+    return History(ACCOUNT, "paper", VENUE_DAY, opening_cash=Decimal(100_000), **{**usual, **changes})  # type: ignore[arg-type]
 
 
 def fee(day: str, usd: str) -> CashMovement:

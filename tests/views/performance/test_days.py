@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import there
+from tests.builders import VENUE_DAY, there
 from tradebot.model.bar import Session
 from tradebot.views.performance.days import EVER, Days, MarketTime
 
@@ -23,13 +23,17 @@ MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
     ],
 )
 def test_a_day_begins_at_midnight_in_new_york(at: datetime, inside: bool) -> None:
-    assert Days(MONDAY, TUESDAY).has(at) is inside
-    assert EVER.has(at)
+    assert Days(MONDAY, TUESDAY).has(at, VENUE_DAY) is inside
+    assert EVER.has(at, VENUE_DAY)
 
 
 def test_days_without_first_or_last_are_open_ended() -> None:
     at = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
-    assert (Days(MONDAY).has(at), Days(TUESDAY).has(at), Days(None, MONDAY).has(at)) == (True, False, True)
+    assert (
+        Days(MONDAY).has(at, VENUE_DAY),
+        Days(TUESDAY).has(at, VENUE_DAY),
+        Days(None, MONDAY).has(at, VENUE_DAY),
+    ) == (True, False, True)
     assert (Days(None, MONDAY).is_after(TUESDAY), Days(None, MONDAY).is_after(MONDAY)) == (True, False)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import there
+from tests.builders import VENUE_DAY, there
 from tests.views.performance.played import CASH, past, sessions
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -44,7 +44,9 @@ def account(
         held = sum((fill.side.sign * fill.quantity for fill in done), D(0))
         cash = CASH - sum((fill.side.sign * fill.quantity * fill.price for fill in done), D(0))
         ends.append(SessionEnd(day.date, cash + held * close, day.close, {"SPY": close}, day.close))
-    return History("0001", "backtest", days[0].open - EARLY, CASH, tuple(fills), ends=tuple(ends), at=days[-1].close)
+    return History(
+        "0001", "backtest", VENUE_DAY, days[0].open - EARLY, CASH, tuple(fills), ends=tuple(ends), at=days[-1].close
+    )
 
 
 def exposed(history: History, days: Sequence[Session]) -> list[Exposure]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import make_intent, make_order
-from tests.builders import CASH, NOW, SESSION, ago
+from tests.builders import CASH, NOW, SESSION, VENUE_DAY, ago
 from tests.model.test_position import histories
 from tests.views.performance.played import rotated, sessions
 from tests.views.performance.test_fees import fee
@@ -49,7 +49,7 @@ def past(fills: Iterable[OwnedFill]) -> History:
     kept = Kept(best=D(150), worst=D(50), stop_loss_fraction=D("0.05"))
     keys = {(one.strategy, one.fill.symbol, one.fill.at): kept for one in every}
     return History(
-        "ACCT", "sandbox", ago(86_400), CASH, every, (fee("-1.23"),), sent=orders, kept=keys, at=NOW,
+        "ACCT", "sandbox", VENUE_DAY, ago(86_400), CASH, every, (fee("-1.23"),), sent=orders, kept=keys, at=NOW,
         marks={"AAPL": D(99), "MSFT": D("98.5")},
     )  # fmt: skip
 

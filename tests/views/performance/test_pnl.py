@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, cash_movement, fill, there
+from tests.builders import NOW, VENUE_DAY, cash_movement, fill, there
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional
@@ -17,7 +17,7 @@ from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.performance.days import Days, MarketTime, day_of
+from tradebot.views.performance.days import Days, MarketTime
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Breakdown, breakdown
@@ -55,7 +55,7 @@ def history(
     **changes: object,
 ) -> History:
     in_turn = tuple(sorted(fills, key=lambda owned: owned.fill.at))
-    whole = History("0001", "sandbox", NOW, CASH, fills=in_turn, cash=cash, ends=ends)
+    whole = History("0001", "sandbox", VENUE_DAY, NOW, CASH, fills=in_turn, cash=cash, ends=ends)
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
@@ -137,7 +137,9 @@ def test_total_profit_is_the_change_in_cash_and_positions(past: History, data: s
     past = replace(past, ends=tuple(ends[day] for day in sorted(ends)))
     after_first = Days(on(first).date() + timedelta(days=1), on(last).date())
     found = pnl(breakdown(past), Cut.DAY, Choice(after_first))
-    moved = [one.amount_usd for one in past.cash if cash_kind(one).value == "transfer" and after_first.has(one.at)]
+    moved = [
+        one.amount_usd for one in past.cash if cash_kind(one).value == "transfer" and after_first.has(one.at, VENUE_DAY)
+    ]
     change = worth(past, on(last).date()) - worth(past, on(first).date())
     assert found.total.total_usd == change - sum(moved, D(0))
 
@@ -155,7 +157,7 @@ def every_cut_is_the_same_whole(known: Breakdown) -> None:
 @LAW
 @given(pasts(), st.randoms(use_true_random=False))
 def test_profit_ignores_the_order_of_simultaneous_fills(past: History, chance: random.Random) -> None:
-    days = {day_of(owned.fill.at) for owned in past.fills}
+    days = {VENUE_DAY.date_of(owned.fill.at) for owned in past.fills}
     marks = {symbol: D(50) for symbol in SYMBOLS}
     past = replace(past, ends=tuple(SessionEnd(day, None, None, marks, None) for day in sorted(days)))
     mixed = list(past.fills)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tests.builders import NOW, cash_movement, there
+from tests.builders import NOW, VENUE_DAY, cash_movement, there
 from tests.views.performance.played import CASH, past, sessions, spy
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
@@ -113,7 +113,7 @@ def test_every_part_of_the_report_shows_the_same_profit() -> None:
 @settings(max_examples=10)
 @given(st.integers(1, 999), st.integers(0, 80))
 def test_report_contains_no_nan(seed: int, count: int) -> None:
-    history = past(seed, count) if count else History("1", "sandbox", sessions(1)[1].open, CASH)
+    history = past(seed, count) if count else History("1", "sandbox", VENUE_DAY, sessions(1)[1].open, CASH)
     assert [each for each in numbers(reported(history, max(count, 1))) if not isfinite(each)] == []
 
 
@@ -153,7 +153,7 @@ def test_report_of_three_trades_says_what_each_figure_needs() -> None:
 
 
 def test_report_of_new_books_says_that_no_session_is_known() -> None:
-    found = reported(History("1", "paper", None, CASH), 1)
+    found = reported(History("1", "paper", VENUE_DAY, None, CASH), 1)
     assert (
         found.unknown[0]
         == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"

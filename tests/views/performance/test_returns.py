@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill, there
+from tests.builders import VENUE_DAY, fill, there
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
@@ -31,7 +31,7 @@ def end(place: int, equity: Decimal | None) -> SessionEnd:
 
 
 def history(*ends: SessionEnd, cash: str = "1000", **changed: object) -> History:
-    return History("A1", "sandbox", FIRST - timedelta(hours=1), D(cash), ends=ends, **changed)  # type: ignore[arg-type]
+    return History("A1", "sandbox", VENUE_DAY, FIRST - timedelta(hours=1), D(cash), ends=ends, **changed)  # type: ignore[arg-type]
 
 
 def day(place: int) -> date:
@@ -78,7 +78,7 @@ def test_span_begins_at_the_end_of_the_session_before_it() -> None:
 
 
 def test_books_opened_after_a_close_do_not_cover_that_session() -> None:
-    past = History("A1", "paper", FIRST + timedelta(hours=7), D(1000), ends=(end(1, D(1010)),))
+    past = History("A1", "paper", VENUE_DAY, FIRST + timedelta(hours=7), D(1000), ends=(end(1, D(1010)),))
     assert path(past, [], sessions(2)).sessions == (day(1),)
 
 

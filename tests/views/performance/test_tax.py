@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import cash_movement, fill, there
+from tests.builders import VENUE_DAY, cash_movement, fill, there
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_tax_lots import years
 from tradebot.model.activity import ActivityKind
@@ -141,7 +141,7 @@ def test_half_a_cent_is_rounded_up_and_a_washed_loss_leaves_nothing() -> None:
 @given(fills=years(), method=st.sampled_from(Method))
 def test_rows_and_totals_add_up_to_the_cent_and_to_all_that_was_made(fills: list[OwnedFill], method: Method) -> None:
     history = past(fills)
-    whole = sales_of(account_trades(history), (), method)
+    whole = sales_of(account_trades(history), (), method, VENUE_DAY)
     gained = sum((sale.gain_usd for sale in whole.sales if sale.gain_usd is not None), Fraction(0))
     last = max((owned.fill.at for owned in fills), default=on("2026-01-02")) + timedelta(days=1)
     found = [tax_year(history, year, method) for year in range(2025, last.year + 1)]

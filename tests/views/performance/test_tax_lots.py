@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import fill, there
+from tests.builders import VENUE_DAY, fill, there
 from tests.model.test_position import histories
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
@@ -213,7 +213,7 @@ def years(draw: st.DrawFn) -> list[OwnedFill]:
 @given(fills=years(), method=st.sampled_from(Method))
 def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list[OwnedFill], method: Method) -> None:
     commissions = [commission(owned, "-1.03") for owned in fills]
-    found = sales_of(account_trades(past(fills)), (fee("2025-06-03", "-0.07"), *commissions), method)
+    found = sales_of(account_trades(past(fills)), (fee("2025-06-03", "-0.07"), *commissions), method, VENUE_DAY)
     made = sum((sale.gain_usd for sale in found.sales if sale.gain_usd is not None), Fraction(0))
     carried = sum((lot.carried_usd for lot in found.lots), Fraction(0))
     spent = sum((Fraction(o.fill.notional) for o in fills), Fraction(0))
@@ -226,7 +226,7 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
 
 @given(fills=years(), method=st.sampled_from(Method))
 def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[OwnedFill], method: Method) -> None:
-    found = sales_of(account_trades(past(fills)), (), method)
+    found = sales_of(account_trades(past(fills)), (), method, VENUE_DAY)
     used = defaultdict[str, Fraction](Fraction)
     days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
     for sale in found.sales:
@@ -342,7 +342,7 @@ def test_account_with_one_strategy_sells_the_lots_of_that_strategy(fills: list[O
     one = [OwnedFill("flow", owned.fill) for owned in fills if owned.strategy != FOREIGN]
     ours = [
         (s.lot.opening.fill_id, s.closing.fill_id, s.shares)
-        for s in sales_of(account_trades(past(one)), (), Method.FIFO).sales
+        for s in sales_of(account_trades(past(one)), (), Method.FIFO, VENUE_DAY).sales
         if s.lot.opening
     ]
     theirs = [(lot.entry_fill, lot.exit_fill, Fraction(lot.quantity)) for lot in lots_of(one).closed]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, ago, fill
+from tests.builders import NOW, VENUE_DAY, ago, fill
 from tests.model.test_lifecycle import EXIT, LEG, PAIR, order
 from tests.views.performance.test_trades import past, sent
 from tradebot.model.candidate import Side
@@ -115,8 +115,8 @@ ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelt
 )
 def test_choice_keeps_trades_that_match_all_its_parts(choice: dict[str, Any], trades: str, lots: str) -> None:
     wanted = Choice(**choice)
-    assert [row.symbol for row in chosen(ROWS.trades, wanted)] == trades.split()
-    assert [lot.symbol for lot in chosen_lots(ROWS.lots, wanted)] == lots.split()
+    assert [row.symbol for row in chosen(ROWS.trades, wanted, VENUE_DAY)] == trades.split()
+    assert [lot.symbol for lot in chosen_lots(ROWS.lots, wanted, VENUE_DAY)] == lots.split()
 
 
 def test_totals_count_unpriced_trades_that_they_leave_out() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import make_intent, make_order
-from tests.builders import CASH, NOW, SESSION, ago, cash_movement, fill
+from tests.builders import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
@@ -36,7 +36,7 @@ MARKET = MarketTime([SESSION])
 
 
 def past(fills: Iterable[OwnedFill], **changes: Any) -> History:
-    usual = History("ACCT", "sandbox", ago(86_400), CASH, tuple(fills), at=NOW + timedelta(minutes=30))
+    usual = History("ACCT", "sandbox", VENUE_DAY, ago(86_400), CASH, tuple(fills), at=NOW + timedelta(minutes=30))
     return replace(usual, **changes)
 
 
@@ -229,7 +229,7 @@ def test_report_has_the_rows_and_slippage_of_the_trades_verb(
         for each in fills
     }
     history, choice = past(fills, cash=(fee("-0.07"),), sent=sent), Choice(strategy=strategy, symbol=symbol)
-    rows, found = chosen(rows_of(history, MARKET).trades, choice), report_trades(history, choice)
+    rows, found = chosen(rows_of(history, MARKET).trades, choice, VENUE_DAY), report_trades(history, choice)
     assert [[getattr(row, name) for name in SAME] for row in found.rows] == [
         [getattr(row, name) for name in SAME] for row in rows
     ]

@@ -1,9 +1,11 @@
 """What Alpaca can do, for US shares."""
 
+from datetime import time, timedelta
 from decimal import Decimal
 
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
+from tradebot.model.venue_day import VenueDay
 
 ALPACA = Capabilities(
     name="alpaca",
@@ -16,7 +18,12 @@ ALPACA = Capabilities(
     edit=Edit.NEW_ID,
     pairs=Pairs.NATIVE,
     calendar="XNYS",
-    zone="America/New_York",
+    day=VenueDay(
+        "America/New_York",
+        opens=timedelta(hours=9, minutes=30),
+        lasts=timedelta(hours=6, minutes=30),
+        extended=(time(4), time(20)),
+    ),
     currency="USD",
     # "The order's limit price or 3 % above the current ask, whichever is higher", its documents say of short sales.
     short_reserve=Decimal("1.03"),

@@ -6,11 +6,11 @@ values are counted in the tally and do no harm.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
-from zoneinfo import ZoneInfo
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.errors import OperatorError
@@ -20,8 +20,6 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 STATUSES: Mapping[str, OrderStatus] = {
     "pending_new": OrderStatus.PENDING_NEW,
@@ -237,7 +235,7 @@ def read_activity(raw: object, tally: DriftTally) -> Activity:
 
 def _midnight(row: Row) -> datetime:
     try:
-        return datetime.combine(date.fromisoformat(row.text("date")[:10]), time(), NEW_YORK).astimezone(UTC)
+        return ALPACA.day.begins(date.fromisoformat(row.text("date")[:10]))
     except (ValueError, OverflowError) as error:
         raise error if isinstance(error, RowError) else RowError("date", "is unreadable") from error
 
@@ -257,7 +255,7 @@ def read_session(raw: object, tally: DriftTally) -> Session:
     try:
         day = date.fromisoformat(row.text("date"))
         hours = [time.fromisoformat(row.text(name)) for name in ("open", "close")]
-        opens, closes = (datetime.combine(day, hour, NEW_YORK).astimezone(UTC) for hour in hours)
+        opens, closes = (ALPACA.day.at(day, hour) for hour in hours)
     except (ValueError, OverflowError) as error:
         raise error if isinstance(error, RowError) else RowError("date", "or hours are unreadable") from error
     if opens >= closes:

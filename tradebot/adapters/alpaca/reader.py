@@ -181,8 +181,10 @@ class AlpacaReader:
         once = {activity.id: activity for activity in read if activity.at > after}
         return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
 
-    def calendar(self, start: date, end: date) -> Sequence[Session]:
-        """Return the venue's sessions from `start` to `end`, inclusive."""
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return the venue's sessions from `start` to `end`, inclusive; it has no other calendar than its own."""
+        if calendar not in ("", ALPACA.calendar):
+            return []
         raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         sessions = self._readable("calendar", raws, read_session)
         return [session for session in sessions if start <= session.date <= end]

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -21,10 +21,11 @@ from msgspec import Struct, field
 
 from tradebot.adapters.bars.store import DAYS, RawBar
 from tradebot.auditing.bar_prices import bad_price
-from tradebot.auditing.bar_sessions import MINUTE_S, midnight_s
+from tradebot.auditing.bar_sessions import MINUTE_S
 from tradebot.auditing.bar_times import day_over_s
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import SYMBOL_PATTERN, counted
+from tradebot.model.venue_day import VenueDay
 
 TIMES = ("ts", "date")
 COLUMNS = ("symbol", "open", "high", "low", "close", "volume")
@@ -144,11 +145,10 @@ HIGHEST_PRICE, MOST_SHARES = 1e7, 1e12
 _FILE = 1 << 40
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
-_NEW_YORK = ZoneInfo("America/New_York")
 
 
 class How(Struct, frozen=True):
-    """What the owner of the files declares about them.
+    """What the owner of the files declares about them, and the venue's day.
 
     `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` is the one of times
     that don't name theirs. Bars that weren't complete at `now` are bad rows.
@@ -158,6 +158,7 @@ class How(Struct, frozen=True):
     ends: bool
     zone: ZoneInfo | None
     now: datetime
+    venue: VenueDay
 
 
 class BadRow(Struct, frozen=True):
@@ -255,7 +256,7 @@ def _reason(bar: RawBar, how: How) -> str | None:
         return reason
     if bar.high > HIGHEST_PRICE or bar.volume > MOST_SHARES:
         return "price or volume out of range"
-    over_s = day_over_s(bar.start_s) if how.timeframe == DAYS else bar.start_s + MINUTE_S
+    over_s = day_over_s(bar.start_s, how.venue) if how.timeframe == DAYS else bar.start_s + MINUTE_S
     return None if over_s <= how.now.timestamp() else "not complete yet"
 
 
@@ -280,40 +281,40 @@ def _number(value: object) -> float:
 
 def _starts(how: How) -> Callable[[object], int]:
     """Return what reads a time as the start of its bar; many rows have the same time, so answers are kept."""
-    read = _day_of if how.timeframe == DAYS else lambda at: _minute_of(at, how)
-    return lru_cache(maxsize=1 << 18)(read)
+    read = _day_of if how.timeframe == DAYS else _minute_of
+    return lru_cache(maxsize=1 << 18)(partial(read, how=how))
 
 
 def _minute_of(at: object, how: How) -> int:
-    seconds = _instant(at, how.zone)
+    seconds = _instant(at, how.zone, how.venue)
     if seconds % MINUTE_S:
         raise _BadRowError("not on a minute")
     start_s = int(seconds) - MINUTE_S * how.ends
-    if start_s < midnight_s(FIRST_DAY):
+    if start_s < how.venue.begins_s(FIRST_DAY):
         raise _BadRowError("time out of range")
     return start_s
 
 
-def _day_of(at: object) -> int:
-    """Return New York's midnight on a row's date, which is written alone or as a midnight of New York or UTC."""
+def _day_of(at: object, how: How) -> int:
+    """Return the venue's midnight on a row's date, which is written alone or as a midnight of the venue or UTC."""
     naive = _parsed(at) if isinstance(at, str) else None
     if naive is not None and naive.tzinfo is None:
         day = _date_at_midnight(naive)
     else:
-        moment = datetime.fromtimestamp(_instant(at, None), UTC)
-        day = _date_at_midnight(moment.astimezone(_NEW_YORK)) or _date_at_midnight(moment)
+        moment = datetime.fromtimestamp(_instant(at, None, how.venue), UTC)
+        day = _date_at_midnight(how.venue.local(moment)) or _date_at_midnight(moment)
     if day is None:
         raise _BadRowError("not a date: its time isn't midnight")
     if day < FIRST_DAY:
         raise _BadRowError("time out of range")
-    return midnight_s(day)
+    return how.venue.begins_s(day)
 
 
 def _date_at_midnight(moment: datetime) -> date | None:
     return moment.date() if moment.time() == time() else None
 
 
-def _instant(at: object, zone: ZoneInfo | None) -> float:
+def _instant(at: object, zone: ZoneInfo | None, venue: VenueDay) -> float:
     """Return a time in seconds since 1970 UTC; raise OperatorError if it names no zone and none was declared."""
     if isinstance(at, int | float):
         return at
@@ -321,7 +322,7 @@ def _instant(at: object, zone: ZoneInfo | None) -> float:
     if moment.tzinfo is None:
         if zone is None:
             raise OperatorError(
-                f"the time {word(str(at))} names no zone", "say which zone the files use: --zone America/New_York"
+                f"the time {word(str(at))} names no zone", f"say which zone the files use: --zone {venue.zone}"
             )
         moment = _in_zone(moment, zone)
     return moment.timestamp()
@@ -348,13 +349,11 @@ def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
     return local
 
 
-def span(read: Read) -> tuple[date, date]:
-    """Return the first and the last New York date of the good bars; raise OperatorError if there are none."""
+def span(read: Read, venue: VenueDay) -> tuple[date, date]:
+    """Return the first and the last date of the good bars at the venue; raise OperatorError if there are none."""
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
         why = ", ".join(f"{reason} ({counted(count, 'row')})" for reason, count in sorted(read.reasons.items()))
         raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}", EXPECTED)
-    first, last = (
-        datetime.fromtimestamp(at_s, UTC).astimezone(_NEW_YORK).date() for at_s in (min(starts), max(starts))
-    )
+    first, last = (venue.date_of(datetime.fromtimestamp(at_s, UTC)) for at_s in (min(starts), max(starts)))
     return first - timedelta(days=7), last + timedelta(days=7)

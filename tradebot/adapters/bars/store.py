@@ -4,10 +4,9 @@ It is only a cache: a damaged file is moved aside, and what is needed is fetched
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -17,7 +16,6 @@ from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 
-NEW_YORK = ZoneInfo("America/New_York")
 MINUTES, DAYS = "1Min", "1Day"
 """The timeframes that are stored; every other one is merged from minutes."""
 FILE = CacheDatabase(
@@ -44,15 +42,10 @@ COLUMNS = "start_s, open, high, low, close, volume"
 _OF_BARS = "symbol = ? AND timeframe = ? AND start_s BETWEEN ? AND ?"
 
 
-def midnight_s(day: date) -> int:
-    """Return when a day begins in New York, in seconds since 1970 UTC: what its daily bar is stamped with."""
-    return int(datetime.combine(day, time(), NEW_YORK).timestamp())
-
-
 class RawBar(NamedTuple):
     """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
 
-    A daily bar starts at midnight in New York.
+    A daily bar starts at midnight of the venue's day.
     """
 
     start_s: int
@@ -66,7 +59,7 @@ class RawBar(NamedTuple):
 class PriceStep(NamedTuple):
     """A split or dividend: the factors that adjust every price and every volume from before `at_s`.
 
-    `kind` is "split" or "dividend"; `at_s` is midnight in New York at the start of the ex-date.
+    `kind` is "split" or "dividend"; `at_s` is midnight of the venue's day at the start of the ex-date.
     """
 
     at_s: int

@@ -26,12 +26,11 @@ from itertools import groupby
 from typing import TypeVar
 
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, RawBar, SqliteBars, midnight_s
+from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, RawBar, SqliteBars
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
     Window,
-    day_of,
     days_from,
     minute_window,
     moment,
@@ -41,6 +40,7 @@ from tradebot.adapters.bars.window import (
 from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of
+from tradebot.model.venue_day import VenueDay
 
 
 def merged(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, end_s: int) -> Iterator[RawBar]:
@@ -75,7 +75,7 @@ def _one(start_s: int, parts: Sequence[RawBar]) -> RawBar:
     )
 
 
-def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar]) -> list[PriceStep]:
+def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: VenueDay) -> list[PriceStep]:
     """Return the factors of splits and dividends, given raw daily bars from before each ex-date.
 
     A split's is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and data
@@ -83,7 +83,7 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar]) -> list
     """
     starts, steps = [day.start_s for day in days], []
     for action in sorted(actions):
-        at_s = midnight_s(action.ex_date)
+        at_s = venue.begins_s(action.ex_date)
         if action.kind == SPLIT:
             steps.append(PriceStep(at_s, SPLIT, 1 / action.amount, action.amount))
             continue
@@ -127,7 +127,8 @@ _MOST_TRIES = 3
 class StoredBars:
     """Closed bars. The store is opened, and the source found, when the first ones are asked for.
 
-    `sessions` returns the exchange's sessions between two dates, inclusive, oldest first.
+    `sessions` returns the venue's sessions between two dates, inclusive, oldest first, and `venue` says when its days
+    begin.
     """
 
     def __init__(
@@ -135,8 +136,10 @@ class StoredBars:
         opens: Callable[[], SqliteBars],
         finds: Callable[[], BarSource],
         sessions: Callable[[date, date], Sequence[Session]],
+        venue: VenueDay,
     ) -> None:
         self._opens = opens
+        self._venue = venue
         self._finds = finds
         self._sessions = lru_cache(maxsize=16)(sessions)
         self._asked_at: dict[tuple[str, str], tuple[datetime, int]] = {}
@@ -172,10 +175,13 @@ class StoredBars:
 
     def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
         """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
-        end_s = midnight_s(last + timedelta(days=1)) - 1
-        raw = self._tried(lambda: self.store.get(symbol, DAYS, midnight_s(first), end_s))
+        end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
+        raw = self._tried(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
         steps = self._tried(lambda: self.store.actions(symbol))
-        return {day_of(moment(bar.start_s)): bar.close for bar in adjusted(raw, steps, end_s)}
+        return {self._date_of(bar): bar.close for bar in adjusted(raw, steps, end_s)}
+
+    def _date_of(self, bar: RawBar) -> date:
+        return self._venue.date_of(moment(bar.start_s))
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""
@@ -215,19 +221,19 @@ class StoredBars:
         known = until - self._source.delay
         if timeframe == DAYS:
             return self._ensure(self._day_window(first, known), symbols, heard)
-        window = minute_window(self._sessions(first, day_of(known)), known)
+        window = minute_window(self._sessions(first, self._venue.date_of(known)), known)
         return self._ensure(window, symbols, heard) if window else 0
 
     def _between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> dict[str, Series]:
         known = until - self._source.delay
-        last = min(last, day_of(known))
+        last = min(last, self._venue.date_of(known))
         window = self._day_window(first, known) if timeframe == DAYS else self._past_minutes(first, last, known)
         if window is None:
             return {}
         self._ensure(window, symbols)
-        end_s = min(window.end_s, midnight_s(last + timedelta(days=1))) - 1
+        end_s = min(window.end_s, self._venue.begins_s(last + timedelta(days=1))) - 1
         found = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
         there = {symbol: bars for symbol, bars in found.items() if bars}
         whole = self._adjusted(there, known) if there else {}
@@ -243,7 +249,7 @@ class StoredBars:
         found: dict[str, Sequence[RawBar]] = {}
         lacking = symbols
         for reach in REACHES:
-            window = window_of(need, known, reach, self._sessions)
+            window = window_of(need, known, reach, self._sessions, self._venue)
             if window is None or not lacking:
                 break
             self._ensure(window, lacking)
@@ -255,7 +261,7 @@ class StoredBars:
         return {symbol: series(symbol, need.timeframe, bars, adjusted=need.adjusted) for symbol, bars in there.items()}
 
     def _day_window(self, first: date, known: datetime) -> Window:
-        return days_from(first, known, self._sessions)
+        return days_from(first, known, self._sessions, self._venue)
 
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
         raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1)
@@ -307,27 +313,28 @@ class StoredBars:
         return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
 
     def _adjusted(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
-        first = min(day_of(moment(bars[0].start_s)) for bars in raw.values())
+        first = min(self._date_of(bars[0]) for bars in raw.values())
         self._ensure_actions(list(raw), first, known)
         until_s = int(known.timestamp())
         return {symbol: adjusted(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
 
     def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
         """Ask once a day for all actions since the earliest bar: some are announced late."""
-        name, end_s = self._source.name, midnight_s(day_of(known) + timedelta(days=1))
+        date_of, begins_s = self._venue.date_of, self._venue.begins_s
+        name, end_s = self._source.name, begins_s(date_of(known) + timedelta(days=1))
         asked = {symbol: self.store.asked(symbol, ACTIONS, name) for symbol in symbols}
-        stale = [symbol for symbol in symbols if uncovered(asked[symbol], midnight_s(first), end_s)]
+        stale = [symbol for symbol in symbols if uncovered(asked[symbol], begins_s(first), end_s)]
         if not stale:
             return
         spans = [span for symbol in stale for span in asked[symbol]]
-        first_s = min([midnight_s(first), *(start for start, _ in spans)])
+        first_s = min([begins_s(first), *(start for start, _ in spans)])
         last_s = max([end_s - 1, *(last for _, last in spans)])
-        actions = self._source.actions(stale, day_of(moment(first_s)), day_of(moment(last_s)) + PROCESSED_WITHIN)
-        in_force = {s: [each for each in actions[s] if midnight_s(each.ex_date) <= last_s] for s in stale}
+        actions = self._source.actions(stale, date_of(moment(first_s)), date_of(moment(last_s)) + PROCESSED_WITHIN)
+        in_force = {s: [each for each in actions[s] if begins_s(each.ex_date) <= last_s] for s in stale}
         self._ensure_closes(in_force, known)
         for symbol, of_symbol in in_force.items():
             days = self.store.get(symbol, DAYS, first_s - int(CLOSE_WITHIN.total_seconds()), last_s)
-            self.store.put_actions(symbol, steps_of(of_symbol, days))
+            self.store.put_actions(symbol, steps_of(of_symbol, days, self._venue))
             self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
 
     def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], known: datetime) -> None:

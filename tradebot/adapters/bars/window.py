@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
-from tradebot.adapters.bars.store import DAYS, MINUTES, NEW_YORK, midnight_s
+from tradebot.adapters.bars.store import DAYS, MINUTES
 from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import width_of
+from tradebot.model.venue_day import VenueDay
+from tradebot.timetable.sessions import BEGINS_AHEAD
 
 MINUTE_S = 60
 LATE_S = 900
@@ -18,7 +20,6 @@ DAY_GROWS = timedelta(hours=4, minutes=15)
 REACHES = (1, 2, 4)
 """How much farther back to look for the bars of symbols that don't trade all the time."""
 _MARGIN = timedelta(days=10)
-REGULAR_SESSION = timedelta(hours=6, minutes=30)
 _DAYS_A_SESSION = 1.5
 Sessions = Callable[[date, date], Sequence[Session]]
 """Returns the exchange's sessions between two dates, inclusive, oldest first."""
@@ -44,34 +45,35 @@ class Window(NamedTuple):
         return (self.end_s - max(start_s, _seconds(self.hours[-1].open))) // MINUTE_S
 
 
-def window_of(need: BarNeed, known: datetime, reach: int, sessions: Sessions) -> Window | None:
+def window_of(need: BarNeed, known: datetime, reach: int, sessions: Sessions, venue: VenueDay) -> Window | None:
     """Return the window that has `reach` times as many bars as are needed, if there is a trade in each.
 
     None if no session of minutes has begun.
     """
-    depth, width = need.depth * reach, width_of(need.timeframe)
+    depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(known)
     if width is None:
-        return days_from(day_of(known) - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known, sessions)
-    count = ceil(depth / ceil(REGULAR_SESSION / width))
-    hours = sessions(day_of(known) - count * timedelta(_DAYS_A_SESSION) - _MARGIN, day_of(known))
+        return days_from(today - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known, sessions, venue)
+    count = ceil(depth / ceil(venue.lasts / width))
+    last = today + BEGINS_AHEAD if venue.crosses_midnight else today
+    hours = sessions(today - count * timedelta(_DAYS_A_SESSION) - _MARGIN, last)
     begun = [session for session in hours if session.open < known]
     # The newest session may only have begun, so that one more is needed.
     return minute_window(begun[-count - 1 :], known)
 
 
-def days_from(first: date, known: datetime, sessions: Sessions) -> Window:
-    today = sessions(day_of(known), day_of(known))
-    return day_window(first, known, today[-1] if today else None)
+def days_from(first: date, known: datetime, sessions: Sessions, venue: VenueDay) -> Window:
+    today = sessions(venue.date_of(known), venue.date_of(known))
+    return day_window(first, known, today[-1] if today else None, venue)
 
 
-def day_window(first: date, until: datetime, session: Session | None) -> Window:
+def day_window(first: date, until: datetime, session: Session | None, venue: VenueDay) -> Window:
     """Return the window of daily bars from a date on; `session` is that of the day of `until`, if it has one."""
-    today = day_of(until)
+    today, first_s = venue.date_of(until), venue.begins_s(first)
+    today_s, yesterday_s = venue.begins_s(today), venue.begins_s(today - timedelta(days=1))
     if session is None or session.close > until:
-        end_s = midnight_s(today)
-        return Window(DAYS, midnight_s(first), end_s, end_s, moment(midnight_s(today - timedelta(days=1))), until)
-    end_s, grows = midnight_s(today + timedelta(days=1)), until < session.close + DAY_GROWS
-    return Window(DAYS, midnight_s(first), end_s, midnight_s(today) if grows else end_s, session.close, until)
+        return Window(DAYS, first_s, today_s, today_s, moment(yesterday_s), until)
+    end_s, grows = venue.begins_s(today + timedelta(days=1)), until < session.close + DAY_GROWS
+    return Window(DAYS, first_s, end_s, today_s if grows else end_s, session.close, until)
 
 
 def minute_window(hours: Sequence[Session], until: datetime) -> Window | None:
@@ -100,11 +102,6 @@ def uncovered(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tup
             end_s = start
             break
     return (first_s, end_s) if first_s < end_s else None
-
-
-def day_of(at: datetime) -> date:
-    """Return the date in New York."""
-    return at.astimezone(NEW_YORK).date()
 
 
 def _seconds(at: datetime) -> int:

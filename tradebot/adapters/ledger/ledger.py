@@ -6,6 +6,7 @@ Only `init` and `config accept` write one, so running with tighter settings does
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import starmap
@@ -20,10 +21,10 @@ from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
 from tradebot.adapters.ledger.past import Past
-from tradebot.adapters.ledger.rows import note_words
+from tradebot.adapters.ledger.rows import SessionRow, note_words
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.table import Books
-from tradebot.adapters.ledger.tables import VENUES_OWN, Tables
+from tradebot.adapters.ledger.tables import Tables
 from tradebot.adapters.ledger.tallies import Tallies
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.ledger.upkeep import Upkeep
@@ -87,15 +88,22 @@ class Passes:
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         return tuple(self.tables.slots.among("session", [session]).values())
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
-        return tuple(self.tables.sessions.span("date", start, end).values())
+    def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        found = self.tables.sessions.span("date", start, end).values()
+        return tuple([row.session for row in found if row.calendar == calendar])
 
-    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+    def calendars(self, start: date, end: date) -> Mapping[str, Sequence[Session]]:
+        found = defaultdict[str, list[Session]](list)
+        for row in self.tables.sessions.span("date", start, end).values():
+            found[row.calendar].append(row.session)
+        return found
+
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
         with self.tables.books.write():
             for day in gone:
-                self.tables.sessions.drop(VENUES_OWN, day)
+                self.tables.sessions.drop(calendar, day)
             for session in sessions:
-                self.tables.sessions.put(session)
+                self.tables.sessions.put(SessionRow(calendar, session))
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
         table = self.tables.listings

@@ -9,6 +9,7 @@ from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.activity import Entry
+from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
@@ -117,6 +118,13 @@ class AcknowledgedRow(NamedTuple):
     origin: Origin
     about: str
     why: str
+
+
+class SessionRow(NamedTuple):
+    """A session of a calendar; the venue's own calendar has no name."""
+
+    calendar: str
+    session: Session
 
 
 class MarksRow(NamedTuple):

@@ -115,6 +115,7 @@ TABLES = (
         read_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, symbol)
     ) WITHOUT ROWID""",
+    "CREATE INDEX sessions_by_date ON sessions (account, date)",
     """CREATE TABLE last_reconcile (
         account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, blocking INTEGER NOT NULL,
         findings INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT

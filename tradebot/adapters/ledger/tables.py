@@ -16,6 +16,7 @@ from tradebot.adapters.ledger.rows import (
     MarksRow,
     Opening,
     OrderRow,
+    SessionRow,
     acknowledged_words,
     cash_words,
     note_words,
@@ -249,14 +250,16 @@ SLOTS = Kind[SlotClaim](
     indexes={"session": Index(lambda row: row.session, "session", "slots_by_session")},
     order="at, job, slot",
 )
-SESSIONS = Kind[Session](
+SESSIONS = Kind[SessionRow](
     "sessions",
     key=("calendar", "date"),
-    key_of=lambda row: (VENUES_OWN, row.date),
-    columns="date, open, close",
-    of_row=lambda day, start, end: Session(date.fromisoformat(day), parse_time(start), parse_time(end)),
-    changing=lambda row: {"open": time_text(row.open), "close": time_text(row.close)},
-    indexes={"date": Index(lambda row: row.date, f"calendar = '{VENUES_OWN}' AND date", sorted=True)},
+    key_of=lambda row: (row.calendar, row.session.date),
+    columns="calendar, date, open, close",
+    of_row=lambda calendar, day, start, end: SessionRow(
+        calendar, Session(date.fromisoformat(day), parse_time(start), parse_time(end))
+    ),
+    changing=lambda row: {"open": time_text(row.session.open), "close": time_text(row.session.close)},
+    indexes={"date": Index(lambda row: row.session.date, "date", "sessions_by_date", sorted=True)},
     order="date",
 )
 LISTINGS = Kind[ListingRecord](

@@ -15,10 +15,11 @@ from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.bars.store import PriceStep, RawBar
 from tradebot.adapters.bars.stored import steps_of
-from tradebot.adapters.bars.window import REACHES, REGULAR_SESSION, window_of
+from tradebot.adapters.bars.window import REACHES, window_of
 from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
 from tradebot.app.backtest.translating import session_of
 from tradebot.exchange.faces.data.rows import listing
@@ -78,7 +79,7 @@ class Steps:
     def _step(self, action: CorporateAction) -> Sequence[PriceStep]:
         """Return the step of an action; none for a dividend without a close before it, or not below that."""
         if action not in self._known:
-            self._known[action] = steps_of([action], self._day_before(action.ex_date))
+            self._known[action] = steps_of([action], self._day_before(action.ex_date), ALPACA.day)
         return self._known[action]
 
     def _day_before(self, day: date) -> list[RawBar]:
@@ -192,7 +193,7 @@ class EngineBars:
             beyond = beyond if listed.until_us >= until_us else None
         first = max(end + (beyond is not None) - need.depth, lowest)
         if first < end and starts[first] * SECOND < until_us - _sure_us(need.timeframe, need.depth):
-            window = window_of(need, until, REACHES[-1], self._sessions)
+            window = window_of(need, until, REACHES[-1], self._sessions, ALPACA.day)
             first = end if window is None else max(first, bisect_left(starts, window.first_s))
         return Span(first, end, beyond)
 
@@ -210,7 +211,7 @@ def _sure_us(timeframe: str, depth: int) -> int:
     if width is None:
         return depth * 3 * DAY // 2
     # An hour less, because clocks may have changed since the window's first session.
-    return ceil(depth / ceil(REGULAR_SESSION / width)) * DAY - HOUR
+    return ceil(depth / ceil(ALPACA.day.lasts / width)) * DAY - HOUR
 
 
 def _cut(columns: Columns, span: Span) -> Columns:

@@ -83,7 +83,7 @@ def _read(bars: Bars, run: Run) -> KeptBenchmark:
     found = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
     if found is None:
         return KeptBenchmark((), f"{BENCHMARK} isn't shown: it has no bars in these sessions.")
-    # A daily bar starts at midnight in New York, so half a day later it is its date everywhere.
+    # Half a day after its start, which is the exchange's midnight, a daily bar has its date everywhere.
     days = [(datetime.fromtimestamp(start, UTC) + NOON).date() for start in found.starts]
     return KeptBenchmark(tuple(map(DayPrice, days, found.open, found.close)))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import Costs, MarketSpec
     from tradebot.model.evidence import Variant
+    from tradebot.model.venue_day import VenueDay
     from tradebot.ports.strategy import Strategy
     from tradebot.timetable.own_clock import OwnTimes
 
@@ -153,13 +154,13 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
     """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
     sections = settings.strategies.sections()
     texts = {one.name: (sections[one.name].times or one.times) if one.name in sections else "" for one in strategies}
-    return {name: _parsed(text) for name, text in texts.items()}
+    return {name: _parsed(text, settings.day) for name, text in texts.items()}
 
 
-def _parsed(text: str) -> OwnTimes | None:
+def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
     """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
     try:
-        return own_clock.parse(text) if text else None
+        return own_clock.parse(text, day) if text else None
     except ValueError:
         return None
 

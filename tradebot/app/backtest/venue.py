@@ -331,7 +331,7 @@ class EngineVenue:
         """Return activities other than executions later than `after`, oldest first."""
         return self._history.activities(after)
 
-    def calendar(self, start: date, end: date) -> Sequence[Session]:
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         own, first, last = self._engine.market.calendar, start.isoformat(), end.isoformat()
         spanned = own.all[0].date < first and last < own.all[-1].date
         known = (own if spanned else full_calendar(own)).all[:-1]

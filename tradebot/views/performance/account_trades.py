@@ -13,10 +13,10 @@ from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import divided, together
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.history import History
 
 OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
@@ -29,9 +29,10 @@ _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, Activi
 class AccountTrade(Struct, frozen=True):
     """Shares that came into the account or left it, under today's symbol and in today's shares.
 
-    `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person
-    accepted adds or removes shares without a trade. `strategy` is their owner, as far as the books know by now, and
-    `fill` is what the books have. `shares_today` is how many of today's shares each of the fill's shares has become.
+    `day` is the trade date, and `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows
+    it: a plan that a person accepted adds or removes shares without a trade. `strategy` is their owner, as far as the
+    books know by now, and `fill` is what the books have. `shares_today` is how many of today's shares each of the
+    fill's shares has become.
     """
 
     fill_id: str
@@ -40,16 +41,12 @@ class AccountTrade(Struct, frozen=True):
     symbol_then: str
     strategy: str
     at: datetime
+    day: date
     quantity: Fraction
     price: Fraction | None
     origin: Origin = Origin.VENUE
     shares_today: Fraction = Fraction(1)
     multiplier: Fraction = Fraction(1)
-
-    @property
-    def day(self) -> date:
-        """Return the trade date in New York."""
-        return self.at.astimezone(NEW_YORK).date()
 
     def share_usd(self, fee_usd: Fraction) -> Fraction | None:
         """Return what one share cost or brought in USD, with a fee per share; None if nobody knows its price."""
@@ -100,7 +97,7 @@ def account_trades(history: History) -> AccountTrades:
     others = sorted({owned.fill.symbol for owned in history.fills} - {owned.fill.symbol for owned in shares})
     without_trade = {movement.about: movement for movement in history.cash if movement.origin is Origin.ACTIVITY}
     events = list(_events(_under_last_symbol(_with_last_owner(shares)), without_trade))
-    trades, moved = _in_todays_shares(events)
+    trades, moved = _in_todays_shares(events, history.day)
     for symbol, quantity in history.acknowledged.items():
         if not OTHER_KINDS.fullmatch(symbol):
             moved[symbol] += Fraction(quantity)
@@ -222,7 +219,7 @@ def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovemen
     return _Traded(owned, symbol, None)
 
 
-def _in_todays_shares(events: Sequence[_Event]) -> tuple[list[AccountTrade], defaultdict[str, Fraction]]:
+def _in_todays_shares(events: Sequence[_Event], day: VenueDay) -> tuple[list[AccountTrade], defaultdict[str, Fraction]]:
     """Return the trades, and the shares that came without one by symbol, in today's shares."""
     shares_today = defaultdict[str, Fraction](lambda: Fraction(1))
     trades, moved = list[AccountTrade](), defaultdict[str, Fraction](Fraction)
@@ -234,11 +231,11 @@ def _in_todays_shares(events: Sequence[_Event]) -> tuple[list[AccountTrade], def
             case _Moved():
                 moved[event.symbol] += event.quantity * ratio
             case _Traded():
-                trades.append(_trade(event, ratio))
+                trades.append(_trade(event, ratio, day))
     return trades, moved
 
 
-def _trade(event: _Traded, ratio: Fraction) -> AccountTrade:
+def _trade(event: _Traded, ratio: Fraction, day: VenueDay) -> AccountTrade:
     fill = event.owned.fill
     return AccountTrade(
         fill_id=fill.activity_id,
@@ -247,6 +244,7 @@ def _trade(event: _Traded, ratio: Fraction) -> AccountTrade:
         symbol_then=fill.symbol,
         strategy=event.owned.strategy,
         at=fill.at,
+        day=day.date_of(fill.at),
         quantity=Fraction(fill.signed_quantity) * ratio,
         price=None if event.price is None else Fraction(event.price) / ratio,
         origin=event.owned.origin,

@@ -1,36 +1,27 @@
-"""Spans of days in New York, both ends included, and how much of a span of time the market was open."""
+"""Spans of the venue's days, both ends included, and how much of a span of time the market was open."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.kind import NEW_YORK
-
-BEHIND_UTC_H = 5
-"""By how many hours New York is behind UTC at most."""
-
-
-def day_of(at: datetime) -> date:
-    """Return the New York date of a moment."""
-    # New York is four or five hours behind: later in the day, which is when there is trading, it has the date of UTC.
-    return at.date() if at.tzinfo is UTC and at.hour >= BEHIND_UTC_H else at.astimezone(NEW_YORK).date()
+from tradebot.model.venue_day import VenueDay
 
 
 class Days(Struct, frozen=True):
-    """Days from `first` through `last`, as New York's date; None for a span without that end."""
+    """Days from `first` through `last`; None for a span without that end."""
 
     first: date | None = None
     last: date | None = None
 
-    def has(self, at: datetime) -> bool:
-        """Return True if a moment lies in these days."""
+    def has(self, at: datetime, day: VenueDay) -> bool:
+        """Return True if a moment lies in these days of a venue."""
         if self.first is None and self.last is None:
             return True
-        return self.includes(day_of(at))
+        return self.includes(day.date_of(at))
 
     def includes(self, day: date) -> bool:
         """Return True if a day is one of these."""

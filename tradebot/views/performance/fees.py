@@ -13,7 +13,7 @@ from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, fee_id
 from tradebot.model.position import NINE_PLACES, Origin
-from tradebot.views.performance.days import day_of
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
 LATEST = timedelta(days=4)
@@ -55,11 +55,11 @@ class Allotted(Struct, frozen=True):
         return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments) -> Allotted:
+def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
     """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
-    are those of New York. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
+    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
     most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
     its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
     Shares are exact to nine decimals, and add up to the fee.
@@ -67,13 +67,13 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Momen
     charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
     ordered = sorted(lots, key=_name) if charged else []
-    sales, of_fills = _sales(ordered), _of_fills(ordered)
+    sales, of_fills = _sales(ordered, day), _of_fills(ordered)
     by_fee = {fee_id(name): (name,) for names in fills.values() for name in names} if charged else {}
     for fee in charged:
         named = by_fee.get(fee.about) or sorted(fills.get((fee.symbol, fee.at), ()))
         among = [part for name in named for part in of_fills.get(name, ())]
         if not among and fee_of(fee) is not Fee.BORROW:
-            among = sales.get(_day_of_sales(fee, sales), [])
+            among = sales.get(_day_of_sales(fee, sales, day), [])
         shares += _divided(fee, among)
         left += [] if among else [fee]
     by_lot = defaultdict[int, Decimal](Decimal)
@@ -90,15 +90,15 @@ def fee_with(fill: Fill) -> CashMovement:
     return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
-def sold(lot: OpenLot) -> tuple[date, Decimal] | None:
-    """Return the New York day on which a lot was sold and its value in USD; None if it isn't sold yet."""
+def sold(lot: OpenLot, day: VenueDay) -> tuple[date, Decimal] | None:
+    """Return the day on which a lot was sold and its value in USD; None if it isn't sold yet."""
     if isinstance(lot, ClosedLot):
         at, usd = lot.sold_at, lot.sold_usd
     elif lot.side is Side.SELL:
         at, usd = lot.opened_at, lot.cost_usd
     else:
         return None
-    return day_of(at), usd
+    return day.date_of(at), usd
 
 
 def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
@@ -109,11 +109,11 @@ def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
     return found
 
 
-def _sales(lots: Iterable[OpenLot]) -> Mapping[date, list[_Part]]:
+def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]:
     """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
     for lot in lots:
-        sale = sold(lot)
+        sale = sold(lot, day)
         if sale is not None and sale[1]:
             found[sale[0]].append((lot, sale[1]))
     return found
@@ -136,11 +136,11 @@ def _name(lot: OpenLot) -> tuple[str, str, str, str, Decimal]:
     return lot.strategy, lot.symbol, lot.entry_fill, exit_fill, lot.quantity
 
 
-def _day_of_sales(fee: CashMovement, sales: Mapping[date, object]) -> date:
+def _day_of_sales(fee: CashMovement, sales: Mapping[date, object], day: VenueDay) -> date:
     """Return the last day with sales up to a fee's day; the fee's own day if there is none that is near enough."""
-    booked = day_of(fee.at)
+    booked = day.date_of(fee.at)
     days = (booked - timedelta(days=back) for back in range(LATEST.days + 1))
-    return next((day for day in days if day in sales), booked)
+    return next((each for each in days if each in sales), booked)
 
 
 def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:

@@ -14,6 +14,7 @@ from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, allotted, cash_kind, fee_with, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
@@ -24,15 +25,16 @@ NOT_OURS = "not the bot's"
 class History(Struct, frozen=True, dict=True):
     """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
 
-    `fills` are in the order of the books, oldest first, and so are `cash` and `ends`. `sent` is by the venue's order
-    id. `kept` and `notes` are by position: strategy, symbol and opening time. `at` is the last recorded trading time,
-    and `marks` are the last prices known then; None and empty if nothing has been recorded. `acknowledged` are
-    positions of others that the books don't price, as signed shares by symbol. `stops` are in the order in which they
-    were sent.
+    `day` is the venue's: it says on which day something happened. `fills` are in the order of the books, oldest first,
+    and so are `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy,
+    symbol and opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None
+    and empty if nothing has been recorded. `acknowledged` are positions of others that the books don't price, as signed
+    shares by symbol. `stops` are in the order in which they were sent.
     """
 
     account: str
     mode: str
+    day: VenueDay
     opened_at: datetime | None
     opening_cash: Decimal
     fills: tuple[OwnedFill, ...] = ()
@@ -69,7 +71,7 @@ class History(Struct, frozen=True, dict=True):
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
         made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
         fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
-        return allotted(charged, (*self.lots.closed, *self.lots.held), fills)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), fills, self.day)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:

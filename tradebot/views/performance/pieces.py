@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Key
-from tradebot.views.performance.days import day_of
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, cash_kind
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, Lots, Owner, Step
@@ -29,7 +29,7 @@ class Gain(Struct, frozen=True):
 
 
 class DayEnd(Struct, frozen=True):
-    """The account at the end of one day in New York.
+    """The account at the end of one day of the venue.
 
     `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
     that were open at the end of the day or were traded on it, and `unpriced` the symbols that had no price of that
@@ -49,15 +49,16 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
     A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
     last symbol.
     """
-    account, cash = _Account(history.opening_cash, history.former_names), dict[date, Decimal]()
+    account, cash = _Account(history.opening_cash, history.former_names, history.day), dict[date, Decimal]()
+    date_of = history.day.date_of
     for at, amount in _cash(history):
-        day = day_of(at)
+        day = date_of(at)
         cash[day] = cash.get(day, _ZERO) + amount
     traded = defaultdict[date, dict[Owner, Step]](dict)
     for owner, steps in history.lots.steps.items():
         for step in steps:
             # The last step of a day counts, and where it is among those of others.
-            traded[day_of(step.at)][owner] = step
+            traded[date_of(step.at)][owner] = step
     seen = {end.session: end.marks for end in history.ends}
     days = sorted({*traded, *cash, *seen})
     return tuple(account.end(day, traded.get(day, {}), cash.get(day, _ZERO), seen.get(day)) for day in days)
@@ -65,14 +66,14 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    account = _Account(history.opening_cash, history.former_names)
+    account = _Account(history.opening_cash, history.former_names, history.day)
     cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
     reached = {
         owner: steps[place - 1]
         for owner, steps in history.lots.steps.items()
         if (place := bisect_right(steps, moment, key=lambda step: step.at))
     }
-    return account.end(day_of(moment), reached, cash, marks)
+    return account.end(history.day.date_of(moment), reached, cash, marks)
 
 
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
@@ -89,6 +90,7 @@ class _Account(Struct):
 
     cash: Decimal
     names: Mapping[Owner, Sequence[str]]
+    venue: VenueDay
     open: dict[Owner, Step] = field(default_factory=dict)
     marked: dict[Owner, tuple[date, Decimal]] = field(default_factory=dict)
 
@@ -119,9 +121,10 @@ class _Account(Struct):
     def _gain(self, owner: Owner, step: Step) -> Decimal:
         """Return what the lots have gained that were there when the position's price was last seen."""
         day, price = self.marked.get(owner, (None, _ZERO))
-        if day is None or (step.restated_at and day_of(step.restated_at) > day):
+        date_of = self.venue.date_of
+        if day is None or (step.restated_at and date_of(step.restated_at) > day):
             return _ZERO
-        there = (lot for lot in step.held if day_of(lot.opened_at) <= day)
+        there = (lot for lot in step.held if date_of(lot.opened_at) <= day)
         return sum((lot.gain_at(price) for lot in there), _ZERO)
 
 
@@ -184,21 +187,21 @@ def breakdown(history: History) -> Breakdown:
     kinds = [(one, cash_kind(one)) for one in history.cash]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
     pieces = (
-        *_realized(history.lots),
+        *_realized(history.lots, history.day),
         *_open(ends),
-        *_fees(history.fees),
+        *_fees(history.fees, history.day),
         *_paid(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
 
 
-def _realized(lots: Lots) -> Iterator[Piece]:
+def _realized(lots: Lots, day: VenueDay) -> Iterator[Piece]:
     """Yield what each lot made when it was closed, on the day it was."""
     over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over}
     for lot in lots.closed:
         yield Piece(
-            day=day_of(lot.closed_at),
+            day=day.date_of(lot.closed_at),
             kind=Kind.REALIZED,
             usd=lot.gross_usd,
             strategy=lot.strategy,
@@ -222,14 +225,15 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         before = now
 
 
-def _fees(found: Allotted) -> Iterator[Piece]:
+def _fees(found: Allotted, day: VenueDay) -> Iterator[Piece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
     for share in found.shares:
         lot = share.lot
         closed = lot if isinstance(lot, ClosedLot) else None
-        yield Piece(day_of(share.fee.at), Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
+        at = day.date_of(share.fee.at)
+        yield Piece(at, Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
     for fee in found.left:
-        yield Piece(day_of(fee.at), Kind.FEES, fee.amount_usd)
+        yield Piece(day.date_of(fee.at), Kind.FEES, fee.amount_usd)
 
 
 def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
@@ -237,7 +241,7 @@ def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd]
     held = {end.day: end.held for end in ends}
     names = history.former_names if any(one.symbol for one, _ in movements) else {}
     for one, kind in movements:
-        day = day_of(one.at)
+        day = history.day.date_of(one.at)
         owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]
         owner = owners[0] if len(owners) == 1 else (ACCOUNT, one.symbol or ACCOUNT)
         yield Piece(day, kind, one.amount_usd, *owner)

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.text import counted
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
@@ -129,10 +129,10 @@ class Choice(Struct, frozen=True):
         """Return True if these are all pieces of their days."""
         return self.strategy is None and self.symbol is None
 
-    def covers(self, owned: OwnedFill) -> bool:
+    def covers(self, owned: OwnedFill, day: VenueDay) -> bool:
         """Return True if a fill is asked for."""
         strategy, fill = owned.strategy or NOT_OURS, owned.fill
-        return self.strategy in (None, strategy) and self.symbol in (None, fill.symbol) and self.days.has(fill.at)
+        return self.strategy in (None, strategy) and self.symbol in (None, fill.symbol) and self.days.has(fill.at, day)
 
     def has(self, piece: Piece) -> bool:
         """Return True if a piece is asked for."""
@@ -196,7 +196,7 @@ class Profit:
     @cached_property
     def unknown_fees(self) -> int:
         """Return how many of the fills that are asked for have a fee that isn't known yet."""
-        return sum(self._choice.covers(owned) for owned in self._known.history.awaited)
+        return sum(self._choice.covers(owned, self._known.history.day) for owned in self._known.history.awaited)
 
     @cached_property
     def other_fees(self) -> Mapping[str, Decimal]:
@@ -204,7 +204,7 @@ class Profit:
         found = dict[str, Decimal]()
         for owned in self._known.history.fills:
             fee = owned.fill.fee
-            if fee and fee.amount and fee.currency != CURRENCY and self._choice.covers(owned):
+            if fee and fee.amount and fee.currency != CURRENCY and self._choice.covers(owned, self._known.history.day):
                 found[fee.currency] = found.get(fee.currency, _ZERO) + fee.amount
         return found
 
@@ -340,7 +340,7 @@ class _Namer:
         hour = at.date(), at.hour
         known = self._hours.get(hour)
         if known is None:
-            known = self._hours[hour] = f"{at.astimezone(NEW_YORK):%H}:00"
+            known = self._hours[hour] = f"{self._history.day.local(at):%H}:00"
         return known
 
     def _reason(self, piece: Piece) -> str:

@@ -246,7 +246,11 @@ class ReportTrades(NamedTuple):
 
 def report_trades(history: History, choice: Choice) -> ReportTrades:
     """Return what a report says of an account's trades."""
-    trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade)]
+    trips = [
+        trip
+        for trip in history.lots.trips
+        if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade, history.day)
+    ]
     facts = TripFacts(history)
     made = [one for trip in trips for one in facts.made(trip)]
     return ReportTrades(tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ())

@@ -9,13 +9,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Origin
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 
 SESSIONS_PER_YEAR = 252
-"""Sessions in a nominal year; XNYS had 250 to 253 in each year since 2000."""
+"""Sessions in a nominal year."""
 FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 """Origins of fills for shares that may have been there before the books."""
 _ZERO = Decimal(0)
@@ -112,9 +111,8 @@ def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
     The opening counts if the account held nothing but cash then, because the books keep only the cash.
     """
     if history.opened_at is not None and not _held_shares(history):
-        yield Seen(
-            history.opened_at.astimezone(NEW_YORK).date(), history.opened_at, history.opening_cash, is_start=True
-        )
+        opened_on = history.day.date_of(history.opened_at)
+        yield Seen(opened_on, history.opened_at, history.opening_cash, is_start=True)
     looks = (
         Seen(end.session, end.equity_at, end.equity)
         for end in history.ends

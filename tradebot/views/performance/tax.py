@@ -11,9 +11,9 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
 from tradebot.views.performance.fees import allotted, moments
 from tradebot.views.performance.history import History
@@ -78,7 +78,7 @@ class TermTotal(Struct, frozen=True):
 
 
 class TaxYear(Struct, frozen=True):
-    """The sales of a year by trade date in New York, the short-term ones first, with what has to be known about them.
+    """The sales of a year by the venue's trade date, the short-term ones first, with what has to be known about them.
 
     `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
     that are in the basis of shares still held. `undecided` counts losses of the year that a purchase after `until` may
@@ -111,18 +111,18 @@ class TaxYear(Struct, frozen=True):
 def tax_year(history: History, year: int, method: Method) -> TaxYear:
     """Return the sales of a year, from all trades of the account: lots and wash sales don't stop at a year's end."""
     account = account_trades(history)
-    all_sales = sales_of(account, history.movements, method)
+    all_sales = sales_of(account, history.movements, method, history.day)
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
     rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
     last = max((trade.at for trade in account.trades), default=history.opened_at)
     awaited = {owned.fill.activity_id for owned in history.awaited}
-    until = max((at.astimezone(NEW_YORK).date() for at in (history.at, last) if at), default=None)
+    until = max((history.day.date_of(at) for at in (history.at, last) if at), default=None)
     return TaxYear(
         year=year,
         method=method,
         rows=tuple(rows),
         totals=totals(rows),
-        begun=history.opened_at.astimezone(NEW_YORK).date() if history.opened_at else None,
+        begun=history.day.date_of(history.opened_at) if history.opened_at else None,
         until=until,
         carried_usd=_cents(sum((lot.carried_usd for lot in all_sales.lots), Fraction(0))),
         undecided=sum(until is not None and s.unmatched_loss and s.closing.day + WINDOW >= until for s in of_year),
@@ -134,21 +134,21 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
     )
 
 
-def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method) -> Matched:
+def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method, day: VenueDay) -> Matched:
     """Return all sales of an account with their lots and wash sales."""
-    fees = _fees(cash, account.trades)
+    fees = _fees(cash, account.trades, day)
     before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
     with_fees = [(trade, fees.get(trade.fill_id, Fraction(0)) / abs(trade.quantity)) for trade in account.trades]
     return matched(with_fees, before, method)
 
 
-def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mapping[str, Fraction]:
+def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
     """Return each trade's part of the fees that are charged for trades, unsigned USD by fill id."""
     priced = [trade for trade in trades if trade.price is not None]
     lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
     fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
     fills = moments((one.fill_id, one.symbol_then, one.at) for one in priced if one.origin is Origin.VENUE)
-    shared = allotted(fees, lots, fills)
+    shared = allotted(fees, lots, fills, day)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 

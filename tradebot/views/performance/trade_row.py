@@ -13,7 +13,8 @@ from tradebot.model.filled import IntentFacts, OrderFacts, Sent
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Key, Origin
 from tradebot.model.trade import Trade
-from tradebot.views.performance.days import EVER, Days, day_of
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.lots import ClosedLot
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
@@ -200,13 +201,13 @@ class Choice(Struct, frozen=True):
     reason: str | None = None
     is_open: bool | None = None
 
-    def covers(self, one: Trade | TradeRow | LotRow) -> bool:
+    def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
         """Return True for what is chosen by everything but its reason."""
         return (
             self.strategy in (None, one.strategy)
             and self.symbol in (None, one.symbol)
             and self.is_open in (None, one.closed_at is None)
-            and _in_days(self.days, one.opened_at, one.closed_at)
+            and _in_days(self.days, one.opened_at, one.closed_at, day)
         )
 
 
@@ -233,20 +234,17 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     unknown_fees: int = 0
 
 
-def chosen(rows: Iterable[TradeRow], choice: Choice) -> tuple[TradeRow, ...]:
+def chosen(rows: Iterable[TradeRow], choice: Choice, day: VenueDay) -> tuple[TradeRow, ...]:
     """Return the trades that were asked for, in their order."""
-    return tuple(
-        row
-        for row in rows
-        if choice.covers(row) and (choice.reason is None or any(_says(reason, choice.reason) for reason in row.reasons))
-    )
+    wanted = choice.reason
+    covered = (row for row in rows if choice.covers(row, day))
+    return tuple(row for row in covered if wanted is None or any(_says(reason, wanted) for reason in row.reasons))
 
 
-def chosen_lots(lots: Iterable[LotRow], choice: Choice) -> tuple[LotRow, ...]:
+def chosen_lots(lots: Iterable[LotRow], choice: Choice, day: VenueDay) -> tuple[LotRow, ...]:
     """Return the pieces that were asked for, in their order; each has a day and a reason, whatever its trade has."""
-    return tuple(
-        lot for lot in lots if choice.covers(lot) and (choice.reason is None or _says(lot.reason, choice.reason))
-    )
+    covered = (lot for lot in lots if choice.covers(lot, day))
+    return tuple(lot for lot in covered if choice.reason is None or _says(lot.reason, choice.reason))
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
@@ -271,8 +269,8 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
     )
 
 
-def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None) -> bool:
-    return not days.is_after(day_of(opened_at)) if closed_at is None else days.has(closed_at)
+def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None, day: VenueDay) -> bool:
+    return not days.is_after(day.date_of(opened_at)) if closed_at is None else days.has(closed_at, day)
 
 
 def _says(reason: str, wanted: str) -> bool:

@@ -1,0 +1,145 @@
+"""The venue's day: the zone of its dates, the hours of its usual session, and the date that each moment counts for."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from math import ceil
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.model.bar import Session
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+_YEARS = range(2000, 2038)
+"""The years in whose Januaries and Julys a zone's distance from UTC is looked up."""
+
+
+class VenueDay(Struct, frozen=True):
+    """The day of a venue: the time zone of its dates, and when a session of it usually opens and closes.
+
+    `opens` is how long after midnight by the zone's clock the usual session opens, below zero if that is the evening
+    before, and `lasts` how long it lasts. Without them, a session is the whole day. `extended` are the times of day at
+    which trading before the session begins and after it ends; None if there is none.
+
+    `apart` are sessions, oldest first, that aren't all on their own date: what happens in one counts for its date.
+    """
+
+    zone: str
+    opens: timedelta = timedelta(0)
+    lasts: timedelta = DAY
+    extended: tuple[time, time] | None = None
+    apart: tuple[Session, ...] = ()
+
+    @property
+    def tzinfo(self) -> "ZoneInfo":
+        """Return the zone of its clocks."""
+        return _zone(self.zone)
+
+    def date_of(self, at: datetime) -> date:
+        """Return the date that a moment counts for: its session's, or else the venue's date then."""
+        if self.apart:
+            place = bisect_right(self.apart, at, key=_opens) - 1
+            if place >= 0 and self.apart[place].contains(at):
+                return self.apart[place].date
+        first, last = _hours_of_utc_date(self.zone)
+        # In most hours, which is when there is trading, a zone has the date of UTC. That is quicker.
+        if at.tzinfo is UTC and first <= at.hour < last:
+            return at.date()
+        return at.astimezone(self.tzinfo).date()
+
+    def begins(self, day: date) -> datetime:
+        """Return when a date begins at the venue, in UTC."""
+        return self.at(day, time())
+
+    def begins_s(self, day: date) -> int:
+        """Return when a date begins at the venue, in seconds since 1970 UTC: what its daily bar is stamped with."""
+        return int(self.begins(day).timestamp())
+
+    def at(self, day: date, clock: time) -> datetime:
+        """Return a time of day at the venue as a moment in UTC.
+
+        A time that the clocks skip in spring comes an hour later. One that they show twice in fall is the first one.
+        """
+        return datetime.combine(day, clock, self.tzinfo).astimezone(UTC)
+
+    def local(self, at: datetime) -> datetime:
+        """Return a moment as the venue's clocks show it."""
+        return at.astimezone(self.tzinfo)
+
+    def usual(self, day: date) -> Session:
+        """Return the session of a date as it usually is."""
+        opens = datetime.combine(day, time()) + self.opens
+        begins = opens.replace(tzinfo=self.tzinfo).astimezone(UTC)
+        return Session(day, begins, begins + self.lasts)
+
+    @property
+    def crosses_midnight(self) -> bool:
+        """Return True if a usual session isn't all on its own date."""
+        return self.opens < timedelta(0) or self.opens + self.lasts > DAY
+
+    @property
+    def never_ends(self) -> bool:
+        """Return True if each session closes when the next one opens."""
+        return self.lasts >= DAY
+
+    def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
+        """Return the day with those of these sessions, oldest first, that aren't all on their own date."""
+        apart = tuple([session for session in sessions if not self._holds(session)])
+        return self if apart == self.apart else replace(self, apart=apart)
+
+    def _holds(self, session: Session) -> bool:
+        return self.begins(session.date) <= session.open and session.close <= self.begins(session.date + DAY)
+
+    @property
+    def is_known(self) -> bool:
+        """Return False on a machine that doesn't know the zone."""
+        try:
+            return bool(self.tzinfo.key)
+        except (KeyError, OSError, ValueError):
+            return False
+
+    @property
+    def place(self) -> str:
+        """Return whose time it is, for people: the zone's city, or UTC."""
+        return self.zone.rpartition("/")[2].replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """Return the zone's short name all year round, for people and in names of slots: its letters, or its city."""
+        return _label(self.zone)
+
+
+def _opens(session: Session) -> datetime:
+    return session.open
+
+
+@lru_cache(maxsize=16)
+def _zone(name: str) -> "ZoneInfo":
+    # Imported here, because `halt` goes through this module and hurries.
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=16)
+def _hours_of_utc_date(zone: str) -> tuple[int, int]:
+    """Return from which hour of UTC on, and before which one, a zone has the date of UTC all year round."""
+    known = (datetime(year, month, 1, tzinfo=_zone(zone)).utcoffset() for year in _YEARS for month in (1, 7))
+    hours = [offset / timedelta(hours=1) for offset in known if offset is not None]
+    return ceil(max(0, *(-each for each in hours))), 24 - ceil(max(0, *hours))
+
+
+@lru_cache(maxsize=16)
+def _label(zone: str) -> str:
+    """Return the letters that a zone has in winter and in summer alike, or its city if it has none."""
+    winter, summer = (f"{datetime(2026, month, 1, tzinfo=_zone(zone)):%Z}" for month in (1, 7))
+    if winter == summer and winter.isalpha():
+        return winter
+    # Letters that differ only in S and D leave these out.
+    return winter.replace("S", "") if summer == winter.replace("S", "D") != winter else VenueDay(zone).place
