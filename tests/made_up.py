@@ -1,6 +1,6 @@
 """A venue that is everything Alpaca is not: ids that come back, ends that are told late, orders that are forgotten."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -8,6 +8,7 @@ from tests.venues import REJECTED, FakeVenue
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.values import replace
@@ -66,6 +67,11 @@ class MadeUpVenue(FakeVenue):
         if now < intent.at + PROVES_AFTER:
             return Proof(End.UNKNOWN, "its history may not have it yet")
         return Proof(End.OVER, "its history has no such order")
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        found = super().listings(symbols)
+        around = {name: replace(one.instrument, calendar=self.capabilities.calendar) for name, one in found.items()}
+        return {name: replace(one, instrument=around[name]) for name, one in found.items()}
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:  # type: ignore[override]
         return ""

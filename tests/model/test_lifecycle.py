@@ -228,7 +228,7 @@ def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_p
     records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
     assert records.state("flow", "AAPL") is State.CLOSING
     resting = (RestingPrice(STOP, Decimal(10), True),)
-    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(None, Decimal(10), resting)
+    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(None, Decimal(10), resting, instrument=EXIT.instrument)
 
 
 def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_not() -> None:
@@ -307,7 +307,8 @@ def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accep
 def test_found_shares_have_their_own_states_and_fractions_need_no_stop(
     owner: str, quantity: str, covered: int, state: State
 ) -> None:
-    work = Work(resting=(RestingPrice(STOP, Decimal(covered), True),)) if covered else NOTHING
+    rests = (RestingPrice(STOP, Decimal(covered), True),)
+    work = Work(resting=rests, instrument=PAIR.instrument) if covered else NOTHING
     assert state_of(owner, Decimal(quantity), work) is state
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held
 from tradebot.adapters.ledger.migration import Form, bring_up, keep_beside, version_of
-from tradebot.adapters.ledger.steps import steps
+from tradebot.adapters.ledger.steps import SESSIONS_BY_DATE, steps
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import (
@@ -115,7 +115,7 @@ TABLES = (
         read_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, symbol)
     ) WITHOUT ROWID""",
-    "CREATE INDEX sessions_by_date ON sessions (account, date)",
+    SESSIONS_BY_DATE,
     """CREATE TABLE last_reconcile (
         account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, blocking INTEGER NOT NULL,
         findings INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT

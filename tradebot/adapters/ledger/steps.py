@@ -24,13 +24,17 @@ BEFORE_2 = (
 )
 """The tables that version 2 has in another form."""
 NEW_IN_2 = frozenset({"listings"})
+SESSIONS_BY_DATE = "CREATE INDEX sessions_by_date ON sessions (account, date)"
+"""New in version 2: a date may have the sessions of several calendars."""
 SAYS_2 = "what the broker lists, how the account settles, and the calendar of each session"
 
 
 def steps(today: tuple[str, ...]) -> Mapping[int, Step]:
     """Return the step from each earlier version, given the statements that create today's tables."""
     earlier = dict(named(BEFORE_2))
-    tables = tuple(earlier.get(_name(one), one) for one in today if _name(one) not in NEW_IN_2)
+    tables = tuple(
+        earlier.get(_name(one), one) for one in today if _name(one) not in NEW_IN_2 and one != SESSIONS_BY_DATE
+    )
     return {1: Step(tables, lambda database: _to_2(database, dict(named(today))), SAYS_2)}
 
 
@@ -44,7 +48,7 @@ def _to_2(database: sqlite3.Connection, today: Mapping[str, str]) -> None:
     database.execute("PRAGMA defer_foreign_keys = ON")
     for name, _ in named(BEFORE_2):
         _remake(database, name, today[name])
-    for statement in (today["listings"], *ledger_sums.triggers((today["listings"],))):
+    for statement in (today["listings"], *ledger_sums.triggers((today["listings"],)), SESSIONS_BY_DATE):
         database.execute(statement)
 
 
