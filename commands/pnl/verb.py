@@ -81,8 +81,8 @@ def pnl(
 ) -> None:
     """Show what the account earned, by day, strategy or reason.
 
-    Profit is what was realized, the change of what is held, fees, dividends, interest, and what else moved cash.
-    The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
+    Profit is what was realized, the change of what is held, fees, dividends, interest, funding, and what else moved
+    cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
     bot's own books; the broker isn't asked.
     """
     from commands.shared.pictures import checked

@@ -228,7 +228,9 @@ def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_p
     records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
     assert records.state("flow", "AAPL") is State.CLOSING
     resting = (RestingPrice(STOP, Decimal(10), True),)
-    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(None, Decimal(10), resting, instrument=EXIT.instrument)
+    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(
+        None, Decimal(10), resting, instrument=EXIT.instrument
+    )
 
 
 def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_not() -> None:

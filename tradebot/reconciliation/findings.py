@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -234,19 +233,12 @@ def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) 
         yield Finding(FindingKind.CASH, "account", ledger.books.cash, theirs, reported)
 
 
-class BookedCash(NamedTuple):
-    """The broker's cash as the books count it, and how far that may be off because prices are rounded; both in USD."""
-
-    usd: Decimal
-    rounding: Decimal
-
-
 AVERAGE_STEP = Decimal("1e-6")
 """How far a broker may round an average price."""
 
 
-def cash_as_booked(books: Books, broker: BrokerView) -> BookedCash:
-    """Return what the broker's cash would be if it realized profit lot by lot, as the books do.
+def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
+    """Return what the broker's cash would be if it realized profit lot by lot, and how far rounding may put it off.
 
     Cash that was paid is the same however lots are counted. A margined account's cash is not: the broker has one net
     position in a symbol, at an average price, and we have the lots of each strategy. What one of them has realized more
@@ -255,9 +247,9 @@ def cash_as_booked(books: Books, broker: BrokerView) -> BookedCash:
     """
     cash = broker.account.cash
     if books.settlement is Settlement.PAID:
-        return BookedCash(cash, Decimal(0))
+        return cash, Decimal(0)
     average = {p.symbol: p.average_price for p in broker.positions if p.symbol not in books.acknowledged}
     at_cost = [position for position in books.totals.positions.values() if position.symbol in average]
     apart = (position.cost - position.value_at(average[position.symbol]) for position in at_cost)
     rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
-    return BookedCash(cash + sum(apart, Decimal(0)), rounding)
+    return cash + sum(apart, Decimal(0)), rounding

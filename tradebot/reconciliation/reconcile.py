@@ -239,7 +239,7 @@ def apply_plan(
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
     books = read_books(ledger, current.at, day)
-    difference = cash_as_booked(books, current.view).usd - books.cash
+    difference = cash_as_booked(books, current.view)[0] - books.cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
     with undisturbed():
@@ -254,16 +254,9 @@ class _Accepted(NamedTuple):
     why: str
     at: datetime
 
-    def fill(self, owner: str, part: str, symbol: str, change: "_Change") -> OwnedFill:
-        return unreported_fill(owner, f"{self.name}:{part}", symbol, *change, self.at, Origin.PLAN, self.plan)
-
-
-class _Change(NamedTuple):
-    """A part of an adjustment: signed shares, at a price, with the multiplier of their instrument."""
-
-    quantity: Decimal
-    price: Decimal
-    multiplier: Decimal
+    def fill(self, owner: str, part: str, of: Position, change: Decimal, price: Decimal) -> OwnedFill:
+        name, source = f"{self.name}:{part}", (Origin.PLAN, self.plan)
+        return unreported_fill(owner, name, of.symbol, change, price, of.multiplier, self.at, *source)
 
 
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) -> None:
@@ -346,8 +339,8 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
         _acknowledge(ledger, finding.subject, held + change, accepted)
         return
-    owner, parts = _adjustments(ledger.totals(), finding.subject, change)
-    fills = [accepted.fill(owner, str(n), finding.subject, part) for n, part in enumerate(parts)]
+    position, parts = _adjustments(ledger.totals(), finding.subject, change)
+    fills = [accepted.fill(position.strategy, str(n), position, *part) for n, part in enumerate(parts)]
     ledger.apply_fills(fills, accepted.at)
 
 
@@ -371,7 +364,7 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(held.quantity)
     handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(held.quantity), accepted))
-    rest = [accepted.fill(owner, f"old:{n}", symbol, part) for n, part in enumerate(_at_cost(held, -older))]
+    rest = [accepted.fill(owner, f"old:{n}", held, *part) for n, part in enumerate(_at_cost(held, -older))]
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)
@@ -379,27 +372,27 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
 
 def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign trades to the position that they closed."""
-    for n, part in enumerate(_at_cost(foreign, amount)):
-        yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part)
-        yield accepted.fill(owner, f"to:{n}", foreign.symbol, part._replace(quantity=-part.quantity))
+    for n, (part, price) in enumerate(_at_cost(foreign, amount)):
+        yield accepted.fill(FOREIGN, f"from:{n}", foreign, part, price)
+        yield accepted.fill(owner, f"to:{n}", foreign, -part, price)
 
 
-def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[str, list[_Change]]:
-    """Return whose position changes, and the parts that change it."""
-    known = [(strategy, position) for (strategy, held), position in totals.positions.items() if held == symbol]
-    for strategy, position in known:
+def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[Position, list[tuple[Decimal, Decimal]]]:
+    """Return the position that changes, and the signed quantities and prices that change it."""
+    known = [position for (_, held), position in totals.positions.items() if held == symbol]
+    for position in known:
         if position.quantity:
-            return strategy, list(_at_cost(position, change))
-    return FOREIGN, [_Change(change, totals.last_price[symbol], known[-1][1].multiplier)]
+            return position, list(_at_cost(position, change))
+    return replace(known[-1], strategy=FOREIGN), [(change, totals.last_price[symbol])]
 
 
-def _at_cost(position: Position, change: Decimal) -> Iterator[_Change]:
+def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
     """Yield the parts of an adjustment: close opposite lots at cost, so without profit; open the rest at average."""
     for lot in position.lots:
         if not change or (lot.quantity > 0) == (change > 0):
             break
         part = min(abs(change), abs(lot.quantity)).copy_sign(change)
-        yield _Change(part, lot.price, position.multiplier)
+        yield part, lot.price
         change -= part
     if change:
-        yield _Change(change, position.average_price, position.multiplier)
+        yield change, position.average_price

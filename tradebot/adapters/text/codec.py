@@ -20,7 +20,7 @@ from msgspec import StructMeta
 from msgspec.structs import astuple, fields
 
 from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
-from tradebot.model.values import optional_fields, written_fields
+from tradebot.model.values import optional_fields
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
@@ -104,9 +104,14 @@ def _struct_encoder(kind: Any, packed: bool) -> Step:
     if packed:
         return as_list
 
+    defaults = tuple(optional_fields(kind).items())
+
     def as_object(value: Any) -> dict[str, Any]:
         every = dict(zip(names, as_list(value), strict=True))
-        return {name: every[name] for name in written_fields(value)} if optional_fields(kind) else every
+        for name, default in defaults:
+            if getattr(value, name) == default:
+                del every[name]
+        return every
 
     return as_object
 

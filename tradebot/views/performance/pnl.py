@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY
+from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.text import counted
-from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
@@ -129,18 +129,9 @@ class Choice(Struct, frozen=True):
         """Return True if these are all pieces of their days."""
         return self.strategy is None and self.symbol is None
 
-    def covers(self, owned: OwnedFill, day: VenueDay) -> bool:
-        """Return True if a fill is asked for."""
-        strategy, fill = owned.strategy or NOT_OURS, owned.fill
-        return self.strategy in (None, strategy) and self.symbol in (None, fill.symbol) and self.days.has(fill.at, day)
-
-    def has(self, piece: Piece) -> bool:
-        """Return True if a piece is asked for."""
-        return (
-            self.strategy in (None, piece.strategy)
-            and self.symbol in (None, piece.symbol)
-            and self.days.includes(piece.day)
-        )
+    def has(self, strategy: str, symbol: str, day: date) -> bool:
+        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
+        return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
 
 
 ALL = Choice()
@@ -160,8 +151,8 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         before_usd=before,
         after_usd=after,
         compared=profit.compared,
-        unknown_fees=profit.unknown_fees,
-        other_fees=profit.other_fees,
+        unknown_fees=profit.fees_left_out[0],
+        other_fees=profit.fees_left_out[1],
     )
 
 
@@ -171,7 +162,11 @@ class Profit:
     def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
         self._known, self._choice = known, choice
         self.ends = [end for end in known.ends if choice.days.includes(end.day)]
-        chosen = known.pieces if choice == ALL else [piece for piece in known.pieces if choice.has(piece)]
+        chosen = (
+            known.pieces
+            if choice == ALL
+            else [one for one in known.pieces if choice.has(one.strategy, one.symbol, one.day)]
+        )
         self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
         self._names = _Namer(known)
         self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)
@@ -194,19 +189,19 @@ class Profit:
         return _compared(self._known, self._choice) if self._choice.whole else None
 
     @cached_property
-    def unknown_fees(self) -> int:
-        """Return how many of the fills that are asked for have a fee that isn't known yet."""
-        return sum(self._choice.covers(owned, self._known.history.day) for owned in self._known.history.awaited)
+    def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
+        """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
+        history, others = self._known.history, dict[str, Decimal]()
+        for fill in self._chosen(history.fills):
+            if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
+                others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
+        return len(self._chosen(history.awaited)), others
 
-    @cached_property
-    def other_fees(self) -> Mapping[str, Decimal]:
-        """Return the fees in other currencies than the books', by currency."""
-        found = dict[str, Decimal]()
-        for owned in self._known.history.fills:
-            fee = owned.fill.fee
-            if fee and fee.amount and fee.currency != CURRENCY and self._choice.covers(owned, self._known.history.day):
-                found[fee.currency] = found.get(fee.currency, _ZERO) + fee.amount
-        return found
+    def _chosen(self, fills: Iterable[OwnedFill]) -> list[Fill]:
+        """Return those of these fills that are asked for, without those that came without a fee."""
+        date_of = self._known.history.day.date_of
+        charged = ((one.strategy or NOT_OURS, one.fill) for one in fills if one.fill.fee)
+        return [fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at))]
 
     def rows(self, by: Cut) -> tuple[Row, ...]:
         """Return the rows of a cut, which add up to the total."""

@@ -167,7 +167,7 @@ def account_report(of: Material) -> AccountReport:
         refusals=of.refusals,
         unknown=(
             *_unseen(way),
-            *fees_not_counted(profit.unknown_fees, profit.other_fees),
+            *fees_not_counted(*profit.fees_left_out),
             *what_is_lacking(chain(returns, of_trades, more.rolling)),
             *of.unknown,
         ),
