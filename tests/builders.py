@@ -20,9 +20,10 @@ from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import FlowAlert
-from tradebot.model.instrument import Instrument, Listing, Right
+from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
+from tradebot.model.margin import Margin, Reach
 from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
@@ -64,6 +65,9 @@ OPTIONS: dict[str, object] = {
     "loss_streak_wait_s": 7200,
     "loss_cooldown_s": 3600,
     "wash_sale_days": 30,
+    "max_margin_fraction": Decimal("0.90"),
+    "min_free_margin_fraction": Decimal("0.15"),
+    "min_liquidation_fraction": Decimal("0.35"),
 }
 """A value for each limit that is off unless it is set."""
 HALTS = SHIPPED.halts
@@ -165,6 +169,41 @@ def book(**changes: object) -> Book:
         gross=Decimal(0),
     )
     return replace(empty, **changes)  # type: ignore[arg-type]
+
+
+LEVELS = (
+    MarginLevel(Decimal(0), Decimal("0.10"), Decimal("0.05")),
+    MarginLevel(Decimal(2000), Decimal("0.20"), Decimal("0.10")),
+)
+"""Ten times as much as one's own, and five times from 2,000 units on."""
+
+
+def leveled(symbol: str = "AAPL", levels: tuple[MarginLevel, ...] = LEVELS, multiplier: str = "1") -> Listing:
+    """Return a listing with levels of margin."""
+    return listing(symbol, margin_levels=levels, multiplier=Decimal(multiplier))
+
+
+def margin(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH, **changes: object) -> Margin:
+    """Return the margin of an account that holds these signed quantities at a mark of 100, as its venue tells it."""
+    reaches = {
+        (symbol, Side.BUY if Decimal(quantity) > 0 else Side.SELL): Reach(
+            abs(Decimal(quantity)), abs(Decimal(quantity)) * 100
+        )
+        for symbol, quantity in (positions or {}).items()
+    }
+    symbols = ("AAPL", "MSFT", "JPM", "XOM")
+    listings, marks = {symbol: leveled(symbol) for symbol in symbols}, dict.fromkeys(symbols, Decimal(100))
+    zero = Decimal(0)
+    of = Margin(zero, zero, equity, listings, marks, reaches, reaches)
+    told = replace(of, initial=of.initial_usd, maintenance=of.maintenance_usd, available=equity - of.initial_usd)
+    return replace(told, **changes)  # type: ignore[arg-type]
+
+
+def margined(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH, **changes: object) -> Book:
+    """Return the book of such an account."""
+    of = margin(positions, equity=equity)
+    usual = book(equity=equity, margin=of, buying_power=of.available, held=frozenset(positions or {}))
+    return replace(usual, **changes)  # type: ignore[arg-type]
 
 
 def venue_clock(now: datetime = NOW, *, is_open: bool = True) -> VenueClock:

@@ -11,7 +11,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import Quote, Session, VenueClock
-from tradebot.model.candidate import Candidate
+from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.instrument import AssetClass, Listing, notional
 from tradebot.model.intent import Intent
@@ -261,6 +261,15 @@ class FakeVenue:
         self.held[order.symbol] = self.held.get(order.symbol, Decimal(0)) + told.signed_quantity
         self.cash -= told.signed_quantity * told.price
 
+    def liquidate(self, symbol: str, change: Decimal, price: Decimal, *, order: str = "") -> Fill:
+        """Close signed units of a position without any order of ours, as a venue does when margin runs out."""
+        number, side = len(self.executions) + 1, Side.BUY if change > 0 else Side.SELL
+        told = Fill(f"act-{number}", order, symbol, side, abs(change), price, self.now, liquidation=True)
+        self.executions.append(told)
+        self.held[symbol] = self.held.get(symbol, Decimal(0)) + change
+        self.cash -= change * price
+        return told
+
     def _price(self, symbol: str) -> Decimal:
         return self.prices[symbol].middle if symbol in self.prices else Decimal(100)
 
@@ -318,6 +327,34 @@ class MarginedVenue(FakeVenue):
             if all(name != one.id for one in self.happened):
                 row = Activity(name, "FEE", "", told.symbol, None, None, -self.fee_usd, self.now, ActivityKind.FEE)
                 self.happened.append(replace(row, fill_id=told.activity_id))
+
+
+class VenueOnMargin(FakeVenue):
+    """A venue whose account doesn't pay for what it buys; what is held ties up margin by the levels that are listed."""
+
+    tells_margin = True
+
+    def account(self) -> Account:
+        """Return figures as a venue does: its cash is the equity without what open positions gain."""
+        paid = super().account()
+        if not self.tells_margin:
+            return replace(paid, cash=paid.equity, settlement=Settlement.MARGINED)
+        needs = [self._need(symbol, abs(quantity)) for symbol, quantity in self.held.items() if quantity]
+        initial, kept = (sum((need[part] for need in needs), Decimal(0)) for part in (0, 1))
+        return replace(
+            paid,
+            cash=paid.equity,
+            settlement=Settlement.MARGINED,
+            initial_margin=initial,
+            maintenance_margin=kept,
+            available=paid.equity - initial,
+        )
+
+    def _need(self, symbol: str, quantity: Decimal) -> tuple[Decimal, Decimal]:
+        """Return the initial and the maintenance margin of a position."""
+        levels = [level for level in self.listed[symbol].margin_levels if level.from_quantity <= quantity]
+        usd = quantity * self._price(symbol)
+        return levels[-1].initial * usd, levels[-1].maintenance * usd
 
 
 class FakeReader:

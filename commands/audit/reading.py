@@ -11,6 +11,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
+from tradebot.desk.margins import listings_of, tying_up
 from tradebot.desk.snapshot import book
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
@@ -88,7 +89,8 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     before = read_books(ledger, clock.now, app.day, view.orders)
     booked = unbooked(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
-    symbols = tuple(dict.fromkeys((*app.settings.universe, *(one.symbol for one in books.totals.own_positions()))))
+    own = (position.symbol for position in books.totals.own_positions())
+    symbols = tuple(dict.fromkeys((*app.settings.universe, *own, *tying_up(view, books))))
     quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     ours = ledger_view(ledger, books, view.positions)
@@ -101,7 +103,14 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
         totals=books.totals,
         proven=booked.proven,
         book=book(
-            view, books, settings.sectors, quotes=quotes, session=session, themes=settings.themes, betas=settings.betas
+            view,
+            books,
+            settings.sectors,
+            quotes=quotes,
+            session=session,
+            themes=settings.themes,
+            betas=settings.betas,
+            listings=listings_of(reader, view.account, symbols),
         ),
         findings=compare(ours, view, booked.doubtful),
         unapplied=len(pending) + len(booked.proven) + done,

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
+from commands.shared.margins import show_margin
 from commands.shared.plain import Identity, clean
 from commands.shared.records import held, last_passes, trading_now
 from commands.shared.tables import Table, number, sentence
@@ -27,6 +28,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding
+from tradebot.views.margins import account_margin
 from tradebot.views.status import (
     DayProfit,
     LastPass,
@@ -46,6 +48,8 @@ from tradebot.views.status import (
 )
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
+NEAREST = 3
+"""How many of the positions nearest to liquidation are shown."""
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
@@ -155,6 +159,7 @@ def _equity(console: "Console", data: "Status") -> None:
         console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
     line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
     console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
+    show_margin(console, data.margin, NEAREST)
 
 
 def _show_today(console: "Console", data: "Status") -> None:
@@ -225,6 +230,7 @@ def status_of(app: "App") -> Status:
     positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
+    recorded = last_passes(facts)
     now, recent = (past.now, past.cycles) if isinstance(past, Past) else (trading_now(app, (as_of,)), ())
     return Status(
         state_dir=str(app.folder.path),
@@ -245,12 +251,13 @@ def status_of(app: "App") -> Status:
         equity=(seen := equity(recent)),
         drawdown=drawdown(seen, ledger.equity_peak()),
         drawdown_halt=app.settings.halts.drawdown_fraction,
-        positions=held(app, totals, last_passes(facts), now),
+        positions=held(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
+        margin=account_margin(recorded),
     )
 
 

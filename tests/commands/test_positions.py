@@ -1,14 +1,20 @@
 """`tradebot positions`, `orders` and `fills`: the books, told without a venue."""
 
 import re
+from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import requests
 
 from tests.bot import KEYS, Bot, order_by_hand, second_session
-from tests.builders import LISTED
+from tests.builders import LISTED, NOW, margin
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.exchange import process
+from tradebot.model.record import Job
+from tradebot.model.values import replace
 
 
 @pytest.fixture
@@ -117,3 +123,21 @@ def test_the_books_are_told_without_an_exchange_and_none_is_started(traded: Bot)
     assert [traded.shown(verb) for verb in ("positions", "orders", "fills")] == before
     assert process.running(traded.folder / "exchange") is None
     assert re.search(r"^\d+ positions? at 2026-11-17 10:02:00 ET", before[0])
+
+
+def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
+    """A pass of exits, as it would be recorded for such an account, is written beside the others."""
+    assert not {"margin"} & {*traded.json("positions"), *traded.json("status")}
+    with closing(SqliteFacts(traded.folder, MemoryEvents(), NOW)) as facts:
+        last = facts.cycles(job=Job.EVALUATE_EXITS, last=1)[-1]
+        seen = margin({"AAPL": "2000"}, equity=Decimal(50_000)).seen(Decimal(50_000))
+        facts.record(
+            replace(last, id="margined", at=last.at + timedelta(seconds=1), margin=seen, equity=Decimal(50_000))
+        )
+    for verb in ("positions", "status"):
+        found = traded.json(verb)["margin"]
+        assert (found["initial_usd"], found["maintenance_fraction"]) == ("40000", "0.4")
+        assert [row["symbol"] for row in found["liquidations"]] == ["AAPL"]
+        shown = " ".join(traded.shown(verb).split())
+        assert "Margin 40,000.00 USD (80.00% of equity) tied up, 20,000.00 USD (40.00% of equity) to keep" in shown
+        assert "liquidated by the broker: AAPL at 83.33, 16.67% away" in shown

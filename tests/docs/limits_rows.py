@@ -35,6 +35,8 @@ OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_n
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
 ALIKE_TOO = f"{ON_OPTIONS}::test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_passes"
 MIRRORED = f"{ON_OPTIONS}::test_a_book_of_shorts_is_limited_as_its_mirror_image_of_longs"
+MARGIN, ON_MARGIN = "tradebot.gates.margin", "tests/gates/test_margin.py"
+ALIKE_ON_MARGIN = f"{ON_MARGIN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 STANDS = f"{ON_HALTS}::test_each_cause_stands_alone_with_its_numbers"
 
 
@@ -126,6 +128,19 @@ ROWS = (
     Row("equity far below its highest value, or below a floor, closes entries before it halts the bot",
         "limits.max_drawdown_fraction, min_equity_usd, halts.min_equity_usd", (Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR),
         (f"{BOOK}.max_drawdown", f"{BOOK}.equity_floor", f"{BOOK}.equity_floor_halt"), (OPTION, ALIKE_TOO, STANDS)),
+    Row("initial margin of everything held or ordered, and what is left of the margin, in an account that has any",
+        "limits.max_margin_fraction, min_free_margin_fraction",
+        (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.BUYING_POWER),
+        (f"{MARGIN}.initial_margin", f"{MARGIN}.free_margin", f"{ENTRY}._buying_power"),
+        (f"{ON_MARGIN}::test_a_gate_of_margin_refuses_with_its_reason_and_its_numbers", ALIKE_ON_MARGIN,
+         f"{ON_MARGIN}::test_entries_that_pass_their_gates_trip_no_monitor_when_they_fill_at_their_worst")),
+    Row("how far each price is from where the broker liquidates", "limits.min_liquidation_fraction",
+        (Gate.LIQUIDATION,), (f"{MARGIN}.liquidation", "tradebot.model.margin.liquidation_distance"),
+        (ALIKE_ON_MARGIN,
+         "tests/model/test_margin.py::test_at_its_liquidation_price_an_account_has_exactly_its_maintenance_margin")),
+    Row("maintenance margin of what is held halts the bot before the broker liquidates", "halts.margin_fraction",
+        (Gate.MAINTENANCE_MARGIN,), (f"{MARGIN}.maintenance_margin", f"{MARGIN}.margin_halt"),
+        (STANDS, "tests/desk/test_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
     Row("losing round trips in a row", "limits.max_loss_streak, loss_streak_wait_s", (Gate.LOSS_STREAK,),
         (f"{OUTCOMES}.loss_streak",), (OPTION, EDGE)),
     Row("the wait after a loss in the symbol, and the window of a wash sale (26 U.S.C. 1091)",

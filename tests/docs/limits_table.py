@@ -5,9 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.builders import NOW, OPTIONS, book
+from tests.builders import NOW, OPTIONS, margined
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.gates import book as limits_of
+from tradebot.gates import margin as margin_of
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Entered
@@ -55,6 +56,9 @@ LIMITS: dict[str, Listed] = {
     "cooldown_s": Listed(Gate.COOLDOWN, QUIET),
     "loss_cooldown_s": Listed(Gate.LOSS_COOLDOWN, QUIET),
     "wash_sale_days": Listed(Gate.WASH_SALE, QUIET),
+    "max_margin_fraction": Listed(Gate.INITIAL_MARGIN, CLOSING),
+    "min_free_margin_fraction": Listed(Gate.FREE_MARGIN, f"{CLOSING}, or a deposit"),
+    "min_liquidation_fraction": Listed(Gate.LIQUIDATION, f"{CLOSING}, prices that recover, or a deposit"),
     "price_collar_fraction": Listed(Gate.PRICE_COLLAR, "a price nearer to the previous close"),
     "price_jump_fraction": Listed(Gate.QUOTE_FRESH, "a second reading of the price"),
     "limit_offset_fraction": Listed(None, "orders are made to fit"),
@@ -80,6 +84,7 @@ HALT_RULES: dict[str, Listed] = {
     "storm_window_s": Listed(Gate.REFUSALS, QUIET),
     "unreadable_rows": Listed(Gate.VENUE_DRIFT, "replies that can be read, then unhalt"),
     "min_equity_usd": Listed(Gate.EQUITY_FLOOR, "equity above it or a lower floor, then unhalt"),
+    "margin_fraction": Listed(Gate.MAINTENANCE_MARGIN, f"{CLOSING} or a deposit, then unhalt"),
 }
 
 
@@ -131,9 +136,10 @@ def monitored() -> set[Gate]:
     limits = settings.limits.model_copy(update=OPTIONS)
     held = {"AAPL": Decimal(1)}
     entered = Entered("flow", "AAPL", Side.BUY, NOW)
-    seen = book(exposure=held, sector_exposure=held, entries=(entered, entered))
+    seen = margined(exposure=held, sector_exposure=held, entries=(entered, entered))
     on_book, on_losses = limits_of.monitors(seen, limits, settings.halts), limits_of.loss_monitors(seen, limits, NOW)
-    answers = (*on_book, *limits_of.rate_monitors(seen, limits), *on_losses)
+    on_margin = margin_of.monitors(seen, limits, settings.halts)
+    answers = (*on_book, *limits_of.rate_monitors(seen, limits), *on_losses, *on_margin)
     return {decision.gate for _, decision in answers}
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, note
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests.builders import (
@@ -17,20 +17,31 @@ from tests.builders import (
     desk,
     exit_rules,
     fetched_facts,
+    leveled,
     limits,
+    margin,
     quote,
 )
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates.coherence import Trader, contradictions, doubted_move, exit_contradictions, halts_by_itself
+from tradebot.gates.coherence import (
+    Trader,
+    contradictions,
+    doubted_move,
+    exit_contradictions,
+    halts_by_itself,
+    margin_contradictions,
+)
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
+from tradebot.model.instrument import MarginLevel
 from tradebot.model.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 
 SYMBOLS = tuple(f"S{number}" for number in range(60))
 SECTORS = {symbol: f"sector {number % 12}" for number, symbol in enumerate(SYMBOLS)}
@@ -295,3 +306,161 @@ def test_full_books_together_are_no_larger_than_the_account_allows() -> None:
     assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in scenario
     wide = list(halts_by_itself((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038")))
     assert "can lose 0.018 more" in wide[0]
+
+
+MARGIN: dict[str, object] = {
+    "max_margin_fraction": "0.90", "min_free_margin_fraction": "0.15", "min_liquidation_fraction": "0.35"
+}  # fmt: skip
+LEVERED: dict[str, object] = {
+    "max_gross_fraction": "4.5", "max_sector_fraction": "4.5", "max_symbol_fraction": "0.25",
+    "max_order_fraction": "0.25", "max_order_notional_usd": 10**8, "max_daily_loss_fraction": "0.14",
+}  # fmt: skip
+
+
+def on_margin(latches: dict[str, object] | None = None, exits: ExitRules | None = None, **changes: object) -> list[str]:
+    rules = limits(**{**MARGIN, **changes})
+    alone = trader(rules, exits or exit_rules())
+    halting = halts(**{"margin_fraction": "0.92", **(latches or {})})
+    return list(margin_contradictions((alone,), rules, halting, Settlement.MARGINED))
+
+
+def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_for_the_stops() -> None:
+    """Eighteen positions of a quarter of the equity each."""
+    assert on_margin(None, None, **LEVERED) == []
+    rules = limits(**{**MARGIN, **LEVERED})
+    alone = trader(rules, exit_rules())
+    assert alone.full_book * alone.loss_per_usd == Decimal("0.135")
+    latches = halts(daily_loss_fraction="0.28", drawdown_fraction="0.50", margin_fraction="0.92")
+    assert list(halts_by_itself((alone,), rules, latches)) == list(contradictions(rules)) == []
+    (scenario,) = halts_by_itself((alone,), rules, halts(daily_loss_fraction="0.27", drawdown_fraction="0.50"))
+    assert "can lose 0.135 more. That is 0.275 of equity" in scenario
+    tighter = limits(**{**MARGIN, **LEVERED, "max_daily_loss_fraction": "0.13"})
+    assert "loses 0.135 of equity, not less than max_daily" in next(halts_by_itself((alone,), tighter, latches))
+
+
+@pytest.mark.parametrize(
+    ("changes", "latches", "says"),
+    [
+        (
+            {"min_free_margin_fraction": "0.09"},
+            {},
+            "min_free_margin_fraction 0.09 leaves 0.91 of equity for margin, more than max_margin_fraction 0.90: too "
+            "little free margin could never close entries",
+        ),
+        (
+            {"min_free_margin_fraction": None},
+            {"margin_fraction": "0.9"},
+            "a book may tie up 0.9 of equity (max_margin_fraction 0.90), and be asked to keep as much as that. This is "
+            "not less than halts.margin_fraction 0.9: filling its own budget would halt the bot",
+        ),
+        (
+            {},
+            {"margin_fraction": "0.85"},
+            "a book may tie up 0.85 of equity (min_free_margin_fraction 0.15), and be asked to keep as much as that. "
+            "This is not less than halts.margin_fraction 0.85: filling its own budget would halt the bot",
+        ),
+        (
+            {},
+            {"margin_fraction": 1},
+            "halts.margin_fraction 1 is not below 1, where the broker liquidates: it would act before the bot",
+        ),
+        (
+            {"min_liquidation_fraction": "0.03"},
+            {},
+            "strategies.flow: a position may be as near as min_liquidation_fraction 0.03 to the price at which the "
+            "broker liquidates it, and its stop acts as far as 0.03 away (stop_loss_fraction 0.02 + "
+            "max_spread_fraction 0.005 + limit_offset_fraction 0.005): the stop could never act",
+        ),
+        (
+            {"max_gross_fraction": 5},
+            {},
+            "a full book (max_gross_fraction 5) whose stops are all hit (stop_loss_fraction 0.02 + max_spread_fraction "
+            "0.005 + limit_offset_fraction 0.005) loses 0.15 of equity, and may tie up 0.85 of it "
+            "(min_free_margin_fraction 0.15). What is left doesn't cover that: the broker would cancel orders and "
+            "liquidate before the last stop acts",
+        ),
+    ],
+)
+def test_a_limit_on_margin_that_could_not_hold_is_refused_with_its_scenario(
+    changes: dict[str, object], latches: dict[str, object], says: str
+) -> None:
+    assert on_margin(latches, None, **changes) == [says]
+
+
+@pytest.mark.parametrize(
+    ("changes", "latches"),
+    [
+        ({"min_free_margin_fraction": "0.10"}, {}),
+        ({"min_free_margin_fraction": None}, {"margin_fraction": "0.901"}),
+        ({}, {"margin_fraction": "0.851"}),
+        ({"min_liquidation_fraction": "0.031"}, {}),
+        ({"max_gross_fraction": "4.99"}, {}),
+        ({"max_margin_fraction": None, "min_free_margin_fraction": None, "max_gross_fraction": 10}, {}),
+        ({"min_liquidation_fraction": None}, {"margin_fraction": None}),
+    ],
+)
+def test_limits_on_margin_load_just_short_of_a_scenario(changes: dict[str, object], latches: dict[str, object]) -> None:
+    assert on_margin(latches, None, **changes) == []
+
+
+def test_a_strategy_without_a_stop_promises_nothing_about_its_liquidation() -> None:
+    rules, unstopped = limits(min_liquidation_fraction="0.01"), trader(limits(), exit_rules(), stop_fraction=None)
+    assert list(margin_contradictions((unstopped,), rules, HALTS, Settlement.MARGINED)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "latches", "says"),
+    [
+        ({"max_margin_fraction": "0.9"}, {}, "limits.max_margin_fraction 0.9 can't be held: this venue's accounts pay"),
+        ({"min_free_margin_fraction": "0.1"}, {}, "limits.min_free_margin_fraction 0.1 can't be held"),
+        ({"min_liquidation_fraction": "0.1"}, {}, "limits.min_liquidation_fraction 0.1 can't be held"),
+        ({}, {"margin_fraction": "0.9"}, "halts.margin_fraction 0.9 can't be held"),
+        ({"max_gross_fraction": "4.01"}, {}, "limits.max_gross_fraction 4.01 is above 4: no broker lends as much"),
+        ({"max_net_fraction": 10}, {}, "limits.max_net_fraction 10 is above 4: no broker lends as much"),
+    ],
+)
+def test_a_paid_account_has_no_limits_on_margin(
+    changes: dict[str, object], latches: dict[str, object], says: str
+) -> None:
+    (scenario,) = margin_contradictions((), limits(**changes), halts(**latches), Settlement.PAID)
+    assert scenario.startswith(says)
+    assert list(margin_contradictions((), limits(max_gross_fraction=4), halts(), Settlement.PAID)) == []
+
+
+parts = st.decimals("0.05", "0.95", places=2)
+
+
+@settings(max_examples=300)
+@given(
+    stop=st.decimals("0.001", "0.1", places=3), gross=st.decimals("0.5", 10, places=1), count=st.integers(1, 4),
+    most=parts, free=parts, least=st.decimals("0.01", "0.2", places=2),
+    initial=st.decimals("0.02", "0.2", places=2), kept=st.decimals("0.3", 1, places=1),
+)  # fmt: skip
+def test_no_position_opened_within_its_limits_is_liquidated_before_its_stop(
+    stop: Decimal, gross: Decimal, count: int, most: Decimal, free: Decimal, least: Decimal, initial: Decimal,
+    kept: Decimal,
+) -> None:  # fmt: skip
+    """The account trades where the venue asks for so much margin, and keeps a part of that."""
+    exits = exit_rules(stop_loss_fraction=stop, limit_offset_fraction="0.001")
+    rules = limits(
+        max_order_fraction=gross / count, max_symbol_fraction=gross / count, max_sector_fraction=gross,
+        max_gross_fraction=gross, max_order_notional_usd=10**8, max_spread_fraction="0.001",
+        max_margin_fraction=max(most, 1 - free), min_free_margin_fraction=free, min_liquidation_fraction=least,
+    )  # fmt: skip
+    if list(margin_contradictions((trader(rules, exits),), rules, HALTS, Settlement.MARGINED)):
+        return
+    levels = (MarginLevel(Decimal(0), initial, initial * kept),)
+    marks = dict.fromkeys(SYMBOLS, Decimal("0.99995"))
+    seen = book(margin=margin(listings={symbol: leveled(symbol, levels) for symbol in SYMBOLS}, marks=marks))
+    for symbol in SYMBOLS[: count + 1]:
+        asked = asked_of(symbol, replace(seen, new_entries=(), entries=()), rules, HALTS)
+        if asked.size is not None and first_failure(decide(asked)) is None:
+            entered, size = Entered("flow", symbol, Side.BUY, NOW), asked.size
+            seen = seen.with_entry(entered, size.notional_usd, SECTORS[symbol], size.quantity, size.limit_price)
+    assert seen.margin is not None
+    note(f"{seen.gross / CASH:.3f} of equity, {seen.margin.initial_usd / CASH:.3f} tied up")
+    alone = dearest(rules, exits)
+    for one in seen.margin.liquidations(CASH):
+        assert one.distance > alone
+    # Every stop is hit: the equity left is above the margin of the book, which has only become smaller.
+    assert not seen.gross or CASH - seen.gross * alone > seen.margin.maintenance_usd

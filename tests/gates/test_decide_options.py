@@ -24,6 +24,7 @@ from tests.builders import (
     quote,
     size_of,
 )
+from tests.gates.test_entry import OF_MARGIN as OF_MARGIN_GATES
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
@@ -32,7 +33,7 @@ from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
-from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.limits import OF_MARGIN, Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.units import Unit
@@ -191,8 +192,8 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
     every = ask(limits=ALL, book=holding())
     assert set(OF_OPTIONS) - {Gate.OWN_DAILY_LOSS} <= set(said(every))
     for name in OPTIONS:
-        alone = set(said(ask(limits=only(name), book=holding()))) & set(OF_OPTIONS)
-        assert bool(alone) is (name not in STREAK), name
+        alone = set(said(ask(limits=only(name), book=holding()))) & {*OF_OPTIONS, *OF_MARGIN_GATES}
+        assert bool(alone) is (name not in (*STREAK, *OF_MARGIN)), name
 
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:

@@ -46,13 +46,15 @@ UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.APPROVAL,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT,
 )  # fmt: skip
+OF_MARGIN = (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
+"""The gates of limits that are asked only of an account with margin, if they are set."""
 OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
     Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.RISK, Gate.MAX_DRAWDOWN,
     Gate.EQUITY_FLOOR, Gate.OWN_DAILY_LOSS, Gate.LOSS_STREAK, Gate.OWN_LOSS_STREAK, Gate.LOSS_COOLDOWN, Gate.WASH_SALE,
 )  # fmt: skip
 """The gates of limits that are off unless they are set."""
-ASKED = [gate for gate in Gate if gate not in (*UNASKED, *OF_OPTIONS)]
+ASKED = [gate for gate in Gate if gate not in (*UNASKED, *OF_OPTIONS, *OF_MARGIN)]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk
+from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk, margined
 from tests.builders import HALTS as SHIPPED
 from tradebot.gates.decide import decide
 from tradebot.gates.halts import (
@@ -24,8 +24,8 @@ from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 ROUND = Decimal(CASH)
-HALTS = SHIPPED.model_copy(update={"min_equity_usd": Decimal(70_000)})
-"""The shipped rules, with the one that is off."""
+HALTS = SHIPPED.model_copy(update={"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92")})
+"""The shipped rules, with those that are off."""
 TROUBLED: dict[Reason, Desk] = {
     Reason.SECOND_WRITER: desk(halt_evidence=HaltEvidence(unknown_orders=("tb1.x",))),
     Reason.BOOKS_OLD: desk(halt_evidence=HaltEvidence(forgotten=("tb1.x",))),
@@ -35,6 +35,7 @@ TROUBLED: dict[Reason, Desk] = {
     Reason.DAILY_LOSS_HALT: desk(book=book(equity=Decimal(96_000), day_loss=Decimal(4_000))),
     Reason.DRAWDOWN_REACHED: desk(book=book(equity=Decimal(90_000), peak_equity=ROUND)),
     Reason.EQUITY_FLOOR_HALT: desk(book=book(equity=Decimal(69_999))),
+    Reason.MARGIN_HALT: desk(book=margined({"MSFT": "9200"})),
 }
 
 
@@ -63,10 +64,15 @@ def test_the_predicate_that_halts_also_refuses_an_entry(reason: Reason) -> None:
     seen = TROUBLED[reason]
     gates = decide(ask(desk=seen, book=seen.book, halts=HALTS))
     (cause,) = failing_rules(seen, HALTS)
+    (said,) = (decision for decision in gates if decision.gate is cause.gate)
     if reason is Reason.DAILY_LOSS_HALT:
         # Of the day's loss the gate has the smaller of two limits.
-        (said,) = (decision for decision in gates if decision.gate is cause.gate)
         assert (said.observed, said.passed) == (cause.observed, False)
+    elif reason is Reason.MARGIN_HALT:
+        # The gate counts the entry, and what it loses as it fills.
+        assert isinstance(said.observed, Decimal)
+        assert isinstance(cause.observed, Decimal)
+        assert (said.observed > cause.observed, said.reason) == (True, reason)
     else:
         assert cause in gates
 
@@ -74,7 +80,7 @@ def test_the_predicate_that_halts_also_refuses_an_entry(reason: Reason) -> None:
 def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None:
     worst = desk(
         halt_evidence=HaltEvidence(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3, ("tb1.y",)),
-        book=book(equity=Decimal(1), day_loss=Decimal(9), peak_equity=Decimal(10)),
+        book=margined({"AAPL": "1"}, equity=Decimal(1), day_loss=Decimal(9), peak_equity=Decimal(10)),
     )
     causes = {cause.reason for cause in failing_rules(worst, HALTS)}
     assert len(causes) == len(monitors(worst, HALTS))

@@ -20,6 +20,7 @@ from tests.builders import (
     book,
     instrument,
     limits,
+    margined,
     quote,
     venue_clock,
 )
@@ -58,6 +59,9 @@ ALERTS = KindHealth(
     "flow_alerts", True, Health.HEALTHY, "fresh", False, ago(60), 120, 900, 2, 2, 100, 1.0, 0.0, 3, 0, ()
 )
 BROKEN = replace(ALERTS, state=Health.CRITICAL, why="too old")
+
+
+ON_MARGIN = limits(max_margin_fraction="0.5", min_liquidation_fraction="0.1")
 
 
 def cycle(job: Job, *records: CandidateRecord, refused: Decision | None = None) -> CycleRecord:
@@ -223,6 +227,16 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
         {"broker": broker(book=book(exposure={"AAPL": Decimal(9), "MSFT": Decimal(20_000)}))},
         State.FAILED,
         "1 over the limit, MSFT 0.2 against 0.1",
+    ),
+    "initial_margin": (
+        {"broker": broker(book=margined({"MSFT": "2600"})), "rules": replace(RULES, limits=ON_MARGIN)},
+        State.FAILED,
+        "1 over the limit, 0.52 against 0.5: The initial margin",
+    ),
+    "liquidation": (
+        {"broker": broker(book=margined({"MSFT": "5500", "AAPL": "1"})), "rules": replace(RULES, limits=ON_MARGIN)},
+        State.FAILED,
+        "1 over the limit, MSFT 0.0909 against 0.1",
     ),
     "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, State.FAILED, "1 over the limit"),
     "working orders": (

@@ -129,6 +129,19 @@ def test_new_books_find_their_positions_by_the_marks_of_their_orders() -> None:
     assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
 
 
+def test_a_later_liquidation_hides_none_of_the_shares_that_our_orders_left() -> None:
+    scene = put_back()
+    traded(scene, BOUGHT)
+    compared(scene)
+    scene.venue.liquidate("MSFT", Decimal(-3), Decimal(100))
+    found = compared(scene)
+    assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT"), (FindingKind.LIQUIDATION, "MSFT")]
+    after = accepted(scene, found)
+    # The liquidation is of what the books hold now.
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))
+    assert (held(scene), kinds(after)) == ({(ADOPTED, "MSFT"): Decimal(7)}, [(FindingKind.LIQUIDATION, "MSFT")])
+
+
 def test_a_later_sale_by_hand_hides_none_of_the_shares_that_our_orders_left() -> None:
     scene = put_back(began=600)
     traded(scene, BOUGHT)

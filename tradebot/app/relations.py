@@ -16,7 +16,13 @@ from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
-from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.gates.coherence import (
+    Trader,
+    contradictions,
+    exit_contradictions,
+    halts_by_itself,
+    margin_contradictions,
+)
 from tradebot.model.execution import Style
 from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType
@@ -48,6 +54,10 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from exit_contradictions(settings.exits)
     yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
+    # Alpaca's accounts pay for what they buy.
+    yield from margin_contradictions(
+        tuple(_traders(settings)), settings.limits, settings.halts, settings.capabilities.settlement
+    )
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _wanted(settings)

@@ -298,7 +298,7 @@ class Sections(Frozen):
     @property
     def capabilities(self) -> Capabilities:
         """Return what the venue that the bot trades at says of itself."""
-        return ALPACA
+        return door_to(self.venue).capabilities
 
     @property
     def day(self) -> VenueDay:

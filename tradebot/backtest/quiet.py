@@ -44,6 +44,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
 from tradebot.model.trading import TradingState
+from tradebot.model.venue import Settlement
 from tradebot.ports.world import World
 
 HAIR = Decimal("1e-9")
@@ -188,6 +189,9 @@ class Quiet:
         if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
             return False
         if ledger.intents(unresolved=True) or ledger.fills_with_others():
+            return False
+        if view.account.settlement is Settlement.MARGINED:
+            # Margin changes with each price, and a pass records it.
             return False
         listed = {position.symbol: position.quantity for position in view.positions}
         return listed == ledger.totals().quantities(ledger.acknowledged())

@@ -81,6 +81,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote),
         # After the close, some venues already tell what the account was worth at it.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
+        margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
     )
 
 

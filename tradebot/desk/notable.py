@@ -47,6 +47,10 @@ def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: dateti
     """Emit what a person should hear about the news that catching up has written into the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)
+    for fill, strategies in caught.liquidated:
+        sold = {"side": fill.side.value, "quantity": f"{fill.quantity:f}", "price": f"{fill.price:f}"}
+        details = {"strategies": ", ".join(strategies), **sold, "at": fill.at.isoformat()}
+        events.emit(EventKind.LIQUIDATED.at(now, details, fill.symbol))
 
 
 def _tell_unfilled(events: Events, ledger: Orders, unfilled: Sequence[Order], now: datetime) -> None:

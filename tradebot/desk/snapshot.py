@@ -5,17 +5,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now
+from tradebot.desk.margins import Possible, margin_of, tying_up
 from tradebot.desk.second_look import second_look
 from tradebot.desk.stakes import day_results, intent_usd, missing_usd, stakes, working_usd
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote, Session
 from tradebot.model.books import Books
-from tradebot.model.candidate import Purpose, Side
+from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN
@@ -50,14 +51,17 @@ def take(
     today = session.date if session else day.date_of(now)
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
-    listed = listed_now(world, reading.books, entered)
-    quotes = _quotes(world, reading, entered, stepping=not with_flow)
-    desk = replace(_desk(world, reading, clocks, session, quotes), listings=listed.listings, unlisted=listed.unlisted)
+    tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
+    listed = listed_now(world, reading.books, (*entered, *tied_up))
+    quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
+    desk = replace(_desk(world, reading, clocks, session, quotes, listed.listings), unlisted=listed.unlisted)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
         desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))
     looked = second_look(world, desk, entering=with_flow, watching=watching)
-    return looked if looked.quotes is quotes else replace(looked, book=_book(world, reading, looked.quotes, today))
+    if looked.quotes is quotes:
+        return looked
+    return replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
 
 
 def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Mapping[str, Quote]:
@@ -69,7 +73,12 @@ def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping:
 
 
 def _desk(
-    world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Mapping[str, Quote]
+    world: World,
+    reading: Reading,
+    clocks: ClockReading,
+    session: Session | None,
+    quotes: Mapping[str, Quote],
+    listings: Mapping[str, Listing],
 ) -> Desk:
     """Return the desk without the facts of entries."""
     view, books, now = reading.view, reading.books, clocks.now
@@ -85,7 +94,7 @@ def _desk(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=_book(world, reading, quotes, today),
+        book=_book(world, reading, quotes, today, listings),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -105,6 +114,7 @@ def _desk(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         other_sessions=_other_sessions(books),
+        listings=listings,
     )
 
 
@@ -114,7 +124,9 @@ def _other_sessions(books: Books) -> Mapping[str, Session]:
     return {name: session for name, session in found if session}
 
 
-def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
+def _book(
+    world: World, reading: Reading, quotes: Mapping[str, Quote], today: date, listings: Mapping[str, Listing]
+) -> Book:
     rules, books = world.rules, reading.books
     worst = book(
         reading.view,
@@ -125,6 +137,7 @@ def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: da
         session=today,
         themes=rules.themes,
         betas=rules.betas,
+        listings=listings,
     )
     own_orders = _own_orders(books, _trading(books, reading.orders))
     return worst if own_orders == worst.own_orders else replace(worst, own_orders=own_orders)
@@ -216,27 +229,26 @@ def book(
     session: date,
     themes: Mapping[str, str | None] = MappingProxyType({}),
     betas: Mapping[str, Decimal] = MappingProxyType({}),
+    listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
-    are those of the `session`.
+    are those of the `session`. An account with margin also needs the `listings` of what it holds or may enter.
     """
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
     trading = tuple(_trading(books, view.orders))
     orders = tuple(_possible(view, trading, books, priced, missing))
     exposure = _exposure(view, priced, orders)
-    by_sector: dict[str, Decimal] = defaultdict(Decimal)
-    for symbol, value in exposure.items():
-        by_sector[sectors.get(symbol, "")] += value
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
+    margin = margin_of(view, priced, orders, quotes, listings)
     return Book(
         equity=view.account.equity,
-        buying_power=view.account.buying_power,
+        buying_power=(margin.available or Decimal(0)) if margin else view.account.buying_power,
         day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
         exposure=exposure,
-        sector_exposure=by_sector,
+        sector_exposure=_by_sector(exposure, sectors),
         held=held,
         foreign=_foreign(view, books, held),
         working=frozenset(order.symbol for order in trading),
@@ -255,6 +267,7 @@ def book(
         themes=themes,
         betas=betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
+        margin=margin,
     )
 
 
@@ -289,7 +302,10 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, 
 
 
 def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
-    """Return what cash and positions add up to, so that it can be compared with the equity the venue reports."""
+    """Return what cash and positions add up to, so that it can be compared with the equity the venue reports.
+
+    Of an account that didn't pay for its positions, their gain counts.
+    """
     total, at_cost = view.account.cash, Decimal(0)
     is_margined = view.account.settlement is Settlement.MARGINED
     for position in view.positions:
@@ -300,15 +316,7 @@ def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     return Worth(total, at_cost)
 
 
-class _Possible(NamedTuple):
-    """What an order may still add to the exposure to a symbol, in USD."""
-
-    symbol: str
-    side: Side
-    usd: Decimal
-
-
-def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[_Possible]) -> Mapping[str, Decimal]:
+def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Decimal]:
     """Return the worst-case exposure by symbol in USD."""
     exposure: dict[str, Decimal] = defaultdict(Decimal)
     for position in view.positions:
@@ -318,7 +326,14 @@ def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[
     return exposure
 
 
-def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[_Possible]) -> Mapping[str, Span]:
+def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
+    found: dict[str, Decimal] = defaultdict(Decimal)
+    for symbol, value in exposure.items():
+        found[sectors.get(symbol, "")] += value
+    return found
+
+
+def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Span]:
     spans: dict[str, Span] = defaultdict(Span)
     for position in view.positions:
         values, span = _values(position, prices), spans[position.symbol]
@@ -339,7 +354,7 @@ def _possible(
     books: Books,
     prices: Mapping[str, Decimal],
     missing: Sequence[MissingFill],
-) -> Iterator[_Possible]:
+) -> Iterator[Possible]:
     """Yield what `trading` orders may still add: one that closes adds nothing, one that reverses does.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
@@ -347,14 +362,17 @@ def _possible(
     held = {position.symbol: position.quantity for position in view.positions}
     for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, held)
-        yield _Possible(order.symbol, order.side, working_usd(order, added, view, books, prices) if added else added)
+        usd = working_usd(order, added, view, books, prices) if added else added
+        yield Possible(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in _submits(record for record in books.unresolved if not record.intent.protects):
         intent = record.intent
-        yield _Possible(intent.instrument.symbol, intent.side, intent_usd(intent, prices))
+        usd = intent_usd(intent, prices)
+        yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
-            yield _Possible(one.order.symbol, one.order.side, missing_usd(one, view, books, prices))
+            usd = missing_usd(one, view, books, prices)
+            yield Possible(one.order.symbol, one.order.side, usd, abs(one.signed), None)
 
 
 def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:

@@ -233,7 +233,7 @@ def _times(span: Span, factor: Decimal) -> Span:
 
 
 def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
-    unknown = _unknown_equity(book, gate, limit)
+    unknown = unknown_equity(book, gate, limit)
     if unknown:
         return unknown
     peak = book.peak_equity or book.equity
@@ -244,12 +244,12 @@ def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decisio
 def _floor(book: Book, limit: Decimal | None, reason: Reason) -> Decision | None:
     if limit is None:
         return None
-    unknown = _unknown_equity(book, Gate.EQUITY_FLOOR, limit)
+    unknown = unknown_equity(book, Gate.EQUITY_FLOOR, limit)
     return unknown or answer(Gate.EQUITY_FLOOR, book.equity >= limit, reason, book.equity, limit)
 
 
 def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
-    unknown = _unknown_equity(book, Gate.DAILY_LOSS, limit)
+    unknown = unknown_equity(book, Gate.DAILY_LOSS, limit)
     if unknown:
         return unknown
     # The base is the equity the day began with: the current equity plus the day's loss.
@@ -262,14 +262,14 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
 
 def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
     """Compare a value with its limit, both as shares of equity so that the numbers are comparable."""
-    unknown = _unknown_equity(book, gate, limit)
+    unknown = unknown_equity(book, gate, limit)
     if unknown:
         return unknown
     part = value_usd / book.equity
     return answer(gate, part <= limit, reason, part, limit)
 
 
-def _unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
+def unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
     """Return why the equity can't be used, or None if it can."""
     if book.equity <= 0:
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)

@@ -3,10 +3,22 @@
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
+from operator import itemgetter
 
 from msgspec import Struct
 
-from tradebot.model.limits import COUNTS, SIZES, ExitRules, HaltRules, Limits
+from tradebot.model.limits import (
+    COUNTS,
+    MOST_LENT,
+    OF_EQUITY,
+    OF_MARGIN,
+    OPTIONAL_OF_EQUITY,
+    SIZES,
+    ExitRules,
+    HaltRules,
+    Limits,
+)
+from tradebot.model.venue import Settlement
 
 
 class Trader(Struct, frozen=True):
@@ -191,6 +203,79 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
         )
 
 
+def margin_contradictions(
+    traders: Sequence[Trader], account: Limits, halts: HaltRules, settlement: Settlement
+) -> Iterator[str]:
+    """Yield each scenario in which limits on margin have no effect, or let the broker liquidate before a stop acts.
+
+    Too little free margin closes entries first, then the initial margin of the whole book does; the halt comes later,
+    and before the broker liquidates. Every full book whose stops are all hit must leave more equity than it may tie up.
+    """
+    if settlement is Settlement.PAID:
+        yield from _without_margin(account, halts)
+        return
+    free, most, halted = account.min_free_margin_fraction, account.max_margin_fraction, halts.margin_fraction
+    if free is not None and most is not None and 1 - free > most:
+        yield (
+            f"min_free_margin_fraction {free} leaves {_plain(1 - free)} of equity for margin, more than "
+            f"max_margin_fraction {most}: too little free margin could never close entries"
+        )
+    bound = _bound_on_margin(account)
+    if bound and halted is not None and bound[1] >= halted:
+        yield (
+            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), and be asked to keep as much as that. This "
+            f"is not less than halts.margin_fraction {halted}: filling its own budget would halt the bot"
+        )
+    if halted is not None and halted >= 1:
+        yield f"halts.margin_fraction {halted} is not below 1, where the broker liquidates: it would act before the bot"
+    yield from _liquidated_first(traders, account)
+
+
+def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
+    """Check the limits of an account that pays for what it buys."""
+    limits = {f"limits.{name}": getattr(account, name) for name in OF_MARGIN}
+    for name, value in {**limits, "halts.margin_fraction": halts.margin_fraction}.items():
+        if value is not None:
+            yield (
+                f"{name} {value} can't be held: this venue's accounts pay for what they buy, so nothing ties up margin "
+                "and nothing would ever be refused or halted; set it to null"
+            )
+    for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
+        value = getattr(account, name)
+        if value is not None and value > MOST_LENT:
+            yield (
+                f"limits.{name} {value} is above {MOST_LENT}: no broker lends as much to an account that pays for what "
+                "it buys"
+            )
+
+
+def _bound_on_margin(account: Limits) -> tuple[str, Decimal] | None:
+    """Return the limit that bounds what a book ties up, and the bound as a share of equity; None if nothing does."""
+    free, most = account.min_free_margin_fraction, account.max_margin_fraction
+    bounds = [(f"max_margin_fraction {most}", most)] if most is not None else []
+    bounds += [(f"min_free_margin_fraction {free}", 1 - free)] if free is not None else []
+    return min(bounds, key=itemgetter(1), default=None)
+
+
+def _liquidated_first(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
+    """Check that stops act before the broker liquidates; a strategy without a stop promises nothing."""
+    least, bound = account.min_liquidation_fraction, _bound_on_margin(account)
+    for trader in traders:
+        if least is not None and trader.loss_per_usd >= least:
+            yield (
+                f"strategies.{trader.name}: a position may be as near as min_liquidation_fraction {least} to the price "
+                f"at which the broker liquidates it, and its stop acts as far as {_plain(trader.loss_per_usd)} away "
+                f"({_stop(trader)}): the stop could never act"
+            )
+    book = _worst_loss(traders, account.max_gross_fraction)
+    if bound and book and bound[1] + book >= 1:
+        yield (
+            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, and may tie up "
+            f"{_plain(bound[1])} of it ({bound[0]}). What is left doesn't cover that: the broker would cancel orders "
+            "and liquidate before the last stop acts"
+        )
+
+
 def _worst_loss(traders: Sequence[Trader], wall: Decimal) -> Decimal:
     """Return what full books lose together if every stop is hit, as a fraction of the account's equity.
 
@@ -211,17 +296,19 @@ def _full_books(traders: Sequence[Trader]) -> str:
 
 
 def _full_book(trader: Trader, *, alone: bool) -> str:
-    limits, exits = trader.limits, f"limit_offset_fraction {trader.exit_offset_fraction}"
-    stop = f"stop_loss_fraction {trader.stop_fraction}"
-    if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
-        stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
-    size = f"max_gross_fraction {limits.max_gross_fraction}"
+    size = f"max_gross_fraction {trader.limits.max_gross_fraction}"
     if not alone:
         size = f"{trader.name}: {size} of allotment_fraction {trader.allotment_fraction:.4g}"
-    return (
-        f"a full book ({size}) whose stops are all hit "
-        f"({stop} + max_spread_fraction {limits.max_spread_fraction} + {exits})"
-    )
+    return f"a full book ({size}) whose stops are all hit ({_stop(trader)})"
+
+
+def _stop(trader: Trader) -> str:
+    """Describe how far a price runs until a position is closed at its stop."""
+    limits, stop = trader.limits, f"stop_loss_fraction {trader.stop_fraction}"
+    if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
+        stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
+    spread = f"max_spread_fraction {limits.max_spread_fraction}"
+    return f"{stop} + {spread} + limit_offset_fraction {trader.exit_offset_fraction}"
 
 
 def _together(traders: Sequence[Trader], account: Limits) -> str:

@@ -16,6 +16,7 @@ from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import entry
+from tradebot.gates import margin as margin_of
 from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask
 from tradebot.gates.own import own
@@ -46,6 +47,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),
+        *_on_margin(ask),
         _own_daily_loss(ask),
         limits_of.max_drawdown(ask.book, account),
         limits_of.equity_floor(ask.book, account) or limits_of.equity_floor_halt(ask.book, ask.account.halts),
@@ -74,6 +76,17 @@ def _on_book(ask: Ask, book: Book, limits: Limits) -> Iterator[Decision | None]:
             yield predicate(after, limits) if after else _unpriced(gate, limit)
 
 
+def _on_margin(ask: Ask) -> Iterator[Decision]:
+    """Yield the decisions about the margin of the account with the entry in it; a paid account has none."""
+    if ask.book.margin is None:
+        return
+    limits, halts, after = ask.account.limits, ask.account.halts, _after(ask, ask.book)
+    if after is None:
+        yield from (_unpriced(one.gate, one.limit) for one in margin_of.watched(limits, halts))
+    else:
+        yield from margin_of.decisions(after, limits, halts)
+
+
 def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
     limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
     if limit is None:
@@ -91,7 +104,8 @@ def _after(ask: Ask, book: Book) -> Book | None:
         return None
     candidate = ask.candidate
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, ask.desk.now)
-    return book.with_entry(entered, ask.size.notional_usd, ask.sector or "")
+    size = ask.size
+    return book.with_entry(entered, size.notional_usd, ask.sector or "", size.quantity, size.limit_price)
 
 
 def _risk(ask: Ask) -> Decision | None:

@@ -287,6 +287,9 @@ def _unpriced(gate: Gate, limit: Decimal) -> Decision:
 def _buying_power(ask: Ask) -> Decision:
     if ask.size is None:
         return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    lacking = ask.book.margin.lacking(ask.candidate.symbol) if ask.book.margin else None
+    if lacking:
+        return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, *lacking)
     need, have = ask.size.margin_usd, ask.book.buying_power
     return answer(Gate.BUYING_POWER, need <= have, Reason.BUYING_POWER_SHORT, need, have)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt
 from tradebot.gates.common import answer
+from tradebot.gates.margin import margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.limits import HaltRules
@@ -25,6 +26,7 @@ CLEARED_BY = {
     Reason.DAILY_LOSS_HALT: "which clears in the next session",
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
     Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or that is lowered",
+    Reason.MARGIN_HALT: "which clears when maintenance margin is a share of equity below halts.margin_fraction again",
     Reason.REJECT_STORM: "which clears after halts.storm_window_s",
     Reason.UNKNOWN_STORM: "which clears after reconcile has looked the orders up, or after halts.storm_window_s",
     Reason.SECOND_WRITER: "which clears when the other copy's orders have ended, or needs unhalt --override if one"
@@ -68,7 +70,7 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
 
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    floor = equity_floor_halt(desk.book, halts)
+    optional = (equity_floor_halt(desk.book, halts), margin_halt(desk.book, halts))
     return (
         second_writer(desk),
         books_old(desk),
@@ -77,7 +79,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
         unanswered(desk, halts),
         daily_loss_halt(desk.book, halts),
         drawdown(desk.book, halts),
-        *((floor,) if floor else ()),
+        *(decision for decision in optional if decision),
     )
 
 

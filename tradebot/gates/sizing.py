@@ -21,8 +21,9 @@ class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
-    is the buying power the venue reserves; for a short sale that may be more than the ask. `risk_usd` is what the worst
-    notional loses at the entry's stop, None if it has none.
+    is the buying power the venue reserves; for a short sale that may be more than the ask, and an account with margin
+    reserves the initial margin instead. `risk_usd` is what the worst notional loses at the entry's stop, None if it has
+    none.
     """
 
     quantity: Decimal
@@ -70,7 +71,10 @@ def entry_size(
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
     worth = instrument.notional(quantity, worst)
     risk = None if stop is None else worth * stop
-    return Size(quantity, price, worth, instrument.notional(quantity, margin), risk)
+    reserved = instrument.notional(quantity, margin)
+    if book.margin is not None:
+        reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
+    return Size(quantity, price, worth, reserved, risk)
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:

@@ -8,6 +8,7 @@ from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
+from tradebot.gates import margin as margin_of
 from tradebot.gates import own as own_limits
 from tradebot.gates.book import monitors
 from tradebot.judging import books
@@ -290,7 +291,9 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
         limits_of.rate_monitors(broker.book, rules.limits),
     )
     on_losses = limits_of.loss_monitors(broker.book, rules.limits, evidence.moment.now)
-    for subject, decision in (*on_book, *on_entries, *on_losses, *_of_strategies(broker.book, rules, evidence)):
+    on_margin = margin_of.monitors(broker.book, rules.limits, rules.halts)
+    of_strategies = _of_strategies(broker.book, rules, evidence)
+    for subject, decision in (*on_book, *on_entries, *on_losses, *on_margin, *of_strategies):
         answers[decision.gate].append((subject, decision))
     # Rate limits have an answer only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):

@@ -51,8 +51,9 @@ class CashMovement(Struct, frozen=True):
 class Account(Struct, frozen=True):
     """Account figures in USD; `blocked` lists the blocks that the venue has set.
 
-    The `cash` of a margined account is its collateral: the equity without the unrealized profit of its positions. The
-    margins, and what is available for more, are None if the venue has no such figure that the bot uses.
+    The `cash` of a margined account is its collateral: the equity without the unrealized profit of its positions.
+    `initial_margin` and `maintenance_margin` are of the positions, without open orders, and `available` is the margin
+    that is left for new orders; None if the venue has no such figure that the bot uses.
     """
 
     number: str

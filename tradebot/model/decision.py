@@ -93,6 +93,10 @@ class Gate(StrEnum):
     OWN_CONCENTRATION = "own_concentration", Unit.SHARE_OF_WHOLE
     RISK = "risk", Unit.SHARE_OF_WHOLE
     BUYING_POWER = "buying_power", Unit.USD
+    INITIAL_MARGIN = "initial_margin", Unit.SHARE_OF_WHOLE
+    FREE_MARGIN = "free_margin", Unit.SHARE_OF_WHOLE
+    MAINTENANCE_MARGIN = "maintenance_margin", Unit.SHARE_OF_WHOLE
+    LIQUIDATION = "liquidation", Unit.SHARE_OF_WHOLE
     DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
     OWN_DAILY_LOSS = "own_daily_loss", Unit.SHARE_OF_WHOLE
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE

@@ -15,6 +15,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.contract import Drift
 from tradebot.model.instrument import Instrument, Listing, of_order
+from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
@@ -111,6 +112,9 @@ class Book(Struct, frozen=True, dict=True):
     `betas` its beta; both come from the configuration. `round_trips` are the positions closed lately, in the order in
     which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss. `day_results`
     is what each strategy earned in this session, below zero for a loss; None if one of its positions has no price.
+
+    `margin` is None in an account that pays for what it buys. In one that doesn't, `buying_power` is the margin that is
+    left for new orders, and an entry takes of it what it ties up.
     """
 
     equity: Decimal
@@ -137,6 +141,7 @@ class Book(Struct, frozen=True, dict=True):
     round_trips: tuple[RoundTrip, ...] = ()
     lost_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     day_results: Mapping[str, Decimal | None] = field(default_factory=dict)
+    margin: Margin | None = None
 
     @cached_property
     def open_symbols(self) -> frozenset[str]:
@@ -190,12 +195,23 @@ class Book(Struct, frozen=True, dict=True):
         """Return the book with one more promised entry, no matter what happened to it."""
         return replace(self, entries=(*self.entries, entered))
 
-    def with_entry(self, entered: Entered, cost_usd: Decimal, sector: str) -> "Book":
-        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see."""
-        symbol = entered.symbol
+    def with_entry(
+        self,
+        entered: Entered,
+        cost_usd: Decimal,
+        sector: str,
+        quantity: Decimal = Decimal(0),
+        price: Decimal | None = None,
+    ) -> "Book":
+        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see.
+
+        Only margin depends on the unsigned quantity and the worst price.
+        """
+        symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
             self,
-            buying_power=self.buying_power - cost_usd,
+            buying_power=self.buying_power - (self.margin.initial_of(*order) if self.margin else cost_usd),
+            margin=self.margin.with_order(*order, price) if self.margin else None,
             exposure={**self.exposure, symbol: self.exposure.get(symbol, Decimal(0)) + cost_usd},
             sector_exposure={
                 **self.sector_exposure,

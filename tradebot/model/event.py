@@ -124,6 +124,7 @@ class EventKind(Enum):
         Severity.CRITICAL,
         "The broker didn't confirm a position when asked about it directly, so no exit is sent.",
     )
+    LIQUIDATED = ("venue", "liquidated", Severity.CRITICAL, "The broker closed a position because margin ran out.")
     ANSWER_DIFFERS = (
         "venue",
         "answer_differs",

@@ -26,6 +26,7 @@ class FindingKind(StrEnum):
     SIDE = "side"
     OFFSET = "offset"
     BY_HAND = "by_hand"
+    LIQUIDATION = "liquidation"
     MISSING_STOP = "missing_stop"
     CASH = "cash"
     SPLIT = "split"
@@ -120,6 +121,12 @@ TERMS: Mapping[FindingKind, Terms] = {
         "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
         " running, or an older copy of the folder was restored during the session; left alone until adopted",
         True,
+        "",
+    ),
+    FindingKind.LIQUIDATION: Terms(
+        "the broker closed this within the last four days because the account's margin ran out; if nobody else holds"
+        " the symbol, it is booked as closing the bot's oldest lots",
+        False,
         "",
     ),
     FindingKind.MISSING_STOP: Terms(

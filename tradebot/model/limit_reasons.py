@@ -231,6 +231,43 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The account's buying power doesn't cover the order.",
         "Close positions or add cash.",
     ),
+    Reason.MARGIN_UNKNOWN: _row(
+        Cause.UNKNOWN,
+        "The broker didn't say how much margin the account uses and has left.",
+        "Look at the account on the broker's website. tradebot doctor shows whether the broker answers.",
+    ),
+    Reason.MARGIN_LEVELS_UNKNOWN: _row(
+        Cause.UNKNOWN,
+        "Nobody knows how much margin a position in these symbols ties up, so no order is sent that could tie up more.",
+        "tradebot reconcile reads the broker's margin levels again. If they stay unknown, take the symbols out of the "
+        "universe, and close positions in them.",
+    ),
+    Reason.MARK_UNKNOWN: _row(
+        Cause.UNKNOWN,
+        "These symbols have no price now, so nobody knows how far their positions are from being liquidated.",
+        "Wait for quotes. If they stay away, tradebot doctor shows whether the broker answers.",
+    ),
+    Reason.MARGIN_ABOVE_MAX: _row(
+        Cause.IDLE,
+        "The initial margin of everything held or ordered would be above its limit.",
+        _SIZE_LIMIT,
+    ),
+    Reason.FREE_MARGIN_BELOW_MIN: _row(
+        Cause.IDLE,
+        "Too little of the margin would be left for more orders.",
+        f"Wait for positions to close, add money, or lower limits.min_free_margin_fraction: {_APPROVE}",
+    ),
+    Reason.LIQUIDATION_TOO_NEAR: _row(
+        Cause.BLOCKED,
+        "The price of a position would be too near to where the broker liquidates it.",
+        "Wait for positions to close or to recover, add money, or lower limits.min_liquidation_fraction: " + _APPROVE,
+    ),
+    Reason.MARGIN_HALT: _row(
+        Cause.BLOCKED,
+        "The maintenance margin came too near to the equity, at which the broker liquidates.",
+        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
+        "meanwhile.",
+    ),
     Reason.EQUITY_UNKNOWN: _row(
         Cause.UNKNOWN,
         "The account's equity is absent or not positive.",

@@ -18,8 +18,11 @@ from pydantic_core.core_schema import CoreSchema, no_info_before_validator_funct
 from tradebot.model.execution import MARKETABLE, Execution
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
-Exposure = Annotated[Decimal, Field(gt=0, le=4)]
+Exposure = Annotated[Decimal, Field(gt=0, le=10)]
 """A share of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
+MOST_LENT = Decimal(4)
+"""The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
+on top, and only within a day."""
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
@@ -142,6 +145,9 @@ class Limits(Frozen):
     loss_streak_wait_s: Annotated[Seconds | None, Tighter.HIGHER]
     loss_cooldown_s: Annotated[Seconds | None, Tighter.HIGHER]
     wash_sale_days: Annotated[Annotated[int, Field(ge=1, le=60)] | None, Tighter.HIGHER]
+    max_margin_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    min_free_margin_fraction: Annotated[Fraction | None, Tighter.HIGHER]
+    min_liquidation_fraction: Annotated[Fraction | None, Tighter.HIGHER]
 
 
 OF_THE_ACCOUNT = frozenset(
@@ -153,10 +159,13 @@ OF_THE_ACCOUNT = frozenset(
         "max_drawdown_fraction",
         "min_equity_usd",
         "wash_sale_days",
+        "max_margin_fraction",
+        "min_free_margin_fraction",
+        "min_liquidation_fraction",
     }
 )
 """Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the
-account's equity and taxes."""
+account's equity, margin and taxes."""
 
 if TYPE_CHECKING:
 
@@ -179,6 +188,8 @@ OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction",
 """Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
 OPTIONAL_OF_EQUITY = ("max_theme_fraction", "max_net_fraction", "max_beta_fraction", "max_risk_fraction")
 """Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
+OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
+"""Limits that only an account with margin can have."""
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 """Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
 SIZES = (
@@ -308,7 +319,8 @@ class HaltRules(Frozen):
 
     daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
     capped at five, so that no configuration lets a runaway strategy bother the venue more often than that.
-    `min_equity_usd` is None if no level of the equity halts the bot.
+    `min_equity_usd` is None if no level of the equity halts the bot, `margin_fraction` if no maintenance margin does.
+    The latter is a share of equity, and only an account with margin has it.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -318,6 +330,7 @@ class HaltRules(Frozen):
     storm_window_s: Annotated[int, Field(ge=60, le=86_400), Tighter.HIGHER]
     unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
+    margin_fraction: Annotated[Fraction | None, Tighter.LOWER]
 
 
 class Wanted(Frozen):

@@ -252,6 +252,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     `multiplier` is that of its instrument. All fills of what is held have the same one. `fee` is None at a venue that
     books its fees apart from fills. One that isn't known yet is booked later, as an activity with the id `fee_id`.
+    A `liquidation` is the venue's own: it closed a position because the account's margin ran out.
     """
 
     activity_id: str
@@ -263,6 +264,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
     at: datetime
     multiplier: Decimal = ONE
     fee: Fee | None = None
+    liquidation: bool = False
 
     @property
     def signed_quantity(self) -> Decimal:

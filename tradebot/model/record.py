@@ -12,6 +12,7 @@ from tradebot.model.bar import Waiting
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
+from tradebot.model.margin import MarginSeen
 from tradebot.model.values import replace
 
 
@@ -170,7 +171,8 @@ class CycleRecord(Struct, frozen=True):
     `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
     a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
     each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
-    account was worth at the close before this session, in USD.
+    account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
+    buys.
     """
 
     id: str
@@ -190,6 +192,7 @@ class CycleRecord(Struct, frozen=True):
     gaps: tuple[Gap, ...] | None = None
     code: Mapping[str, str] | None = None
     last_close: Decimal | None = None
+    margin: MarginSeen | None = None
 
 
 AT_CLOSE = "close"

@@ -32,7 +32,8 @@ _ROOM = (
     Gate.OPEN_POSITIONS, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.THEME_NOTIONAL,
     Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION,
 )  # fmt: skip
-ROOM = frozenset({Gate.BUYING_POWER, *_ROOM, *(OWN[gate] for gate in _ROOM)})
+_MARGIN = (Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
+ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN[gate] for gate in _ROOM)})
 """The gates that a sale may open for an entry."""
 
 

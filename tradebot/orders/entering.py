@@ -163,5 +163,6 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     if sent.reason not in NEVER_PROMISED:
         book = book.with_order(entered)
     if sent.reason not in NEVER_FILLS:
-        book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
+        sector = desk.sectors[candidate.symbol]
+        book = book.with_entry(entered, size.notional_usd, sector, size.quantity, size.limit_price)
     return replace(account, desk=after_send(world, desk, sent), book=book), record

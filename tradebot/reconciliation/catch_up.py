@@ -15,6 +15,7 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
+from tradebot.reconciliation.liquidations import Liquidated, is_waiting, liquidated, shares
 from tradebot.reconciliation.new_fills import (
     OrdersBehind,
     find_orders_behind_fills,
@@ -44,7 +45,8 @@ class CaughtUp(Struct, frozen=True):
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
     behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
-    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved.
+    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved, `liquidated`
+    what the venue closed by itself since.
     """
 
     orders: int
@@ -54,6 +56,7 @@ class CaughtUp(Struct, frozen=True):
     untraced_fills: int = 0
     unfilled: tuple[Order, ...] = ()
     moved: tuple[MovedStop, ...] = ()
+    liquidated: tuple[Liquidated, ...] = ()
 
 
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
@@ -100,13 +103,15 @@ def catch_up(
         behind = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in (*with_others, *fills)})
         fills = tuple(owned_fills(behind, (owned.fill for owned in fills)))
     found = (*fills, *_reassignments(behind, with_others))
-    if found:
+    given = tuple(_liquidations(reader, ledger, with_others, found))
+    if found := (*found, *given):
         ledger.apply_fills(found, now)
     ledger.keep_totals()
     unresolved = tuple(record for record in unsettled if record.state.unresolved)
     unfilled = tuple(order for order in news if order.status.terminal and order.quantity != order.filled_quantity)
     moved = tuple(_moved(news, working))
-    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved)
+    told = tuple(liquidated(fills, given))
+    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved, told)
 
 
 def _apply(ledger: Orders, news: Collection[Order], now: datetime) -> int:
@@ -239,10 +244,25 @@ def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator
             yield from reassign(owner, fill)
 
 
-def reassign(owner: str, fill: Fill) -> Iterator[OwnedFill]:
-    """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade."""
-    name, change, source = f"owned:{fill.activity_id}", fill.signed_quantity, (Origin.GIVEN_BACK, fill.activity_id)
-    of_trade = fill.price, fill.multiplier, fill.at
+def _liquidations(
+    reader: BrokerReader, ledger: Ledger, with_others: Sequence[OwnedFill], found: Sequence[OwnedFill]
+) -> Iterator[OwnedFill]:
+    """Yield the pairs that move liquidations to the strategies whose lots they closed."""
+    liquidations = [owned.fill for owned in (*with_others, *found) if is_waiting(owned)]
+    if liquidations:
+        done = reassigned_ids(with_others)
+        waiting = [f for f in liquidations if f.activity_id not in done and not _settled_since(with_others, f)]
+        for number, (owner, fill, quantity) in enumerate(shares(reader, ledger, found, waiting)):
+            yield from reassign(owner, replace(fill, quantity=quantity), f":{number}")
+
+
+def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
+    """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade.
+
+    Of a fill with several owners, each `part` needs another name.
+    """
+    name, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
+    of_trade, source = (fill.price, fill.multiplier, fill.at), (Origin.GIVEN_BACK, fill.activity_id)
     yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, *of_trade, *source)
     yield unreported_fill(owner, f"{name}:to", fill.symbol, change, *of_trade, *source)
 
@@ -254,5 +274,5 @@ def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
 
 def _settled_since(fills: Iterable[OwnedFill], fill: Fill) -> bool:
     foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
-    made = (owned.fill for owned in foreign if not owned.fill.venue_order_id)
+    made = (owned.fill for owned in foreign if not owned.fill.venue_order_id and not owned.fill.liquidation)
     return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)

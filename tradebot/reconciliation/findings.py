@@ -14,7 +14,8 @@ from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.new_fills import MissingFill
+from tradebot.reconciliation.liquidations import is_waiting
+from tradebot.reconciliation.new_fills import WATCHED, MissingFill
 
 PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, FindingKind.MISSING_FILL})
 """Findings that rule out any plan: the differences may come from what we couldn't see, and a plan books all cash."""
@@ -104,6 +105,7 @@ def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]
         *_orders(ledger, broker),
         *_missing(ledger),
         *_forgotten(ledger, broker),
+        *_liquidations(ledger, broker),
         *(one for one in (*_others(ledger, broker), *positions) if one.subject not in explained),
         *_cash(ledger, broker, doubtful),
     )
@@ -200,6 +202,21 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
             ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.by_other_copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
             yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
+
+
+def _liquidations(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
+    """Yield what the broker liquidated lately, by symbol."""
+    since = ledger.books.at - WATCHED
+    told = [owned.fill for owned in ledger.books.with_others if is_waiting(owned) and owned.fill.at > since]
+    if not told:
+        return
+    theirs = {position.symbol: position.quantity for position in broker.positions}
+    own = ledger.books.totals.own_quantities()
+    for symbol in sorted({fill.symbol for fill in told}):
+        fills = [fill for fill in told if fill.symbol == symbol]
+        words = tuple(f"{one.side.value} {one.quantity:f} at {one.price:f}, {one.at:%Y-%m-%dT%H:%MZ}" for one in fills)
+        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        yield Finding(FindingKind.LIQUIDATION, symbol, held, at_broker, words)
 
 
 def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:

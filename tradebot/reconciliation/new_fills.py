@@ -168,7 +168,8 @@ def find_orders_behind_fills(
 
     A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
-    others = (owned for owned in fills if owned.strategy == FOREIGN)
+    # No order of anybody's is behind a liquidation.
+    others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.liquidation)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
     known = behind.known
     unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}

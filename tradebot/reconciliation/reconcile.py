@@ -91,6 +91,7 @@ def reconcile(
             fills=applied.fills + again.fills,
             unfilled=applied.unfilled + again.unfilled,
             moved=applied.moved + again.moved,
+            liquidated=applied.liquidated + again.liquidated,
         )
         books = read_books(ledger, now, day, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)

@@ -160,7 +160,9 @@ def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
 def _fills_by_a_person(books: Books) -> list[Fill]:
     """Return the foreign fills made by a plan or an adoption, which no venue reported."""
     done = reassigned_ids(books.with_others)
-    foreign = (o for o in books.with_others if o.strategy == FOREIGN and not o.fill.venue_order_id)
+    foreign = (
+        o for o in books.with_others if o.strategy == FOREIGN and not (o.fill.venue_order_id or o.fill.liquidation)
+    )
     # The other half of a pair that moved a fill to its owner says nothing of a person.
     return [o.fill for o in foreign if not (o.origin is Origin.GIVEN_BACK and o.about in done)]
 

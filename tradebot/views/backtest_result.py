@@ -38,6 +38,7 @@ SETTINGS: Mapping[Reason, str] = {
     Reason.DAILY_LOSS_HALT: "halts.daily_loss_fraction",
     Reason.DRAWDOWN_REACHED: "halts.drawdown_fraction",
     Reason.EQUITY_FLOOR_HALT: "halts.min_equity_usd",
+    Reason.MARGIN_HALT: "halts.margin_fraction",
     Reason.REJECT_STORM: "halts.rejects",
     Reason.UNKNOWN_STORM: "halts.unknowns",
     Reason.VENUE_DRIFT: "halts.unreadable_rows",

@@ -129,6 +129,11 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "unconfirmed positions",
         _said("{symbol}: the broker doesn't confirm the position, so no exit is sent"),
     ),
+    EventKind.LIQUIDATED: _Told(
+        Topic.POSITIONS,
+        "liquidated positions",
+        _said("{symbol}: the broker closed {quantity} at {price} USD, because the account's margin ran out"),
+    ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", _said("The books are damaged, so the bot halted. Run tradebot recover: {found}")
     ),

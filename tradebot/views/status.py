@@ -19,6 +19,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding
+from tradebot.views.margins import AccountMargin
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner
@@ -238,7 +239,7 @@ class NextSlot(Struct, frozen=True):
     at: datetime
 
 
-class Status(Struct, frozen=True):
+class Status(Struct, frozen=True, omit_defaults=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
     With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
@@ -246,7 +247,7 @@ class Status(Struct, frozen=True):
     that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
     trade in the account; None if nothing was held or paid, or if the records don't tell.
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
-    the bot halts itself.
+    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`.
     """
 
     state_dir: str
@@ -273,3 +274,4 @@ class Status(Struct, frozen=True):
     realized_usd: Decimal
     today: DayProfit | None
     looked_at: LookedAt
+    margin: AccountMargin | None = None

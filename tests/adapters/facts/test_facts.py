@@ -1,5 +1,6 @@
 """What only facts on disk can show: damage that costs explanations only, other processes, and age."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -26,10 +27,11 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.builders import DECISIONS_KEPT, FACTS_KEPT, instrument
+from tests.builders import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.state.state_folder import FACTS
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.contract import NullCounts
@@ -59,6 +61,21 @@ def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_
     assert facts.passes(NOW) == (seen, refused)
     assert facts.unpriced_passes(NOW) == (replace(seen, marks=()), refused)
     assert facts.last_pass() == minutes(1)
+
+
+def test_only_a_pass_of_an_account_with_margin_has_a_field_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
+    seen = margin({"AAPL": "10"}).seen(Decimal(1000))
+    paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)
+    facts.record(paid)
+    facts.record(with_margin)
+    assert facts.cycles(job="trade-once") == (paid, with_margin)
+    with closing(sqlite3.connect(tmp_path / FACTS)) as database:
+        bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
+    assert CycleRecord.__struct_fields__[-1] == "margin"
+    assert [len(body) for body in bodies] == [
+        len(CycleRecord.__struct_fields__) - 1,
+        len(CycleRecord.__struct_fields__),
+    ]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:

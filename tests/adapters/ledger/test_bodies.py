@@ -21,7 +21,14 @@ FILLS = [
     OwnedFill("swing", replace(BOUGHT, multiplier=Decimal("0.001"))),
     OwnedFill("swing", replace(BOUGHT, fee=Fee(Decimal("-0.25")))),
     OwnedFill("swing", replace(BOUGHT, multiplier=Decimal(50), fee=Fee(None, "BTC"))),
+    OwnedFill("", replace(BOUGHT, liquidation=True)),
 ]
+
+
+def test_only_a_liquidation_is_written_as_one() -> None:
+    plain, liquidated = (encode(FILLS[place])["fill"] for place in (0, 2))
+    assert set(liquidated) - set(plain) == {"liquidation"}
+    assert list(plain) == ["activity_id", "venue_order_id", "symbol", "side", "quantity", "price", "at"]
 
 
 @pytest.mark.parametrize("owned", FILLS)

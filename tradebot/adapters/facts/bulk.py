@@ -29,7 +29,9 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
 def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
     """Insert a pass with its candidates, in the caller's transaction."""
     whole = replace(cycle, candidates=()) if cycle.candidates else cycle
-    head, at = json_text(pack(whole)), time_text(cycle.at)
+    fields: list[object] = pack(whole)
+    # The last field is margin, which most accounts don't have.
+    head, at = json_text(fields if cycle.margin else fields[:-1]), time_text(cycle.at)
     row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
     rows = [
         (row, position, record.candidate.symbol, at, json_text(pack(record)))

@@ -84,6 +84,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
                 parse_time(fill["at"]),
                 _number(fill["multiplier"]) if "multiplier" in fill else ONE,
                 _fee(fill["fee"]) if "fee" in fill else None,
+                fill.get("liquidation") is True,
             ),
             _ORIGINS[origin],
             about,

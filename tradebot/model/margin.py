@@ -1,0 +1,239 @@
+"""Margin: what a margined account's positions tie up, and how far each of them is from being liquidated.
+
+The venue asks for a fraction of what a position is worth, to open it (initial) and to keep it (maintenance). The
+fraction is that of the instrument's margin level with the largest threshold that the position reaches, and it applies
+to the whole position. All positions share the account's equity. The venue liquidates once equity, at the marks, is no
+more than the maintenance margin of all of them. A liquidation price lets one instrument move and the others stay.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import Listing, MarginLevel
+from tradebot.model.reason_codes import Reason
+from tradebot.model.values import replace
+
+ZERO, ALL = Decimal(0), Decimal(1)
+Place = tuple[str, Side]
+"""One side of an instrument, by its symbol."""
+
+
+class Need(NamedTuple):
+    """What a position ties up, in USD: to open it, and to keep it."""
+
+    initial: Decimal = ZERO
+    maintenance: Decimal = ZERO
+
+
+def level_at(levels: Iterable[MarginLevel], quantity: Decimal) -> MarginLevel | None:
+    """Return the level with the largest threshold that a position of this quantity reaches; None if it reaches none."""
+    reached = (level for level in levels if level.from_quantity <= abs(quantity))
+    return max(reached, key=lambda level: level.from_quantity, default=None)
+
+
+def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> Need | None:
+    """Return what a position of this quantity and unsigned notional in USD ties up; None if no level says so."""
+    level = level_at(levels, quantity)
+    return None if level is None else Need(level.initial * usd, level.maintenance * usd)
+
+
+def liquidation_distance(side: Side, usd: Decimal, fraction: Decimal, headroom: Decimal) -> Decimal:
+    """Return how far the mark is from the liquidation price, as a fraction of the mark; zero if it has reached it.
+
+    `usd` is the position's unsigned notional at the mark, `fraction` the maintenance fraction of its level, `headroom`
+    equity less the maintenance margin of all positions. A price that moves against the position by a fraction d takes
+    `usd * d` of the equity, while the position's own margin changes by `fraction * usd * d`: it falls with a long
+    position's price and rises with a short one's. A long position's price can't fall by more than all of it.
+    """
+    lost = usd * (1 - side.sign * fraction)
+    if headroom <= 0:
+        return ZERO
+    if side is Side.SELL:
+        return headroom / lost
+    return min(headroom / lost, ALL) if lost > 0 else ALL
+
+
+def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal | None:
+    """Return the price at a distance from the mark against a position; None if no price above zero is that far."""
+    price = mark * (1 - side.sign * distance)
+    return price if price > 0 else None
+
+
+class Reach(Struct, frozen=True):
+    """How large a position may become on one side of an instrument.
+
+    That is its unsigned quantity, what it is worth at its worst prices in USD, and how much its orders lose against the
+    mark as they fill at these prices, in USD.
+    """
+
+    quantity: Decimal = ZERO
+    usd: Decimal = ZERO
+    loss: Decimal = ZERO
+
+    def with_more(self, quantity: Decimal, usd: Decimal, loss: Decimal) -> "Reach":
+        return Reach(self.quantity + quantity, self.usd + usd, self.loss + loss)
+
+
+class Liquidation(Struct, frozen=True):
+    """How far a symbol's mark is from its liquidation price, as a fraction of the mark, and that price in USD.
+
+    The price is None if a long position can't be liquidated by its own price alone; the distance is then 1.
+    """
+
+    symbol: str
+    distance: Decimal
+    price: Decimal | None
+
+
+class MarginSeen(Struct, frozen=True):
+    """The margin of what an account held when a pass looked, in USD.
+
+    It is as the venue told it, None for what it didn't tell. `liquidations` are those of the positions, nearest first.
+    """
+
+    initial: Decimal | None
+    maintenance: Decimal | None
+    available: Decimal | None
+    liquidations: tuple[Liquidation, ...]
+
+
+class Margin(Struct, frozen=True, dict=True):
+    """The margin of an account in USD, with every open order filled at its worst.
+
+    `initial`, `maintenance` and `available` are the venue's own figures, of what is held; None if it gave none. `held`
+    is what is held, and `reaches` what it may become, both by symbol and side. `marks` are the prices by which the
+    venue liquidates. Where the venue asks for more than its levels say of what is held, that counts on top.
+    """
+
+    initial: Decimal | None
+    maintenance: Decimal | None
+    available: Decimal | None
+    listings: Mapping[str, Listing]
+    marks: Mapping[str, Decimal]
+    held: Mapping[Place, Reach]
+    reaches: Mapping[Place, Reach]
+
+    def lacking(self, *symbols: str) -> tuple[Reason, str | None] | None:
+        """Return what isn't known that the figures below follow from, and of which symbols; None if nothing lacks.
+
+        The `symbols` are looked at besides those of positions and orders.
+        """
+        if None in (self.initial, self.maintenance, self.available):
+            return Reason.MARGIN_UNKNOWN, None
+        named = sorted({*(symbol for symbol, _ in self.reaches), *symbols})
+        for reason, lacks in (
+            (Reason.MARGIN_LEVELS_UNKNOWN, [symbol for symbol in named if not self._has_levels(symbol)]),
+            (Reason.MARK_UNKNOWN, [symbol for symbol in named if symbol not in self.marks]),
+        ):
+            if lacks:
+                return reason, ", ".join(lacks[:3])
+        return None
+
+    @property
+    def as_held(self) -> "Margin":
+        """Return the margin without open orders."""
+        return replace(self, reaches=self.held)
+
+    def with_order(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal, price: Decimal | None) -> "Margin":
+        """Return the margin with one more order that may fill, in the worst case at `price` if it has one."""
+        before, loss = self.reaches.get((symbol, side), Reach()), self._loss(symbol, side, quantity, price)
+        return replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
+
+    def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
+        """Return how much more initial margin an order ties up; it may lift the whole position to another level."""
+        before = self.reaches.get((symbol, side), Reach())
+        after = before.with_more(quantity, usd, ZERO)
+        return self._need(symbol, after).initial - self._need(symbol, before).initial
+
+    @cached_property
+    def initial_usd(self) -> Decimal:
+        """Return the initial margin of everything that is held or may be."""
+        asked = (self.initial or ZERO) - _sum(need.initial for need in self._held_needs)
+        return max(asked, ZERO) + _sum(need.initial for need in self._needs.values())
+
+    @cached_property
+    def maintenance_usd(self) -> Decimal:
+        """Return the maintenance margin of everything that is held or may be."""
+        asked = (self.maintenance or ZERO) - _sum(need.maintenance for need in self._held_needs)
+        return max(asked, ZERO) + _sum(need.maintenance for need in self._needs.values())
+
+    @cached_property
+    def loss(self) -> Decimal:
+        """Return what the open orders lose against the marks as they fill at their worst prices."""
+        by_symbol = {symbol: ZERO for symbol, _ in self.reaches}
+        for (symbol, _), reach in self.reaches.items():
+            by_symbol[symbol] = max(by_symbol[symbol], reach.loss)
+        return _sum(by_symbol.values())
+
+    def liquidations(self, equity: Decimal) -> tuple[Liquidation, ...]:
+        """Return how far each symbol is from its liquidation price, the nearest first; `equity` is in USD.
+
+        Symbols of which not all is known are left out.
+        """
+        left = equity - self.loss
+        found = dict[str, Liquidation]()
+        for (symbol, side), reach in self.reaches.items():
+            level = self._level(symbol, reach)
+            if reach.quantity and level and symbol in self.marks:
+                distance = self._distance(symbol, side, reach, level.maintenance, left)
+                one = Liquidation(symbol, distance, liquidation_price(side, self.marks[symbol], distance))
+                found[symbol] = min(found.get(symbol, one), one, key=_nearness)
+        return tuple(sorted(found.values(), key=_nearness))
+
+    def seen(self, equity: Decimal) -> MarginSeen:
+        """Return what to record of it: the venue's figures, and how far what is held is from liquidation."""
+        return MarginSeen(self.initial, self.maintenance, self.available, self.as_held.liquidations(equity))
+
+    def _distance(self, symbol: str, side: Side, reach: Reach, fraction: Decimal, equity: Decimal) -> Decimal:
+        usd = self.listings[symbol].instrument.notional(reach.quantity, self.marks[symbol])
+        others = self.maintenance_usd - self._needs[symbol].maintenance
+        return liquidation_distance(side, usd, fraction, equity - others - fraction * usd)
+
+    def _level(self, symbol: str, reach: Reach) -> MarginLevel | None:
+        return level_at(self.listings[symbol].margin_levels, reach.quantity) if symbol in self.listings else None
+
+    def _has_levels(self, symbol: str) -> bool:
+        return self._level(symbol, Reach()) is not None
+
+    def _need(self, symbol: str, reach: Reach) -> Need:
+        """Return what a reach ties up, at its worst prices or at the mark, whichever is more; nothing if unknown."""
+        listing = self.listings.get(symbol)
+        if listing is None:
+            return Need()
+        at_mark = listing.instrument.notional(reach.quantity, self.marks.get(symbol, ZERO))
+        return need_of(listing.margin_levels, reach.quantity, max(reach.usd, at_mark)) or Need()
+
+    @cached_property
+    def _needs(self) -> Mapping[str, Need]:
+        """Return what each symbol ties up on its larger side: the venue asks for the net position alone."""
+        return self._of_symbols(self.reaches)
+
+    @cached_property
+    def _held_needs(self) -> tuple[Need, ...]:
+        return tuple(self._of_symbols(self.held).values())
+
+    def _of_symbols(self, reaches: Mapping[Place, Reach]) -> Mapping[str, Need]:
+        needs = dict[str, Need]()
+        for (symbol, _), reach in reaches.items():
+            need, other = self._need(symbol, reach), needs.get(symbol, Need())
+            needs[symbol] = Need(max(need.initial, other.initial), max(need.maintenance, other.maintenance))
+        return needs
+
+    def _loss(self, symbol: str, side: Side, quantity: Decimal, price: Decimal | None) -> Decimal:
+        listing, mark = self.listings.get(symbol), self.marks.get(symbol)
+        if listing is None or mark is None or price is None:
+            return ZERO
+        return max(side.sign * listing.instrument.notional(quantity, price - mark), ZERO)
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, ZERO)
+
+
+def _nearness(one: Liquidation) -> tuple[Decimal, str]:
+    return one.distance, one.symbol
