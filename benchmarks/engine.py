@@ -19,6 +19,7 @@ from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, FillSpec, default_symbols
+from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.times import MINUTE
 
 WANTED = 20_000
@@ -42,7 +43,7 @@ def measured(calendar: Calendar, spec: FillSpec) -> float:
         told[event.name] += 1
 
     session = calendar.market[0]
-    engine = Engine(market, session.open_us - MINUTE, count, spec, "benchmark")
+    engine = Engine(market, session.open_us - MINUTE, count, spec, "benchmark", dialect=ALPACA)
     account = engine.open_account("main", "key", "secret", Decimal(10_000_000))
     engine.advance(session.open_us + MINUTE)
     began = time.process_time()

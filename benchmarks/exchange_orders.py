@@ -23,6 +23,7 @@ from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
+from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.state import read_market
 
 ROUNDS = sized(300, 2)
@@ -88,7 +89,8 @@ def engine_rate(folder: Path, make: Callable[[int], OrderRequest], *, paper: boo
     """Return orders per processor second through the engine alone, each submitted and settled; cash is endless."""
     stored = read_market(folder)
     market = open_market(folder, stored)
-    engine = Engine(market, market.calendar.market[0].open_us, lambda _: None, PAPER if paper else NEXT_BAR, "bench")
+    spec, start_us = PAPER if paper else NEXT_BAR, market.calendar.market[0].open_us
+    engine = Engine(market, start_us, lambda _: None, spec, "bench", dialect=ALPACA)
     account = engine.open_account("main", "key", "secret", Decimal(10) ** 12)
     engine.tick(engine.start_us + 600_000_000)
     requests = [make(number) for number in range(IN_MEMORY)]

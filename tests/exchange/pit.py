@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tradebot.exchange.engine import amending, life, unsolicited
+from tradebot.exchange.engine import life, unsolicited
 from tradebot.exchange.engine.account import Account, Activity
-from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.orders import USUAL, Execution, Order, OrderRequest, Policy, Replacement, StopLoss
 from tradebot.exchange.events import Event, Update
 from tradebot.exchange.market.actions import Action, before_trading
@@ -20,6 +18,10 @@ from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, PAPER, Costs, FillSpec
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.shares import amending
+from tradebot.exchange.shares.actions import schedule
+from tradebot.exchange.shares.dialect import ALPACA
+from tradebot.exchange.shares.expiry import move
 from tradebot.exchange.times import MINUTE, at_new_york
 
 DAYS = ("2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")
@@ -99,7 +101,7 @@ class Pit:
     ) -> None:
         self.events: list[Event] = []
         market = Market(Written(written or {}, extended or {}), CALENDAR, SYMBOLS)
-        self.engine = Engine(market, OPEN - 24 * 60 * MINUTE, self.events.append, spec, "pit", costs)
+        self.engine = Engine(market, OPEN - 24 * 60 * MINUTE, self.events.append, spec, "pit", costs, dialect=ALPACA)
         self.account = self.engine.open_account("main", "key", "secret", Decimal(100_000))
         self.engine.advance(OPEN + int(minute * MINUTE))
         self._heard = 0

@@ -12,12 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.exchange.random_walk import CENT, SYMBOLS, Walk, small_calendar
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import Bar, Market, usd
 from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, Costs, FillSpec
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.shares.dialect import ALPACA
+from tradebot.exchange.shares.expiry import move
 from tradebot.exchange.times import MINUTE, SECOND
 
 CASH = {"poor": Decimal(200), "rich": Decimal(100_000)}
@@ -44,7 +45,7 @@ class Trading(RuleBasedStateMachine):
         self.events: list[Event] = []
         start_us = self.calendar.market[0].open_us + minute * MINUTE
         market = Market(self.source, self.calendar, SYMBOLS)
-        self.engine = Engine(market, start_us, self.events.append, self.spec, "model", self.costs)
+        self.engine = Engine(market, start_us, self.events.append, self.spec, "model", self.costs, dialect=ALPACA)
         self.accounts = {name: self.engine.open_account(name, name, name, cash) for name, cash in CASH.items()}
         self.end_us = self.calendar.last_close_us + 30 * MINUTE
         self.asked: list[Order] = []

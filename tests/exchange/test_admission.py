@@ -12,9 +12,10 @@ from tests.exchange.random_walk import small_calendar
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.engine.reading import read_order, read_replacement
 from tradebot.exchange.market.bars import UNITS, Bar, Market
 from tradebot.exchange.refusal import FORBIDDEN, INVALID, UNPROCESSABLE, Refusal
+from tradebot.exchange.shares.dialect import ALPACA
+from tradebot.exchange.shares.reading import read_order, read_replacement
 from tradebot.exchange.times import HOUR, MINUTE
 
 BUY = {"symbol": "AAA", "side": "buy", "type": "market", "time_in_force": "day", "qty": "10"}
@@ -46,7 +47,7 @@ class Floor:
 
     def __init__(self) -> None:
         market = Market(Flat(), CALENDAR, ["AAA", "BBB", "NEW"])
-        self.engine = Engine(market, OPEN_US - 20 * HOUR, lambda event: None)
+        self.engine = Engine(market, OPEN_US - 20 * HOUR, lambda event: None, dialect=ALPACA)
         self.account: Account = self.engine.open_account("main", "key", "secret", Decimal(1000))
         self.engine.advance(OPEN_US + 5 * MINUTE)
 

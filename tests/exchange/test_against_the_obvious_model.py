@@ -19,12 +19,12 @@ from tests.exchange.obvious_slips import ONE, Candle, Halt, Hours, Refused, Slip
 from tests.exchange.random_trading import BEGINNINGS, CASH, SIDES, Trading
 from tests.exchange.random_walk import CENT, FIRST_PRICE, SYMBOLS, Walk
 from tests.tiers import sized
-from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER, Costs
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.shares.actions import schedule
 from tradebot.exchange.times import SECOND
 
 Answer = TypeVar("Answer")

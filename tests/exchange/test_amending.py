@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.exchange.pit import WHOLE, Pit, Story, buy, do, executions_of, sell
 from tests.exchange.served import served
 from tests.exchange.worlds import World, open_world
-from tradebot.exchange.engine.amending import bust
 from tradebot.exchange.engine.orders import Execution, Order
+from tradebot.exchange.shares.amending import bust
 
 EXECUTIONS = "/exchange/v1/executions"
 FILLED = {"a": buy()}

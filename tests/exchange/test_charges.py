@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from tests.exchange.pit import HUNDRED, Bars, Pit, bar_of
 from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.engine.amending import bust, correct
-from tradebot.exchange.engine.charges import commission
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.activity_event import activity_event_json
@@ -19,6 +17,9 @@ from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.market.spec import FUNDS, NEXT_BAR, PAPER, Costs
+from tradebot.exchange.shares.amending import bust, correct
+from tradebot.exchange.shares.charges import commission
+from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.times import MINUTE, at_new_york, rfc3339
 
 DAYS = ("2025-02-26", "2025-02-27", "2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")
@@ -48,7 +49,7 @@ class Nights:
         self.events: list[Event] = []
         market = Market(Still({int(name[1:]): price for name, price in prices.items()}), CALENDAR, ("AAA",))
         start_us = CALENDAR.market[0].open_us
-        self.engine = Engine(market, start_us, self.events.append, NEXT_BAR, "nights", costs, rates)
+        self.engine = Engine(market, start_us, self.events.append, NEXT_BAR, "nights", costs, rates, dialect=ALPACA)
         self.account = self.engine.open_account("main", "key", "secret", Decimal(100_000))
         if Decimal(shares):
             self.account.apply("AAA", Decimal(shares), HUNDRED)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tests.exchange.pit import Pit
 from tests.exchange.test_matching import PRICES, bars, order
-from tradebot.exchange.engine.admission import collar
-from tradebot.exchange.engine.matching import FillModel, stop_price
+from tradebot.exchange.engine.matching import FillModel, collar, stop_price
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS
 

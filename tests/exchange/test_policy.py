@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.pit import Pit, protect
-from tradebot.exchange.engine.amending import bust
 from tradebot.exchange.engine.orders import USUAL, Policy
 from tradebot.exchange.market.spec import PAPER
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.shares.amending import bust
 from tradebot.exchange.times import MINUTE
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.exchange.engine.orders import Replacement, StopLoss
-from tradebot.exchange.engine.reading import TIMES_IN_FORCE, TYPES, read_order, read_replacement
 from tradebot.exchange.jsontext import decode_object
 from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.refusal import FORBIDDEN, INVALID, UNPROCESSABLE, Refusal
+from tradebot.exchange.shares.reading import TIMES_IN_FORCE, TYPES, read_order, read_replacement
 
 MARKET = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
 LIMIT = MARKET | {"type": "limit", "limit_price": "100"}

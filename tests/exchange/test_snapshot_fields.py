@@ -20,7 +20,7 @@ FROM_THE_BEGINNING = {
     },
     "engine": {
         *("market", "start_us", "model", "book", "agenda", "halted", "emit", "_identity"),
-        *("_prices", "_priced_us", "costs", "rates"),
+        *("_prices", "_priced_us", "costs", "rates", "dialect"),
     },
     "engine.agenda": {"_deeds"},
     "engine.book": set[str](),

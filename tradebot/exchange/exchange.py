@@ -12,7 +12,6 @@ from tradebot.exchange.clock import Clock, Pace, latency_name
 from tradebot.exchange.commands import actions, orders, owner, venue
 from tradebot.exchange.commands.command import Answer, Command, Commands
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
-from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.faults.room import Faults
@@ -26,6 +25,8 @@ from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.private_files import write_atomically, write_own
+from tradebot.exchange.shares.actions import schedule
+from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.snapshot.state import Past, Snapshot, read_snapshot, restore_state
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
@@ -92,7 +93,14 @@ class Exchange:
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
         self.engine = Engine(
-            market, market.calendar.start_us, self._emit, spec.fill, spec.to_json(), spec.costs, stored.rates
+            market,
+            market.calendar.start_us,
+            self._emit,
+            spec.fill,
+            spec.to_json(),
+            spec.costs,
+            stored.rates,
+            dialect=ALPACA,
         )
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)

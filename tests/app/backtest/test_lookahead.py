@@ -142,8 +142,8 @@ def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decisio
     engines: list[Engine] = []
 
     class Reachable(Engine):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
             engines.append(self)
 
     def next_close(view: StrategyView) -> bool:

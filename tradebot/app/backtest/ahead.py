@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import exact
 from tradebot.backtest.touching import INTEREST, Shown
-from tradebot.exchange.engine import charges
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.market.actions import DIVIDEND
 from tradebot.exchange.market.bars import usd
+from tradebot.exchange.shares import charges
 from tradebot.exchange.times import MINUTE, from_datetime, to_datetime
 
 if TYPE_CHECKING:

@@ -25,9 +25,10 @@ from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.desk.fetching import needed_facts
 from tradebot.exchange.engine.account import Configuration
-from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.action_sources import beside
+from tradebot.exchange.shares.actions import schedule
+from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
@@ -167,7 +168,7 @@ def assemble(
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
     """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
     market, start_us = opened.market(), opened.calendar.start_us
-    engine = Engine(market, start_us, log, spec.fill, spec.to_json(), spec.costs, opened.rates)
+    engine = Engine(market, start_us, log, spec.fill, spec.to_json(), spec.costs, opened.rates, dialect=ALPACA)
     for action in engine.market.actions:
         schedule(engine, action)
     engine.open_account(MAIN, MAIN, MAIN, spec.cash)

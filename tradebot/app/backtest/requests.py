@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.alpaca.bodies import order_body, price_body
 from tradebot.app.backtest.translating import order_of
 from tradebot.exchange.commands.orders import read_request
-from tradebot.exchange.engine.reading import read_replacement
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.shares.reading import read_replacement
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 

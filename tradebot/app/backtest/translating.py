@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.alpaca.models import STATUSES
 from tradebot.adapters.text.activity_words import meaning_of
-from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, usd
+from tradebot.exchange.shares.options import contract_of, shares_of
 from tradebot.exchange.times import to_datetime
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity

@@ -20,10 +20,10 @@ from tradebot.app.backtest.quotes import EngineQuotes
 from tradebot.app.backtest.requests import EngineOrders
 from tradebot.app.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
 from tradebot.exchange.engine.account import Activity as EngineActivity
-from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.engine.orders import Fill as EngineFill
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import full_calendar
+from tradebot.exchange.shares.options import shares_of
 from tradebot.exchange.times import from_datetime
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session, VenueClock

@@ -7,12 +7,9 @@ from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.commands.control import NINE_PLACES, account_of, check_fields, positive, signed
-from tradebot.exchange.engine import actions, expiry
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.expiry import move
 from tradebot.exchange.engine.floor import enter
-from tradebot.exchange.engine.options import contract_of, last_session, underlying, value
 from tradebot.exchange.jsontext import encode, plain
 from tradebot.exchange.market.actions import CASH_MERGER, FORWARD_SPLIT, KINDS, NAME_CHANGE, SPLITS, Action
 from tradebot.exchange.market.actions import before_trading as effect_of
@@ -20,6 +17,9 @@ from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.market.spec import TICKER
 from tradebot.exchange.refusal import invalid, not_found, unprocessable
+from tradebot.exchange.shares import actions, expiry
+from tradebot.exchange.shares.expiry import move
+from tradebot.exchange.shares.options import contract_of, last_session, underlying, value
 from tradebot.exchange.times import rfc3339
 
 ACTIONS = "/exchange/v1/actions"

@@ -9,10 +9,10 @@ from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
-from tradebot.exchange.engine.reading import read_order, read_replacement
 from tradebot.exchange.faces.trading_json import asset_id, legs_json, order_json
 from tradebot.exchange.jsontext import encode, to_decimal
 from tradebot.exchange.refusal import UNPROCESSABLE, Refusal, invalid, not_found, unprocessable
+from tradebot.exchange.shares.reading import read_order, read_replacement
 
 _NINE_PLACES = Decimal("1e-9")
 _TRUE = ("true", "1", "t")

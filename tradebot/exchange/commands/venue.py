@@ -7,14 +7,15 @@ from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.commands.control import account_of, check_fields, positive
-from tradebot.exchange.engine import amending, unsolicited
+from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.engine.reading import price_units, read_replacement
 from tradebot.exchange.faces.trading_json import execution_json, order_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import invalid, not_found
+from tradebot.exchange.shares import amending
+from tradebot.exchange.shares.reading import price_units, read_replacement
 
 ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
 RESTATE = "restate"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.engine.orders import Execution, Holding, Order
 from tradebot.exchange.engine.tables import History, OrderTable, PastUpdates
 from tradebot.exchange.market.bars import usd
@@ -21,7 +20,8 @@ _MAINTENANCE_SHORT = Decimal("0.30")
 _ZERO = Decimal(0)
 _NOTHING = (_ZERO, _ZERO, _ZERO)
 
-Prices = Callable[[str], int]
+Values = Callable[[str], Decimal]
+"""Returns what one unit of a position is worth, in USD."""
 
 
 @dataclass(slots=True)
@@ -267,20 +267,20 @@ class Account:
         self.version += 1
         self._stale.add(symbol)
 
-    def balances(self, prices: Prices, at_us: int) -> Balances:
-        """Return what the account is worth at the current prices, revaluing only what changed."""
+    def balances(self, values: Values, at_us: int) -> Balances:
+        """Return what the account is worth at current values, revaluing only what changed."""
         if self._valued != (at_us, self.version):
             self._valued = at_us, self.version
             self._values.clear()
             self._stale = set(self.positions)
             self._long = self._short = _ZERO
         while self._stale:
-            self._value(self._stale.pop(), prices)
+            self._value(self._stale.pop(), values)
         return Balances(self.cash, self._long, self._short)
 
-    def _value(self, symbol: str, prices: Prices) -> None:
+    def _value(self, symbol: str, values: Values) -> None:
         held, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
-        now = held.qty * shares_of(symbol) * usd(prices(symbol)) if held else _ZERO
+        now = held.qty * values(symbol) if held else _ZERO
         self._values[symbol] = now
         if before > 0 or now > 0:
             self._long += max(now, _ZERO) - max(before, _ZERO)

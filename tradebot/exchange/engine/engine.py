@@ -6,16 +6,14 @@ Engine time moves only when asked. Every change is emitted as an event; nothing 
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import partial
 
 from tradebot.exchange.chance import number_of
-from tradebot.exchange.engine import actions, expiry, life
+from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.admission import Desk, admit
+from tradebot.exchange.engine.dialect import Dialect
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import USUAL, Order, OrderRequest, Policy, Replacement
 from tradebot.exchange.engine.playing import advance
-from tradebot.exchange.engine.replacing import replaced_request
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.rates import NO_RATES, Rates
@@ -40,8 +38,10 @@ class Engine(Floor):
         identity: str = "",
         costs: Costs = NO_COSTS,
         rates: Rates = NO_RATES,
+        *,
+        dialect: Dialect,
     ) -> None:
-        super().__init__(market, start_us, emit, spec, costs, rates)
+        super().__init__(market, start_us, emit, spec, costs, rates, dialect=dialect)
         self._identity = identity
         self._opened = 0
         self._arrives_us = 0
@@ -49,13 +49,11 @@ class Engine(Floor):
             acknowledge=Engine._acknowledge,
             cancel=life.cancel,
             cancel_arrives=Engine._cancel_arrives,
-            end_option=expiry.end,
             fill_stopped=life.fill_stopped,
             free_shares=life.free_shares,
             hear=life.hear,
-            pay=actions.pay,
             replacement_arrives=Engine._replacement_arrives,
-            take_effect=actions.take_effect,
+            **dialect.deeds,
         )
 
     def open_account(self, name: str, key_id: str, secret: str, cash: Decimal) -> Account:
@@ -81,7 +79,7 @@ class Engine(Floor):
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
         """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
-        admission = admit(request, self.desk(account, policy=policy))
+        admission = self.dialect.admit(self, account, request, None, policy)
         order = life.book(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us
         self.tell("order_accepted", order, order.status)
@@ -90,11 +88,6 @@ class Engine(Floor):
             leg.shown_held = policy.holds_legs and request.order_class == "oco"
             self.tell("order_held", leg, "held")
         return order
-
-    def desk(self, account: Account, replaced: Order | None = None, policy: Policy = USUAL) -> Desk:
-        """Return what the rules check when an account requests an order or a replacement."""
-        worth = partial(self.balances, account)
-        return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced, policy)
 
     def settle(self, order: Order) -> None:
         """Let an accepted order take effect after its reply: it reaches the market and may fill at once."""
@@ -127,8 +120,7 @@ class Engine(Floor):
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
-        waits = self.model.auctions and request.time_in_force in ("opg", "cls")
-        if not self.model.at_once or order.stop is not None or waits:
+        if not self.model.at_once or order.stop is not None or self.dialect.waits(self, request):
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
@@ -184,8 +176,8 @@ class Engine(Floor):
     def replace(self, account: Account, order_id: str, replacement: Replacement, policy: Policy = USUAL) -> Order:
         """Accept a replacement of an order or raise the Refusal that explains why not; call `settle` to send it."""
         old = account.order(order_id)
-        request = replaced_request(old, replacement, account.to_be_replaced(old) is not None)
-        intent, reserve = admit(request, self.desk(account, old, policy))
+        request = self.dialect.replaced_request(old, replacement, account.to_be_replaced(old) is not None)
+        intent, reserve = self.dialect.admit(self, account, request, old, policy)
         new = life.book_replacement(self, account, request, intent, reserve, old)
         new.starts_over = policy.starts_over
         if old.status in _LIVE:

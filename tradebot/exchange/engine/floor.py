@@ -10,8 +10,8 @@ from typing import Any
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity, Balances
+from tradebot.exchange.engine.dialect import Dialect, Worth
 from tradebot.exchange.engine.matching import FillModel
-from tradebot.exchange.engine.options import value
 from tradebot.exchange.engine.orders import Amendment, Execution, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
@@ -103,12 +103,15 @@ class Floor:
         spec: FillSpec,
         costs: Costs = NO_COSTS,
         rates: Rates = NO_RATES,
+        *,
+        dialect: Dialect,
     ) -> None:
         self.market = market
+        self.dialect = dialect
         self.costs = costs
         self.rates = rates
         self.start_us = self.now_us = start_us
-        self.model = FillModel(spec)
+        self.model = FillModel(spec, collars=dialect.collars)
         self.latency_us = spec.latency_s * SECOND
         self.accounts: dict[str, Account] = {}
         self.book = Book()
@@ -120,11 +123,11 @@ class Floor:
         self._priced_us = start_us
 
     def last_price(self, symbol: str) -> int | None:
-        """Return the price of a stock or option, or None before it has one; cached until time moves."""
+        """Return the price of a symbol, or None before it has one; cached until time moves."""
         if self._priced_us != self.now_us:
             self._prices, self._priced_us = {}, self.now_us
         if symbol not in self._prices:
-            self._prices[symbol] = value(self.market, symbol, self.now_us)
+            self._prices[symbol] = self.dialect.price(self.market, symbol, self.now_us)
         return self._prices[symbol]
 
     def price(self, symbol: str) -> int:
@@ -134,7 +137,14 @@ class Floor:
         return price
 
     def balances(self, account: Account) -> Balances:
-        return account.balances(self.price, self.now_us)
+        return account.balances(self.unit_value, self.now_us)
+
+    def unit_value(self, symbol: str) -> Decimal:
+        """Return what one unit of a paid position is worth, in USD."""
+        return self.dialect.multiplier(symbol) * usd(self.price(symbol))
+
+    def worth(self, account: Account) -> Worth:
+        return self.dialect.worth(self, account)
 
     def buying_power(self, account: Account) -> Decimal:
         return self.balances(account).buying_power(account.reserved, account.configuration.multiplier)

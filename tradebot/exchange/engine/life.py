@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from operator import attrgetter
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.charges import charge_commission
 from tradebot.exchange.engine.floor import Floor, id_stamp
 from tradebot.exchange.engine.matching import first_stop
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.times import MINUTE, at_new_york, new_york
+from tradebot.exchange.times import MINUTE
 
-_LONGEST_GTC = timedelta(days=90)
-_AGED_AT = (16, 15)
-"""The New York time at which gtc orders that are too old are canceled."""
 _HALF = Decimal("0.5")
 _NINE_PLACES = Decimal("1e-9")
 _ONE = Decimal(1)
 _ZERO = Decimal(0)
 _PENDING = frozenset({"pending_cancel", "pending_replace"})
-
-
-def aged_us(day: str) -> int:
-    """Return when gtc orders that became too old on an ISO date are canceled."""
-    return at_new_york(day, *_AGED_AT)
 
 
 def book(
@@ -89,7 +78,7 @@ def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, re
         submitted_us=now_us,
         updated_us=now_us,
         reserve=reserve,
-        expires_us=_expiry(floor, request),
+        expires_us=floor.dialect.expires_us(floor, request),
         account=account.number,
         created_us=now_us,
         qty=request.qty,
@@ -102,21 +91,6 @@ def tradable(floor: Floor, request: OrderRequest) -> bool:
     """Return True if an order could reach the market now, including extended hours if it is marked for them."""
     calendar, now_us = floor.market.calendar, floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
-
-
-def _expiry(floor: Floor, request: OrderRequest) -> int:
-    session = floor.market.calendar.trading(floor.now_us)
-    if request.time_in_force == "gtc":
-        return aged_us((new_york(floor.now_us).date() + _LONGEST_GTC).isoformat())
-    if request.time_in_force == "opg" and floor.model.auctions:
-        return session.open_us + MINUTE
-    return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
-
-
-def _in_progress(floor: Floor, session: Session) -> Session:
-    """Return the previous session while its extended hours last: after the close the calendar names the next."""
-    before = floor.market.calendar.before(floor.now_us)
-    return before if before.close_us <= floor.now_us < before.post_us else session
 
 
 def bring(floor: Floor, order: Order) -> None:
@@ -163,12 +137,12 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     order.filled_qty += qty
     order.filled_usd += qty * usd(price)
     before = account.holding(order.symbol)
-    account.apply(order.symbol, qty * order.side, price)
+    floor.dialect.settle(floor, account, order, qty, price)
     # A closing order in dollars may want more shares than are held once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
     _record(floor, order, qty, price, identity, before)
-    charge_commission(floor, order, *filled)
+    floor.dialect.filled(floor, order, filled)
     _after_fill(floor, order, qty)
     return qty
 
@@ -292,6 +266,23 @@ def expire(floor: Floor, order: Order) -> None:
         return
     order.expired_us = floor.now_us
     _finish(floor, order, "expired")
+
+
+def wake(floor: Floor) -> None:
+    """Bring orders that were waiting for this moment to the market, oldest first."""
+    waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
+    for order in sorted(waiting, key=attrgetter("sequence")):
+        if order.status == "accepted" and tradable(floor, order.request):
+            bring(floor, order)
+
+
+def end_due(floor: Floor, until_us: int, only: str = "") -> None:
+    """End orders whose time is up: day orders expire, others are canceled."""
+    for account in floor.accounts.values():
+        for order in list(account.open.values()):
+            due = order.expires_us <= until_us and only in ("", order.request.time_in_force)
+            if due and order.is_open:
+                expire(floor, order)
 
 
 def replace(floor: Floor, old: Order, new: Order) -> None:

@@ -2,7 +2,8 @@
 
 One engine plays all models over minute bars, which are known once their minute is over. Bid and ask are the last price
 moved by half the spread on the tick grid (see market.bars.half_spread). Accounts trade only with the market, never with
-each other. What trading costs besides is in engine.charges.
+each other. What trading costs besides is up to the
+dialect.
 
 All models, bar by bar, except where a model differs below:
 
@@ -46,16 +47,19 @@ from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
 
-from tradebot.exchange.engine.admission import collar, trailing_stop
 from tradebot.exchange.engine.orders import Order, OrderRequest, shares_for
 from tradebot.exchange.market import bars
-from tradebot.exchange.market.bars import Bar, usd
+from tradebot.exchange.market.bars import UNITS, Bar, tick, usd
 from tradebot.exchange.market.spec import FillSpec
 
 UNBOUNDED = Decimal("Infinity")
 _ONE = Decimal(1)
 _NINE_PLACES = Decimal("1e-9")
 _HASH = 2**32
+_COLLAR_BELOW_50 = (104, 100)
+_COLLAR_FROM_50 = (1025, 1000)
+_FIFTY = 50 * UNITS
+_PERCENT = 100
 _BPS = 10_000
 
 Priority = tuple[int, int]
@@ -64,11 +68,11 @@ Priority = tuple[int, int]
 class FillModel:
     """What a fill specification makes of bars and orders; stateless."""
 
-    def __init__(self, spec: FillSpec) -> None:
+    def __init__(self, spec: FillSpec, *, collars: bool = True) -> None:
         self.spec = spec
         self.at_once = spec.model in ("paper", "close")
         self.auctions = spec.model != "paper"
-        self.collars = spec.model == "paper"
+        self.collars = collars and spec.model == "paper"
         self.random_parts = spec.partial_rate > 0
         self._whole_at_open = spec.model == "next-open"
         self._no_spread = spec.quotes == "last"
@@ -174,6 +178,24 @@ def first_stop(request: OrderRequest, last: int | None) -> tuple[int | None, int
     if request.type != "trailing_stop" or last is None:
         return request.stop, None
     return trailing_stop(request, last), last
+
+
+def trailing_stop(request: OrderRequest, mark: int) -> int:
+    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a tick."""
+    if request.trail_price is not None:
+        away = Decimal(request.trail_price)
+    else:
+        assert request.trail_percent is not None
+        away = mark * request.trail_percent / _PERCENT
+    step = tick(mark)
+    return max(step, int((mark + request.side * away) / step) * step)
+
+
+def collar(stop: int) -> int:
+    """Return the limit that a triggered buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
+    over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
+    step = tick(stop)
+    return stop * over // under // step * step
 
 
 def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:

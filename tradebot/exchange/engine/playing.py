@@ -9,28 +9,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
-from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.exchange.engine import charges, life
+from tradebot.exchange.engine import life
+from tradebot.exchange.engine.dialect import Mark, Marks
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.matching import Priority, priority, stop_price
+from tradebot.exchange.engine.matching import Priority, priority
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.sessions import Calendar, Session
-from tradebot.exchange.times import MINUTE
-
-CLOSES = frozenset({"close"})
-WITHOUT_ORDERS = CLOSES | {"pre", "post"}
-ALL = WITHOUT_ORDERS | {"open", "opened", "aged"}
-"""The kinds of marks."""
-
-
-class Mark(NamedTuple):
-    """A moment of a session at which something other than trading happens."""
-
-    at_us: int
-    kind: str
+from tradebot.exchange.market.sessions import Calendar
 
 
 class Candidate(NamedTuple):
@@ -49,7 +36,7 @@ def advance(floor: Floor, to_us: int) -> None:
         floor.now_us = at_us = _play_bars(floor, from_us, at_us)
         floor.agenda.do_until(at_us, floor)
         for mark in _marks_between(floor, from_us, at_us):
-            _reach(floor, mark)
+            floor.dialect.reach(floor, mark)
 
 
 def _next_stop(floor: Floor, to_us: int) -> int | None:
@@ -72,65 +59,16 @@ def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
 
 
 def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
-    """Return the moments of the marks at which something may happen now, and the marks.
-
-    While no order is open, none can wake or expire; without interest, nothing accrues either.
-    """
-    if any(account.open for account in floor.accounts.values()):
-        return _all_marks(floor.market.calendar, ALL)
-    return _all_marks(floor.market.calendar, WITHOUT_ORDERS if floor.costs.interest else CLOSES)
+    """Return the moments of the marks at which something may happen now, and the marks."""
+    kinds = floor.dialect.kinds(floor, waiting=any(account.open for account in floor.accounts.values()))
+    return _all_marks(floor.market.calendar, floor.dialect.marks, kinds)
 
 
 @lru_cache(maxsize=8)
-def _all_marks(calendar: Calendar, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
+def _all_marks(calendar: Calendar, marks_of: Marks, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
     """Return the moments of all marks of these kinds in a market's sessions, and the marks."""
-    marks = [mark for session in calendar.market for mark in _marks(session) if mark.kind in kinds]
+    marks = [mark for session in calendar.market for mark in marks_of(session) if mark.kind in kinds]
     return [mark.at_us for mark in marks], marks
-
-
-def _marks(session: Session) -> list[Mark]:
-    marks = [
-        Mark(session.pre_us, "pre"),
-        Mark(session.open_us, "open"),
-        Mark(session.open_us + MINUTE, "opened"),
-        Mark(session.close_us, "close"),
-        Mark(life.aged_us(session.date), "aged"),
-        Mark(session.post_us, "post"),
-    ]
-    return sorted(marks)
-
-
-def _reach(floor: Floor, mark: Mark) -> None:
-    if mark.kind in ("pre", "open"):
-        _wake(floor)
-    elif mark.kind == "aged":
-        _expire(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
-    else:
-        _expire(floor, floor.now_us)
-    if mark.kind == "pre":
-        charges.post(floor)
-    elif mark.kind == "post":
-        charges.accrue(floor)
-    if mark.kind == "close":
-        for account in floor.accounts.values():
-            account.close_day(floor.balances(account))
-
-
-def _wake(floor: Floor) -> None:
-    """Bring orders that were waiting for this moment to the market, oldest first."""
-    waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
-    for order in sorted(waiting, key=attrgetter("sequence")):
-        if order.status == "accepted" and life.tradable(floor, order.request):
-            life.bring(floor, order)
-
-
-def _expire(floor: Floor, until_us: int, only: str = "") -> None:
-    """End orders whose time is up: day orders expire, others are canceled."""
-    for account in floor.accounts.values():
-        for order in list(account.open.values()):
-            due = order.expires_us <= until_us and only in ("", order.request.time_in_force)
-            if due and order.is_open:
-                life.expire(floor, order)
 
 
 def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
@@ -185,19 +123,7 @@ def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:
     candidates = []
     session = floor.market.calendar.trading(bar.start_us)
     for order in floor.book.orders(symbol):
-        price = _price(floor, order, bar, session) if order.live_us <= bar.start_us else None
+        price = floor.dialect.bar_price(floor, order, bar, session) if order.live_us <= bar.start_us else None
         if price is not None:
             candidates.append(Candidate(priority(order, bar), order.sequence, order, price))
     return sorted(candidates)
-
-
-def _price(floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
-    request, model = order.request, floor.model
-    if not session.open_us <= bar.start_us < session.close_us:
-        return model.traded(order, bar) if request.extended_hours else None
-    if request.time_in_force == "opg" and model.auctions:
-        # It arrived at the open; whatever the first minute leaves of it is canceled, so it sees no other bar.
-        return model.quoted(order, bar.open)
-    if request.time_in_force == "cls" and model.auctions:
-        return model.quoted(order, bar.close) if bar.end_us == session.close_us else None
-    return model.traded(order, bar) if order.stop is None else stop_price(order, bar, model)

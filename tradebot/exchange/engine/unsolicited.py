@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from tradebot.exchange.engine import life
-from tradebot.exchange.engine.admission import admit
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Order, Replacement
-from tradebot.exchange.engine.replacing import replaced_request
+from tradebot.exchange.engine.orders import USUAL, Order, Replacement
 from tradebot.exchange.refusal import unprocessable
 from tradebot.exchange.times import MINUTE
 
@@ -47,8 +45,8 @@ def cancel(engine: Engine, order: Order) -> None:
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
     """Change an order in place, within what its owner could have replaced it with."""
     account = engine.accounts[order.account]
-    request = replaced_request(order, wanted, account.to_be_replaced(order) is not None)
-    order.reserve = admit(request, engine.desk(account, order)).reserve
+    request = engine.dialect.replaced_request(order, wanted, account.to_be_replaced(order) is not None)
+    order.reserve = engine.dialect.admit(engine, account, request, order, USUAL).reserve
     if request.qty != order.request.qty:
         order.qty = request.qty
     if request.stop != order.request.stop:

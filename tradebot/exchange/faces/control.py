@@ -9,13 +9,13 @@ from tradebot.exchange.clock import Pace, read_pace
 from tradebot.exchange.commands.actions import ACTIONS, JOURNAL
 from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, RESET, TICK, account_summary
 from tradebot.exchange.commands.venue import EXECUTIONS, ORDERS
-from tradebot.exchange.engine.actions import action_fields
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import command_of
 from tradebot.exchange.faces.trading.query import params
 from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.jsontext import decode_object
 from tradebot.exchange.refusal import malformed
+from tradebot.exchange.shares.actions import action_fields
 from tradebot.exchange.times import rfc3339
 
 _MOST_EVENTS = 10_000

@@ -9,13 +9,13 @@ from typing import Any
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity, Configuration, Position, Watchlist
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.options import contract_of, shares_of
-from tradebot.exchange.engine.options import value as option_value
 from tradebot.exchange.engine.orders import Amendment, Execution, Order, OrderRequest
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.shares.options import contract_of, shares_of
+from tradebot.exchange.shares.options import value as option_value
 from tradebot.exchange.times import nanoseconds, new_york, new_york_date, rfc3339, stamp
 
 _RATIO = Decimal("1e-9")

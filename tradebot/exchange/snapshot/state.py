@@ -25,7 +25,6 @@ import msgpack
 
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
-from tradebot.exchange.engine.options import Contract
 from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, StopLoss
 from tradebot.exchange.engine.tables import Find, History, OrderTable, PastUpdates
 from tradebot.exchange.faults.book import Armed
@@ -34,6 +33,7 @@ from tradebot.exchange.faults.rules import Rule, When
 from tradebot.exchange.log import Prefix
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.private_files import read_own, write_atomically
+from tradebot.exchange.shares.options import Contract
 from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, MARKET_FILE, SNAPSHOT_FILE
 
 _PROGRAM = Path(__file__).resolve().parents[1]

@@ -14,7 +14,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
-from tradebot.exchange.engine import options
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Execution
@@ -25,6 +24,7 @@ from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
+from tradebot.exchange.shares import options
 from tradebot.exchange.times import DAY, HOUR, MINUTE, NEW_YORK, SECOND, at_new_york, new_york_date, parse_time
 
 _STEPS = {"1min": ("1Min", MINUTE), "5min": ("5Min", 5 * MINUTE), "15min": ("15Min", 15 * MINUTE), "1h": ("1H", HOUR)}

@@ -6,53 +6,39 @@ consider only the account's open orders in the order's own symbol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.exchange.engine import brackets
-from tradebot.exchange.engine.account import Account, Balances
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.dialect import Admission
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.matching import collar, trailing_stop
 from tradebot.exchange.engine.orders import USUAL, Order, OrderRequest, Policy, duplicate_client_id, shares_for
-from tradebot.exchange.engine.reading import check_legs_apart
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import UNITS, Market, tick, usd
+from tradebot.exchange.market.bars import UNITS, usd
 from tradebot.exchange.refusal import forbidden, unprocessable
+from tradebot.exchange.shares.reading import check_legs_apart
 from tradebot.exchange.times import MINUTE, at_new_york, new_york_date
 
 _SHORT_MARKUP = (103, 100)
 _SMALLEST_ORDER_USD = Decimal(1)
 _SMALLEST_MOVE = UNITS // 100
-_COLLAR_BELOW_50 = (104, 100)
-_COLLAR_FROM_50 = (1025, 1000)
-_FIFTY = 50 * UNITS
 _OPG_CLOSES_BEFORE_OPEN = 2 * MINUTE
 _CLS_CLOSES_BEFORE_CLOSE = 10 * MINUTE
 _NEXT_DAY_BEGINS = 19
-_PERCENT = 100
 _ZERO = Decimal(0)
-
-
-class Admission(NamedTuple):
-    """The effect of an accepted order on its position, and the price in units at which it reserves buying power."""
-
-    intent: str
-    reserve: int
 
 
 class Desk(NamedTuple):
     """What the rules look at.
 
-    `balances` returns what the account is worth now, `last` a symbol's last price, `ask` the price in units at which a
-    symbol is offered; `replaced` is the order that the requested one would replace, `policy` how the venue treats the
-    request.
+    `replaced` is the order that the requested one would replace, `policy` how the venue treats the request.
     """
 
-    market: Market
+    floor: Floor
     account: Account
-    balances: Callable[[], Balances]
-    last: Callable[[str], int | None]
-    ask: Callable[[int], int]
-    now_us: int
     replaced: Order | None = None
     policy: Policy = USUAL
 
@@ -66,7 +52,7 @@ class Desk(NamedTuple):
         """Return the free buying power, including what a replaced order reserves."""
         account = self.account
         freed = self.replaced.held_usd if self.replaced else _ZERO
-        return self.balances().buying_power(account.reserved - freed, account.configuration.multiplier)
+        return self.floor.balances(account).buying_power(account.reserved - freed, account.configuration.multiplier)
 
 
 class Case(NamedTuple):
@@ -97,9 +83,9 @@ def admit(request: OrderRequest, desk: Desk) -> Admission:
     _check_account(request, desk)
     if desk.replaced is not None and desk.replaced.parent is not None:
         return _admit_leg(request, desk, desk.replaced.intent)
-    if request.symbol not in desk.market.known:
+    if request.symbol not in desk.floor.market.known:
         raise unprocessable(f'asset "{request.symbol}" not found')
-    case = Case(request, desk, _intent(request, desk), desk.last(request.symbol))
+    case = Case(request, desk, _intent(request, desk), desk.floor.last_price(request.symbol))
     _check_auction(case)
     _check_priced(case)
     _check_asset(case)
@@ -118,7 +104,7 @@ def admit(request: OrderRequest, desk: Desk) -> Admission:
 
 def _admit_leg(request: OrderRequest, desk: Desk, intent: str) -> Admission:
     """Admit the replacement of a leg: only its prices can change, because its group fixes the rest."""
-    case = Case(request, desk, intent, desk.last(request.symbol))
+    case = Case(request, desk, intent, desk.floor.last_price(request.symbol))
     _check_stop_side(case)
     _check_class(case)
     reserve = reserve_price(case)
@@ -145,7 +131,8 @@ def _intent(request: OrderRequest, desk: Desk) -> str:
 
 def _check_auction(case: Case) -> None:
     """Refuse auction orders from shortly before the auction until 19:00, when those for the next day start."""
-    time_in_force, calendar, now_us = case.request.time_in_force, case.desk.market.calendar, case.desk.now_us
+    time_in_force, floor = case.request.time_in_force, case.desk.floor
+    calendar, now_us = floor.market.calendar, floor.now_us
     if time_in_force not in ("opg", "cls"):
         return
     today = new_york_date(now_us)
@@ -168,7 +155,7 @@ def _check_asset(case: Case) -> None:
     whole = case.whole
     if whole and case.intent != "sell_to_open":
         return
-    configuration, liquid = case.desk.account.configuration, case.desk.market.liquid(case.request.symbol)
+    configuration, liquid = case.desk.account.configuration, case.desk.floor.market.liquid(case.request.symbol)
     if not whole and not configuration.fractional_trading:
         raise forbidden("account is not allowed to trade fractional shares")
     if not whole and not liquid:
@@ -297,8 +284,8 @@ def reserve_price(case: Case) -> int:
     if price is not None and not shorts:
         return price
     desk, offered = case.desk, case.last or 0
-    if case.last is not None and desk.market.calendar.is_open(desk.now_us):
-        offered = desk.ask(case.last)
+    if case.last is not None and desk.floor.market.calendar.is_open(desk.floor.now_us):
+        offered = desk.floor.model.ask(case.last)
     return max(price or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1]) if shorts else offered
 
 
@@ -310,24 +297,6 @@ def _bound_price(request: OrderRequest, last: int) -> int | None:
     if stop is None or request.side < 0:
         return stop
     return collar(stop)
-
-
-def trailing_stop(request: OrderRequest, mark: int) -> int:
-    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a tick."""
-    if request.trail_price is not None:
-        away = Decimal(request.trail_price)
-    else:
-        assert request.trail_percent is not None
-        away = mark * request.trail_percent / _PERCENT
-    step = tick(mark)
-    return max(step, int((mark + request.side * away) / step) * step)
-
-
-def collar(stop: int) -> int:
-    """Return the limit that a triggered buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
-    over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
-    step = tick(stop)
-    return stop * over // under // step * step
 
 
 def _check_opening(case: Case) -> None:

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.exchange.engine.orders import TERMINAL, Order, OrderRequest, Replacement
-from tradebot.exchange.engine.reading import check_terms, price_units
 from tradebot.exchange.refusal import Refusal, invalid, unprocessable
+from tradebot.exchange.shares.reading import check_terms, price_units
 
 _CHANGEABLE = {
     "market": ("qty", "time_in_force"),

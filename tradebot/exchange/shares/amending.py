@@ -12,11 +12,11 @@ from decimal import Decimal
 
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
-from tradebot.exchange.engine.charges import charge_commission
 from tradebot.exchange.engine.floor import Floor, activity_id
 from tradebot.exchange.engine.orders import BUST, CORRECT, Amendment, Execution, Fill, Order
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found, unprocessable
+from tradebot.exchange.shares.charges import charge_commission
 
 _ZERO = Decimal(0)
 

@@ -17,15 +17,16 @@ from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from functools import partial
 
-from tradebot.exchange.engine import expiry, life
+from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
-from tradebot.exchange.engine.expiry import move, rename
 from tradebot.exchange.engine.floor import Floor, enter
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, NAME_CHANGE, SPLITS, Action
 from tradebot.exchange.market.bars import UNITS, tick, usd
+from tradebot.exchange.shares import expiry
+from tradebot.exchange.shares.expiry import move, rename
 from tradebot.exchange.times import at_new_york
 
 _NINE_PLACES = Decimal("1e-9")

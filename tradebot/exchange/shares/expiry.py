@@ -12,8 +12,8 @@ from decimal import Decimal
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
 from tradebot.exchange.engine.floor import Floor, enter
-from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
 from tradebot.exchange.market.bars import UNITS, usd
+from tradebot.exchange.shares.options import SHARES, Contract, contract_of, last_session, underlying, value
 
 _ZERO = Decimal(0)
 

@@ -1,0 +1,92 @@
+"""Define what differs from venue to venue: which orders it takes, when they end, how accounts settle, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from tradebot.exchange.engine.account import Account
+    from tradebot.exchange.engine.floor import Deed, Floor
+    from tradebot.exchange.engine.orders import Order, OrderRequest, Policy, Replacement
+    from tradebot.exchange.market.bars import Bar, Market
+    from tradebot.exchange.market.sessions import Session
+
+
+class Admission(NamedTuple):
+    """The effect of an accepted order on its position, and the price in units at which it reserves buying power."""
+
+    intent: str
+    reserve: int
+
+
+class Mark(NamedTuple):
+    """A moment of a session at which something other than trading happens."""
+
+    at_us: int
+    kind: str
+
+
+Marks = Callable[["Session"], list[Mark]]
+
+
+class Worth(NamedTuple):
+    """What any account has, in its currency: cash, equity, and what it can still open positions with."""
+
+    cash: Decimal
+    equity: Decimal
+    power: Decimal
+
+
+class Dialect(Protocol):
+    """What the engine asks about its venue; it keeps no state of its own."""
+
+    @property
+    def collars(self) -> bool:
+        """Return True if elected buy stops become stop-limit orders where the fill model imitates a paper account."""
+
+    @property
+    def deeds(self) -> Mapping[str, Deed]:
+        """Return what the agenda can do here besides what it does everywhere, by name."""
+
+    @property
+    def marks(self) -> Marks:
+        """Return the function that lists the marks of a session."""
+
+    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+        """Return the kinds of marks at which something may happen now; `waiting` tells whether any order is open."""
+
+    def reach(self, floor: Floor, mark: Mark) -> None:
+        """Do what happens at a mark besides waking and ending orders."""
+
+    def price(self, market: Market, symbol: str, now_us: int) -> int | None:
+        """Return the last price of a symbol in units, or None before it has one."""
+
+    def multiplier(self, symbol: str) -> int:
+        """Return by how much a paid position is worth more than its quantity times its price."""
+
+    def worth(self, floor: Floor, account: Account) -> Worth: ...
+
+    def admit(
+        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+    ) -> Admission:
+        """Return the admission of a request, or raise the Refusal of the first rule that isn't met."""
+
+    def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
+        """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this."""
+
+    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+        """Return when an order ends that is accepted now."""
+
+    def waits(self, floor: Floor, request: OrderRequest) -> bool:
+        """Return True if an order can't fill before a certain bar, such as the one of an auction."""
+
+    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+        """Return the price at which a bar fills an order, or None if it doesn't."""
+
+    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
+        """Move the cash and the position of an account by a fill."""
+
+    def filled(self, floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
+        """Follow up a recorded fill; `before` is how much the order had filled, in shares and in USD."""

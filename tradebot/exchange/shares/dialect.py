@@ -1,0 +1,145 @@
+"""Speak Alpaca's dialect: its rules for orders, paid accounts, auctions, extended hours and New York's day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from tradebot.exchange.engine import life
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.dialect import Admission, Mark, Marks, Worth
+from tradebot.exchange.engine.floor import Deed, Floor
+from tradebot.exchange.engine.matching import stop_price
+from tradebot.exchange.engine.orders import Order, OrderRequest, Policy, Replacement
+from tradebot.exchange.market.bars import Bar, Market
+from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.shares import actions, charges, expiry
+from tradebot.exchange.shares.admission import Desk, admit
+from tradebot.exchange.shares.options import shares_of, value
+from tradebot.exchange.shares.replacing import replaced_request
+from tradebot.exchange.times import MINUTE, at_new_york, new_york
+
+_LONGEST_GTC = timedelta(days=90)
+_AGED_AT = (16, 15)
+"""The New York time at which gtc orders that are too old are canceled."""
+_AUCTIONS = ("opg", "cls")
+_CLOSES = frozenset({"close"})
+_WITHOUT_ORDERS = _CLOSES | {"pre", "post"}
+_ALL = _WITHOUT_ORDERS | {"open", "opened", "aged"}
+_DEEDS: Mapping[str, Deed] = MappingProxyType(
+    {"end_option": expiry.end, "pay": actions.pay, "take_effect": actions.take_effect}
+)
+
+
+def aged_us(day: str) -> int:
+    """Return when gtc orders that became too old on an ISO date are canceled."""
+    return at_new_york(day, *_AGED_AT)
+
+
+def _marks(session: Session) -> list[Mark]:
+    marks = [
+        Mark(session.pre_us, "pre"),
+        Mark(session.open_us, "open"),
+        Mark(session.open_us + MINUTE, "opened"),
+        Mark(session.close_us, "close"),
+        Mark(aged_us(session.date), "aged"),
+        Mark(session.post_us, "post"),
+    ]
+    return sorted(marks)
+
+
+class Alpaca:
+    """The dialect of a venue of shares; stateless."""
+
+    collars = True
+    deeds = _DEEDS
+    marks: Marks = staticmethod(_marks)
+
+    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+        """Return the kinds of marks: while no order is open, none can wake or expire, and some bring interest alone."""
+        if waiting:
+            return _ALL
+        return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
+
+    def reach(self, floor: Floor, mark: Mark) -> None:
+        """Wake and end orders; post and accrue interest before and after a day's trading."""
+        if mark.kind in ("pre", "open"):
+            life.wake(floor)
+        elif mark.kind == "aged":
+            life.end_due(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
+        else:
+            life.end_due(floor, floor.now_us)
+        if mark.kind == "pre":
+            charges.post(floor)
+        elif mark.kind == "post":
+            charges.accrue(floor)
+        if mark.kind == "close":
+            for account in floor.accounts.values():
+                account.close_day(floor.balances(account))
+
+    def price(self, market: Market, symbol: str, now_us: int) -> int | None:
+        """Return the last price of a stock, or the rough price of an option."""
+        return value(market, symbol, now_us)
+
+    def multiplier(self, symbol: str) -> int:
+        """Return 100 for an option contract and 1 for a stock."""
+        return shares_of(symbol)
+
+    def worth(self, floor: Floor, account: Account) -> Worth:
+        """Return cash, equity and buying power under Regulation T."""
+        now = floor.balances(account)
+        return Worth(now.cash, now.equity, floor.buying_power(account))
+
+    def admit(
+        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+    ) -> Admission:
+        """Check Alpaca's rules."""
+        return admit(request, Desk(floor, account, replaced, policy))
+
+    def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
+        """Check Alpaca's rules for replacing orders."""
+        return replaced_request(order, wanted, on_its_way)
+
+    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+        """Return the end of an order: 90 days for gtc, a minute after the open for opg, or the day's last moment."""
+        session = floor.market.calendar.trading(floor.now_us)
+        if request.time_in_force == "gtc":
+            return aged_us((new_york(floor.now_us).date() + _LONGEST_GTC).isoformat())
+        if request.time_in_force == "opg" and floor.model.auctions:
+            return session.open_us + MINUTE
+        return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
+
+    def waits(self, floor: Floor, request: OrderRequest) -> bool:
+        """Return True for orders of an auction, where the fill model holds one."""
+        return floor.model.auctions and request.time_in_force in _AUCTIONS
+
+    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+        """Return the price at which a bar fills an order in the session, outside of it, or in an auction."""
+        request, model = order.request, floor.model
+        if not session.open_us <= bar.start_us < session.close_us:
+            return model.traded(order, bar) if request.extended_hours else None
+        if request.time_in_force == "opg" and model.auctions:
+            # It arrived at the open; whatever the first minute leaves of it is canceled, so it sees no other bar.
+            return model.quoted(order, bar.open)
+        if request.time_in_force == "cls" and model.auctions:
+            return model.quoted(order, bar.close) if bar.end_us == session.close_us else None
+        return model.traded(order, bar) if order.stop is None else stop_price(order, bar, model)
+
+    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
+        """Exchange shares for cash."""
+        account.apply(order.symbol, qty * order.side, price)
+
+    def filled(self, floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
+        """Charge what the order's commission has grown by."""
+        charges.charge_commission(floor, order, *before)
+
+
+def _in_progress(floor: Floor, session: Session) -> Session:
+    """Return the previous session while its extended hours last: after the close the calendar names the next."""
+    before = floor.market.calendar.before(floor.now_us)
+    return before if before.close_us <= floor.now_us < before.post_us else session
+
+
+ALPACA = Alpaca()
