@@ -15,7 +15,7 @@ from tradebot.exchange.engine.orders import USUAL, Execution, Order, OrderReques
 from tradebot.exchange.events import Event, Update
 from tradebot.exchange.market.actions import Action, before_trading
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
-from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.sessions import Calendar, session_of
 from tradebot.exchange.market.spec import NEXT_BAR, NO_COSTS, PAPER, Costs, FillSpec
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.shares import amending
@@ -25,7 +25,7 @@ from tradebot.exchange.shares.expiry import move
 from tradebot.exchange.times import MINUTE, at_new_york
 
 DAYS = ("2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")
-CALENDAR = Calendar([Session(day, at_new_york(day, 9, 30), at_new_york(day, 16)) for day in DAYS], 1, 2)
+CALENDAR = Calendar([session_of((day, at_new_york(day, 9, 30), at_new_york(day, 16))) for day in DAYS], 1, 2)
 OPEN = CALENDAR.market[0].open_us
 SYMBOLS = ("AAA", "BBB")
 HUNDRED = 100 * UNITS

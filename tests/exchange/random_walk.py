@@ -5,7 +5,7 @@ from random import Random
 from tests.exchange.pit import Bars
 from tradebot.exchange.chance import stream
 from tradebot.exchange.market.bars import UNITS, Bar
-from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.sessions import Calendar, session_of
 from tradebot.exchange.times import MINUTE, at_new_york
 
 SYMBOLS = ("AAA", "BBB")
@@ -52,5 +52,5 @@ def _minutes(rng: Random, first_us: int) -> tuple[Bar, ...]:
 
 def small_calendar() -> Calendar:
     opens = [at_new_york(day, 9, 30) for day in DAYS]
-    sessions = [Session(day, us, us + MINUTES * MINUTE) for day, us in zip(DAYS, opens, strict=True)]
+    sessions = [session_of((day, us, us + MINUTES * MINUTE)) for day, us in zip(DAYS, opens, strict=True)]
     return Calendar(sessions, first=1, count=2)

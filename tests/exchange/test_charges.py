@@ -15,7 +15,7 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.rates import NO_RATES, Rates
-from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.sessions import Calendar, session_of
 from tradebot.exchange.market.spec import FUNDS, NEXT_BAR, PAPER, Costs
 from tradebot.exchange.shares.amending import bust, correct
 from tradebot.exchange.shares.charges import commission
@@ -24,7 +24,7 @@ from tradebot.exchange.times import MINUTE, at_new_york, rfc3339
 
 DAYS = ("2025-02-26", "2025-02-27", "2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")
 """A Wednesday that is history, two sessions, a weekend, another month's three sessions, the last of which is ahead."""
-CALENDAR = Calendar([Session(day, at_new_york(day, 9, 30), at_new_york(day, 16)) for day in DAYS], 1, 4)
+CALENDAR = Calendar([session_of((day, at_new_york(day, 9, 30), at_new_york(day, 16))) for day in DAYS], 1, 4)
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 TEN_BPS = Costs(commission_bps=Decimal(10))
 RATES = Rates.of({"2025-02-27": Decimal("0.05"), "2025-03-01": Decimal("0.02"), "2025-03-03": Decimal("0.04")})

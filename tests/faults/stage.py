@@ -38,7 +38,7 @@ from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
-from tradebot.exchange.market.sessions import LAST_DAY
+from tradebot.exchange.market.hours import LAST_DAY
 from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.model.bar import Session
 

@@ -69,7 +69,12 @@ def new_york_date(us: int) -> str:
 @lru_cache(maxsize=32_768)
 def at_new_york(day: str, hour: int, minute: int = 0) -> int:
     """Return the engine time of a New York wall-clock time on an ISO date."""
-    return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=NEW_YORK))
+    return at_zone(NEW_YORK, day, hour, minute)
+
+
+def at_zone(zone: ZoneInfo, day: str, hour: int, minute: int = 0) -> int:
+    """Return the engine time of a zone's wall-clock time on an ISO date."""
+    return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=zone))
 
 
 def iso_date(text: str) -> str:

@@ -93,7 +93,8 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
 
 def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
     market, symbols = floor.market, floor.book.symbols()
-    index = market.calendar.reached(to_us) if symbols else -1
+    # A session may end at the very moment that the next one begins.
+    index = market.calendar.reached(to_us - 1) if symbols else -1
     if index < 0:
         return
     session = market.calendar.market[index]

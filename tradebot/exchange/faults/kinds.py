@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from tradebot.exchange.market.sessions import Calendar
-from tradebot.exchange.times import HOUR, MINUTE, SECOND, new_york_date, parse_time
+from tradebot.exchange.times import HOUR, MINUTE, SECOND, parse_time
 
 _MILLISECOND = 1000
 _UNITS = {"ms": _MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR}
@@ -30,11 +30,8 @@ class Moment(NamedTuple):
         """Return the moment in engine time; a session moment is today's, or None on a day without a session."""
         if not self.anchor:
             return self.us
-        index = calendar.index_of.get(new_york_date(now_us))
-        if index is None:
-            return None
-        session = calendar.market[index]
-        return (session.open_us if self.anchor == "open" else session.close_us) + self.us
+        session = calendar.today(now_us)
+        return None if session is None else (session.open_us if self.anchor == "open" else session.close_us) + self.us
 
 
 def read_duration(value: object) -> int:

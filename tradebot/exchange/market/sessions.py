@@ -6,52 +6,48 @@ someone asks for sessions beyond it.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from datetime import date, timedelta
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from functools import lru_cache
-from operator import attrgetter
 from typing import NamedTuple
 
+from tradebot.exchange.market.hours import FIRST_DAY, HOURS, LAST_DAY, XNYS, Hours, Times
 from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.times import HOUR, at_new_york, parse_time, rfc3339
+from tradebot.exchange.times import HOUR, at_zone, parse_time, rfc3339, to_datetime
 
 HISTORY_SESSIONS = 300
 """Sessions before the market's first: a year of daily rows, and another year to rank them against."""
-FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
-"""The range of Alpaca's calendar, regardless of which days have prices."""
-_ALWAYS_UNTIL = "2030-12-31"
-_DATE = attrgetter("date")
 _FOLLOWING_SESSIONS = 10
 _LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR
 _BEFORE_FIRST_OPEN = HOUR // 2
-_POST_MARKET = 4 * HOUR
-_PRE_MARKET_HOUR = 4
 
 
 class Session(NamedTuple):
-    """One regular session: its ISO date in New York, and its open and close in engine time."""
+    """One regular session: its ISO date, its open and close in engine time, and the trading around it.
+
+    `pre_us` is when trading begins before the open and `post_us` when it ends after the close; a calendar without such
+    hours has its open and close there.
+    """
 
     date: str
     open_us: int
     close_us: int
+    pre_us: int
+    post_us: int
 
-    @property
-    def pre_us(self) -> int:
-        """Return when pre-market trading begins: four in the morning, New York."""
-        return at_new_york(self.date, _PRE_MARKET_HOUR)
 
-    @property
-    def post_us(self) -> int:
-        """Return when after-hours trading ends: eight in the evening, or four hours after an early close."""
-        return self.close_us + _POST_MARKET
+def session_of(times: Times, hours: Hours = XNYS) -> Session:
+    """Return a session of a named calendar."""
+    return Session(*times, *hours.around(times))
 
 
 class Calendar:
     """The market's sessions with those before and after them; finds the session for a moment."""
 
-    def __init__(self, sessions: Sequence[Session], first: int, count: int) -> None:
+    def __init__(self, sessions: Sequence[Session], first: int, count: int, hours: Hours = XNYS) -> None:
+        self.hours = hours
         self.all = tuple(sessions)
         self.first = first
         self.market = self.all[first : first + count]
@@ -76,8 +72,10 @@ class Calendar:
 
     @property
     def start_us(self) -> int:
-        """Return when an exchange begins: half an hour before the market's first open."""
-        return self.market[0].open_us - _BEFORE_FIRST_OPEN
+        """Return when an exchange begins: half an hour before the market's first open, or once it is closed."""
+        opens_us = self.market[0].open_us
+        closed_us = self.all[self.first - 1].close_us if self.first else 0
+        return max(opens_us - _BEFORE_FIRST_OPEN, closed_us)
 
     @property
     def last_close_us(self) -> int:
@@ -85,9 +83,19 @@ class Calendar:
 
     @property
     def horizon_us(self) -> int:
-        """Return the latest engine time: twelve hours after the end of the last session's day in New York."""
+        """Return the latest engine time: twelve hours after the end of the last session's day."""
         next_day = date.fromisoformat(self.market[-1].date) + timedelta(days=1)
-        return at_new_york(next_day.isoformat(), 0) + _AFTER_LAST_DAY
+        return at_zone(self.hours.zone, next_day.isoformat(), 0) + _AFTER_LAST_DAY
+
+    def local(self, us: int) -> datetime:
+        """Return a moment in the zone of the calendar's days."""
+        return to_datetime(us).astimezone(self.hours.zone)
+
+    def today(self, us: int) -> Session | None:
+        """Return the market's session that is open, or that of the day; None on a day without one."""
+        day = self.trading(us).date if self.is_open(us) else self.local(us).date().isoformat()
+        index = self.index_of.get(day)
+        return None if index is None else self.market[index]
 
     def next_open(self, us: int) -> int:
         return self._opens[min(bisect_right(self._opens, us), len(self._opens) - 1)]
@@ -136,54 +144,40 @@ class Calendar:
         return [{"date": s.date, "open": rfc3339(s.open_us), "close": rfc3339(s.close_us)} for s in self.all]
 
 
-def calendar_from_rows(rows: Sequence[dict[str, str]], first: int, count: int) -> Calendar:
-    sessions = [Session(r["date"], parse_time(r["open"]), parse_time(r["close"])) for r in rows]
-    return Calendar(sessions, first, count)
+def calendar_from_rows(rows: Iterable[dict[str, str]], first: int, count: int, name: str = XNYS.name) -> Calendar:
+    times = ((row["date"], parse_time(row["open"]), parse_time(row["close"])) for row in rows)
+    return Calendar([session_of(one, HOURS[name]) for one in times], first, count, HOURS[name])
 
 
-def build_calendar(start: date, count: int) -> Calendar:
-    """Return `count` NYSE sessions from `start` on, with history before them and a few after."""
+def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
+    """Return `count` sessions of a named calendar from `start` on, with history before them and a few after."""
+    hours = HOURS[name]
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
-    sessions = _nyse(before.isoformat(), after.isoformat())
-    first = sum(session.date < start.isoformat() for session in sessions)
-    if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
+    times = hours.between(before.isoformat(), after.isoformat())
+    first = sum(day < start.isoformat() for day, _, _ in times)
+    if first < HISTORY_SESSIONS or len(times) < first + count + 1:
         raise MarketError(
             f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
         )
-    sessions_kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
-    return Calendar(sessions_kept, HISTORY_SESSIONS, count)
+    kept = times[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
+    return Calendar([session_of(one, hours) for one in kept], HISTORY_SESSIONS, count, hours)
 
 
 @lru_cache(maxsize=4)
 def full_calendar(calendar: Calendar) -> Calendar:
-    """Extend a calendar with the surrounding NYSE sessions: all that Alpaca has, and one more for settlement."""
-    own = calendar.all
+    """Extend a calendar with the sessions around it: all that Alpaca's calendar has, and one more for settlement."""
+    own, hours = calendar.all, calendar.hours
     last = max(LAST_DAY, own[-1].date)
-    known = _nyse(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
-    before = [session for session in known if session.date < own[0].date]
-    after = [session for session in known if session.date > own[-1].date]
+    known = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
+    before = [session_of(times, hours) for times in known if times[0] < own[0].date]
+    after = [session_of(times, hours) for times in known if times[0] > own[-1].date]
     settling = sum(session.date <= last for session in after)
-    return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
+    sessions = (*before, *own, *after[: settling + 1])
+    return Calendar(sessions, len(before) + calendar.first, len(calendar.market), hours)
 
 
 @lru_cache(maxsize=1)
 def every_session() -> frozenset[str]:
     """Return the ISO dates of all NYSE sessions that a market can have."""
-    return frozenset(session.date for session in _nyse(FIRST_DAY, LAST_DAY))
-
-
-def _nyse(first: str, last: str) -> tuple[Session, ...]:
-    known = _nyse_until(max(last, _ALWAYS_UNTIL))
-    return known[bisect_left(known, first, key=_DATE) : bisect_right(known, last, key=_DATE)]
-
-
-@lru_cache(maxsize=2)
-def _nyse_until(last: str) -> tuple[Session, ...]:
-    """Return the NYSE sessions from FIRST_DAY on: the library takes as long for two years as for all of them."""
-    from exchange_calendars import get_calendar
-
-    schedule = get_calendar("XNYS", start=FIRST_DAY, end=last).schedule
-    days = map(date.isoformat, schedule.index.date)
-    opens, closes = (schedule[name].dt.as_unit("us").astype("int64").tolist() for name in ("open", "close"))
-    return tuple(Session(*row) for row in zip(days, opens, closes, strict=True))
+    return frozenset(day for day, _, _ in XNYS.between(FIRST_DAY, LAST_DAY))
