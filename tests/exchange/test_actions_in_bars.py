@@ -22,7 +22,8 @@ from tradebot.exchange.market.actions import (
     Action,
     before_trading,
 )
-from tradebot.exchange.market.bars import UNITS, Bar, Market, _product
+from tradebot.exchange.market.adjusting import product
+from tradebot.exchange.market.bars import UNITS, Bar, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec, default_symbols
@@ -44,8 +45,8 @@ def test_a_product_is_rounded_as_python_rounds_a_fraction(
     factor = Fraction(1)
     for new, old in (ratio, *others):
         factor *= Fraction(new, old)
-    assert _product(number, factor.as_integer_ratio()) == round(number * factor)
-    assert _product(2 * number + 1, (1, 2)) == round(Fraction(2 * number + 1, 2)), "half goes to even"
+    assert product(number, factor.as_integer_ratio()) == round(number * factor)
+    assert product(2 * number + 1, (1, 2)) == round(Fraction(2 * number + 1, 2)), "half goes to even"
 
 
 def market_of(calendar: Calendar, *actions: Action) -> Market:

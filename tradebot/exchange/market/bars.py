@@ -1,33 +1,36 @@
 """Serve bars without look-ahead: a bar is visible only once its minute is over.
 
-Prices are whole numbers of 0.0001 USD, so that sums and comparisons never depend on floating point.
+Prices are whole numbers of 0.0001 USD, or of an instrument's finer unit, so that sums and comparisons never depend on
+floating point.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
+from tradebot.exchange.market.adjusting import Step, scaled
+from tradebot.exchange.market.instruments import SHARE, Grid, exact
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import MINUTE
 
 UNITS = 10_000
 """Price units in one dollar."""
+usd = exact
+"""Returns price units as exact dollars; another instrument's come with the places of its unit."""
 SPREAD_BPS = 2
 """The default spread between bid and ask, in basis points; a market's fill model may set another."""
 _SESSIONS_IN_MEMORY = 3
-Ratio = tuple[int, int]
-"""Numerator and denominator of a fraction in lowest terms."""
 
 
 class Bar(NamedTuple):
-    """One bar, stamped at its start; prices in units of 0.0001 USD, volume in shares."""
+    """One bar, stamped at its start; prices in units, volume in shares or contracts."""
 
     start_us: int
     open: int
@@ -100,29 +103,28 @@ class Day:
         return self._totals[2][count - 1] if count else 0
 
 
-class Step(NamedTuple):
-    """The factor by which an action multiplies prices from its effect on.
-
-    For a split it is old rate / new rate; for a dividend, (close before - rate) / close before. Multiplying all earlier
-    bars by the same factor adjusts them. Source: CRSP's definition of adjustment factors, which data vendors share.
-    """
-
-    at_us: int
-    kind: str
-    price: Fraction
-    in_bars: bool
-
-
 class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
     `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
     as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
-    which is for sessions of just a few bars, the last quote counts until the next bar or the close.
+    which is for sessions of just a few bars, the last quote counts until the next bar or the close. `grids` are the
+    instruments other than shares, and `calendars` those of symbols that have other sessions than the market.
     """
 
-    def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str], *, stands: bool = False) -> None:
+    def __init__(
+        self,
+        source: BarSource,
+        calendar: Calendar,
+        symbols: Sequence[str],
+        *,
+        stands: bool = False,
+        grids: Mapping[str, Grid] = MappingProxyType({}),
+        calendars: Mapping[str, Calendar] = MappingProxyType({}),
+    ) -> None:
         self.calendar = calendar
+        self.grids = grids
+        self.calendars = calendars
         self._stands = stands
         self.symbols = tuple(symbols)
         self.known = frozenset(symbols)
@@ -135,6 +137,14 @@ class Market:
         self._steps = lru_cache(maxsize=kept)(self._steps_of)
         self._splits = lru_cache(maxsize=kept)(self._splits_of)
         self._changes = lru_cache(maxsize=kept)(self._changes_of)
+
+    def grid(self, symbol: str) -> Grid:
+        """Return a symbol's instrument as the engine uses it."""
+        return self.grids.get(symbol, SHARE)
+
+    def calendar_of(self, symbol: str) -> Calendar:
+        """Return the calendar whose sessions a symbol trades in; an index of a session counts in that."""
+        return self.calendars.get(symbol, self.calendar)
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""
@@ -169,18 +179,19 @@ class Market:
         return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
-        """Apply the actions that the source doesn't know to its bars; return none for a company that was bought."""
-        bought_us, steps = self._changes(symbol)
-        if bought_us is not None:
-            bars = [bar for bar in bars if bar.start_us < bought_us]
-        return _scaled(bars, steps, _to_tick, down=True) if steps else bars
+        """Apply the actions that the source doesn't know to its bars; return none from the end of trading on."""
+        ends_us, steps = self._changes(symbol)
+        if ends_us is not None:
+            bars = [bar for bar in bars if bar.start_us < ends_us]
+        return scaled(bars, steps, _to_tick, down=True) if steps else bars
 
     def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
-        """Return when a company was bought, if it was, and the price steps that the source's bars don't show."""
-        bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
+        """Return when trading in a symbol ends, if it does, and the price steps that the source's bars don't show."""
+        ends_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
+        last_us = self.grid(symbol).last_us
         unseen = any(not action.in_bars for action in self.actions.of(symbol))
         steps = [step for step in self._steps(symbol) if not step.in_bars] if unseen else []
-        return min(bought_us, default=None), steps
+        return min(ends_us if last_us is None else [*ends_us, last_us], default=None), steps
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
         steps: list[Step] = []
@@ -227,7 +238,7 @@ class Market:
         Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
-        return _scaled(bars, steps, int, down=False)
+        return scaled(bars, steps, int, down=False)
 
     def whole_day(self, symbol: str, index: int) -> Bar | None:
         """Return a session's bar with the volume of the whole day, once that is over; None without a regular trade."""
@@ -242,7 +253,7 @@ class Market:
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
         """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
-        for index in range(self.calendar.reached(now_us), -1, -1):
+        for index in range(self.calendar_of(symbol).reached(now_us), -1, -1):
             bar = self._last_of(symbol, index, now_us)
             if bar is not None:
                 return self._in_shares(symbol, bar, now_us)
@@ -250,7 +261,7 @@ class Market:
 
     def _last_of(self, symbol: str, index: int, now_us: int) -> Bar | None:
         """Return the newest bar of one session and its extended hours, generating only the part that can contain it."""
-        session = self.calendar.market[index]
+        session = self.calendar_of(symbol).market[index]
         if session.open_us < now_us <= session.close_us:
             regular = self.day(symbol, index).last(now_us)
             return regular or self.extended(symbol, index).last(now_us)
@@ -266,7 +277,7 @@ class Market:
 
     def session_price(self, symbol: str, now_us: int) -> int | None:
         """Return the last known price in regular sessions."""
-        begun = self.calendar.begun(now_us)
+        begun = self.calendar_of(symbol).begun(now_us)
         for index in range(begun if begun is not None else -1, -1, -1):
             bar = self.day(symbol, index).last(now_us)
             if bar is not None:
@@ -282,7 +293,7 @@ class Market:
 
     def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
         """Return the close before a session, adjusted for splits up to that session's open or a later time."""
-        opens_us = self.calendar.market[index].open_us
+        opens_us = self.calendar_of(symbol).market[index].open_us
         return self._close_in_shares(symbol, index - 1, max(opens_us, now_us or opens_us))
 
     def _close_in_shares(self, symbol: str, index: int, now_us: int) -> int | None:
@@ -295,12 +306,13 @@ class Market:
 
     def last_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last finished session, adjusted for splits up to now."""
-        over = self.calendar.place(self.calendar.trading(now_us).date) - self.calendar.first - 1
+        calendar = self.calendar_of(symbol)
+        over = calendar.place(calendar.trading(now_us).date) - calendar.first - 1
         return self._close_in_shares(symbol, over, now_us)
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last session before the current one, adjusted for splits up to now."""
-        return self.close_before(symbol, self.calendar.begun(now_us) or 0, now_us)
+        return self.close_before(symbol, self.calendar_of(symbol).begun(now_us) or 0, now_us)
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""
@@ -320,55 +332,12 @@ class Market:
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
         """Return a bar adjusted for the splits between it and a given time."""
         steps = [step for step in self._splits(symbol) if bar.start_us < step.at_us <= now_us]
-        return _scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
-
-
-def _scaled(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
-    """Return each bar times the factors of the steps up to its start (`down`) or of those after it."""
-    if not steps:
-        return list(bars)
-    moments = [step.at_us for step in steps]
-    known: dict[int, tuple[Ratio, Ratio]] = {}
-    scaled = []
-    for bar in bars:
-        place = bisect_right(moments, bar.start_us)
-        if place not in known:
-            known[place] = _factors(steps[:place] if down else steps[place:])
-        scaled.append(_times(bar, known[place], priced))
-    return scaled
-
-
-def _factors(steps: Sequence[Step]) -> tuple[Ratio, Ratio]:
-    price = volume = Fraction(1)
-    for step in steps:
-        price *= step.price
-        volume *= step.price if step.kind == "split" else 1
-    return price.as_integer_ratio(), (1 / volume).as_integer_ratio()
-
-
-def _times(bar: Bar, factors: tuple[Ratio, Ratio], priced: Callable[[int], int]) -> Bar:
-    price, volume = factors
-    opening, high, low, close = [max(1, priced(_product(units, price))) for units in bar[1:5]]
-    return Bar(bar.start_us, opening, high, low, close, _product(bar.volume, volume))
-
-
-def _product(number: int, factor: Ratio) -> int:
-    """Return `round(number * Fraction(*factor))`, half to even, many times as fast."""
-    numerator, denominator = factor
-    whole, rest = divmod(number * numerator, denominator)
-    twice = 2 * rest
-    return whole + (twice > denominator or (twice == denominator and whole % 2 == 1))
+        return scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
 
 
 def _to_tick(units: int) -> int:
     step = tick(units)
     return (units + step // 2) // step * step
-
-
-@lru_cache(maxsize=65_536)
-def usd(units: int) -> Decimal:
-    """Return price units as exact dollars."""
-    return Decimal(units).scaleb(-4)
 
 
 @lru_cache(maxsize=65_536)

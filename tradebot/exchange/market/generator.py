@@ -14,6 +14,7 @@ the rest of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import accumulate
 from math import sqrt
@@ -21,6 +22,7 @@ from random import Random
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE
@@ -38,14 +40,59 @@ _THIN_BARS_A_NIGHT = 3
 _NIGHT_VOLUME_SHARE = 0.1
 _WICK_SHARE = 0.8
 """How far a day's range may exceed its open and close, as a share of its volatility."""
+_LEAST_SHARE = 0.01
+"""The part of its first level that an instrument's daily prices don't fall below."""
+
+
+class Maker:
+    """What bars of one symbol are made with: its character, its price grid, and the gaps between its sessions.
+
+    `units` returns a price in whole units, of which `scale` make a dollar. `gap` is what a gap deviates by, as a share
+    of the daily volatility. Daily prices never fall below `least` dollars.
+    """
+
+    def __init__(self, character: Profile, units: Callable[[float], int], scale: int, least: float, gap: float) -> None:
+        self.character = character
+        self.units = units
+        self.scale = scale
+        self.least = least
+        self.gap = gap
+
+    def bar(self, start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
+        units, (opening, high, low, close) = self.units, prices
+        return Bar(start_us, units(opening), units(high), units(low), units(close), int(volume) or 1)
+
+    def opening(self, before: float, rng: Random) -> float:
+        """Return a session's opening price; its first random draw is the gap from the previous close."""
+        return before * (1 + self.gap * self.character.daily_volatility * bell(rng))
+
+
+def _units(price: float) -> int:
+    """Return a price in dollars rounded to cents, at least one, in price units."""
+    return (int(price * 100 + 0.5) or 1) * _CENT
+
+
+@lru_cache(maxsize=20_000)
+def _maker(symbol: str) -> Maker:
+    """Return what a share's bars are made with, always the same, so that sessions are found again in their cache."""
+    return Maker(profile(symbol), _units, UNITS, 1.0, _GAP_SHARE)
+
+
+def _maker_of(grid: Grid, gap: float) -> Maker:
+    """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
+    level = float(grid.instrument.level)
+    character = profile(grid.instrument.symbol)._replace(level=level, missing_rate=0.0)
+    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap)
 
 
 class GeneratedBars:
     """A bar source that generates its bars from a seed."""
 
-    def __init__(self, seed: int, calendar: Calendar) -> None:
+    def __init__(self, seed: int, calendar: Calendar, grids: Iterable[Grid] = ()) -> None:
         self._seed = seed
         self._calendar = calendar
+        gap = 0.0 if calendar.contiguous else _GAP_SHARE
+        self._makers = {grid.instrument.symbol: _maker_of(grid, gap) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
@@ -59,11 +106,16 @@ class GeneratedBars:
         if index < 0:
             return self._past(symbol, index)
         closes, place = self._closes(symbol), self._calendar.first + index
-        return session_bars(self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place])
+        return session_bars(
+            self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place], self._maker(symbol)
+        )
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         place = self._calendar.first + index
-        session, before, after = self._calendar.all[place], self._night(symbol, place - 1), self._night(symbol, place)
+        session = self._calendar.all[place]
+        if session.pre_us == session.open_us:
+            return ()
+        before, after = self._night(symbol, place - 1), self._night(symbol, place)
         return (
             *(bar for bar in before if bar.start_us >= session.pre_us),
             *(bar for bar in after if bar.start_us < session.post_us),
@@ -83,13 +135,17 @@ class GeneratedBars:
 
     def close(self, symbol: str, index: int) -> int:
         """Return the close, in price units, of the market's session with that index, without generating its bars."""
-        return int(self._closes(symbol)[self._calendar.first + index] * 100 + 0.5) * _CENT
+        return self._maker(symbol).units(self._closes(symbol)[self._calendar.first + index])
 
     def liquid(self, symbol: str) -> bool:
-        return profile(symbol).liquid
+        return self._maker(symbol).character.liquid
+
+    def _maker(self, symbol: str) -> Maker:
+        return self._makers.get(symbol) or _maker(symbol)
 
     def _closes_of(self, symbol: str) -> list[float]:
-        character = profile(symbol)
+        maker = self._maker(symbol)
+        character, least = maker.character, maker.least
         rng = stream(self._seed, symbol, "daily")
         closes, price = [], character.level
         for factor in self._market_days:
@@ -97,17 +153,17 @@ class GeneratedBars:
             if abs(move) > _LARGEST_DAILY_MOVE:
                 move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
             price *= 1 + move
-            if price < 1.0:
-                price = 1.0
+            if price < least:
+                price = least
             closes.append(price)
         return closes
 
     def _history_of(self, symbol: str) -> list[Bar]:
-        rng, character = stream(self._seed, symbol, "history"), profile(symbol)
+        rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
         closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
-        before = [character.level, *closes]
+        before = [maker.character.level, *closes]
         return [
-            _day_bar(session.open_us, ends, character, rng)
+            _day_bar(session.open_us, ends, maker, rng)
             for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
         ]
 
@@ -116,13 +172,14 @@ class GeneratedBars:
         common, own, shape = (
             stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
         )
-        character, close = profile(symbol), profile(symbol).level
+        maker = self._maker(symbol)
+        character, close = maker.character, maker.character.level
         days = []
         for before in range(self._calendar.first + 1, PAST_DAYS + 1):
             move = character.beta * _MARKET_VOLATILITY * bell(common) + character.daily_volatility * bell(own)
-            opens_from = max(close / (1 + max(-_LARGEST_DAILY_MOVE, min(move, _LARGEST_DAILY_MOVE))), 1.0)
+            opens_from = max(close / (1 + max(-_LARGEST_DAILY_MOVE, min(move, _LARGEST_DAILY_MOVE))), maker.least)
             opens_us = self._calendar.session(-before).open_us
-            days.append(_day_bar(opens_us, (opens_from, close), character, shape))
+            days.append(_day_bar(opens_us, (opens_from, close), maker, shape))
             close = opens_from
         return days
 
@@ -130,45 +187,47 @@ class GeneratedBars:
         """Return the minutes of a session before the market's first; with those around it, they add up to its day."""
         day = self._history(symbol)[self._calendar.first + index]
         thin = sum(bar.volume for bar in self.extended(symbol, index))
-        return past_session_bars(
-            self._seed, symbol, self._calendar.session(index), day._replace(volume=day.volume - thin)
-        )
+        day = day._replace(volume=day.volume - thin)
+        return past_session_bars(self._seed, symbol, self._calendar.session(index), day, self._maker(symbol))
 
     def _night(self, symbol: str, place: int) -> list[Bar]:
         session, following = self._calendar.all[place : place + 2]
-        rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
+        rng, maker = stream(self._seed, symbol, session.date, "night"), self._maker(symbol)
+        character = maker.character
         before = self._closes(symbol)[place]
         if place + 1 < self._calendar.first:
-            opening = self._history(symbol)[place + 1].open / UNITS
+            opening = self._history(symbol)[place + 1].open / maker.scale
         else:
-            opening = _opening(before, character, stream(self._seed, symbol, following.date))
+            opening = maker.opening(before, stream(self._seed, symbol, following.date))
         trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
         starts = _night_starts(trading, character.liquid, rng)
         path = _night_path(starts, trading, (before, opening), character, rng)
         shares = character.shares_a_day * _NIGHT_VOLUME_SHARE / (2 * len(starts))
         return [
-            _bar(us, (a, max(a, b), min(a, b), b), shares * (0.2 + 1.6 * rng.random()))
+            maker.bar(us, (a, max(a, b), min(a, b), b), shares * (0.2 + 1.6 * rng.random()))
             for us, a, b in zip(starts, path, path[1:], strict=False)
         ]
 
 
 @lru_cache(maxsize=_SESSIONS_IN_MEMORY)
-def session_bars(seed: int, symbol: str, session: Session, before: float, close: float) -> tuple[Bar, ...]:
+def session_bars(
+    seed: int, symbol: str, session: Session, before: float, close: float, maker: Maker
+) -> tuple[Bar, ...]:
     """Return the bars of a symbol in a session, which leads from the close before it to its own."""
-    rng, character = stream(seed, symbol, session.date), profile(symbol)
-    opening, common = _opening(before, character, rng), _market_path(seed, session)
+    rng, character = stream(seed, symbol, session.date), maker.character
+    opening, common = maker.opening(before, rng), _market_path(seed, session)
     own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
     path = [
         opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
         for m, (c, o) in enumerate(zip(common, own, strict=True))
     ]
-    return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), character, rng))
+    return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
 
-def past_session_bars(seed: int, symbol: str, session: Session, day: Bar) -> tuple[Bar, ...]:
+def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
     """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
-    rng, character = stream(seed, symbol, session.date), profile(symbol)
-    opening, high, low, close = (units / UNITS for units in day[1:5])
+    rng, character = stream(seed, symbol, session.date), maker.character
+    opening, high, low, close = (units / maker.scale for units in day[1:5])
     common = _market_path(seed, session)
     own = _bridge(rng, len(common), character.daily_volatility)
     line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
@@ -177,7 +236,7 @@ def past_session_bars(seed: int, symbol: str, session: Session, day: Bar) -> tup
     up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)
     down = min(((at - low) / -by for at, by in zip(line, away, strict=True) if by < 0), default=0.0)
     path = [at + by * (up if by > 0 else down) for at, by in zip(line, away, strict=True)]
-    return _fitted(_bars(path, session.open_us, character.shares_a_day / len(path), character, rng), day)
+    return _fitted(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng), day)
 
 
 def _fitted(bars: list[Bar], day: Bar) -> tuple[Bar, ...]:
@@ -218,11 +277,6 @@ def _market_path(seed: int, session: Session) -> list[float]:
     return _bridge(stream(seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
 
 
-def _opening(before: float, character: Profile, rng: Random) -> float:
-    """Return a session's opening price; its first random draw is the gap from the previous close."""
-    return before * (1 + _GAP_SHARE * character.daily_volatility * bell(rng))
-
-
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
     """Return the minutes of a night that have a trade, in order of time; more of them come shortly before the open."""
     late, early = trading
@@ -261,8 +315,8 @@ def _bustle(minutes: int) -> tuple[float, ...]:
     return tuple(0.6 + 1.2 * (2 * part - 1) * (2 * part - 1) for part in parts)
 
 
-def _bars(path: list[float], open_us: int, shares: float, character: Profile, rng: Random) -> list[Bar]:
-    draw, bars, before = rng.random, [], path[0]
+def _bars(path: list[float], open_us: int, shares: float, maker: Maker, rng: Random) -> list[Bar]:
+    draw, bars, before, character = rng.random, [], path[0], maker.character
     wick = character.daily_volatility / sqrt(len(path))
     for minute, (close, bustle) in enumerate(zip(path, _bustle(len(path)), strict=True)):
         opening = before + before * wick * 0.3 * (draw() - 0.5)
@@ -272,26 +326,16 @@ def _bars(path: list[float], open_us: int, shares: float, character: Profile, rn
         volume = shares * bustle * (0.35 + 1.3 * draw())
         # Always draw for a missing minute, so that liquidity doesn't shift the later draws.
         if draw() >= character.missing_rate:
-            bars.append(_bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
+            bars.append(maker.bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
         before = close
     return bars
 
 
-def _day_bar(open_us: int, ends: tuple[float, float], character: Profile, rng: Random) -> Bar:
+def _day_bar(open_us: int, ends: tuple[float, float], maker: Maker, rng: Random) -> Bar:
     """Return a day's bar from its close and the previous one, adding a gap, a wick on each side and a volume."""
-    (before, close), volatility, draw = ends, character.daily_volatility, rng.random
-    opening = before * (1 + _GAP_SHARE * volatility * bell(rng))
+    (before, close), character, draw = ends, maker.character, rng.random
+    volatility, opening = character.daily_volatility, maker.opening(before, rng)
     high = max(opening, close) * (1 + _WICK_SHARE * volatility * draw())
     low = min(opening, close) * (1 - _WICK_SHARE * volatility * draw())
     shares = character.shares_a_day * (1 - character.missing_rate) * (1 + _NIGHT_VOLUME_SHARE)
-    return _bar(open_us, (opening, high, low, close), shares * (0.6 + 0.8 * draw()))
-
-
-def _bar(start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
-    opening, high, low, close = prices
-    return Bar(start_us, _units(opening), _units(high), _units(low), _units(close), int(volume) or 1)
-
-
-def _units(price: float) -> int:
-    """Return a price in dollars rounded to cents, at least one, in price units."""
-    return (int(price * 100 + 0.5) or 1) * _CENT
+    return maker.bar(open_us, (opening, high, low, close), shares * (0.6 + 0.8 * draw()))

@@ -78,6 +78,11 @@ class Calendar:
         return max(opens_us - _BEFORE_FIRST_OPEN, closed_us)
 
     @property
+    def contiguous(self) -> bool:
+        """Return True if each session begins at the moment that the one before it ends."""
+        return self.all[0].close_us == self.all[1].open_us
+
+    @property
     def last_close_us(self) -> int:
         return self.market[-1].close_us
 

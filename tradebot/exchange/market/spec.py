@@ -1,6 +1,6 @@
 """Define a market's specification: together with the commands sent, it determines every byte served.
 
-Commissions and fees of a real broker change often, so no cost is on by default. engine.charges books the costs, and
+Commissions and fees of a real broker change often, so no cost is on by default. shares.charges books the costs, and
 engine.matching explains the fill models.
 """
 
@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from msgspec import Struct
 from msgspec.structs import asdict
+
+from tradebot.exchange.market.venue import ALPACA, Venue, problems
 
 FUNDS: Literal["funds"] = "funds"
 """The effective federal funds rate of each day, from the table of rates."""
@@ -182,7 +184,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
     without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
-    `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid.
+    `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
+    other than Alpaca has instruments in place of shares.
     """
 
     start: date
@@ -201,8 +204,11 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     data_plan: DataPlan = "paid"
     prices: Prices = "raw"
     day_prices: DayPrices = "open-and-close"
+    venue: Venue = ALPACA
 
     def __post_init__(self) -> None:
+        for message, hint in problems(self):
+            raise MarketError(message, hint)
         _check_source(self)
         _check_symbols(self)
         _check_ranges(self)
@@ -219,7 +225,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         left_out = set() if self.costs != NO_COSTS else {"costs"}
         # Other markets keep the identity that they had before there were markets of daily bars.
         left_out |= set() if self.source == "daily" else set(_DAILY)
-        fields = asdict(self) | exact | {"costs": costs_fields(self.costs)}
+        left_out |= set() if self.venue != ALPACA else {"venue"}
+        fields = asdict(self) | exact | {"costs": costs_fields(self.costs), "venue": self.venue.to_fields()}
         return {name: value for name, value in fields.items() if name not in left_out}
 
     def to_json(self) -> str:
@@ -247,10 +254,11 @@ def _typed(fields: dict[str, Any]) -> dict[str, Any]:
         cash = Decimal(fields.get("cash", "100000"))
         symbols = tuple(fields.get("symbols", ()))
         fill = _read_fill(fields.get("fill", {}))
-        costs = read_costs(fields.get("costs", {}))
+        costs, venue = read_costs(fields.get("costs", {})), Venue.from_fields(fields.get("venue", {}))
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise MarketError(f"the market specification is incomplete or mistyped: {error!r}", _MADE_BY_HAND) from error
-    return fields | {"start": start, "cash": cash, "symbols": symbols, "fill": fill, "costs": costs}
+    exact = {"start": start, "cash": cash, "symbols": symbols, "fill": fill, "costs": costs, "venue": venue}
+    return fields | exact
 
 
 def _fill_fields(fill: FillSpec) -> dict[str, Any]:
@@ -343,7 +351,7 @@ def _check_symbols(spec: MarketSpec) -> None:
     few = len(symbols) <= _MAX_SYMBOLS
     _need(few, f"{len(symbols)} symbols; at most {_MAX_SYMBOLS} are allowed", "name fewer --symbols")
     for one in symbols:
-        met = isinstance(one, str) and TICKER.fullmatch(one) is not None
+        met = isinstance(one, str) and (one in spec.venue.names or TICKER.fullmatch(one) is not None)
         _need(met, f"not a ticker: {one!r}", "tickers are capital letters, such as AAPL or BRK.B")
     for one, times in Counter(symbols).items():
         _need(times == 1, f"the symbol {one} is listed twice", "name each of the --symbols once")
