@@ -20,7 +20,7 @@ FROM_THE_BEGINNING = {
     },
     "engine": {
         *("market", "start_us", "model", "book", "agenda", "halted", "emit", "_identity"),
-        *("_prices", "_priced_us", "costs", "rates", "dialect"),
+        *("_prices", "_priced_us", "costs", "rates", "dialect", "_grids"),
     },
     "engine.agenda": {"_deeds"},
     "engine.book": set[str](),
@@ -29,7 +29,7 @@ FROM_THE_BEGINNING = {
     "faults.halts": {"_book", "_engine"},
     "market": {
         *("calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands"),
-        *("past_minutes", "past_days", "grids", "calendars"),
+        *("past_minutes", "past_days", "grids", "calendars", "all_calendars"),
     },
     "market.actions": set[str](),
     "control": {"_current_state"},

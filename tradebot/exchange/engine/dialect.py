@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.engine.floor import Deed, Floor
+    from tradebot.exchange.engine.matching import FillModel
     from tradebot.exchange.engine.orders import Order, OrderRequest, Policy, Replacement
     from tradebot.exchange.market.bars import Bar, Market
     from tradebot.exchange.market.sessions import Session
+    from tradebot.exchange.market.spec import FillSpec
 
 
 class Admission(NamedTuple):
@@ -43,16 +45,15 @@ class Dialect(Protocol):
     """What the engine asks about its venue; it keeps no state of its own."""
 
     @property
-    def collars(self) -> bool:
-        """Return True if elected buy stops become stop-limit orders where the fill model imitates a paper account."""
-
-    @property
     def deeds(self) -> Mapping[str, Deed]:
         """Return what the agenda can do here besides what it does everywhere, by name."""
 
     @property
     def marks(self) -> Marks:
         """Return the function that lists the marks of a session."""
+
+    def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
+        """Return how orders fill."""
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
         """Return the kinds of marks at which something may happen now; `waiting` tells whether any order is open."""

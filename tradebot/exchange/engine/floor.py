@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from heapq import heappop, heappush
@@ -11,11 +11,11 @@ from typing import Any
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity, Balances
 from tradebot.exchange.engine.dialect import Dialect, Worth
-from tradebot.exchange.engine.matching import FillModel
 from tradebot.exchange.engine.orders import Amendment, Execution, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
+from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.market.spec import NO_COSTS, Costs, FillSpec
 from tradebot.exchange.times import SECOND, to_datetime
@@ -107,11 +107,12 @@ class Floor:
         dialect: Dialect,
     ) -> None:
         self.market = market
+        self._grids = market.grids
         self.dialect = dialect
         self.costs = costs
         self.rates = rates
         self.start_us = self.now_us = start_us
-        self.model = FillModel(spec, collars=dialect.collars)
+        self.model = dialect.fill_model(spec, market)
         self.latency_us = spec.latency_s * SECOND
         self.accounts: dict[str, Account] = {}
         self.book = Book()
@@ -153,26 +154,27 @@ class Floor:
         """Emit an order event, with the log's name for it and the stream's word."""
         # The stream doesn't say that an order is new which the venue goes on showing as held.
         update = None if order.shown_held and word == "new" else Update(word, order)
-        self.emit(Event(self.now_us, name, order_fields(order), order.account, update))
+        self.emit(Event(self.now_us, name, order_fields(order, self._grids), order.account, update))
 
     def tell_execution(self, execution: Execution, account: Account) -> None:
         """Emit a fill, or the bust or correction of an execution."""
         name, previous = "fill", {}
         if isinstance(execution, Amendment):
             name, previous = execution.word, {"previous_id": execution.previous.id}
-        fields = order_fields(execution.order) | {
+        order = execution.order
+        fields = order_fields(order, self._grids) | {
             "activity_id": execution.id,
             **previous,
             "fill_qty": plain(execution.qty),
-            "price": plain(usd(execution.price)),
+            "price": plain(self._grids[order.request.symbol].usd(execution.price)),
             "cash": plain(account.cash),
             "position": plain(execution.position_qty),
         }
-        update = Update(execution.word, execution.order, execution)
+        update = Update(execution.word, order, execution)
         self.emit(Event(self.now_us, name, fields, account.number, update))
 
 
-def order_fields(order: Order) -> dict[str, Any]:
+def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
     request = order.request
     fields = {
         "order_id": order.id,
@@ -183,12 +185,12 @@ def order_fields(order: Order) -> dict[str, Any]:
         "time_in_force": request.time_in_force,
         "qty": None if order.qty is None else plain(order.qty),
         "notional": None if request.notional is None else plain(request.notional),
-        "limit_price": None if request.limit is None else plain(usd(request.limit)),
+        "limit_price": None if request.limit is None else plain(grids[request.symbol].usd(request.limit)),
         "filled_qty": plain(order.filled_qty),
         "status": order.status,
     }
     if order.stop is not None:
-        fields["stop_price"] = plain(usd(order.stop))
+        fields["stop_price"] = plain(grids[request.symbol].usd(order.stop))
     if order.parent is not None:
         fields["parent_id"] = order.parent.id
     if order.replaces is not None:

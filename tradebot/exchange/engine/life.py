@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from operator import attrgetter
 
 from tradebot.exchange.chance import uuid_of
@@ -13,7 +13,6 @@ from tradebot.exchange.engine.matching import first_stop
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import MINUTE
 
 _HALF = Decimal("0.5")
@@ -89,7 +88,7 @@ def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, re
 
 def tradable(floor: Floor, request: OrderRequest) -> bool:
     """Return True if an order could reach the market now, including extended hours if it is marked for them."""
-    calendar, now_us = floor.market.calendar, floor.now_us
+    calendar, now_us = floor.market.calendars[request.symbol], floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
 
 
@@ -135,7 +134,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
         return qty
     filled = order.filled_qty, order.filled_usd
     order.filled_qty += qty
-    order.filled_usd += qty * usd(price)
+    order.filled_usd += qty * floor.market.grids[order.request.symbol].usd(price)
     before = account.holding(order.symbol)
     floor.dialect.settle(floor, account, order, qty, price)
     # A closing order in dollars may want more shares than are held once the price has moved.
@@ -166,8 +165,10 @@ def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
 
 def _allowed(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
     if order.fate == "partial_then_cancel":
-        return (qty * _HALF).quantize(_NINE_PLACES if qty % 1 else _ONE, ROUND_DOWN)
-    return qty if order.request.time_in_force == "fok" else floor.model.part(qty, identity)
+        lot = floor.model.lot(order.symbol)
+        step = _NINE_PLACES if qty % lot else lot
+        return qty * _HALF // step * step
+    return qty if order.request.time_in_force == "fok" else floor.model.part(qty, identity, order.request.symbol)
 
 
 def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:

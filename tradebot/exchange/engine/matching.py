@@ -45,11 +45,13 @@ exchange's identity); the rest is considered again with the next bar. An elected
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
 from tradebot.exchange.engine.orders import Order, OrderRequest, shares_for
 from tradebot.exchange.market import bars
 from tradebot.exchange.market.bars import UNITS, Bar, tick, usd
+from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.spec import FillSpec
 
 UNBOUNDED = Decimal("Infinity")
@@ -66,35 +68,36 @@ Priority = tuple[int, int]
 
 
 class FillModel:
-    """What a fill specification makes of bars and orders; stateless."""
+    """What a fill specification makes of bars and orders; stateless. Fills are rounded to whole shares."""
 
-    def __init__(self, spec: FillSpec, *, collars: bool = True) -> None:
+    def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
         self.at_once = spec.model in ("paper", "close")
         self.auctions = spec.model != "paper"
-        self.collars = collars and spec.model == "paper"
+        self.collars = spec.model == "paper"
         self.random_parts = spec.partial_rate > 0
         self._whole_at_open = spec.model == "next-open"
         self._no_spread = spec.quotes == "last"
         self._slippage = (spec.slippage_bps / _BPS).as_integer_ratio()
 
-    def bid(self, price: int) -> int:
+    def bid(self, price: int, symbol: str = "") -> int:
         return price if self._no_spread else bars.bid(price, self.spec.spread_bps)
 
-    def ask(self, price: int) -> int:
+    def ask(self, price: int, symbol: str = "") -> int:
         return price if self._no_spread else bars.ask(price, self.spec.spread_bps)
 
-    def around(self, price: int) -> tuple[int, int]:
+    def around(self, price: int, symbol: str = "") -> tuple[int, int]:
         """Return the best bid and offer around a price, in units."""
-        return self.bid(price), self.ask(price)
+        return self.bid(price, symbol), self.ask(price, symbol)
 
-    def far_side(self, side: int, price: int) -> int:
-        """Return the price a market order gets on its side when the market is at a price."""
-        return self.ask(price) if side > 0 else self.bid(price)
+    def far_side(self, order: Order, price: int) -> int:
+        """Return the price a market order gets on an order's side when the market is at a price."""
+        request = order.request
+        return self.ask(price, request.symbol) if request.side > 0 else self.bid(price, request.symbol)
 
     def quoted(self, order: Order, price: int) -> int | None:
         """Return the price at which an order fills against the quote around a price; None if its limit forbids it."""
-        offered = self.far_side(order.side, price)
+        offered = self.far_side(order, price)
         return self._taken(order, offered) if _is_marketable(order, offered) else None
 
     def traded(self, order: Order, bar: Bar) -> int | None:
@@ -103,10 +106,11 @@ class FillModel:
         if limit is not None and (bar.low > limit if side > 0 else bar.high < limit):
             # Bid and ask lie on either side of the price, so a bar that stays away from the limit never reaches it.
             return None
-        offered = self.far_side(side, bar.open)
+        offered = self.far_side(order, bar.open)
         if limit is None or _is_marketable(order, offered):
             return self._taken(order, offered)
-        reached = self.ask(bar.low) <= limit if side > 0 else self.bid(bar.high) >= limit
+        symbol = order.request.symbol
+        reached = self.ask(bar.low, symbol) <= limit if side > 0 else self.bid(bar.high, symbol) >= limit
         return limit if reached else None
 
     def _taken(self, order: Order, offered: int) -> int:
@@ -123,32 +127,62 @@ class FillModel:
         waits = order.stop is not None or order.request.time_in_force == "cls"
         if not self._whole_at_open or not bar.volume or waits:
             return left
-        return UNBOUNDED if _is_marketable(order, self.far_side(order.side, bar.open)) else left
+        return UNBOUNDED if _is_marketable(order, self.far_side(order, bar.open)) else left
+
+    def lot(self, symbol: str) -> Decimal:
+        """Return what fills are rounded to."""
+        return _ONE
 
     def volume_cap(self, bar: Bar) -> Decimal:
         """Return how many shares of a bar all orders together may take."""
-        return _share(bar, self.spec.volume_share) if bar.volume else Decimal(0)
+        return self._share(bar, self.spec.volume_share) if bar.volume else Decimal(0)
 
     def depth(self, newest: Bar | None) -> Decimal:
         """Return how many shares are available at the quote after a bar."""
         if self.spec.depth_share is None:
             return UNBOUNDED
-        return _share(newest, self.spec.depth_share) if newest is not None and newest.volume else Decimal(0)
+        return self._share(newest, self.spec.depth_share) if newest is not None and newest.volume else Decimal(0)
 
-    def part(self, qty: Decimal, identity: str) -> Decimal:
+    def _share(self, bar: Bar, share: Decimal | None) -> Decimal:
+        return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
+
+    def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
         """Return how many whole shares of an eligible fill happen, depending on its own hexadecimal identity."""
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
         return max(_ONE, Decimal(int(qty) * int(identity[-8:], 16) // _HASH))
 
 
+class LotModel(FillModel):
+    """A fill model of instruments: quotes lie on their own ticks, and fills are rounded to their lots.
+
+    Volumes count whole contracts, and so do shares of them.
+    """
+
+    def __init__(self, spec: FillSpec, grids: Mapping[str, Grid]) -> None:
+        super().__init__(spec)
+        self._grids = grids
+        self.collars = False
+
+    def bid(self, price: int, symbol: str = "") -> int:
+        return price if self._no_spread else self._grids[symbol].bid(price, self.spec.spread_bps)
+
+    def ask(self, price: int, symbol: str = "") -> int:
+        return price if self._no_spread else self._grids[symbol].ask(price, self.spec.spread_bps)
+
+    def lot(self, symbol: str) -> Decimal:
+        """Return what fills are rounded to."""
+        return self._grids[symbol].lot
+
+    def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
+        """Return how many lots of an eligible fill happen."""
+        lot = self.lot(symbol)
+        return lot * super().part(qty / lot, identity)
+
+
 def _is_marketable(order: Order, offered: int) -> bool:
     limit = order.request.limit
     return limit is None or (limit - offered) * order.side >= 0
-
-
-def _share(bar: Bar, share: Decimal | None) -> Decimal:
-    return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
 
 
 def priority(order: Order, bar: Bar) -> Priority:

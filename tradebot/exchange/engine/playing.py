@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from tradebot.exchange.engine import life
@@ -18,6 +19,8 @@ from tradebot.exchange.engine.matching import Priority, priority
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.sessions import Calendar
+
+_OTHERS = {"close": "ends"}
 
 
 class Candidate(NamedTuple):
@@ -61,14 +64,21 @@ def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
 def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
     """Return the moments of the marks at which something may happen now, and the marks."""
     kinds = floor.dialect.kinds(floor, waiting=any(account.open for account in floor.accounts.values()))
-    return _all_marks(floor.market.calendar, floor.dialect.marks, kinds)
+    return _all_marks(floor.market.all_calendars, floor.dialect.marks, kinds)
 
 
 @lru_cache(maxsize=8)
-def _all_marks(calendar: Calendar, marks_of: Marks, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
-    """Return the moments of all marks of these kinds in a market's sessions, and the marks."""
-    marks = [mark for session in calendar.market for mark in marks_of(session) if mark.kind in kinds]
-    return [mark.at_us for mark in marks], marks
+def _all_marks(calendars: tuple[Calendar, ...], marks_of: Marks, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
+    """Return the moments of all marks of these kinds in a market's sessions, and the marks.
+
+    The first calendar is the market's own. Only its sessions have a close; those of others end.
+    """
+    own, *others = calendars
+    marks = [mark for session in own.market for mark in marks_of(session)]
+    for session in chain.from_iterable(calendar.market for calendar in others):
+        marks += [mark._replace(kind=_OTHERS.get(mark.kind, mark.kind)) for mark in marks_of(session)]
+    kept = sorted(mark for mark in marks if mark.kind in kinds)
+    return [mark.at_us for mark in kept], kept
 
 
 def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
@@ -92,14 +102,16 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
 
 
 def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
-    market, symbols = floor.market, floor.book.symbols()
-    # A session may end at the very moment that the next one begins.
-    index = market.calendar.reached(to_us - 1) if symbols else -1
-    if index < 0:
-        return
-    session = market.calendar.market[index]
-    regular = session.open_us < to_us <= session.close_us
-    for symbol in symbols:
+    market, calendar, index, regular = floor.market, None, -1, False
+    for symbol in floor.book.symbols():
+        if market.calendars[symbol] is not calendar:
+            calendar = market.calendars[symbol]
+            # A session may end at the very moment that the next one begins.
+            index = calendar.reached(to_us - 1)
+            session = calendar.market[index]
+            regular = session.open_us < to_us <= session.close_us
+        if index < 0:
+            continue
         if regular or any(order.request.extended_hours for order in floor.book.orders(symbol)):
             day = market.day(symbol, index) if regular else market.extended(symbol, index)
             for bar in day.bars[day.complete(from_us) : day.complete(to_us)]:
@@ -122,7 +134,7 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
 
 def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:
     candidates = []
-    session = floor.market.calendar.trading(bar.start_us)
+    session = floor.market.calendars[symbol].trading(bar.start_us)
     for order in floor.book.orders(symbol):
         price = floor.dialect.bar_price(floor, order, bar, session) if order.live_us <= bar.start_us else None
         if price is not None:

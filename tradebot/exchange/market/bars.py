@@ -7,12 +7,12 @@ floating point.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
 from tradebot.exchange.market.adjusting import Step, scaled
@@ -20,6 +20,7 @@ from tradebot.exchange.market.instruments import SHARE, Grid, exact
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import MINUTE
 
+T = TypeVar("T")
 UNITS = 10_000
 """Price units in one dollar."""
 usd = exact
@@ -103,13 +104,25 @@ class Day:
         return self._totals[2][count - 1] if count else 0
 
 
+class OfSymbol(dict[str, T]):
+    """What each symbol has: something of its own, or else what is usual."""
+
+    def __init__(self, symbols: Iterable[str], own: Mapping[str, T], usual: T) -> None:
+        super().__init__(dict.fromkeys(symbols, usual) | {**own})
+        self._usual = usual
+
+    def __missing__(self, symbol: str) -> T:
+        return self._usual
+
+
 class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
     `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
     as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
-    which is for sessions of just a few bars, the last quote counts until the next bar or the close. `grids` are the
-    instruments other than shares, and `calendars` those of symbols that have other sessions than the market.
+    which is for sessions of just a few bars, the last quote counts until the next bar or the close. `grids` are those
+    of instruments other than shares, and `calendars` those of symbols with sessions of their own, in which an index of
+    one of their sessions counts.
     """
 
     def __init__(
@@ -123,8 +136,9 @@ class Market:
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self.calendar = calendar
-        self.grids = grids
-        self.calendars = calendars
+        self.grids = OfSymbol(symbols, grids, SHARE)
+        self.calendars = OfSymbol(symbols, calendars, calendar)
+        self.all_calendars = (calendar, *dict.fromkeys(calendars.values()))
         self._stands = stands
         self.symbols = tuple(symbols)
         self.known = frozenset(symbols)
@@ -137,14 +151,6 @@ class Market:
         self._steps = lru_cache(maxsize=kept)(self._steps_of)
         self._splits = lru_cache(maxsize=kept)(self._splits_of)
         self._changes = lru_cache(maxsize=kept)(self._changes_of)
-
-    def grid(self, symbol: str) -> Grid:
-        """Return a symbol's instrument as the engine uses it."""
-        return self.grids.get(symbol, SHARE)
-
-    def calendar_of(self, symbol: str) -> Calendar:
-        """Return the calendar whose sessions a symbol trades in; an index of a session counts in that."""
-        return self.calendars.get(symbol, self.calendar)
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""
@@ -188,7 +194,7 @@ class Market:
     def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
         """Return when trading in a symbol ends, if it does, and the price steps that the source's bars don't show."""
         ends_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
-        last_us = self.grid(symbol).last_us
+        last_us = self.grids[symbol].last_us
         unseen = any(not action.in_bars for action in self.actions.of(symbol))
         steps = [step for step in self._steps(symbol) if not step.in_bars] if unseen else []
         return min(ends_us if last_us is None else [*ends_us, last_us], default=None), steps
@@ -253,7 +259,7 @@ class Market:
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
         """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
-        for index in range(self.calendar_of(symbol).reached(now_us), -1, -1):
+        for index in range(self.calendars[symbol].reached(now_us), -1, -1):
             bar = self._last_of(symbol, index, now_us)
             if bar is not None:
                 return self._in_shares(symbol, bar, now_us)
@@ -261,7 +267,7 @@ class Market:
 
     def _last_of(self, symbol: str, index: int, now_us: int) -> Bar | None:
         """Return the newest bar of one session and its extended hours, generating only the part that can contain it."""
-        session = self.calendar_of(symbol).market[index]
+        session = self.calendars[symbol].market[index]
         if session.open_us < now_us <= session.close_us:
             regular = self.day(symbol, index).last(now_us)
             return regular or self.extended(symbol, index).last(now_us)
@@ -277,7 +283,7 @@ class Market:
 
     def session_price(self, symbol: str, now_us: int) -> int | None:
         """Return the last known price in regular sessions."""
-        begun = self.calendar_of(symbol).begun(now_us)
+        begun = self.calendars[symbol].begun(now_us)
         for index in range(begun if begun is not None else -1, -1, -1):
             bar = self.day(symbol, index).last(now_us)
             if bar is not None:
@@ -293,7 +299,7 @@ class Market:
 
     def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
         """Return the close before a session, adjusted for splits up to that session's open or a later time."""
-        opens_us = self.calendar_of(symbol).market[index].open_us
+        opens_us = self.calendars[symbol].market[index].open_us
         return self._close_in_shares(symbol, index - 1, max(opens_us, now_us or opens_us))
 
     def _close_in_shares(self, symbol: str, index: int, now_us: int) -> int | None:
@@ -306,13 +312,13 @@ class Market:
 
     def last_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last finished session, adjusted for splits up to now."""
-        calendar = self.calendar_of(symbol)
+        calendar = self.calendars[symbol]
         over = calendar.place(calendar.trading(now_us).date) - calendar.first - 1
         return self._close_in_shares(symbol, over, now_us)
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last session before the current one, adjusted for splits up to now."""
-        return self.close_before(symbol, self.calendar_of(symbol).begun(now_us) or 0, now_us)
+        return self.close_before(symbol, self.calendars[symbol].begun(now_us) or 0, now_us)
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
@@ -133,13 +133,11 @@ class Grid:
         self.lot = instrument.lot
         self.multiplier = instrument.multiplier
         self.last_us = None if instrument.last_trading is None else parse_time(instrument.last_trading)
+        self.usd: Callable[[int], Decimal] = exact if self.places == PLACES else partial(exact, places=self.places)
+        """Returns a price in units as what it is in the instrument's currency."""
         self._steps = [int(price * self.units) for price, _ in instrument.ticks]
         self._ticks = [int(tick * self.units) for _, tick in instrument.ticks]
         self._quantities = [level.quantity for level in instrument.margin_levels]
-
-    def usd(self, units: int) -> Decimal:
-        """Return a price in units as what it is in the instrument's currency."""
-        return exact(units, self.places)
 
     def of(self, price: Decimal) -> int | None:
         """Return a price in units, or None if it isn't above 0 and on a tick."""
@@ -174,7 +172,7 @@ class Grid:
 
     def notional(self, qty: Decimal, price: int) -> Decimal:
         """Return what a quantity is worth at a price in units."""
-        return qty * exact(price, self.places) * self.multiplier
+        return qty * self.usd(price) * self.multiplier
 
     def level(self, qty: Decimal) -> MarginLevel:
         """Return the margin level of a position, given its size."""

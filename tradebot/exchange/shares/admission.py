@@ -78,14 +78,15 @@ class Case(NamedTuple):
         return self.request.qty is not None and self.request.qty == self.request.qty.to_integral_value()
 
 
-def admit(request: OrderRequest, desk: Desk) -> Admission:
+def admit(floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met."""
+    desk = Desk(floor, account, replaced, policy)
     _check_account(request, desk)
-    if desk.replaced is not None and desk.replaced.parent is not None:
-        return _admit_leg(request, desk, desk.replaced.intent)
-    if request.symbol not in desk.floor.market.known:
+    if replaced is not None and replaced.parent is not None:
+        return _admit_leg(request, desk, replaced.intent)
+    if request.symbol not in floor.market.known:
         raise unprocessable(f'asset "{request.symbol}" not found')
-    case = Case(request, desk, _intent(request, desk), desk.floor.last_price(request.symbol))
+    case = Case(request, desk, _intent(request, desk), floor.last_price(request.symbol))
     _check_auction(case)
     _check_priced(case)
     _check_asset(case)

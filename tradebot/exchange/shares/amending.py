@@ -88,7 +88,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     )
     account.activities.append(made)
     floor.tell_execution(made, account)
-    charge_commission(floor, carrying[-1], *filled)
+    charge_commission(floor, carrying[-1], filled)
     life.withdraw_misfits(floor, account, order.symbol)
     return made
 

@@ -57,11 +57,14 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
     return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
 
 
-def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_before: Decimal) -> None:
-    """Charge what an order's commission has grown by since its fills were these; give back what it has shrunk by."""
+def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
+    """Charge what an order's commission has grown by since its fills were these; give back what it has shrunk by.
+
+    `before` is how many shares it had filled, and their value in USD.
+    """
     if not floor.costs.commissions:
         return
-    paid = commission(floor.costs, qty_before, value_before)
+    paid = commission(floor.costs, *before)
     due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
     if due:
         word = "commission" if due > 0 else "commission returned"

@@ -9,14 +9,15 @@ from types import MappingProxyType
 
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.dialect import Admission, Mark, Marks, Worth
+from tradebot.exchange.engine.dialect import Mark, Marks, Worth
 from tradebot.exchange.engine.floor import Deed, Floor
-from tradebot.exchange.engine.matching import stop_price
-from tradebot.exchange.engine.orders import Order, OrderRequest, Policy, Replacement
+from tradebot.exchange.engine.matching import FillModel, stop_price
+from tradebot.exchange.engine.orders import Order, OrderRequest
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.market.spec import FillSpec
 from tradebot.exchange.shares import actions, charges, expiry
-from tradebot.exchange.shares.admission import Desk, admit
+from tradebot.exchange.shares.admission import admit
 from tradebot.exchange.shares.options import shares_of, value
 from tradebot.exchange.shares.replacing import replaced_request
 from tradebot.exchange.times import MINUTE, at_new_york, new_york
@@ -53,9 +54,12 @@ def _marks(session: Session) -> list[Mark]:
 class Alpaca:
     """The dialect of a venue of shares; stateless."""
 
-    collars = True
     deeds = _DEEDS
     marks: Marks = staticmethod(_marks)
+
+    def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
+        """Return the model for whole shares."""
+        return FillModel(spec)
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
         """Return the kinds of marks: while no order is open, none can wake or expire, and some bring interest alone."""
@@ -79,28 +83,16 @@ class Alpaca:
             for account in floor.accounts.values():
                 account.close_day(floor.balances(account))
 
-    def price(self, market: Market, symbol: str, now_us: int) -> int | None:
-        """Return the last price of a stock, or the rough price of an option."""
-        return value(market, symbol, now_us)
-
-    def multiplier(self, symbol: str) -> int:
-        """Return 100 for an option contract and 1 for a stock."""
-        return shares_of(symbol)
+    price = staticmethod(value)
+    multiplier = staticmethod(shares_of)
+    admit = staticmethod(admit)
+    replaced_request = staticmethod(replaced_request)
+    filled = staticmethod(charges.charge_commission)
 
     def worth(self, floor: Floor, account: Account) -> Worth:
         """Return cash, equity and buying power under Regulation T."""
         now = floor.balances(account)
         return Worth(now.cash, now.equity, floor.buying_power(account))
-
-    def admit(
-        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
-    ) -> Admission:
-        """Check Alpaca's rules."""
-        return admit(request, Desk(floor, account, replaced, policy))
-
-    def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Check Alpaca's rules for replacing orders."""
-        return replaced_request(order, wanted, on_its_way)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the end of an order: 90 days for gtc, a minute after the open for opg, or the day's last moment."""
@@ -130,10 +122,6 @@ class Alpaca:
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
         """Exchange shares for cash."""
         account.apply(order.symbol, qty * order.side, price)
-
-    def filled(self, floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
-        """Charge what the order's commission has grown by."""
-        charges.charge_commission(floor, order, *before)
 
 
 def _in_progress(floor: Floor, session: Session) -> Session:
