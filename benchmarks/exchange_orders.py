@@ -20,9 +20,9 @@ from benchmarks.support.sizes import sized
 from tradebot.exchange import process
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
-from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
+from tradebot.exchange.opening import open_market
 from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.state import read_market
 

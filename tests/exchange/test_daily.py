@@ -8,10 +8,10 @@ import pytest
 
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.creation import recorded_source, recorded_span, remarks
-from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.daily_file import is_daily
 from tradebot.exchange.market.spec import DayPrices, MarketError, MarketSpec, Prices
+from tradebot.exchange.opening import open_market
 from tradebot.exchange.process import create
 from tradebot.exchange.state import DAYS_FILE, read_market
 from tradebot.exchange.times import MINUTE

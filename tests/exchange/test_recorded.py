@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.exchange.worlds import SHARED, open_world
 from tradebot.exchange.creation import recorded_span, remarks
-from tradebot.exchange.exchange import open_market
 from tradebot.exchange.market import minute_rows
 from tradebot.exchange.market.minute_rows import BadRowError
 from tradebot.exchange.market.spec import MarketError, MarketSpec
+from tradebot.exchange.opening import open_market
 from tradebot.exchange.process import create
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import MINUTE, rfc3339

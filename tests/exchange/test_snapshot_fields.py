@@ -15,7 +15,7 @@ from tradebot.exchange.snapshot.state import KEPT, RECORDS, WORKED_OUT, Packer, 
 
 FROM_THE_BEGINNING = {
     "": {
-        *("stored", "market", "clock", "engine", "control", "faults", "log", "past"),
+        *("stored", "market", "clock", "engine", "control", "faults", "log", "past", "faces", "staff", "order_paths"),
         *("listeners", "moved", "status_parts", "_captured", "_names_file", "_take", "_commands", "_last_line_us"),
     },
     "engine": {

@@ -42,8 +42,9 @@ from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.commands.venue import ORDERS as UNASKED
-from tradebot.exchange.exchange import Exchange, open_market
+from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.exchange.opening import open_market
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.exchange.exchange import begin_log
+from tradebot.exchange.faces.face import faces_of
 from tradebot.exchange.flow.captured import Capture, capture_files, read_folder
 from tradebot.exchange.market.action_sources import beside, read_actions, write_actions
 from tradebot.exchange.market.daily import daily_span, keep_days, read_days
 from tradebot.exchange.market.daily_file import is_daily, is_parquet
 from tradebot.exchange.market.rates import rates_of
 from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, reasons, recorded_days
-from tradebot.exchange.market.sessions import Calendar, build_calendar, calendar_from_rows
+from tradebot.exchange.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.private_files import write_own
 from tradebot.exchange.state import (
@@ -149,7 +150,8 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
 def build(state_dir: Path, spec: MarketSpec) -> None:
     """Write what a server needs into a folder; the market file comes last and completes it."""
     _refuse_orphan(state_dir / LOG_FILE)
-    calendar = build_calendar(spec.start, spec.sessions)
+    faces_of(spec.venue)
+    calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
     imported = Imported({}, spec.symbols, {}, {})
     state_dir.mkdir(parents=True, exist_ok=True)
     if spec.uw_folder is not None:
@@ -169,9 +171,21 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
         imported.first_lines,
         imported.extended,
         rates_of(spec, calendar),
+        _own_calendars(spec, calendar),
     )
     begin_log(state_dir, stored, calendar)
     write_market(state_dir, stored)
+
+
+def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
+    """Return the sessions of the symbols that have a calendar or closes of their own."""
+    rows = {}
+    for instrument in spec.venue.instruments:
+        name = instrument.calendar or spec.venue.calendar
+        if instrument.closes or name != spec.venue.calendar:
+            own = own_calendar(market, name, dict(instrument.closes))
+            rows[instrument.symbol] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
+    return rows
 
 
 def discard(state_dir: Path) -> None:

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.clock import Clock, Pace, latency_name
-from tradebot.exchange.commands import actions, orders, owner, venue
 from tradebot.exchange.commands.command import Answer, Command, Commands
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event, Place
+from tradebot.exchange.faces.face import faces_of
 from tradebot.exchange.faults.room import Faults
 from tradebot.exchange.jsontext import encode, plain
 from tradebot.exchange.log import CREATED, FORMAT, NOTE, REQUEST, RESTORE_BOTH, Log, Step, replay
-from tradebot.exchange.market.action_sources import generated_actions, read_actions
-from tradebot.exchange.market.actions import Action
-from tradebot.exchange.market.bars import BarSource, Market
-from tradebot.exchange.market.daily import DailyBars, kept_days
-from tradebot.exchange.market.generator import GeneratedBars
-from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.opening import dialect_of, open_market
 from tradebot.exchange.private_files import write_atomically, write_own
 from tradebot.exchange.shares.actions import schedule
-from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.snapshot.state import Past, Snapshot, read_snapshot, restore_state
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
-    ACTIONS_FILE,
-    BARS_FILE,
-    DAYS_FILE,
     LOG_FILE,
     StoredMarket,
     read_market,
@@ -44,9 +37,6 @@ _RESERVED_S = 10
 """Real seconds of running time to reserve at once; a crash loses at most this much."""
 _RESERVED = "time_reserved"
 
-_ROOMS = (orders, owner, actions, venue)
-_ENTRIES = tuple(entry for room in _ROOMS for entry in room.ENTRIES)
-"""The commands that accounts and the venue's staff can send."""
 Moved = Callable[[int, int], None]
 """Called with the engine times before and after a movement."""
 
@@ -92,6 +82,9 @@ class Exchange:
         self.log = Log(state_dir / LOG_FILE, snapshot and snapshot.log)
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
+        self.faces = faces_of(spec.venue)
+        self.order_paths = {face.orders for face in self.faces}
+        dialect, self.staff = dialect_of(spec.venue)
         self.engine = Engine(
             market,
             market.calendar.start_us,
@@ -100,11 +93,12 @@ class Exchange:
             spec.to_json(),
             spec.costs,
             stored.rates,
-            dialect=ALPACA,
+            dialect=dialect,
         )
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
-        self._commands = Commands(self.engine, [*_ENTRIES, *control.entries(), *self.faults.entries()])
+        of_faces = (entry for face in self.faces for entry in face.entries)
+        self._commands = Commands(self.engine, [*self.staff, *of_faces, *control.entries(), *self.faults.entries()])
         for action in market.actions:
             schedule(self.engine, action)
         self._recover(snapshot.state if snapshot and self.log.known_lines else None)
@@ -224,7 +218,7 @@ class Exchange:
     def _carry_out(self, command: Command) -> Answer:
         answer, refusal = self._commands.run(command)
         if refusal is not None:
-            name = "order_rejected" if command.path == "/v2/orders" else "request_refused"
+            name = "order_rejected" if command.path in self.order_paths else "request_refused"
             whose = {"account": command.account} if command.account else {}
             self._line(self.engine.now_us, name, {"status": refusal.status, **refusal.body, **whose})
         return answer
@@ -314,30 +308,3 @@ def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
             raise
         # The log alone decides. A failure while using a snapshot may be the snapshot's fault.
         return Exchange(state_dir, stored, open_market(state_dir, stored), clock)
-
-
-def open_market(state_dir: Path, stored: StoredMarket) -> Market:
-    calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
-    source = _source(state_dir, stored, calendar)
-    market = Market(source, calendar, stored.symbols, stands=stored.spec.source == "daily")
-    market.announce(*_actions(state_dir, stored, source, calendar))
-    return market
-
-
-def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSource:
-    if stored.spec.source == "generated":
-        return GeneratedBars(stored.spec.seed, calendar)
-    if stored.spec.source == "daily":
-        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
-    from tradebot.exchange.market.recorded import kept_bars
-
-    return kept_bars(state_dir / BARS_FILE)
-
-
-def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
-    if isinstance(source, GeneratedBars):
-        with_actions = stored.spec.corporate_actions
-        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
-    kept = state_dir / ACTIONS_FILE
-    history = stored.spec.source == "daily"
-    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()

@@ -183,7 +183,8 @@ def _refused(status: int, answer: object) -> MarketError:
 
 
 def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
-    command = [sys.executable, "-m", "tradebot.exchange", "--state", str(state_dir)]
+    # Without -P, Python would look for modules in the exchange's folder first.
+    command = [sys.executable, "-P", "-m", "tradebot.exchange", "--state", str(state_dir)]
     package_parent = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH", "")]))
     with _server_log(state_dir) as log:

@@ -26,10 +26,9 @@ from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, find
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
-from tradebot.exchange.faces.flow import FlowFace, FlowLimits, FlowSource
+from tradebot.exchange.faces.face import Serving
+from tradebot.exchange.faces.flow import FlowLimits, FlowSource
 from tradebot.exchange.faces.guard import Framing, Guard
-from tradebot.exchange.faces.market_data import DataFace
-from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Endpoint, Handler, Paths, Reply, Route
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.face import FaultFace, arm_at_start
@@ -47,7 +46,6 @@ from tradebot.exchange.rate_limit import RateLimit
 from tradebot.exchange.recording import Recording
 from tradebot.exchange.snapshot.keeper import Keeper
 from tradebot.exchange.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
-from tradebot.exchange.streams.server_sent import ServerSent
 from tradebot.exchange.streams.socket import LONGEST_MESSAGE, StreamProtocol
 from tradebot.exchange.streams.streams import Streams
 from tradebot.exchange.times import SECOND
@@ -206,9 +204,11 @@ def serve(
             asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
 
 
-def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:
-    """Return the feed of an exchange; raise MarketError if its captures are damaged."""
+def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource | None:
+    """Return the feed of an exchange, or None if it has none; raise MarketError if its captures are damaged."""
     spec = exchange.stored.spec
+    if "flow" not in spec.venue.faces:
+        return None
     if spec.uw_folder is not None:
         return CapturedFlow(state_dir / CAPTURES_FOLDER)
     return DerivedFlow(exchange.market, spec.seed, spec.edge)
@@ -252,7 +252,7 @@ def _listen(port: int) -> socket.socket:
 async def _run(
     state_dir: Path,
     exchange: Exchange,
-    feed: FlowSource,
+    feed: FlowSource | None,
     listener: socket.socket,
     idle_exit_s: float | None,
     ready: Ready,
@@ -295,24 +295,23 @@ def _stand_still(exchange: Exchange) -> None:
 
 def build_application(
     exchange: Exchange,
-    feed: FlowSource,
+    feed: FlowSource | None,
     instance: str,
     rate_limit: int | None = None,
     token: str | None = None,
     flow_limits: FlowLimits | None = None,
 ) -> Application:
-    """Return the application with all of an exchange's APIs; the busiest routes come first.
+    """Return the application with the faces of an exchange and its own API; the busiest routes come first.
 
     `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
     """
-    flow = FlowFace(exchange.engine, feed, flow_limits)
     # A request to stop over HTTP stops this process as a signal would.
     control = ControlFace(exchange, instance, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
-    streams = Streams(exchange, feed, StreamFaults(exchange.engine, exchange.faults.book))
-    events = ServerSent(exchange, streams.updates)
-    routes = [*flow.routes(), *data.routes(), *trading.routes(), *events.routes(), *own]
+    delivery = StreamFaults(exchange.engine, exchange.faults.book)
+    parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
+    routes = [*(one for part in parts for one in part.routes), *own]
+    streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
     return Application(exchange, routes, streams, rate_limit, token)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tradebot.exchange.market.rates import NO_RATES, Rates
@@ -31,6 +33,7 @@ class StoredMarket(NamedTuple):
 
     `skipped_rows` counts a recorded file's skipped rows by reason; `first_lines` gives the first line for each reason.
     `extended_rows` counts its bars outside regular sessions. `rates` covers the sessions if a cost needs it.
+    `calendars` holds the sessions of symbols that don't trade in the market's, each with its `first` and `count`.
     """
 
     spec: MarketSpec
@@ -41,11 +44,14 @@ class StoredMarket(NamedTuple):
     first_lines: dict[str, int]
     extended_rows: int = 0
     rates: Rates = NO_RATES
+    calendars: Mapping[str, Any] = MappingProxyType({})
 
 
 def write_market(state_dir: Path, stored: StoredMarket) -> None:
     fields: dict[str, Any] = stored._asdict()
     fields["spec"], fields["rates"] = stored.spec.to_fields(), stored.rates.to_fields()
+    if not stored.calendars:
+        del fields["calendars"]
     write_atomically(state_dir / MARKET_FILE, json.dumps(fields))
 
 

@@ -132,7 +132,7 @@ def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
         "key": account.key_id,
         "secret": account.secret,
         "cash": plain(account.cash),
-        "equity": plain(engine.balances(account).equity),
+        "equity": plain(engine.worth(account).equity),
         "positions": len(account.positions),
         "open_orders": len(account.open),
         "orders": len(account.orders),

@@ -19,7 +19,7 @@ from tradebot.exchange.shares.reading import price_units, read_replacement
 
 ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
 RESTATE = "restate"
-_ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
+ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
     "suspend": unsolicited.suspend,
     "stop": unsolicited.stop,
     "resume": unsolicited.resume,
@@ -33,13 +33,13 @@ def _act(asked: Asked) -> Answer:
     body, engine = asked.body, asked.engine
     word = body.get("do")
     check_fields(body, {"account", "order", "do"} | (_CHANGES if word == RESTATE else set()))
-    order = _order(account_of(engine, body), body)
+    order = order_of(account_of(engine, body), body)
     if word == RESTATE:
         unsolicited.restate(engine, order, read_replacement({name: body[name] for name in _CHANGES & set(body)}))
-    elif isinstance(word, str) and word in _ACTS:
-        _ACTS[word](engine, order)
+    elif isinstance(word, str) and word in ACTS:
+        ACTS[word](engine, order)
     else:
-        raise invalid(f"do is one of {', '.join((*_ACTS, RESTATE))}")
+        raise invalid(f"do is one of {', '.join((*ACTS, RESTATE))}")
     return 200, encode(order_json(order))
 
 
@@ -60,7 +60,7 @@ def _amend(asked: Asked) -> Answer:
     return 200, encode(execution_json(made))
 
 
-def _order(account: Account, body: dict[str, Any]) -> Order:
+def order_of(account: Account, body: dict[str, Any]) -> Order:
     """Return the order with either of its ids; raise a 404 Refusal if there is none."""
     name = str(body.get("order"))
     order = account.orders.get(name.lower()) or account.by_client_id.get(name)

@@ -95,7 +95,7 @@ class Activity(NamedTuple):
     """Something other than a fill that changes an account; amounts in USD, with the sign seen from the account.
 
     `kind` and `sub_type` are Alpaca's words for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
-    `per_share` USD. It gets its id and time when it is booked.
+    `per_share` USD. It gets its id and time when it is booked. `about` is the id of the fill whose fee it is.
     """
 
     kind: str
@@ -108,6 +108,7 @@ class Activity(NamedTuple):
     net_amount: Decimal = _ZERO
     id: str = ""
     at_us: int = 0
+    about: str = ""
 
     @property
     def moves_shares(self) -> bool:

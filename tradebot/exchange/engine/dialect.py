@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.engine.floor import Deed, Floor
     from tradebot.exchange.engine.matching import FillModel
-    from tradebot.exchange.engine.orders import Order, OrderRequest, Policy, Replacement
+    from tradebot.exchange.engine.orders import Fill, Order, OrderRequest, Policy, Replacement, Settled
     from tradebot.exchange.market.bars import Bar, Market
     from tradebot.exchange.market.sessions import Session
     from tradebot.exchange.market.spec import FillSpec
@@ -52,6 +52,9 @@ class Dialect(Protocol):
     def marks(self) -> Marks:
         """Return the function that lists the marks of a session."""
 
+    def begin(self, floor: Floor) -> None:
+        """Schedule what happens by itself."""
+
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return how orders fill."""
 
@@ -86,8 +89,21 @@ class Dialect(Protocol):
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
-    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
-        """Move the cash and the position of an account by a fill."""
+    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
+        """Move the cash and the position of an account by a fill; on margin, return what it did."""
 
-    def filled(self, floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
-        """Follow up a recorded fill; `before` is how much the order had filled, in shares and in USD."""
+    def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+        """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
+
+    def accepted(self, floor: Floor, order: Order) -> None:
+        """Follow up the acceptance of a reduce-only order."""
+
+    @property
+    def watches(self) -> bool:
+        """Return True if margins are looked at in every minute."""
+
+    def watched(self, floor: Floor) -> frozenset[str]:
+        """Return the symbols that any account holds, at whose prices `review` looks."""
+
+    def review(self, floor: Floor) -> None:
+        """Look at margins at the end of a minute in which a watched symbol traded."""

@@ -55,6 +55,7 @@ class Engine(Floor):
             replacement_arrives=Engine._replacement_arrives,
             **dialect.deeds,
         )
+        dialect.begin(self)
 
     def open_account(self, name: str, key_id: str, secret: str, cash: Decimal) -> Account:
         """Open an account; the first one of an exchange has the exchange's own number."""
@@ -87,6 +88,8 @@ class Engine(Floor):
             leg.tells_after_us = policy.tells_after_us
             leg.shown_held = policy.holds_legs and request.order_class == "oco"
             self.tell("order_held", leg, "held")
+        if request.reduce_only:
+            self.dialect.accepted(self, order)
         return order
 
     def settle(self, order: Order) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity, Balances
 from tradebot.exchange.engine.dialect import Dialect, Worth
-from tradebot.exchange.engine.orders import Amendment, Execution, Order
+from tradebot.exchange.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Order, Settled
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
@@ -119,6 +119,8 @@ class Floor:
         self.agenda = Agenda()
         self.halted: Container[str] = frozenset()
         self.sequence = 0
+        self.funding_rates: dict[str, Decimal] = {}
+        """Funding rates by symbol that were changed since the market was made."""
         self.emit = emit
         self._prices: dict[str, int | None] = {}
         self._priced_us = start_us
@@ -158,13 +160,16 @@ class Floor:
 
     def tell_execution(self, execution: Execution, account: Account) -> None:
         """Emit a fill, or the bust or correction of an execution."""
-        name, previous = "fill", {}
+        name: str = "fill"
+        more: dict[str, str | None] = {}
         if isinstance(execution, Amendment):
-            name, previous = execution.word, {"previous_id": execution.previous.id}
+            name, more = execution.word, {"previous_id": execution.previous.id}
+        elif execution.settled is not None:
+            name, more = _settled_fields(execution.settled)
         order = execution.order
         fields = order_fields(order, self._grids) | {
             "activity_id": execution.id,
-            **previous,
+            **more,
             "fill_qty": plain(execution.qty),
             "price": plain(self._grids[order.request.symbol].usd(execution.price)),
             "cash": plain(account.cash),
@@ -176,7 +181,7 @@ class Floor:
 
 def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
     request = order.request
-    fields = {
+    fields: dict[str, Any] = {
         "order_id": order.id,
         "client_order_id": order.client_order_id,
         "symbol": request.symbol,
@@ -195,7 +200,16 @@ def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
         fields["parent_id"] = order.parent.id
     if order.replaces is not None:
         fields["replaces"] = order.replaces
+    if request.reduce_only:
+        fields["reduce_only"] = True
     return fields
+
+
+def _settled_fields(settled: Settled) -> tuple[str, dict[str, str | None]]:
+    """Return the log's name of a fill on margin, and what the log says besides."""
+    fee = None if settled.fee is None else plain(settled.fee)
+    name = settled.role if settled.role in (LIQUIDATION, SETTLEMENT) else "fill"
+    return name, {"role": settled.role, "realized": plain(settled.realized), "fee": fee}
 
 
 def enter(floor: Floor, account: Account, entry: Activity) -> None:
@@ -227,4 +241,5 @@ def _described(account: Account, entry: Activity) -> dict[str, str | None]:
         "net_amount": plain(entry.net_amount),
         "cash": plain(account.cash),
         "position": None if entry.symbol is None else plain(account.qty(entry.symbol)),
+        **({"fill": entry.about} if entry.about else {}),
     }

@@ -10,7 +10,7 @@ from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.floor import Floor, id_stamp
 from tradebot.exchange.engine.matching import first_stop
-from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
+from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest, Settled
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.times import MINUTE
@@ -136,12 +136,12 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     order.filled_qty += qty
     order.filled_usd += qty * floor.market.grids[order.request.symbol].usd(price)
     before = account.holding(order.symbol)
-    floor.dialect.settle(floor, account, order, qty, price)
+    settled = floor.dialect.settle(floor, account, order, qty, price)
     # A closing order in dollars may want more shares than are held once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
-    _record(floor, order, qty, price, identity, before)
-    floor.dialect.filled(floor, order, filled)
+    made = _record(floor, order, qty, price, identity, before, settled)
+    floor.dialect.filled(floor, made, filled)
     _after_fill(floor, order, qty)
     return qty
 
@@ -182,7 +182,9 @@ def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:
     floor.accounts[order.account].hold(order)
 
 
-def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str, before: Holding) -> None:
+def _record(
+    floor: Floor, order: Order, qty: Decimal, price: int, identity: str, before: Holding, settled: Settled | None
+) -> Fill:
     account = floor.accounts[order.account]
     complete = order.status == "filled"
     made = Fill(
@@ -196,9 +198,11 @@ def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str,
         position_qty=account.qty(order.symbol),
         complete=complete,
         before=before,
+        settled=settled,
     )
     account.activities.append(made)
     floor.tell_execution(made, account)
+    return made
 
 
 def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
@@ -207,7 +211,7 @@ def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
             other.unheard += qty
             floor.agenda.note(floor.now_us + order.tells_after_us, "hear", other, qty)
         elif order.is_open:
-            _reduce(floor, other, other.filled_qty + order.remaining)
+            reduce(floor, other, other.filled_qty + order.remaining)
         else:
             cancel(floor, other)
     for leg in order.legs:
@@ -228,12 +232,13 @@ def hear(floor: Floor, order: Order, qty: Decimal) -> None:
         return
     assert order.qty is not None
     if order.qty - qty > order.filled_qty:
-        _reduce(floor, order, order.qty - qty)
+        reduce(floor, order, order.qty - qty)
     else:
         cancel(floor, order)
 
 
-def _reduce(floor: Floor, order: Order, qty: Decimal) -> None:
+def reduce(floor: Floor, order: Order, qty: Decimal) -> None:
+    """Reduce what an open order may fill in total."""
     order.qty, order.updated_us = qty, floor.now_us
     floor.accounts[order.account].hold(order)
     floor.tell("order_restated", order, "restated")

@@ -44,6 +44,8 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 """Statuses of finished orders."""
 WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
+MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
+"""What a fill on margin was: it made or took liquidity, or the venue closed a position."""
 BUST, CORRECT = "trade_bust", "trade_correct"
 """What the venue may do to an execution, in the stream's words."""
 _ZERO = Decimal(0)
@@ -80,6 +82,7 @@ class OrderRequest(NamedTuple):
     order_class: str = "simple"
     take_profit: int | None = None
     stop_loss: StopLoss | None = None
+    reduce_only: bool = False
 
 
 class Replacement(NamedTuple):
@@ -210,10 +213,24 @@ Holding = tuple[Decimal, Decimal, Decimal]
 """Signed shares, their average price in USD, and how many of them were held at the last close."""
 
 
+class Settled(NamedTuple):
+    """What a fill did to a margined account: the profit that it realized, and its fee, or None if that comes later.
+
+    `role` is maker, taker, liquidation or settlement, `cost` what the position had cost in all before it, and `value`
+    its quantity times its price.
+    """
+
+    role: str
+    realized: Decimal
+    fee: Decimal | None
+    cost: Decimal
+    value: Decimal
+
+
 class Fill(NamedTuple):
     """One execution, with the resulting state of its order and its account's position.
 
-    `before` is the position before it.
+    `before` is the position before it; `settled` is what it did to a margined account.
     """
 
     id: str
@@ -226,6 +243,7 @@ class Fill(NamedTuple):
     position_qty: Decimal
     complete: bool
     before: Holding
+    settled: Settled | None = None
 
     @property
     def execution_id(self) -> str:
@@ -256,7 +274,9 @@ class Fill(NamedTuple):
 
     @property
     def net_amount(self) -> Decimal:
-        """Return the change of cash in USD: negative for a purchase."""
+        """Return the change of cash in USD: negative for a purchase, and on margin the profit less the fee."""
+        if self.settled is not None:
+            return self.settled.realized - (self.settled.fee or _ZERO)
         return -self.shares * usd(self.price)
 
 

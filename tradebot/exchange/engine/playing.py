@@ -87,7 +87,11 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
     Return the end of the span, or the moment of a deed that a fill has brought about within it.
     """
     bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
+    watches, unseen = floor.dialect.watches, False
     for end_us, symbol, bar in sorted(bars):
+        if unseen and end_us > floor.now_us:
+            floor.dialect.review(floor)
+            unseen = False
         if (deed_us := floor.agenda.next_us) is not None and deed_us < end_us:
             return deed_us
         # A minute is over just before the moment it ends. So a halt that ends then covers it, and one that begins then
@@ -97,13 +101,20 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
         floor.now_us = end_us
         if not halted:
             _match(floor, symbol, bar)
+        if watches:
+            unseen = unseen or symbol in floor.dialect.watched(floor)
+    if unseen:
+        floor.dialect.review(floor)
     deed_us = floor.agenda.next_us
     return to_us if deed_us is None else max(from_us, min(to_us, deed_us))
 
 
 def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
     market, calendar, index, regular = floor.market, None, -1, False
-    for symbol in floor.book.symbols():
+    symbols = floor.book.symbols()
+    if floor.dialect.watches:
+        symbols = sorted(floor.dialect.watched(floor).union(symbols))
+    for symbol in symbols:
         if market.calendars[symbol] is not calendar:
             calendar = market.calendars[symbol]
             # A session may end at the very moment that the next one begins.

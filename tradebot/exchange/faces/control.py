@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable
 
 from tradebot.exchange.clock import Pace, read_pace
-from tradebot.exchange.commands.actions import ACTIONS, JOURNAL
+from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, RESET, TICK, account_summary
-from tradebot.exchange.commands.venue import EXECUTIONS, ORDERS
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import command_of
 from tradebot.exchange.faces.trading.query import params
@@ -31,12 +30,13 @@ class ControlFace:
 
     def routes(self) -> list[Route]:
         exchange, instance = self._exchange, {"pid": os.getpid(), "instance": self._instance}
+        reads = {ACTIONS: {"GET": self._actions}}
         return [
             route("/exchange/v1/status", GET=lambda call: ok(exchange.status())),
             route("/exchange/v1/clock", GET=self._clock, POST=self._set_pace),
             route(ACCOUNTS, GET=self._accounts, POST=self._run),
-            route(ACTIONS, GET=self._actions, POST=self._run),
-            *(route(path, POST=self._run) for path in (TICK, RESET, LATENCY, JOURNAL, ORDERS, EXECUTIONS)),
+            *(route(path, POST=self._run) for path in (TICK, RESET, LATENCY)),
+            *(route(entry.path, **reads.get(entry.path, {}), POST=self._run) for entry in exchange.staff),
             route("/exchange/v1/log", GET=self._log),
             route("/exchange/v1/instance", GET=lambda call: ok(instance)),
             route("/exchange/v1/stop", POST=self._stopped),

@@ -18,12 +18,13 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import credentials_of
 from tradebot.exchange.faces.web import LONGEST_BODY, headers_of
 from tradebot.exchange.faults.answers import ANSWERS, rightly
-from tradebot.exchange.faults.kinds import Facts, kind_of
+from tradebot.exchange.faults.kinds import Facts, is_of_kind, kind_of
 from tradebot.exchange.faults.turn import Behind, Turn
 from tradebot.exchange.faults.wire import Connection
 
 _MOST_SYMBOLS = 200
 _ORDER = re.compile(r"/v2/orders/([^/]+)")
+_OF_ONE_ORDER = ("order", "replace", "cancel")
 _BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 _SYMBOL = re.compile(
     r"/v2/(?:positions|assets)/([^/]+)|/api/stock/([^/]+)/.+"
@@ -36,11 +37,11 @@ def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], bod
     target = f"{method} {path}"
     account = _account(headers, engine)
     known = (account.number, account.name) if account else ()
-    if target == "POST /v2/orders":
+    if is_of_kind(target, "submit"):
         symbol, side, client_id = (_text(_fields(body), name) for name in ("symbol", "side", "client_order_id"))
         return Facts(target, (symbol,) if symbol else (), side, client_id, known)
     params = parse_qs(query)
-    order = _order(path, params, account)
+    order = _order(target, params, account)
     if order is not None:
         return facts_of_order(target, order, known)
     return Facts(target, _symbols(path, params), client_order_id=params.get("client_order_id", [""])[0], account=known)
@@ -69,13 +70,17 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _order(path: str, params: Mapping[str, list[str]], account: Account | None) -> Order | None:
+def _order(target: str, params: Mapping[str, list[str]], account: Account | None) -> Order | None:
+    _, _, path = target.partition(" ")
     if account is None:
         return None
     if path == _BY_CLIENT_ID:
         return account.by_client_id.get(params.get("client_order_id", [""])[0])
     match = _ORDER.fullmatch(path)
-    return account.orders.get(match[1].lower()) if match else None
+    if match:
+        return account.orders.get(match[1].lower())
+    named = any(is_of_kind(target, kind) for kind in _OF_ONE_ORDER)
+    return account.orders.get(path.rpartition("/")[2].lower()) if named else None
 
 
 def _symbols(path: str, params: Mapping[str, list[str]]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -95,9 +96,19 @@ _STREAMED = ("/v2/events/", "/v2beta1/events/")
 """Paths of endless answers; rules change the events in them, not the answers themselves."""
 _PATTERN = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|\*) /[!-~]*")
 _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.items()}
+_LEARNED: dict[str, dict[str, None]] = {}
+"""Patterns of other faces by kind, in the order in which they came."""
 _WILDCARD = re.compile(r"[*?\[]")
 _ROOTS = ("/api", *(f"/v{digit}" for digit in range(10)))
 _GROUPS = {"any change": CHANGES}
+
+
+def learn(kinds: Mapping[str, str]) -> None:
+    """Add the patterns of a face's requests to the kinds that they are of."""
+    for name, pattern in kinds.items():
+        learned = _LEARNED.setdefault(name, {})
+        learned[pattern] = None
+        _COMPILED[name] = re.compile("|".join((KINDS[name], *learned)), re.DOTALL)
 
 
 class Facts(NamedTuple):

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 
 from tradebot.exchange.engine.account import Account, Position
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import TERMINAL, Execution, Order
+from tradebot.exchange.engine.orders import TERMINAL, Execution, Fill, Order
 from tradebot.exchange.engine.tables import History, OrderTable
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.market_data import DataFace
@@ -31,6 +31,7 @@ from tradebot.exchange.faults.book import Firing
 from tradebot.exchange.faults.effects import effects_of
 from tradebot.exchange.faults.kinds import Facts, is_of_kind
 from tradebot.exchange.faults.wire import Connection
+from tradebot.exchange.margined.accounts import NetPosition
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import nanoseconds
 
@@ -173,6 +174,9 @@ def _positions_at(account: Account, later: list[Execution]) -> dict[str, Positio
         symbol = fill.order.symbol
         position = held.setdefault(symbol, Position(symbol, 0 * fill.qty, usd(fill.price)))
         position.qty -= fill.shares
+        if isinstance(fill, Fill) and fill.settled is not None:
+            qty, average, _ = fill.before
+            held[symbol] = NetPosition(symbol, qty, average, cost=fill.settled.cost, since_us=fill.at_us)
     return {symbol: position for symbol, position in held.items() if position.qty}
 
 
@@ -183,7 +187,8 @@ def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
     then = copy(order)
     for fill in (one for one in later if one.order is order):
         then.filled_qty -= fill.shares * order.side
-        then.filled_usd += fill.net_amount * order.side
+        settled = fill.settled if isinstance(fill, Fill) else None
+        then.filled_usd -= -fill.net_amount * order.side if settled is None else settled.value
     for moment in ("filled_us", "canceled_us", "expired_us", "failed_us", "replaced_us"):
         if (getattr(order, moment) or 0) > then_us:
             setattr(then, moment, None)

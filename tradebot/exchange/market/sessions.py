@@ -7,9 +7,10 @@ someone asks for sessions beyond it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from tradebot.exchange.market.hours import FIRST_DAY, HOURS, LAST_DAY, XNYS, Hours, Times
@@ -167,6 +168,32 @@ def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
         )
     kept = times[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
     return Calendar([session_of(one, hours) for one in kept], HISTORY_SESSIONS, count, hours)
+
+
+def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Calendar:
+    """Return the sessions of a named calendar in a market's time, of which those of some dates end at other times.
+
+    Raises MarketError if there are none, or if a close isn't within its session or the pause after it.
+    """
+    first, last = market.market[0].date, market.market[-1].date
+    known = build_calendar(date.fromisoformat(first), len(market.market), name)
+    count = sum(first <= session.date <= last for session in full_calendar(known).all)
+    if not count:
+        raise MarketError(f"{name} has no session from {first} to {last}", "choose another start or more sessions")
+    calendar = build_calendar(date.fromisoformat(first), count, name)
+    sessions = [_ended(session, closes.get(session.date)) for session in calendar.all]
+    if any(session.open_us >= session.close_us for session in sessions) or any(
+        session.close_us > following.open_us for session, following in pairwise(sessions)
+    ):
+        raise MarketError("a session ends after its open, and before the next one begins", "check the closes")
+    return Calendar(sessions, calendar.first, count, calendar.hours)
+
+
+def _ended(session: Session, close: str | None) -> Session:
+    if close is None:
+        return session
+    close_us = parse_time(close)
+    return session._replace(close_us=close_us, post_us=session.post_us + close_us - session.close_us)
 
 
 @lru_cache(maxsize=4)

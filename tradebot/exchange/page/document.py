@@ -1,7 +1,7 @@
 """Serve the web page at / and the JSON document behind it: small, bounded, and complete in one request.
 
 The page loads nothing from elsewhere. Money, prices and quantities are exact decimals as text, and so are fractions;
-times are in New York.
+times are in the zone of the market's calendar.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.guard import PAGE_DATA
 from tradebot.exchange.faces.web import Reply, Route, ok, route
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import UNITS, usd
+from tradebot.exchange.market.hours import XNYS
+from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.page.recent import Recent, Refused, about, duration, shortened
-from tradebot.exchange.times import MINUTE, new_york, parse_time
+from tradebot.exchange.times import MINUTE, parse_time
 
 _POINTS = 78
 
 
 def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
     """Return a symbol's prices; the line is (part of the session, USD), `base` the previous session's close."""
-    price = engine.market.price(symbol, engine.now_us)
+    grid = engine.market.grids[symbol]
+    usd, price = grid.usd, engine.market.price(symbol, engine.now_us)
     before = engine.market.previous_close(symbol, engine.now_us)
     return {
         "symbol": symbol,
-        "bid": None if price is None else plain(usd(engine.model.bid(price))),
-        "ask": None if price is None else plain(usd(engine.model.ask(price))),
+        "bid": None if price is None else plain(usd(engine.model.bid(price, symbol))),
+        "ask": None if price is None else plain(usd(engine.model.ask(price, symbol))),
         "last": None if price is None else plain(usd(price)),
         "change": None if price is None or before is None else plain((usd(price) / usd(before) - 1).quantize(_RATIO)),
-        "base": None if before is None else before / UNITS,
+        "base": None if before is None else before / grid.units,
         "line": _line(engine, symbol),
     }
 
 
 def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
     """Return about as many points as a line of that size can show, always including the newest."""
-    calendar, now = engine.market.calendar, engine.now_us
+    calendar, now, units = engine.market.calendars[symbol], engine.now_us, engine.market.grids[symbol].units
     index = calendar.begun(now)
     if index is None:
         return []
@@ -58,7 +60,7 @@ def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
     bars = day.bars[: day.complete(now)]
     step = max(1, length_us // MINUTE // _POINTS)
     kept = bars[(len(bars) - 1) % step :: step]
-    return [(round((bar.end_us - session.open_us) / length_us, 4), bar.close / UNITS) for bar in kept]
+    return [(round((bar.end_us - session.open_us) / length_us, 4), bar.close / units) for bar in kept]
 
 
 MOST_ACCOUNTS = 20
@@ -98,7 +100,7 @@ def _clock(exchange: Exchange) -> dict[str, Any]:
     calendar, now = exchange.market.calendar, exchange.engine.now_us
     session = calendar.trading(now)
     phase = _phase(exchange)
-    local, opens, closes = new_york(now), new_york(session.open_us), new_york(session.close_us)
+    local, opens, closes = (calendar.local(us) for us in (now, session.open_us, session.close_us))
     opening = f"{opens:%H:%M}" if opens.date() == local.date() else f"{opens:%a} {opens.day} {opens:%b} {opens:%H:%M}"
     passed_us = now - session.open_us if phase == "open" else 0
     return {
@@ -110,6 +112,7 @@ def _clock(exchange: Exchange) -> dict[str, Any]:
         "closes": "" if phase == "finished" else f"{closes:%H:%M}",
         "until": _until(phase, now, session),
         "done": round(passed_us / (session.close_us - session.open_us), 4),
+        **({} if calendar.hours is XNYS else {"zone": calendar.hours.zone.key}),
     }
 
 
@@ -144,7 +147,7 @@ def _about_market(exchange: Exchange) -> str:
 
 
 def _account(engine: Engine, account: Account) -> dict[str, Any]:
-    now = engine.balances(account)
+    now = engine.worth(account)
     before = account.closing.equity
     day = now.equity - before
     held = sorted(account.positions.values(), key=attrgetter("symbol"))
@@ -155,7 +158,7 @@ def _account(engine: Engine, account: Account) -> dict[str, Any]:
         "day": plain(day.quantize(_CENT)),
         "day_share": _share(day, before),
         "cash": plain(now.cash.quantize(_CENT)),
-        "buying_power": plain(engine.buying_power(account).quantize(_CENT)),
+        "buying_power": plain(now.power.quantize(_CENT)),
         "open_orders": len(account.open),
         "positions": [_position(engine, position) for position in held[:MOST_POSITIONS]],
         "more_positions": max(0, len(held) - MOST_POSITIONS),
@@ -163,16 +166,17 @@ def _account(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def _position(engine: Engine, held: Position) -> dict[str, Any]:
-    last = usd(engine.price(held.symbol))
-    gain = (last - held.average) * held.qty
+    grid = engine.market.grids[held.symbol]
+    last, qty = grid.usd(engine.price(held.symbol)), held.qty * grid.multiplier
+    gain = (last - held.average) * qty
     return {
         "symbol": held.symbol,
         "qty": plain(held.qty),
         "average": plain(held.average),
         "last": plain(last),
-        "value": plain((last * held.qty).quantize(_CENT)),
+        "value": plain((last * qty).quantize(_CENT)),
         "gain": plain(gain.quantize(_CENT)),
-        "gain_share": _share(gain, abs(held.average * held.qty)),
+        "gain_share": _share(gain, abs(held.average * qty)),
     }
 
 
@@ -184,18 +188,18 @@ def _open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]
     orders = (order for account in accounts for order in account.open.values())
     names = _names(accounts)
     newest = nlargest(MOST_ORDERS, orders, key=attrgetter("sequence"))
-    return [_order(order, names[order.account], engine.now_us) for order in newest]
+    return [_order(engine, order, names[order.account]) for order in newest]
 
 
 def _ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
     """Return the newest orders that ended or were refused, by when they were sent."""
-    names, now_us = _names(accounts), engine.now_us
+    names = _names(accounts)
     ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
     newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
     orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
-    rows = [(order.submitted_us, _order(order, names[order.account], now_us)) for order in orders]
+    rows = [(order.submitted_us, _order(engine, order, names[order.account])) for order in orders]
     refused = (one for one in reversed(recent.refused) if one.account in names)
-    rows += [(one.at_us, _refused(one, names[one.account], now_us)) for one in refused]
+    rows += [(one.at_us, _refused(engine, one, names[one.account])) for one in refused]
     return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
 
 
@@ -203,10 +207,10 @@ def _names(accounts: list[Account]) -> dict[str, str]:
     return {account.number: account.name for account in accounts}
 
 
-def _refused(refused: Refused, account: str, now_us: int) -> dict[str, Any]:
+def _refused(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
     body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
     return {
-        "at": _moment(refused.at_us, now_us),
+        "at": _moment(engine, refused.at_us),
         "account": account,
         **{name: body.get(name, "") for name in ("side", "symbol", "type", "time_in_force")},
         **{name: body.get(name) for name in ("qty", "notional")},
@@ -222,11 +226,11 @@ def _refused(refused: Refused, account: str, now_us: int) -> dict[str, Any]:
     }
 
 
-def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
-    request = order.request
+def _order(engine: Engine, order: Order, account: str) -> dict[str, Any]:
+    request, grid = order.request, engine.market.grids[order.symbol]
     return {
         "id": order.id,
-        "at": _moment(order.submitted_us, now_us),
+        "at": _moment(engine, order.submitted_us),
         "account": account,
         "side": "buy" if request.side > 0 else "sell",
         "symbol": order.symbol,
@@ -236,9 +240,9 @@ def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
         "class": request.order_class,
         "leg": order.parent is not None,
         "time_in_force": request.time_in_force,
-        "limit": _price(request.limit),
-        "stop": _price(order.stop),
-        "trail": _trail(order),
+        "limit": _price(grid, request.limit),
+        "stop": _price(grid, order.stop),
+        "trail": _trail(grid, order),
         "filled": plain(order.filled_qty),
         "average": plain((order.filled_usd / order.filled_qty).quantize(_RATIO)) if order.filled_qty else "0",
         "status": order.status,
@@ -246,23 +250,23 @@ def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
     }
 
 
-def _trail(order: Order) -> str | None:
+def _trail(grid: Grid, order: Order) -> str | None:
     if order.request.trail_percent is not None:
         return f"{plain(order.request.trail_percent)}\N{NO-BREAK SPACE}%"
-    return _price(order.request.trail_price)
+    return _price(grid, order.request.trail_price)
 
 
 def _text(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
-def _price(units: int | None) -> str | None:
-    return None if units is None else plain(usd(units))
+def _price(grid: Grid, units: int | None) -> str | None:
+    return None if units is None else plain(grid.usd(units))
 
 
-def _moment(us: int, now_us: int) -> str:
+def _moment(engine: Engine, us: int) -> str:
     """Format a moment as a time, with the date unless it is today."""
-    at, now = new_york(us), new_york(now_us)
+    at, now = (engine.market.calendar.local(one) for one in (us, engine.now_us))
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
 
 
@@ -301,11 +305,10 @@ def _worded(written: object) -> str:
 
 
 def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
-    now_us = exchange.engine.now_us
     return [
         {
             "seq": line["seq"],
-            "at": _moment(parse_time(line["at"]), now_us),
+            "at": _moment(exchange.engine, parse_time(line["at"])),
             "event": line["event"],
             "about": about(line),
         }
@@ -316,7 +319,7 @@ def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
 class PageFace:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._recent = Recent(exchange.log)
+        self._recent = Recent(exchange.log, exchange.order_paths)
         html = files("tradebot.exchange.page").joinpath("page.html").read_text(encoding="utf-8")
         self._page = Reply(200, html.encode(), _headers(html))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from tradebot.exchange.commands.control import TICK
@@ -13,6 +14,7 @@ from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import SECOND, parse_time
 
 _LONGEST = 160
+_FILLS = ("fill", "liquidation", "settlement")
 _UNTOLD = frozenset(
     {"seq", "at", "event", "note", "account", "order_id", "client_order_id", "status", "code", "market_id"}
 )
@@ -46,7 +48,7 @@ def duration(us: int) -> str:
 
 
 def _order(line: dict[str, Any]) -> str:
-    if line["event"] == "fill":
+    if line["event"] in _FILLS:
         return f"{line['side']} {line['fill_qty']} {line['symbol']} at {line['price']}"
     size = line.get("qty") or f"${line.get('notional')}"
     limit = f" limit {line['limit_price']}" if line.get("limit_price") else ""
@@ -63,7 +65,6 @@ MOST_LINES = 40
 MOST_REFUSED = 40
 _FARTHEST = 20_000
 """How many lines to look back over at first."""
-_ORDERS = "/v2/orders"
 _OF_TIME = frozenset({"ticked", "time_reserved"})
 
 
@@ -79,10 +80,11 @@ class Refused(NamedTuple):
 class Recent:
     """What the page shows of a log; lines are read once, oldest first."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, order_paths: Container[str]) -> None:
         self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
         self.refused: deque[Refused] = deque(maxlen=MOST_REFUSED)
         self._log = log
+        self._order_paths = order_paths
         self._read = max(0, log.count - _FARTHEST)
         self._asked: dict[str, Any] = {}
 
@@ -95,7 +97,7 @@ class Recent:
 
     def _note_order(self, line: dict[str, Any]) -> None:
         """Find out what a refused order wanted: its request is the last one that hasn't made an order."""
-        if line["event"] == "request" and line["path"] == _ORDERS:
+        if line["event"] == "request" and line["path"] in self._order_paths:
             self._asked = line
         elif line["event"] == "order_rejected" and "message" in line:
             body = _body_of(self._asked)

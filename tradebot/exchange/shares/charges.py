@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.engine.account import Account, Activity, Balances
 from tradebot.exchange.engine.floor import Floor, enter
-from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.engine.orders import Fill, Order
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.market.spec import FUNDS, Costs, Rate
 from tradebot.exchange.times import new_york_date
@@ -55,6 +55,11 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
         return _ZERO
     exact = value * costs.commission_bps / _BPS + qty * costs.commission_per_share_usd
     return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
+
+
+def charge_fill(floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    """Charge a fill's part of its order's commission."""
+    charge_commission(floor, made.order, before)
 
 
 def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:

@@ -54,8 +54,12 @@ def _marks(session: Session) -> list[Mark]:
 class Alpaca:
     """The dialect of a venue of shares; stateless."""
 
+    watches = False
     deeds = _DEEDS
     marks: Marks = staticmethod(_marks)
+
+    def begin(self, floor: Floor) -> None:
+        """Do nothing: corporate actions are scheduled as they are announced."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return the model for whole shares."""
@@ -87,7 +91,7 @@ class Alpaca:
     multiplier = staticmethod(shares_of)
     admit = staticmethod(admit)
     replaced_request = staticmethod(replaced_request)
-    filled = staticmethod(charges.charge_commission)
+    filled = staticmethod(charges.charge_fill)
 
     def worth(self, floor: Floor, account: Account) -> Worth:
         """Return cash, equity and buying power under Regulation T."""
@@ -122,6 +126,16 @@ class Alpaca:
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
         """Exchange shares for cash."""
         account.apply(order.symbol, qty * order.side, price)
+
+    def accepted(self, floor: Floor, order: Order) -> None:
+        """Do nothing: Alpaca has no reduce-only orders."""
+
+    def watched(self, floor: Floor) -> frozenset[str]:
+        """Return none: margins are looked at when orders are sent."""
+        return frozenset()
+
+    def review(self, floor: Floor) -> None:
+        """Do nothing."""
 
 
 def _in_progress(floor: Floor, session: Session) -> Session:

@@ -25,12 +25,13 @@ import msgpack
 
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
-from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, StopLoss
+from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, Settled, StopLoss
 from tradebot.exchange.engine.tables import Find, History, OrderTable, PastUpdates
 from tradebot.exchange.faults.book import Armed
 from tradebot.exchange.faults.kinds import Moment
 from tradebot.exchange.faults.rules import Rule, When
 from tradebot.exchange.log import Prefix
+from tradebot.exchange.margined.accounts import NetPosition
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.private_files import read_own, write_atomically
 from tradebot.exchange.shares.options import Contract
@@ -106,10 +107,12 @@ RECORDS: tuple[type, ...] = (
     Contract,
     Fill,
     Moment,
+    NetPosition,
     OrderRequest,
     PastUpdates,
     Position,
     Rule,
+    Settled,
     StopLoss,
     Watchlist,
     When,
@@ -261,7 +264,7 @@ class Past:
 
 KEPT = {
     "": ("sequence", "_told_ns", "_reserved_us"),
-    "engine": ("now_us", "latency_us", "sequence", "accounts", "_opened", "_arrives_us"),
+    "engine": ("now_us", "latency_us", "sequence", "accounts", "_opened", "_arrives_us", "funding_rates"),
     "engine.agenda": ("_noted", "_heap"),
     "engine.book": ("_live",),
     "faults.book": ("_armed", "on_requests", "on_streams", "asks_accounts"),

@@ -1,0 +1,41 @@
+"""Act as the staff of a plain venue: change funding rates, and orders that nobody asked to change."""
+
+from __future__ import annotations
+
+from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.commands.control import account_of, check_fields
+from tradebot.exchange.commands.venue import ACTS, ORDERS, order_of
+from tradebot.exchange.engine.floor import order_fields
+from tradebot.exchange.jsontext import encode, plain, to_decimal
+from tradebot.exchange.margined import funding
+from tradebot.exchange.refusal import invalid, not_found
+
+FUNDING = "/exchange/v1/funding"
+
+
+def _set_funding(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"symbol", "rate"})
+    symbol, rate = str(body.get("symbol")), to_decimal(body.get("rate"))
+    if symbol not in engine.market.known:
+        raise not_found(f"there is no instrument {symbol[:40]!r}")
+    if rate is None:
+        raise invalid("rate is what a long position pays for each unit and hour")
+    funding.set_rate(engine, symbol, rate)
+    return 200, encode({"symbol": symbol, "rate": plain(rate)})
+
+
+def _act(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"account", "order", "do"})
+    order, act = order_of(account_of(engine, body), body), ACTS.get(str(body.get("do")))
+    if act is None:
+        raise invalid(f"do is one of {', '.join(ACTS)}")
+    act(engine, order)
+    return 200, encode(order_fields(order, engine.market.grids))
+
+
+ENTRIES = (
+    Entry("POST", FUNDING, _set_funding),
+    Entry("POST", ORDERS, _act),
+)

@@ -1,0 +1,25 @@
+"""Serve Alpaca's APIs: trading, market data, and their streams."""
+
+from __future__ import annotations
+
+from tradebot.exchange.commands import orders, owner
+from tradebot.exchange.faces.face import Face, Parts, Serving
+from tradebot.exchange.faces.market_data import DataFace
+from tradebot.exchange.faces.trading.face import TradingFace
+from tradebot.exchange.streams.market_data import FEEDS, MarketStreams
+from tradebot.exchange.streams.server_sent import ServerSent
+from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
+
+
+def _serve(serving: Serving) -> Parts:
+    exchange, engine = serving.exchange, serving.exchange.engine
+    updates = TradeUpdates(engine, serving.delivery)
+    market = MarketStreams(engine, exchange.stored.spec.data_plan == "free", serving.delivery)
+    exchange.listeners.append(updates)
+    exchange.moved.append(lambda from_us, to_us: market.wake())
+    events = ServerSent(exchange, updates)
+    routes = [*DataFace(exchange).routes(), *TradingFace(exchange).routes(), *events.routes()]
+    return Parts(routes, {PATH: updates, **dict.fromkeys(FEEDS, market)})
+
+
+FACE = Face("alpaca", (*orders.ENTRIES, *owner.ENTRIES), _serve, orders="/v2/orders")

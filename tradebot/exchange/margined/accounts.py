@@ -1,0 +1,117 @@
+"""Keep net positions and their profit, and compute what an account is worth and what its margins are. All is exact.
+
+A position's cost is exact, and so is what is taken from it when a part is closed: that part is rounded to the smallest
+amount of cash, and the rest stays. So what is realized and unrealized always adds up to what prices did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
+
+from tradebot.exchange.engine.account import Account, Position
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.market.instruments import CASH_UNIT, Grid
+
+_ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class NetPosition(Position):
+    """A net position and what it has cost in all: quantity times price times multiplier, negative if it is short.
+
+    `owed` is the funding it has to pay since the last booking up to `since_us`, in currency times microseconds.
+    """
+
+    cost: Decimal = _ZERO
+    owed: Decimal = _ZERO
+    since_us: int = 0
+
+
+class Standing(NamedTuple):
+    """What a margined account is worth at the marks, in its currency.
+
+    `initial` and `maintenance` are the margins of its positions; `ordered` is the initial margin if open orders fill at
+    their worst.
+    """
+
+    cash: Decimal
+    unrealized: Decimal
+    initial: Decimal
+    maintenance: Decimal
+    ordered: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        return self.cash + self.unrealized
+
+    @property
+    def available(self) -> Decimal:
+        """Return what is left for the margin of further positions; never negative."""
+        return max(self.equity - self.ordered, _ZERO)
+
+
+def net_position(account: Account, symbol: str) -> NetPosition | None:
+    held = account.positions.get(symbol)
+    assert held is None or isinstance(held, NetPosition)
+    return held
+
+
+def net_positions(account: Account) -> list[NetPosition]:
+    return [held for held in account.positions.values() if isinstance(held, NetPosition)]
+
+
+def trade(account: Account, grid: Grid, symbol: str, qty: Decimal, price: int, now_us: int) -> Decimal:
+    """Change a net position by a signed quantity at a price in units; return the profit that it realizes."""
+    held = net_position(account, symbol)
+    account.version += 1
+    if held is None:
+        account.positions[symbol] = NetPosition(
+            symbol, qty, grid.usd(price), cost=grid.notional(qty, price), since_us=now_us
+        )
+        return _ZERO
+    closed = min(abs(qty), abs(held.qty)).copy_sign(qty) if held.qty * qty < 0 else _ZERO
+    cost = held.cost if abs(closed) == abs(held.qty) else _part(held.cost, closed, held.qty)
+    held.cost += grid.notional(qty - closed, price) - cost
+    held.qty += qty
+    if held.qty:
+        held.average = held.cost / (held.qty * grid.multiplier)
+    else:
+        del account.positions[symbol]
+    return -grid.notional(closed, price) - cost
+
+
+def _part(cost: Decimal, closed: Decimal, held: Decimal) -> Decimal:
+    return (cost * abs(closed) / abs(held)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
+
+
+def standing(floor: Floor, account: Account) -> Standing:
+    unrealized = initial = maintenance = ordered = _ZERO
+    for held in net_positions(account):
+        grid, mark = floor.market.grids[held.symbol], floor.price(held.symbol)
+        value = grid.notional(held.qty, mark)
+        level = grid.level(abs(held.qty))
+        unrealized += value - held.cost
+        initial += abs(value) * level.initial
+        maintenance += abs(value) * level.maintenance
+    for symbol in {*account.positions, *(order.symbol for order in account.open.values())}:
+        ordered += initial_margin(floor, account, symbol)
+    return Standing(account.cash, unrealized, initial, maintenance, ordered)
+
+
+def initial_margin(floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO) -> Decimal:
+    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill at their worst."""
+    held = account.qty(symbol)
+    bought = sum((order.remaining for order in adding(account, symbol, 1)), max(more, _ZERO))
+    sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
+    worst = max(abs(held + bought), abs(held - sold))
+    grid = floor.market.grids[symbol]
+    return grid.notional(worst, floor.price(symbol)) * grid.level(worst).initial
+
+
+def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
+    """Yield the open orders on one side of a symbol that may open or increase a position."""
+    return (order for order in account.working(symbol, side) if order.opens)

@@ -1,0 +1,94 @@
+"""Open what an exchange is made of from its folder: the market with its sessions and instruments, and the dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tradebot.exchange.commands import actions, margin, venue
+from tradebot.exchange.commands.command import Entry
+from tradebot.exchange.engine.dialect import Dialect
+from tradebot.exchange.margined.dialect import Plain
+from tradebot.exchange.market.action_sources import generated_actions, read_actions
+from tradebot.exchange.market.actions import Action
+from tradebot.exchange.market.bars import Bar, BarSource, Market
+from tradebot.exchange.market.daily import DailyBars, kept_days
+from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
+from tradebot.exchange.market.venue import Venue
+from tradebot.exchange.shares.dialect import ALPACA
+from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
+
+
+def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
+    """Return a venue's dialect, and the commands of its staff."""
+    if venue_spec.dialect == "alpaca":
+        return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
+    return Plain(venue_spec.rules), margin.ENTRIES
+
+
+def open_market(state_dir: Path, stored: StoredMarket) -> Market:
+    spec = stored.spec
+    calendar = calendar_from_rows(stored.sessions, stored.first, spec.sessions, spec.venue.calendar)
+    grids = {one.symbol: Grid(one) for one in spec.venue.instruments}
+    names = {one.symbol: one.calendar or spec.venue.calendar for one in spec.venue.instruments}
+    calendars = {symbol: calendar_from_rows(**kept, name=names[symbol]) for symbol, kept in stored.calendars.items()}
+    source = _source(state_dir, stored, calendar, grids, calendars)
+    stands = spec.source == "daily"
+    market = Market(source, calendar, stored.symbols, stands=stands, grids=grids, calendars=calendars)
+    market.announce(*_actions(state_dir, stored, source, calendar))
+    return market
+
+
+def _source(
+    state_dir: Path,
+    stored: StoredMarket,
+    calendar: Calendar,
+    grids: Mapping[str, Grid],
+    calendars: Mapping[str, Calendar],
+) -> BarSource:
+    seed = stored.spec.seed
+    if stored.spec.source == "generated":
+        usual = GeneratedBars(seed, calendar, grids.values())
+        own = {symbol: GeneratedBars(seed, calendars[symbol], [grids[symbol]]) for symbol in calendars}
+        return _BySymbol(usual, own) if own else usual
+    if stored.spec.source == "daily":
+        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
+    from tradebot.exchange.market.recorded import kept_bars
+
+    return kept_bars(state_dir / BARS_FILE)
+
+
+class _BySymbol:
+    """A source of bars in which some symbols have their own, for sessions of their own."""
+
+    def __init__(self, usual: BarSource, own: Mapping[str, BarSource]) -> None:
+        self._usual = usual
+        self._own = own
+        self.past_minutes = min(source.past_minutes for source in (usual, *own.values()))
+        self.past_days = usual.past_days
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return self._own.get(symbol, self._usual).bars(symbol, index)
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return self._own.get(symbol, self._usual).extended(symbol, index)
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return self._own.get(symbol, self._usual).history_close(symbol, sessions_before)
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return self._own.get(symbol, self._usual).history_day(symbol, sessions_before)
+
+    def liquid(self, symbol: str) -> bool:
+        return self._usual.liquid(symbol)
+
+
+def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
+    if isinstance(source, GeneratedBars):
+        with_actions = stored.spec.corporate_actions
+        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
+    kept = state_dir / ACTIONS_FILE
+    history = stored.spec.source == "daily"
+    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()
