@@ -62,9 +62,8 @@ def claim(
     """
     session = session_of(ledger, now, day)
     slot = slot_at(job, timetable[job], session, now) if session else None
-    in_session = session is not None and session.contains(now)
     if slot is None:
-        if in_session and not (force or dry_run or job in REPEATABLE or job is Job.FETCH_FLOW):
+        if session and session.contains(now) and not (force or dry_run or job in REPEATABLE or job is Job.FETCH_FLOW):
             return Refused(
                 Decision(Gate.JOB, Verdict.FAIL, Reason.OUTSIDE_TIMETABLE, _next(job, timetable[job], session, now))
             )

@@ -129,11 +129,10 @@ def _flags(wish: Wish) -> dict[str, Any]:
 
 
 def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
-    from tradebot.adapters.time.calendar import exchange_sessions
     from tradebot.app import sandbox
 
     source, first, held = sandbox.recorded(bars, wish.bar_stamp)
-    days = [session.date for session in exchange_sessions(first, first + timedelta(days=2 * held + 10))][:held]
+    days = _dates(first, first + timedelta(days=2 * held + 10))[:held]
     wrong = _outside(days[0], days[-1], wish.first, wish.last)
     if wrong:
         raise OperatorError(f"{clean(bars)} has bars from {days[0]} to {days[-1]}", wrong)
@@ -141,6 +140,14 @@ def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
     if not asked:
         raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
     return {"source": source, "start": asked[0].isoformat(), "sessions": min(len(asked), wish.sessions or len(asked))}
+
+
+def _dates(first: date, last: date) -> list[date]:
+    """Return the dates of the embedded exchange's sessions."""
+    from tradebot.adapters.alpaca.capabilities import ALPACA
+    from tradebot.adapters.time.calendar import exchange_sessions
+
+    return [session.date for session in exchange_sessions(first, last, ALPACA.calendar)]
 
 
 def _outside(begins: date, ends: date, first: date | None, last: date | None) -> str:
@@ -195,7 +202,6 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
 
 def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with the number of sessions until --to; those of a file are known already."""
-    from tradebot.adapters.time.calendar import exchange_sessions
     from tradebot.app.settings import load
 
     if wish.last is None or wish.bars:
@@ -203,7 +209,7 @@ def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, 
     start = load(file, os.environ, flags).settings.sandbox.start
     if start > wish.last:
         raise OperatorError(f"the market begins on {start}, after --to {wish.last}", "give --from an earlier date")
-    days = exchange_sessions(start, wish.last)
+    days = _dates(start, wish.last)
     if not days:
         raise OperatorError(f"the exchange is closed from {start} to {wish.last}", "give a longer span")
     return {**flags, "sandbox": {**flags.get("sandbox", {}), "sessions": len(days)}}

@@ -79,7 +79,10 @@ def now_of(app: "App") -> datetime:
 
 def sessions_between(app: "App", first: date, last: date) -> "Sequence[Session]":
     """Return the venue's sessions in a span, with a margin of some days."""
-    return app.listed_sessions(first - MARGIN, last + MARGIN) or app.books.sessions(first - MARGIN, last + MARGIN)
+    from tradebot.app.calendar import listed
+
+    days = first - MARGIN, last + MARGIN
+    return listed(app.settings.capabilities, *days) or app.books.sessions(*days)
 
 
 def bar_time(at: datetime | None, timeframe: str) -> str:

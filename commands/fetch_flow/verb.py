@@ -97,11 +97,13 @@ def run(
     from commands.shared.asking import in_turn
     from commands.shared.not_run import refused_report
     from jobs.claims import Refused
+    from tradebot.adapters.state.lock import FETCH_LOCK, hold
     from tradebot.desk.fetching import fetch_flow
 
     requests = _wanted_requests(app, endpoints, symbols)
     named = bool(endpoints or symbols)
-    with app.fetch_lock("fetch-flow"):
+    # One fetcher at a time: its lock is taken before the pass lock, and waits and exits as that one.
+    with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
         # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
         call, clocks = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
         if isinstance(call, Refused):

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
@@ -79,7 +80,8 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     if history.opened_at is None or history.at is None:
         return ()
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
-    return calendar.sessions(app.ledger_view, app.listed_sessions, first, last)
+    listed = partial(calendar.listed, app.settings.capabilities)
+    return calendar.sessions(app.ledger_view, lambda *days: listed(*days) or (), first, last)
 
 
 def _kept(evidence: "Evidence") -> Priced | None:

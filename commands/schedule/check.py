@@ -12,6 +12,7 @@ from commands.app import program
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.help import leaves
 from commands.shared.surface import Report, identity
+from tradebot.app.calendar import listed
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.judging.judgment import Judgment
@@ -53,7 +54,7 @@ class ScheduleChecked(Struct, frozen=True):
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
     first, last = app.day.date_of(now) - timedelta(days=41), app.day.date_of(now) + timedelta(days=DAYS)
-    sessions = app.listed_sessions(first, last) or app.ledger_view.sessions(first, last)
+    sessions = listed(app.settings.capabilities, first, last) or app.ledger_view.sessions(first, last)
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
     data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
+from tradebot.app.calendar import listed
 from tradebot.app.wiring import App
 from tradebot.desk.own_slots import Claims, times_of
 from tradebot.errors import OperatorError
@@ -164,7 +165,7 @@ class _Calendar(Struct, frozen=True):
         held = self.app.ledger_view.sessions(start, end)
         if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
             return held
-        return self.app.listed_sessions(start, end) or held
+        return listed(self.app.settings.capabilities, start, end) or held
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":

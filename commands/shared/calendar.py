@@ -31,7 +31,7 @@ def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
 
 
 def _ask(app: "App", clock: "VenueClock", by: str) -> str:
-    return ask(app.ledger, app.settings.capabilities, app.read_calendar, clock, app.events, by)
+    return ask(app.ledger, app.settings.capabilities, app.reader.calendar, clock, app.events, by)
 
 
 class CalendarKeeper:

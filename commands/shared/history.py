@@ -8,6 +8,7 @@ from decimal import Decimal
 from commands.shared.records import last_passes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
 from tradebot.model.filled import Asked, Sent
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
@@ -32,7 +33,7 @@ def read_history(app: "App") -> "History":
     return History(
         account=app.account_tail,
         mode=app.mode_name,
-        day=app.known_day,
+        day=knowing(app.books, app.day),
         opened_at=opened_at,
         opening_cash=opening_cash,
         fills=fills,

@@ -16,6 +16,7 @@ from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app import sandbox
+from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
@@ -272,7 +273,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     ledger = app.ledger_view
     if as_of is None or not ledger.books_opened_at():
         return None
-    venue = app.known_day
+    venue = knowing(ledger, app.day)
     day = venue.date_of(as_of)
     starts = begun(totals, day, venue).values()
     fills = ledger.fills_since(min(starts)) if starts else ()

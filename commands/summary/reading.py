@@ -15,7 +15,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import BARS, EVENTS
-from tradebot.app import sandbox
+from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import leaves
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line, word
@@ -156,7 +156,11 @@ def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | N
 
 def _sessions(app: "App", ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
     first, last = day - REACH, day + REACH
-    return (ledger.sessions(first, last) if ledger else ()) or app.listed_sessions(first, last)
+    return (
+        (ledger.sessions(first, last) if ledger else ())
+        or calendar.listed(app.settings.capabilities, first, last)
+        or ()
+    )
 
 
 def _no_session(
@@ -221,13 +225,13 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
     ends = facts.session_ends(day - REACH, day) if facts else ()
     if place.is_last:
         totals = ledger.totals()
-        starts = begun(totals, day, app.known_day)
+        starts = begun(totals, day, calendar.knowing(ledger, app.day))
         fills = ledger.fills_since(min(starts.values())) if starts else ()
         rows: Sequence[Holding] = held(app, totals, last_passes(facts), place.now)
     else:
         fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
         totals = Totals.of(fills)
-        starts = begun(totals, day, app.known_day)
+        starts = begun(totals, day, calendar.knowing(ledger, app.day))
         rows = _held_then(totals.own_positions(), next((end for end in ends if end.session == day), None))
     since, ours = place.since, trades(one for one in fills if belongs(one, starts))
     closed = [one for one in ours if one.closed_at and one.closed_at > since]
@@ -260,7 +264,7 @@ def _money(
     money = Money(before, end.equity, transfers, None)
     if place.so_far:
         return replace(money, without="SPY is compared after the close.")
-    opened_on = app.known_day.date_of(first)
+    opened_on = calendar.knowing(ledger, app.day).date_of(first)
     start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
     base = start.last_close if start and start.session < day and not moved else None
     return _beside(money, base, start, place, *_closes(app, place))

@@ -10,9 +10,11 @@ from tests.builders import SESSION, USUAL, VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
+from tradebot.model.venue_day import VenueDay
+from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse, whole_day
 from tradebot.timetable.sessions import CHAIN, due_at, next_slot, slot_at, slots
 
+EVENING, AROUND = VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23)), VenueDay("UTC")
 HALF_SESSION = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
 TIMETABLE = load(None, {}).settings.timetable
 
@@ -114,6 +116,26 @@ def names(text: str, *, half: bool = False) -> list[str]:
 )  # fmt: skip
 def test_times_stand_at_their_offsets_on_whole_and_half_days(text: str, whole: list[str], half: list[str]) -> None:
     assert (names(text), names(text, half=True)) == (whole, half)
+
+
+@pytest.mark.parametrize(
+    ("text", "usual", "evening", "around"),
+    [
+        ("at open+10h", None, ["open+600m"], ["open+600m"]),
+        ("at close-23h, at open+23h", None, None, ["close-1380m", "open+1380m"]),
+        ("every 6h while open", ["open+0m", "open+360m"], *[[f"open+{n}m" for n in (0, 360, 720, 1080)]] * 2),
+        ("at open, at close-10m", *[["open+0m", "close-10m"]] * 3),
+    ],
+)
+def test_times_fit_the_usual_session_of_the_venue(
+    text: str, usual: list[str] | None, evening: list[str] | None, around: list[str] | None
+) -> None:
+    for venue, due in ((VENUE_DAY, usual), (EVENING, evening), (AROUND, around)):
+        if due is None:
+            with pytest.raises(ValueError, match=f"in a session of {6 if venue is VENUE_DAY else 23}h"):
+                parse(text, venue)
+        else:
+            assert sorted(due) == sorted(due.name for due in parse(text, venue).in_session(whole_day(venue)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import SESSION, VENUE_DAY
+from tests.timetable.calendars import globex
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
 from tradebot.timetable import job_times
@@ -336,6 +337,16 @@ def test_the_first_session_after_a_gap_is_not_taken_for_the_first_of_its_month(
     with_gap = Stored([each for each in YEAR.known if not last < each.date.isoformat() < first])
     found = stands("first session of month at open+5m", at(f"{first}T15:00"), with_gap)
     assert (found.current, found.known) == (None, known)
+
+
+def test_a_session_that_began_the_evening_before_has_its_own_slots_also_after_a_gap() -> None:
+    known = Stored(globex(date(2026, 10, 5), date(2026, 12, 18)))
+    text, evening = "first session of week at open+30m", at("2026-11-22T23:45")
+    monday = stands(text, evening, known).current
+    assert monday is not None
+    assert (monday.session, monday.start) == (date(2026, 11, 23), at("2026-11-22T23:30"))
+    behind_a_gap = Stored([each for each in known.known if not "2026-11-09" <= each.date.isoformat() < "2026-11-23"])
+    assert stands(text, evening, behind_a_gap).current == monday
 
 
 def test_slot_ends_at_early_close_as_soon_as_calendar_has_it() -> None:

@@ -1,7 +1,7 @@
 """Notices: which channel is told what and when, and that nothing from outside can act where it is read."""
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import VENUE_DAY
 from tradebot.model.event import Severity
 from tradebot.model.notice import TOPICS, Channel, Happening, Quiet, Topic, quiet_hours
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.notices import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
 
 AT = datetime(2026, 11, 16, 15, 31, 7, tzinfo=UTC)
@@ -64,6 +65,18 @@ def test_quiet_hours_hold_back_everything_but_what_is_critical() -> None:
     assert due_at(quiet, told("x"), late, VENUE_DAY) == datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
     assert due_at(quiet, told("x", severity=Severity.CRITICAL), late, VENUE_DAY) == late
     assert due_at(quiet, told("x"), AT, VENUE_DAY) == AT
+
+
+@pytest.mark.parametrize(
+    ("zone", "until", "clock"), [("UTC", 7, "15:31"), ("America/Chicago", 13, "09:31"), ("Asia/Tokyo", 22, "00:31")]
+)
+def test_quiet_hours_without_a_zone_and_the_times_in_a_notice_are_the_venues(zone: str, until: int, clock: str) -> None:
+    quiet, venue = quiet_hours("22:00-07:00"), VenueDay(zone)
+    late = venue.at(date(2026, 11, 16), time(22, 30))
+    assert ends(quiet, late, venue) == datetime(2026, 11, 16 if until == 22 else 17, until, tzinfo=UTC)
+    named = quiet_hours("22:00-07:00 Europe/Berlin")
+    assert ends(named, datetime(2026, 11, 16, 22, tzinfo=UTC), venue) == datetime(2026, 11, 17, 6, tzinfo=UTC)
+    assert composed("bot", [told("gone")], venue).text == f"{clock} gone"
 
 
 @given(st.integers(0, 7 * 24 * 60), st.integers(0, 23), st.integers(1, 23))

@@ -133,9 +133,9 @@ class Books:
         """Return the claims of a session."""
         return self._outside.ledger.slot_claims(session)
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
+    def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return stored sessions."""
-        return self._outside.ledger.sessions(start, end)
+        return self._outside.ledger.sessions(start, end, calendar)
 
     def books_opened_at(self) -> datetime | None:
         """Return when the books were opened."""

@@ -27,6 +27,7 @@ from tradebot.timetable.sessions import (
 if TYPE_CHECKING:
     from tradebot.model.bar import Session, VenueClock
     from tradebot.model.venue import Capabilities
+    from tradebot.model.venue_day import VenueDay
     from tradebot.ports.stores import Calendar, Events, Ledger, Slots
 
 BEHIND = timedelta(days=60)
@@ -92,6 +93,11 @@ def listed(venue: Capabilities, first: date, last: date, name: str = OWN) -> Seq
 
     full = name or venue.calendar
     return exchange_sessions(first, last, full) if is_listed(full) else None
+
+
+def knowing(held: Calendar, day: VenueDay) -> VenueDay:
+    """Return the venue's day with the stored sessions that aren't all on their own date."""
+    return day.knowing(held.sessions(date.min, date.max)) if day.crosses_midnight else day
 
 
 def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, events: Events, by: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import evidence, lock, stamps, state_folder
+from tradebot.adapters.state import evidence, stamps, state_folder
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
     from tradebot.app.venues import Connection, Reader
-    from tradebot.model.bar import Session
     from tradebot.model.baseline import Baseline
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
@@ -88,12 +87,6 @@ class App:
     def day(self) -> VenueDay:
         """Return the venue's day."""
         return self.settings.day
-
-    @property
-    def known_day(self) -> VenueDay:
-        """Return the venue's day with the stored sessions that aren't all on their own date."""
-        day = self.day
-        return day.knowing(self.books.sessions(date.min, date.max)) if day.crosses_midnight else day
 
     @property
     def mode_name(self) -> str:
@@ -377,24 +370,10 @@ class App:
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None
 
-    def fetch_lock(self, verb: str) -> AbstractContextManager[None]:
-        """Return the lock that a fetcher holds; it is taken before the pass lock, and waits and exits as that one."""
-        return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
-
     def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST, others: Collection[str] = ()) -> None:
-        """Store the sessions around `now` unless the calendars in the ledger already reach `ahead`.
-
-        `others` are calendars of instruments, by name, that have to be stored besides the venue's own.
-        """
-        calendar.ensure(self.ledger, self.settings.capabilities, self.read_calendar, now, ahead, others)
-
-    def read_calendar(self, first: date, last: date, name: str) -> Sequence[Session]:
-        """Ask the broker for the sessions of a calendar; without a name, its own."""
-        return self.reader.calendar(first, last, name)
-
-    def listed_sessions(self, first: date, last: date) -> Sequence[Session]:
-        """Return the venue's sessions from `first` through `last`, as far as they are known without asking it."""
-        return calendar.listed(self.settings.capabilities, first, last) or ()
+        """Store what is missing of the sessions until `ahead`, and those of `others`, calendars of instruments."""
+        read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
+        calendar.ensure(self.ledger, self.settings.capabilities, read, now, ahead, others)
 
     def _kept(self, store: Kept) -> Kept:
         """Return a store that is closed with this bot."""
@@ -408,10 +387,7 @@ class App:
 
 @contextmanager
 def opened(
-    options: Options,
-    environ: Mapping[str, str],
-    look: FolderLook = state_folder.open_state,
-    loads: Loads | None = None,
+    options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state, loads: Loads | None = None
 ) -> Iterator[App]:
     """Open the bot that options and environment name, and close it afterward; an OperatorError names the next step."""
     folder = look(state_folder.resolve(options.state_dir, environ), environ)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from math import ceil
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -97,17 +98,9 @@ class VenueDay(Struct, frozen=True):
         return self.begins(session.date) <= session.open and session.close <= self.begins(session.date + DAY)
 
     @property
-    def is_known(self) -> bool:
-        """Return False on a machine that doesn't know the zone."""
-        try:
-            return bool(self.tzinfo.key)
-        except (KeyError, OSError, ValueError):
-            return False
-
-    @property
     def place(self) -> str:
         """Return whose time it is, for people: the zone's city, or UTC."""
-        return self.zone.rpartition("/")[2].replace("_", " ")
+        return PurePosixPath(self.zone).name.replace("_", " ")
 
     @property
     def label(self) -> str:

@@ -415,6 +415,28 @@ MARGINS = (
 )
 
 
+def test_sessions_of_each_calendar_stand_by_themselves(ledger: Ledger) -> None:
+    next_day = DAY + timedelta(days=1)
+    own = (Session(DAY, NOW, minutes(390)), Session(next_day, minutes(1440), minutes(1830)))
+    grain, rates = Session(DAY, NOW, minutes(200)), Session(next_day, minutes(900), minutes(2000))
+    ledger.put_sessions(own)
+    ledger.put_sessions([rates], calendar="rates")
+    ledger.put_sessions([grain], calendar="grain")
+    assert ledger.sessions(DAY, next_day) == own
+    assert ledger.sessions(DAY, next_day, "grain") == (grain,)
+    assert {name: tuple(held) for name, held in ledger.calendars(DAY, next_day).items()} == {
+        "": own,
+        "grain": (grain,),
+        "rates": (rates,),
+    }
+    assert set(ledger.calendars(DAY, DAY)) == {"", "grain"}
+    ledger.put_sessions([replace(grain, close=minutes(100))], gone=[next_day], calendar="grain")
+    ledger.put_sessions([], gone=[next_day], calendar="rates")
+    assert ledger.sessions(DAY, next_day) == own
+    assert ledger.sessions(DAY, next_day, "grain") == (replace(grain, close=minutes(100)),)
+    assert ledger.sessions(DAY, next_day, "rates") == ()
+
+
 def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
     assert ledger.last_reconcile() is None
     ledger.mark_reconciled(ReconcileMark(NOW, 2, 3))

@@ -146,10 +146,10 @@ def promised(books: SqliteLedger) -> str:
 
 
 def compare_calendar(books: SqliteLedger, number: int) -> None:
-    """Store a session, move another one, and drop one that is stored and one that never was."""
+    """Store a session of a calendar, move another one, and drop one that is stored and one that never was."""
     days = [DAY + timedelta(days=offset) for offset in range(4)]
     stored = [Session(day, NOW, minutes(number % 5 + 1)) for day in days[number % 2 : 3]]
-    books.put_sessions(stored, gone=[days[number % 3], days[3]])
+    books.put_sessions(stored, gone=[days[number % 3], days[3]], calendar=("", "grain")[number // 2 % 2])
 
 
 def list_shares(books: SqliteLedger, number: int) -> None:

@@ -30,6 +30,7 @@ from tradebot.model.bar import Session
 from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.strategies.flow import FlowStrategy
 
 NUMBER = "SBX123456789"
@@ -49,6 +50,10 @@ class FakeApp:
     ledger_view: MemoryLedger = field(default_factory=lambda: MemoryLedger(NUMBER))
 
     feed: str = "iex"
+
+    @property
+    def day(self) -> VenueDay:
+        return self.settings.day
 
     @property
     def door(self) -> Door:

@@ -33,7 +33,7 @@ class Broker:
     def clock(self) -> VenueClock:
         return self.told
 
-    def calendar(self, first: date, last: date) -> Sequence[Session]:
+    def calendar(self, first: date, last: date, name: str = "") -> Sequence[Session]:
         self.asked += 1
         if self.away:
             raise TemporaryError("the calendar doesn't answer")
@@ -50,10 +50,7 @@ class App:
         self.settings, self.day = SHIPPED, SHIPPED.day
 
     def ensure_calendar(self, now: datetime) -> None:
-        calendar.ensure(self.ledger, ALPACA, self.read_calendar, now, calendar.LEAST)
-
-    def read_calendar(self, first: date, last: date, name: str) -> Sequence[Session]:
-        return self.reader.calendar(first, last)
+        calendar.ensure(self.ledger, ALPACA, self.reader.calendar, now, calendar.LEAST)
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ def day_window(first: date, until: datetime, session: Session | None, venue: Ven
     today, first_s = venue.date_of(until), venue.begins_s(first)
     today_s, yesterday_s = venue.begins_s(today), venue.begins_s(today - timedelta(days=1))
     if session is None or session.close > until:
-        return Window(DAYS, first_s, today_s, today_s, moment(yesterday_s), until)
+        # Around the clock, the last trades of a day may be reported after it.
+        late = venue.never_ends and until < moment(today_s + LATE_S)
+        return Window(DAYS, first_s, today_s, yesterday_s if late else today_s, moment(yesterday_s), until)
     end_s, grows = venue.begins_s(today + timedelta(days=1)), until < session.close + DAY_GROWS
     return Window(DAYS, first_s, end_s, today_s if grows else end_s, session.close, until)
 

@@ -35,8 +35,6 @@ from tradebot.model.trading import ReconcileMark, SlotClaim
 from tradebot.model.venue import Settlement
 
 MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})
-VENUES_OWN = ""
-"""The calendar of the venue's own sessions."""
 
 
 def forget() -> None:
