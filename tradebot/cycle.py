@@ -14,11 +14,13 @@ from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Pairs
 from tradebot.orders.approving import swaps_if_approved
 from tradebot.orders.changes import taken_back
 from tradebot.orders.entering import account_of, make_room, trade
 from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
 from tradebot.orders.protecting import protect
+from tradebot.orders.two_orders import protect_apart
 from tradebot.orders.working_orders import end_or_reprice, keep_exits
 from tradebot.ports.world import Call, World
 
@@ -62,7 +64,8 @@ def evaluate_exits(
     watched = watch(world, desk)
     exits = close_by_rules(world, call, desk, watched)
     changes = end_or_reprice(world, call, desk, symbols_to_close(exits), ended)
-    stops = protect(world, call, desk, kept_of(watched, exits))
+    rest = protect if world.venue.pairs is Pairs.NATIVE else protect_apart
+    stops = rest(world, call, desk, kept_of(watched, exits))
     return conclude_exits(world, call, desk, (*exits, *ended.values(), *changes, *stops))
 
 

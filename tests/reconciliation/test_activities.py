@@ -59,6 +59,8 @@ def buy(scene: Scene, number: int, quantity: str, price: str, symbol: str = "AAP
     signed = D(quantity)
     side = Side.BUY if signed > 0 else Side.SELL
     told = fill(number, symbol, side, str(abs(signed)), price, strategy=strategy, at=AT)
+    # The venue's book, which is empty, gives its orders the numbers from 1 on.
+    told = replace(told, fill=replace(told.fill, venue_order_id=f"earlier-{number}"))
     scene.ledger.apply_fills([told], AT)
     scene.venue.cash -= signed * D(price)
     scene.venue.held[symbol] = scene.venue.held.get(symbol, D(0)) + signed

@@ -15,6 +15,8 @@ from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Operation
+from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
 from tradebot.model.resting import Resting, Whose, resting_among
@@ -26,6 +28,12 @@ from tradebot.reconciliation.read_books import read_books
 LOOKED_BACK = (3, 3_000)
 """How many records are searched for the last pass that looked, first and then if the broker was away in all of them."""
 DAY = timedelta(days=1)
+WHY_FREED: Mapping[Reason | None, str] = {
+    Reason.EXIT_NEEDS_SHARES: EXITING,
+    Reason.STOP_TIGHTENED: OrderStatus.CANCELED.value,
+    Reason.STOP_RESIZED: OrderStatus.CANCELED.value,
+}
+"""Why a pass cancels a stop that could trigger, and the reason that it tells for the gap."""
 Found = Mapping[Whose, Gap]
 
 
@@ -44,7 +52,7 @@ def conclude(
         code=proposed.code,
     )
     tell(world, desk, cycle)
-    opened = () if world.dry_run else tuple(_opened(desk, cycle).values())
+    opened = () if world.dry_run else tuple(_opened(world, desk, cycle).values())
     return world.record(replace(cycle, gaps=opened) if opened else cycle)
 
 
@@ -87,7 +95,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
-    opened, known = _opened(desk, cycle), _before(world, desk, cycle)
+    opened, known = _opened(world, desk, cycle), _before(world, desk, cycle)
     met = _found(world, desk, desk.books, desk.resting)
     books, left, resting = desk.books, met, desk.resting
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
@@ -113,13 +121,19 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     return replace(cycle, gaps=now)
 
 
-def _opened(desk: Desk, cycle: CycleRecord) -> Found:
-    """Return the gaps that this pass itself has opened and told, because an exit needed the shares."""
+def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
+    """Return the gaps that this pass itself has opened and told, because an exit or another stop needed the shares.
+
+    Other shares of the position may have been without a stop when it began.
+    """
     sent = (record for record in cycle.candidates if record.terminal is None)
-    freed = [one.candidate for one in sent if any(d.reason is Reason.EXIT_NEEDS_SHARES for d in one.decisions)]
-    opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, EXITING) for one in freed)
+    ended = (record for record in sent if record.candidate.source == Operation.CANCEL)
+    freed = ((one.candidate, WHY_FREED[d.reason]) for one in ended for d in one.decisions if d.reason in WHY_FREED)
+    opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, why) for one, why in freed)
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
-    return {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+    found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+    met = _found(world, desk, desk.books, desk.resting) if found else {}
+    return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
 
 
 def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:

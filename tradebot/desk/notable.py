@@ -16,10 +16,10 @@ from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Order, OrderClass, OrderStatus
-from tradebot.model.position import FOREIGN
+from tradebot.model.position import FOREIGN, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, StrategyRefusal
-from tradebot.ports.stores import Events, Ledger, Orders
+from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
 from tradebot.reconciliation.new_fills import orders_and_intents
@@ -53,7 +53,7 @@ def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: dateti
         events.emit(EventKind.LIQUIDATED.at(now, details, fill.symbol))
 
 
-def _tell_unfilled(events: Events, ledger: Orders, unfilled: Sequence[Order], now: datetime) -> None:
+def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
     """Emit what it means that orders have ended with shares left to fill; a replaced one goes on as another."""
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:
@@ -64,10 +64,13 @@ def _tell_unfilled(events: Events, ledger: Orders, unfilled: Sequence[Order], no
         for record in ledger.recent_intents((now - DAY).date())
         if record.intent.operation is Operation.CANCEL
     }
+    held = ledger.totals().positions
     for order in ended:
         record = promised.get(order.client_order_id)
         if record is not None:
-            for event in _of_ended(order, record.intent, now, by_us=order.venue_id in canceled):
+            position = held.get((record.intent.key.strategy, order.symbol))
+            expected = order.venue_id in canceled or not (position and position.quantity * order.side.sign < 0)
+            for event in _of_ended(order, record.intent, now, expected=expected):
                 events.emit(event)
 
 
@@ -75,16 +78,19 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
     if not moved:
         return
     behind = orders_and_intents(ledger, {one.now.venue_id for one in moved})
+    ours = {(r.intent.target_venue_id, r.intent.stop_price) for r in ledger.recent_intents((now - DAY).date())}
     for before, order in moved:
         owner = behind.owner(order.venue_id)
-        if owner != FOREIGN:
+        # Where the venue changes orders in place, a change of ours may show before its answer comes.
+        if owner != FOREIGN and (order.venue_id, order.stop_price) not in ours:
             stops = {"before": f"{before.stop_price:f}", "now": f"{order.stop_price:f}"}
             shares = {"shares_before": f"{before.quantity:f}", "shares_now": f"{order.quantity:f}"}
             details = {"strategy": owner, "order": order.client_order_id, **stops, **shares}
             events.emit(EventKind.STOP_MOVED.at(now, details, order.symbol))
 
 
-def _of_ended(order: Order, intent: Intent, now: datetime, *, by_us: bool) -> Iterator[SystemEvent]:
+def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) -> Iterator[SystemEvent]:
+    """Yield what the end of an order means; an exit's is `expected` if we canceled it, or no shares are left for it."""
     details = {
         "strategy": intent.key.strategy,
         "cause": f"the order ended {order.status.value}",
@@ -93,7 +99,7 @@ def _of_ended(order: Order, intent: Intent, now: datetime, *, by_us: bool) -> It
     }
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
-    elif intent.purpose in CLOSES and not by_us and not _other_half_filled(order, intent):
+    elif intent.purpose in CLOSES and not expected and not _other_half_filled(order, intent):
         yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
 
 
@@ -112,6 +118,7 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
         yield from _of_entries(world, desk, cycle)
     else:
         yield from _overdue(world, desk, cycle)
+        yield from _overfilled(world, desk, cycle)
     yield from _unlisted(world, desk, cycle)
 
 
@@ -169,6 +176,23 @@ def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
                 "unfilled": f"{order.open_quantity:f}",
             }
             yield from _close_failed(desk, intent.key.strategy, order.symbol, details)
+
+
+def _overfilled(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    """Yield each position that an order has turned to the other side, once."""
+    turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
+    before = _before(world, cycle) if turned else None
+    for position in turned:
+        if before is None or not any(_closes_excess(one, position) for one in before.candidates):
+            details = {"strategy": position.strategy, "shares": f"{abs(position.quantity):f}"}
+            yield EventKind.OVERFILLED.at(desk.now, details, position.symbol)
+
+
+def _closes_excess(record: CandidateRecord, position: Position) -> bool:
+    """Return True if an earlier pass knew that this position had turned."""
+    candidate = record.candidate
+    same = (candidate.strategy, candidate.symbol) == position.whose and candidate.at >= position.opened_at
+    return same and any(decision.reason is Reason.OVERFILLED for decision in record.decisions)
 
 
 def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:

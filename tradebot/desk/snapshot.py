@@ -24,7 +24,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
-from tradebot.model.venue import Settlement
+from tradebot.model.venue import Pairs, Settlement
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.new_fills import MissingFill
@@ -140,7 +140,17 @@ def _book(
         listings=listings,
     )
     own_orders = _own_orders(books, _trading(books, reading.orders))
+    if world.venue.pairs is not Pairs.NATIVE:
+        worst = replace(worst, working=worst.working.union(_left_over(books, reading.orders)))
     return worst if own_orders == worst.own_orders else replace(worst, own_orders=own_orders)
+
+
+def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
+    """Yield the symbols of stops and targets whose shares are gone: they would act on what is bought anew."""
+    for whose, rests in resting_among(books, orders).items():
+        held = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
+        if any(held * rest.first.side.sign >= 0 for rest in rests):
+            yield whose[1]
 
 
 def _read_clocks(world: World) -> ClockReading:

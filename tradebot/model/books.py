@@ -104,12 +104,14 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def canceled_now(self) -> frozenset[str]:
-        """Return the orders, by the venue's id, whose cancel was sent just now: its last report doesn't show it yet."""
+        """Return the orders, by the venue's id, whose cancel was sent just now, perhaps once more.
+
+        The last report of such an order doesn't show it yet.
+        """
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
-        sent = (
-            record for record in cancels if record.intent.at >= self.at and record.state is not IntentState.REJECTED
-        )
-        return frozenset(record.intent.target_venue_id for record in sent if record.intent.target_venue_id)
+        asked = (record for record in cancels if record.state is not IntentState.REJECTED)
+        sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)
+        return frozenset(name for name in sent if name)
 
     @property
     def round_trips(self) -> tuple[RoundTrip, ...]:

@@ -99,6 +99,13 @@ class EventKind(Enum):
         Severity.WARN,
         "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again.",
     )
+    OVERFILLED = (
+        "orders",
+        "position_overfilled",
+        Severity.ERROR,
+        "A stop, a target or an exit filled after the shares that it was to close were gone, so the position turned to "
+        "the other side. The same pass of exits closes it. It is told once.",
+    )
     STOP_MOVED = (
         "orders",
         "stop_moved_by_broker",

@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     BY_HAND = "by_hand"
     LIQUIDATION = "liquidation"
     MISSING_STOP = "missing_stop"
+    OVERFILLED = "overfilled"
     CASH = "cash"
     SPLIT = "split"
     RENAME = "rename"
@@ -131,6 +132,12 @@ TERMS: Mapping[FindingKind, Terms] = {
     ),
     FindingKind.MISSING_STOP: Terms(
         "one of our positions has no working exit order, and no exit rule or no stop that can act", False, ""
+    ),
+    FindingKind.OVERFILLED: Terms(
+        "a stop, a target or an exit of ours filled after the shares were gone, so the position turned to the other"
+        " side; the next pass of exits closes it",
+        False,
+        "",
     ),
     FindingKind.CASH: Terms(
         "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"

@@ -208,6 +208,17 @@ class Intent(Struct, frozen=True):
         return self.purpose is Purpose.PROTECT
 
     @property
+    def is_target(self) -> bool:
+        """Return True if it is about a limit that rests apart from the stop: it takes a profit and protects nothing."""
+        return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
+
+    def is_shown_by(self, order: Order) -> bool:
+        """Return True if an order shows what this change of it asked for, as where the venue changes it in place."""
+        stops = self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+        price, asked = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
+        return (price, order.quantity) == (asked, self.quantity) and not order.status.terminal
+
+    @property
     def makes_order(self) -> bool:
         """Return True if the request creates an order at the venue under its client order id."""
         return self.operation is not Operation.CANCEL

@@ -237,4 +237,28 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The price has reached a stop or a target that rests at the broker, which closes the position.",
         "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
     ),
+    Reason.TARGET_MISSING: _row(
+        Cause.IDLE,
+        "No order rests at the broker at this target, so one is being placed beside the stop.",
+        "Nothing to do; tradebot positions shows what protects each position.",
+        Unit.SHARES,
+    ),
+    Reason.STOP_RESIZED: _row(
+        Cause.IDLE,
+        "Some of the shares that a stop or a target at the broker is for are gone, so it is being made smaller.",
+        "Nothing to do; tradebot positions shows what protects each position.",
+        Unit.SHARES,
+    ),
+    Reason.STOP_SPARE: _row(
+        Cause.IDLE,
+        "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
+        "one is being canceled.",
+        "Nothing to do; tradebot positions shows what protects each position.",
+    ),
+    Reason.OVERFILLED: _row(
+        Cause.IDLE,
+        "An order that was to close shares filled after they were gone, so the position turned to the other side.",
+        "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",
+        Unit.SHARES,
+    ),
 }

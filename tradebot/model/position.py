@@ -171,7 +171,8 @@ class Kept(Struct, frozen=True):
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
     or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
     closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
-    lists it now.
+    lists it now. It is `turned` if no entry opened it, but an order of ours that was to close shares: it filled after
+    they were gone.
     """
 
     best: Decimal | None = None
@@ -183,6 +184,7 @@ class Kept(Struct, frozen=True):
     original_quantity: Decimal | None = None
     targets: tuple[ScaleOutLevel, ...] = ()
     instrument: Instrument | None = None
+    turned: bool = False
 
 
 ADOPTED = "adopted"

@@ -222,6 +222,10 @@ class Reason(StrEnum):
     SHARES_HELD = auto()
     STOP_LAPSED = auto()
     LEFT_TO_BROKER = auto()
+    TARGET_MISSING = auto()
+    STOP_RESIZED = auto()
+    STOP_SPARE = auto()
+    OVERFILLED = auto()
 
 
 class ReasonRow(Struct, frozen=True):

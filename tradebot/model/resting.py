@@ -1,11 +1,11 @@
-"""What rests at the venue for our positions: pairs of a limit and a stop, each for shares of one strategy.
+"""What rests at the venue for our positions: pairs of a limit and a stop, or both apart, for shares of one strategy.
 
 The stop of a pair has an id of the venue's, so it belongs to whoever sent its limit (`Order.parent`,
 `Books.intent_behind`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from operator import itemgetter
 
@@ -14,14 +14,14 @@ from msgspec import Struct
 from tradebot.model.books import Books
 from tradebot.model.intent import IntentRecord, Operation
 from tradebot.model.lifecycle import can_trigger
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order, OrderStatus, chain
 
 Whose = tuple[str, str]
 """A strategy and a symbol."""
 
 
 class Resting(Struct, frozen=True):
-    """What protects some shares of a position: the halves of a pair that may still fill, or a plain stop.
+    """What rests for some shares of a position: the halves of a pair that may still fill, a plain stop, or a target.
 
     `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and once
     it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
@@ -34,8 +34,13 @@ class Resting(Struct, frozen=True):
     can_trigger: bool
 
     @property
+    def is_target(self) -> bool:
+        """Return True if it is a target that rests apart from the stops, which protects nothing."""
+        return self.stop is None and self.record.intent.is_target
+
+    @property
     def first(self) -> Order:
-        """Return the order that stands for all of it: the limit of a pair, or the plain stop."""
+        """Return the order that stands for all of it: the limit of a pair, the plain stop or the target."""
         first = self.limit or self.stop
         assert first is not None, "something rests"
         return first
@@ -48,7 +53,7 @@ class Resting(Struct, frozen=True):
     @property
     def is_lapsed(self) -> bool:
         """Return True if its stop can't trigger, and waiting won't change that."""
-        waits = self.stop is not None and self.stop.status in _WAITS
+        waits = self.is_target or (self.stop is not None and self.stop.status in _WAITS)
         return not (self.exiting or self.ending or self.can_trigger or waits)
 
     @property
@@ -58,7 +63,7 @@ class Resting(Struct, frozen=True):
         A venue may show the stop of a pair as held before the pair has arrived. What replaces a pair works on until
         then.
         """
-        is_new = self.record.intent.protects and self.record.intent.operation is Operation.SUBMIT
+        is_new = self.record.intent.protects and self.record.intent.operation is Operation.SUBMIT and not self.is_target
         either = (self.limit, self.stop)
         return is_new and (self.stop is None or any(order.status.is_arriving for order in either if order))
 
@@ -82,16 +87,31 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     # A leg may still name the order that its parent has replaced.
     first = [order for order, _ in found if not order.parent]
     latest = {one.venue_id: order.venue_id for order in first for one in books.chains.get(order.venue_id, (order,))}
-    halves = defaultdict[str, list[tuple[Order, IntentRecord]]](list)
+    follows, halves = dict(_replacements(found)), defaultdict[str, list[tuple[Order, IntentRecord]]](list)
     for order, record in found:
-        parent = order.parent
-        halves[latest.get(parent, parent) if parent else order.venue_id].append((order, record))
+        halves[_name(order, latest, follows)].append((order, record))
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
-        limit = next((order for order, _ in group if order.leads_pair), None)
+        limits = [order for order, record in group if order.leads_pair or record.intent.is_target]
+        limit = limits[0] if limits else None
         # While a stop is being replaced, both may be listed, and one of them works.
-        stops = [(can_trigger(order, record.intent), order) for order, record in group if order is not limit]
+        stops = [(can_trigger(order, record.intent), order) for order, record in group if order not in limits]
         works, stop = max(stops, key=itemgetter(0), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
         groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop, works))
     return {whose: tuple(rests) for whose, rests in groups.items()}
+
+
+def _name(order: Order, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
+    """Return the venue's id of the order that names what an order is a part of."""
+    if order.parent:
+        return latest.get(order.parent, order.parent)
+    return (order.venue_id, *chain(order.venue_id, follows))[-1] if follows else order.venue_id
+
+
+def _replacements(found: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
+    """Yield the orders apart that another one here replaces, each with that one: while both are listed, one works."""
+    for order, record in found:
+        before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
+        if before and not order.leads_pair:
+            yield before, order.venue_id

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.desk.notable import gap_began
 from tradebot.errors import TemporaryError
 from tradebot.gates.common import permission
 from tradebot.model.books import Books
@@ -16,12 +17,13 @@ from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord
+from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.protection import bare_since
 
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
@@ -199,6 +201,13 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
         before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
         return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
     return Released(taken_back(world, desk, record, _halves(pair), latest), None)
+
+
+def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
+    """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
+    whose, rules = (rest.record.intent.key.strategy, rest.record.intent.key.symbol), world.rules
+    began = bare_since(desk.books, desk.listings, desk.resting, (rules.exits, rules.exits_of), whose)
+    world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
 
 
 def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:

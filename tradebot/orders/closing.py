@@ -7,7 +7,6 @@ another strategy only if the two would trade with each other.
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from tradebot.desk.notable import gap_began
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import compose
 from tradebot.gates.common import (
@@ -30,11 +29,11 @@ from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, 
 from tradebot.model.order import Order, OrderType
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import EXITING, CandidateRecord, Gap
+from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import AGAIN, EXITS, exit_is_refused, exit_through, release
+from tradebot.orders.changes import AGAIN, EXITS, Released, exit_is_refused, exit_through, release, tell_gap
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import (
     EXIT_LOOKUP,
@@ -171,22 +170,35 @@ def _send_closing(
 def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
 ) -> Iterator[CandidateRecord]:
-    """Close shares that nothing protects first, then those of the newest pair, and so on."""
-    pairs = [pair for pair in desk.resting.get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
+    """Close shares that nothing protects first, then those of the newest pair, and so on.
+
+    Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
+    """
+    rests = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
+    targets, pairs = ([r for r in rests if not r.exiting and r.is_target is apart] for apart in (True, False))
     left = _quantity(candidate)
+    ended = tuple(_end_targets(world, call, desk, candidate, targets))
+    yield from (released.record for _, released in ended)
+    if any(released.left != target.quantity for target, released in ended):
+        # What one of them fills meanwhile is no longer there to be closed.
+        yield _waits(candidate, decisions)
+        return
     free = min(left, _free(desk, candidate, pairs) if pairs else left)
     if free:
         key = wanted_key(world, call, desk, candidate)
         yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
     left -= free
-    for pair in reversed(pairs):
+    for number, pair in reversed(tuple(enumerate(pairs))):
         if left > 0:
             part = replace(candidate, quantity=min(left, pair.quantity))
             left -= _quantity(part)
+            # What the rest of this exit and the other stops leave of the position.
+            own = _held(desk, candidate) - (_quantity(candidate) - _quantity(part))
+            own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
             if pair.ending:
                 yield _waits(part, decisions)
             else:
-                yield from _close_protected(world, call, desk, part, decisions, pair)
+                yield from _close_protected(world, call, desk, part, decisions, pair, own)
 
 
 def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
@@ -195,15 +207,43 @@ def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRe
 
 
 def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
+    return max(_held(desk, candidate) - sum(pair.quantity for pair in pairs), Decimal(0))
+
+
+def _held(desk: Desk, candidate: Candidate) -> Decimal:
     position = position_of(desk, (candidate.strategy, candidate.symbol))
-    held = closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
-    return max(held - sum(pair.quantity for pair in pairs), Decimal(0))
+    return closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
+
+
+def _end_targets(
+    world: World, call: Call, desk: Desk, candidate: Candidate, targets: Iterable[Resting]
+) -> Iterator[tuple[Resting, Released]]:
+    """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
+    nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
+    excess = sum((target.quantity for target in nearest), _quantity(candidate)) - _held(desk, candidate)
+    for target in nearest:
+        if excess <= 0:
+            return
+        excess -= target.quantity
+        released = release(world, call, desk, target, Reason.STOP_SPARE)
+        yield target, released
+        if released.left != target.quantity:
+            return
 
 
 def _close_protected(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], pair: Resting
+    world: World,
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    decisions: tuple[Decision, ...],
+    pair: Resting,
+    own: Decimal,
 ) -> Iterator[CandidateRecord]:
-    """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place."""
+    """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place.
+
+    `own` are the shares of the position that are left for this exit and the pair.
+    """
     price = price_through(world, desk, candidate, pair)
     obstacle = _obstacle(world, desk, candidate, pair)
     if obstacle is None and price is not None:
@@ -214,7 +254,8 @@ def _close_protected(
         obstacle, price = REFUSED, None
     # An entry pass doesn't give way while the shares have neither a stop nor an exit.
     with world.undisturbed():
-        records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, obstacle or NO_PRICE))
+        cause = obstacle or NO_PRICE
+        records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, cause, own=own))
         yield from records
     # Which way the broker lets an exit go may have changed, and a pair that it doesn't cancel has only one left.
     if obstacle is REFUSED and price is not None and _is_refused(records[0]):
@@ -271,13 +312,13 @@ def _close_in_its_place(
     pair: Resting,
     cause: str,
     why: Reason = Reason.EXIT_NEEDS_SHARES,
+    own: Decimal | None = None,
 ) -> Iterator[CandidateRecord]:
     """Cancel what holds shares, send an exit for them, and place the stop again for those that it leaves."""
     released = release(world, call, desk, pair, why)
     yield released.record
     if released.record.terminal is None and pair.can_trigger:
-        gap = Gap(candidate.strategy, candidate.symbol, pair.quantity, desk.now, EXITING)
-        world.events.emit(gap_began(gap, desk.now, cause))
+        tell_gap(world, desk, pair, EXITING, cause)
     if released.left is None:
         yield _waits(candidate, decisions)
     if not released.left:
@@ -287,8 +328,9 @@ def _close_in_its_place(
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = _submit_whole(world, call, desk, closing, decisions, key)
     yield closed
-    unprotected = released.left - (Decimal(0) if _is_refused(closed) else _quantity(closing))
-    if unprotected and (pair.stop or pair.record.intent.protects):
+    left = released.left if own is None else min(released.left, own)
+    unprotected = left - (Decimal(0) if _is_refused(closed) else _quantity(closing))
+    if unprotected > 0 and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
 
 
@@ -387,6 +429,7 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         same = (intent.key.strategy, intent.key.symbol) == position.whose
+        same = same and intent.side is closing_side(position.quantity)
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         old = abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
         if closes and same and old:

@@ -1,6 +1,6 @@
 """Leave positions: because an exit rule says so, or because a person closes them by hand."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -8,7 +8,7 @@ from tradebot.exits.held import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
 from tradebot.gates.common import clocks_agree
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.limits import Protection
@@ -16,7 +16,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Whose
+from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.closing import Records, close, close_one_by_one
@@ -34,6 +34,9 @@ def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, H
 def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     held, quote = watched[position.key], desk.quotes.get(position.symbol)
+    if held.kept.turned:
+        beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
+        return close(world, call, desk, position, ExitCall(beyond, why=(Part("overfilled"),)), "exit")
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
     rules = world.rules.exits_watching(position, held.kept)
@@ -76,14 +79,15 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
-    pairs = desk.resting.get(position.whose, ())
-    pairs = tuple(pair for pair in pairs if pair.can_trigger and not (pair.exiting or pair.ending))
+    rests = desk.resting.get(position.whose, ())
+    pairs = tuple(pair for pair in rests if pair.can_trigger and not (pair.exiting or pair.ending))
     covered = sum((pair.quantity for pair in pairs), Decimal(0))
     if quote is None or not covered or covered < protectable(desk, position, side):
         return why
     price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
     stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
     limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
+    limits += _reached_apart(rests, price, side, covered if why.shares is None else why.shares)
     # How far the price is past each of them, in the direction in which it acts.
     past_stops = [(stop - price) * -side.sign / stop for stop in stops]
     reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
@@ -91,6 +95,14 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
         return why
     left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
     return ExitCall(left, unknown=why.unknown)
+
+
+def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares: Decimal) -> Sequence[Decimal]:
+    """Return the prices of targets apart from the stops that the price has reached, if they are for all the shares."""
+    targets = [(one.first.limit_price, one.quantity) for one in rests if one.is_target and not one.ending]
+    reached = [(limit, quantity) for limit, quantity in targets if limit and (price - limit) * -side.sign >= 0]
+    enough = sum((quantity for _, quantity in reached), Decimal(0)) >= shares
+    return [limit for limit, _ in reached] if enough else []
 
 
 def cancel_in_the_way(

@@ -105,12 +105,12 @@ def _protect_one(
     if lost:
         old = abs(desk.now - lost.at) >= EXIT_LOOKUP and world.venue.may_repeat(lost.operation)
         if old and _fits(desk, position, lost, pairs):
-            yield _again(world, desk, lost)
+            yield send_once_more(world, desk, lost)
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
     side, kind = closing_side(position.quantity), class_to_try(world, desk.books, position.whose)
-    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), _being_closed(desk, position)
+    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), being_closed(desk, position)
     rests = list[Resting]()
     for pair in pairs:
         free, is_looser = None, _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
@@ -120,7 +120,8 @@ def _protect_one(
             record, free = release(world, call, desk, pair, why)
             yield record
         elif is_looser and not anew:
-            yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
+            moved = _tightened(call, desk, pair, stop, levels.word)
+            yield send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
     shares = listing.whole_lots(protectable(desk, position, side) - taken)
@@ -131,8 +132,8 @@ def _protect_one(
     for price, part, word in parts:
         names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
         asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
-        intent = _submit(world, call, desk, asked, kind, on_tick(listing, price, side, beyond=True), stop)
-        yield _send(world, desk, intent, Reason.STOP_MISSING, part)
+        intent = resting_intent(world, call, desk, asked, kind, on_tick(listing, price, side, beyond=True), stop)
+        yield send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
 
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
@@ -142,7 +143,7 @@ def _lost(desk: Desk, position: Position) -> Intent | None:
     return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
 
 
-def _being_closed(desk: Desk, position: Position) -> Decimal:
+def being_closed(desk: Desk, position: Position) -> Decimal:
     """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
     exits = (position.strategy, position.symbol, closing_side(position.quantity))
     own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
@@ -177,11 +178,22 @@ def on_tick(listing: Listing, price: Decimal, side: Side, *, beyond: bool = Fals
 def _parts(
     desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left.
+    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
+    for part in missing_targets(desk, position, listing, levels, pairs, shares):
+        shares -= part[1]
+        yield part
+    if shares:
+        yield _far(desk, position), shares, NO_RULE
+
+
+def missing_targets(
+    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+) -> Iterator[Part]:
+    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
 
     What a working exit closes is taken from the nearest targets: it is there because they were reached.
     """
-    side, closing = closing_side(position.quantity), _being_closed(desk, position)
+    side, closing = closing_side(position.quantity), being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
         at = on_tick(listing, price, side, beyond=True)
@@ -193,8 +205,6 @@ def _parts(
         shares -= part
         if part:
             yield price, part, word
-    if shares:
-        yield _far(desk, position), shares, NO_RULE
 
 
 def _far(desk: Desk, position: Position) -> Decimal:
@@ -216,12 +226,12 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
     strategy, instrument = promised.key.strategy, promised.instrument
     asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
-    return _send(
-        world, desk, _submit(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
+    return send_to_rest(
+        world, desk, resting_intent(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
     )
 
 
-def _submit(
+def resting_intent(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
     """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
@@ -273,7 +283,7 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) 
     )
 
 
-def _send(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal) -> CandidateRecord:
+def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal) -> CandidateRecord:
     allowed = permission(desk)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, about))
     if first_failure(decisions):
@@ -282,7 +292,7 @@ def _send(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal)
     return CandidateRecord(_candidate(intent), (*decisions, sent), intent.client_order_id, intent.stop_price)
 
 
-def _again(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
+def send_once_more(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
     decisions = (permission(desk), AGAIN)
     if first_failure(decisions):
         return CandidateRecord(_candidate(lost), decisions)

@@ -311,7 +311,16 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
-    return _sent(world, desk, intent, lambda: world.ledger.retry(intent.client_order_id, desk.now))
+    return _sent(world, desk, intent, lambda: _retried(world, desk, intent))
+
+
+def _retried(world: World, desk: Desk, intent: Intent) -> Decision | None:
+    """Write that a request is sent once more; return that it needn't be if this pass has got its outcome since."""
+    record = world.ledger.intent(intent.client_order_id)
+    if record is not None and not record.state.unresolved:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+    world.ledger.retry(intent.client_order_id, desk.now)
+    return None
 
 
 def _outcome(intent: Intent, reply: Reply) -> Decision:

@@ -20,7 +20,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tradebot.gates.common import closable
+from tradebot.gates.common import closable, position_of
 from tradebot.gates.sizing import last_step_due, quote_to_step_by, stepped_price
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -190,6 +190,8 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
         elif record.intent.protects:
             # It rests until it acts, or until its position is gone.
             continue
+        elif record.intent.purpose is not Purpose.OPEN and _has_turned(desk, order, record):
+            yield order, record, Reason.OVERFILLED
         elif record.intent.purpose is not Purpose.OPEN:
             # An exit that only arrived now has the price of when it was decided on.
             late = record.updated_at >= desk.now > record.intent.at
@@ -203,6 +205,13 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             yield order, record, Reason.STALE_ENTRY
         elif _may_step(world, desk, order, record):
             yield order, record, Reason.ENTRY_STEP
+
+
+def _has_turned(desk: Desk, order: Order, record: IntentRecord) -> bool:
+    """Return True if the position that an exit was to close has turned, so that the exit would only add to it."""
+    position = position_of(desk, (record.intent.key.strategy, order.symbol))
+    turned = position is not None and desk.books.kept_of(position).turned
+    return turned and position is not None and closing_side(position.quantity) is not order.side
 
 
 def _lived(desk: Desk, record: IntentRecord) -> timedelta:
@@ -232,7 +241,8 @@ def _end_or_reprice_one(
 ) -> Iterator[CandidateRecord]:
     """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
 
-    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one.
+    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. Where it changes
+    no orders, an entry stays at its price.
     """
     order, record, why = due
     change, price, refused = Change.END, None, Change.END
@@ -243,7 +253,7 @@ def _end_or_reprice_one(
     elif why is Reason.ENTRY_STEP:
         change, price = _decide_step(world, desk, order, record)
     if change is Change.REPRICE and world.venue.edit is Edit.NONE:
-        change = refused
+        change = refused if why in LEAVING else Change.NONE
     if change is Change.REPRICE:
         assert price is not None, "repricing needs a price"
         repriced = _reprice(world, call, desk, due, price)

@@ -46,10 +46,11 @@ _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 
 
 class _Lapse(NamedTuple):
-    """A stop that could trigger until then, and its state since."""
+    """A stop that could trigger until then, its state since, and for how many shares it was."""
 
     at: datetime
     state: str
+    shares: Decimal
 
 
 def gaps(
@@ -66,10 +67,23 @@ def gaps(
     if exits.protection is Protection.BOT:
         return
     for position in books.totals.own_positions():
-        rests, whole = resting.get(position.whose, ()), _whole(books, listings, position)
+        rests = [pair for pair in resting.get(position.whose, ()) if _closes(pair.first, position)]
+        whole = _whole(books, listings, position)
         bare = whole - sum((_protected(books, pair) for pair in rests), Decimal(0))
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
             yield _gap(books, position, bare, whole)
+
+
+def bare_since(
+    books: Books,
+    listings: Mapping[str, Listing],
+    resting: Mapping[Whose, Sequence[Resting]],
+    watch: tuple[ExitRules, Callable[[str], Exits]],
+    whose: Whose,
+) -> datetime:
+    """Return since when a position has shares without a stop; now, if a request of this pass leaves some so."""
+    known = (gap for gap in gaps(books, listings, resting, *watch) if (gap.strategy, gap.symbol) == whose)
+    return next((gap.since for gap in known), books.at)
 
 
 def _whole(books: Books, listings: Mapping[str, Listing], position: Position) -> Decimal:
@@ -100,14 +114,18 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
     bought = _bought(position, bare, whole)
-    last = max((one for one in _lapses(books, position) if one.at >= bought), default=None)
+    lapses = [one for one in _lapses(books, position) if one.at >= bought]
+    last = max(lapses, default=None)
+    # Some may have been without a stop before the last one lapsed.
+    never = bare - sum((one.shares for one in lapses), Decimal(0))
+    since = min(last.at, _bought(position, never, whole)) if last and never > 0 else last.at if last else bought
     if _is_exiting(books, position):
         why = EXITING
     elif last is not None:
         why = last.state
     else:
         why = _never_rested(books, position)
-    return Gap(position.strategy, position.symbol, bare, last.at if last else bought, why)
+    return Gap(position.strategy, position.symbol, bare, since, why)
 
 
 def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
@@ -128,17 +146,18 @@ def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
     known = {order.venue_id: order for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
-        if record is None or not (record.intent.rests and _is_of(record, position)):
+        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
         if not order.status.terminal and _is_canceled_now(books, order):
-            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value)
+            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity)
             continue
         parent = known.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving
         # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
         acted = order.status in _NO_LOSS or (parent is not None and parent.status in _ENDS_ITS_STOP)
         if not (waits or acted):
-            yield _Lapse(_ended(order, record), order.status.value)
+            shares = (order.quantity or Decimal(0)) - order.filled_quantity
+            yield _Lapse(_ended(order, record), order.status.value, shares)
 
 
 def _ended(order: Order, record: IntentRecord) -> datetime:
@@ -161,6 +180,11 @@ def _never_rested(books: Books, position: Position) -> str:
     late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
     refused = last.state is IntentState.REJECTED or any(r.intent.client_order_id in late for r in sent)
     return REFUSED if refused else OrderStatus.UNKNOWN.value
+
+
+def _closes(order: Order, position: Position) -> bool:
+    """Return True if an order is on the side that closes a position, and not one that it had before it turned."""
+    return order.side.sign * position.quantity < 0
 
 
 def _is_of(record: IntentRecord, position: Position) -> bool:
@@ -212,6 +236,15 @@ def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watc
             ours = books.totals.positions[gap.strategy, gap.symbol].quantity
             why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"
             yield Finding(FindingKind.MISSING_STOP, gap.symbol, ours, held, (why,))
+
+
+def overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
+    """Yield our positions that an order of ours has turned to the other side, because it filled beyond the shares."""
+    for position in sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol)):
+        if books.kept_of(position).turned:
+            held = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
+            why = f"{position.strategy} turned at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
+            yield Finding(FindingKind.OVERFILLED, position.symbol, position.quantity, held, (why,))
 
 
 def _rules(books: Books, position: Position, watch: Watch) -> Exits:

@@ -39,7 +39,7 @@ from tradebot.reconciliation.findings import (
 from tradebot.reconciliation.listings import Listed, held_and_ordered, in_force, require_listing
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.new_fills import missing_fills
-from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
+from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 
@@ -116,7 +116,7 @@ def reconcile(
     listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), now)
     last_exits = last_exit_pass(ledger, now, day)
     unguarded = tuple(_unguarded(clock, view, books, listed, watch, last_exits)) if watch else ()
-    changed = tuple(instrument_findings(books, listed, ledger.listings().values()))
+    changed = (*instrument_findings(books, listed, ledger.listings().values()), *overfilled(view, books))
     found = Reconciled(now, view, applied, findings + changed + unguarded, plan, booked.bookings, booked.doubtful)
     return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
 

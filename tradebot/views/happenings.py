@@ -118,6 +118,11 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for a yes", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
+    EventKind.OVERFILLED: _Told(
+        Topic.PROTECTION,
+        "positions that turned",
+        _said("{symbol}: orders that close filled {shares} shares more than there were. The bot closes them"),
+    ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,
         "positions that can't be closed",

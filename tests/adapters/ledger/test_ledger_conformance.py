@@ -552,12 +552,29 @@ def test_exit_is_not_shared_with_another_strategy_symbol_or_time(ledger: Ledger)
     assert ledger.kept(others) == {}
 
 
-def test_closing_order_sets_no_exit_for_a_position(ledger: Ledger) -> None:
+def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(ledger: Ledger) -> None:
     intent = replace(make_intent(), purpose=Purpose.CLOSE, stop_loss_fraction=STOP)
     ledger.promise(intent, ())
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
     ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
     ledger.apply_fills([make_fill()], NOW)
+    assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
+
+
+def test_position_has_turned_if_the_stop_of_a_pair_opened_it_unless_an_entry_filled_at_that_moment(
+    ledger: Ledger,
+) -> None:
+    pair = replace(make_intent(), purpose=Purpose.PROTECT)
+    ledger.promise(pair, ())
+    limit = replace(make_order("v1"), client_order_id=pair.client_order_id)
+    leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")
+    ledger.settle(pair.client_order_id, Reply(Outcome.ACCEPTED, limit, legs=(leg,)), NOW)
+    ledger.apply_fills([replace(make_fill(), fill=replace(make_fill().fill, venue_order_id="v2"))], NOW)
+    assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
+    entry = make_intent("open+10m")
+    ledger.promise(entry, ())
+    ledger.apply_orders([replace(make_order("v3"), client_order_id=entry.client_order_id)], NOW)
+    ledger.apply_fills([replace(make_fill("a3"), fill=replace(make_fill("a3").fill, venue_order_id="v3"))], NOW)
     assert ledger.kept([HELD]) == {}
 
 

@@ -60,7 +60,7 @@ class Foreign:
         return since
 
 
-NOTHING = Kept()
+NOTHING, TURNED = Kept(), Kept(turned=True)
 OLDEST_FIRST = attrgetter("fill.at")
 
 
@@ -250,8 +250,22 @@ class Money(Foreign):
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
             if kept and first and not self.tables.books.is_writing:
                 self._opened_for[one] = kept
-            opened_for[one] = kept or NOTHING
+            opened_for[one] = kept or (TURNED if names and self._close(names, orders, before) else NOTHING)
         return opened_for
+
+    def _close(self, names: Iterable[str], orders: Mapping[str, Order], before: Mapping[str, list[str]]) -> bool:
+        """Return True if orders of ours that were to close shares are behind these, and no entry is.
+
+        A leg's own id is the venue's, so what it was to do follows from the order that it belongs to.
+        """
+        behind = list(names)
+        for name in behind:
+            behind.extend(one for one in before.get(name, ()) if one not in behind)
+        own = [orders[name] for name in behind if name in orders]
+        led = self.tables.orders.several({(order.parent,) for order in own if order.parent})
+        made = {order.client_order_id for order in (*own, *(row.order for row in led.values()))}
+        intents = [row.record.intent for row in self.tables.intents.several({(name,) for name in made}).values()]
+        return bool(intents) and all(intent.purpose is not Purpose.OPEN for intent in intents)
 
     def _behind(self, venue_ids: set[str]) -> tuple[Mapping[str, Order], Mapping[str, list[str]]]:
         """Return these orders and all that they replaced, and for each of them which ones it replaced."""

@@ -1,0 +1,284 @@
+"""A venue whose stops and targets rest apart, with or without reduce-only orders, and with each way to change an order.
+
+It writes a log in the exchange's words, so that the judges of the exchange's log judge it too.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tests.builders import CASH, EXITS, LIMITS, NOW, SESSION
+from tests.venues import LOST, REJECTED, FakeVenue, Wanting
+from tests.worlds import Scene, call, evaluate_exits, trade_once
+from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.cycle import flatten
+from tradebot.exits.lists import Exits, parse
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Intent
+from tradebot.model.limits import Protection
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, Edit, Pairs
+from tradebot.model.wants import Open
+from tradebot.ports.broker import Ending
+from tradebot.ports.world import Call, World
+
+LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED = "swallowed", "lost", "refused", "slow", "killed"
+FATES = (LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED)
+"""What may become of a request; a slow one is accepted, and takes effect once the venue has `caught_up`."""
+NONE = Decimal(0)
+
+
+class Killed(BaseException):
+    """The process ended in the middle of a request."""
+
+
+def capabilities(edit: Edit, *, reduce_only: bool, pairs: Pairs = Pairs.TWO_ORDERS) -> Capabilities:
+    """Return a venue without pairs."""
+    return replace(ALPACA, name="apart", edit=edit, pairs=pairs, reduce_only=reduce_only)
+
+
+class VenueApart(FakeVenue):
+    """One account at such a venue. `fates` befall its next requests; `log` has what happened, as the exchange tells it.
+    `answers` are the outcomes of what was `asked`, None where the process ended first.
+
+    An order that only reduces fills no more than is held, and ends once nothing is, unless the venue `hears_late`.
+    """
+
+    def __init__(self, can: Capabilities) -> None:
+        super().__init__(SESSION, NOW, CASH)
+        self.can = self.capabilities = can
+        self.fates: list[str] = []
+        self.hears_late = False
+        self.log: list[Mapping[str, Any]] = []
+        self.asked: list[Intent] = []
+        self.answers: list[Outcome | None] = []
+        self._later: list[tuple[str, Intent]] = []
+        self._only_reduce: set[str] = set()
+
+    def submit(self, intent: Intent) -> Reply:
+        return self._request(intent, self._take)
+
+    def replace(self, intent: Intent) -> Reply:
+        assert self.can.edit is not Edit.NONE, "the venue changes no orders"
+        return self._request(intent, self._change)
+
+    def cancel(self, ending: Ending) -> Reply:
+        assert isinstance(ending, Intent), "a bot with books promises each cancel"
+        return self._request(ending, self._end)
+
+    def _request(self, intent: Intent, do: Any) -> Reply:
+        self.asked.append(intent)
+        self.answers.append(None)
+        fate = self.fates.pop(0) if self.fates else ""
+        if fate:
+            self.log.append({**self._line("fault_fired"), "what": fate})
+        self.log.append(self._line("request", method=intent.operation, path=f"/{intent.target_venue_id}"))
+        reply: Reply = REJECTED if fate == REFUSED else LOST
+        if fate not in (REFUSED, LOST_ON_THE_WAY):
+            reply = do(intent, slow=fate == SLOW)
+        if fate == KILLED:
+            raise Killed
+        reply = LOST if fate == LOST_ON_THE_WAY_BACK else reply
+        self.answers[-1] = reply.outcome
+        return reply
+
+    def _take(self, intent: Intent, *, slow: bool) -> Reply:
+        known = self.book.get(intent.client_order_id)
+        if known is not None:
+            return Reply(Outcome.ACCEPTED, known)
+        if intent.purpose is not Purpose.OPEN and self.can.reduce_only:
+            if self.held.get(intent.instrument.symbol, NONE) * intent.side.sign >= 0:
+                return replace(REJECTED, code="would_not_reduce")
+            self._only_reduce.add(intent.client_order_id)
+        order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
+        return Reply(Outcome.ACCEPTED, self._arrived(order, "order_accepted", slow=slow))
+
+    def _arrived(self, order: Order, event: str, *, slow: bool) -> Order:
+        """Let a new order rest now, or once the venue has caught up."""
+        arriving = self._put(replace(order, status=OrderStatus.PENDING_NEW), event)
+        return arriving if slow else self._put(order, "order_new")
+
+    def _change(self, intent: Intent, *, slow: bool) -> Reply:
+        old = self.follower(intent.target_venue_id or "")
+        known = self.book.get(intent.client_order_id)
+        if known is not None:
+            return Reply(Outcome.ACCEPTED, known)
+        if old is None or old.status.terminal or old.status is OrderStatus.PENDING_REPLACE:
+            return replace(REJECTED, code="not_open")
+        if slow:
+            self._put(replace(old, status=OrderStatus.PENDING_REPLACE), "order_pending_replace")
+            self._later.append(("change", intent))
+        else:
+            old = self._changed(old, intent)
+        return Reply(Outcome.ACCEPTED, self.follower(old.venue_id))
+
+    def _changed(self, old: Order, intent: Intent) -> Order:
+        """Let a change take effect; what was filled goes over into it."""
+        prices = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
+        working = OrderStatus.PARTIALLY_FILLED if old.filled_quantity else OrderStatus.NEW
+        changed = replace(old, **prices, quantity=intent.quantity, status=working)  # type: ignore[arg-type]
+        if self.can.edit is Edit.IN_PLACE:
+            return self._put(changed, "order_restated")
+        venue_id = f"venue-{len(self.book) + 1}"
+        if old.client_order_id in self._only_reduce:
+            self._only_reduce.add(intent.client_order_id)
+        new = self._put(replace(changed, venue_id=venue_id, client_order_id=intent.client_order_id), "order_new")
+        self._put(replace(old, status=OrderStatus.REPLACED, replaced_by=venue_id), "order_replaced")
+        return new
+
+    def _end(self, intent: Intent, *, slow: bool) -> Reply:
+        order = self.follower(intent.target_venue_id or "")
+        if order is not None and not order.status.terminal:
+            state = OrderStatus.PENDING_CANCEL if slow else OrderStatus.CANCELED
+            self._put(replace(order, status=state), f"order_{state}")
+            if slow:
+                self._later.append(("end", intent))
+        return Reply(Outcome.ACCEPTED)
+
+    def catch_up(self) -> None:
+        """Let all that was slow take effect."""
+        for what, intent in self._later:
+            order = self.follower(intent.target_venue_id or "")
+            if order is not None and not order.status.terminal and what == "change":
+                self._changed(order, intent)
+            elif order is not None and not order.status.terminal:
+                self._put(replace(order, status=OrderStatus.CANCELED), "order_canceled")
+        self._later.clear()
+        for order in [order for order in self.book.values() if order.status is OrderStatus.PENDING_NEW]:
+            self._put(replace(order, status=OrderStatus.NEW), "order_new")
+        self._sweep()
+
+    def suspend(self, order: Order) -> None:
+        """Let the venue hold an order back."""
+        self._put(replace(order, status=OrderStatus.SUSPENDED), "order_suspended")
+
+    def working(self, *roles: Purpose) -> list[Order]:
+        """Return the open orders that were sent for one of these purposes, oldest first."""
+        marks = tuple(f".{role[:5].upper()}." for role in roles)
+        return [o for name, o in self.book.items() if not o.status.terminal and any(mark in name for mark in marks)]
+
+    def stops(self) -> list[Order]:
+        """Return the open stops, oldest first."""
+        return [order for order in self.working(Purpose.PROTECT) if order.stop_price is not None]
+
+    def targets(self) -> list[Order]:
+        """Return the open targets, oldest first."""
+        return [order for order in self.working(Purpose.PROTECT) if order.stop_price is None]
+
+    def fill(self, client_order_id: str, price: str, quantity: Decimal | None = None) -> None:
+        """Fill an order, wholly where no quantity is given; one that only reduces fills what is left to reduce."""
+        order = self.book[client_order_id]
+        held = self.held.get(order.symbol, NONE)
+        amount = order.open_quantity if quantity is None else min(quantity, order.open_quantity)
+        if client_order_id in self._only_reduce and not self.hears_late:
+            amount = min(amount, abs(held)) if held * order.side.sign < 0 else NONE
+        if amount:
+            done = order.filled_quantity + amount
+            status = OrderStatus.FILLED if done == order.quantity else OrderStatus.PARTIALLY_FILLED
+            self.held[order.symbol] = held + amount * order.side.sign
+            self.cash -= amount * order.side.sign * Decimal(price)
+            self._put(
+                replace(order, filled_quantity=done, filled_average_price=Decimal(price), status=status),
+                "fill",
+                position=f"{self.held[order.symbol]:f}",
+            )
+            number = len(self.executions) + 1
+            told = Fill(f"act-{number}", order.venue_id, order.symbol, order.side, amount, Decimal(price), self.now)
+            self.executions.append(told)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """End what could only reduce, where nothing is left to be reduced."""
+        for order in [o for o in self.book.values() if o.client_order_id in self._only_reduce]:
+            gone = self.held.get(order.symbol, NONE) * order.side.sign >= 0
+            if gone and not order.status.terminal and not self.hears_late:
+                self._put(replace(order, status=OrderStatus.CANCELED), "order_canceled")
+
+    def _put(self, order: Order, event: str, **others: str) -> Order:
+        """Put an order into the book as it is now, and tell of it."""
+        order = replace(order, updated_at=self.now)
+        self.book[order.client_order_id] = order
+        told = {"order_id": order.venue_id, "client_order_id": order.client_order_id, "status": order.status.value}
+        amounts = {"qty": f"{order.quantity or NONE:f}", "filled_qty": f"{order.filled_quantity:f}"}
+        prices = {} if order.stop_price is None else {"stop_price": f"{order.stop_price:f}"}
+        about = {"symbol": order.symbol, "side": order.side.value, **amounts, **prices}
+        self.log.append(self._line(event, **told, **about, **others))
+        return order
+
+    def _line(self, event: str, **told: str) -> dict[str, str]:
+        method = {"method": "DELETE"} if told.get("method") == "cancel" else {}
+        return {"at": self.now.isoformat(), "event": event, "account": self.number, **told, **method}
+
+
+RULES = parse(
+    [
+        {"stop_loss": {"fraction": "0.02"}},
+        {"trailing_stop": {"fraction": "0.02", "arm_fraction": "0.005"}},
+        {"scale_out": {"levels": [{"fraction": "0.01", "share": "0.4"}, {"fraction": "0.03", "share": "0.4"}]}},
+        {"time_exit": {"after_s": 7200}},
+    ]
+)
+"""A stop at 98 that follows the price from 100.50 on, targets of 4 at 101 and of 4 at 103, for ten shares at 100."""
+
+
+class Bot:
+    """A bot that trades AAPL at such a venue, and each pass of which has a slot of its own."""
+
+    def __init__(self, can: Capabilities, rules: Exits = RULES) -> None:
+        self.venue = VenueApart(can)
+        self.scene = Scene(
+            venue=self.venue,
+            exits=EXITS.model_copy(update={"protection": Protection.VENUE}),
+            limits=LIMITS.model_copy(update={"cooldown_s": 0, "duplicate_window_s": 0}),
+        )
+        self.rules = rules
+        self.passes: list[datetime] = []
+        """When passes of exits began that ran to their end."""
+
+    def world(self, *wants: Open) -> World:
+        world = self.scene.world()
+        rules = replace(world.rules, own_exits={"flow": self.rules})
+        return replace(world, rules=rules, strategies=(Wanting(*wants, name="flow"),))
+
+    def enter(self, side: Side = Side.BUY, quantity: int = 10) -> Order | None:
+        """Let flow open a position; return its order if one works."""
+        want = Open("AAPL", side, 0.9 * side.sign, 1.0, quantity=Decimal(quantity))
+        self._pass(lambda call: trade_once(self.world(want), call), Job.TRADE_ONCE)
+        return next(iter(self.venue.working(Purpose.OPEN)), None)
+
+    def exits(self, seconds: int = 60) -> CycleRecord | None:
+        """Run a pass of exits so many seconds later; None if it was killed."""
+        self.scene.later(seconds)
+        done = self._pass(lambda call: evaluate_exits(self.world(), call), Job.EVALUATE_EXITS)
+        self.passes += [self.venue.now] if done else []
+        return done
+
+    def flatten(self, seconds: int = 60) -> CycleRecord | None:
+        """Close everything by hand."""
+        self.scene.later(seconds)
+        return self._pass(lambda call: flatten(self.world(), call, None), Job.EVALUATE_EXITS)
+
+    def _pass(self, run: Callable[[Call], CycleRecord], job: Job) -> CycleRecord | None:
+        self._slots += 1
+        try:
+            return run(call(job, f"open+{self._slots}s"))
+        except Killed:
+            return None
+
+    _slots = 0
+
+    def held(self, shares: int = 10, side: Side = Side.BUY) -> "Bot":
+        """Let it hold so many shares, bought or sold short at 100, with what protects them; return it."""
+        order = self.enter(side, shares)
+        assert order is not None, "the entry was refused"
+        self.venue.fill(order.client_order_id, "100")
+        self.exits()
+        return self
+
+    @property
+    def position(self) -> Decimal:
+        """Return the signed shares of AAPL that the venue holds."""
+        return self.venue.held.get("AAPL", NONE)

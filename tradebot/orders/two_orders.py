@@ -1,0 +1,300 @@
+"""Protect positions by orders that rest apart: stops for all whole shares, and the targets of their rules beside them.
+
+The venue doesn't know that they belong together. So after a fill of one of them, a pass makes the others smaller or
+cancels them, until what rests fits what is held again. Each pass begins from what rests then, so a pass may end
+anywhere. The stops of a position have at most one request without an outcome, and so have its targets.
+
+How a stop is changed depends on the venue. One that edits orders needs one request. Without edits, but with reduce-only
+orders, a new stop is placed, and once it rests, the old one is canceled: no share is without a stop in between, and
+both together close no more than is held. Where the venue has neither, two stops could turn the position around, so the
+old one is canceled first, and that gap is told.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+
+from tradebot.errors import TemporaryError
+from tradebot.exits.held import Held
+from tradebot.exits.lists import Levels, levels
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import OrderClass, OrderStatus, OrderType
+from tradebot.model.position import ADOPTED, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting, Whose
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit
+from tradebot.orders.changes import RETRY, TIGHTENS, cancel_order, release, tell_gap
+from tradebot.orders.fitting import NONE, Cover, Step, stop_steps, target_steps, total
+from tradebot.orders.protecting import (
+    being_closed,
+    missing_targets,
+    on_tick,
+    protectable,
+    resting_intent,
+    send_once_more,
+    send_to_rest,
+)
+from tradebot.orders.sending import EXIT_LOOKUP, LOOKS, closing_side
+from tradebot.ports.world import Call, World
+
+REFUSALS = 2
+"""How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
+NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
+
+
+def protect_apart(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
+    """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
+
+    What rests is fitted to the shares of every position, also of one that is on its way out; only for those `kept`
+    is anything added or moved.
+    """
+    if world.rules.exits.protection is Protection.BOT:
+        for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
+            yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
+        return
+    wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
+    # What this pass has sent so far may have no outcome either.
+    unresolved = [record.intent for record in world.ledger.intents(unresolved=True) if record.intent.protects]
+    for cover in _covers(world, desk, wanted):
+        lost = {intent.is_target: intent for intent in unresolved if _is_about(intent, cover)}
+        done = tuple(_stops(world, call, desk, cover, lost.get(False)))
+        yield from done
+        if False not in lost and all(map(_has_outcome, done)):
+            yield from _targets(world, call, desk, cover, lost.get(True))
+
+
+def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[Cover]:
+    """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
+    held = {position.whose: position for position in desk.positions}
+    for whose in dict.fromkeys((*desk.resting, *wanted)):
+        if whose[1] in desk.unproven or desk.position_ratios.get(whose[1], Decimal(1)) != 1:
+            continue
+        position, rests = held.get(whose), desk.resting.get(whose, ())
+        listing = desk.listing_of(position) if position else None
+        sides = [rest.first.side for rest in rests] + ([closing_side(position.quantity)] if position else [])
+        for side in dict.fromkeys(sides):
+            own = [rest for rest in rests if rest.first.side is side]
+            closes = position is not None and closing_side(position.quantity) is side
+            asked = wanted.get(whose) if closes and listing and whose[0] != ADOPTED else None
+            left = [rest for rest in own if not rest.ending]
+            yield Cover(
+                whose,
+                side,
+                _shares(world, desk, position) if position and closes else NONE,
+                tuple(rest for rest in left if not rest.is_target),
+                tuple(rest for rest in left if rest.is_target),
+                position if closes else None,
+                asked if asked and asked.stop is not None else None,
+                NONE if world.venue.reduce_only else total(r for r in own if r.ending and not r.is_target),
+                listing,
+            )
+
+
+def _shares(world: World, desk: Desk, position: Position) -> Decimal:
+    """Return how many whole shares what rests should be for: without reduce-only orders, not those of working exits."""
+    shares = protectable(desk, position, closing_side(position.quantity))
+    left = shares if world.venue.reduce_only else shares - being_closed(desk, position)
+    listing = desk.listing_of(position)
+    return max(listing.whole_lots(left) if listing else left, NONE)
+
+
+def _is_about(intent: Intent, cover: Cover) -> bool:
+    return (intent.key.strategy, intent.key.symbol, intent.side) == (*cover.whose, cover.side)
+
+
+def _has_outcome(record: CandidateRecord) -> bool:
+    return record.decisions[-1].verdict is not Verdict.UNKNOWN
+
+
+def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | None) -> Iterator[CandidateRecord]:
+    """Do what fits the stops to the position, until a request has no outcome; a `lost` one has none yet."""
+    if lost is not None:
+        if _fits(world, desk, cover, cover.stops, lost):
+            yield send_once_more(world, desk, lost)
+        return
+    for stop in (stop for stop in cover.stops if stop.is_lapsed):
+        released = release(world, call, desk, stop, Reason.STOP_LAPSED)
+        yield released.record
+        # Where both might close shares, the next pass sees what became of it.
+        if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
+            return
+    cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
+    refused = _was_refused(desk, cover, is_target=False)
+    for step in stop_steps(cover, world.rules.exits.stop_step_fraction):
+        if refused and step.shares and not (step.old and _can_edit(world, desk, step.old)):
+            continue
+        done = tuple(_stop(world, call, desk, cover, step))
+        yield from done
+        if not all(map(_has_outcome, done)):
+            return
+
+
+def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
+    """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
+
+    An order is only placed again where its id can't make two. A stop may be for more shares than it is to protect by
+    now if it only reduces, or if these have had none for a while: the next pass makes it smaller.
+    """
+    age = abs(desk.now - lost.at)
+    if age < EXIT_LOOKUP or not world.venue.may_repeat(lost.operation):
+        return False
+    if lost.operation is not Operation.SUBMIT:
+        return lost.target_venue_id in {rest.first.venue_id for rest in rests}
+    bare = cover.shares - total(rests)
+    too_large = not lost.is_target and (cover.shares > 0 if world.venue.reduce_only else bare > 0 and age >= RETRY)
+    return lost.quantity <= bare or too_large
+
+
+def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
+    """Return True if the venue refused the last two stops, or the last two targets, a short while ago."""
+    placed = (r for r in reversed(desk.books.intents) if r.intent.protects and r.intent.operation is Operation.SUBMIT)
+    last = [r for r in placed if r.intent.is_target is is_target and _is_about(r.intent, cover)][:REFUSALS]
+    refused = (r.state is IntentState.REJECTED and desk.books.at - r.updated_at < RETRY for r in last)
+    return len(last) == REFUSALS and all(refused)
+
+
+def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Cancel, place or change one stop, in the way that the venue has."""
+    if step.old is None:
+        yield _placed(world, call, desk, cover, step)
+    elif not step.shares:
+        yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
+    elif _can_edit(world, desk, step.old):
+        yield _edited(world, call, desk, cover, step, step.old)
+    elif world.venue.reduce_only:
+        placed = _placed(world, call, desk, cover, step)
+        yield placed
+        if _rests(world, placed):
+            yield cancel_order(world, call, desk, step.old.first, step.old.record, Reason.STOP_SPARE)
+    else:
+        # An entry pass doesn't give way while the shares have no stop.
+        with world.undisturbed():
+            records = tuple(_in_its_place(world, call, desk, cover, step, step.old))
+        yield from records
+
+
+def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
+    """Return True if the venue changes orders, and hasn't refused to change this one."""
+    if world.venue.edit is Edit.NONE:
+        return False
+    edits = (r for r in desk.books.intents if r.intent.operation is Operation.REPLACE)
+    refused = (r for r in edits if r.state is IntentState.REJECTED and r.code != TARGET_DONE)
+    return all(record.intent.target_venue_id != old.first.venue_id for record in refused)
+
+
+def _in_its_place(
+    world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting
+) -> Iterator[CandidateRecord]:
+    """Cancel a stop and place another one, or the same one again if that is refused."""
+    released = release(world, call, desk, old, step.why)
+    yield released.record
+    if released.record.terminal is None and old.can_trigger:
+        tell_gap(world, desk, old, OrderStatus.CANCELED, NO_EDITS)
+    # What it filled meanwhile is seen by the next pass.
+    if released.left != old.quantity:
+        return
+    placed = _placed(world, call, desk, cover, step)
+    yield placed
+    before = old.stop.stop_price if old.stop else None
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and before not in (None, step.price):
+        yield _placed(world, call, desk, cover, step._replace(price=before))
+
+
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
+    """Place a stop, and return what became of that."""
+    word = cover.asked.word if cover.asked else step.old.record.intent.why if step.old else ""
+    intent = _resting_intent(world, call, desk, cover, step, word)
+    return send_to_rest(world, desk, intent, step.why, _about(step))
+
+
+def _resting_intent(world: World, call: Call, desk: Desk, cover: Cover, step: Step, why: str) -> Intent:
+    of = cover.listing.instrument if cover.listing else step.old.record.intent.instrument if step.old else None
+    assert of is not None, "what is placed has an instrument"
+    asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
+    return resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
+
+
+def _about(step: Step) -> Decimal:
+    """Return what the record of a step tells: the price of a stop that is moved, else the shares."""
+    return step.price if step.why is Reason.STOP_TIGHTENED else step.shares
+
+
+def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
+    """Ask the venue to change an order to the shares that are left and the price, and return what became of that.
+
+    Its quantity counts what it has filled before.
+    """
+    order, promised = old.first, old.record.intent
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
+    moved = step.why is Reason.STOP_TIGHTENED and cover.asked is not None
+    intent = replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        quantity=order.filled_quantity + step.shares,
+        limit_price=step.price if old.is_target else None,
+        stop_price=None if old.is_target else step.price,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=order.venue_id,
+        sent_in=None,
+        why=cover.asked.word if moved and cover.asked else promised.why,
+    )
+    return send_to_rest(world, desk, intent, step.why, _about(step))
+
+
+def _rests(world: World, placed: CandidateRecord) -> bool:
+    """Return True if a stop that was just placed is acknowledged: it can trigger from now on."""
+    if placed.terminal is not None or placed.client_order_id is None:
+        return False
+    with suppress(TemporaryError):
+        for _ in range(LOOKS):
+            order = world.reader.order(placed.client_order_id)
+            if order is not None and order.status.can_trigger:
+                return True
+    return False
+
+
+def _targets(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | None) -> Iterator[CandidateRecord]:
+    """Do what fits the targets to the position, until a request has no outcome; a `lost` one has none yet."""
+    if lost is not None:
+        if _fits(world, desk, cover, cover.targets, lost):
+            yield send_once_more(world, desk, lost)
+        return
+    steps = tuple(target_steps(cover))
+    for step in steps:
+        assert step.old is not None, "only a target that rests is made smaller"
+        if step.shares and _can_edit(world, desk, step.old):
+            done = _edited(world, call, desk, cover, step, step.old)
+        else:
+            # What is left of it is placed again by the next pass.
+            done = cancel_order(world, call, desk, step.old.first, step.old.record, Reason.STOP_SPARE)
+        yield done
+        if not _has_outcome(done):
+            return
+    if not (steps or _was_refused(desk, cover, is_target=True)):
+        yield from _new_targets(world, call, desk, cover)
+
+
+def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+    """Place the targets that don't rest yet, each for its part."""
+    if cover.position is None or cover.asked is None or cover.listing is None:
+        return
+    closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
+    rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
+    room = max(cover.shares - closing - total(rests), NONE)
+    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, rests, room):
+        at = on_tick(cover.listing, price, cover.side, beyond=True)
+        stop = _resting_intent(world, call, desk, cover, Step(Reason.TARGET_MISSING, part, at), word)
+        target = replace(stop, order_type=OrderType.LIMIT, limit_price=at, stop_price=None)
+        done = send_to_rest(world, desk, target, Reason.TARGET_MISSING, part)
+        yield done
+        if not _has_outcome(done):
+            return
