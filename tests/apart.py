@@ -29,6 +29,8 @@ LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED = "swallowed", "los
 FATES = (LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED)
 """What may become of a request; a slow one is accepted, and takes effect once the venue has `caught_up`."""
 NONE = Decimal(0)
+CHANGEABLE = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW})
+"""States in which the venue changes an order; it refuses that of one that it holds back."""
 
 
 class Killed(BaseException):
@@ -106,7 +108,7 @@ class VenueApart(FakeVenue):
         known = self.book.get(intent.client_order_id)
         if known is not None:
             return Reply(Outcome.ACCEPTED, known)
-        if old is None or old.status.terminal or old.status is OrderStatus.PENDING_REPLACE:
+        if old is None or old.status not in CHANGEABLE:
             return replace(REJECTED, code="not_open")
         if slow:
             self._put(replace(old, status=OrderStatus.PENDING_REPLACE), "order_pending_replace")

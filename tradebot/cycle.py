@@ -64,8 +64,10 @@ def evaluate_exits(
     watched = watch(world, desk)
     exits = close_by_rules(world, call, desk, watched)
     changes = end_or_reprice(world, call, desk, symbols_to_close(exits), ended)
-    rest = protect if world.venue.pairs is Pairs.NATIVE else protect_apart
-    stops = rest(world, call, desk, kept_of(watched, exits))
+    kept, native = kept_of(watched, exits), world.venue.pairs is Pairs.NATIVE
+    stops = (
+        protect(world, call, desk, kept) if native else protect_apart(world, call, desk, tuple(watched.values()), kept)
+    )
     return conclude_exits(world, call, desk, (*exits, *ended.values(), *changes, *stops))
 
 

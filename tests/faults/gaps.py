@@ -103,7 +103,11 @@ class Lots:
         self._owners.setdefault(order, mark.strategy if mark else self._owners.get(before or "", ""))
         lot = (self._owners[order], event["symbol"])
         if event["event"] in FILLS:
+            before = self.held[lot]
             self.held[lot] += Decimal(event["position"]) - self._net[event["symbol"]]
+            if before * self.held[lot] < 0 and lot in self._open:
+                # Those shares are gone, and there are others now.
+                self._open.pop(lot).ended = self.now
             self._net[event["symbol"]] = Decimal(event["position"])
             self._filled.add(lot)
         self._changed.add(lot)

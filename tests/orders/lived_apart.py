@@ -78,7 +78,7 @@ class Judge:
         self.bot, self.problems = bot, list[str]()
         self._read, self._told, self._asked = 0, 0, 0
         self._open: dict[str, Line] = {}
-        self._held = NONE
+        self._held = self._claimed_before = NONE
         self._turned = self._late = self._refused = self._tells = False
         self._unanswered: dict[str, Intent] = {}
         self._killed: list[datetime] = []
@@ -169,6 +169,7 @@ class Judge:
             problems = tuple(self._request(intent, outcome))
             self.problems += () if leaves else problems
         lines, dropped, began = self.bot.venue.log[self._read :], False, self._bare()
+        self._claimed_before = self._claimed()
         self._read += len(lines)
         self._refused |= any(line.get("what") == REFUSED for line in lines)
         for line in lines:
@@ -176,6 +177,7 @@ class Judge:
                 self._line(line)
                 dropped |= by_bot and self._bare() > began
         leaves |= any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
+        leaves |= not any(intent.operation is Operation.CANCEL for intent in intents)
         # What was to be canceled before is canceled now, whatever is wanted by now.
         before = {intent.client_order_id for intent in self.bot.venue.asked[: self._asked - len(intents)]}
         leaves |= any(intent.client_order_id in before for intent in intents)
@@ -193,7 +195,6 @@ class Judge:
 
     def _line(self, line: Line) -> None:
         """Take one line in."""
-        claimed = self._claimed()
         known = self._open.get(line["order_id"])
         if line["status"] in ENDED:
             self._open.pop(line["order_id"], None)
@@ -204,7 +205,7 @@ class Judge:
         if line["event"] == "order_accepted" and not self.bot.venue.can.reduce_only:
             # A stop that was lost may come late, for shares that are gone by now.
             again = sum(one.client_order_id == line["client_order_id"] for one in self.bot.venue.asked) > 1
-            most = max(abs(self._held), claimed + (_left(line) if again else 0))
+            most = max(abs(self._held), self._claimed_before + (_left(line) if again else 0))
             self.problems += ["more may be closed than is held"] if self._claimed() > most else []
         if known and line["event"] == "order_restated" and known.get("stop_price"):
             moved = (Decimal(line["stop_price"]) - Decimal(known["stop_price"])) * (1 if line["side"] == "sell" else -1)
@@ -238,8 +239,13 @@ class Judge:
         return exits + max(stops, sum(map(_left, ours), NONE) - stops - exits)
 
     def _request(self, intent: Intent, outcome: Outcome | None) -> Iterator[str]:
-        """Yield what is wrong about a request; those of a kind come one after the other, each with its answer."""
+        """Yield what is wrong about a request; those of a kind come one after the other, each with its answer.
+
+        Where stops only reduce, a new one needn't wait for the outcome of a change of another one.
+        """
         kind = "target" if intent.is_target else "stop" if intent.protects else "other"
+        if kind == "stop" and intent.operation is Operation.SUBMIT and self.bot.venue.can.reduce_only:
+            kind = "new stop"
         open_ = self._unanswered.get(kind)
         places = intent.operation is not Operation.CANCEL and kind != "other"
         if open_ and places and open_.client_order_id != intent.client_order_id:
@@ -285,7 +291,9 @@ class Judge:
             # What the venue had held back before a process was killed shows later only as what that had canceled.
             gap.began = max([gap.began, *(at for at in self._killed if at < (gap.ended or FOREVER))])
         passes = [Pass(at, Job.EVALUATE_EXITS, frozenset({"AAPL"})) for at in self.bot.passes]
-        yield from Law(lots, SESSIONS, tuple(_told(self.bot)), passes).judge().problems
+        problems = Law(lots, SESSIONS, tuple(_told(self.bot)), passes).judge().problems
+        # While nobody knows what became of an exit, none goes out in its place.
+        yield from (one for one in problems if "other" not in self._unanswered or not one.endswith("an exit too"))
 
 
 def _told(bot: Bot) -> Iterator[Told]:

@@ -422,18 +422,20 @@ def _whole(candidate: Candidate) -> Decimal:
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if it may be resent and its shares are still there."""
+    """Return an exit the venue has not known for a while, if it may be resent and its shares are still there.
+
+    One that only reduces does no harm if they are gone.
+    """
     for record in desk.books.unresolved:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         same = (intent.key.strategy, intent.key.symbol) == position.whose
-        same = same and intent.side is closing_side(position.quantity)
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         old = abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
         if closes and same and old:
-            return intent if _is_still_there(desk, position, intent) else None
+            return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
     return None
 
 
@@ -443,6 +445,7 @@ def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
     The order that a replace names is replaced only once, so the request may have arrived without doing harm.
     """
     if lost.operation is Operation.SUBMIT:
-        return closable(desk, position.symbol, position.quantity) >= lost.quantity
+        held = closable(desk, position.symbol, position.quantity)
+        return held >= lost.quantity and lost.side is closing_side(position.quantity)
     pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)

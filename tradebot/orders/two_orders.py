@@ -15,7 +15,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 from tradebot.errors import TemporaryError
-from tradebot.exits.held import Held
+from tradebot.exits.held import Held, exit_price
 from tradebot.exits.lists import Levels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
@@ -48,20 +48,21 @@ REFUSALS = 2
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
-def protect_apart(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
+def protect_apart(
+    world: World, call: Call, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]
+) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
-    What rests is fitted to the shares of every position, also of one that is on its way out; only for those `kept`
-    is anything added or moved.
+    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
+    one gets new stops if they only reduce, and no targets.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
-    wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
     # What this pass has sent so far may have no outcome either.
     unresolved = [record.intent for record in world.ledger.intents(unresolved=True) if record.intent.protects]
-    for cover in _covers(world, desk, wanted):
+    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept))):
         lost = {intent.is_target: intent for intent in unresolved if _is_about(intent, cover)}
         done = tuple(_stops(world, call, desk, cover, lost.get(False)))
         yield from done
@@ -69,29 +70,45 @@ def protect_apart(world: World, call: Call, desk: Desk, kept: Iterable[Held]) ->
             yield from _targets(world, call, desk, cover, lost.get(True))
 
 
+def _wanted(world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]) -> Iterator[tuple[Whose, Levels]]:
+    """Yield where the stops and targets of positions should be; a person's own positions have none."""
+    staying = {one.position.whose for one in kept}
+    for one in (one for one in watched if one.position.strategy != ADOPTED):
+        asked = levels(one, world.rules.exits_watching(one.position, one.kept))
+        if asked.stop is not None and one.position.whose in staying:
+            yield one.position.whose, asked
+        elif asked.stop is not None and world.venue.reduce_only and not _is_passed(desk, one, asked.stop):
+            yield one.position.whose, replace(asked, targets=())
+
+
+def _is_passed(desk: Desk, held: Held, stop: Decimal) -> bool:
+    """Return True if the price is past a stop already: it would act at once, at any price."""
+    quote = desk.quotes.get(held.position.symbol)
+    return quote is not None and (stop - exit_price(held.position, quote)) * held.direction >= 0
+
+
 def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[Cover]:
     """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
     held = {position.whose: position for position in desk.positions}
     for whose in dict.fromkeys((*desk.resting, *wanted)):
+        position, rests = held.get(whose), desk.resting.get(whose, ())
         if whose[1] in desk.unproven or desk.position_ratios.get(whose[1], Decimal(1)) != 1:
             continue
-        position, rests = held.get(whose), desk.resting.get(whose, ())
         listing = desk.listing_of(position) if position else None
-        sides = [rest.first.side for rest in rests] + ([closing_side(position.quantity)] if position else [])
-        for side in dict.fromkeys(sides):
+        closing = closing_side(position.quantity) if position else None
+        for side in dict.fromkeys((*(rest.first.side for rest in rests), *((closing,) if closing else ()))):
             own = [rest for rest in rests if rest.first.side is side]
-            closes = position is not None and closing_side(position.quantity) is side
-            asked = wanted.get(whose) if closes and listing and whose[0] != ADOPTED else None
-            left = [rest for rest in own if not rest.ending]
+            stops, targets = ([rest for rest in own if rest.is_target is apart] for apart in (False, True))
+            closes = position if side is closing else None
             yield Cover(
                 whose,
                 side,
-                _shares(world, desk, position) if position and closes else NONE,
-                tuple(rest for rest in left if not rest.is_target),
-                tuple(rest for rest in left if rest.is_target),
-                position if closes else None,
-                asked if asked and asked.stop is not None else None,
-                NONE if world.venue.reduce_only else total(r for r in own if r.ending and not r.is_target),
+                _shares(world, desk, closes) if closes else NONE,
+                tuple(stop for stop in stops if not stop.ending),
+                tuple(target for target in targets if not target.ending),
+                closes,
+                wanted.get(whose) if closes and listing else None,
+                NONE if world.venue.reduce_only else total(stop for stop in stops if stop.ending),
                 listing,
             )
 
@@ -115,7 +132,12 @@ def _has_outcome(record: CandidateRecord) -> bool:
 def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | None) -> Iterator[CandidateRecord]:
     """Do what fits the stops to the position, until a request has no outcome; a `lost` one has none yet."""
     if lost is not None:
-        if _fits(world, desk, cover, cover.stops, lost):
+        left = cover.shares - total(cover.stops) + _given_up(cover, lost)
+        if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT:
+            # The shares that it would leave without a stop get one first.
+            if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
+                yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
+        elif _fits(world, desk, cover, cover.stops, lost):
             yield send_once_more(world, desk, lost)
         return
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
@@ -133,6 +155,15 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | No
         yield from done
         if not all(map(_has_outcome, done)):
             return
+
+
+def _given_up(cover: Cover, lost: Intent) -> Decimal:
+    """Return for how many shares less a stop would be if a change of it that was lost arrived after all."""
+    old = next((stop for stop in cover.stops if stop.first.venue_id == lost.target_venue_id), None)
+    if old is None:
+        return NONE
+    stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else NONE
+    return max(old.quantity - stays, NONE)
 
 
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
