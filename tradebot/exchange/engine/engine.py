@@ -134,7 +134,7 @@ class Engine(Floor):
 
     def _depth(self, symbol: str) -> Decimal:
         bounded = self.model.spec.depth_share is not None
-        return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None)
+        return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None, symbol)
 
     def cancel(self, account: Account, order_id: str) -> None:
         """Cancel an open order; raise a 422 Refusal if it has ended, or is being canceled or replaced.

@@ -133,17 +133,19 @@ class FillModel:
         """Return what fills are rounded to."""
         return _ONE
 
-    def volume_cap(self, bar: Bar) -> Decimal:
+    def volume_cap(self, bar: Bar, symbol: str = "") -> Decimal:
         """Return how many shares of a bar all orders together may take."""
-        return self._share(bar, self.spec.volume_share) if bar.volume else Decimal(0)
+        return self._share(bar, self.spec.volume_share, symbol) if bar.volume else Decimal(0)
 
-    def depth(self, newest: Bar | None) -> Decimal:
+    def depth(self, newest: Bar | None, symbol: str = "") -> Decimal:
         """Return how many shares are available at the quote after a bar."""
         if self.spec.depth_share is None:
             return UNBOUNDED
-        return self._share(newest, self.spec.depth_share) if newest is not None and newest.volume else Decimal(0)
+        if newest is None or not newest.volume:
+            return Decimal(0)
+        return self._share(newest, self.spec.depth_share, symbol)
 
-    def _share(self, bar: Bar, share: Decimal | None) -> Decimal:
+    def _share(self, bar: Bar, share: Decimal | None, symbol: str) -> Decimal:
         return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
@@ -156,7 +158,7 @@ class FillModel:
 class LotModel(FillModel):
     """A fill model of instruments: quotes lie on their own ticks, and fills are rounded to their lots.
 
-    Volumes count whole contracts, and so do shares of them.
+    A bar's volume counts contracts.
     """
 
     def __init__(self, spec: FillSpec, grids: Mapping[str, Grid]) -> None:
@@ -173,6 +175,16 @@ class LotModel(FillModel):
     def lot(self, symbol: str) -> Decimal:
         """Return what fills are rounded to."""
         return self._grids[symbol].lot
+
+    def _share(self, bar: Bar, share: Decimal | None, symbol: str) -> Decimal:
+        lot = self.lot(symbol)
+        return UNBOUNDED if share is None else max(lot, bar.volume * share // lot * lot)
+
+    def _taken(self, order: Order, offered: int) -> int:
+        """Return the price at which an order takes an offer: on a tick that is no better for it."""
+        side, grid = order.side, self._grids[order.symbol]
+        taken, step = super()._taken(order, offered), grid.tick(offered)
+        return max(step, -(-taken * side // step) * step * side)
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
         """Return how many lots of an eligible fill happen."""

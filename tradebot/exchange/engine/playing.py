@@ -133,7 +133,7 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
     candidates = _candidates(floor, symbol, bar)
     if not candidates:
         return
-    left = floor.model.volume_cap(bar)
+    left = floor.model.volume_cap(bar, symbol)
     for candidate in candidates:
         order = candidate.order
         room = floor.model.room(order, bar, left)

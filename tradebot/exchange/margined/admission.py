@@ -103,7 +103,8 @@ def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None
     now, before = standing(floor, account), initial_margin(floor, account, symbol)
     more = initial_margin(floor, account, symbol, qty * request.side) - before
     if more > 0 and more > now.equity - now.ordered:
-        raise refused("insufficient_margin", "margin", required=plain(more), available=plain(now.available))
+        extra = {"required": plain(more), "available": plain(now.available)}
+        raise refused("insufficient_margin", "the order needs more margin than is available", **extra)
 
 
 def no_replacement() -> Refusal:

@@ -144,6 +144,19 @@ class GeneratedBars:
         return self._makers.get(symbol) or _maker(symbol)
 
     def _closes_of(self, symbol: str) -> list[float]:
+        """Return the closes of all sessions; an instrument's level is its close before the market's first session."""
+        closes = self._walk(symbol)
+        if symbol not in self._makers:
+            return closes
+        scale = self._begins(symbol) / self._maker(symbol).character.level
+        return [close * scale for close in closes]
+
+    def _begins(self, symbol: str) -> float:
+        """Return the close before the first session of all."""
+        level = self._maker(symbol).character.level
+        return level if symbol not in self._makers else level * level / self._walk(symbol)[self._calendar.first - 1]
+
+    def _walk(self, symbol: str) -> list[float]:
         maker = self._maker(symbol)
         character, least = maker.character, maker.least
         rng = stream(self._seed, symbol, "daily")
@@ -161,7 +174,7 @@ class GeneratedBars:
     def _history_of(self, symbol: str) -> list[Bar]:
         rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
         closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
-        before = [maker.character.level, *closes]
+        before = [self._begins(symbol), *closes]
         return [
             _day_bar(session.open_us, ends, maker, rng)
             for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
@@ -173,7 +186,7 @@ class GeneratedBars:
             stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
         )
         maker = self._maker(symbol)
-        character, close = maker.character, maker.character.level
+        character, close = maker.character, self._begins(symbol)
         days = []
         for before in range(self._calendar.first + 1, PAST_DAYS + 1):
             move = character.beta * _MARKET_VOLATILITY * bell(common) + character.daily_volatility * bell(own)

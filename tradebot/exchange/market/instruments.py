@@ -27,6 +27,7 @@ Settlement = Literal["paid", "margined"]
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _MOST_PLACES = 12
 _BPS = 10_000
+_LEAST_MARGIN = Decimal("0.001")
 _ZERO = Decimal(0)
 
 
@@ -45,7 +46,7 @@ class MarginLevel(NamedTuple):
     maintenance: Decimal
 
 
-class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a symbol is; a symbol that the market's specification doesn't name is a share in USD.
 
     Quantities come in `lot`s and are at least `minimum`; a quantity times a price times `multiplier` is what it is
@@ -96,8 +97,8 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True):
             yield "a margined instrument has margin levels, and a paid one has none"
         if levels and not _ascend([level.quantity for level in levels]):
             yield "its margin levels ascend from quantity 0"
-        if not all(0 < level.maintenance <= level.initial <= 1 for level in levels):
-            yield "a margin is a fraction above 0 and at most 1, and maintenance is at most initial"
+        if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
+            yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
         if self.calendar and self.calendar not in HOURS:
             yield f"its calendar is one of {', '.join(HOURS)}"
         try:
@@ -177,10 +178,6 @@ class Grid:
     def level(self, qty: Decimal) -> MarginLevel:
         """Return the margin level of a position, given its size."""
         return self.instrument.margin_levels[bisect_right(self._quantities, qty) - 1]
-
-    def in_lots(self, qty: Decimal) -> Decimal:
-        """Return the largest number of whole lots that a quantity holds."""
-        return qty // self.lot * self.lot
 
 
 SHARE = Grid(

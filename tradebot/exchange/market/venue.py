@@ -22,7 +22,7 @@ ClientIds = Literal["unique", "while_open", "free"]
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
-class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a plain venue demands and charges.
 
     `client_ids` says how long an order's client id is unique: for ever, while the order is open, or never. A limit may
@@ -54,7 +54,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True):
             yield "fees_after_us is at most a day"
 
 
-class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a market's venue is like: by default Alpaca, with shares in New York's sessions.
 
     A `plain` venue has margined accounts, an instrument for each symbol, rules of its own, and the sessions of any
@@ -103,10 +103,10 @@ def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
 def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
     if spec.source != "generated" or spec.corporate_actions or spec.costs.commissions or spec.costs.interest:
         yield "a plain venue's market is generated, without corporate actions, and has rules instead of costs"
-    times = Counter(instrument.symbol for instrument in spec.venue.instruments)
-    if set(times) != set(spec.symbols) or set(times.values()) != {1}:
-        yield "a plain venue's market names the instrument of each symbol once"
     for instrument in spec.venue.instruments:
         yield from (f"{instrument.symbol}: {problem}" for problem in instrument.problems())
         if instrument.settlement != "margined":
             yield f"{instrument.symbol}: a plain venue's accounts are margined"
+    times = Counter(instrument.symbol for instrument in spec.venue.instruments)
+    if set(times) != set(spec.symbols) or set(times.values()) != {1}:
+        yield "a plain venue's market names the instrument of each symbol once"
