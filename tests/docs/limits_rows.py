@@ -24,6 +24,7 @@ HALTING, UNHALTED, RUNAWAY = (
 )
 LOOKS = "tests/desk/test_second_look.py"
 LISTED = "tests/desk/test_listing.py"
+HOURS = "tests/scenarios/test_instruments_own_hours.py"
 PEAK = "tests/desk/test_halting.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
@@ -71,6 +72,8 @@ ROWS = (
         ("tests/gates/test_permission.py::test_a_full_disk_closes_entries_and_nothing_else",)),
     Row("session open, by the broker's clock and by the calendar", "timetable", (Gate.SESSION,),
         (f"{COMMON}.session_open",), (REFUSES,)),
+    Row("an instrument with a calendar of its own is open by that too", "timetable", (Gate.SESSION,),
+        (f"{COMMON}.instrument_open",), (f"{HOURS}::test_entry_is_refused_from_the_close_of_its_own_calendar_on",)),
     Row("two clocks agree on the time: the venue's and this machine's", "limits.max_clock_disagreement_s",
         (Gate.SESSION,), (f"{COMMON}.clocks_agree",), (REFUSES,)),
     Row("the venue lists the symbol, with units worth what they were when a position in it was opened", "always",

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.timetable.calendars import ZONES, Drawn, calendars
@@ -17,6 +17,9 @@ CHICAGO = VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23))
 moments = st.integers(1_100_000_000, 2_100_000_000).map(lambda second: datetime.fromtimestamp(second, UTC))
 
 
+@example(datetime(2026, 11, 16, 15, tzinfo=UTC), "Asia/Tokyo")
+@example(datetime(2026, 7, 6, 4, tzinfo=UTC), "America/New_York")
+@example(datetime(2026, 11, 16, 4, 59, tzinfo=UTC), "America/New_York")
 @given(moments, st.sampled_from((*ZONES, "Asia/Kolkata", "Pacific/Kiritimati", "America/Caracas")))
 def test_the_date_of_a_moment_is_what_the_zones_calendar_shows(at: datetime, zone: str) -> None:
     venue = VenueDay(zone)
@@ -71,6 +74,8 @@ def test_a_time_that_the_clocks_skip_comes_an_hour_later_and_a_repeated_one_the_
         ("2026-11-23T21:59:59Z", date(2026, 11, 23)),
         ("2026-11-23T22:30:00Z", date(2026, 11, 23)),
         ("2026-11-23T23:30:00Z", date(2026, 11, 24)),
+        ("2026-11-24T22:30:00Z", date(2026, 11, 24)),
+        ("2026-11-25T12:00:00Z", date(2026, 11, 25)),
     ],
 )
 def test_an_evening_counts_for_the_session_that_begins_in_it(at: str, day: date) -> None:

@@ -5,7 +5,6 @@ targets stay as they are, and one that leaves alone what filled beyond the posit
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -34,7 +33,7 @@ def resting(bot: Bot) -> tuple[int, int]:
     stops, targets = (
         sum(order.open_quantity for order in orders) for orders in (bot.venue.stops(), bot.venue.targets())
     )
-    return Decimal(stops), Decimal(targets)
+    return int(stops), int(targets)
 
 
 @pytest.mark.sampled

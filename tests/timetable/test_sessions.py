@@ -189,6 +189,21 @@ def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_
     assert begun_by(books, now, timedelta(days=99)) == [one for one in drawn.sessions if one.open <= now]
 
 
+@pytest.mark.parametrize(
+    ("now", "in_new_york", "in_tokyo"),
+    [
+        (datetime(2026, 11, 24, 2, tzinfo=UTC), date(2026, 11, 23), date(2026, 11, 24)),
+        (datetime(2026, 11, 24, 22, tzinfo=UTC), date(2026, 11, 24), date(2026, 11, 25)),
+    ],
+)
+def test_between_sessions_the_date_is_the_venues_and_not_that_in_utc(
+    now: datetime, in_new_york: date, in_tokyo: date
+) -> None:
+    for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
+        assert session_date(MemoryLedger(ACCOUNT), now, venue) == day
+        assert last_session(MemoryLedger(ACCOUNT), now, venue) == day
+
+
 every, edges = st.integers(1, 400), st.integers(0, 300)
 
 

@@ -60,7 +60,8 @@ def slots_of(sessions: Sequence[Session], before: Session | None = None) -> Iter
                 minute += EVERY_M[job]
         yield Planned(("backup", session.date, "close+5m"), session.close + 5 * MINUTE)
         yield Planned(("audit", session.date, "close+10m"), session.close + 10 * MINUTE)
-        yield Planned(("morning", session.date, "pre-market 08:00"), new_york(session.date, 8, 0))
+        if "morning" in CHORES:
+            yield Planned(("morning", session.date, "pre-market 08:00"), new_york(session.date, 8, 0))
         if (session.date.year, session.date.month) not in months:
             months.add((session.date.year, session.date.month))
             name = "first session of month open+5m"

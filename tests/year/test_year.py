@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, NOW
 from tests.tiers import in_campaigns, sized
+from tests.timetable.calendars import globex
 from tests.year.bot import Act
 from tests.year.judge import judge
-from tests.year.plan import DAY, MINUTE, Key
+from tests.year.plan import CHORES, DAY, MINUTE, Key
 from tests.year.year import Player, Trouble, Year, drawn, table
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -22,6 +23,7 @@ from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
+from tradebot.model.venue_day import VenueDay
 
 FIRST, LAST = sized(date(2026, 10, 30), date(2026, 1, 2)), date(2026, 12, 31)
 HALF_DAY = date(2026, 11, 27)
@@ -68,6 +70,27 @@ def test_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.Monk
     judge(year)
     per_day = Counter(session for job, session, _ in year.planned if job == Job.EVALUATE_EXITS)
     assert per_day == dict.fromkeys((friday + days * DAY for days in range(4)), 24 * 60 // 15)
+
+
+@pytest.mark.parametrize("lanes", [True, False])
+def test_sessions_that_begin_the_evening_before_have_each_slot_once(
+    monkeypatch: pytest.MonkeyPatch, lanes: bool
+) -> None:
+    evening = VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23))
+    for module in ("bot", "plan"):
+        monkeypatch.setattr(f"tests.year.{module}.VENUE_DAY", evening)
+    for module in ("year", "plan"):
+        monkeypatch.setattr(f"tests.year.{module}.us_sessions", globex)
+    # There is no trading before such a session.
+    monkeypatch.delitem(CHORES, "morning")
+    friday, wednesday = date(2026, 11, 20), date(2026, 12, 2)
+    year = Player(drawn(SEED, friday, wednesday, kills=20, races=40, troubles=5, lanes=lanes, cron=True)).play()
+    judge(year)
+    passes = [act for act in year.outside.acts if act.key[0] == Job.EVALUATE_EXITS]
+    # Thanksgiving's trading belongs to the day after, Sunday evening's to Monday, and an evening's break to nobody.
+    dates = {act.key[1] for act in passes if act.at.date() in (date(2026, 11, 26), date(2026, 11, 22))}
+    assert dates == {date(2026, 11, 27), date(2026, 11, 23)}
+    assert {act.at.date() for act in passes if act.at.hour == 22} == {date(2026, 11, 26)}
 
 
 def around_the_clock(first: date, last: date) -> Sequence[Session]:

@@ -48,7 +48,7 @@ class Pairs(StrEnum):
     NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill.
     TWO_ORDERS: as two orders that know nothing of each other; each may only reduce the position, and what one of them
     fills is to be taken off the other. BRACKET: both hang on the entry that opens the position, and are sent with it.
-    Without native pairs a stop rests alone, and the bot watches the target.
+    How two orders are fitted to what is held is in `orders.two_orders`. No venue with brackets is there yet.
     """
 
     NATIVE = "native"
