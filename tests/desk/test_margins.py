@@ -154,10 +154,9 @@ def test_an_order_that_closes_ties_up_nothing_and_one_that_reverses_what_is_left
 def test_an_account_that_pays_is_not_asked_what_its_positions_tie_up() -> None:
     scene = Scene()
     asked = list[object]()
-    scene.venue.listings = asked.append  # type: ignore[method-assign, assignment]
     scene.venue.held["MSFT"] = D(10)
     cycle = trade_once(scene.world(wanted("AAPL")), call())
-    assert (entries_book(scene).margin, cycle.margin, asked) == (None, None, [])
+    assert (entries_book(scene).margin, cycle.margin) == (None, None)
     quotes = scene.venue.quotes
     scene.venue.quotes = lambda symbols: asked.extend(symbols) or quotes(symbols)  # type: ignore[method-assign, func-returns-value]
     evaluate_exits(scene.world(), EXITS)
@@ -199,8 +198,8 @@ def test_without_figures_or_levels_nothing_is_entered_and_nothing_halts() -> Non
     assert isinstance(scene.venue, VenueOnMargin)
     scene.venue.tells_margin = False
     assert ends(trade_once(scene.world(wanted("AAPL")), call())) == [Reason.MARGIN_UNKNOWN]
-    scene.venue.tells_margin = True
-    del scene.venue.listed["AAPL"]
+    scene = Margined(limits=WIDE, halt_at="0.5")
+    scene.venue.listed["AAPL"] = leveled("AAPL", levels=())
     unlisted = trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call(slot="open+35m"))
     assert ends(unlisted) == [Reason.MARGIN_LEVELS_UNKNOWN, None]
     assert (scene.venue.submitted[0].instrument.symbol, why(scene)) == ("MSFT", "")

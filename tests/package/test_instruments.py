@@ -35,6 +35,7 @@ SMALL = {
     "tradebot/orders/rehearsal.py:FAR": "a share of the bid, at which the order of a rehearsal can't fill",
     "tradebot/backtest/quiet.py:HAIR": "a share of a price",
     "tradebot/reconciliation/findings.py:CENT": "cash that differs by less is no finding",
+    "tradebot/reconciliation/findings.py:AVERAGE_STEP": "how far a broker may round an average price",
     "tradebot/reconciliation/activities.py:NINE_PLACES": DIGITS,
     "tradebot/model/position.py:(ZERO, NINE_PLACES)": DIGITS,
     "tradebot/desk/answers.py:ROUNDING": DIGITS,

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from tests.package.test_house import ROOT, modules
 
 ALLOWED: Mapping[str, str] = {
+    "commands/backtest/options.py": "a backtest plays Alpaca on the engine: its sessions",
     "commands/doctor/checks/machine.py": "the version of alpaca-py, which is installed whatever the venue",
     "commands/exchange/serve.py": "the embedded exchange speaks Alpaca's API, to any client",
+    "commands/shared/times.py": "the day that times are shown by before a bot is opened, as a halt does",
     "commands/serve/web_pages.py": "a field of the health page, whose name other programs read",
     "config/backtest.yaml": "a comment: what the costs of a backtest stand for",
     "config/base.yaml": "the venue's own section, and the choice of a venue",
@@ -14,6 +16,7 @@ ALLOWED: Mapping[str, str] = {
     "config/paper.yaml": "the venue's own section",
     "config/sandbox.yaml": "the venue's own section",
     "tradebot/app/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/app/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
     "tradebot/app/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
     "tradebot/app/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",
     "tradebot/app/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",

@@ -54,7 +54,6 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from exit_contradictions(settings.exits)
     yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
-    # Alpaca's accounts pay for what they buy.
     yield from margin_contradictions(
         tuple(_traders(settings)), settings.limits, settings.halts, settings.capabilities.settlement
     )

@@ -20,13 +20,11 @@ from tradebot.gates.common import (
     working_for_exit,
 )
 from tradebot.gates.entry import AccountAsk
-from tradebot.gates.sizing import marketable_limit
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import whole_lots
-from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderType
+from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
@@ -34,14 +32,19 @@ from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
 from tradebot.orders.changes import AGAIN, EXITS, Released, exit_is_refused, exit_through, release, tell_gap
+from tradebot.orders.exit_orders import (
+    exit_price,
+    is_refused,
+    quantity_of,
+    quoted,
+    submit_whole,
+    without_refused_fraction,
+)
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import (
     EXIT_LOOKUP,
-    MOST_LEGS,
     closing_side,
-    send,
     send_again,
-    submit_intent,
     submit_key,
     wanted_key,
 )
@@ -77,7 +80,7 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
         candidate, last = record.candidate, record.decisions[-1]
         exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
         if exits and candidate.purpose is not Purpose.PROTECT:
-            desk = desk.with_filled(candidate.symbol, _quantity(candidate) * candidate.side.sign)
+            desk = desk.with_filled(candidate.symbol, quantity_of(candidate) * candidate.side.sign)
     return desk
 
 
@@ -146,7 +149,7 @@ def _send_closing(
     lost = _lost_exit(world, desk, position)
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
-    candidate, fraction = _without_refused_fraction(call, desk, candidate)
+    candidate, fraction = without_refused_fraction(call, desk, candidate)
     hours = instrument_open(desk, candidate.instrument)
     decisions = (
         permission(desk),
@@ -154,7 +157,7 @@ def _send_closing(
         *([hours] if hours else []),
         still_held(desk, position.symbol, position.quantity),
         *fraction,
-        *_quoted(world, desk, candidate),
+        *quoted(world, desk, candidate),
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
@@ -176,7 +179,7 @@ def _exits(
     """
     rests = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     targets, pairs = ([r for r in rests if not r.exiting and r.is_target is apart] for apart in (True, False))
-    left = _quantity(candidate)
+    left = quantity_of(candidate)
     ended = tuple(_end_targets(world, call, desk, candidate, targets))
     yield from (released.record for _, released in ended)
     if any(released.left != target.quantity for target, released in ended):
@@ -186,14 +189,14 @@ def _exits(
     free = min(left, _free(desk, candidate, pairs) if pairs else left)
     if free:
         key = wanted_key(world, call, desk, candidate)
-        yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
+        yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
     left -= free
     for number, pair in reversed(tuple(enumerate(pairs))):
         if left > 0:
             part = replace(candidate, quantity=min(left, pair.quantity))
-            left -= _quantity(part)
+            left -= quantity_of(part)
             # What the rest of this exit and the other stops leave of the position.
-            own = _held(desk, candidate) - (_quantity(candidate) - _quantity(part))
+            own = _held(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
             own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
             if pair.ending:
                 yield _waits(part, decisions)
@@ -220,7 +223,7 @@ def _end_targets(
 ) -> Iterator[tuple[Resting, Released]]:
     """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
     nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
-    excess = sum((target.quantity for target in nearest), _quantity(candidate)) - _held(desk, candidate)
+    excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _held(desk, candidate)
     for target in nearest:
         if excess <= 0:
             return
@@ -249,7 +252,7 @@ def _close_protected(
     if obstacle is None and price is not None:
         record = exit_through(world, call, desk, candidate, pair, price, decisions)
         yield record
-        if not _is_refused(record):
+        if not is_refused(record):
             return
         obstacle, price = REFUSED, None
     # An entry pass doesn't give way while the shares have neither a stop nor an exit.
@@ -258,12 +261,8 @@ def _close_protected(
         records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, cause, own=own))
         yield from records
     # Which way the broker lets an exit go may have changed, and a pair that it doesn't cancel has only one left.
-    if obstacle is REFUSED and price is not None and _is_refused(records[0]):
+    if obstacle is REFUSED and price is not None and is_refused(records[0]):
         yield exit_through(world, call, desk, candidate, pair, price, decisions)
-
-
-def _is_refused(record: CandidateRecord) -> bool:
-    return record.decisions[-1].reason is Reason.VENUE_REJECTED
 
 
 def exit_anew(
@@ -271,7 +270,7 @@ def exit_anew(
 ) -> Iterator[CandidateRecord]:
     """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
     allowed, candidate = permission(desk), exit_candidate(desk, order, record)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *_quoted(world, desk, candidate))
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *quoted(world, desk, candidate))
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
@@ -323,13 +322,13 @@ def _close_in_its_place(
         yield _waits(candidate, decisions)
     if not released.left:
         return
-    closing = replace(candidate, quantity=min(_quantity(candidate), released.left))
+    closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
     # Several pairs of a position may be canceled in one pass, and each gets an exit with its own id.
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
-    closed = _submit_whole(world, call, desk, closing, decisions, key)
+    closed = submit_whole(world, call, desk, closing, decisions, key)
     yield closed
     left = released.left if own is None else min(released.left, own)
-    unprotected = left - (Decimal(0) if _is_refused(closed) else _quantity(closing))
+    unprotected = left - (Decimal(0) if is_refused(closed) else quantity_of(closing))
     if unprotected > 0 and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
 
@@ -339,7 +338,7 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
 
     A venue lets the limit of a pair go to the market, but not to its stop or past it.
     """
-    price = _exit_price(world, desk, candidate)
+    price = exit_price(world, desk, candidate)
     if price is None:
         return None
     stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
@@ -359,66 +358,9 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
         return "it is a plain stop, which holds the shares"
     if pair.limit.filled_quantity:
         return "its limit was partly filled, and a broker may start such an order over"
-    if pair.quantity != _quantity(candidate):
+    if pair.quantity != quantity_of(candidate):
         return "only a part of its shares is to be closed"
     return REFUSED if exit_is_refused(desk.books) else None
-
-
-def _submit_whole(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], key: IntentKey
-) -> CandidateRecord:
-    """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
-    whole, record = _whole(candidate), _submit(world, call, desk, candidate, decisions, key)
-    if _is_refused(record) and 0 < whole < _quantity(candidate):
-        key = replace(key, leg=key.leg + MOST_LEGS)
-        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
-    return record
-
-
-def _submit(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], key: IntentKey
-) -> CandidateRecord:
-    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
-    price = _exit_price(world, desk, candidate)
-    intent = submit_intent(world, call, desk, candidate, _quantity(candidate), price)
-    intent = replace(intent, key=key, client_order_id=key.client_order_id())
-    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
-
-
-def _quoted(world: World, desk: Desk, candidate: Candidate) -> tuple[Decision, ...]:
-    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
-    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
-        return ()
-    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)
-
-
-def _exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
-    """Return a limit price in USD at which an exit fills now; None without a quote."""
-    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
-    listing = desk.listing_for(candidate.instrument)
-    return marketable_limit(listing, candidate.side, quote, offset) if quote else None
-
-
-def _without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:
-    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
-    quantity, whole = _quantity(candidate), _whole(candidate)
-    if whole == quantity:
-        return candidate, ()
-    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
-    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
-    if not any(intent.quantity % intent.instrument.lot for intent in closing):
-        return candidate, ()
-    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, candidate.instrument.lot)
-    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
-
-
-def _quantity(candidate: Candidate) -> Decimal:
-    assert candidate.quantity is not None, "an exit knows its quantity"
-    return candidate.quantity
-
-
-def _whole(candidate: Candidate) -> Decimal:
-    return whole_lots(candidate.instrument, _quantity(candidate))
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:

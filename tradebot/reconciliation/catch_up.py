@@ -58,6 +58,17 @@ class CaughtUp(Struct, frozen=True):
     moved: tuple[MovedStop, ...] = ()
     liquidated: tuple[Liquidated, ...] = ()
 
+    def after(self, earlier: "CaughtUp") -> "CaughtUp":
+        """Return what both have changed; what is still unresolved or unreadable is that of the later one."""
+        return replace(
+            self,
+            orders=earlier.orders + self.orders,
+            fills=earlier.fills + self.fills,
+            unfilled=earlier.unfilled + self.unfilled,
+            moved=earlier.moved + self.moved,
+            liquidated=earlier.liquidated + self.liquidated,
+        )
+
 
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.

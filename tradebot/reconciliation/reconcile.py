@@ -36,8 +36,8 @@ from tradebot.reconciliation.findings import (
     fingerprint,
     plan_of,
 )
-from tradebot.reconciliation.listings import Listed, held_and_ordered, in_force, require_listing
 from tradebot.reconciliation.listings import findings as instrument_findings
+from tradebot.reconciliation.listings import held_and_ordered, in_force, require_listing
 from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
@@ -84,15 +84,7 @@ def reconcile(
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
     books = with_ends(reader, read_books(ledger, now, day, view.orders), passed)
     if omitted_orders(may_fill(books), view.orders):
-        again = catch_up(reader, ledger, view.orders, now, passed)
-        applied = replace(
-            again,
-            orders=applied.orders + again.orders,
-            fills=applied.fills + again.fills,
-            unfilled=applied.unfilled + again.unfilled,
-            moved=applied.moved + again.moved,
-            liquidated=applied.liquidated + again.liquidated,
-        )
+        applied = catch_up(reader, ledger, view.orders, now, passed).after(applied)
         books = read_books(ledger, now, day, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)
     if booked.bookings:
@@ -113,19 +105,21 @@ def reconcile(
         found = Reconciled(now, view, applied, (reset, *findings), None, booked.bookings, booked.doubtful)
         return _mark(ledger, found)
     plan = plan_of(findings, view)
-    listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), now)
-    last_exits = last_exit_pass(ledger, now, day)
-    unguarded = tuple(_unguarded(clock, view, books, listed, watch, last_exits)) if watch else ()
-    changed = (*instrument_findings(books, listed, ledger.listings().values()), *overfilled(view, books))
-    found = Reconciled(now, view, applied, findings + changed + unguarded, plan, booked.bookings, booked.doubtful)
+    findings += tuple(_of_positions(reader, ledger, clock, view, books, watch))
+    found = Reconciled(now, view, applied, findings, plan, booked.bookings, booked.doubtful)
     return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
 
 
-def _unguarded(
-    clock: VenueClock, view: BrokerView, books: Books, listed: Listed, watch: Watch, last_exits: datetime
+def _of_positions(
+    reader: BrokerReader, ledger: Ledger, clock: VenueClock, view: BrokerView, books: Books, watch: Watch | None
 ) -> Iterator[Finding]:
-    yield from unprotected(clock, view, books, watch, last_exits)
-    yield from lapsed(view, books, listed.listings, watch)
+    """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
+    listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), clock.now)
+    yield from instrument_findings(books, listed, ledger.listings().values())
+    yield from overfilled(view, books)
+    if watch:
+        yield from unprotected(clock, view, books, watch, last_exit_pass(ledger, clock.now, books.day))
+        yield from lapsed(view, books, listed.listings, watch)
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:

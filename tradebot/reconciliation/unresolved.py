@@ -98,8 +98,8 @@ def _outcome(
         ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
         if ending:
             return Reply(Outcome.ACCEPTED, message="its status shows it")
-    if intent.operation is Operation.REPLACE and in_place and target and intent.has_prices_of(target):
-        return Reply(Outcome.ACCEPTED, message="its price shows it")
+    if intent.operation is Operation.REPLACE and in_place and target and intent.is_shown_by(target):
+        return Reply(Outcome.ACCEPTED, message="its order shows it")
     proof = reader.end_of(intent, sessions, passed)
     if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
         return _found(proof.order, intent)

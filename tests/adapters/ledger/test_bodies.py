@@ -26,7 +26,7 @@ FILLS = [
 
 
 def test_only_a_liquidation_is_written_as_one() -> None:
-    plain, liquidated = (encode(FILLS[place])["fill"] for place in (0, 2))
+    plain, liquidated = (encode(FILLS[place])["fill"] for place in (0, -1))
     assert set(liquidated) - set(plain) == {"liquidation"}
     assert list(plain) == ["activity_id", "venue_order_id", "symbol", "side", "quantity", "price", "at"]
 

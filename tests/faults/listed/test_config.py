@@ -131,7 +131,7 @@ def test_fault_012_negative_limit(bot: Bot, mine: Path, name: str) -> None:
 def test_fault_013_a_percentage_for_a_fraction(bot: Bot, mine: Path) -> None:
     """Exit 2: 25 is not a fraction of equity; 0.25 is."""
     refused(
-        bot, mine, under("limits.max_sector_fraction", "25"), "limits.max_sector_fraction", "less than or equal to 4"
+        bot, mine, under("limits.max_sector_fraction", "25"), "limits.max_sector_fraction", "less than or equal to 10"
     )
     assert str(loaded(mine, under("limits.max_sector_fraction", "0.25")).settings.limits.max_sector_fraction) == "0.25"
 

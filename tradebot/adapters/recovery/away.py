@@ -116,7 +116,8 @@ def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> No
             place.get(of, made / "file")
             if file.exists() and not _is_whole(made / "file", digest):
                 # Damaged here and there: what is here stays.
-                (made / "file").unlink()
+                with around("away.drop"):
+                    (made / "file").unlink()
                 continue
             with around("away.fetch"):
                 (made / "file").rename(file)
