@@ -179,7 +179,10 @@ class VenueApart(FakeVenue):
             amount = min(amount, abs(held)) if held * order.side.sign < 0 else NONE
         if amount:
             done = order.filled_quantity + amount
-            status = OrderStatus.FILLED if done == order.quantity else OrderStatus.PARTIALLY_FILLED
+            # What is being changed or canceled stays so while a part of it fills.
+            pending = order.status in (OrderStatus.PENDING_REPLACE, OrderStatus.PENDING_CANCEL)
+            partly = order.status if pending else OrderStatus.PARTIALLY_FILLED
+            status = OrderStatus.FILLED if done == order.quantity else partly
             self.held[order.symbol] = held + amount * order.side.sign
             self.cash -= amount * order.side.sign * Decimal(price)
             self._put(

@@ -255,6 +255,21 @@ def test_what_happens_does_not_depend_on_the_steps_in_which_time_passes(
     assert played(seed, rules, spec, cuts) == played(seed, rules, spec, [])
 
 
+@settings(max_examples=settings().max_examples // 4)
+@given(seed=st.integers(0, 10**6), part=st.sampled_from(["0.1", "0.25", "1"]))
+def test_no_minute_ends_without_maintenance_margin_and_a_position(seed: int, part: str) -> None:
+    """Hold as much as the margin carries while prices walk far, and look at every minute but those of funding."""
+    written: Any = {PERPETUAL.symbol: walk(seed, "p", "0.5", 3_000, 400), FUTURE.symbol: {0: "20"}}
+    rules = Rules(taker_fee=D("0.0005"), liquidation_fee=D("0.01"), liquidation_part=D(part))
+    ring = Ring(written, (PERPETUAL, FUTURE), rules, LITTLE, AT_ONCE)
+    ring.to(1)
+    ring.order("buy" if seed % 2 else "sell", "10.5")
+    for minute in range(2, 400):
+        ring.to(minute)
+        if ring.account.positions and minute % 60:
+            assert ring.now.equity > ring.now.maintenance
+
+
 def test_scripts_reach_liquidations_funding_settlement_and_late_fees() -> None:
     names: set[str] = set()
     for seed in range(8):

@@ -56,9 +56,9 @@ class World:
         self.exchange = exchange
         self.engine = exchange.engine
         self._armed = 0
-        self._application = build_application(
-            exchange, feed or DerivedFlow(exchange.market, spec.seed, spec.edge), "test"
-        )
+        if feed is None and "flow" in spec.venue.faces:
+            feed = DerivedFlow(exchange.market, spec.seed, spec.edge)
+        self._application = build_application(exchange, feed, "test")
 
     def ask(self, method: str, target: str, body: object = None, headers: Mapping[str, str] = KEYS) -> Answer:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()

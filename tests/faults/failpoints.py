@@ -44,6 +44,7 @@ OFF_THE_ROAD = {
     "away.put": "a backup that is copied off the machine",
     "away.sync": "a backup that is copied off the machine",
     "away.drop_draft": "a backup that is copied off the machine",
+    "away.drop": "a part of a copy that is damaged there too",
     "away.fetch": "a backup that is brought back",
     "away.name": "a backup that is brought back",
     "plans.forget_old": "more plans of reconcile than are kept",

@@ -246,6 +246,7 @@ class Judge:
         kind = "target" if intent.is_target else "stop" if intent.protects else "other"
         if kind == "stop" and intent.operation is Operation.SUBMIT and self.bot.venue.can.reduce_only:
             kind = "new stop"
+        kind = kind if kind == "other" else f"{intent.side} {kind}"
         open_ = self._unanswered.get(kind)
         places = intent.operation is not Operation.CANCEL and kind != "other"
         if open_ and places and open_.client_order_id != intent.client_order_id:

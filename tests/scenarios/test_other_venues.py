@@ -184,15 +184,16 @@ def test_an_exit_without_a_quote_waits_where_there_are_no_market_orders() -> Non
 
 
 @pytest.mark.parametrize("edit", [Edit.NONE, Edit.NEW_ID])
-def test_a_stop_rests_alone_where_there_are_no_pairs_and_follows_the_price(edit: Edit) -> None:
+def test_a_stop_rests_beside_its_target_where_there_are_no_pairs_and_follows_the_price(edit: Edit) -> None:
     found, venue = holding(replace(MADE_UP, edit=edit, pairs=Pairs.TWO_ORDERS), Protection.VENUE)
     exits(found, "open+31m")
-    (stop,) = (intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT)
+    stop, target = (intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT)
+    assert (target.order_type, target.stop_price) == (OrderType.LIMIT, None)
     assert (stop.order_class, stop.order_type, stop.stop_price) == (OrderClass.SIMPLE, OrderType.STOP, Decimal("98.00"))
     found.later(60)
     found.price("AAPL", "102")
     exits(found, "open+32m")
-    working = [order for order in venue.made if not order.status.terminal]
+    working = [order for order in venue.made if order.stop_price and not order.status.terminal]
     assert len(working) == 1
     assert working[0].stop_price is not None
     assert working[0].stop_price > Decimal("98.00")
@@ -210,7 +211,8 @@ def test_a_lost_stop_is_not_sent_again_where_it_could_rest_twice(ids: ClientIds)
     venue.swallows, venue.history_answers = False, True
     looks(found, 6)
     assert [order.client_order_id == name for order in venue.made if order.stop_price] == [False]
-    assert len(venue.received) == 2, "another one, once the first is proven never to have arrived"
+    stops = [one for one in venue.submitted if one.purpose is Purpose.PROTECT and one.stop_price]
+    assert len(stops) == 2, "another one, once the first is proven never to have arrived"
 
 
 @REUSABLE

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tests.builders import LIMITS, ago
-from tests.gates.test_entry import OF_OPTIONS
+from tests.gates.test_entry import OF_MARGIN, OF_OPTIONS
 from tests.worlds import Scene, call, trade_once
 from tradebot.model.candidate import Side, Submitted
 from tradebot.model.decision import Gate, Verdict
@@ -45,7 +45,7 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
     asked = {decision.gate: decision for decision in record.decisions}
     unasked = {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.LIQUIDITY, Gate.APPROVAL, Gate.EXIT}
-    assert set(Gate) - set(asked) == {*unasked, Gate.INSTRUMENT, *OF_OPTIONS}
+    assert set(Gate) - set(asked) == {*unasked, Gate.INSTRUMENT, *OF_OPTIONS, *OF_MARGIN}
     assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
 
 

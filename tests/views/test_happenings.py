@@ -36,6 +36,7 @@ DETAILS = {
         "until": "2026-11-16T15:05:00+00:00",
     },
     EventKind.PROTECTION_GAP: {"strategy": "flow", "why": "exiting", "shares": "10", "since": "x"},
+    EventKind.OVERFILLED: {"strategy": "flow", "shares": "4"},
     EventKind.PROTECTION_GAP_ENDED: {"lasted_s": "61.0", "ended": "closed", "strategy": "flow"},
     EventKind.ALL_CLOSES_FAILED: {"strategy": "flow", "cause": "refused", "attempts": "3"},
     EventKind.POSITION_DIFFERS: {"books": "10", "broker": "7"},

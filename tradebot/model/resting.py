@@ -7,7 +7,6 @@ The stop of a pair has an id of the venue's, so it belongs to whoever sent its l
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from operator import itemgetter
 
 from msgspec import Struct
 
@@ -93,10 +92,10 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
         limits = [order for order, record in group if order.leads_pair or record.intent.is_target]
-        limit = limits[0] if limits else None
-        # While a stop is being replaced, both may be listed, and one of them works.
+        limit = min(limits, key=lambda order: order.open_quantity, default=None)
+        # While a stop is being replaced, both may be listed, and one of them works; it may be the smaller one.
         stops = [(can_trigger(order, record.intent), order) for order, record in group if order not in limits]
-        works, stop = max(stops, key=itemgetter(0), default=(False, None))
+        works, stop = max(stops, key=lambda one: (one[0], -one[1].open_quantity), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
         groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop, works))
     return {whose: tuple(rests) for whose, rests in groups.items()}

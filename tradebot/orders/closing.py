@@ -177,8 +177,9 @@ def _exits(
 
     Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
     """
-    rests = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
-    targets, pairs = ([r for r in rests if not r.exiting and r.is_target is apart] for apart in (True, False))
+    resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
+    rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
+    targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
     left = quantity_of(candidate)
     ended = tuple(_end_targets(world, call, desk, candidate, targets))
     yield from (released.record for _, released in ended)

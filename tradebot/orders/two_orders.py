@@ -114,10 +114,17 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
-    """Return how many whole shares what rests should be for: without reduce-only orders, not those of working exits."""
-    shares = protectable(desk, position, closing_side(position.quantity))
-    left = shares if world.venue.reduce_only else shares - being_closed(desk, position)
-    listing = desk.listing_of(position)
+    """Return how many whole shares what rests should be for.
+
+    Without reduce-only orders, those of exits that work are left out, and of exits that may.
+    """
+    side, listing = closing_side(position.quantity), desk.listing_of(position)
+    left = protectable(desk, position, side)
+    if not world.venue.reduce_only:
+        unknown = (record.intent for record in desk.books.unresolved if record.intent.operation is Operation.SUBMIT)
+        exits = (intent for intent in unknown if intent.purpose is not Purpose.OPEN and not intent.protects)
+        may = (i.quantity for i in exits if (i.key.strategy, i.key.symbol, i.side) == (*position.whose, side))
+        left -= being_closed(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
 
 
@@ -169,7 +176,7 @@ def _given_up(cover: Cover, lost: Intent) -> Decimal:
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
     """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
 
-    An order is only placed again where its id can't make two. A stop may be for more shares than it is to protect by
+    An order is only placed again where its id can't make two, and not beside an exit that needs the shares. A stop may be for more shares than it is to protect by
     now if it only reduces, or if these have had none for a while: the next pass makes it smaller.
     """
     age = abs(desk.now - lost.at)
@@ -177,6 +184,8 @@ def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost
         return False
     if lost.operation is not Operation.SUBMIT:
         return lost.target_venue_id in {rest.first.venue_id for rest in rests}
+    if cover.asked is None or world.venue.client_ids is not ClientIds.UNIQUE:
+        return False
     bare = cover.shares - total(rests)
     too_large = not lost.is_target and (cover.shares > 0 if world.venue.reduce_only else bare > 0 and age >= RETRY)
     return lost.quantity <= bare or too_large

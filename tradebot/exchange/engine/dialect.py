@@ -83,9 +83,6 @@ class Dialect(Protocol):
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return when an order ends that is accepted now."""
 
-    def waits(self, floor: Floor, request: OrderRequest) -> bool:
-        """Return True if an order can't fill before a certain bar, such as the one of an auction."""
-
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
@@ -97,6 +94,10 @@ class Dialect(Protocol):
 
     def accepted(self, floor: Floor, order: Order) -> None:
         """Follow up the acceptance of a reduce-only order."""
+
+    @property
+    def auctions(self) -> frozenset[str]:
+        """Return the times in force that wait for an auction, where the fill model holds one."""
 
     @property
     def watches(self) -> bool:

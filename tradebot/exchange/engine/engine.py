@@ -123,7 +123,8 @@ class Engine(Floor):
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
-        if not self.model.at_once or order.stop is not None or self.dialect.waits(self, request):
+        waits = self.model.auctions and request.time_in_force in self.dialect.auctions
+        if not self.model.at_once or order.stop is not None or waits:
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)

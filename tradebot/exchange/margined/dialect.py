@@ -46,6 +46,7 @@ def _marks(session: Session) -> list[Mark]:
 class Plain:
     """The dialect of a plain venue with these rules."""
 
+    auctions: frozenset[str] = frozenset()
     watches = True
     marks: Marks = staticmethod(_marks)
 
@@ -115,10 +116,6 @@ class Plain:
         if request.time_in_force != "day":
             return NEVER_US
         return floor.market.calendars[request.symbol].trading(floor.now_us).close_us
-
-    def waits(self, floor: Floor, request: OrderRequest) -> bool:
-        """Return False: there are no auctions."""
-        return False
 
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order in the session."""

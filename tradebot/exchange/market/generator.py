@@ -59,7 +59,8 @@ class Maker:
         self.gap = gap
 
     def bar(self, start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
-        units, (opening, high, low, close) = self.units, prices
+        units = self.units
+        opening, high, low, close = prices
         return Bar(start_us, units(opening), units(high), units(low), units(close), int(volume) or 1)
 
     def opening(self, before: float, rng: Random) -> float:

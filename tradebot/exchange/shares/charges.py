@@ -59,7 +59,8 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
 
 def charge_fill(floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
     """Charge a fill's part of its order's commission."""
-    charge_commission(floor, made.order, before)
+    if floor.costs.commissions:
+        charge_commission(floor, made.order, before)
 
 
 def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:

@@ -25,7 +25,6 @@ from tradebot.exchange.times import MINUTE, at_new_york, new_york
 _LONGEST_GTC = timedelta(days=90)
 _AGED_AT = (16, 15)
 """The New York time at which gtc orders that are too old are canceled."""
-_AUCTIONS = ("opg", "cls")
 _CLOSES = frozenset({"close"})
 _WITHOUT_ORDERS = _CLOSES | {"pre", "post"}
 _ALL = _WITHOUT_ORDERS | {"open", "opened", "aged"}
@@ -54,6 +53,7 @@ def _marks(session: Session) -> list[Mark]:
 class Alpaca:
     """The dialect of a venue of shares; stateless."""
 
+    auctions = frozenset({"opg", "cls"})
     watches = False
     deeds = _DEEDS
     marks: Marks = staticmethod(_marks)
@@ -106,10 +106,6 @@ class Alpaca:
         if request.time_in_force == "opg" and floor.model.auctions:
             return session.open_us + MINUTE
         return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
-
-    def waits(self, floor: Floor, request: OrderRequest) -> bool:
-        """Return True for orders of an auction, where the fill model holds one."""
-        return floor.model.auctions and request.time_in_force in _AUCTIONS
 
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order in the session, outside of it, or in an auction."""

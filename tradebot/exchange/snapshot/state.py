@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache, lru_cache, partial
+from inspect import getfile
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
 from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, Settled, StopLoss
 from tradebot.exchange.engine.tables import Find, History, OrderTable, PastUpdates
+from tradebot.exchange.faces.face import faces_of
 from tradebot.exchange.faults.book import Armed
 from tradebot.exchange.faults.kinds import Moment
 from tradebot.exchange.faults.rules import Rule, When
@@ -35,7 +37,7 @@ from tradebot.exchange.margined.accounts import NetPosition
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.private_files import read_own, write_atomically
 from tradebot.exchange.shares.options import Contract
-from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, MARKET_FILE, SNAPSHOT_FILE
+from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, MARKET_FILE, SNAPSHOT_FILE, read_market
 
 _PROGRAM = Path(__file__).resolve().parents[1]
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -73,7 +75,12 @@ def identity_of(state_dir: Path) -> bytes:
 
     Bars may be too many to read again, so their file counts as unchanged if its size and modification time are.
     """
-    digest = hashlib.sha256(_program() + (state_dir / MARKET_FILE).read_bytes())
+    market = (state_dir / MARKET_FILE).read_bytes()
+    digest = hashlib.sha256(_program() + market)
+    if b'"faces"' in market:
+        # Commands of a face that a package brings are part of what led to a state.
+        for face in faces_of(read_market(state_dir).spec.venue):
+            digest.update(Path(getfile(face.serve)).read_bytes())
     for path in (state_dir / BARS_FILE, state_dir / DAYS_FILE, state_dir / ACTIONS_FILE):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
