@@ -176,15 +176,16 @@ def _given_up(cover: Cover, lost: Intent) -> Decimal:
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
     """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
 
-    An order is only placed again where its id can't make two, and not beside an exit that needs the shares. A stop may be for more shares than it is to protect by
-    now if it only reduces, or if these have had none for a while: the next pass makes it smaller.
+    An order is only placed again where its id can't make two, and not beside an exit that needs the shares. A stop may
+    be for more shares than it is to protect by now if it only reduces, or if these have had none for a while: the next
+    pass makes it smaller.
     """
     age = abs(desk.now - lost.at)
     if age < EXIT_LOOKUP or not world.venue.may_repeat(lost.operation):
         return False
     if lost.operation is not Operation.SUBMIT:
         return lost.target_venue_id in {rest.first.venue_id for rest in rests}
-    if cover.asked is None or world.venue.client_ids is not ClientIds.UNIQUE:
+    if cover.asked is None:
         return False
     bare = cover.shares - total(rests)
     too_large = not lost.is_target and (cover.shares > 0 if world.venue.reduce_only else bare > 0 and age >= RETRY)
