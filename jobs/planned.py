@@ -44,8 +44,8 @@ class Planned:
         if not self._since or max(self._since.values()) > now:
             self._since = {line.job: since for line in self._lines for since in (self._first_seen(line, now),)}
         first, last, until = now.date() - DAY, now.date() + DAY, datetime.combine(now.date() + 2 * DAY, time(), UTC)
-        # A session may begin days before its date.
-        self._days = first, now.date() + BEGINS_AHEAD
+        # A session may begin days before its date, and one that begins tomorrow counts too.
+        self._days = first, last + BEGINS_AHEAD
         self._sessions = self._ledger.sessions(*self._days)
         read = [
             slot

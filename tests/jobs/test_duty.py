@@ -1,7 +1,7 @@
 """Who is due now: one claim for each slot whoever comes, late entries missed, everything else run once."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -349,3 +349,13 @@ def test_serve_runs_each_slot_of_a_drawn_calendar_once_and_in_time(drawn: Drawn)
 
 def duty_of(ledger: MemoryLedger, planned: Sequence[Line], venue: VenueDay) -> Duty:
     return Duty(ledger, planned, GRACE_S, venue, lambda now: None, lambda slot, now: False)
+
+
+def test_the_first_slot_of_a_session_that_begins_days_before_its_date_is_known_the_day_before() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    opened = datetime(2026, 10, 15, 3, tzinfo=UTC)
+    ledger.put_sessions([Session(date(2026, 10, 20), opened, opened + timedelta(days=5))])
+    found = duty(ledger, opened - timedelta(days=2))
+    before = opened - timedelta(hours=12)
+    assert found.look(before) == Due((), ())
+    assert found.next_start(before) == opened + timedelta(minutes=1)
