@@ -176,8 +176,9 @@ class Intent(Struct, frozen=True):
     def asked_for(self, order: Order) -> bool:
         """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
 
-        After a replace, the order may be smaller, since the venue may or may not count what had filled before. An
-        order type we don't know and a limit price the venue leaves out aren't held against it.
+        After a replace, the order may be smaller, since the venue may or may not count what had filled before; so may
+        one that closes, which a venue fits to what is left of the position. An order type we don't know and a limit
+        price the venue leaves out aren't held against it.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
@@ -186,9 +187,8 @@ class Intent(Struct, frozen=True):
             return False
         if not self.has_prices_of(order):
             return False
-        return order.quantity == self.quantity or (
-            self.operation is Operation.REPLACE and order.quantity < self.quantity
-        )
+        smaller = self.operation is Operation.REPLACE or self.purpose is not Purpose.OPEN
+        return order.quantity == self.quantity or (smaller and order.quantity < self.quantity)
 
     def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
