@@ -23,13 +23,13 @@ from tradebot.adapters.wire.http import (
     exchange,
 )
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
-from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.intent import ID_CONFLICT, Intent, Operation
 from tradebot.model.order import (
     Fee,
     Fill,
@@ -73,7 +73,7 @@ STATUSES: Mapping[str, OrderStatus] = {
 }
 """Elsewhere's words for the states of an order."""
 ACTIVITIES: Mapping[str, ActivityKind] = {"fee": ActivityKind.COMMISSION, "funding": ActivityKind.FUNDING}
-TOO_LATE = "too_late"
+TOO_LATE, TAKEN = "too_late", "duplicate_client_id"
 VIEW_TRIES = 3
 
 
@@ -407,12 +407,12 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         filled_quantity=filled,
         filled_average_price=row.number_or_none("average"),
         order_type=row.enum("type", OrderType),
-        limit_price=row.number_or_none("limit"),
+        limit_price=row.number_or_none("limit_price"),
         time_in_force=TimeInForce.GTC,
         status=status,
         submitted_at=row.time("submitted_at"),
         updated_at=row.time("updated_at"),
-        stop_price=row.number_or_none("stop"),
+        stop_price=row.number_or_none("stop_price"),
     )
 
 
@@ -425,10 +425,11 @@ class ElsewhereOrders:
 
     def __init__(self, connection: Connection, tally: DriftTally) -> None:
         self._client, self._tally = Client(connection), tally
+        self._reader = ElsewhereReader(connection, tally)
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order once."""
-        prices = {"limit": intent.limit_price, "stop": intent.stop_price}
+        prices = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
         body = {
             "symbol": intent.instrument.symbol,
             "side": intent.side.value,
@@ -443,7 +444,8 @@ class ElsewhereOrders:
         if isinstance(answer, Reply):
             return answer
         if answer.status != 200:
-            return _refused(answer)
+            refusal = _refused(answer)
+            return self._looked_up(intent, refusal) if refusal.code == TAKEN else refusal
         try:
             order = read_order(answer.json(), self._tally)
         except (BodyError, RowError) as error:
@@ -451,6 +453,16 @@ class ElsewhereOrders:
         if not intent.asked_for(order):
             return Reply(Outcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
         return Reply(Outcome.ACCEPTED, order)
+
+    def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
+        """Return what is known after a refusal because an open order has our id: it is ours if the request came twice."""
+        try:
+            order = self._reader.order(intent.client_order_id)
+        except TradebotError as error:
+            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
+        if order is None:
+            return Reply(Outcome.UNKNOWN, code="not_found", message=refusal.message)
+        return Reply(Outcome.ACCEPTED, order) if intent.asked_for(order) else replace(refusal, code=ID_CONFLICT, order=order)
 
     def replace(self, intent: Intent) -> Reply:
         """Refuse: a venue without edits is never asked."""

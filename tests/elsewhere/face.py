@@ -44,7 +44,7 @@ def _submit(asked: Asked) -> Answer:
     qty, client_id = to_decimal(body.get("qty")), body.get("client_order_id")
     if symbol not in engine.market.known or side is None or qty is None or not isinstance(client_id, str):
         raise refused("not_an_order", "an order has a symbol, a side, a quantity and an id")
-    limit, stop = (_units(engine.market.grids[symbol], body.get(name)) for name in ("limit", "stop"))
+    limit, stop = (_units(engine.market.grids[symbol], body.get(name)) for name in ("limit_price", "stop_price"))
     kind, reduce_only = str(body.get("type")), body.get("reduce_only") is True
     request = OrderRequest(symbol, side, kind, "gtc", qty, None, limit, client_id, stop=stop, reduce_only=reduce_only)
     order = engine.submit(asked.account, request, asked.fate, asked.policy)
@@ -99,8 +99,8 @@ def _order(engine: Engine, order: Order, told_us: int | None = None) -> dict[str
         "qty": plain(order.qty or Decimal(0)),
         "filled_qty": plain(order.filled_qty),
         "average": plain(order.filled_usd / order.filled_qty) if order.filled_qty else None,
-        "limit": None if request.limit is None else plain(usd(request.limit)),
-        "stop": None if order.stop is None else plain(usd(order.stop)),
+        "limit_price": None if request.limit is None else plain(usd(request.limit)),
+        "stop_price": None if order.stop is None else plain(usd(order.stop)),
         "reduce_only": request.reduce_only,
         "status": "working" if untold else WORDS.get(order.status, "working"),
         "submitted_at": rfc3339(order.submitted_us),
@@ -343,6 +343,6 @@ FACE = Face(
         "positions": r"GET /v1/positions(/[^/]+)?",
         "activities": r"GET /v1/(executions|entries)",
         "clock": r"GET /v1/clock",
-        "quotes": r"GET /v1/quotes",
+        "snapshots": r"GET /v1/quotes",
     },
 )
