@@ -18,7 +18,7 @@ NAME = "elsewhere"
 SITE, ROOT = Path(__file__).with_name("site"), Path(__file__).resolve().parents[2]
 TOLD_AFTER = timedelta(seconds=5)
 """How much later than the market its history is: an order that ends at once is nowhere for so long."""
-ARRIVES_WITHIN = timedelta(minutes=2)
+ARRIVES_WITHIN = timedelta(minutes=8)
 """Every request says until when it may arrive, and the venue refuses what comes later."""
 MULTIPLIER = Decimal(50)
 SYMBOLS = ("TIDE", "REEF")

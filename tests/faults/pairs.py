@@ -109,7 +109,9 @@ def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
         if AT.asks_for_order(event):
             body = json.loads(event["body"])
             name, symbol = body["client_order_id"], body["symbol"]
-            if PROTECT in name and name not in asked and not groups.held[symbol]:
+            # What may only reduce a position is refused where there is none.
+            idle = not groups.held[symbol] and not body.get("reduce_only")
+            if PROTECT in name and name not in asked and idle:
                 yield f"{name} was asked for and would protect nothing"
             asked.add(name)
 
