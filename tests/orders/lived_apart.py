@@ -1,7 +1,7 @@
 """What may befall a position whose stops and targets rest apart, and what the venue's own log says of it.
 
-A life is a list of steps. It is played by a bot at a venue, and judged after each pass: by the law of protection, and
-by what no request may do. Times stand still during a pass, so the order of the log's lines tells what came first.
+A life is a list of steps. A bot at a venue plays it, and is judged after each pass: by the law of protection, and by
+what no request may do. Times stand still during a pass, so the order of the log's lines tells what came first.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +27,8 @@ from tradebot.model.venue import Capabilities, Edit
 SESSIONS = build_calendar(DAY, 2)
 Line = Mapping[str, Any]
 Step = tuple[Any, ...]
+Life = tuple[Side, str, list[tuple[Step, Step]]]
+"""The side of the entry, how much of it fills, and what befalls the position, with a pass after each."""
 PARTS = {"one": Decimal(1), "half": Decimal(5), "all": Decimal(1_000)}
 WHAT: Mapping[str, Callable[[Bot], list[Order]]] = {
     "entry": lambda bot: bot.venue.working(Purpose.OPEN),
@@ -176,7 +178,7 @@ class Judge:
             if "order_id" in line:
                 self._line(line)
                 dropped |= by_bot and self._bare() > began
-        leaves |= any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
+        leaves |= bool(WHAT["exit"](self.bot)) or any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
         leaves |= not any(intent.operation is Operation.CANCEL for intent in intents)
         # What was to be canceled before is canceled now, whatever is wanted by now.
         before = {intent.client_order_id for intent in self.bot.venue.asked[: self._asked - len(intents)]}
