@@ -22,7 +22,7 @@ from tradebot.model.intent import Intent, Operation, mark_of
 from tradebot.model.order import Order, OrderStatus, Outcome
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.venue import Capabilities, Edit
+from tradebot.model.venue import Capabilities, ClientIds, Edit
 
 SESSIONS = build_calendar(DAY, 2)
 Line = Mapping[str, Any]
@@ -64,6 +64,8 @@ CALM: Sequence[Step] = (
 def lived(can: Capabilities, side: Side, filled: str, drawn: Sequence[tuple[Step, Step]]) -> list[str]:
     """Play a life from its entry on, and return the promises that were broken in it."""
     judge = Judge(Bot(can))
+    # Where ids don't prove what became of a request, the venue's history does, before the next pass.
+    judge.bot.venue.has_history = can.client_ids is not ClientIds.UNIQUE
     judge.bot.enter(side)
     steps = [step for pair in drawn for step in pair]
     for step in (("fill", "entry", filled), ("exits", (), 20), *steps, *CALM):
@@ -265,7 +267,7 @@ class Judge:
             target = venue.follower(intent.target_venue_id or "")
             over = target is not None and (target.status.terminal or target.status is OrderStatus.PENDING_CANCEL)
             shown = target is not None and intent.operation is Operation.REPLACE and intent.is_shown_by(target)
-            if intent.client_order_id in venue.book or over or shown:
+            if intent.client_order_id in venue.book or over or shown or venue.has_history:
                 del self._unanswered[kind]
 
     def at_the_end(self) -> Iterator[str]:

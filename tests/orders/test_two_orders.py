@@ -72,14 +72,16 @@ def test_a_stop_for_all_shares_rests_with_the_targets_of_the_rules_beside_it(
 
 
 @each
-def test_a_target_alone_protects_nothing(can: Capabilities) -> None:
+@pytest.mark.parametrize("fates", [[LOST_ON_THE_WAY], ["", LOST_ON_THE_WAY]], ids=["cancel", "new stop"])
+def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) -> None:
     bot = Bot(can).held()
     (stop,) = bot.venue.stops()
     bot.venue.suspend(stop)
-    bot.venue.fates = ["", LOST_ON_THE_WAY]
+    suspended = bot.venue.now
+    bot.venue.fates = list(fates)
     bot.exits()
     (gap,) = bot.scene.told("protection_gap")
-    assert gap["shares"] == "10", "shares that only a target rests for have no stop"
+    assert (gap["shares"], gap["since"]) == ("10", suspended.isoformat()), "only a target rests for them"
     assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.OPEN
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
 
 from tests.apart import capabilities
 from tests.orders.lived_apart import LIVES, Life, lived
@@ -21,7 +22,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.model.venue import Capabilities, Edit
+from tradebot.model.venue import Capabilities, ClientIds, Edit
 from tradebot.orders import changes, closing, fitting, two_orders, working_orders
 from tradebot.ports.broker import BrokerReader
 
@@ -31,10 +32,10 @@ QUIET = settings(deadline=None, database=None, suppress_health_check=list(Health
 @pytest.mark.sampled
 @pytest.mark.parametrize(("edit", "reduce_only"), list(product(Edit, (True, False))))
 def test_no_drawn_life_breaks_a_promise(edit: Edit, reduce_only: bool) -> None:
-    @settings(QUIET, max_examples=sized(12, 400))
-    @given(LIVES)
-    def holds(life: Life) -> None:
-        assert lived(capabilities(edit, reduce_only=reduce_only), *life) == []
+    @settings(QUIET, max_examples=sized(20, 400))
+    @given(LIVES, st.sampled_from(ClientIds))
+    def holds(life: Life, ids: ClientIds) -> None:
+        assert lived(replace(capabilities(edit, reduce_only=reduce_only), client_ids=ids), *life) == []
 
     holds()
 
