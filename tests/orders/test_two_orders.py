@@ -289,8 +289,10 @@ def test_a_target_too_many_is_canceled_although_the_placement_of_another_one_is_
     assert sum(sizes(bot.venue.targets())) <= bot.position == 2
 
 
-def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_that_need_it_by_now() -> None:
+def after_a_lost_cancel() -> Bot:
+    """Return a bot whose cancel of a stop for 5 shares was lost, while one for 3 rested; then the entry filled more."""
     bot = Bot(NO_EDITS_ONLY_REDUCE)
+    bot.venue.has_history = True
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry, 5)
@@ -299,10 +301,23 @@ def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_
     bot.venue.fates = ["", LOST_ON_THE_WAY]
     bot.exits()
     fill(bot, entry)
+    return bot
+
+
+def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_that_need_it_by_now() -> None:
+    bot = after_a_lost_cancel()
+    bot.venue.has_history = False
     bot.exits()
     assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3), Decimal(5)]
     bot.exits()
     assert sizes(bot.venue.stops()) == [Decimal(3), Decimal(5)]
+
+
+def test_a_stop_whose_cancel_is_known_never_to_have_arrived_protects_as_before() -> None:
+    bot = after_a_lost_cancel()
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3)]
+    assert bot.scene.told("protection_gap") == []
 
 
 @pytest.mark.parametrize("ids", ClientIds)

@@ -178,11 +178,11 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
 
 def _lapses(books: Books, stops: Iterable[_Stop]) -> Iterator[_Lapse]:
     for order, record, parent in stops:
-        waits = can_trigger(order, record.intent) or order.status.is_arriving
-        ending = waits or order.status is OrderStatus.PENDING_CANCEL
-        if ending and _is_canceled_now(books, order):
+        if not order.status.terminal and _is_canceled_now(books, order):
             yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity, order.venue_id)
-        elif not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
+            continue
+        waits = can_trigger(order, record.intent) or order.status.is_arriving
+        if not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
             shares = (order.quantity or Decimal(0)) - order.filled_quantity
             yield _Lapse(_ended(order, record), order.status.value, shares, order.venue_id)
 
