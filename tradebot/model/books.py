@@ -109,7 +109,7 @@ class Books(Struct, frozen=True, dict=True):
         The last report of such an order doesn't show it yet.
         """
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
-        asked = (record for record in cancels if record.state is not IntentState.REJECTED)
+        asked = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
         sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)
         return frozenset(name for name in sent if name)
 

@@ -2,7 +2,7 @@
 
 Only stops protect. Of more stops than are needed, the loosest go first, and none goes before others that can trigger
 cover every share. Of more targets than are needed, the farthest go first. Nothing is decided about an order that the
-venue is still busy with, unless nothing is held anymore.
+venue is still busy with.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
     left = sorted(cover.stops, key=lambda one: (stop_price(one) * toward, -one.quantity))
     for one in tuple(left):
         others = total(other for other in left if other is not one and other.can_trigger)
-        if one.quantity <= excess and others >= cover.shares and not (cover.shares and is_busy(one)):
+        if one.quantity <= excess and others >= cover.shares and not is_busy(one):
             left.remove(one)
             excess -= one.quantity
             yield Step(Reason.STOP_SPARE, old=one)
@@ -99,7 +99,7 @@ def target_steps(cover: Cover) -> Iterator[Step]:
     """Yield what leaves targets for no more than the shares."""
     excess = total(cover.targets) - cover.shares
     for one in sorted(cover.targets, key=lambda one: target_price(one) * cover.side.sign):
-        if excess > 0 and not (cover.shares and is_busy(one)):
+        if excess > 0 and not is_busy(one):
             shares = max(one.quantity - excess, NONE)
             excess -= one.quantity - shares
             yield Step(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, target_price(one), one)

@@ -54,7 +54,7 @@ def protect_apart(
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
     What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
-    one gets new stops if they only reduce, and no targets.
+    one gets no targets, and new stops only if they don't get in the way of its exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
@@ -64,6 +64,11 @@ def protect_apart(
     unresolved = [record.intent for record in world.ledger.intents(unresolved=True) if record.intent.protects]
     for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept))):
         lost = {intent.is_target: intent for intent in unresolved if _is_about(intent, cover)}
+        if not cover.shares:
+            # Whatever has no outcome yet: these orders could only open a position.
+            for rest in (*cover.stops, *cover.targets):
+                yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
+            continue
         done = tuple(_stops(world, call, desk, cover, lost.get(False)))
         yield from done
         if False not in lost and all(map(_has_outcome, done)):
@@ -75,10 +80,26 @@ def _wanted(world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[He
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
         asked = levels(one, world.rules.exits_watching(one.position, one.kept))
-        if asked.stop is not None and one.position.whose in staying:
+        if asked.stop is None:
+            continue
+        if one.position.whose in staying:
             yield one.position.whose, asked
-        elif asked.stop is not None and world.venue.reduce_only and not _is_passed(desk, one, asked.stop):
+        elif (world.venue.reduce_only or _waits_in_vain(desk, one.position)) and not _is_passed(desk, one, asked.stop):
             yield one.position.whose, replace(asked, targets=())
+
+
+def _waits_in_vain(desk: Desk, position: Position) -> bool:
+    """Return True if nobody has known for a while what became of an exit."""
+    return any(abs(desk.now - intent.at) >= RETRY for intent in _lost_exits(desk, position))
+
+
+def _lost_exits(desk: Desk, position: Position) -> Iterator[Intent]:
+    """Yield the exits of a position whose outcome isn't known; they may work."""
+    about = (*position.whose, closing_side(position.quantity))
+    for intent in (record.intent for record in desk.books.unresolved):
+        exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
+        if exits and (intent.key.strategy, intent.key.symbol, intent.side) == about:
+            yield intent
 
 
 def _is_passed(desk: Desk, held: Held, stop: Decimal) -> bool:
@@ -116,14 +137,12 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     """Return how many whole shares what rests should be for.
 
-    Without reduce-only orders, those of exits that work are left out, and of exits that may.
+    Without reduce-only orders, those of exits that work are left out, and for a while those of exits that may.
     """
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
     if not world.venue.reduce_only:
-        unknown = (record.intent for record in desk.books.unresolved if record.intent.operation is Operation.SUBMIT)
-        exits = (intent for intent in unknown if intent.purpose is not Purpose.OPEN and not intent.protects)
-        may = (i.quantity for i in exits if (i.key.strategy, i.key.symbol, i.side) == (*position.whose, side))
+        may = (intent.quantity for intent in _lost_exits(desk, position) if abs(desk.now - intent.at) < RETRY)
         left -= being_closed(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
 
@@ -146,6 +165,9 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | No
                 yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
         elif _fits(world, desk, cover, cover.stops, lost):
             yield send_once_more(world, desk, lost)
+        elif lost.operation is Operation.SUBMIT:
+            spare = (step for step in stop_steps(cover, world.rules.exits.stop_step_fraction) if not step.shares)
+            yield from _canceled(world, call, desk, spare)
         return
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
         released = release(world, call, desk, stop, Reason.STOP_LAPSED)
@@ -162,6 +184,12 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | No
         yield from done
         if not all(map(_has_outcome, done)):
             return
+
+
+def _canceled(world: World, call: Call, desk: Desk, steps: Iterable[Step]) -> Iterator[CandidateRecord]:
+    """Cancel orders for shares that are gone: that waits for no other request, because it may safely arrive twice."""
+    for rest in (step.old for step in steps if step.old):
+        yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
 
 
 def _given_up(cover: Cover, lost: Intent) -> Decimal:
@@ -308,6 +336,8 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | 
     if lost is not None:
         if _fits(world, desk, cover, cover.targets, lost):
             yield send_once_more(world, desk, lost)
+        elif lost.operation is Operation.SUBMIT:
+            yield from _canceled(world, call, desk, target_steps(cover))
         return
     steps = tuple(target_steps(cover))
     for step in steps:

@@ -6,7 +6,7 @@ A gap lasts until the shares are gone or a report shows that a stop rests. Sendi
 answer, and neither does sending a stop. A fill that the next pass protects in time is no gap.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -40,17 +40,34 @@ from tradebot.timetable.sessions import session_of
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})
 """States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
 
-
 _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 """States of a pair's target in which its stop is no loss either."""
 
 
+class _Stop(NamedTuple):
+    """A known stop of a position, the intent behind it, and the state of the order that it is a part of, if any."""
+
+    order: Order
+    record: IntentRecord
+    parent: OrderStatus | None
+
+    @property
+    def rested(self) -> bool:
+        """Return False if it was rejected after it had been accepted; the venue shows one of a pair as canceled."""
+        return OrderStatus.REJECTED not in (self.order.status, self.parent)
+
+    @property
+    def placed_at(self) -> datetime:
+        return self.order.submitted_at or self.record.intent.at
+
+
 class _Lapse(NamedTuple):
-    """A stop that could trigger until then, its state since, and for how many shares it was."""
+    """A stop that could trigger until then, its state since, for how many shares it was, and the venue's id of it."""
 
     at: datetime
     state: str
     shares: Decimal
+    order: str
 
 
 def gaps(
@@ -113,19 +130,28 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
-    bought = _bought(position, bare, whole)
-    lapses = [one for one in _lapses(books, position) if one.at >= bought]
-    last = max(lapses, default=None)
-    # Some may have been without a stop before the last one lapsed.
-    never = bare - sum((one.shares for one in lapses), Decimal(0))
-    since = min(last.at, _bought(position, never, whole)) if last and never > 0 else last.at if last else bought
-    if _is_exiting(books, position):
-        why = EXITING
-    elif last is not None:
-        why = last.state
-    else:
-        why = _never_rested(books, position)
-    return Gap(position.strategy, position.symbol, bare, since, why)
+    bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
+    lapses = sorted((one for one in _lapses(books, stops) if one.at >= bought), reverse=True)
+    lost = lapses[0].state if lapses else _never_rested(books, position)
+    why = EXITING if _is_exiting(books, position) else lost
+    return Gap(position.strategy, position.symbol, bare, _since(position, lapses, stops, bare, whole), why)
+
+
+def _since(
+    position: Position, lapses: Sequence[_Lapse], stops: Sequence[_Stop], bare: Decimal, whole: Decimal
+) -> datetime:
+    """Return since when some of the shares had no stop, given the stops that lapsed, the last one first.
+
+    The last ones to lapse account for the bare shares, and what is left of these never had one. A stop that lapsed
+    before another one was placed left none of them bare.
+    """
+    times = list[datetime]()
+    for one in lapses:
+        others = (stop for stop in stops if stop.rested and stop.order.venue_id != one.order)
+        if bare > 0 and all(stop.placed_at < one.at for stop in others):
+            times.append(one.at)
+            bare -= one.shares
+    return min((*times, _bought(position, bare, whole)) if bare > 0 else times)
 
 
 def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
@@ -142,22 +168,23 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
     return position.opened_at
 
 
-def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
-    known = {order.venue_id: order for order in books.orders}
+def _stops(books: Books, position: Position) -> Iterator[_Stop]:
+    states = {order.venue_id: order.status for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
-        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
-            continue
+        if record is not None and record.intent.rests and _is_of(record, position) and _closes(order, position):
+            yield _Stop(order, record, states.get(order.parent or ""))
+
+
+def _lapses(books: Books, stops: Iterable[_Stop]) -> Iterator[_Lapse]:
+    for order, record, parent in stops:
         if not order.status.terminal and _is_canceled_now(books, order):
-            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity)
+            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity, order.venue_id)
             continue
-        parent = known.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving
-        # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
-        acted = order.status in _NO_LOSS or (parent is not None and parent.status in _ENDS_ITS_STOP)
-        if not (waits or acted):
+        if not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
             shares = (order.quantity or Decimal(0)) - order.filled_quantity
-            yield _Lapse(_ended(order, record), order.status.value, shares)
+            yield _Lapse(_ended(order, record), order.status.value, shares, order.venue_id)
 
 
 def _ended(order: Order, record: IntentRecord) -> datetime:
