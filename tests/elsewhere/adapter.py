@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from tests.elsewhere.place import ARRIVES_WITHIN, NAME
+from tests.elsewhere.place import ARRIVES_WITHIN, NAME, WITH_BRACKETS
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.faults.failpoint import around
@@ -34,6 +34,7 @@ from tradebot.model.order import (
     Fee,
     Fill,
     Order,
+    OrderClass,
     OrderStatus,
     OrdersTold,
     OrderType,
@@ -70,9 +71,11 @@ STATUSES: Mapping[str, OrderStatus] = {
     "pulled": OrderStatus.CANCELED,
     "refused": OrderStatus.REJECTED,
     "held back": OrderStatus.SUSPENDED,
+    "waiting": OrderStatus.HELD,
 }
 """Elsewhere's words for the states of an order."""
 ACTIVITIES: Mapping[str, ActivityKind] = {"fee": ActivityKind.COMMISSION, "funding": ActivityKind.FUNDING}
+BRACKETS = replace(ELSEWHERE, name=WITH_BRACKETS, title="Elsewhere with brackets", pairs=Pairs.BRACKET)
 TOO_LATE, TAKEN = "too_late", "duplicate_client_id"
 VIEW_TRIES = 3
 
@@ -87,6 +90,7 @@ class Connection(Struct, frozen=True):
     bounds: Bounds = Bounds()
     policy: RetryPolicy = RetryPolicy()
     feed: str = "its own"
+    can: Capabilities = ELSEWHERE
 
 
 class Client:
@@ -135,10 +139,9 @@ class Client:
 class ElsewhereReader:
     """Reads the account and prices."""
 
-    capabilities = ELSEWHERE
-
     def __init__(self, connection: Connection, tally: DriftTally) -> None:
         self._client, self._tally = Client(connection), tally
+        self.capabilities = connection.can
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
 
@@ -227,8 +230,12 @@ class ElsewhereReader:
         if intent.operation is not Operation.CANCEL and order is not None:
             return Proof.of(order)
         if until <= arrives or now <= arrives:
-            return Proof(End.UNKNOWN, f"it may arrive until {arrives:%H:%M:%S}, and the history ends at {until:%H:%M:%S}")
-        return Proof(End.OVER, f"it could arrive until {arrives:%H:%M:%S}, and the history until {until:%H:%M:%S} lacks it")
+            return Proof(
+                End.UNKNOWN, f"it may arrive until {arrives:%H:%M:%S}, and the history ends at {until:%H:%M:%S}"
+            )
+        return Proof(
+            End.OVER, f"it could arrive until {arrives:%H:%M:%S}, and the history until {until:%H:%M:%S} lacks it"
+        )
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
         """Return nothing: no order ends by itself here."""
@@ -239,8 +246,10 @@ class ElsewhereReader:
         return self._one("order", f"/orders/{quote(venue_id, safe='')}", self._order)
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return nothing: no order has legs."""
-        return ()
+        """Return the stop of an entry."""
+        raw = self._client.read(f"/orders/{quote(venue_id, safe='')}")
+        rows = raw.get("legs") if isinstance(raw, dict) else None
+        return self._orders(rows if isinstance(rows, list) else [])[0]
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders since a time that have ended, oldest first."""
@@ -249,7 +258,9 @@ class ElsewhereReader:
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return all orders in these symbols, newest first."""
-        open_rows = [row for row in self._client.rows("/orders") if isinstance(row, dict) and row.get("symbol") in symbols]
+        open_rows = [
+            row for row in self._client.rows("/orders") if isinstance(row, dict) and row.get("symbol") in symbols
+        ]
         orders, unread = self._orders([*self._history(symbols=",".join(symbols))[1], *open_rows])
         return OrdersTold(tuple({order.venue_id: order for order in reversed(orders)}.values()), unread)
 
@@ -379,7 +390,8 @@ class ElsewhereReader:
         prices = [row.positive(name) for name in ("bid", "ask", "last")]
         if prices[0] > prices[1]:
             raise RowError("bid", "is above the ask")
-        return Quote(row.symbol(), row.time("at"), *prices, row.number_or_none("before"), "its own")
+        bid, ask, last = prices
+        return Quote(row.symbol(), row.time("at"), bid, ask, last, row.number_or_none("before"), "its own")
 
 
 def _lists(row: Row, name: str) -> list[Any]:
@@ -413,6 +425,8 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         submitted_at=row.time("submitted_at"),
         updated_at=row.time("updated_at"),
         stop_price=row.number_or_none("stop_price"),
+        parent=row.text_or_none("parent"),
+        order_class=OrderClass.BRACKET if row.value("has_stop") is True else OrderClass.SIMPLE,
     )
 
 
@@ -429,7 +443,8 @@ class ElsewhereOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order once."""
-        prices = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
+        stop = "stop_of_entry" if intent.order_class is OrderClass.BRACKET else "stop_price"
+        prices = {"limit_price": intent.limit_price, stop: intent.stop_price}
         body = {
             "symbol": intent.instrument.symbol,
             "side": intent.side.value,
@@ -447,22 +462,28 @@ class ElsewhereOrders:
             refusal = _refused(answer)
             return self._looked_up(intent, refusal) if refusal.code == TAKEN else refusal
         try:
-            order = read_order(answer.json(), self._tally)
+            raw: Any = answer.json()
+            order = read_order(raw, self._tally)
+            legs = tuple(read_order(leg, self._tally) for leg in raw.get("legs", ()))
         except (BodyError, RowError) as error:
             return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
         if not intent.asked_for(order):
             return Reply(Outcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
-        return Reply(Outcome.ACCEPTED, order)
+        return Reply(Outcome.ACCEPTED, order, legs=legs)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
-        """Return what is known after a refusal because an open order has our id: it is ours if the request came twice."""
+        """Return what a lookup says after a refusal because an open order has our id: the request may have come twice."""
         try:
             order = self._reader.order(intent.client_order_id)
         except TradebotError as error:
             return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
         if order is None:
             return Reply(Outcome.UNKNOWN, code="not_found", message=refusal.message)
-        return Reply(Outcome.ACCEPTED, order) if intent.asked_for(order) else replace(refusal, code=ID_CONFLICT, order=order)
+        return (
+            Reply(Outcome.ACCEPTED, order)
+            if intent.asked_for(order)
+            else replace(refusal, code=ID_CONFLICT, order=order)
+        )
 
     def replace(self, intent: Intent) -> Reply:
         """Refuse: a venue without edits is never asked."""
@@ -535,12 +556,12 @@ class ElsewhereBars:
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
         """Return nothing: contracts have no splits."""
-        return {symbol: () for symbol in symbols}
+        return dict.fromkeys(symbols, ())
 
     def _bar(self, raw: object) -> RawBar:
         row = Row("bar", raw, self._tally)
-        prices = [float(row.positive(name)) for name in ("open", "high", "low", "close")]
-        return RawBar(int(row.time("at").timestamp()), *prices, float(row.number("volume")))
+        opening, high, low, close = (float(row.positive(name)) for name in ("open", "high", "low", "close"))
+        return RawBar(int(row.time("at").timestamp()), opening, high, low, close, float(row.number("volume")))
 
 
 def with_policy(connection: Connection, policy: RetryPolicy) -> Connection:

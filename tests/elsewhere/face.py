@@ -9,7 +9,7 @@ from tests.elsewhere.place import TOLD_AFTER
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import LIQUIDATION, Fill, Order, OrderRequest
+from tradebot.exchange.engine.orders import LIQUIDATION, Fill, Order, OrderRequest, StopLoss
 from tradebot.exchange.faces.face import Face, Parts, Serving
 from tradebot.exchange.faces.keys import account_of, command_of
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, ok, route
@@ -32,6 +32,7 @@ WORDS = {
     "expired": "pulled",
     "rejected": "refused",
     "suspended": "held back",
+    "held": "waiting",
 }
 """Its own words for the states of orders; in any other state, an order is at work."""
 ENTRY_WORDS = {"FEE": "fee", "FUNDING": "funding"}
@@ -47,8 +48,13 @@ def _submit(asked: Asked) -> Answer:
     limit, stop = (_units(engine.market.grids[symbol], body.get(name)) for name in ("limit_price", "stop_price"))
     kind, reduce_only = str(body.get("type")), body.get("reduce_only") is True
     request = OrderRequest(symbol, side, kind, "gtc", qty, None, limit, client_id, stop=stop, reduce_only=reduce_only)
+    attached = _units(engine.market.grids[symbol], body.get("stop_of_entry"))
+    if attached is not None:
+        request = request._replace(order_class="oto", stop_loss=StopLoss(attached, None))
     order = engine.submit(asked.account, request, asked.fate, asked.policy)
-    answer = encode(_order(engine, order))
+    for leg in order.legs:
+        leg.request = leg.request._replace(reduce_only=True)
+    answer = encode({**_order(engine, order), "legs": [_order(engine, leg) for leg in order.legs]})
     if asked.acknowledgement is None:
         engine.settle(order)
     else:
@@ -102,6 +108,8 @@ def _order(engine: Engine, order: Order, told_us: int | None = None) -> dict[str
         "limit_price": None if request.limit is None else plain(usd(request.limit)),
         "stop_price": None if order.stop is None else plain(usd(order.stop)),
         "reduce_only": request.reduce_only,
+        "parent": None if order.parent is None else order.parent.id,
+        "has_stop": order.parent is None and bool(order.legs),
         "status": "working" if untold else WORDS.get(order.status, "working"),
         "submitted_at": rfc3339(order.submitted_us),
         "updated_at": rfc3339(order.submitted_us if untold else order.updated_us),
@@ -177,10 +185,11 @@ class Api:
         order = self._owner(call).orders.get(call.names["id"])
         if order is None or (not order.is_open and order.submitted_us > self._told_us):
             raise not_found("there is no such order")
-        return ok(_order(self._engine, order, self._told_us))
+        legs = [_order(self._engine, leg, self._told_us) for leg in order.legs]
+        return ok({**_order(self._engine, order, self._told_us), "legs": legs})
 
     def history(self, call: Call) -> Reply:
-        """Return the orders of a client id, of symbols or since a time, oldest first, and how far the history has got."""
+        """Return the orders of a client id, of symbols or since a time, oldest first, and how far it has got."""
         told_us, query = self._told_us, call.query
         wanted = query.get("client_order_id")
         symbols = frozenset(filter(None, query.get("symbols", "").split(",")))
@@ -283,7 +292,7 @@ class Api:
                 continue
             before = market.previous_close(symbol, now_us)
             prices = {"bid": grid.bid(bar.close, spread), "ask": grid.ask(bar.close, spread), "last": bar.close}
-            told = {name: plain(grid.usd(price)) for name, price in prices.items()}
+            told: dict[str, str | None] = {name: plain(grid.usd(price)) for name, price in prices.items()}
             told["before"] = None if before is None else plain(grid.usd(before))
             yield {"symbol": symbol, "at": rfc3339(min(now_us, bar.end_us)), **told}
 

@@ -10,11 +10,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec import structs
+
 from tradebot.exchange.market.instruments import Instrument, MarginLevel, TickStep
 from tradebot.exchange.market.spec import NEXT_BAR, FillSpec, MarketSpec
 from tradebot.exchange.market.venue import Rules, Venue
 
-NAME = "elsewhere"
+NAME, WITH_BRACKETS = "elsewhere", "elsewhere_brackets"
+"""The venue, and the same one with another ability: there, a stop may hang on the order that opens a position."""
 SITE, ROOT = Path(__file__).with_name("site"), Path(__file__).resolve().parents[2]
 TOLD_AFTER = timedelta(seconds=5)
 """How much later than the market its history is: an order that ends at once is nowhere for so long."""
@@ -56,10 +59,16 @@ def instrument(symbol: str) -> Instrument:
 
 
 def market(
-    start: date, *, symbols: tuple[str, ...] = SYMBOLS, sessions: int = 4, seed: int = 8, fill: FillSpec = NEXT_BAR
+    start: date,
+    *,
+    symbols: tuple[str, ...] = SYMBOLS,
+    sessions: int = 4,
+    seed: int = 8,
+    fill: FillSpec = NEXT_BAR,
+    brackets: bool = False,
 ) -> MarketSpec:
-    """Return a market of Elsewhere's."""
-    venue = Venue(
-        dialect="plain", calendar="24/7", instruments=tuple(map(instrument, symbols)), rules=RULES, faces=(NAME,)
-    )
+    """Return a market of Elsewhere's, with or without brackets."""
+    rules = structs.replace(RULES, brackets=brackets)
+    instruments = tuple(map(instrument, symbols))
+    venue = Venue(dialect="plain", calendar="24/7", instruments=instruments, rules=rules, faces=(NAME,))
     return MarketSpec(start=start, symbols=symbols, sessions=sessions, seed=seed, fill=fill, venue=venue)

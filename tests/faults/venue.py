@@ -1,12 +1,13 @@
-"""At which venue a campaign's program plays: at Alpaca, or at Elsewhere if the variable VENUE of its environment says so.
+"""At which venue a campaign's program plays: at Alpaca, or at the one that the variable VENUE of its environment names.
 
-    VENUE=elsewhere python -m tests.faults.schedules --count 100
+VENUE=elsewhere python -m tests.faults.schedules --count 100
 """
 
 import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 
 from tests.elsewhere import place
@@ -20,7 +21,8 @@ class Venue(NamedTuple):
     """What a campaign has to know of a venue; the symbols are of one sector.
 
     `api` is the beginning of its paths, `sends` that of the failpoints around what is sent. `settings` are those that a
-    bot needs there, `in_orders` what each order there says, and `leaves_out` the troubles that can't befall anybody, and `lacks` kinds of requests that there are none of.
+    bot needs there, and `in_orders` what each order there says. `leaves_out` are the troubles that can't befall anybody
+    there, and `lacks` the kinds of requests that there are none of.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Venue(NamedTuple):
 
     def is_of_orders(self, event: Mapping[str, Any]) -> bool:
         """Return True if a line of the log is a request about orders."""
-        return event["event"] == "request" and event["path"].startswith(self.orders)
+        return event["event"] == "request" and str(event["path"]).startswith(self.orders)
 
     def asks_for_order(self, event: Mapping[str, Any]) -> bool:
         """Return True if a line of the log is a request for a new order."""
@@ -60,17 +62,15 @@ class Venue(NamedTuple):
         return json.dumps({**body, **self.in_orders, "client_order_id": client_order_id})
 
 
-def _shares(
-    start: date, symbols: tuple[str, ...], sessions: int, seed: int, fill: FillSpec
-) -> MarketSpec:
+def _shares(start: date, symbols: tuple[str, ...], sessions: int, seed: int, fill: FillSpec) -> MarketSpec:
     return MarketSpec(start=start, symbols=symbols, sessions=sessions, seed=seed, fill=fill)
 
 
 def _contracts(
-    start: date, symbols: tuple[str, ...], sessions: int, seed: int, fill: FillSpec
+    start: date, symbols: tuple[str, ...], sessions: int, seed: int, fill: FillSpec, *, brackets: bool = False
 ) -> MarketSpec:
     # Where sessions are contiguous, the next open after a close is that of the session after the next.
-    return place.market(start, symbols=symbols, sessions=sessions + 3, seed=seed, fill=fill)
+    return place.market(start, symbols=symbols, sessions=sessions + 3, seed=seed, fill=fill, brackets=brackets)
 
 
 ALPACA = Venue(
@@ -107,6 +107,11 @@ ELSEWHERE = Venue(
     ),
     frozenset({"replace"}),
 )
-AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE)}[os.environ.get(VARIABLE, ALPACA.name)]
-if AT is ELSEWHERE:
+BRACKETS = ELSEWHERE._replace(
+    name=place.WITH_BRACKETS,
+    settings=ELSEWHERE.settings.replace(place.NAME, place.WITH_BRACKETS),
+    market=partial(_contracts, brackets=True),
+)
+AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE, BRACKETS)}[os.environ.get(VARIABLE, ALPACA.name)]
+if AT is not ALPACA:
     place.install()

@@ -24,7 +24,7 @@ from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, is_marked
-from tradebot.model.lifecycle import can_trigger
+from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
@@ -172,7 +172,8 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
     states = {order.venue_id: order.status for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
-        if record is not None and record.intent.rests and _is_of(record, position) and _closes(order, position):
+        ours = record is not None and record.intent.rests and not waits_for_entry(order, record.intent)
+        if record is not None and ours and _is_of(record, position) and _closes(order, position):
             yield _Stop(order, record, states.get(order.parent or ""))
 
 
