@@ -472,7 +472,7 @@ class ElsewhereOrders:
         return Reply(Outcome.ACCEPTED, order, legs=legs)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
-        """Return what a lookup says after a refusal because an open order has our id: the request may have come twice."""
+        """Return what a lookup says after a refusal because an order has our id: the request may have come twice."""
         try:
             order = self._reader.order(intent.client_order_id)
         except TradebotError as error:
