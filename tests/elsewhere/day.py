@@ -19,13 +19,13 @@ from tests.elsewhere import place
 os.environ["VENUE"] = place.NAME
 
 # The venue is chosen by the environment before these are imported.
-from commands.evaluate_exits import verb as evaluate_exits  # noqa: E402
-from commands.reconcile import verb as reconcile  # noqa: E402
-from commands.trade_once import verb as trade_once  # noqa: E402
-from tests.faults.stage import Bot, Stage, set_up  # noqa: E402
-from tradebot.adapters.ledger.ledger import SqliteLedger  # noqa: E402
-from tradebot.app.wiring import App  # noqa: E402
-from tradebot.model.venue import Settlement  # noqa: E402
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
+from tests.faults.stage import Bot, Stage, set_up
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App
+from tradebot.model.venue import Settlement
 
 CONFIGURATION = """
 venue: elsewhere
@@ -57,7 +57,7 @@ def exits(bot: Bot) -> Callable[[App], int]:
     return lambda app: int(evaluate_exits.run(app, by="day").exit_code)
 
 
-WAIT: Sequence[Step] = (("ten minutes", {"seconds": 600}), ("evaluate-exits", exits))
+WAIT: tuple[Step, ...] = (("ten minutes", {"seconds": 600}), ("evaluate-exits", exits))
 DAY: Sequence[Step] = (
     ("reconcile", compare),
     ("trade-once", enter),

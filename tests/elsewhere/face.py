@@ -52,8 +52,6 @@ def _submit(asked: Asked) -> Answer:
     if attached is not None:
         request = request._replace(order_class="oto", stop_loss=StopLoss(attached, None))
     order = engine.submit(asked.account, request, asked.fate, asked.policy)
-    for leg in order.legs:
-        leg.request = leg.request._replace(reduce_only=True)
     answer = encode({**_order(engine, order), "legs": [_order(engine, leg) for leg in order.legs]})
     if asked.acknowledgement is None:
         engine.settle(order)

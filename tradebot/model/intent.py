@@ -251,7 +251,7 @@ def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
         side=order.side,
         quantity=order.quantity or entry.quantity,
         order_type=OrderType.STOP,
-        order_class=OrderClass.SIMPLE,
+        order_class=OrderClass.BRACKET,
         limit_price=None,
         time_in_force=order.time_in_force,
         approach=None,

@@ -237,7 +237,7 @@ def _resting(order: Order, intent: Intent) -> Iterator[RestingPrice]:
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:
     """Return True if it is the stop of an entry that hasn't filled yet: it protects nothing so far."""
-    return order.status is OrderStatus.HELD and intent.order_class is OrderClass.SIMPLE
+    return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
 
 
 def can_trigger(order: Order, intent: Intent) -> bool:

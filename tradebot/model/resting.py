@@ -107,7 +107,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
 
 def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
     """Return the venue's id of the order that names what an order is a part of; the stop of an entry rests apart."""
-    if order.parent and record.intent.order_class is not OrderClass.SIMPLE:
+    if order.parent and record.intent.order_class is not OrderClass.BRACKET:
         return latest.get(order.parent, order.parent)
     return (order.venue_id, *chain(order.venue_id, follows))[-1] if follows else order.venue_id
 

@@ -57,8 +57,9 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
     prices = TYPES.get(request.type)
     if prices is None:
         raise refused("unsupported_type", f"orders are {', '.join(TYPES)}")
-    has_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
-    if (request.order_class != "simple" and not has_stop) or request.take_profit is not None:
+    alone = request.order_class == "simple" and request.stop_loss is None
+    with_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
+    if request.take_profit is not None or not (alone or with_stop):
         raise refused(
             "unsupported_class", f"orders have {'at most a stop' if rules.brackets else 'no others'} attached"
         )
@@ -88,8 +89,7 @@ def _check_size(grid: Grid, request: OrderRequest) -> None:
 
 
 def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest) -> None:
-    attached = request.stop_loss.stop if request.stop_loss else None
-    for price in (request.limit, request.stop, attached):
+    for price in (request.limit, request.stop, request.stop_loss.stop if request.stop_loss else None):
         if price is not None and (price <= 0 or price % grid.tick(price)):
             raise refused("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
     last = floor.last_price(request.symbol)

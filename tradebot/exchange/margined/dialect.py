@@ -47,7 +47,7 @@ class Plain:
     """The dialect of a plain venue with these rules."""
 
     auctions: frozenset[str] = frozenset()
-    watches = True
+    watches = legs_reduce = True
     marks: Marks = staticmethod(_marks)
 
     def __init__(self, rules: Rules) -> None:
