@@ -34,11 +34,10 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Order, Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING
-from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
@@ -232,15 +231,16 @@ def gaps_cut_short() -> None:
 
 def loosen() -> None:
     """Move stops away from profit, a thousandth of the price at a time."""
-    honest = protecting._tightened
+    honest = protecting.edit_intent
 
-    def away(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
-        assert pair.stop is not None
-        assert pair.stop.stop_price is not None
-        looser = pair.stop.stop_price * (1 + pair.first.side.sign * Decimal("0.001"))
-        return honest(call, desk, pair, looser.quantize(Decimal("0.01")), word)
+    def away(
+        call: Call, desk: Desk, promised: Intent, order: Order, shares: Decimal, stop: Decimal, why: str
+    ) -> Intent:
+        assert order.stop_price is not None
+        looser = order.stop_price * (1 + order.side.sign * Decimal("0.001"))
+        return honest(call, desk, promised, order, shares, looser.quantize(Decimal("0.01")), why)
 
-    vars(protecting)["_tightened"] = away
+    vars(protecting)["edit_intent"] = away
     vars(protecting)["_is_looser"] = lambda pair, *others: pair.stop is not None
 
 

@@ -361,6 +361,31 @@ def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabiliti
     assert (told["shares"], told["since"]) == ("10", lost.isoformat())
 
 
+def test_a_gap_is_told_since_the_cancel_whose_answer_was_lost() -> None:
+    bot = Bot(NO_EDITS).held()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    bot.exits()
+    (told,) = bot.scene.told("protection_gap")
+    assert (told["why"], told["since"]) == ("pending_cancel", bot.venue.now.isoformat())
+
+
+def test_a_gap_is_told_since_its_position_was_opened_although_an_earlier_one_lost_its_stop() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot.flatten()
+    fill(bot, bot.venue.working(Purpose.CLOSE)[0])
+    bot.exits()
+    bot.scene.later(60)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    opened = bot.venue.now
+    bot.venue.fates = [REFUSED]
+    bot.exits()
+    (told,) = bot.scene.told("protection_gap")
+    assert (told["why"], told["since"]) == ("refused", opened.isoformat())
+
+
 @each
 def test_a_gap_of_a_position_that_turned_is_told_since_it_turned(can: Capabilities) -> None:
     bot = both_filled(can)

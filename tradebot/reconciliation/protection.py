@@ -6,9 +6,10 @@ A gap lasts until the shares are gone or a report shows that a stop rests. Sendi
 answer, and neither does sending a stop. A fill that the next pass protects in time is no gap.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -45,29 +46,15 @@ _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 
 
 class _Stop(NamedTuple):
-    """A known stop of a position, the intent behind it, and the state of the order that it is a part of, if any."""
+    """A known stop of a position: when it was placed, for how many shares, and if it rested.
 
-    order: Order
-    record: IntentRecord
-    parent: OrderStatus | None
+    `lapse` is since when it can't trigger although it could, and its state since; None if it can, or if none was lost.
+    """
 
-    @property
-    def rested(self) -> bool:
-        """Return False if it was rejected after it had been accepted; the venue shows one of a pair as canceled."""
-        return OrderStatus.REJECTED not in (self.order.status, self.parent)
-
-    @property
-    def placed_at(self) -> datetime:
-        return self.order.submitted_at or self.record.intent.at
-
-
-class _Lapse(NamedTuple):
-    """A stop that could trigger until then, its state since, for how many shares it was, and the venue's id of it."""
-
-    at: datetime
-    state: str
+    placed_at: datetime
     shares: Decimal
-    order: str
+    rested: bool
+    lapse: tuple[datetime, str] | None
 
 
 def gaps(
@@ -131,27 +118,17 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
     bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
-    lapses = sorted((one for one in _lapses(books, stops) if one.at >= bought), reverse=True)
-    lost = lapses[0].state if lapses else _never_rested(books, position)
-    why = EXITING if _is_exiting(books, position) else lost
-    return Gap(position.strategy, position.symbol, bare, _since(position, lapses, stops, bare, whole), why)
-
-
-def _since(
-    position: Position, lapses: Sequence[_Lapse], stops: Sequence[_Stop], bare: Decimal, whole: Decimal
-) -> datetime:
-    """Return since when some of the shares had no stop, given the stops that lapsed, the last one first.
-
-    The last ones to lapse account for the bare shares, and what is left of these never had one. A stop that lapsed
-    before another one was placed left none of them bare.
-    """
-    times = list[datetime]()
-    for one in lapses:
-        others = (stop for stop in stops if stop.rested and stop.order.venue_id != one.order)
-        if bare > 0 and all(stop.placed_at < one.at for stop in others):
-            times.append(one.at)
-            bare -= one.shares
-    return min((*times, _bought(position, bare, whole)) if bare > 0 else times)
+    found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
+    lapses = sorted(found, key=itemgetter(0), reverse=True)
+    lost = lapses[0][0][1] if lapses else _never_rested(books, position)
+    why, left, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
+    # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
+    for (at, _), one in lapses:
+        if left > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not one):
+            times.append(at)
+            left -= one.shares
+    since = min((*times, _bought(position, left, whole)) if left > 0 else times)
+    return Gap(position.strategy, position.symbol, bare, since, why)
 
 
 def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
@@ -172,24 +149,20 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
     states = {order.venue_id: order.status for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
-        ours = record is not None and record.intent.rests and not waits_for_entry(order, record.intent)
-        if record is not None and ours and _is_of(record, position) and _closes(order, position):
-            yield _Stop(order, record, states.get(order.parent or ""))
-
-
-def _lapses(books: Books, stops: Iterable[_Stop]) -> Iterator[_Lapse]:
-    for order, record, parent in stops:
-        if not order.status.terminal and _is_canceled_now(books, order):
-            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity, order.venue_id)
+        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
+        if waits_for_entry(order, record.intent):
+            continue
+        lapse, parent = None, states.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving
-        if not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
-            shares = (order.quantity or Decimal(0)) - order.filled_quantity
-            yield _Lapse(_ended(order, record), order.status.value, shares, order.venue_id)
-
-
-def _ended(order: Order, record: IntentRecord) -> datetime:
-    return order.updated_at or order.submitted_at or record.intent.at
+        if not order.status.terminal and _is_canceled_now(books, order):
+            lapse = books.at, OrderStatus.PENDING_CANCEL.value
+        elif not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
+            lapse = order.updated_at or order.submitted_at or record.intent.at, order.status.value
+        # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
+        rested = OrderStatus.REJECTED not in (order.status, parent)
+        shares = (order.quantity or Decimal(0)) - order.filled_quantity
+        yield _Stop(order.submitted_at or record.intent.at, shares, rested, lapse)
 
 
 def _is_exiting(books: Books, position: Position) -> bool:
@@ -201,7 +174,8 @@ def _is_exiting(books: Books, position: Position) -> bool:
 
 
 def _never_rested(books: Books, position: Position) -> str:
-    sent = [record for record in books.intents if record.intent.protects and _is_of(record, position)]
+    stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
+    sent = [record for record in stops if _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
     if last is None:
         return NOT_PLACED
