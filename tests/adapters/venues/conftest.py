@@ -16,5 +16,5 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def desk(played: Played) -> Iterator[Desk]:
     yield played.desk()
-    played.lie = truth
+    played.lie, played.status = truth, None
     played.control("DELETE", "/exchange/v1/faults")

@@ -43,7 +43,7 @@ MORNING, HOURS_LEFT = timedelta(minutes=30), timedelta(hours=2)
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 PARTS = 50
 """How many small orders are so large that it fills in parts, because few of a bar's units trade with us."""
-UNLISTED, UNKNOWN_ID = "NO SUCH", "77777777-7777-4777-8777-777777777777"
+UNLISTED, UNTRADED, UNKNOWN_ID = "NO SUCH", "QZQZQ", "77777777-7777-4777-8777-777777777777"
 URL = "http://127.0.0.1:9"
 """Never opened: what is sent there goes through the wire."""
 
@@ -96,6 +96,8 @@ class Played:
         """Method and path of every request that would change something, whether or not it arrives."""
         self.lie: Callable[[Any], Any] = truth
         """What the body of each answer is changed to."""
+        self.status: int | None = None
+        """The status that each answer has in place of its own."""
         self._wire, self._names = Wire(), count(1)
         self._wire.connect(self.exchange, lambda method, path, body: self.sent.append((method, path)))
         # So that there is a close before.
@@ -113,7 +115,7 @@ class Played:
         content = answer.read1(0)
         with suppress(ValueError):
             content = json.dumps(self.lie(json.loads(content))).encode()
-        return Whole(answer.status, answer.headers, content)
+        return Whole(self.status or answer.status, answer.headers, content)
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """Ask the exchange's control."""
@@ -137,6 +139,8 @@ class Played:
         clock = desk.reader.clock()
         if not clock.is_open or clock.next_close - clock.now < HOURS_LEFT:
             self.tick(**({"seconds": HOURS_LEFT.seconds} if self.can.day.never_ends else {"to": "next_open"}))
+        (session,) = [one for one in desk.sessions() if one.contains(desk.now)]
+        if desk.now - session.open < MORNING:
             self.passes(MORNING)
         self.sent.clear()
         return desk

@@ -10,6 +10,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderStatus, Outcome, TimeInForce
 from tradebot.model.venue import Edit, End, Proof
+from tradebot.model.venue_day import VenueDay
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 LONG = (SECOND, MINUTE, 2 * MINUTE, HOUR, *[3 * HOUR] * 16)
@@ -87,8 +88,68 @@ def test_what_arrives_late_is_not_over_before_and_is_found_or_refused_then(desk:
     assert (found.end, found.order and found.order.client_order_id) == (End.WORKING, intent.client_order_id)
 
 
-def test_a_change_of_date_right_after_sending_proves_nothing(desk: Desk) -> None:
-    day = desk.can.day
+@pytest.mark.parametrize("delay", ["100s", "10m"])
+def test_a_late_cancel_is_not_over_while_it_may_still_arrive(desk: Desk, delay: str) -> None:
+    intent, order = desk.rests()
+    cancel = lost(desk, desk.cancel_of(order), {"late_arrival": delay})
+    for found in proofs(desk, cancel, (*[15 * SECOND] * 9, *[4 * MINUTE] * 3)):
+        if found.end is End.OVER:
+            before = proof(desk, intent).end
+            desk.played.passes(2 * HOUR)
+            assert proof(desk, intent).end is before, "it was over, and then it arrived"
+            return
+        assert (found.end, found.order) == (End.UNKNOWN, None)
+    assert proof(desk, intent).end is End.OVER
+
+
+@pytest.mark.parametrize(
+    ("what", "request_", "status"),
+    [
+        ("partial_then_cancel", "submit", OrderStatus.CANCELED),
+        ("reject_after_acceptance", "submit", OrderStatus.REJECTED),
+        ({"late_acknowledgement": "90s"}, "submit", OrderStatus.CANCELED),
+        ("fill_during_cancel", "cancel", OrderStatus.FILLED),
+        ("reject_after_acceptance", "cancel", OrderStatus.NEW),
+    ],
+    ids=str,
+)
+def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
+    desk: Desk, what: object, request_: str, status: OrderStatus
+) -> None:
+    desk.trouble(what, request=request_, nth=1)
+    partly = what == "partial_then_cancel"
+    intent, order = desk.rests(quantity=desk.size, limit_price=desk.price("1.05" if partly else "0.8"))
+    desk.played.passes(3 * MINUTE if partly else MINUTE)
+    if "late" in str(what):
+        assert proof(desk, intent).end is End.WORKING
+        (found,) = desk.reader.view().orders
+        assert found.status.is_arriving
+    if request_ == "cancel" or "late" in str(what):
+        assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
+        desk.played.passes()
+    ended = proof(desk, intent)
+    assert ended.order is not None
+    assert ended.order.status is status
+    assert ended.end is (End.WORKING if status is OrderStatus.NEW else End.OVER)
+    told = sum(fill.quantity for fill in desk.reader.fills(None))
+    assert ended.order.filled_quantity == told
+    assert (0 < told < intent.quantity) is partly
+
+
+def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: Desk) -> None:
+    intent = lost(desk, desk.intent(), {"late_arrival": "119s"})
+    desk.played.passes(119 * SECOND)
+    (arrived,) = desk.logged("order_accepted")
+    cancel = desk.intent(operation=Operation.CANCEL, target_venue_id=arrived["order_id"])
+    assert desk.orders.cancel(cancel).outcome is Outcome.ACCEPTED
+    for found in proofs(desk, intent, (*[SECOND] * 15, MINUTE)):
+        assert found.order or found.end is End.UNKNOWN
+    assert (found.end, found.order and found.order.status) == (End.OVER, OrderStatus.CANCELED)
+
+
+@pytest.mark.parametrize("whose", ["the venue's", "UTC's"])
+def test_a_change_of_date_right_after_sending_proves_nothing(desk: Desk, whose: str) -> None:
+    day = desk.can.day if whose == "the venue's" else VenueDay("UTC")
     midnight = day.begins(day.date_of(desk.now) + timedelta(days=1))
     desk.played.tick(to=(midnight - SECOND).isoformat())
     intent = lost(desk, desk.intent(), {"late_arrival": "40s"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.venues.played import PARTS, UNKNOWN_ID, Desk, made, truth
+from tests.adapters.venues.played import PARTS, UNKNOWN_ID, UNTRADED, Desk, made, truth
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
@@ -91,7 +91,7 @@ def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: De
     if kind == "too large":
         intent = replace(intent, quantity=desk.size * 1_000_000)
     elif kind == "not listed":
-        intent = replace(intent, instrument=replace(intent.instrument, symbol="QQQQQ"))
+        intent = replace(intent, instrument=replace(intent.instrument, symbol=UNTRADED))
     else:
         desk.trouble("expired_keys", request="submit")
     reply = desk.orders.submit(intent)
@@ -102,6 +102,15 @@ def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: De
     assert not desk.logged("order_accepted")
     assert desk.reader.view().orders == ()
     assert desk.reader.order(intent.client_order_id) is None
+
+
+def test_words_of_a_refusal_under_a_servers_error_prove_nothing(desk: Desk) -> None:
+    refused = desk.intent(quantity=desk.size * 1_000_000)
+    for status in (302, 408, 429, 500, 503, 504):
+        desk.played.status = status
+        assert desk.orders.submit(refused).outcome is Outcome.UNKNOWN, status
+    desk.played.status = None
+    assert desk.orders.submit(refused).outcome is Outcome.REJECTED
 
 
 @pytest.mark.parametrize("what", NOTHING_PROVEN, ids=str)

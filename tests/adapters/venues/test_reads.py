@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.venues.played import PARTS, UNKNOWN_ID, UNLISTED, Desk, truth
+from tests.adapters.venues.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
@@ -61,6 +61,15 @@ def test_the_clock_is_the_venues_and_agrees_with_its_sessions(desk: Desk) -> Non
     assert clock.next_close == session.close
 
 
+def test_the_clock_is_open_exactly_in_a_session(desk: Desk) -> None:
+    for step in ({"to": "close"}, {"seconds": 3600}, {"to": "next_open"}):
+        desk.played.tick(**step)
+        clock = desk.reader.clock()
+        assert clock.is_open is any(one.contains(clock.now) for one in desk.sessions())
+        assert clock.next_open in [one.open for one in desk.sessions()]
+        assert clock.next_close in [one.close for one in desk.sessions()]
+
+
 def test_the_calendar_is_sorted_and_its_dates_are_those_of_the_venues_day(desk: Desk) -> None:
     sessions = desk.sessions()
     today = desk.can.day.date_of(desk.now)
@@ -99,10 +108,11 @@ def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(des
 
 
 def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(desk: Desk) -> None:
-    found = desk.reader.quotes([*desk.played.symbols, UNLISTED])
+    without = {UNLISTED, UNTRADED}
+    found = desk.reader.quotes([*desk.played.symbols, *without])
     assert set(found) == set(desk.played.symbols)
-    assert set(desk.reader.rejected_quotes) == {UNLISTED}
-    assert desk.reader.rejected_quotes[UNLISTED]
+    assert set(desk.reader.rejected_quotes) == without
+    assert all(desk.reader.rejected_quotes.values())
     for symbol, quote in found.items():
         assert (quote.symbol, bool(quote.feed)) == (symbol, True)
         assert 0 < quote.bid <= quote.last <= quote.ask
@@ -110,7 +120,7 @@ def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(
         assert quote.previous_close
     again = desk.reader.quotes_again(desk.played.symbols)
     assert again == found
-    assert set(desk.reader.rejected_quotes) == {UNLISTED}, "these are of the last call of quotes"
+    assert set(desk.reader.rejected_quotes) == without, "these are of the last call of quotes"
     desk.reader.quotes(desk.played.symbols)
     assert not desk.reader.rejected_quotes
 
