@@ -53,7 +53,7 @@ BROKEN: list[Any] = [
 
 def test_the_clock_is_the_venues_and_agrees_with_its_sessions(desk: Desk) -> None:
     clock = desk.reader.clock()
-    assert clock.now.timestamp() * 1e6 == desk.played.exchange.engine.now_us
+    assert clock.now == desk.now
     assert all(at.utcoffset() is not None for at in (clock.now, clock.next_open, clock.next_close))
     assert clock.is_open
     assert min(clock.next_open, clock.next_close) > clock.now
@@ -88,7 +88,7 @@ def test_the_calendar_is_sorted_and_its_dates_are_those_of_the_venues_day(desk: 
 
 
 def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(desk: Desk) -> None:
-    now = desk.now
+    now = desk.reader.clock().now
     listed = desk.reader.listings([*desk.played.symbols, UNLISTED])
     assert set(listed) == set(desk.played.symbols)
     sessions = {one for one in desk.sessions() if one.contains(now)}
