@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.venues.played import VENUES, Desk, Played, playing, truth
+from tests.conformance.played import VENUES, Desk, Played, playing, truth
 
 
 @pytest.fixture(scope="module", params=VENUES)

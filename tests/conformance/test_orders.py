@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.venues.played import PARTS, UNKNOWN_ID, UNTRADED, Desk, made, truth
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, Desk, made, truth
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply

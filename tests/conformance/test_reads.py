@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.venues.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.adapters.venues.played import Desk, made
+from tests.conformance.played import Desk, made
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderStatus, Outcome, TimeInForce

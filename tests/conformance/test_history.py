@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.adapters.venues.played import CASH, PARTS, Desk
+from tests.conformance.played import CASH, PARTS, Desk
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, OrderStatus, fee_id
