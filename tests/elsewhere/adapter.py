@@ -127,7 +127,7 @@ class Client:
                 raise RetryableError(f"GET {path} answered {answer.status}")
             if answer.status in (401, 403):
                 raise OperatorError(f"GET {path}: the keys were refused", "check them", code=ExitCode.AUTHENTICATION)
-            if answer.status == 404:
+            if answer.status == 404 and isinstance(answer.json(), dict):
                 return None
             if answer.status >= 400:
                 raise OperatorError(f"GET {path} was refused: {answer.excerpt}", "read the message")
@@ -192,7 +192,10 @@ class ElsewhereReader:
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the position in one symbol."""
-        return self._one("position", f"/positions/{quote(symbol, safe='')}", self._position)
+        position = self._one("position", f"/positions/{quote(symbol, safe='')}", self._position)
+        if position is not None and position.symbol != symbol:
+            raise TemporaryError(f"asked for {symbol}, but another position came")
+        return position
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with this id: an open one, or the last one that the history has."""
@@ -204,7 +207,10 @@ class ElsewhereReader:
     def _looked_up(self, client_order_id: str) -> tuple[Order | None, datetime]:
         """Return the newest order with this id in the history, and how far the history has got."""
         until, rows = self._history(client_order_id=client_order_id)
-        return (self._readable(rows[-1]) if rows else None), until
+        order = self._readable(rows[-1]) if rows else None
+        if order is not None and order.client_order_id != client_order_id:
+            raise TemporaryError(f"asked for order {client_order_id}, but another one came")
+        return order, until
 
     def _history(self, **which: str) -> tuple[datetime, list[object]]:
         try:
@@ -258,9 +264,8 @@ class ElsewhereReader:
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return all orders in these symbols, newest first."""
-        open_rows = [
-            row for row in self._client.rows("/orders") if isinstance(row, dict) and row.get("symbol") in symbols
-        ]
+        rows = self._client.rows("/orders")
+        open_rows = [row for row in rows if not isinstance(row, dict) or row.get("symbol") in symbols]
         orders, unread = self._orders([*self._history(symbols=",".join(symbols))[1], *open_rows])
         return OrdersTold(tuple({order.venue_id: order for order in reversed(orders)}.values()), unread)
 
@@ -289,14 +294,14 @@ class ElsewhereReader:
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the quotes of symbols."""
-        rows = self._client.rows("/quotes", symbols=",".join(symbols))
-        found = {one.symbol: one for one in keep_readable("quote", rows, self._quote, self._tally)}
+        found = self.quotes_again(symbols)
         self.rejected_quotes = {symbol: "has no usable quote" for symbol in symbols if symbol not in found}
         return found
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the quotes again."""
-        return self.quotes(symbols)
+        rows = self._client.rows("/quotes", symbols=",".join(symbols))
+        return {one.symbol: one for one in keep_readable("quote", rows, self._quote, self._tally)}
 
     def _one(self, kind: str, path: str, read: Callable[[object], T]) -> T | None:
         try:
@@ -548,9 +553,10 @@ class ElsewhereBars:
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol."""
         of = "day" if timeframe == "1Day" else "minute"
+        self.refused = frozenset()
         for symbol in symbols:
             answer = self._client.read("/bars", symbol=symbol, of=of, first=_said(first), last=_said(last))
-            self.refused |= set() if answer else {symbol}
+            self.refused |= {symbol} if answer is None else set()
             rows = answer if isinstance(answer, list) else []
             yield {symbol: keep_readable("bar", rows, self._bar, self._tally)}
 
