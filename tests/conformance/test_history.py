@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.conformance.played import CASH, PARTS, Desk
+from tests.conformance.played import CASH, PARTS, Desk, made
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, OrderStatus, fee_id
@@ -75,22 +75,27 @@ def test_lists_have_each_order_once_and_in_order(desk: Desk) -> None:
 
 
 def test_each_fill_is_told_once_oldest_first_and_after_is_exact(desk: Desk) -> None:
+    other = desk.at_market(instrument=desk.reader.listings([desk.other])[desk.other].instrument)
+    made(desk.orders.submit(other))
     intent = desk.trades(Side.BUY, desk.size * PARTS)
     order = desk.reader.order(intent.client_order_id)
     assert order is not None
-    fills = list(desk.reader.fills(None))
-    assert len({fill.activity_id for fill in fills}) == len(fills) > 2
-    assert [fill.at for fill in fills] == sorted(fill.at for fill in fills)
-    assert {(f.venue_order_id, f.symbol, f.side) for f in fills} == {(order.venue_id, desk.symbol, Side.BUY)}
+    every = list(desk.reader.fills(None))
+    assert len({fill.activity_id for fill in every}) == len(every)
+    assert [fill.at for fill in every] == sorted(fill.at for fill in every)
+    fills = [fill for fill in every if fill.venue_order_id == order.venue_id]
+    assert len(fills) > 2
+    assert fills[0].at == every[0].at == every[1].at, "the first two are of one moment"
+    assert {(fill.symbol, fill.side) for fill in fills} == {(desk.symbol, Side.BUY)}
     assert {fill.multiplier for fill in fills} == {desk.listing.instrument.multiplier}
-    assert not any(fill.liquidation for fill in fills)
+    assert not any(fill.liquidation for fill in every)
     assert sum(fill.quantity for fill in fills) == order.filled_quantity == intent.quantity
     average = sum(fill.quantity * fill.price for fill in fills) / intent.quantity
     assert order.filled_average_price is not None
     assert abs(order.filled_average_price - average) < Decimal("0.000001")
-    for number, fill in enumerate(fills):
-        assert list(desk.reader.fills(fill.at)) == fills[number + 1 :]
-        assert list(desk.reader.fills(fill.at - timedelta(microseconds=1))) == fills[number:]
+    for fill in every:
+        assert list(desk.reader.fills(fill.at)) == [one for one in every if one.at > fill.at]
+        assert list(desk.reader.fills(fill.at - timedelta(microseconds=1))) == [x for x in every if x.at >= fill.at]
     assert desk.reader.unreadable_fills == 0
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -73,13 +74,16 @@ def test_every_type_and_life_that_the_venue_claims_is_accepted_as_such(desk: Des
 
 
 def test_a_price_on_a_tick_is_accepted_and_one_beside_it_refused(desk: Desk) -> None:
-    for step in desk.listing.ticks:
-        price = desk.listing.on_tick(max(step.from_price, desk.price("0.5")), "ROUND_UP")
-        if price >= desk.price("0.9"):
-            continue
-        tick = desk.listing.tick_at(price)
-        assert desk.rests(limit_price=price)[1].limit_price == price
-        beside = desk.intent(limit_price=price + tick / 10)
+    steps, last = desk.listing.ticks, desk.price()
+    for step, above in zip_longest(steps, steps[1:]):
+        # Where the market isn't, on this step: an order to buy below it, or one to sell above.
+        end = above.from_price if above else last
+        below = step.from_price < last
+        price = min(end, last) / 2 + step.from_price / 2 if below else max(step.from_price, last * 2)
+        price, side = desk.listing.on_tick(price, "ROUND_UP"), Side.BUY if below else Side.SELL
+        assert desk.listing.tick_at(price) == step.tick
+        assert desk.rests(side=side, limit_price=price)[1].limit_price == price
+        beside = desk.intent(side, limit_price=price + step.tick / 10)
         assert desk.orders.submit(beside).outcome is Outcome.REJECTED
         assert not desk.accepted(beside.client_order_id)
     assert desk.rests(quantity=desk.listing.minimum)[1].quantity == desk.listing.minimum

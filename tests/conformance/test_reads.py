@@ -118,7 +118,7 @@ def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(
         assert 0 < quote.bid <= quote.last <= quote.ask
         assert 0 <= quote.age_s(desk.now) <= 120
         assert quote.previous_close
-    again = desk.reader.quotes_again(desk.played.symbols)
+    again = desk.reader.quotes_again([*desk.played.symbols, UNTRADED])
     assert again == found
     assert set(desk.reader.rejected_quotes) == without, "these are of the last call of quotes"
     desk.reader.quotes(desk.played.symbols)
