@@ -18,6 +18,7 @@ import urllib3
 from tests.builders import SHIPPED
 from tests.elsewhere import place
 from tests.elsewhere.door import door as elsewhere
+from tests.elsewhere.door import with_brackets
 from tests.faults.wire import Whole, Wire
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
@@ -72,6 +73,12 @@ VENUES = {
     "elsewhere": Venue(
         elsewhere,
         place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01"))),
+        ("elsewhere_key",),
+        place.SITE,
+    ),
+    "brackets": Venue(
+        with_brackets,
+        place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01")), brackets=True),
         ("elsewhere_key",),
         place.SITE,
     ),

@@ -367,3 +367,20 @@ def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(des
     ended = desk.reader.order(intent.client_order_id)
     assert ended is not None
     assert (ended.status, ended.filled_quantity) == (OrderStatus.CANCELED, order.filled_quantity)
+
+
+def test_the_stop_of_an_entry_waits_for_it_and_then_protects_what_it_bought(desk: Desk) -> None:
+    if desk.can.pairs is not Pairs.BRACKET:
+        return
+    stop = {"order_class": OrderClass.BRACKET, "stop_price": desk.price("0.7")}
+    waiting, filling = desk.orders.submit(desk.intent(**stop)), desk.intent(limit_price=desk.price("1.01"), **stop)
+    entry = made(waiting)
+    ((leg,), reply) = waiting.legs, desk.orders.submit(filling)
+    assert (leg.parent, leg.status, entry.has_legs) == (entry.venue_id, OrderStatus.HELD, True)
+    assert desk.orders.cancel(desk.cancel_of(entry)).outcome is Outcome.ACCEPTED
+    desk.until(lambda: desk.reader.end_of(filling, desk.sessions(), desk.now).end.value == "over")
+    desk.played.passes()
+    ((gone,), (works,)) = (desk.reader.legs(made(each).venue_id) for each in (waiting, reply))
+    assert (gone.status, works.status.can_trigger, works.quantity) == (OrderStatus.CANCELED, True, desk.size)
+    assert works.status is not OrderStatus.HELD
+    assert {order.venue_id for order in desk.reader.view().orders} == {works.venue_id}
