@@ -372,7 +372,7 @@ def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(des
 def test_the_stop_of_an_entry_waits_for_it_and_then_protects_what_it_bought(desk: Desk) -> None:
     if desk.can.pairs is not Pairs.BRACKET:
         return
-    stop = {"order_class": OrderClass.BRACKET, "stop_price": desk.price("0.7")}
+    stop: dict[str, Any] = {"order_class": OrderClass.BRACKET, "stop_price": desk.price("0.7")}
     waiting, filling = desk.orders.submit(desk.intent(**stop)), desk.intent(limit_price=desk.price("1.01"), **stop)
     entry = made(waiting)
     ((leg,), reply) = waiting.legs, desk.orders.submit(filling)
