@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from tests.shares import listed
 from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
@@ -138,7 +138,9 @@ def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: 
 
 def listing(symbol: str = "AAPL", **changes: object) -> Listing:
     """Return how Alpaca lists a share, read an hour ago; `changes` are of the listing or of its instrument."""
-    usual, changes = listings(("AAPL",), ago(3600))["AAPL"], {"symbol": symbol, **changes}
+    usual = listed(symbol)
+    if not changes:
+        return usual
     own = {name: value for name, value in changes.items() if name in Listing.__struct_fields__}
     of = {name: value for name, value in changes.items() if name not in own}
     return replace(usual, instrument=replace(usual.instrument, **of), **own)  # type: ignore[arg-type]

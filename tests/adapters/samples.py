@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tests.builders import instrument
+from tests.shares import share
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert, Intake, RejectedRow
@@ -38,7 +38,7 @@ def make_intent(slot: str = "open+5m", symbol: str = "AAPL", session: date = DAY
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
         purpose=Purpose.OPEN,
-        instrument=instrument(symbol),
+        instrument=share(symbol),
         side=Side.BUY,
         quantity=Decimal(3),
         order_type=OrderType.LIMIT,
@@ -126,7 +126,7 @@ def make_intake(
 def make_cycle(identity: str, at: datetime = NOW, job: Job = Job.TRADE_ONCE, symbols: int = 2) -> CycleRecord:
     candidate = Candidate(
         "flow",
-        instrument("AAPL"),
+        share("AAPL"),
         Side.BUY,
         Purpose.OPEN,
         NOW,
@@ -137,7 +137,7 @@ def make_cycle(identity: str, at: datetime = NOW, job: Job = Job.TRADE_ONCE, sym
         decisions=(PASSED,),
     )
     ways = tuple(
-        CandidateRecord(replace(candidate, instrument=instrument(f"SYM{n}")), (PASSED, FAILED), f"id{n}")
+        CandidateRecord(replace(candidate, instrument=share(f"SYM{n}")), (PASSED, FAILED), f"id{n}")
         for n in range(symbols)
     )
     return CycleRecord(

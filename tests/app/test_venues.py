@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.made_up_venue import install
+from tests import forked
+from tests.app.made_up_venue import PACKAGE, install
 from tests.made_up import MADE_UP
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state import state_folder
@@ -144,13 +144,15 @@ def run(tmp_path: Path) -> Run:
     install(packages)
     (tmp_path / "tradebot.yaml").write_text(ON)
 
+    def begin() -> None:
+        os.chdir(tmp_path)
+        sys.path.insert(0, str(packages))
+        sys.modules.pop(PACKAGE, None)
+        venues._installed.cache_clear()
+
     def typed(*arguments: str, code: int = 0, **variables: str) -> dict[str, Any]:
-        environ = {"PYTHONPATH": str(packages), "MADEUP_KEY": "key-of-madeup", "HOME": str(tmp_path)}
-        environ |= {"PATH": os.environ["PATH"], "TRADEBOT_STATE": str(tmp_path / "state"), **variables}
-        command = [sys.executable, "-m", "tradebot", *arguments, "--json"]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False
-        )
+        environ = {"MADEUP_KEY": "key-of-madeup", "HOME": str(tmp_path), "TRADEBOT_STATE": str(tmp_path / "state")}
+        done = forked.run([*arguments, "--json"], first=begin, **{**environ, **variables})
         assert done.returncode == code, done.stdout + done.stderr
         return dict(json.loads(done.stdout))
 

@@ -1,5 +1,6 @@
 """A matching engine over margined instruments and prices written by hand, in days of 24 hours."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -49,6 +50,7 @@ class Prices(Bars):
     def __init__(self, grids: Mapping[str, Grid], written: Mapping[str, Written], calendar: Calendar) -> None:
         self._grids = grids
         self._written = written
+        self._minutes = {symbol: sorted(prices) for symbol, prices in written.items()}
         self._calendar = calendar
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
@@ -57,8 +59,8 @@ class Prices(Bars):
         return tuple(bar for minute in range(first, last) if (bar := self._bar(symbol, minute)) is not None)
 
     def _bar(self, symbol: str, minute: int) -> Bar | None:
-        written = self._written[symbol]
-        price = written[max(at for at in written if at <= minute)]
+        minutes = self._minutes[symbol]
+        price = self._written[symbol][minutes[bisect_right(minutes, minute) - 1]]
         if price is None:
             return None
         quad = price if isinstance(price, tuple) else (price,) * 4

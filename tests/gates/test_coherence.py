@@ -430,7 +430,7 @@ def test_a_paid_account_has_no_limits_on_margin(
 parts = st.decimals("0.05", "0.95", places=2)
 
 
-@settings(max_examples=300)
+@settings(max_examples=5 * settings().max_examples)
 @given(
     stop=st.decimals("0.001", "0.1", places=3), gross=st.decimals("0.5", 10, places=1), count=st.integers(1, 4),
     most=parts, free=parts, least=st.decimals("0.01", "0.2", places=2),

@@ -1,6 +1,7 @@
 """What something is worth is one function: nothing but `notional` multiplies a quantity by a price."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from tests.package.test_house import CODE, ROOT, modules
 QUANTITIES = frozenset({"quantity", "quantities", "qty", "shares", "contracts", "lots", "signed", "opened", "closed"})
 PRICES = frozenset({"price", "prices", "mid", "middle", "mark", "marks", "bid", "ask", "last", "average", "paid"})
 """What quantities and prices are called in this code: one of these words is in their names."""
+PRODUCT = re.compile(r"[\w)\]] \*=? ")
+"""What every product of two values has, once it is formatted."""
 APART = ("tradebot/adapters/", "tradebot/exchange/")
 """Adapters translate what a venue says, and the exchange imports nothing of ours."""
 ALLOWED = {
@@ -41,9 +44,12 @@ def is_worth(node: ast.BinOp | ast.AugAssign) -> bool:
 
 def worths(source: str) -> set[str]:
     """Return the names of the functions that multiply a quantity by a price; "" stands for the module itself."""
-    tree, found = ast.parse(source), set[str]()
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    for node in ast.walk(tree):
+    # Most modules multiply nothing, and parsing them would take most of the time.
+    if not PRODUCT.search(source):
+        return set()
+    nodes, found = list(ast.walk(ast.parse(source))), set[str]()
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    for node in nodes:
         if isinstance(node, ast.BinOp | ast.AugAssign) and is_worth(node):
             around = [each for each in functions if each.lineno <= node.lineno <= (each.end_lineno or 0)]
             found.add(around[-1].name if around else "")

@@ -72,7 +72,8 @@ def test_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.Monk
     assert per_day == dict.fromkeys((friday + days * DAY for days in range(4)), 24 * 60 // 15)
 
 
-@pytest.mark.parametrize("lanes", [True, False])
+@pytest.mark.sampled
+@pytest.mark.parametrize("lanes", sized([True], [True, False]))
 def test_sessions_that_begin_the_evening_before_have_each_slot_once(
     monkeypatch: pytest.MonkeyPatch, lanes: bool
 ) -> None:
@@ -83,8 +84,10 @@ def test_sessions_that_begin_the_evening_before_have_each_slot_once(
         monkeypatch.setattr(f"tests.year.{module}.us_sessions", globex)
     # There is no trading before such a session.
     monkeypatch.delitem(CHORES, "morning")
-    friday, wednesday = date(2026, 11, 20), date(2026, 12, 2)
-    year = Player(drawn(SEED, friday, wednesday, kills=20, races=40, troubles=5, lanes=lanes, cron=True)).play()
+    friday, last = date(2026, 11, 20), sized(date(2026, 11, 27), date(2026, 12, 2))
+    kills, races, troubles = sized((10, 15, 3), (20, 40, 5))
+    plan = drawn(SEED, friday, last, kills=kills, races=races, troubles=troubles, lanes=lanes, cron=sized(False, True))
+    year = Player(plan).play()
     judge(year)
     passes = [act for act in year.outside.acts if act.key[0] == Job.EVALUATE_EXITS]
     # Thanksgiving's trading belongs to the day after, Sunday evening's to Monday, and an evening's break to nobody.

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.adapters.wire.scripted import Wire
-from tests.builders import instrument
+from tests.shares import share
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
@@ -31,7 +31,7 @@ def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
         "client_order_id": key.client_order_id(),
         "operation": operation,
         "purpose": Purpose.OPEN,
-        "instrument": instrument("AAPL"),
+        "instrument": share("AAPL"),
         "side": Side.BUY,
         "quantity": Decimal(10),
         "order_type": OrderType.LIMIT,
