@@ -341,6 +341,16 @@ def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
     assert len(bot.venue.stops()) == 1, "it stays as long as nobody knows of the exit"
 
 
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_no_stop_is_placed_beside_an_exit_that_arrives_after_a_quarter_of_an_hour(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
+    bot.exits(7200)
+    bot.exits(900)
+    assert sizes(bot.venue.working(Purpose.CLOSE)) == [Decimal(10)]
+    assert bot.venue.stops() == []
+
+
 @each
 def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabilities) -> None:
     bot = Bot(can)

@@ -62,9 +62,9 @@ def protect_apart(
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
     # What this pass has sent so far may have no outcome either.
-    unresolved = [record.intent for record in world.ledger.intents(unresolved=True) if record.intent.protects]
-    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept))):
-        lost = {intent.is_target: intent for intent in unresolved if _is_about(intent, cover)}
+    unresolved = tuple(record.intent for record in world.ledger.intents(unresolved=True))
+    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, unresolved))):
+        lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
             # Whatever has no outcome yet: these orders could only open a position.
             for rest in (*cover.stops, *cover.targets):
@@ -77,22 +77,24 @@ def protect_apart(
                 break
 
 
-def _wanted(world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]) -> Iterator[tuple[Whose, Levels]]:
+def _wanted(
+    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], unresolved: Sequence[Intent]
+) -> Iterator[tuple[Whose, Levels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
         asked = levels(one, world.rules.exits_watching(one.position, one.kept))
-        in_vain = any(abs(desk.now - intent.at) >= RETRY for intent in _lost_exits(desk, one.position))
+        in_vain = any(abs(desk.now - intent.at) >= RETRY for intent in _exits(unresolved, one.position))
         if asked.stop is not None and one.position.whose in staying:
             yield one.position.whose, asked
         elif asked.stop and (in_vain or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
             yield one.position.whose, replace(asked, targets=())
 
 
-def _lost_exits(desk: Desk, position: Position) -> Iterator[Intent]:
-    """Yield the exits of a position whose outcome isn't known; they may work."""
+def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
+    """Yield the exits of a position among requests without an outcome; they may work."""
     about = (*position.whose, closing_side(position.quantity))
-    for intent in (record.intent for record in desk.books.unresolved):
+    for intent in unresolved:
         exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
         if exits and (intent.key.strategy, intent.key.symbol, intent.side) == about:
             yield intent
@@ -138,7 +140,8 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
     if not world.venue.reduce_only:
-        may = (intent.quantity for intent in _lost_exits(desk, position) if abs(desk.now - intent.at) < RETRY)
+        exits = _exits((record.intent for record in desk.books.unresolved), position)
+        may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY)
         left -= being_closed(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
 
