@@ -117,15 +117,25 @@ def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
 
 
 def grown(events: Iterable[Event]) -> Iterator[str]:
-    """Yield fills of exits, stops among them, that didn't bring a position nearer to nothing."""
-    groups = Groups()
+    """Yield fills of exits, stops among them, that didn't bring a position nearer to nothing.
+
+    A venue that tells one exit late of what another one has filled lets both fill; the bot has to find and close that.
+    """
+    groups, late = Groups(), set[str]()
     for event in events:
+        late |= told_late(event)
         before = groups.held[event["symbol"]] if event["event"] == "fill" else NONE
         groups.add(event)
         if event["event"] == "fill" and OPEN not in groups.begun[groups.first[event["order_id"]]]["client_order_id"]:
             after = groups.held[event["symbol"]]
-            if abs(after) >= abs(before) or before * after < 0:
+            if (abs(after) >= abs(before) or before * after < 0) and event["symbol"] not in late:
                 yield f"{event['client_order_id']} took {event['symbol']} from {before} to {after}"
+
+
+def told_late(event: Event) -> frozenset[str]:
+    """Return the symbols of which an exit won't hear in time what another one fills, if an event says so."""
+    fired = event["event"] == "fault_fired" and event.get("fault") == "exits_told_late"
+    return frozenset(event.get("symbols", ())) if fired else frozenset()
 
 
 def broken(events: Sequence[Event]) -> Iterator[str]:

@@ -297,7 +297,7 @@ class Schedule:
             self.day.problems += judge.lost_fills(account, ledger)
             self.day.problems += verdicts.untold(account, ledger)
             ledger.tallies.compare_journal()
-        self.day.problems += verdicts.unexplained(self._findings, account)
+        self.day.problems += verdicts.unexplained(self._findings, account, self.day.events())
 
     def _leave(self) -> None:
         """Let passes of exits go by while a position lacks one that it should have; none may lack it after two."""

@@ -107,17 +107,19 @@ def untold(account: judge.Account, ledger: SqliteLedger) -> Iterator[str]:
             yield f"order {venue_id} is {status} at the venue and {known.get(venue_id)} in the books"
 
 
-def unexplained(findings: Iterable[Any], account: judge.Account) -> Iterator[str]:
+def unexplained(findings: Iterable[Any], account: judge.Account, events: Iterable[Event] = ()) -> Iterator[str]:
     """Yield findings of a comparison, but for promises that never reached the venue and are still looked up.
 
     That others order from the account is true. That a stop was passed while all slept is no difference: the passes of
-    exits that follow are judged by it.
+    exits that follow are judged by it. Exits that both filled are found, because the venue told one of them late.
     """
+    late = frozenset[str]().union(*map(pairs.told_late, events))
     arrived = {order["client_order_id"] for order in account.accepted}
     for finding in findings:
         silent = finding.kind == "unresolved" and finding.subject not in arrived
         others = finding.subject in (lies.STRANGER, lies.COPY)
-        if not silent and not others and finding.kind != "missing_stop":
+        both_filled = finding.kind == "overfilled" and finding.subject in late
+        if not (silent or others or both_filled) and finding.kind != "missing_stop":
             yield f"after one comparison: {finding.kind} {finding.subject}, {finding.ours} and {finding.broker}"
 
 
