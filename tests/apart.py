@@ -3,24 +3,26 @@
 It writes a log in the exchange's words, so that the judges of the exchange's log judge it too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from tests.builders import CASH, EXITS, LIMITS, NOW, SESSION
+from tests.made_up import MadeUpVenue
 from tests.venues import LOST, REJECTED, FakeVenue, Wanting
 from tests.worlds import Scene, call, evaluate_exits, trade_once
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.cycle import flatten
 from tradebot.exits.lists import Exits, parse
+from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.model.venue import Capabilities, Edit, Pairs
+from tradebot.model.venue import Capabilities, Edit, Pairs, Proof
 from tradebot.model.wants import Open
 from tradebot.ports.broker import Ending
 from tradebot.ports.world import Call, World
@@ -47,18 +49,24 @@ class VenueApart(FakeVenue):
     `answers` are the outcomes of what was `asked`, None where the process ended first.
 
     An order that only reduces fills no more than is held, and ends once nothing is, unless the venue `hears_late`.
+    If it `has_history`, that proves the end of a request as soon as it can't be on its way anymore.
     """
 
     def __init__(self, can: Capabilities) -> None:
         super().__init__(SESSION, NOW, CASH)
         self.can = self.capabilities = can
         self.fates: list[str] = []
-        self.hears_late = False
+        self.hears_late = self.has_history = False
         self.log: list[Mapping[str, Any]] = []
         self.asked: list[Intent] = []
         self.answers: list[Outcome | None] = []
         self._later: list[tuple[str, Intent]] = []
         self._only_reduce: set[str] = set()
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        if not self.has_history:
+            return super().end_of(intent, sessions, now)
+        return MadeUpVenue.end_of(self, intent, sessions, now)  # type: ignore[arg-type]
 
     def submit(self, intent: Intent) -> Reply:
         return self._request(intent, self._take)

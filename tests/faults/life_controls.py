@@ -8,9 +8,9 @@ from tradebot import cycle
 from tradebot.exits import rules
 from tradebot.model import totals
 from tradebot.model.intent import Intent
+from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.orders import approving, entering, protecting
 
@@ -28,18 +28,18 @@ def profit_sign_inverted_for_shorts() -> None:
 
 def stops_move_away() -> None:
     """Each pass moves resting stops a little away from profit."""
-    usual = protecting._tightened
+    usual = protecting.edit_intent
 
-    def looser(call: Any, desk: Any, pair: Resting, stop: Decimal, word: str) -> Intent:
-        now = pair.stop.stop_price if pair.stop else None
-        assert now is not None, "what isn't known isn't moved"
-        away = now * (1 - Decimal("0.01") * -pair.first.side.sign)
-        return usual(
-            call, desk, pair, protecting.on_tick(desk.listings[pair.first.symbol], away, pair.first.side), word
-        )
+    def looser(
+        call: Any, desk: Any, promised: Intent, order: Order, shares: Decimal, stop: Decimal, why: str
+    ) -> Intent:
+        assert order.stop_price is not None, "what isn't known isn't moved"
+        away = order.stop_price * (1 - Decimal("0.01") * -order.side.sign)
+        away = protecting.on_tick(desk.listings[order.symbol], away, order.side)
+        return usual(call, desk, promised, order, shares, away, why)
 
     vars(protecting)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
-    vars(protecting)["_tightened"] = looser
+    vars(protecting)["edit_intent"] = looser
 
 
 def nothing_rests() -> None:

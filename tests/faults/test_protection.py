@@ -196,3 +196,8 @@ def test_lots_without_a_stop_by_setting_are_looked_at_by_one_of_two_passes() -> 
     assert broken(bare, [1, 2], owed=False) == []
     assert len(broken(bare, [1, 2], owed=False, seen=frozenset({"MSFT"}))) == 1
     assert broken(bare, [1], owed=False, seen=frozenset({"MSFT"})) == []
+
+
+def test_a_gap_ends_when_the_position_turns_and_another_one_begins() -> None:
+    turned = line(5, "fill", "CLOSE", "filled", position="-2", filled_qty="10")
+    assert gaps([bought(0), turned]) == [(at(0), at(5)), (at(5), None)]

@@ -1,7 +1,7 @@
 """What may befall a position whose stops and targets rest apart, and what the venue's own log says of it.
 
-A life is a list of steps. It is played by a bot at a venue, and judged after each pass: by the law of protection, and
-by what no request may do. Times stand still during a pass, so the order of the log's lines tells what came first.
+A life is a list of steps. A bot at a venue plays it, and is judged after each pass: by the law of protection, and by
+what no request may do. Times stand still during a pass, so the order of the log's lines tells what came first.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,11 +22,13 @@ from tradebot.model.intent import Intent, Operation, mark_of
 from tradebot.model.order import Order, OrderStatus, Outcome
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.venue import Capabilities, Edit
+from tradebot.model.venue import Capabilities, ClientIds, Edit
 
 SESSIONS = build_calendar(DAY, 2)
 Line = Mapping[str, Any]
 Step = tuple[Any, ...]
+Life = tuple[Side, str, list[tuple[Step, Step]]]
+"""The side of the entry, how much of it fills, and what befalls the position, with a pass after each."""
 PARTS = {"one": Decimal(1), "half": Decimal(5), "all": Decimal(1_000)}
 WHAT: Mapping[str, Callable[[Bot], list[Order]]] = {
     "entry": lambda bot: bot.venue.working(Purpose.OPEN),
@@ -62,6 +64,8 @@ CALM: Sequence[Step] = (
 def lived(can: Capabilities, side: Side, filled: str, drawn: Sequence[tuple[Step, Step]]) -> list[str]:
     """Play a life from its entry on, and return the promises that were broken in it."""
     judge = Judge(Bot(can))
+    # Where ids don't prove what became of a request, the venue's history does, before the next pass.
+    judge.bot.venue.has_history = can.client_ids is not ClientIds.UNIQUE
     judge.bot.enter(side)
     steps = [step for pair in drawn for step in pair]
     for step in (("fill", "entry", filled), ("exits", (), 20), *steps, *CALM):
@@ -176,7 +180,7 @@ class Judge:
             if "order_id" in line:
                 self._line(line)
                 dropped |= by_bot and self._bare() > began
-        leaves |= any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
+        leaves |= bool(WHAT["exit"](self.bot)) or any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
         leaves |= not any(intent.operation is Operation.CANCEL for intent in intents)
         # What was to be canceled before is canceled now, whatever is wanted by now.
         before = {intent.client_order_id for intent in self.bot.venue.asked[: self._asked - len(intents)]}
@@ -263,7 +267,7 @@ class Judge:
             target = venue.follower(intent.target_venue_id or "")
             over = target is not None and (target.status.terminal or target.status is OrderStatus.PENDING_CANCEL)
             shown = target is not None and intent.operation is Operation.REPLACE and intent.is_shown_by(target)
-            if intent.client_order_id in venue.book or over or shown:
+            if intent.client_order_id in venue.book or over or shown or venue.has_history:
                 del self._unanswered[kind]
 
     def at_the_end(self) -> Iterator[str]:

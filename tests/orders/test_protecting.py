@@ -6,23 +6,27 @@ import pytest
 
 from tests.builders import EXITS, VENUE_DAY
 from tests.orders.test_sending import end_of
-from tests.venues import LOST, REJECTED
+from tests.venues import LOST, REJECTED, FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.resting import resting_among
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.broker import Ending
+from tradebot.reconciliation.protection import Watch, gaps
 from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import reconcile
 
 
 def scene(protection: Protection = Protection.VENUE) -> Scene:
@@ -488,9 +492,9 @@ def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosene
 
 def stop_shown_as(found: Scene, status: OrderStatus) -> Order:
     """Let the venue show the stop of the only pair in this state while its limit works on; return that limit."""
-    limit, leg = sorted(working(found), key=lambda order: order.order_type)
+    (leg,) = [order for order in working(found) if order.parent]
     found.venue.book[leg.client_order_id] = replace(leg, status=status, updated_at=found.venue.now)
-    return limit
+    return next(order for order in working(found) if order.venue_id == leg.parent)
 
 
 @pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.SUSPENDED, OrderStatus.DONE_FOR_DAY])
@@ -587,3 +591,146 @@ def test_what_a_working_exit_for_a_part_leaves_is_protected_in_the_next_pass() -
     assert (pair.quantity, pair.limit_price) == (entry.quantity - part.quantity, Decimal("203.00")), (
         "the target that was reached is the exit's"
     )
+
+
+@pytest.mark.parametrize("what", ["exit", "setting"])
+def test_a_lost_cancel_that_two_steps_of_a_pass_would_repeat_is_sent_again_once(what: str) -> None:
+    found, _ = refusing_replaces() if what == "exit" else protected()
+    confirms, sent = found.venue.cancel, list[Ending]()
+    found.venue.cancel = lambda intent: LOST  # type: ignore[method-assign]
+    usual = found.exits
+    found.exits = usual.model_copy(update={"protection": Protection.VENUE if what == "exit" else Protection.BOT})
+    exits(found, "open+300m")
+    found.exits = usual
+
+    def counted(intent: Ending) -> Reply:
+        sent.append(intent)
+        return confirms(intent)
+
+    found.venue.cancel = counted  # type: ignore[method-assign]
+    found.later(60)
+    exits(found, "open+301m")
+    assert len(sent) == 1
+
+
+def test_a_gap_that_an_exit_widens_is_told_since_the_first_shares_had_no_stop() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.later(19_940)
+    bought = found.venue.now
+    found.venue.fill(entry.client_order_id, "100")
+    found.later(60)
+    found.venue.script["AAPL"], found.venue.refuses_only_replaces = replace(REJECTED, code="42210000"), True
+    exits(found, "open+300m")
+    assert [one["since"] for one in found.told("protection_gap")] == [bought.isoformat()]
+    for order in working(found):
+        found.venue.fill(order.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+301m")
+    assert [one["since"] for one in found.told("protection_gap_ended")] == [bought.isoformat()]
+
+
+def both_halves_fill(found: Scene) -> None:
+    """Let both halves of the oldest pair fill, one of them before the venue has heard of the other."""
+    limit = min(working(found), key=lambda order: (order.order_class is not OrderClass.OCO, order.venue_id))
+    (leg,) = [order for order in working(found) if order.parent == limit.venue_id]
+    found.venue.fill(leg.client_order_id, "98")
+    found.venue.book[limit.client_order_id] = limit
+    found.venue.fill(limit.client_order_id, "103")
+    found.later(60)
+
+
+def test_what_both_halves_of_a_pair_fill_beyond_the_position_is_found_told_and_closed_at_once() -> None:
+    found, entry = protected()
+    both_halves_fill(found)
+    turned = found.venue.executions[-1].at
+    exits(found, "open+32m")
+    last = found.venue.submitted[-1]
+    assert (last.purpose, last.side, last.quantity, last.why) == (Purpose.CLOSE, Side.BUY, entry.quantity, "overfilled")
+    assert found.told("position_overfilled") == [{"strategy": "flow", "shares": f"{entry.quantity}"}]
+    (gap,) = found.told("protection_gap")
+    assert (gap["since"], gap["why"]) == (turned.isoformat(), "exiting")
+    watch = Watch(found.venue, found.world().rules.exits_of, 180, found.exits)
+    findings = reconcile(FakeReader(found.venue), found.ledger, watch).findings
+    assert [(one.kind, one.ours) for one in findings] == [(FindingKind.OVERFILLED, -entry.quantity)]
+    found.venue.fill(last.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+33m")
+    assert (working(found), found.ledger.totals().own_positions()) == ([], ())
+
+
+def gap_of(found: Scene) -> Gap:
+    """Return the gap in the protection of the only position, as the books show it now."""
+    books, rules = read_books(found.ledger, found.venue.now, VENUE_DAY), found.world().rules
+    resting, listings = resting_among(books, books.working), found.venue.listings(("AAPL",))
+    (gap,) = gaps(books, listings, resting, rules.exits, rules.exits_of)
+    return gap
+
+
+def test_an_exit_goes_through_no_order_of_the_other_side_and_a_gap_ends_with_none() -> None:
+    found = scene()
+    filled_in_two_increments(found)
+    first, second = [order for order in working(found) if order.order_class is OrderClass.OCO and not order.parent]
+    # So many shares too many that they are just those of the other pair.
+    found.venue.book[first.client_order_id] = replace(first, quantity=Decimal(90))
+    found.venue.fill(first.client_order_id, "103")
+    turned = found.venue.now
+    found.later(60)
+    record = exits(found, "open+33m")
+    (close,) = [one for one in (*found.venue.replaced, *found.venue.submitted) if one.purpose is Purpose.CLOSE]
+    assert (close.operation, close.side, close.quantity) == (Operation.SUBMIT, Side.BUY, second.quantity)
+    assert [intent.target_venue_id for intent in found.venue.cancelled] == [second.venue_id]
+    reasons = {decision.reason for one in record.candidates for decision in one.decisions}
+    assert (Reason.STOP_NEEDLESS in reasons, Reason.EXIT_NEEDS_SHARES in reasons) == (True, False)
+    found.later(60)
+    exits(found, "open+34m")
+    assert (gap_of(found).shares, gap_of(found).since) == (Decimal(41), turned)
+
+
+def test_an_exit_that_the_broker_ends_because_its_shares_are_gone_has_not_failed() -> None:
+    found, _ = refusing_replaces()
+    (leg,) = [order for order in working(found) if order.parent]
+    exits(found, "open+300m")
+    exit_ = found.venue.submitted[-1]
+    found.venue.book[leg.client_order_id] = leg
+    found.venue.fill(leg.client_order_id, "98")
+    book = found.venue.book
+    book[exit_.client_order_id] = replace(book[exit_.client_order_id], status=OrderStatus.CANCELED)
+    found.later(60)
+    exits(found, "open+301m")
+    assert (exit_.purpose, found.told("close_position_failed")) == (Purpose.CLOSE, [])
+
+
+def test_a_gap_is_told_since_its_stop_was_lost_although_the_broker_rejected_another_one_since() -> None:
+    found, _ = protected()
+    lost = found.venue.now
+    stop_shown_as(found, OrderStatus.CANCELED)
+    found.later(60)
+    exits(found, "open+32m")
+    for order in working(found):
+        status = OrderStatus.CANCELED if order.parent else OrderStatus.REJECTED
+        found.venue.book[order.client_order_id] = replace(order, status=status, updated_at=found.venue.now)
+    found.later(60)
+    found.venue.script["AAPL"] = REJECTED
+    exits(found, "open+33m")
+    assert {one["since"] for one in found.told("protection_gap")} == {lost.isoformat()}
+    assert gap_of(found).since == lost
+
+
+def test_a_gap_is_told_since_shares_were_bought_if_a_stop_that_was_lost_protected_others() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.later(60)
+    stop_shown_as(found, OrderStatus.CANCELED)
+    exits(found, "open+32m")
+    found.later(60)
+    found.venue.fill(entry.client_order_id, "100")
+    bought = found.venue.now
+    found.later(60)
+    stop_shown_as(found, OrderStatus.CANCELED)
+    found.venue.script["AAPL"] = REJECTED
+    exits(found, "open+33m")
+    assert [one["since"] for one in found.told("protection_gap")][-1] == bought.isoformat()
+    assert (gap_of(found).shares, gap_of(found).since) == (Decimal(49), bought)

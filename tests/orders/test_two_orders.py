@@ -1,143 +1,552 @@
-"""Stops and targets that rest apart: what a position is left with after each fill, and in drawn lives.
+"""Protection by orders that rest apart: a stop for all whole shares, targets beside it, each fitted to the other."""
 
-The venue's own log is the judge (`lived_apart`). A bot that cancels a stop before the new one rests, one that lets
-targets stay as they are, and one that leaves alone what filled beyond the position have to be caught.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from collections.abc import Sequence
+from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
 
-from tests.apart import Bot, capabilities
-from tests.orders.lived_apart import LIVES, lived
-from tests.tiers import sized
+from tests.apart import KILLED, LOST_ON_THE_WAY, REFUSED, SLOW, Bot, capabilities
+from tests.venues import FakeReader
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
+from tradebot.model.lifecycle import State
+from tradebot.model.limits import Protection
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.venue import Capabilities, Edit
-from tradebot.orders import two_orders
-from tradebot.orders.changes import cancel_order
-from tradebot.orders.fitting import Step
+from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, ClientIds, Edit
+from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import reconcile
 
-QUIET = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
-EVERY = [(edit, reduce_only) for edit, reduce_only in product(Edit, (True, False))]
-NAMES = [f"{edit}, {'reduce-only' if reduce_only else 'plain'}" for edit, reduce_only in EVERY]
-each_venue = pytest.mark.parametrize("can", [capabilities(e, reduce_only=r) for e, r in EVERY], ids=NAMES)
-reducing = pytest.mark.parametrize("can", [capabilities(edit, reduce_only=True) for edit in Edit], ids=list(Edit))
+EVERY = [capabilities(edit, reduce_only=reduce_only) for edit in Edit for reduce_only in (True, False)]
+ONLY_REDUCE, PLAIN = ([can for can in EVERY if can.reduce_only is only] for only in (True, False))
+NO_EDITS_ONLY_REDUCE, NO_EDITS = (capabilities(Edit.NONE, reduce_only=reduce_only) for reduce_only in (True, False))
+each = pytest.mark.parametrize("can", EVERY, ids=lambda can: f"{can.edit} {'only reduces' if can.reduce_only else ''}")
 
 
-def resting(bot: Bot) -> tuple[int, int]:
-    """Return for how many shares stops rest, and for how many targets."""
-    stops, targets = (
-        sum(order.open_quantity for order in orders) for orders in (bot.venue.stops(), bot.venue.targets())
+def sizes(orders: Sequence[Order]) -> list[Decimal]:
+    """Return how many shares orders may still fill."""
+    return [order.open_quantity for order in orders]
+
+
+def asked(bot: Bot, since: int) -> list[Operation]:
+    """Return what the bot asked of the venue since so many requests."""
+    return [intent.operation for intent in bot.venue.asked[since:]]
+
+
+def is_over(bot: Bot) -> bool:
+    """Return True if nothing is held and nothing rests."""
+    return not (bot.position or bot.venue.stops() or bot.venue.targets())
+
+
+def fill(bot: Bot, order: Order, shares: int | None = None) -> None:
+    """Fill an order at 100, wholly if no number of shares is given."""
+    bot.venue.fill(order.client_order_id, "100", Decimal(shares) if shares else None)
+
+
+@each
+@pytest.mark.parametrize(
+    ("side", "stop", "targets"), [(Side.BUY, "98.00", ["101.00", "103.00"]), (Side.SELL, "102.00", ["99.00", "97.00"])]
+)
+def test_a_stop_for_all_shares_rests_with_the_targets_of_the_rules_beside_it(
+    can: Capabilities, side: Side, stop: str, targets: list[str]
+) -> None:
+    bot = Bot(can).held(side=side)
+    (rests,) = bot.venue.stops()
+    assert (rests.order_type, rests.order_class, rests.time_in_force) == (
+        OrderType.STOP,
+        OrderClass.SIMPLE,
+        TimeInForce.GTC,
     )
-    return int(stops), int(targets)
+    assert (rests.quantity, rests.stop_price) == (Decimal(10), Decimal(stop))
+    beside = [(order.limit_price, order.quantity, order.order_class) for order in bot.venue.targets()]
+    assert beside == [(Decimal(price), Decimal(4), OrderClass.SIMPLE) for price in targets], "none is far away"
+    assert {intent.purpose for intent in bot.venue.asked[1:]} == {Purpose.PROTECT}
+    assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.PROTECTED
+    done = len(bot.venue.asked)
+    bot.exits()
+    assert asked(bot, done) == [], "what fits needs nothing more"
+    assert bot.scene.told("protection_gap") == []
 
 
-@pytest.mark.sampled
-@each_venue
-def test_no_share_lacks_a_stop_for_longer_than_told_in_any_life(can: Capabilities) -> None:
-    @settings(QUIET, max_examples=sized(12, 400))
-    @given(LIVES)
-    def holds(life: tuple[Side, str, list[tuple[tuple[object, ...], tuple[object, ...]]]]) -> None:
-        assert lived(can, *life) == []
-
-    holds()
-
-
-def _cancels_first(*asked: object) -> Iterator[object]:
-    """Do what a careless bot does: cancel the stop that there is, and then place another one."""
-    world, call, desk, cover, step = asked
-    assert isinstance(step, Step)
-    if step.old is not None and step.shares:
-        yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)  # type: ignore[arg-type]
-        yield two_orders._placed(world, call, desk, cover, step)  # type: ignore[arg-type]
-    else:
-        yield from STOP(*asked)  # type: ignore[arg-type]
+@each
+@pytest.mark.parametrize("fates", [[LOST_ON_THE_WAY], ["", LOST_ON_THE_WAY]], ids=["cancel", "new stop"])
+def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) -> None:
+    bot = Bot(can).held()
+    (stop,) = bot.venue.stops()
+    bot.venue.suspend(stop)
+    suspended = bot.venue.now
+    bot.venue.fates = list(fates)
+    bot.exits()
+    (gap,) = bot.scene.told("protection_gap")
+    assert (gap["shares"], gap["since"]) == ("10", suspended.isoformat()), "only a target rests for them"
+    assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.OPEN
 
 
-def _never(*asked: object) -> Iterable[object]:
-    return ()
+@each
+def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry, 4)
+    bot.exits()
+    fill(bot, entry)
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
+    assert sum(sizes(bot.venue.targets())) <= 10
 
 
-STOP = two_orders._stop
-BROKEN: dict[str, tuple[object, str, Callable[..., object]]] = {
-    "cancels before it places": (two_orders, "_stop", _cancels_first),
-    "never makes targets smaller": (two_orders, "target_steps", _never),
-    "never cancels a stop that is left over": (two_orders, "stop_steps", _never),
+WAYS = {
+    (Edit.NEW_ID, True): [Operation.REPLACE],
+    (Edit.NEW_ID, False): [Operation.REPLACE],
+    (Edit.IN_PLACE, True): [Operation.REPLACE],
+    (Edit.IN_PLACE, False): [Operation.REPLACE],
+    (Edit.NONE, True): [Operation.SUBMIT, Operation.CANCEL],
+    (Edit.NONE, False): [Operation.CANCEL, Operation.SUBMIT],
 }
+"""How a venue lets a stop be changed."""
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_bot_is_caught_by_the_venues_log(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(*BROKEN[name])
-    can = capabilities(Edit.NONE, reduce_only=name.startswith("cancels"))
-    found = find(
-        LIVES, lambda life: bool(lived(can, *life)), settings=settings(QUIET, max_examples=300, phases=[Phase.generate])
+@each
+def test_after_the_fill_of_a_target_the_stop_is_made_smaller_in_the_way_that_the_venue_has(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    fill(bot, bot.venue.targets()[0])
+    done = len(bot.venue.asked)
+    bot.exits()
+    assert asked(bot, done) == WAYS[can.edit, can.reduce_only]
+    assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == [(Decimal(6), Decimal("98.00"))]
+    told = [one["cause"] for one in bot.scene.told("protection_gap")]
+    assert told == ["the broker can't change a stop, and two of them could turn the position around"] * (
+        can == NO_EDITS
     )
-    assert lived(can, *found)
+    assert len(bot.scene.told("protection_gap_ended")) == len(told), "it ends with the stop that rests"
 
 
-@each_venue
-def test_position_gets_a_stop_for_all_shares_and_its_targets_beside_it(can: Capabilities) -> None:
+@each
+def test_a_stop_follows_the_price_and_never_moves_back(can: Capabilities) -> None:
     bot = Bot(can).held()
-    assert resting(bot) == (10, 8)
-    assert sorted(order.limit_price or 0 for order in bot.venue.targets()) == [101, 103]
+    done = len(bot.venue.asked)
+    bot.scene.price("AAPL", "100.9")
+    bot.exits()
+    assert asked(bot, done) == WAYS[can.edit, can.reduce_only]
+    moved = [(order.open_quantity, order.stop_price) for order in bot.venue.stops()]
+    assert moved == [(Decimal(10), Decimal("98.88"))]
+    bot.scene.price("AAPL", "100")
+    bot.exits()
+    assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == moved
 
 
-@each_venue
-def test_stop_is_made_smaller_after_a_target_has_filled(can: Capabilities) -> None:
+@each
+def test_after_the_fill_of_a_stop_targets_are_made_smaller_the_farthest_first_and_then_canceled(
+    can: Capabilities,
+) -> None:
     bot = Bot(can).held()
-    bot.venue.fill(bot.venue.targets()[0].client_order_id, "101")
+    (stop,) = bot.venue.stops()
+    fill(bot, stop, 5)
     bot.exits()
     bot.exits()
+    assert [(order.limit_price, order.open_quantity) for order in bot.venue.targets()] == [
+        (Decimal("101.00"), Decimal(4)),
+        (Decimal("103.00"), Decimal(1)),
+    ]
+    fill(bot, bot.venue.stops()[0])
+    bot.exits()
+    assert is_over(bot)
+
+
+def test_the_old_stop_stays_until_the_new_one_rests() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    fill(bot, bot.venue.targets()[0])
+    bot.venue.fates = [SLOW]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(10), Decimal(6)], "the new one isn't acknowledged"
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(10), Decimal(6)], "and is waited for"
+    bot.venue.catch_up()
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(6)]
+    assert bot.scene.told("protection_gap") == []
+
+
+@pytest.mark.parametrize("can", [can for can in EVERY if can.edit is not Edit.NONE])
+def test_a_stop_that_the_venue_refuses_to_change_is_replaced_by_the_next_pass(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    fill(bot, bot.venue.targets()[0])
+    bot.venue.fates = [REFUSED]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(6)]
+
+
+def test_a_stop_that_could_not_follow_is_placed_again_where_it_was() -> None:
+    bot = Bot(NO_EDITS).held()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates = ["", REFUSED]
+    bot.exits()
+    assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == [(Decimal(10), Decimal("98.00"))]
+
+
+@each
+def test_a_stop_that_is_refused_twice_is_asked_for_again_after_a_quarter_of_an_hour(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    for _ in range(3):
+        bot.venue.fates = [REFUSED]
+        bot.exits()
+        bot.venue.fates = []
+    assert bot.venue.stops() == []
+    assert sum(intent.stop_price is not None for intent in bot.venue.asked) == 2
+    assert bot.scene.ledger.trading_state().state is TradingState.ACTIVE, "a refused stop halts nothing"
+    bot.exits(900)
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+
+
+@each
+def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    bot.exits()
+    bot.exits(20)
+    assert len(bot.venue.asked) == 2, "it is only looked up at first"
+    bot.exits(20)
+    first, again = bot.venue.asked[1:3]
+    assert again.client_order_id == first.client_order_id
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+
+
+@pytest.mark.parametrize("ids", [ClientIds.WHILE_OPEN, ClientIds.FREE])
+def test_a_lost_stop_is_not_sent_again_where_its_id_could_make_two(ids: ClientIds) -> None:
+    bot = Bot(replace(NO_EDITS_ONLY_REDUCE, client_ids=ids))
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    for _ in range(3):
+        bot.exits()
+    assert len(bot.venue.asked) == 2
+
+
+@each
+def test_a_pass_that_is_killed_is_gone_on_with_by_the_next_one_and_nothing_is_sent_twice(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    fill(bot, bot.venue.targets()[0])
+    bot.venue.fates = [KILLED]
+    assert bot.exits() is None
+    bot.exits()
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(6)]
+    names = [intent.client_order_id for intent in bot.venue.asked]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_what_rests_for_shares_that_are_gone_is_canceled_although_a_request_is_lost(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    fill(bot, bot.venue.stops()[0], 5)
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    bot.exits()
+    assert len(bot.venue.targets()) == 2, "one of them should be smaller"
+    fill(bot, bot.venue.stops()[0])
+    bot.exits(20)
+    assert is_over(bot)
+
+
+@each
+def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter(quantity=12)
+    assert entry is not None
+    for shares, fates in ((4, []), (6, []), (2, [LOST_ON_THE_WAY])):
+        fill(bot, entry, shares)
+        bot.venue.fates = fates
+        bot.exits()
+    for target in bot.venue.targets():
+        fill(bot, target)
+    assert (bot.position, sizes(bot.venue.stops())) == (Decimal(4), [Decimal(4), Decimal(6)])
+    bot.exits(20)
+    assert sizes(bot.venue.stops()) == [Decimal(4)]
+
+
+@each
+def test_a_target_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    bot.venue.fates = ["", "", LOST_ON_THE_WAY]
+    bot.exits()
+    assert sizes(bot.venue.targets()) == [Decimal(4)]
+    fill(bot, bot.venue.stops()[0], 8)
+    bot.exits(20)
+    assert sum(sizes(bot.venue.targets())) <= bot.position == 2
+
+
+def after_a_lost_cancel() -> Bot:
+    """Return a bot whose cancel of a stop for 5 shares was lost, while one for 3 rested; then the entry filled more."""
+    bot = Bot(NO_EDITS_ONLY_REDUCE)
+    bot.venue.has_history = True
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry, 5)
+    bot.exits()
+    fill(bot, bot.venue.targets()[0])
+    bot.venue.fates = ["", LOST_ON_THE_WAY]
+    bot.exits()
+    fill(bot, entry)
+    return bot
+
+
+def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_that_need_it_by_now() -> None:
+    bot = after_a_lost_cancel()
+    bot.venue.has_history = False
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3), Decimal(5)]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(3), Decimal(5)]
+
+
+def test_a_stop_whose_cancel_is_known_never_to_have_arrived_protects_as_before() -> None:
+    bot = after_a_lost_cancel()
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3)]
+    assert bot.scene.told("protection_gap") == []
+
+
+@pytest.mark.parametrize("ids", ClientIds)
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
+    can: Capabilities, ids: ClientIds
+) -> None:
+    bot = Bot(replace(can, client_ids=ids)).held()
+    # Both targets and the stop end before the exit goes out.
+    bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
+    bot.exits(7200)
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    bot.exits(880)
+    assert bot.venue.stops() == [], "the exit may work"
+    bot.venue.fates = [LOST_ON_THE_WAY] if ids is ClientIds.UNIQUE else []
+    bot.exits(20)
+    assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == [(Decimal(10), Decimal("98.00"))]
+    assert bot.venue.targets() == []
+    bot.venue.fates = [LOST_ON_THE_WAY] if ids is ClientIds.UNIQUE else []
+    bot.exits()
+    assert len(bot.venue.stops()) == 1, "it stays as long as nobody knows of the exit"
+
+
+@each
+def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabilities) -> None:
+    bot = Bot(can)
+    entry = bot.enter()
+    assert entry is not None
+    for shares in (4, 6):
+        fill(bot, entry, shares)
+        bot.exits()
+    first, second = bot.venue.stops()
+    bot.scene.later(10)
+    bot.venue.suspend(first)
+    lost = bot.venue.now
+    bot.scene.later(30)
+    bot.venue.suspend(second)
+    bot.venue.fates = [LOST_ON_THE_WAY] * 4
+    bot.exits()
+    told = bot.scene.told("protection_gap")[-1]
+    assert (told["shares"], told["since"]) == ("10", lost.isoformat())
+
+
+def test_a_gap_is_told_since_the_cancel_whose_answer_was_lost() -> None:
+    bot = Bot(NO_EDITS).held()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates = [LOST_ON_THE_WAY]
+    bot.exits()
+    (told,) = bot.scene.told("protection_gap")
+    assert (told["why"], told["since"]) == ("pending_cancel", bot.venue.now.isoformat())
+
+
+def test_a_gap_is_told_since_its_position_was_opened_although_an_earlier_one_lost_its_stop() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot.flatten()
+    fill(bot, bot.venue.working(Purpose.CLOSE)[0])
+    bot.exits()
+    bot.scene.later(60)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    opened = bot.venue.now
+    bot.venue.fates = [REFUSED]
+    bot.exits()
+    (told,) = bot.scene.told("protection_gap")
+    assert (told["why"], told["since"]) == ("refused", opened.isoformat())
+
+
+@each
+def test_a_gap_of_a_position_that_turned_is_told_since_it_turned(can: Capabilities) -> None:
+    bot = both_filled(can)
+    turned = bot.venue.now
+    bot.venue.fates = [LOST_ON_THE_WAY] * 4
+    bot.exits()
+    bot.exits()
+    (told,) = bot.scene.told("protection_gap")
+    assert (told["shares"], told["since"]) == ("4", turned.isoformat()), "what ended on the other side protected others"
+
+
+def test_a_change_in_place_whose_answer_was_lost_is_no_stop_that_the_broker_moved() -> None:
+    bot = Bot(capabilities(Edit.IN_PLACE, reduce_only=True)).held()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates = ["lost"]
+    bot.exits()
+    assert len(read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved) == 1
+    bot.exits()
+    assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved == ()
+    assert bot.scene.told("stop_moved_by_broker") == []
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_an_exit_goes_out_beside_what_only_reduces_and_that_ends_once_the_shares_are_gone(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    done = len(bot.venue.asked)
+    bot.exits(7200)
+    (exit_,) = bot.venue.working(Purpose.CLOSE)
+    assert (asked(bot, done), exit_.quantity) == ([Operation.SUBMIT], Decimal(10)), "nothing is canceled for it"
+    fill(bot, exit_, 4)
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(6)]
+    fill(bot, exit_)
+    bot.exits()
+    assert is_over(bot)
+    assert bot.scene.told("protection_gap", "close_position_failed") == []
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_an_exit_takes_the_place_of_what_could_turn_the_position(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    done = len(bot.venue.asked)
+    bot.exits(7200)
+    # Both targets and the stop end before the exit goes out.
+    assert asked(bot, done) == [Operation.CANCEL] * 3 + [Operation.SUBMIT]
+    assert sizes(bot.venue.working(Purpose.CLOSE)) == [Decimal(10)]
+    assert (bot.venue.stops(), bot.venue.targets()) == ([], [])
+    assert [one["why"] for one in bot.scene.told("protection_gap")] == ["exiting"]
+
+
+@each
+def test_flatten_closes_first_and_what_protects_ends_afterwards(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.flatten()
+    (exit_,) = bot.venue.working(Purpose.CLOSE)
+    assert len(bot.venue.stops()) == (1 if can.reduce_only else 0)
+    fill(bot, exit_)
+    bot.exits()
+    assert is_over(bot)
+
+
+@each
+@pytest.mark.parametrize("what", ["halt", "reload"])
+def test_neither_a_halt_nor_other_settings_cancel_a_stop(can: Capabilities, what: str) -> None:
+    bot = Bot(can).held()
+    before = bot.venue.stops() + bot.venue.targets()
+    if what == "halt":
+        halted = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", bot.venue.now)
+        bot.scene.ledger.set_trading_state(halted)
+    else:
+        bot.rules = tuple(rule for rule in bot.rules if rule.name not in ("stop_loss", "trailing_stop"))
+    bot.exits()
+    bot.exits()
+    assert bot.venue.stops() + bot.venue.targets() == before
+
+
+@each
+def test_all_that_rests_is_canceled_once_the_bot_watches_stops_itself(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.scene.exits = bot.scene.exits.model_copy(update={"protection": Protection.BOT})
+    bot.exits()
+    assert (bot.venue.stops(), bot.venue.targets()) == ([], [])
+
+
+@each
+def test_a_price_that_a_target_has_reached_is_left_to_the_venue_if_the_target_rests(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.scene.price("AAPL", "101")
+    bot.exits()
+    assert bot.venue.working(Purpose.CLOSE, Purpose.REDUCE) == []
+    fill(bot, bot.venue.targets()[0])
+    bot.venue.fates = [REFUSED] * 5
     assert bot.position == 6
-    assert resting(bot) == (6, 4)
 
 
-@each_venue
-def test_targets_are_canceled_after_the_stop_has_filled(can: Capabilities) -> None:
-    bot = Bot(can).held()
-    bot.venue.fill(bot.venue.stops()[0].client_order_id, "98")
-    bot.exits()
-    bot.exits()
-    assert bot.position == 0
-    assert resting(bot) == (0, 0)
-
-
-@reducing
-def test_new_stop_rests_before_the_old_one_goes_where_orders_only_reduce(can: Capabilities) -> None:
-    bot = Bot(can).held()
-    before = len(bot.venue.asked)
-    bot.scene.price("AAPL", "100.6")
-    bot.exits()
-    of_stops = [intent.operation for intent in bot.venue.asked[before:] if intent.stop_price is not None]
-    wanted = [Operation.SUBMIT, Operation.CANCEL] if can.edit is Edit.NONE else [Operation.REPLACE]
-    sent = [intent.operation for intent in bot.venue.asked[before:]]
-    assert sent == wanted
-    assert of_stops[0] is wanted[0]
-    assert resting(bot)[0] == 10
-
-
-@each_venue
-def test_halt_leaves_stops_alone(can: Capabilities) -> None:
-    bot = Bot(can).held()
-    state = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "tried", bot.venue.now)
-    bot.scene.ledger.set_trading_state(state)
-    bot.exits()
-    assert resting(bot)[0] == 10
-
-
-@each_venue
-def test_what_fills_beyond_the_position_is_closed_by_the_next_pass(can: Capabilities) -> None:
+@each
+def test_nothing_is_bought_while_what_protected_earlier_shares_still_rests(can: Capabilities) -> None:
     bot = Bot(can).held()
     bot.venue.hears_late = True
-    for order in (*bot.venue.targets()[:1], *bot.venue.stops()[:1]):
-        bot.venue.fill(order.client_order_id, "101")
+    fill(bot, bot.venue.stops()[0])
+    assert bot.venue.targets() != []
+    bot.scene.later(60)
+    assert bot.enter() is None
     bot.venue.hears_late = False
-    assert bot.position == -4
     bot.exits()
-    exits = bot.venue.working(Purpose.CLOSE)
-    assert [(order.side, int(order.open_quantity)) for order in exits] == [(Side.BUY, 4)]
+    bot.scene.later(60)
+    assert bot.enter() is not None
+
+
+def both_filled(can: Capabilities) -> Bot:
+    """Return a bot whose target and stop filled in one instant, for 14 of 10 shares."""
+    bot = Bot(can).held()
+    (stop,), target = bot.venue.stops(), bot.venue.targets()[0]
+    bot.venue.hears_late = True
+    fill(bot, target)
+    fill(bot, stop)
+    bot.venue.hears_late = False
+    return bot
+
+
+@each
+def test_what_fills_beyond_the_position_is_told_once_found_and_closed_at_once(can: Capabilities) -> None:
+    bot = both_filled(can)
+    bot.exits()
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    assert (close.side, close.quantity) == (Side.BUY, Decimal(4))
+    assert bot.scene.told("position_overfilled") == [{"strategy": "flow", "shares": "4"}]
+    watch = Watch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
+    found = [
+        one
+        for one in reconcile(FakeReader(bot.venue), bot.scene.ledger, watch).findings
+        if one.kind is FindingKind.OVERFILLED
+    ]
+    assert [(one.subject, one.ours, one.blocking) for one in found] == [("AAPL", Decimal(-4), False)]
+    bot.exits()
+    assert len(bot.scene.told("position_overfilled")) == 1
+    fill(bot, close)
+    bot.exits()
+    assert is_over(bot)
+
+
+@each
+def test_an_exit_that_would_add_to_what_filled_beyond_the_position_is_canceled_at_once(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.exits(7200)
+    (exit_,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.hears_late = True
+    sold = replace(exit_, quantity=Decimal(14))
+    bot.venue.book[exit_.client_order_id] = sold
+    fill(bot, sold, 12)
+    bot.exits()
+    assert bot.venue.book[exit_.client_order_id].status is OrderStatus.CANCELED
+
+
+@pytest.mark.parametrize("can", [NO_EDITS_ONLY_REDUCE, NO_EDITS], ids=["only reduces", ""])
+def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_of_the_moment(can: Capabilities) -> None:
+    bot = Bot(can).held()
+    bot.exits(7200)
+    (first,) = bot.venue.working(Purpose.CLOSE)
+    bot.scene.price("AAPL", "99.5")
+    bot.exits(200)
+    (second,) = bot.venue.working(Purpose.CLOSE)
+    assert bot.venue.book[first.client_order_id].status is OrderStatus.CANCELED
+    assert (second.quantity, second.limit_price != first.limit_price) == (Decimal(10), True)

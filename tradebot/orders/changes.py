@@ -20,7 +20,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
-from tradebot.model.venue import Pairs
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import bare_since
@@ -125,12 +124,11 @@ def exit_is_refused(books: Books) -> bool:
     return False
 
 
-def class_to_try(world: World, books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair, or a plain stop if the venue has none or refused that last.
+def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
+    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
 
     None if it refused a plain stop too, a short while ago.
     """
-    first = OrderClass.OCO if world.venue.pairs is Pairs.NATIVE else OrderClass.SIMPLE
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
@@ -141,8 +139,8 @@ def class_to_try(world: World, books: Books, whose: Whose) -> OrderClass | None:
             return intent.order_class
         if intent.order_class is OrderClass.OCO:
             return OrderClass.SIMPLE
-        return first if books.at - record.updated_at >= RETRY else None
-    return first
+        return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
+    return OrderClass.OCO
 
 
 def exit_through(

@@ -41,19 +41,12 @@ from tradebot.orders.exit_orders import (
     without_refused_fraction,
 )
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.sending import (
-    EXIT_LOOKUP,
-    closing_side,
-    send_again,
-    submit_key,
-    wanted_key,
-)
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send_again, submit_key, wanted_key
 from tradebot.ports.world import Call, World
 
 Records = tuple[CandidateRecord, ...]
 
 REFUSED = "the broker doesn't let the limit of a pair go through the market"
-
 NO_PRICE = "there was no quote, or none on the near side of the stop"
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
@@ -180,14 +173,14 @@ def _exits(
     resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
     targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
-    left = quantity_of(candidate)
     ended = tuple(_end_targets(world, call, desk, candidate, targets))
     yield from (released.record for _, released in ended)
     if any(released.left != target.quantity for target, released in ended):
         # What one of them fills meanwhile is no longer there to be closed.
         yield _waits(candidate, decisions)
         return
-    free = min(left, _free(desk, candidate, pairs) if pairs else left)
+    left, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
+    free = min(left, max(_held(desk, candidate) - covered, Decimal(0)) if pairs else left)
     if free:
         key = wanted_key(world, call, desk, candidate)
         yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
@@ -208,10 +201,6 @@ def _exits(
 def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
     """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
     return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
-
-
-def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
-    return max(_held(desk, candidate) - sum(pair.quantity for pair in pairs), Decimal(0))
 
 
 def _held(desk: Desk, candidate: Candidate) -> Decimal:

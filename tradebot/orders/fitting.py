@@ -2,7 +2,7 @@
 
 Only stops protect. Of more stops than are needed, the loosest go first, and none goes before others that can trigger
 cover every share. Of more targets than are needed, the farthest go first. Nothing is decided about an order that the
-venue is still busy with, unless nothing is held anymore.
+venue is still busy with.
 """
 
 from collections.abc import Iterable, Iterator
@@ -63,10 +63,10 @@ class Step(NamedTuple):
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
     """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
     toward, excess = -cover.side.sign, total(cover.stops) - cover.shares
-    left = sorted(cover.stops, key=lambda one: (stop_price(one) * toward, -one.quantity))
+    left = sorted(cover.stops, key=lambda one: (price_of(one) * toward, -one.quantity))
     for one in tuple(left):
         others = total(other for other in left if other is not one and other.can_trigger)
-        if one.quantity <= excess and others >= cover.shares and not (cover.shares and is_busy(one)):
+        if one.quantity <= excess and others >= cover.shares and not is_busy(one):
             left.remove(one)
             excess -= one.quantity
             yield Step(Reason.STOP_SPARE, old=one)
@@ -79,7 +79,7 @@ def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
 def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[Step]:
     """Yield which of the stops that stay are made smaller or moved, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
-    loose = [one for one in left if stop and (stop - stop_price(one)) * toward > stop_price(one) * looser_by]
+    loose = [one for one in left if stop and (stop - price_of(one)) * toward > price_of(one) * looser_by]
     # Another one may rest, or be on its way, at the price where a loose one is to be.
     wanting = cover.shares - total(one for one in left if one not in loose)
     excess = NONE if any(map(is_busy, left)) else max(total(left) - cover.shares, NONE)
@@ -91,18 +91,18 @@ def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[
             wanting -= shares
             yield Step(Reason.STOP_TIGHTENED, shares, stop, one)
         else:
-            yield Step(Reason.STOP_RESIZED, shares, stop_price(one), one)
+            yield Step(Reason.STOP_RESIZED, shares, price_of(one), one)
         excess -= one.quantity - shares
 
 
 def target_steps(cover: Cover) -> Iterator[Step]:
     """Yield what leaves targets for no more than the shares."""
     excess = total(cover.targets) - cover.shares
-    for one in sorted(cover.targets, key=lambda one: target_price(one) * cover.side.sign):
-        if excess > 0 and not (cover.shares and is_busy(one)):
+    for one in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
+        if excess > 0 and not is_busy(one):
             shares = max(one.quantity - excess, NONE)
             excess -= one.quantity - shares
-            yield Step(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, target_price(one), one)
+            yield Step(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(one), one)
 
 
 def is_busy(one: Resting) -> bool:
@@ -116,15 +116,9 @@ def total(rests: Iterable[Resting]) -> Decimal:
     return sum((one.quantity for one in rests), NONE)
 
 
-def stop_price(one: Resting) -> Decimal:
-    """Return the price of a stop in USD."""
-    price = (one.stop.stop_price if one.stop else None) or one.record.intent.stop_price
-    assert price is not None, "a stop has a price"
-    return price
-
-
-def target_price(one: Resting) -> Decimal:
-    """Return the price of a target in USD."""
-    price = one.first.limit_price or one.record.intent.limit_price
-    assert price is not None, "a target has a price"
+def price_of(one: Resting) -> Decimal:
+    """Return the price of a stop or of a target in USD."""
+    now, asked = one.stop or one.first, one.record.intent
+    price = (now.limit_price or asked.limit_price) if one.is_target else (now.stop_price or asked.stop_price)
+    assert price is not None, "what rests has a price"
     return price

@@ -24,13 +24,13 @@ from tradebot.model.desk import Desk
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
-from tradebot.model.order import OrderClass, OrderType
+from tradebot.model.order import Order, OrderClass, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
-from tradebot.model.venue import Edit, Pairs
+from tradebot.model.venue import Pairs
 from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.ports.world import Call, World
@@ -109,18 +109,18 @@ def _protect_one(
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
-    side, kind = closing_side(position.quantity), class_to_try(world, desk.books, position.whose)
+    side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
     stop, taken = on_tick(listing, levels.stop or Decimal(0), side), being_closed(desk, position)
     rests = list[Resting]()
     for pair in pairs:
         free, is_looser = None, _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
-        anew = pair.is_lapsed or (is_looser and world.venue.edit is Edit.NONE)
-        if anew and kind is not None and position.symbol not in desk.unproven:
-            why = Reason.STOP_LAPSED if pair.is_lapsed else Reason.STOP_TIGHTENED
-            record, free = release(world, call, desk, pair, why)
+        if pair.is_lapsed and kind is not None and position.symbol not in desk.unproven:
+            record, free = release(world, call, desk, pair, Reason.STOP_LAPSED)
             yield record
-        elif is_looser and not anew:
-            moved = _tightened(call, desk, pair, stop, levels.word)
+        elif is_looser and pair.stop:
+            promised = pair.record.intent
+            shares = pair.stop.quantity or promised.quantity
+            moved = edit_intent(call, desk, promised, pair.stop, shares, stop, levels.word)
             yield send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         taken += pair.quantity - (free or 0)
@@ -260,26 +260,29 @@ def resting_intent(
     )
 
 
-def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
-    """Return the request that moves the stop of a pair to where the rule with this name has it, and nothing else."""
-    order, promised = pair.stop, pair.record.intent
-    assert order is not None, "a stop that isn't known isn't moved"
+def edit_intent(
+    call: Call, desk: Desk, promised: Intent, order: Order, shares: Decimal, price: Decimal, why: str
+) -> Intent:
+    """Return the request that brings a stop, or a target that rests apart, to so many shares and a price in USD.
+
+    `promised` is the intent behind the order, and `why` names the rule that has it there.
+    """
     key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
     return replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,
-        quantity=order.quantity or promised.quantity,
-        order_type=OrderType.STOP,
-        limit_price=None,
-        stop_price=stop,
+        quantity=shares,
+        order_type=OrderType.STOP if order.stop_price else OrderType.LIMIT,
+        limit_price=None if order.stop_price else price,
+        stop_price=price if order.stop_price else None,
         order_class=OrderClass.SIMPLE,
         cycle_id=call.cycle_id,
         at=desk.now,
         target_venue_id=order.venue_id,
         sent_in=None,
-        why=word,
+        why=why,
     )
 
 

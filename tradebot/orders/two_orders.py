@@ -29,10 +29,11 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import RETRY, TIGHTENS, cancel_order, release, tell_gap
+from tradebot.orders.changes import RETRY, cancel_order, release, tell_gap
 from tradebot.orders.fitting import NONE, Cover, Step, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
     being_closed,
+    edit_intent,
     missing_targets,
     on_tick,
     protectable,
@@ -54,7 +55,7 @@ def protect_apart(
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
     What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
-    one gets new stops if they only reduce, and no targets.
+    one gets no targets, and new stops only if they don't get in the way of its exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
@@ -64,10 +65,16 @@ def protect_apart(
     unresolved = [record.intent for record in world.ledger.intents(unresolved=True) if record.intent.protects]
     for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept))):
         lost = {intent.is_target: intent for intent in unresolved if _is_about(intent, cover)}
-        done = tuple(_stops(world, call, desk, cover, lost.get(False)))
-        yield from done
-        if False not in lost and all(map(_has_outcome, done)):
-            yield from _targets(world, call, desk, cover, lost.get(True))
+        if not cover.shares:
+            # Whatever has no outcome yet: these orders could only open a position.
+            for rest in (*cover.stops, *cover.targets):
+                yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
+            continue
+        for fit, one in ((_stops, lost.get(False)), (_targets, lost.get(True))):
+            done = tuple(fit(world, call, desk, cover) if one is None else _while_lost(world, call, desk, cover, one))
+            yield from done
+            if one is not None or not all(map(_has_outcome, done)):
+                break
 
 
 def _wanted(world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]) -> Iterator[tuple[Whose, Levels]]:
@@ -75,10 +82,20 @@ def _wanted(world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[He
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
         asked = levels(one, world.rules.exits_watching(one.position, one.kept))
+        in_vain = any(abs(desk.now - intent.at) >= RETRY for intent in _lost_exits(desk, one.position))
         if asked.stop is not None and one.position.whose in staying:
             yield one.position.whose, asked
-        elif asked.stop is not None and world.venue.reduce_only and not _is_passed(desk, one, asked.stop):
+        elif asked.stop and (in_vain or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
             yield one.position.whose, replace(asked, targets=())
+
+
+def _lost_exits(desk: Desk, position: Position) -> Iterator[Intent]:
+    """Yield the exits of a position whose outcome isn't known; they may work."""
+    about = (*position.whose, closing_side(position.quantity))
+    for intent in (record.intent for record in desk.books.unresolved):
+        exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
+        if exits and (intent.key.strategy, intent.key.symbol, intent.side) == about:
+            yield intent
 
 
 def _is_passed(desk: Desk, held: Held, stop: Decimal) -> bool:
@@ -116,14 +133,12 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     """Return how many whole shares what rests should be for.
 
-    Without reduce-only orders, those of exits that work are left out, and of exits that may.
+    Without reduce-only orders, those of exits that work are left out, and for a while those of exits that may.
     """
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
     if not world.venue.reduce_only:
-        unknown = (record.intent for record in desk.books.unresolved if record.intent.operation is Operation.SUBMIT)
-        exits = (intent for intent in unknown if intent.purpose is not Purpose.OPEN and not intent.protects)
-        may = (i.quantity for i in exits if (i.key.strategy, i.key.symbol, i.side) == (*position.whose, side))
+        may = (intent.quantity for intent in _lost_exits(desk, position) if abs(desk.now - intent.at) < RETRY)
         left -= being_closed(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
 
@@ -136,17 +151,8 @@ def _has_outcome(record: CandidateRecord) -> bool:
     return record.decisions[-1].verdict is not Verdict.UNKNOWN
 
 
-def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | None) -> Iterator[CandidateRecord]:
-    """Do what fits the stops to the position, until a request has no outcome; a `lost` one has none yet."""
-    if lost is not None:
-        left = cover.shares - total(cover.stops) + _given_up(cover, lost)
-        if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT:
-            # The shares that it would leave without a stop get one first.
-            if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-                yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
-        elif _fits(world, desk, cover, cover.stops, lost):
-            yield send_once_more(world, desk, lost)
-        return
+def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+    """Do what fits the stops to the position, until a request has no outcome."""
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
         released = release(world, call, desk, stop, Reason.STOP_LAPSED)
         yield released.record
@@ -164,9 +170,28 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | No
             return
 
 
-def _given_up(cover: Cover, lost: Intent) -> Decimal:
-    """Return for how many shares less a stop would be if a change of it that was lost arrived after all."""
-    old = next((stop for stop in cover.stops if stop.first.venue_id == lost.target_venue_id), None)
+def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
+    """Send a lost request about stops, or about targets, again if that is safe by now, and cancel what is spare.
+
+    Cancels wait for no other request: they may safely arrive twice.
+    """
+    rests = cover.targets if lost.is_target else cover.stops
+    left = cover.shares - total(rests) + _given_up(rests, lost)
+    if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
+        # The shares that it would leave without a stop get one first.
+        if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
+            yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
+    elif _fits(world, desk, cover, rests, lost):
+        yield send_once_more(world, desk, lost)
+    elif lost.operation is Operation.SUBMIT:
+        of_stops = (step for step in stop_steps(cover, world.rules.exits.stop_step_fraction) if not step.shares)
+        for rest in (step.old for step in (target_steps(cover) if lost.is_target else of_stops) if step.old):
+            yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
+
+
+def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
+    """Return for how many shares less an order would be if a change of it that was lost arrived after all."""
+    old = next((rest for rest in rests if rest.first.venue_id == lost.target_venue_id), None)
     if old is None:
         return NONE
     stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else NONE
@@ -247,18 +272,17 @@ def _in_its_place(
         yield _placed(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
-    """Place a stop, and return what became of that."""
-    word = cover.asked.word if cover.asked else step.old.record.intent.why if step.old else ""
-    intent = _resting_intent(world, call, desk, cover, step, word)
-    return send_to_rest(world, desk, intent, step.why, _about(step))
-
-
-def _resting_intent(world: World, call: Call, desk: Desk, cover: Cover, step: Step, why: str) -> Intent:
-    of = cover.listing.instrument if cover.listing else step.old.record.intent.instrument if step.old else None
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step, word: str | None = None) -> CandidateRecord:
+    """Place a stop, or the target of the rule with this name, and return what became of that."""
+    old = step.old.record.intent if step.old else None
+    of = cover.listing.instrument if cover.listing else old.instrument if old else None
     assert of is not None, "what is placed has an instrument"
+    why = word if word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
-    return resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
+    intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
+    if step.why is Reason.TARGET_MISSING:
+        intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
+    return send_to_rest(world, desk, intent, step.why, _about(step))
 
 
 def _about(step: Step) -> Decimal:
@@ -272,22 +296,8 @@ def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old:
     Its quantity counts what it has filled before.
     """
     order, promised = old.first, old.record.intent
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
-    moved = step.why is Reason.STOP_TIGHTENED and cover.asked is not None
-    intent = replace(
-        promised,
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.REPLACE,
-        quantity=order.filled_quantity + step.shares,
-        limit_price=step.price if old.is_target else None,
-        stop_price=None if old.is_target else step.price,
-        cycle_id=call.cycle_id,
-        at=desk.now,
-        target_venue_id=order.venue_id,
-        sent_in=None,
-        why=cover.asked.word if moved and cover.asked else promised.why,
-    )
+    why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
+    intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
     return send_to_rest(world, desk, intent, step.why, _about(step))
 
 
@@ -303,12 +313,8 @@ def _rests(world: World, placed: CandidateRecord) -> bool:
     return False
 
 
-def _targets(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent | None) -> Iterator[CandidateRecord]:
-    """Do what fits the targets to the position, until a request has no outcome; a `lost` one has none yet."""
-    if lost is not None:
-        if _fits(world, desk, cover, cover.targets, lost):
-            yield send_once_more(world, desk, lost)
-        return
+def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+    """Do what fits the targets to the position, until a request has no outcome."""
     steps = tuple(target_steps(cover))
     for step in steps:
         assert step.old is not None, "only a target that rests is made smaller"
@@ -333,9 +339,7 @@ def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator
     room = max(cover.shares - closing - total(rests), NONE)
     for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, rests, room):
         at = on_tick(cover.listing, price, cover.side, beyond=True)
-        stop = _resting_intent(world, call, desk, cover, Step(Reason.TARGET_MISSING, part, at), word)
-        target = replace(stop, order_type=OrderType.LIMIT, limit_price=at, stop_price=None)
-        done = send_to_rest(world, desk, target, Reason.TARGET_MISSING, part)
+        done = _placed(world, call, desk, cover, Step(Reason.TARGET_MISSING, part, at), word)
         yield done
         if not _has_outcome(done):
             return

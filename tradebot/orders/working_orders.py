@@ -35,7 +35,7 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.model.venue import Edit
+from tradebot.model.venue import Edit, Pairs
 from tradebot.orders.changes import cancel_order, change_of, reducing, send_change
 from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
 from tradebot.orders.sending import (
@@ -185,11 +185,12 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
     for order, record in our_working_orders(world, desk):
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
-        if change_of(order, desk.books.unresolved, Operation.CANCEL):
-            yield order, record, Reason.INTENT_UNRESOLVED
-        elif record.intent.protects:
-            # It rests until it acts, or until its position is gone.
+        lost = change_of(order, desk.books.unresolved, Operation.CANCEL)
+        if record.intent.protects and (not lost or world.venue.pairs is not Pairs.NATIVE):
+            # It rests until it acts, or until its position is gone. Without pairs, shares may need it by now after all.
             continue
+        if lost:
+            yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.purpose is not Purpose.OPEN and _has_turned(desk, order, record):
             yield order, record, Reason.OVERFILLED
         elif record.intent.purpose is not Purpose.OPEN:

@@ -9,6 +9,7 @@ answer, and neither does sending a stop. A fill that the next pass protects in t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, is_marked
-from tradebot.model.lifecycle import can_trigger
+from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
@@ -40,17 +41,20 @@ from tradebot.timetable.sessions import session_of
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})
 """States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
 
-
 _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 """States of a pair's target in which its stop is no loss either."""
 
 
-class _Lapse(NamedTuple):
-    """A stop that could trigger until then, its state since, and for how many shares it was."""
+class _Stop(NamedTuple):
+    """A known stop of a position: when it was placed, for how many shares, and if it rested.
 
-    at: datetime
-    state: str
+    `lapse` is since when it can't trigger although it could, and its state since; None if it can, or if none was lost.
+    """
+
+    placed_at: datetime
     shares: Decimal
+    rested: bool
+    lapse: tuple[datetime, str] | None
 
 
 def gaps(
@@ -113,18 +117,17 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
-    bought = _bought(position, bare, whole)
-    lapses = [one for one in _lapses(books, position) if one.at >= bought]
-    last = max(lapses, default=None)
-    # Some may have been without a stop before the last one lapsed.
-    never = bare - sum((one.shares for one in lapses), Decimal(0))
-    since = min(last.at, _bought(position, never, whole)) if last and never > 0 else last.at if last else bought
-    if _is_exiting(books, position):
-        why = EXITING
-    elif last is not None:
-        why = last.state
-    else:
-        why = _never_rested(books, position)
+    bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
+    found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
+    lapses = sorted(found, key=itemgetter(0), reverse=True)
+    lost = lapses[0][0][1] if lapses else _never_rested(books, position)
+    why, left, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
+    # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
+    for (at, _), one in lapses:
+        if left > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not one):
+            times.append(at)
+            left -= one.shares
+    since = min((*times, _bought(position, left, whole)) if left > 0 else times)
     return Gap(position.strategy, position.symbol, bare, since, why)
 
 
@@ -142,26 +145,24 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
     return position.opened_at
 
 
-def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
-    known = {order.venue_id: order for order in books.orders}
+def _stops(books: Books, position: Position) -> Iterator[_Stop]:
+    states = {order.venue_id: order.status for order in books.orders}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
         if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
-        if not order.status.terminal and _is_canceled_now(books, order):
-            yield _Lapse(books.at, OrderStatus.PENDING_CANCEL.value, order.open_quantity)
+        if waits_for_entry(order, record.intent):
             continue
-        parent = known.get(order.parent or "")
+        lapse, parent = None, states.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving
+        if not order.status.terminal and _is_canceled_now(books, order):
+            lapse = books.at, OrderStatus.PENDING_CANCEL.value
+        elif not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
+            lapse = order.updated_at or order.submitted_at or record.intent.at, order.status.value
         # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
-        acted = order.status in _NO_LOSS or (parent is not None and parent.status in _ENDS_ITS_STOP)
-        if not (waits or acted):
-            shares = (order.quantity or Decimal(0)) - order.filled_quantity
-            yield _Lapse(_ended(order, record), order.status.value, shares)
-
-
-def _ended(order: Order, record: IntentRecord) -> datetime:
-    return order.updated_at or order.submitted_at or record.intent.at
+        rested = OrderStatus.REJECTED not in (order.status, parent)
+        shares = (order.quantity or Decimal(0)) - order.filled_quantity
+        yield _Stop(order.submitted_at or record.intent.at, shares, rested, lapse)
 
 
 def _is_exiting(books: Books, position: Position) -> bool:
@@ -173,7 +174,8 @@ def _is_exiting(books: Books, position: Position) -> bool:
 
 
 def _never_rested(books: Books, position: Position) -> str:
-    sent = [record for record in books.intents if record.intent.protects and _is_of(record, position)]
+    stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
+    sent = [record for record in stops if _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
     if last is None:
         return NOT_PLACED
