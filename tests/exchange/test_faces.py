@@ -11,6 +11,7 @@ import pytest
 from tests.exchange.ring import D, instrument
 from tests.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
 from tests.exchange.worlds import KEYS, World, folders_of, open_world
+from tests.tiers import sized
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream
 from tradebot.exchange.exchange import open_exchange
@@ -175,7 +176,8 @@ def trade(world: World, seed: int, steps: int, at: Callable[[int], World | None]
     return world
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.sampled
+@pytest.mark.parametrize("seed", range(sized(1, 3)))
 def test_restarts_and_snapshots_change_neither_log_nor_state(
     fresh: Callable[[], Path], tmp_path: Path, seed: int
 ) -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.builders import (
@@ -430,17 +430,24 @@ def test_a_paid_account_has_no_limits_on_margin(
 parts = st.decimals("0.05", "0.95", places=2)
 
 
+def edge(*, count: int, **fractions: str) -> example:
+    """Return an example that a rule for margins refuses, and that would be liquidated first if it didn't."""
+    return example(count=count, most=Decimal("0.05"), **{name: Decimal(text) for name, text in fractions.items()})
+
+
 @settings(max_examples=5 * settings().max_examples)
 @given(
     stop=st.decimals("0.001", "0.1", places=3), gross=st.decimals("0.5", 10, places=1), count=st.integers(1, 4),
     most=parts, free=parts, least=st.decimals("0.01", "0.2", places=2),
-    initial=st.decimals("0.02", "0.2", places=2), kept=st.decimals("0.3", 1, places=1),
+    tied=st.decimals("0.5", "1.1", places=2), kept=st.decimals("0.3", 1, places=1),
 )  # fmt: skip
+@edge(stop="0.065", gross="9.1", count=1, free="0.61", least="0.01", tied="0.85", kept="1")
+@edge(stop="0.084", gross="10", count=2, free="0.05", least="0.09", tied="0.5", kept="1")
 def test_no_position_opened_within_its_limits_is_liquidated_before_its_stop(
-    stop: Decimal, gross: Decimal, count: int, most: Decimal, free: Decimal, least: Decimal, initial: Decimal,
+    stop: Decimal, gross: Decimal, count: int, most: Decimal, free: Decimal, least: Decimal, tied: Decimal,
     kept: Decimal,
 ) -> None:  # fmt: skip
-    """The account trades where the venue asks for so much margin, and keeps a part of that."""
+    """A full book ties up about as much as it may, and the venue asks to keep a part of that."""
     exits = exit_rules(stop_loss_fraction=stop, limit_offset_fraction="0.001")
     rules = limits(
         max_order_fraction=gross / count, max_symbol_fraction=gross / count, max_sector_fraction=gross,
@@ -449,6 +456,7 @@ def test_no_position_opened_within_its_limits_is_liquidated_before_its_stop(
     )  # fmt: skip
     if list(margin_contradictions((trader(rules, exits),), rules, HALTS, Settlement.MARGINED)):
         return
+    initial = min(tied * (1 - free) / gross, Decimal(1))
     levels = (MarginLevel(Decimal(0), initial, initial * kept),)
     marks = dict.fromkeys(SYMBOLS, Decimal("0.99995"))
     seen = book(margin=margin(listings={symbol: leveled(symbol, levels) for symbol in SYMBOLS}, marks=marks))

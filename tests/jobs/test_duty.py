@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.duty import Due, Duty
@@ -324,6 +324,7 @@ def lines_at(venue: VenueDay) -> list[Line]:
     return [there(lines.parse(name, value, venue)) for name, value in written.items()]
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(calendars(length=15))
 def test_serve_runs_each_slot_of_a_drawn_calendar_once_and_in_time(drawn: Drawn) -> None:
     planned, first = lines_at(drawn.venue), drawn.sessions[0].date

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
@@ -207,6 +207,7 @@ def test_between_sessions_the_date_is_the_venues_and_not_that_in_utc(
 every, edges = st.integers(1, 400), st.integers(0, 300)
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(calendars(), every, edges, edges, st.data())
 def test_each_slot_of_a_drawn_calendar_comes_once_and_is_named_by_its_offset(
     drawn: Drawn, minutes: int, after: int, before: int, data: st.DataObject

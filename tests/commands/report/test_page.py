@@ -23,6 +23,7 @@ from commands.report.contents import (
 from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
+from tests.tiers import sized
 from tradebot.model.text import counted_kind
 from tradebot.model.values import replace
 from tradebot.views.performance.report import Block, Report
@@ -86,6 +87,9 @@ REPORTS: dict[str, Any] = {
     "a strategy": lambda: replace(report(account(FEW)), strategy="flow", symbol="AAPL"),
 }
 
+SAMPLED = ["a year", "three sessions", "nothing yet", "two accounts", "a long backtest", "a strategy"]
+"""Those whose pages other tests read too: drawing them takes most of the time."""
+
 
 class Shown(NamedTuple):
     """A report, its page, and the page as it was read."""
@@ -120,7 +124,8 @@ def test_page_is_valid_and_loads_nothing(kind: str) -> None:
     assert len(text) < 220_000
 
 
-@pytest.mark.parametrize("kind", REPORTS)
+@pytest.mark.sampled
+@pytest.mark.parametrize("kind", sized(SAMPLED, [*REPORTS]))
 def test_page_figures_equal_the_documents(kind: str) -> None:
     data, _, parsed = shown(kind)
     document: Any = jsonable(data)
