@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.exchange.ring import D, Ring, Written, instrument
-from tradebot.exchange.engine.orders import Policy
+from tests.exchange.ring import PERPETUAL, D, Ring, Written, instrument
+from tradebot.exchange.engine.orders import Policy, StopLoss
+from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.venue import Rules
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE
 
@@ -99,3 +101,33 @@ def test_exit_of_an_account_that_its_margin_can_t_carry_is_admitted() -> None:
     with pytest.raises(Refusal) as refused:
         ring.order("sell", 41, limit="95")
     assert refused.value.body["code"] == "insufficient_margin"
+
+
+def test_stop_that_hangs_on_an_entry_works_once_that_has_filled_and_only_reduces() -> None:
+    ring = Ring({0: "100", 10: "101", 20: "94"}, cash="1000", rules=Rules(brackets=True))
+    ring.to(1)
+    entry = ring.order("buy", 10, limit="99", order_class="oto", stop_loss=StopLoss(95 * Grid(PERPETUAL).units, None))
+    (stop,) = entry.legs
+    assert (stop.status, stop.request.reduce_only) == ("held", True)
+    other = ring.order("buy", 5)
+    assert stop.status == "held", "what others fill doesn't make it smaller"
+    ring.engine.cancel(ring.account, entry.id)
+    assert (entry.status, stop.status, other.status) == ("canceled", "canceled", "filled")
+
+
+def test_stop_of_an_entry_closes_what_the_entry_bought_and_no_more() -> None:
+    ring = Ring({0: "100", 10: "94"}, cash="1000", rules=Rules(brackets=True))
+    ring.to(1)
+    entry = ring.order("buy", 10, order_class="oto", stop_loss=StopLoss(95 * Grid(PERPETUAL).units, None))
+    (stop,) = entry.legs
+    assert (entry.status, stop.status) == ("filled", "new")
+    ring.order("sell", 4)
+    assert stop.remaining == 6
+    ring.to(12)
+    assert (stop.status, ring.qty()) == ("filled", D(0))
+
+
+def test_stop_of_an_entry_lies_on_a_tick() -> None:
+    with pytest.raises(Refusal) as refused:
+        Ring({0: "100"}, rules=Rules(brackets=True)).order("buy", 1, order_class="oto", stop_loss=StopLoss(1, None))
+    assert refused.value.body["code"] == "tick_size"

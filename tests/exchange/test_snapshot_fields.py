@@ -20,7 +20,7 @@ FROM_THE_BEGINNING = {
     },
     "engine": {
         *("market", "start_us", "model", "book", "agenda", "halted", "emit", "_identity"),
-        *("_prices", "_priced_us", "costs", "rates", "dialect", "_grids"),
+        *("_prices", "_priced_us", "shown_us", "costs", "rates", "dialect", "_grids"),
     },
     "engine.agenda": {"_deeds"},
     "engine.book": set[str](),

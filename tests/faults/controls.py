@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from commands.reconcile import verb as reconcile
+from tests.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tests.faults.life_controls import entries_without_a_yes
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -28,6 +29,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.account import BrokerView
+from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
@@ -38,6 +40,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING
 from tradebot.model.trading import TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, End, Proof
 from tradebot.orders import entering, protecting, sending, working_orders
 from tradebot.orders.changes import cancel_order
 from tradebot.orders.sending import closing_side
@@ -66,13 +69,18 @@ def without_the_seal(totals: FillTotals) -> Checkpoint:
 
 def retry_on_post() -> None:
     """Send every order twice, as a client does that takes a slow answer for a lost one."""
-    once = AlpacaOrders._send
+    for orders in (AlpacaOrders, ElsewhereOrders):
+        _twice(orders)
 
-    def twice(self: AlpacaOrders, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        once(self, method, path, body)
-        return once(self, method, path, body)
 
-    AlpacaOrders._send = twice  # type: ignore[method-assign]
+def _twice(orders: Any) -> None:
+    once = orders._send
+
+    def twice(self: object, *request: object, **named: object) -> Any:
+        once(self, *request, **named)
+        return once(self, *request, **named)
+
+    orders._send = twice
 
 
 def no_lock() -> None:
@@ -207,7 +215,8 @@ def no_stop() -> None:
 
 def no_pairs() -> None:
     """Let nothing rest at the venue."""
-    vars(cycle)["protect"] = lambda *asked: iter(())
+    for name in ("protect", "protect_apart"):
+        vars(cycle)[name] = lambda *asked: iter(())
 
 
 def gaps_untold() -> None:
@@ -259,6 +268,22 @@ def believe_the_positions() -> None:
     vars(snapshot)["stakes"] = listed
 
 
+def ids_used_again() -> None:
+    """Send a request again where its id may make a second order."""
+    Capabilities.may_repeat = lambda self, operation: True  # type: ignore[method-assign]
+
+
+def absent_is_over() -> None:
+    """Take a request that the venue doesn't show yet for one that can't arrive any more."""
+    honest = ElsewhereReader.end_of
+
+    def hasty(self: ElsewhereReader, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        proof = honest(self, intent, sessions, now)
+        return proof if proof.order else replace(proof, end=End.OVER)
+
+    ElsewhereReader.end_of = hasty  # type: ignore[method-assign]
+
+
 CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -284,5 +309,7 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         believe_the_orders,
         believe_the_positions,
         entries_without_a_yes,
+        ids_used_again,
+        absent_is_over,
     )
 }

@@ -25,7 +25,7 @@ CHANGING = frozenset({"pending_cancel", "pending_replace"})
 ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 UNASKED = "/exchange/v1/orders"
 """What the venue does to an order without a request of the owner is asked of it here."""
-FILLS = frozenset({"fill", "trade_bust", "trade_correct"})
+FILLS = frozenset({"fill", "trade_bust", "trade_correct", "liquidation"})
 NONE = Decimal(0)
 
 

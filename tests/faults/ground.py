@@ -18,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
@@ -26,6 +25,7 @@ from commands.trade_once import verb as trade_once
 from tests.accepting import accept
 from tests.faults import lies
 from tests.faults.machine import Limit, Machine
+from tests.faults.venue import AT
 from tests.faults.wire import Wire, lay
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
@@ -43,7 +43,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.commands.venue import ORDERS as UNASKED
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.opening import open_market
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
@@ -52,12 +52,13 @@ from tradebot.model.values import replace
 CASH = 100_000
 CALENDAR_HERE = timedelta(days=21)
 """As far as no day ever goes: what each pass reads through need not be longer."""
-SYMBOLS = ("AAPL", "MSFT")
-CONFIGURATION = """
-universe: [AAPL, MSFT]
-limits: {cooldown_s: 1, max_order_notional_usd: 2000}
-exits: {stop_loss_fraction: 0.0005, trailing_arm_fraction: 0.0004, trailing_stop_fraction: 0.0004,
-        profit_target_fraction: 0.004}
+SYMBOLS = AT.symbols[:2]
+ONE, OTHER = SYMBOLS
+CONFIGURATION = f"""
+{AT.settings}universe: [{ONE}, {OTHER}]
+limits: {{cooldown_s: 1, max_order_notional_usd: 2000}}
+exits: {{stop_loss_fraction: 0.0005, trailing_arm_fraction: 0.0004, trailing_stop_fraction: 0.0004,
+        profit_target_fraction: 0.004}}
 """
 """Stops so near that a day of a few minutes meets them."""
 NARROW = CONFIGURATION.replace(
@@ -92,13 +93,8 @@ class Ground:
 
     def __init__(self, root: Path, wire: Wire, machine: Machine) -> None:
         self.root, self.wire, self.machine = root, wire, machine
-        spec = MarketSpec(
-            start=date(2026, 11, 16),
-            symbols=(*SYMBOLS, lies.STRANGERS_SYMBOL),
-            sessions=4,
-            seed=8,
-            fill=NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25")),
-        )
+        fill = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25"))
+        spec = AT.market(date(2026, 11, 16), (*SYMBOLS, AT.stranger), 4, 8, fill)
         process.create(root / "first", spec)
         self.stored = read_market(root / "first")
         self.market = open_market(root / "first", self.stored)
@@ -111,7 +107,7 @@ class Ground:
         self.number = exchange.engine.main.number
         self.loaded = self._prepared(root / "bot", _now(exchange))
         self._keep(exchange, "flat")
-        self._trade(exchange, {"AAPL": "buy"})
+        self._trade(exchange, {ONE: "buy"})
         self._keep(exchange, "long")
         self._rest(exchange)
         self._keep(exchange, "resting")
@@ -120,7 +116,7 @@ class Ground:
     def _protect(self) -> None:
         """Begin again with a position that no rule wants to close: bare, with a pair at the venue, and to be left."""
         exchange = self._again("flat")
-        self._trade(exchange, {"AAPL": "sell"})
+        self._trade(exchange, {ONE: "sell"})
         self._keep(exchange, "short")
         self._verb(evaluate_exits.run)
         tick(exchange, {"seconds": 61})
@@ -162,16 +158,16 @@ class Ground:
         """Let an entry and an exit rest at the venue until both are too old."""
         rule = {"name": "halted", "what": "halt_symbol"}
         told(exchange, Command("POST", FAULTS, body=json.dumps([rule])))
-        self._verb(trade_once.run, candidates=candidates(self.root, {"MSFT": "buy"}))
+        self._verb(trade_once.run, candidates=candidates(self.root, {OTHER: "buy"}))
         self._verb(evaluate_exits.run)
         tick(exchange, {"seconds": 660})
 
     def _prepared(self, folder: Path, now: datetime) -> Loaded:
         """Make a bot's folder as `init` does, and compare its books once."""
-        state = state_folder.create(folder, "sandbox", self.number, "user", now)
+        state = state_folder.create(folder, "sandbox", self.number, "user", now, AT.name)
         (folder / "tradebot.yaml").write_text(CONFIGURATION)
         ledger = SqliteLedger.create(folder, self.number, now)
-        ledger.open_books(Decimal(CASH), now)
+        ledger.open_books(Decimal(CASH), now, AT.settlement)
         ledger.close()
         switch.arm(folder, "schedule", now)
         (folder / "narrow.yaml").write_text(NARROW)
@@ -277,14 +273,6 @@ class Day:
         now_us = self.exchange.engine.now_us
         return (self._calendar.next_close(now_us) - now_us) / 1e6 if self.is_open else 0
 
-    def quote(self, symbol: str) -> tuple[Decimal, Decimal]:
-        """Return bid and ask, as the exchange tells anybody."""
-        keys = {"host": "127.0.0.1", "apca-api-key-id": "sandbox", "apca-api-secret-key": "sandbox"}
-        path = f"/v2/stocks/quotes/latest?symbols={quote(symbol)}"
-        told = self._wire.send("GET", path, None, keys).read1(1 << 16, decode_content=True)
-        latest = json.loads(told, parse_float=Decimal)["quotes"][symbol]
-        return Decimal(latest["bp"]), Decimal(latest["ap"])
-
     def arm(self, rules: Sequence[object]) -> None:
         """Arm rules of faults at the exchange."""
         told(self.exchange, Command("POST", FAULTS, body=json.dumps(rules)))
@@ -308,7 +296,7 @@ class Day:
             return False
         self._elsewhere.add(name)
         with self.machine.lifted():
-            told(self.exchange, Command("POST", "/v2/orders", body=lies.far_order(name), account=self.number))
+            told(self.exchange, Command("POST", AT.orders, body=AT.far_order(name), account=self.number))
             self.exchange.record()
         return True
 
@@ -447,7 +435,7 @@ def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
     app = App(state_folder.open_state(folder, {}), loaded, {})
     app.__dict__["secrets"] = Secrets("sandbox", {})
     app.__dict__["exchange_url"] = URL
-    app.__dict__["connection"] = replace(alpaca_of(app), policy=RetryPolicy(sleep=machine.sleep))
+    app.__dict__["connection"] = replace(app.connection, policy=RetryPolicy(sleep=machine.sleep))  # type: ignore[type-var]
     return app
 
 

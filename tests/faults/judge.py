@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.pairs import Groups
+from tests.faults.venue import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation, mark_of
 from tradebot.model.position import Origin
+from tradebot.model.venue import Settlement
 
 Event = Mapping[str, Any]
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
@@ -34,15 +36,18 @@ class Account:
     fills: list[Event] = field(default_factory=list)
     status: dict[str, str] = field(default_factory=dict)
     groups: Groups = field(default_factory=Groups)
+    cash: Decimal | None = None
 
     def add(self, event: Event) -> None:
         """Take one line of the log in."""
         what = event["event"]
-        if what == "request" and event["path"].startswith("/v2/orders"):
+        if "cash" in event:
+            self.cash = Decimal(event["cash"])
+        if AT.is_of_orders(event):
             if event["method"] in ("POST", "PATCH"):
                 self.posts[json.loads(event["body"])["client_order_id"]] += 1
             if event["method"] == "DELETE":
-                self.deletes.add(event["path"].removeprefix("/v2/orders/"))
+                self.deletes.add(event["path"].rpartition("/")[2])
         elif "order_id" in event:
             self.groups.add(event)
             if what == "order_accepted":
@@ -59,6 +64,8 @@ class Account:
         first = self.groups.first
         others = (o for o in self.accepted if first[o["order_id"]] != first[order["order_id"]])
         same = [o for o in others if _kind(o) == _kind(order) and self.status[o["order_id"]] not in ENDED]
+        if order.get("reduce_only"):
+            return []
         if any(self.groups.protects(one) for one in (order, *same)):
             claims = self.groups.working(order["symbol"], order["side"])
             same = same if sum(claims.values()) > abs(self.groups.held[order["symbol"]]) else []
@@ -169,9 +176,19 @@ def lost_fills(account: Account, ledger: SqliteLedger) -> Iterator[str]:
     }
     for activity, quantity, price in told ^ kept:
         yield f"fill {activity} of {quantity} at {price} is {'lost' if (activity, quantity, price) in told else 'new'}"
-    cash = ledger.opening_cash() - sum((o.fill.signed_quantity * o.fill.price for o in ledger.fills()), Decimal(0))
-    if account.fills and cash != Decimal(account.fills[-1]["cash"]):
-        yield f"the books have {cash} USD, the venue {account.fills[-1]['cash']}"
+    cash = _cash(ledger)
+    if account.fills and cash != account.cash:
+        yield f"the books have {cash} USD, the venue {account.cash}"
+
+
+def _cash(ledger: SqliteLedger) -> Decimal:
+    """Return the cash in the books: of an account that pays, what fills have left; on margin, what they have brought.
+
+    Fees, funding and what was realized are then all that moves it.
+    """
+    if AT.settlement is Settlement.PAID:
+        return ledger.opening_cash() - sum((o.fill.signed_quantity * o.fill.price for o in ledger.fills()), Decimal(0))
+    return ledger.totals().cash(ledger.opening_cash(), AT.settlement) + ledger.cash_adjustments()
 
 
 def halted_entries(events: Iterable[Event], number: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from tests.faults import judge, pairs, protection
 from tests.faults.controls import CONTROLS
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
+from tests.faults.venue import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN
@@ -39,10 +40,11 @@ RARELY, OFTEN = 1, 3
 ENDS = {0, 3, 10}
 """What a verb of the script may end with: done, refused by the trading state, findings."""
 
-FIRST = {"AAPL": "buy", "MSFT": "sell", "JPM": "buy"}
-SECOND = {"NVDA": "buy", "XOM": "sell", "AMZN": "buy"}
-THIRD = {"NVDA": "sell", "XOM": "buy"}
-FOURTH = {"AMZN": "buy", "NVDA": "buy"}
+A, B, C, D, E, F = AT.symbols
+FIRST = {A: "buy", B: "sell", E: "buy"}
+SECOND = {C: "buy", F: "sell", D: "buy"}
+THIRD = {C: "sell", F: "buy"}
+FOURTH = {D: "buy", C: "buy"}
 
 
 def reconciled(bot: Bot) -> Verb:
@@ -77,16 +79,16 @@ def unhalted(bot: Bot) -> Verb:
     return lambda app: int(unhalt.run(app, by="campaign", reason="over", confirmed=bot.number[-4:]).exit_code)
 
 
-STUCK = """
+STUCK = f"""
 - name: stuck
-  when: {symbol: [AAPL, MSFT], after: open+1m}
+  when: {{symbol: [{A}, {B}], after: open+1m}}
   what: halt_symbol
 """
 """Nothing of two symbols fills, so that the exits of one long and one short position are priced again."""
 
-LYING = """
-- {name: no-orders, when: {request: GET /v2/orders}, what: missing_rows}
-- {name: no-positions, when: {request: GET /v2/positions}, what: {missing_rows: null, symbol: AAPL}}
+LYING = f"""
+- {{name: no-orders, when: {{request: GET {AT.orders}}}, what: missing_rows}}
+- {{name: no-positions, when: {{request: GET {AT.api}/positions}}, what: {{missing_rows: null, symbol: {A}}}}}
 """
 """Exits at work are left out of the list, and so is a position; asked for one of them, the venue tells the truth."""
 
@@ -301,7 +303,7 @@ def left(ledger: SqliteLedger) -> Iterator[str]:
 
 def may_die(bot: Bot, name: str) -> bool:
     """Tell whether a bot may be killed at a point: a broken one is where it shows, unless a kill would excuse it."""
-    return not bot.control or (name.startswith("alpaca.") and not bot.control.startswith("believe-"))
+    return not bot.control or (name.startswith(AT.sends) and not bot.control.startswith("believe-"))
 
 
 def fatal(chance: random.Random, names: Sequence[str], met: Mapping[str, int]) -> Fatal:

@@ -3,15 +3,16 @@
 A lie is one rule of the exchange's faults, or two that go together: what a list leaves out may be denied by its id too.
 """
 
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-ORDERS, POSITIONS, POSITION = "GET /v2/orders", "GET /v2/positions", "GET /v2/positions/*"
+from tests.faults.venue import AT
+
+ORDERS, POSITIONS, POSITION = f"GET {AT.orders}", f"GET {AT.api}/positions", f"GET {AT.api}/positions/*"
 ACCOUNT = ("orders", "order", "positions", "activities", "account")
-STRANGER, STRANGERS_SYMBOL = "by-hand-1", "XOM"
-COPY = "tb1.261117.OWN.XOM.COPY.ABCDEFGHIJKLMNOP"
+STRANGER = "by-hand-1"
+COPY = f"tb1.261117.OWN.{AT.stranger}.COPY.ABCDEFGHIJKLMNOP"
 """An order under our mark that these books never promised."""
 
 Told = tuple[str | Sequence[str], str | Mapping[str, Any]]
@@ -24,19 +25,19 @@ def _of_one(symbol: str) -> Mapping[str, Any]:
 
 LIES: Mapping[str, Sequence[Told]] = {
     "no open orders": [(ORDERS, "missing_rows")],
-    "an open order left out": [(ORDERS, _of_one("AAPL"))],
-    "another open order left out": [(ORDERS, _of_one("MSFT"))],
+    "an open order left out": [(ORDERS, _of_one(AT.symbols[0]))],
+    "another open order left out": [(ORDERS, _of_one(AT.symbols[1]))],
     "open orders of a minute ago": [(ORDERS, {"stale_account": "70s"})],
     "open orders of long ago": [(ORDERS, {"stale_account": "15m"})],
     "open orders that stand still": [(ORDERS, "stale_account")],
     "open orders denied": [(ORDERS, "missing_rows"), ("order", "not_found")],
     "no positions": [(POSITIONS, "missing_rows")],
-    "a position left out": [(POSITIONS, _of_one("AAPL"))],
+    "a position left out": [(POSITIONS, _of_one(AT.symbols[0]))],
     "positions of a minute ago": [(POSITIONS, {"stale_account": "70s"})],
     "positions that stand still": [(["positions"], "stale_account")],
     "positions on the other side": [(POSITIONS, "opposite_side")],
     "positions worth nothing": [("positions", "position_value")],
-    "a position worth a cent": [("positions", {"position_value": 0.01, "symbol": "AAPL"})],
+    "a position worth a cent": [("positions", {"position_value": 0.01, "symbol": AT.symbols[0]})],
     "positions denied": [(POSITIONS, "missing_rows"), (POSITION, "not_found")],
     "positions on the other side, twice": [("positions", "opposite_side")],
     "orders and positions gone": [(ORDERS, "missing_rows"), (POSITIONS, "missing_rows")],
@@ -64,9 +65,3 @@ def rules(chance: random.Random, name: str, tag: str) -> Iterator[Mapping[str, A
     place = chance.choice(PLACES)
     for number, (request, told) in enumerate(LIES[name]):
         yield {"name": f"{tag}.{number}", "when": {"request": request, **place}, "what": told}
-
-
-def far_order(client_order_id: str) -> str:
-    """Return the body of an order that rests far from the market, in a symbol that the bot does not trade."""
-    body = {"symbol": STRANGERS_SYMBOL, "qty": "5", "side": "buy", "type": "limit", "limit_price": "1"}
-    return json.dumps({**body, "time_in_force": "day", "client_order_id": client_order_id})

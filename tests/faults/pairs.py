@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tests.faults.venue import AT
+
 Event = Mapping[str, Any]
 OPEN, PROTECT = ".OPEN.", ".PROTE."
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
@@ -91,7 +93,8 @@ def beyond(events: Iterable[Event]) -> Iterator[str]:
     groups = Groups()
     for event in events:
         groups.add(event)
-        if event["event"] == "order_accepted" and groups.closes(event):
+        # What may only reduce a position can't do more, however much of it rests.
+        if event["event"] == "order_accepted" and groups.closes(event) and not event.get("reduce_only"):
             claims = groups.working(event["symbol"], event["side"])
             held = abs(groups.held[event["symbol"]])
             if sum(claims.values(), NONE) > held:
@@ -103,10 +106,12 @@ def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
     groups, asked = Groups(), set[str]()
     for event in events:
         groups.add(event)
-        if event["event"] == "request" and (event["method"], event["path"]) == ("POST", "/v2/orders"):
+        if AT.asks_for_order(event):
             body = json.loads(event["body"])
             name, symbol = body["client_order_id"], body["symbol"]
-            if PROTECT in name and name not in asked and not groups.held[symbol]:
+            # What may only reduce a position is refused where there is none.
+            idle = not groups.held[symbol] and not body.get("reduce_only")
+            if PROTECT in name and name not in asked and idle:
                 yield f"{name} was asked for and would protect nothing"
             asked.add(name)
 

@@ -26,6 +26,7 @@ from msgspec import Struct
 from tests.accepting import accept
 from tests.faults.controls import CONTROLS
 from tests.faults.together import ERRED, Child, Turn, together
+from tests.faults.venue import ALPACA, AT
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
@@ -39,17 +40,16 @@ from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.market.hours import LAST_DAY
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.bar import Session
 
 CASH = 100_000
 START = date(2026, 11, 16)
 LEFT_OUT = 1
 """So few of the newest fills does a checkpoint leave out."""
-SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "JPM", "XOM")
-CONFIGURATION = """
-universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]
-limits: {cooldown_s: 1, max_order_notional_usd: 1000}
+CONFIGURATION = f"""
+{AT.settings}universe: [{", ".join(AT.symbols)}]
+limits: {{cooldown_s: 1, max_order_notional_usd: 1000}}
 """
 
 Verb = Callable[[App], int]
@@ -74,7 +74,7 @@ class Bot(Struct):
     def app(self, look: FolderLook = state_folder.open_state) -> App:
         """Return the bot opened again, as each process does; only its configuration, which never changes, is kept."""
         app = App(look(self.folder, {}), self.loaded, {})
-        app.__dict__["secrets"] = Secrets("sandbox", {"alpaca_key": self.key, "alpaca_secret": self.key})
+        app.__dict__["secrets"] = Secrets("sandbox", AT.keys(self.key))
         app.__dict__["exchange_url"] = self.url
         return app
 
@@ -247,25 +247,31 @@ class Stage:
     def _made(self, name: str, key: str, number: str, configuration: str = CONFIGURATION) -> Bot:
         """Make what `init` makes: marker, books, configuration, arming."""
         folder, now = self.folder / name, LockStepClock(self.url).now()
-        state = state_folder.create(folder, "sandbox", number, "user", now)
+        state = state_folder.create(folder, "sandbox", number, "user", now, AT.name)
         (folder / "tradebot.yaml").write_text(configuration)
         ledger = SqliteLedger.create(folder, number, now)
-        ledger.open_books(Decimal(CASH), now)
+        ledger.open_books(Decimal(CASH), now, AT.settlement)
         ledger.close()
         switch.arm(folder, "campaign", now)
         accept(folder, now)
         bot = Bot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
         if now.date() not in self._sessions:
-            # Whoever asks for the calendar first waits until the exchange has loaded pandas: on a busy machine, that
-            # takes longer than a bot waits.
-            headers, far = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key}, {"start": LAST_DAY, "end": LAST_DAY}
-            assert requests.get(f"{self.url}/v2/calendar", far, headers=headers, timeout=120).status_code == 200
+            if AT is ALPACA:
+                self._warm_calendar(key)
             with closing(bot.app()) as app:
                 self._sessions[now.date()] = app.reader.calendar(now.date() - BEHIND, now.date() + AHEAD)
         # The venue's own calendar: the one that a bot makes for itself would load pandas too.
         with closing(bot.app()) as app:
             app.ledger.put_sessions(self._sessions[now.date()])
         return bot
+
+    def _warm_calendar(self, key: str) -> None:
+        """Ask for the calendar first, which waits until the exchange has loaded pandas.
+
+        On a busy machine, that takes longer than a bot waits.
+        """
+        headers, far = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key}, {"start": LAST_DAY, "end": LAST_DAY}
+        assert requests.get(f"{self.url}/v2/calendar", far, headers=headers, timeout=120).status_code == 200
 
     def log(self, naming: str = "") -> Iterator[dict[str, Any]]:
         """Yield the events of the exchange's log, the judge; those that name something, if it is given."""
@@ -279,14 +285,8 @@ class Stage:
 @cache
 def _market(sessions: int, start: date, seed: int) -> dict[str, bytes]:
     """Return the files of a new exchange with this many sessions; every stage starts from the same ones."""
-    spec = MarketSpec(
-        start=start,
-        symbols=SYMBOLS,
-        sessions=sessions,
-        seed=seed,
-        # Without a bound to the volume, bots do not take each other's fills.
-        fill=NEXT_BAR._replace(volume_share=None),
-    )
+    # Without a bound to the volume, bots do not take each other's fills.
+    spec = AT.market(start, AT.symbols, sessions, seed, NEXT_BAR._replace(volume_share=None))
     with tempfile.TemporaryDirectory() as folder:
         # Building a market loads pandas, which every later fork of this process would pay for.
         _in_a_child(lambda: process.create(Path(folder), spec))

@@ -8,6 +8,7 @@ import pytest
 from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
+from tests.faults.venue import ELSEWHERE
 from tests.tiers import drawn, in_campaigns, sized
 
 CONTROLLED = 3
@@ -15,6 +16,7 @@ CONTROLLED = 3
 SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 2)]
 BOTS = sized(1, 12)
 """One bot is about seventy kills; the stores alone see many times as many."""
+KILLED_ELSEWHERE = 6
 STOPPED = sized(8, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
@@ -64,6 +66,19 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
         # Each has opened, left, and asked for another price.
         hit = found["prices"]["hit"]
         assert {name for name in (*TROUBLES, TWINS, *CAUGHT["prices"]) if hit.get(name, 0) < 3} == set()
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", drawn("kills elsewhere", [], range(1, 21), 1))
+def test_day_killed_at_a_venue_unlike_alpaca_ends_like_a_spared_one(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    found = programs.played(
+        "play", f"kills={KILLED_ELSEWHERE}", "--control", "kills=retry-on-post", "--seed", str(seed), venue=ELSEWHERE
+    )["kills"]
+    record_property("kills at failpoints", found["hits"])
+    assert {problem.partition(":")[0] for problem in found["problems"]} == {"retry-on-post"}
+    assert found["hits"] >= 40 * KILLED_ELSEWHERE
 
 
 @pytest.mark.campaign

@@ -13,6 +13,7 @@ from tests.faults.calls import FILE, Call
 from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
+from tests.faults.venue import ELSEWHERE
 from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
@@ -45,6 +46,17 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
     record_property("losses of power", found["losses"])
     assert found["losses"] > 40 * BOTS
     assert found["unsafe"] > found["losses"], "hardly anything was at stake"
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 41), 1))
+def test_day_at_a_venue_unlike_alpaca_ends_the_same_after_a_power_loss_anywhere(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    found = played("power", "days", "--seed", str(seed), "--count", str(BOTS), venue=ELSEWHERE)
+    assert found["problems"] == []
+    record_property("losses of power", found["losses"])
+    assert found["losses"] > 40 * BOTS
 
 
 @pytest.mark.sampled

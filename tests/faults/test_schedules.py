@@ -13,6 +13,7 @@ from tests.faults.lies import LIES
 from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
+from tests.faults.venue import ELSEWHERE
 from tests.tiers import drawn, in_campaigns, sized
 
 COUNT = sized(12, 13 * ROUND)
@@ -42,6 +43,20 @@ CAUGHT = {
     "entries-without-a-yes": 7,
 }
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
+CAUGHT_ELSEWHERE = {
+    "retry-on-post": 1,
+    "gate-after-the-post": 1,
+    "unknown-is-rejected": 19,
+    "fate-not-asked": 19,
+    "reconcile-that-flattens": 1,
+    "no-pairs": 99,
+    "gaps-untold": 1,
+    "gaps-cut-short": 15,
+    "entries-without-a-yes": 7,
+}
+"""The same at a venue that is everything Alpaca is not."""
+ELSEWHERE_COUNT = sized(6, 5 * ROUND)
+SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
 SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
 
 
@@ -68,20 +83,46 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
     record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))
     told = sum(count for name, _, count in found["pairs"] if name in LIES)
     record_property("lying reads that befell a pass in a schedule", told)
-    if in_campaigns():
-        ends = ends_of(found)
-        assert set(EVERY) - set(ends) == set(), "never met"
-        assert {name for name in set(ends) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
-        assert {name for name in {*READ_AGAIN, *AT_THE_DISK} & set(ends) if not ends[name] & GAVE_UP} == set()
-    assert {name for name, problems in found["caught"].items() if problems} == set(broken)
-    problems = [problem for some in found["caught"].values() for problem in some]
-    assert [problem for problem in problems if not problem.endswith("--count 1 --tell]")] == []
+    _check_ends(found, set(EVERY))
+    _check_controls(found, broken)
     for silent in ("gaps-untold", "gaps-cut-short"):
         assert all("had no stop from" in problem for problem in found["caught"].get(silent, ())), "another judge saw it"
     assert found["protection"]["gaps seen"] > 0
     assert found["approved"] > 0 or not in_campaigns()
     record_property("entries of schedules that a person approved", found["approved"])
     record_property("gaps in protection that a pass of a schedule saw", found["protection"]["gaps seen"])
+
+
+def _check_ends(found: Mapping[str, Any], every: set[str]) -> None:
+    """Check, in a whole campaign, that each trouble was met, and that runs ended as they may."""
+    if in_campaigns():
+        ends = ends_of(found)
+        assert every - set(ends) == set(), "never met"
+        assert {name for name in set(ends) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
+        assert {name for name in {*READ_AGAIN, *AT_THE_DISK} & set(ends) if not ends[name] & GAVE_UP} == set()
+
+
+def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None:
+    """Check that each bot that is broken on purpose was seen, with the command that shows it."""
+    assert {name for name, problems in found["caught"].items() if problems} == set(broken)
+    problems = [problem for some in found["caught"].values() for problem in some]
+    assert [problem for problem in problems if not problem.endswith("--count 1 --tell]")] == []
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("first", drawn("schedules elsewhere", [1], range(1, 100_000, ELSEWHERE_COUNT), 1))
+def test_schedules_keep_every_promise_at_a_venue_unlike_alpaca(
+    first: int, record_property: Callable[[str, object], None]
+) -> None:
+    broken = {name: CAUGHT_ELSEWHERE[name] for name in sized(SAMPLED_ELSEWHERE, CAUGHT_ELSEWHERE)}
+    controls = (word for name, begin in broken.items() for word in ("--control", f"{name}={begin}"))
+    words = ("--first", str(first), "--count", str(ELSEWHERE_COUNT), *controls)
+    found = played("schedules", *words, venue=ELSEWHERE)
+    assert found["problems"] == []
+    assert found["schedules"] == ELSEWHERE_COUNT
+    record_property("seeded schedules", found["schedules"])
+    _check_ends(found, set(EVERY) - ELSEWHERE.leaves_out)
+    _check_controls(found, broken)
 
 
 def accepted(role: str, order: str, status: str = "new") -> dict[str, Any]:

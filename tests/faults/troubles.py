@@ -19,13 +19,14 @@ from tests.faults import lies
 from tests.faults.ground import Day, Killed
 from tests.faults.lies import LIES
 from tests.faults.machine import Limit, descriptors
+from tests.faults.venue import AT
 from tradebot.adapters.state import state_folder
 from tradebot.model.trading import TradingState
 
-WRITES = ("submit", "submit", "cancel", "replace")
+WRITES = tuple(kind for kind in ("submit", "submit", "cancel", "replace") if kind not in AT.lacks)
 WRITTEN_BY = {"entries": {"submit"}, "exits": set(WRITES)}
 """What a verb asks the venue to do; the others only read."""
-SELDOM = {"cancel", "replace"}
+SELDOM = {"cancel", "replace"} - AT.lacks
 READS = ("clock", "account", "positions", "orders", "order", "activities", "snapshots")
 SURE = {"clock", "account", "positions", "orders"}
 """What every run reads."""
@@ -59,7 +60,7 @@ def _statuses() -> Iterator[tuple[str, Rule]]:
             yield f"{status} {acceptance}", Rule({"status": status, "acceptance": acceptance}, BOTH)
 
 
-RULES: Mapping[str, Rule] = {
+_RULES: Mapping[str, Rule] = {
     "reply lost": Rule("reply_lost", BOTH),
     **dict(_statuses()),
     "redirect before": Rule({"redirect": 302}, BOTH),
@@ -109,12 +110,17 @@ RULES: Mapping[str, Rule] = {
         ("marketable_exit_refused", {"shares_freed_late": "2m"}), ("replace", "cancel"), "leaving"
     ),
 }
+RULES = {
+    name: rule._replace(befalls=tuple(kind for kind in rule.befalls if kind not in AT.lacks))
+    for name, rule in _RULES.items()
+    if name not in AT.leaves_out
+}
 """Slow answers are left out, which take real time, and the streams' faults: the bot hears no stream."""
 
 DISK = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS")}
 SQLITE = {errno.ENOSPC: "SQLITE_FULL", errno.EIO: "SQLITE_IOERR", errno.EROFS: "SQLITE_READONLY"}
 OF_SQLITE = ("ledger_file.commit", "cache_database.commit", "cache_database.create")
-NOT_OF_A_DISK = ("http.", "alpaca.")
+NOT_OF_A_DISK = ("http.", AT.sends)
 LIMITS = ("EMFILE", "EFBIG")
 JUMPS: Mapping[str, Mapping[str, Any]] = {
     "asleep for 3 s": {"seconds": 3},
@@ -217,13 +223,13 @@ class Fate:
         if point.startswith("http."):
             return
         self._reached += 1
-        if point.startswith("alpaca.send"):
+        if point.startswith(AT.sends):
             self._sending = point.endswith("before")
         for trouble in [trouble for trouble in self._due if self._is_time(trouble, point)]:
             self._befall(trouble, point)
 
     def _is_time(self, trouble: Trouble, point: str) -> bool:
-        return point.startswith("alpaca.") if trouble.at_socket else trouble.at <= self._reached
+        return point.startswith(AT.sends) if trouble.at_socket else trouble.at <= self._reached
 
     def _befall(self, trouble: Trouble, point: str) -> None:
         if trouble.name in DISK:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tests.accepting import configure
 from tests.faults import judge, protection
-from tests.faults.stage import SYMBOLS
+from tests.faults.venue import ALPACA
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
@@ -129,7 +129,7 @@ def sat_down(folder: Path) -> Iterator[Typist]:
     """Yield a typist whose bot stands half an hour into its second session, with each verb timed."""
     typist = Typist(folder)
     try:
-        typist.must("init", "--symbols", ",".join(SYMBOLS), "--sessions", "3")
+        typist.must("init", "--symbols", ",".join(ALPACA.symbols), "--sessions", "3")
         configure(folder, LIMITS)
         for step in ("close", "next_open", "30m"):
             typist.tick(step)

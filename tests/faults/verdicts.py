@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.faults import judge, lies, pairs
 from tests.faults.ground import Day, Span
+from tests.faults.venue import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import parse_time
@@ -44,7 +45,7 @@ def exits_beside(events: Iterable[Event]) -> Iterator[str]:
     """Yield exits that were asked for while another one of the symbol worked, whatever the venue said to them."""
     working: dict[str, dict[str, str]] = defaultdict(dict)
     for event in events:
-        if event["event"] == "request" and (event["method"], event["path"]) == ("POST", "/v2/orders"):
+        if AT.asks_for_order(event):
             asked = json.loads(event["body"])
             others = set(working[asked["symbol"]].values()) - {asked["client_order_id"]}
             if CLOSE in asked["client_order_id"] and others:
@@ -67,11 +68,11 @@ def above_limit(events: Iterable[Event], limit_usd: Decimal, first: int) -> Iter
         if "order_id" not in event:
             continue
         if event["event"] == "fill":
-            held[event["symbol"]] = abs(Decimal(event["position"])) * Decimal(event["price"])
+            held[event["symbol"]] = abs(Decimal(event["position"])) * Decimal(event["price"]) * AT.multiplier
         if OPEN in event["client_order_id"]:
             ended = event["status"] in judge.ENDED
             left = Decimal(event["qty"]) - Decimal(event["filled_qty"])
-            working[event["order_id"]] = Decimal(0) if ended else left * Decimal(event["limit_price"])
+            working[event["order_id"]] = Decimal(0) if ended else left * Decimal(event["limit_price"]) * AT.multiplier
             total = sum(held.values(), Decimal(0)) + sum(working.values(), Decimal(0))
             if event["event"] == "order_accepted" and event["seq"] >= first and total > limit_usd:
                 yield f"{event['client_order_id']} brought {total} USD into one sector, {limit_usd} are allowed"
@@ -94,14 +95,13 @@ def outside(events: Iterable[Event], calendar: Calendar) -> Iterator[str]:
 
 
 def _asked_for(event: Event) -> bool:
-    changes = event["event"] == "request" and event["method"] in ("POST", "PATCH")
-    return changes and event["path"].startswith("/v2/orders")
+    return AT.is_of_orders(event) and event["method"] in ("POST", "PATCH")
 
 
 def untold(account: judge.Account, ledger: SqliteLedger) -> Iterator[str]:
     """Yield orders of ours whose state the books do not have as the venue has it."""
     known = {order.venue_id: order.status.value for order in ledger.orders()}
-    strangers = {o["order_id"] for o in account.accepted if o["symbol"] == lies.STRANGERS_SYMBOL}
+    strangers = {o["order_id"] for o in account.accepted if o["symbol"] == AT.stranger}
     for venue_id, status in account.status.items():
         if venue_id not in strangers and known.get(venue_id) != status:
             yield f"order {venue_id} is {status} at the venue and {known.get(venue_id)} in the books"

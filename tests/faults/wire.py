@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Message, Scope
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.data import history
+from tradebot.exchange.faces.face import Serving
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Endpoint, Paths, Route
 from tradebot.exchange.faults import yamltext
 from tradebot.exchange.faults.door import FaultDoor
+from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
 
@@ -51,7 +53,7 @@ class Wire:
 
         `own` are routes besides those that a bot asks.
         """
-        faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes(), *own], Endpoint({}))
+        faces = Paths([*_routes(exchange), *own], Endpoint({}))
         self._app = FaultDoor(faces, exchange, exchange.record)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
@@ -81,6 +83,14 @@ class Wire:
         except StopIteration:
             return
         raise AssertionError("the exchange waits, and nothing would ever wake it")
+
+
+def _routes(exchange: Exchange) -> Iterable[Route]:
+    """Return the routes that a bot asks; of Alpaca's faces those without streams and flow."""
+    if exchange.stored.spec.venue.dialect == "alpaca":
+        return [*DataFace(exchange).routes(), *TradingFace(exchange).routes()]
+    serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
+    return [route for face in exchange.faces for route in face.serve(serving).routes]
 
 
 class Whole:

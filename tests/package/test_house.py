@@ -18,7 +18,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}
 """Folders of what was built or fetched, which git ignores."""
-ACROSS_ROOMS = {"clients", "deploy", "docs", "door", "exchange", "faults", "package", "scenarios"}
+ACROSS_ROOMS = {"clients", "conformance", "deploy", "docs", "door", "exchange", "faults", "package", "scenarios"}
 """Folders of tests that look at several modules together; the exchange is judged as a whole."""
 ROOMS = (*CODE, "config", "tests", "docs", "deploy", "benchmarks", ".ci")
 

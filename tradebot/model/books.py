@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import IntentRecord, IntentState, Operation
+from tradebot.model.intent import IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
@@ -167,7 +167,8 @@ class Books(Struct, frozen=True, dict=True):
         key = order.venue_id, order.client_order_id
         if key not in self._behind:
             made = (self.promised.get(name) for name in self._names(order))
-            self._behind[key] = next((record for record in made if record and record.intent.makes_order), None)
+            nearest = next((record for record in made if record and record.intent.makes_order), None)
+            self._behind[key] = behind_leg(nearest, order) if nearest else None
         return self._behind[key]
 
     @cached_property

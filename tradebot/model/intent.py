@@ -18,6 +18,7 @@ from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.values import replace
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"
@@ -129,7 +130,8 @@ class Intent(Struct, frozen=True):
     carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
-    (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
+    (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; so has an entry with a stop of its
+    own (BRACKET) its limit and that stop. `score` and `components` are those
     of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
     closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
     grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
@@ -176,8 +178,9 @@ class Intent(Struct, frozen=True):
     def asked_for(self, order: Order) -> bool:
         """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
 
-        After a replace, the order may be smaller, since the venue may or may not count what had filled before. An
-        order type we don't know and a limit price the venue leaves out aren't held against it.
+        After a replace, the order may be smaller, since the venue may or may not count what had filled before; so may
+        one that closes, which a venue fits to what is left of the position. An order type we don't know and a limit
+        price the venue leaves out aren't held against it.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
@@ -186,9 +189,8 @@ class Intent(Struct, frozen=True):
             return False
         if not self.has_prices_of(order):
             return False
-        return order.quantity == self.quantity or (
-            self.operation is Operation.REPLACE and order.quantity < self.quantity
-        )
+        smaller = self.operation is Operation.REPLACE or self.purpose is not Purpose.OPEN
+        return order.quantity == self.quantity or (smaller and order.quantity < self.quantity)
 
     def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
@@ -232,6 +234,29 @@ class IntentRecord(Struct, frozen=True):
     code: str | None
     message: str | None
     updated_at: datetime
+
+
+def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
+    """Return what an order is for, given the nearest intent behind it: the stop of an entry protects what that opens.
+
+    It has an id of the venue's.
+    """
+    entry = record.intent
+    if order.parent is None or entry.purpose is not Purpose.OPEN:
+        return record
+    stop = replace(
+        entry,
+        key=replace(entry.key, side=order.side, role=Purpose.PROTECT),
+        purpose=Purpose.PROTECT,
+        side=order.side,
+        quantity=order.quantity or entry.quantity,
+        order_type=OrderType.STOP,
+        order_class=OrderClass.BRACKET,
+        limit_price=None,
+        time_in_force=order.time_in_force,
+        approach=None,
+    )
+    return replace(record, intent=stop)
 
 
 def outcome_of(order: Order) -> Reply:

@@ -14,8 +14,8 @@ from msgspec import Struct, field
 
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument, whole_lots
-from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderStatus, lineages
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
+from tradebot.model.order import Order, OrderClass, OrderStatus, lineages
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
 
 
@@ -158,8 +158,9 @@ class Records(Struct, frozen=True):
         made = {order.client_order_id: order for order in self.orders.values()}
         replaced = set(self._replaced(made))
         for venue_id, lineage in lineages(self.orders, self.orders).items():
-            intent, order = self._intent_behind(lineage), self.orders[venue_id]
-            if intent is not None and venue_id not in replaced:
+            order = self.orders[venue_id]
+            intent = self._intent_behind(lineage, order)
+            if intent is not None and venue_id not in replaced and not waits_for_entry(order, intent):
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
                 one = _Sent(order, intent, order.open_quantity + unbooked)
                 found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
@@ -177,10 +178,10 @@ class Records(Struct, frozen=True):
             if intent.operation is Operation.REPLACE and intent.target_venue_id is not None and replaces:
                 yield intent.target_venue_id
 
-    def _intent_behind(self, lineage: Iterable[Order]) -> Intent | None:
+    def _intent_behind(self, lineage: Iterable[Order], order: Order) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
         made = (self.intents.get(order.client_order_id) for order in lineage)
-        return next((record.intent for record in made if record and record.intent.makes_order), None)
+        return next((behind_leg(record, order).intent for record in made if record and record.intent.makes_order), None)
 
 
 class _Sent(NamedTuple):
@@ -234,8 +235,15 @@ def _resting(order: Order, intent: Intent) -> Iterator[RestingPrice]:
         yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
 
 
+def waits_for_entry(order: Order, intent: Intent) -> bool:
+    """Return True if it is the stop of an entry that hasn't filled yet: it protects nothing so far."""
+    return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
+
+
 def can_trigger(order: Order, intent: Intent) -> bool:
     """Return True if a stop acts once its price is reached; the stop that it replaces works until it arrives."""
+    if waits_for_entry(order, intent):
+        return False
     return order.status.can_trigger or (order.status.is_arriving and intent.operation is Operation.REPLACE)
 
 

@@ -28,10 +28,14 @@ class OrderType(StrEnum):
 
 
 class OrderClass(StrEnum):
-    """Whether an order stands alone or belongs to a pair: a limit and a stop, of which only one closes the shares."""
+    """Whether an order stands alone, belongs to a pair, or is an entry on which a stop hangs.
+
+    A pair is a limit and a stop, of which only one closes the shares. The stop of an entry works once that has filled.
+    """
 
     SIMPLE = "simple"
     OCO = "oco"
+    BRACKET = "bracket"
     UNKNOWN = "unknown"
 
     @classmethod
@@ -165,6 +169,11 @@ class Order(Struct, frozen=True):
     def leads_pair(self) -> bool:
         """Return True if this is the limit order of a pair, whose stop is a leg of it."""
         return self.order_class is OrderClass.OCO and self.parent is None and self.stop_price is None
+
+    @property
+    def has_legs(self) -> bool:
+        """Return True if a stop is a leg of it: it leads a pair, or is an entry with a stop."""
+        return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, known: "Order | None") -> "Order":
         """Return the order with what we know of it besides this report."""

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from tradebot.model.books import Books
 from tradebot.model.intent import IntentRecord, Operation
-from tradebot.model.lifecycle import can_trigger
-from tradebot.model.order import Order, OrderStatus, chain
+from tradebot.model.lifecycle import can_trigger, waits_for_entry
+from tradebot.model.order import Order, OrderClass, OrderStatus, chain
 
 Whose = tuple[str, str]
 """A strategy and a symbol."""
@@ -82,13 +82,17 @@ _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {Or
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
     """Return what rests among these working orders by strategy and symbol, oldest first."""
-    found = [(order, record) for order in orders if (record := books.intent_behind(order)) and record.intent.rests]
+    found = [
+        (order, record)
+        for order in orders
+        if (record := books.intent_behind(order)) and record.intent.rests and not waits_for_entry(order, record.intent)
+    ]
     # A leg may still name the order that its parent has replaced.
     first = [order for order, _ in found if not order.parent]
     latest = {one.venue_id: order.venue_id for order in first for one in books.chains.get(order.venue_id, (order,))}
     follows, halves = dict(_replacements(found)), defaultdict[str, list[tuple[Order, IntentRecord]]](list)
     for order, record in found:
-        halves[_name(order, latest, follows)].append((order, record))
+        halves[_name(order, record, latest, follows)].append((order, record))
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
         limits = [order for order, record in group if order.leads_pair or record.intent.is_target]
@@ -101,9 +105,9 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     return {whose: tuple(rests) for whose, rests in groups.items()}
 
 
-def _name(order: Order, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
-    """Return the venue's id of the order that names what an order is a part of."""
-    if order.parent:
+def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
+    """Return the venue's id of the order that names what an order is a part of; the stop of an entry rests apart."""
+    if order.parent and record.intent.order_class is not OrderClass.BRACKET:
         return latest.get(order.parent, order.parent)
     return (order.venue_id, *chain(order.venue_id, follows))[-1] if follows else order.venue_id
 

@@ -47,8 +47,9 @@ class Pairs(StrEnum):
 
     NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill.
     TWO_ORDERS: as two orders that know nothing of each other; each may only reduce the position, and what one of them
-    fills is to be taken off the other. BRACKET: both hang on the entry that opens the position, and are sent with it.
-    How two orders are fitted to what is held is in `orders.two_orders`. No venue with brackets is there yet.
+    fills is to be taken off the other. BRACKET: the stop hangs on the entry, is sent with it, and works once that has
+    filled; targets rest apart, and what the entry's stop doesn't cover is protected as by two orders. How these are
+    fitted to what is held is in `orders.two_orders`.
     """
 
     NATIVE = "native"

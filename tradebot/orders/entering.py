@@ -8,8 +8,11 @@ order never goes out before there is room, and a pass that is killed in between 
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from tradebot.desk.halting import after_send
+from tradebot.exits.held import Held
+from tradebot.exits.lists import levels
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
 from tradebot.gates.common import position_of
@@ -20,14 +23,19 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.execution import Approach, Style
-from tradebot.model.intent import Operation
-from tradebot.model.position import Position
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import OrderClass
+from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Pairs
 from tradebot.orders.approving import consent, judged
 from tradebot.orders.closing import NEVER_FILLS, Records, afterwards, close, close_as_wanted
-from tradebot.orders.sending import EXIT_LOOKUP, send, submit_intent, wanted_key
+from tradebot.orders.protecting import on_tick
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, submit_intent, wanted_key
 from tradebot.ports.world import Call, World
 
 ONCE_MORE = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, "its close was lost on the way")
@@ -157,6 +165,7 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     leg = wanted_key(world, call, desk, candidate).leg
     quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
     intent = submit_intent(world, call, desk, candidate, quantity, price, leg, approach, asked.request)
+    intent = _with_stop(world, listing, intent, size.limit_price)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -166,3 +175,18 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
         sector = desk.sectors[candidate.symbol]
         book = book.with_entry(entered, size.notional_usd, sector, size.quantity, size.limit_price)
     return replace(account, desk=after_send(world, desk, sent), book=book), record
+
+
+def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) -> Intent:
+    """Return an entry with the stop that hangs on it, where the venue has brackets: that of its rules at its price."""
+    if world.venue.pairs is not Pairs.BRACKET or world.rules.exits.protection is Protection.BOT:
+        return entry
+    lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
+    position = Position(entry.key.strategy, entry.instrument.symbol, (lot,), Decimal(0), entry.at)
+    kept = Kept(stop_loss_fraction=entry.stop_loss_fraction, original_quantity=entry.quantity)
+    stop = levels(Held(position, price, kept), world.rules.exits_watching(position, kept)).stop
+    if stop is None:
+        return entry
+    return replace(
+        entry, order_class=OrderClass.BRACKET, stop_price=on_tick(listing, stop, closing_side(position.quantity))
+    )

@@ -157,12 +157,12 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     ended, led = _ended(reader, gone), {order.parent for order in (*working, *open_orders)}
     for order in open_orders:
         # A list may leave out a stop that works.
-        if order.leads_pair and order.venue_id not in led and is_marked(order.client_order_id):
+        if order.has_legs and order.venue_id not in led and is_marked(order.client_order_id):
             yield from legs_of(reader, order.venue_id) or ()
     for order in gone:
         latest = ended.get(order.venue_id) or _looked_up(reader, order)
         # If its stop was never reported, that may be what has filled.
-        untold = latest is not None and latest.leads_pair and order.venue_id not in led
+        untold = latest is not None and latest.has_legs and order.venue_id not in led
         legs = legs_of(reader, order.venue_id) if untold else ()
         if latest is not None and legs is not None:
             yield latest

@@ -25,7 +25,7 @@ from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, is_marked
-from tradebot.model.lifecycle import can_trigger
+from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
@@ -150,6 +150,8 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
         if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
+            continue
+        if waits_for_entry(order, record.intent):
             continue
         lapse, parent = None, states.get(order.parent or "")
         waits = can_trigger(order, record.intent) or order.status.is_arriving

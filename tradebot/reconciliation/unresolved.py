@@ -137,7 +137,7 @@ def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
 
     None if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
     """
-    if found.order is None or not found.order.leads_pair or found.outcome is not Outcome.ACCEPTED:
+    if found.order is None or not found.order.has_legs or found.outcome is not Outcome.ACCEPTED:
         return found
     legs = legs_of(reader, found.order.venue_id)
     if legs is None:

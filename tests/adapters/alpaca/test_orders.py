@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.alpaca.samples import intent, order_row, orders, reader
-from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tests.adapters.alpaca.samples import intent, order_row, orders
+from tests.adapters.wire.scripted import Scripted, Wire
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order, OrderStatus, Outcome
 
@@ -103,23 +103,6 @@ def test_submit_sends_plain_text_numbers_with_id_and_keys(wire: Wire) -> None:
     }
     assert asked.path == "/v2/orders"
     assert asked.headers["APCA-API-KEY-ID"] == "sandbox"
-
-
-def test_submit_is_unknown_after_a_504_and_the_order_is_found_by_its_id(wire: Wire) -> None:
-    book: list[dict[str, object]] = []
-
-    def venue(asked: Asked) -> Scripted:
-        if asked.method == "POST":
-            book.append(order_row(client_order_id=json.loads(asked.body)["client_order_id"]))
-            return Scripted(504, HTML)
-        return Scripted(200, book[0])
-
-    wire.script = venue
-    assert orders(wire).submit(intent()).outcome is UNKNOWN
-    found = reader(wire).order(intent().client_order_id)
-    assert found is not None
-    assert found.client_order_id == intent().client_order_id
-    assert (wire.count("POST"), len(book)) == (1, 1)
 
 
 NOT_FOUND = refused(404, 40410000, "order not found")

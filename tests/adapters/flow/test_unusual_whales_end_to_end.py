@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.builders import SHIPPED
 from tests.exchange.served import Served, served
 from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
@@ -18,7 +19,7 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.times import SECOND
 from tradebot.model.flow import Allowance
-from tradebot.signals.kinds import iv_rank
+from tradebot.signals.kinds import iv_rank, kind_of
 
 DAY = date(2026, 11, 20)
 PATH = "/api/stock/AAPL/iv-rank"
@@ -62,6 +63,16 @@ def counted_today(place: Served, key: str = "sandbox") -> int:
     """Ask once more, as somebody else with this key would, and return what the source counted today."""
     answer = requests.get(place.url + PATH, headers={"Authorization": f"Bearer {key}"}, timeout=10)
     return int(answer.headers["x-uw-daily-req-count"])
+
+
+def test_every_flow_endpoint_answers_with_rows_and_a_quota(tmp_path: Path) -> None:
+    with limited(tmp_path, None, None) as place:
+        place.tick(to="close")
+        source = Client(place, None).source
+        for kind in map(kind_of, SHIPPED.unusual_whales.poll_s):
+            page = source.fetch(kind, None if kind.market_wide else "AAPL", DAY)
+            assert page.rows, kind.name
+            assert page.quota.used_today is not None
 
 
 def test_the_limits_really_refuse_with_the_headers_of_the_service(tmp_path: Path) -> None:

@@ -100,6 +100,10 @@ class Dialect(Protocol):
         """Return the times in force that wait for an auction, where the fill model holds one."""
 
     @property
+    def legs_reduce(self) -> bool:
+        """Return True if the legs of an order only reduce a position."""
+
+    @property
     def watches(self) -> bool:
         """Return True if margins are looked at in every minute."""
 

@@ -119,6 +119,8 @@ class Floor:
         self.agenda = Agenda()
         self.halted: Container[str] = frozenset()
         self.sequence = 0
+        self.shown_us: int | None = None
+        """The past time as of which a script has an account shown at the moment, if it has."""
         self.funding_rates: dict[str, Decimal] = {}
         """Funding rates by symbol that were changed since the market was made."""
         self.emit = emit

@@ -33,7 +33,8 @@ def book(
     if parent is None and request.order_class != "simple":
         for leg in brackets.leg_requests(request):
             closes = "buy_to_close" if leg.side > 0 else "sell_to_close"
-            order.legs = (*order.legs, book(floor, account, leg, closes, order.reserve, order))
+            asked = leg._replace(reduce_only=floor.dialect.legs_reduce)
+            order.legs = (*order.legs, book(floor, account, asked, closes, order.reserve, order))
     return order
 
 

@@ -140,11 +140,11 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
 def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
     """Replace an account with its earlier self inside the block; the block must not await anything."""
     now = engine.accounts[number]
-    engine.accounts[number] = account_at(now, then_us)
+    engine.accounts[number], engine.shown_us = account_at(now, then_us), then_us
     try:
         yield
     finally:
-        engine.accounts[number] = now
+        engine.accounts[number], engine.shown_us = now, None
 
 
 def account_at(account: Account, then_us: int) -> Account:

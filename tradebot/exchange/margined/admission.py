@@ -31,7 +31,7 @@ def refused(code: str, message: str, **extra: Any) -> Refusal:
 def admit(rules: Rules, floor: Floor, account: Account, request: OrderRequest) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met."""
     grid = _instrument(floor, request.symbol)
-    _check_kind(request)
+    _check_kind(rules, request)
     _check_client_id(rules, account, request.client_order_id)
     _check_size(grid, request)
     _check_prices(rules, floor, grid, request)
@@ -53,12 +53,16 @@ def _instrument(floor: Floor, symbol: str) -> Grid:
     return grid
 
 
-def _check_kind(request: OrderRequest) -> None:
+def _check_kind(rules: Rules, request: OrderRequest) -> None:
     prices = TYPES.get(request.type)
     if prices is None:
         raise refused("unsupported_type", f"orders are {', '.join(TYPES)}")
-    if request.order_class != "simple" or request.take_profit is not None or request.stop_loss is not None:
-        raise refused("unsupported_class", "orders have no others attached")
+    alone = request.order_class == "simple" and request.stop_loss is None
+    with_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
+    if request.take_profit is not None or not (alone or with_stop):
+        raise refused(
+            "unsupported_class", f"orders have {'at most a stop' if rules.brackets else 'no others'} attached"
+        )
     life = request.time_in_force
     if life not in _LIVES or (life not in _LASTING and "stop" in prices) or request.extended_hours:
         raise refused("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
@@ -85,7 +89,7 @@ def _check_size(grid: Grid, request: OrderRequest) -> None:
 
 
 def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest) -> None:
-    for price in (request.limit, request.stop):
+    for price in (request.limit, request.stop, request.stop_loss.stop if request.stop_loss else None):
         if price is not None and (price <= 0 or price % grid.tick(price)):
             raise refused("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
     last = floor.last_price(request.symbol)

@@ -47,7 +47,7 @@ class Plain:
     """The dialect of a plain venue with these rules."""
 
     auctions: frozenset[str] = frozenset()
-    watches = True
+    watches = legs_reduce = True
     marks: Marks = staticmethod(_marks)
 
     def __init__(self, rules: Rules) -> None:
@@ -178,7 +178,8 @@ def _role(floor: Floor, order: Order, price: int) -> str:
 
 
 def _reducing(account: Account, symbol: str) -> list[Order]:
-    return [order for order in account.open.values() if order.symbol == symbol and order.request.reduce_only]
+    orders = (order for order in account.open.values() if order.symbol == symbol and order.status != "held")
+    return [order for order in orders if order.request.reduce_only]
 
 
 def fit(floor: Floor, account: Account, symbol: str) -> None:

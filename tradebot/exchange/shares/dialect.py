@@ -54,7 +54,7 @@ class Alpaca:
     """The dialect of a venue of shares; stateless."""
 
     auctions = frozenset({"opg", "cls"})
-    watches = False
+    watches = legs_reduce = False
     deeds = _DEEDS
     marks: Marks = staticmethod(_marks)
 

@@ -1,0 +1,20 @@
+"""Each test of this room is asked at each venue, in an account of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.played import VENUES, Desk, Played, playing, truth
+
+
+@pytest.fixture(scope="module", params=VENUES)
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    with playing(VENUES[request.param], tmp_path_factory.mktemp(request.param)) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(played: Played) -> Iterator[Desk]:
+    yield played.desk()
+    played.lie, played.status = truth, None
+    played.control("DELETE", "/exchange/v1/faults")

@@ -1,0 +1,297 @@
+"""The venues that the suite asks: how each one's market is made and reached; and one of them, played in this process.
+
+A third venue is one more row of VENUES. No test asks for a name: what it expects follows from the capabilities.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import urllib3
+
+from tests.builders import SHIPPED
+from tests.elsewhere import place
+from tests.elsewhere.door import door as elsewhere
+from tests.elsewhere.door import with_brackets
+from tests.faults.wire import Whole, Wire
+from tradebot.adapters.wire.http import RetryPolicy
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.venues import Access, Door, door_to
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.commands.control import ACCOUNTS, TICK
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.faults.room import PATH as FAULTS
+from tradebot.exchange.market.spec import NEXT_BAR, Costs, MarketSpec
+from tradebot.exchange.process import create
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.order import Order, OrderType, Reply
+from tradebot.model.values import replace
+
+START, EPOCH = date(2026, 11, 16), datetime(1970, 1, 1, tzinfo=UTC)
+CASH = Decimal(1_000_000)
+TOLD_WITHIN = timedelta(seconds=15)
+"""How late a venue may tell what has happened: an end, a fee."""
+MORNING, HOURS_LEFT = timedelta(minutes=30), timedelta(hours=2)
+AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
+PARTS = 50
+"""How many small orders are so large that it fills in parts, because few of a bar's units trade with us."""
+UNLISTED, UNTRADED, UNKNOWN_ID = "NO SUCH", "QZQZQ", "77777777-7777-4777-8777-777777777777"
+URL = "http://127.0.0.1:9"
+"""Never opened: what is sent there goes through the wire."""
+
+
+class Venue(NamedTuple):
+    """How to play one venue: the way to it, its market, the names of an account's keys, and packages to be found."""
+
+    door: Callable[[], Door]
+    market: MarketSpec
+    keys: tuple[str, ...]
+    site: Path | None = None
+
+
+VENUES = {
+    "alpaca": Venue(
+        lambda: door_to("alpaca"),
+        MarketSpec(
+            start=START,
+            symbols=("AAPL", "SPY"),
+            sessions=30,
+            fill=NEXT_BAR._replace(volume_share=Decimal("0.001")),
+            costs=Costs(commission_bps=Decimal(3)),
+        ),
+        ("alpaca_key", "alpaca_secret"),
+    ),
+    "elsewhere": Venue(
+        elsewhere,
+        place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01"))),
+        ("elsewhere_key",),
+        place.SITE,
+    ),
+    "brackets": Venue(
+        with_brackets,
+        place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01")), brackets=True),
+        ("elsewhere_key",),
+        place.SITE,
+    ),
+}
+
+
+def truth(body: Any) -> Any:
+    """Return the body of an answer as it is."""
+    return body
+
+
+class Played:
+    """One venue's exchange; its time only ever goes forward, and each test has an account of its own."""
+
+    def __init__(self, venue: Venue, folder: Path) -> None:
+        create(folder, venue.market)
+        self.door, self._venue = venue.door(), venue
+        self.can = self.door.capabilities
+        self.symbols = venue.market.symbols
+        self.exchange = open_exchange(folder)
+        self.sent: list[tuple[str, str]] = []
+        """Method and path of every request that would change something, whether or not it arrives."""
+        self.lie: Callable[[Any], Any] = truth
+        """What the body of each answer is changed to."""
+        self.status: int | None = None
+        """The status that each answer has in place of its own."""
+        self._wire, self._names = Wire(), count(1)
+        self._wire.connect(self.exchange, lambda method, path, body: self.sent.append((method, path)))
+        # So that there is a close before.
+        self.tick(to="close")
+
+    def close(self) -> None:
+        """End it."""
+        self._wire.close()
+
+    def urlopen(self, method: str, url: str, body: bytes | None, *rest: Any, **named: Any) -> Any:
+        """Carry a request to the exchange, and its answer back."""
+        answer = self._wire.send(method, url, body, *rest, **named)
+        if not isinstance(answer, Whole) or (self.lie is truth and self.status is None):
+            return answer
+        content = answer.read1(0)
+        with suppress(ValueError):
+            content = json.dumps(self.lie(json.loads(content))).encode()
+        return Whole(self.status or answer.status, answer.headers, content)
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the exchange's control."""
+        status, answer = self.exchange.run(Command(method, path, body="" if body is None else json.dumps(body)))
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def tick(self, **step: object) -> None:
+        """Let time pass."""
+        self.control("POST", TICK, step)
+
+    def passes(self, time: timedelta = TOLD_WITHIN) -> None:
+        """Let so much time pass."""
+        self.tick(seconds=time.total_seconds())
+
+    def desk(self) -> "Desk":
+        """Open an account amid a session of which hours are left."""
+        name = f"test-{next(self._names)}"
+        opened = self.control("POST", ACCOUNTS, {"name": name, "cash": str(CASH)})
+        desk = Desk(self, name, opened["account_number"])
+        clock = desk.reader.clock()
+        if not clock.is_open or clock.next_close - clock.now < HOURS_LEFT:
+            self.tick(**({"seconds": HOURS_LEFT.seconds} if self.can.day.never_ends else {"to": "next_open"}))
+        (session,) = [one for one in desk.sessions() if one.contains(desk.now)]
+        if desk.now - session.open < MORNING:
+            self.passes(MORNING)
+        self.sent.clear()
+        return desk
+
+    def access(self, name: str, **listeners: Any) -> Access:
+        """Return what a connection of an account is made with."""
+        return Access(SHIPPED, dict.fromkeys(self._venue.keys, name), URL, **listeners)
+
+
+class Desk:
+    """One account at the venue, asked through its ports; what became of it is asked of the exchange's log."""
+
+    def __init__(self, played: Played, name: str, number: str) -> None:
+        self.played, self.can, self.name, self.number = played, played.can, name, number
+        self.symbol, self.other = played.symbols
+        door, self.tally = played.door, DriftTally()
+        connected: Any = door.connect(played.access(name))
+        connection = replace(connected, policy=AT_ONCE)
+        self.reader, self.orders = door.reader(connection, self.tally), door.orders(connection, self.tally)
+        self.bars = door.bars(connection, self.tally)
+        self._first, self._names, self._armed = played.exchange.log.count, count(1), 0
+        self._listed: Mapping[str, Listing] = {}
+
+    @property
+    def now(self) -> datetime:
+        """Return the venue's time, as its clock would tell it."""
+        return EPOCH + timedelta(microseconds=self.played.exchange.engine.now_us)
+
+    @property
+    def listing(self) -> Listing:
+        """Return how the symbol of most questions is listed."""
+        self._listed = self._listed or self.reader.listings([self.symbol, self.other])
+        return self._listed[self.symbol]
+
+    @property
+    def size(self) -> Decimal:
+        """Return a small quantity."""
+        return 10 * self.listing.minimum
+
+    def price(self, factor: str = "1") -> Decimal:
+        """Return a price on a tick, so many times the last one."""
+        last = self.reader.quotes([self.symbol])[self.symbol].last
+        return self.listing.on_tick(last * Decimal(factor), ROUND_HALF_UP)
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions around now."""
+        today, week = self.can.day.date_of(self.now), timedelta(days=7)
+        return list(self.reader.calendar(today - week, today + week))
+
+    def intent(self, side: Side = Side.BUY, **changes: Any) -> Intent:
+        """Return a limit buy far below the market under an id of its own, or what the changes say."""
+        key = IntentKey(
+            self.number, "flow", date(2026, 11, 16), f"slot {next(self._names)}", self.symbol, side, Purpose.OPEN
+        )
+        values: dict[str, Any] = {
+            "key": key,
+            "client_order_id": key.client_order_id(),
+            "operation": Operation.SUBMIT,
+            "purpose": Purpose.OPEN,
+            "instrument": self.listing.instrument,
+            "side": side,
+            "quantity": self.size,
+            "order_type": OrderType.LIMIT,
+            "limit_price": None,
+            "time_in_force": self.can.resting_life,
+            "cycle_id": "c1",
+            "at": self.now,
+            **changes,
+        }
+        if values["order_type"] is OrderType.LIMIT and values["limit_price"] is None:
+            values["limit_price"] = self.price("0.8")
+        return Intent(**values)
+
+    def at_market(self, side: Side = Side.BUY, **changes: Any) -> Intent:
+        """Return an order at the market."""
+        life = self.can.passing_life
+        return self.intent(side, **{"order_type": OrderType.MARKET, "time_in_force": life, **changes})
+
+    def cancel_of(self, order: Order) -> Intent:
+        """Return what asks to cancel an order."""
+        return self.intent(operation=Operation.CANCEL, target_venue_id=order.venue_id)
+
+    def rests(self, **changes: Any) -> tuple[Intent, Order]:
+        """Let an order rest at the venue."""
+        intent = self.intent(**changes)
+        return intent, made(self.orders.submit(intent))
+
+    def trades(self, side: Side, quantity: Decimal, **changes: Any) -> Intent:
+        """Trade at the market, and let the venue tell all of it."""
+        intent = self.at_market(side, quantity=quantity, **changes)
+        made(self.orders.submit(intent))
+        self.until(lambda: self.reader.end_of(intent, self.sessions(), self.now).end.value == "over")
+        self.played.passes()
+        return intent
+
+    def until(self, done: Callable[[], object], minutes: int = 120) -> None:
+        """Let minutes pass until something has happened."""
+        for _ in range(minutes):
+            if done():
+                return
+            self.played.passes(timedelta(minutes=1))
+        raise AssertionError("it never happened")
+
+    def trouble(self, what: object, **when: object) -> None:
+        """Let the exchange do something to this account alone."""
+        self._armed += 1
+        rule = {"name": f"{self.name}-{self._armed}", "when": {"account": self.name, **when}, "what": what}
+        self.played.control("POST", FAULTS, [rule])
+
+    def calm(self) -> None:
+        """End all troubles."""
+        self.played.control("DELETE", FAULTS)
+
+    def logged(self, *names: str) -> list[dict[str, Any]]:
+        """Return what the log tells of this account: events of these names."""
+        events = (json.loads(line) for line in self.played.exchange.log.lines(self._first))
+        return [event for event in events if event.get("account") == self.number and event["event"] in names]
+
+    def accepted(self, name: str) -> int:
+        """Return how many orders the venue has made under a client id."""
+        return sum(event["client_order_id"] == name for event in self.logged("order_accepted"))
+
+
+def made(reply: Reply) -> Order:
+    """Return the order of an accepted request."""
+    assert reply.outcome.value == "accepted", reply
+    assert reply.order is not None
+    return reply.order
+
+
+@contextmanager
+def playing(venue: Venue, folder: Path) -> Iterator[Played]:
+    """Play a venue for as long as the block runs: requests to it go to its exchange in place of a socket."""
+    far = urllib3.HTTPConnectionPool.urlopen
+    with pytest.MonkeyPatch.context() as patch:
+        if venue.site:
+            patch.syspath_prepend(venue.site)
+        played = Played(venue, folder)
+
+        def urlopen(pool: urllib3.HTTPConnectionPool, method: str, url: str, *rest: Any, **named: Any) -> Any:
+            if f"{pool.scheme}://{pool.host}:{pool.port}" != URL:
+                return far(pool, method, url, *rest, **named)
+            return played.urlopen(method, url, *rest, **named)
+
+        patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+        yield played
+        played.close()

@@ -1,0 +1,34 @@
+"""The way to Elsewhere, as a package brings it."""
+
+from functools import partial
+
+from tests.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
+from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
+from tradebot.errors import OperatorError
+from tradebot.judging.judgment import State
+from tradebot.model.venue import Capabilities
+
+
+def with_brackets() -> Door:
+    """Return the way to the one with brackets."""
+    return door(BRACKETS)
+
+
+def door(can: Capabilities = ELSEWHERE) -> Door:
+    """Return it."""
+    checks = Checks(
+        lambda connection, tally, symbols: {},
+        lambda connection, tally, symbols, first, last: {},
+        lambda connection, tally, symbol: Look(State.OK, "all prices are real", "answer"),
+        "nothing",
+    )
+    keys = (Key("elsewhere_key", ("ELSEWHERE_KEY",)),)
+    return Door(can, keys, partial(connect, can), ElsewhereReader, ElsewhereOrders, ElsewhereBars, checks)
+
+
+def connect(can: Capabilities, access: Access) -> Connection:
+    """Return the connection to the embedded exchange: there is no other place that plays Elsewhere."""
+    if access.sandbox_url is None:
+        raise OperatorError("Elsewhere is only played by the embedded exchange", "use mode sandbox")
+    key = access.secrets.get("elsewhere_key") or SANDBOX_KEY
+    return Connection(access.sandbox_url, key, access.before_read, access.heard, can=can)
