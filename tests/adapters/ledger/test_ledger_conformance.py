@@ -561,10 +561,11 @@ def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(l
     assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
 
 
-def test_position_has_turned_if_the_stop_of_a_pair_opened_it_unless_an_entry_filled_at_that_moment(
-    ledger: Ledger,
+@pytest.mark.parametrize("purpose", [Purpose.PROTECT, Purpose.OPEN])
+def test_position_has_turned_if_the_stop_of_a_pair_or_an_entry_opened_it_unless_an_entry_filled_at_that_moment(
+    ledger: Ledger, purpose: Purpose
 ) -> None:
-    pair = replace(make_intent(), purpose=Purpose.PROTECT)
+    pair = replace(make_intent(), purpose=purpose)
     ledger.promise(pair, ())
     limit = replace(make_order("v1"), client_order_id=pair.client_order_id)
     leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")

@@ -256,16 +256,17 @@ class Money(Foreign):
     def _close(self, names: Iterable[str], orders: Mapping[str, Order], before: Mapping[str, list[str]]) -> bool:
         """Return True if orders of ours that were to close shares are behind these, and no entry is.
 
-        A leg's own id is the venue's, so what it was to do follows from the order that it belongs to.
+        A leg's own id is the venue's, so it is ours if the order that it belongs to is; no leg opens a position.
         """
         behind = list(names)
         for name in behind:
             behind.extend(one for one in before.get(name, ()) if one not in behind)
         own = [orders[name] for name in behind if name in orders]
-        led = self.tables.orders.several({(order.parent,) for order in own if order.parent})
-        made = {order.client_order_id for order in (*own, *(row.order for row in led.values()))}
-        intents = [row.record.intent for row in self.tables.intents.several({(name,) for name in made}).values()]
-        return bool(intents) and all(intent.purpose is not Purpose.OPEN for intent in intents)
+        led = self.tables.orders.several({(order.parent,) for order in own if order.parent}).values()
+        made = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
+        intents = self.tables.intents.several(made)
+        entries = {name for (name,), row in intents.items() if row.record.intent.purpose is Purpose.OPEN}
+        return bool(intents) and entries.isdisjoint(order.client_order_id for order in own)
 
     def _behind(self, venue_ids: set[str]) -> tuple[Mapping[str, Order], Mapping[str, list[str]]]:
         """Return these orders and all that they replaced, and for each of them which ones it replaced."""
