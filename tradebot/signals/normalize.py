@@ -1,12 +1,13 @@
 """Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
-from tradebot.model.kind import AnyKind, Columns, Fact, Row
+from tradebot.model.kind import AnyKind, Columns, Fact
 from tradebot.model.values import replace
 from tradebot.signals import contracts
 from tradebot.signals.columns import NotPlainError, columns
@@ -32,20 +33,15 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
         (foreign if page.symbol is not None and is_foreign(row, ticker) else own).append(row)
     found = columns(page.rows)
     facts, rejected = _read(kind, own, None if foreign else found, symbol, at)
-    by_id = {fact.id: fact for fact in facts}
     checked = contracts.check(kind.fields, page.rows, foreign, found) if check else None
-    return Intake(
-        page.endpoint,
-        page.symbol,
-        at,
-        len(page.rows),
-        tuple(by_id.values()),
-        len(foreign),
-        len(facts) - len(by_id),
-        tuple(rejected),
-        checked.findings if checked else (),
-        checked.nulls if checked else None,
-    )
+    findings, nulls = (checked.findings, checked.nulls) if checked else ((), None)
+    return replace(_intake(page, at, facts, rejected), foreign=len(foreign), findings=findings, nulls=nulls)
+
+
+def _intake(page: FlowPage, at: datetime, facts: Sequence[Fact], rejected: Sequence[RejectedRow]) -> Intake:
+    by_id = {fact.id: fact for fact in facts}
+    known, twice = tuple(by_id.values()), len(facts) - len(by_id)
+    return Intake(page.endpoint, page.symbol, at, len(page.rows), known, 0, twice, tuple(rejected))
 
 
 def _read(
@@ -68,8 +64,10 @@ def _read(
 
 
 def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | RejectedRow:
+    if not isinstance(row, dict):
+        return RejectedRow("the row is not an object", repr(row)[:160])
     try:
-        fact: Fact = kind.parse(_object(row), symbol, at)
+        fact: Fact = kind.parse(row, symbol, at)
     except BadRowError as bad:
         return RejectedRow(str(bad), repr(row)[:160])
     return fact
@@ -80,12 +78,6 @@ def is_foreign(row: object, ticker: str) -> bool:
         return False
     found = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))
     return isinstance(found, str) and found.upper() != ticker
-
-
-def _object(row: object) -> Row:
-    if not isinstance(row, dict):
-        raise BadRowError("the row is not an object")
-    return row
 
 
 Nulls = tuple[str, ...]
@@ -149,19 +141,8 @@ class Rereading:
             else:
                 rejected.append(one)
         read = [one for one in found if one is not None]
-        by_id = {one.fact.id: one.fact for one in read}
-        intake = Intake(
-            page.endpoint,
-            page.symbol,
-            at,
-            len(page.rows),
-            tuple(by_id.values()),
-            0,
-            len(read) - len(by_id),
-            tuple([one.row for one in rejected]),
-            (),
-            _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]]),
-        )
+        nulls = _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]])
+        intake = replace(_intake(page, at, [one.fact for one in read], [one.row for one in rejected]), nulls=nulls)
         known = {id(one.row): one for one in read}
         self._last[key] = _Reply(page.rows, known, None if rejected else intake)
         return intake
@@ -186,9 +167,7 @@ class Rereading:
 
 
 def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for names in set(nulls):
-        times = nulls.count(names)
-        for name in names:
-            found[name] = found.get(name, 0) + times
-    return found
+    found = Counter[str]()
+    for names, times in Counter(nulls).items():
+        found.update(dict.fromkeys(names, times))
+    return dict(found)
