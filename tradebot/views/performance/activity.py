@@ -13,6 +13,7 @@ from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.exposure import Exposure, average, exposures
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import Figure, Unit
+from tradebot.views.performance.return_figures import figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage
 
@@ -53,16 +54,15 @@ def activity_figures(
     average, seen = average_equity(path), len(path.steps)
     turned = float(traded_usd) / 2 / average if average else None
 
-    def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
-        note = NO_TIME if value is None and seen else ""
-        return Figure(name, label, unit, value, seen, 1, SEEN, note=note)
-
+    rows = (
+        ("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
+        ("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
+        ("turnover", "Turnover", Unit.RATIO, turned),
+        ("traded", "Bought and sold", Unit.USD, float(traded_usd)),
+        ("fees", "Fees", Unit.USD, None if fees_usd is None else float(fees_usd)),
+    )
     return (
-        figure("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
-        figure("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
-        figure("turnover", "Turnover", Unit.RATIO, turned),
-        figure("traded", "Bought and sold", Unit.USD, float(traded_usd) if seen else None),
-        figure("fees", "Fees", Unit.USD, float(fees_usd) if seen and fees_usd is not None else None),
+        *(figure(seen, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
         *(_slippage(each) for each in costs),
     )
 

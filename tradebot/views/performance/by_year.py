@@ -1,7 +1,6 @@
 """The calendar years of an account, and each span of a year within it."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,8 @@ def path_by_year(path: Path) -> Iterator[tuple[int, Path]]:
     """Yield the part of a path in each calendar year; a step counts in the year in which it ended."""
     for year, group in groupby(path.steps, key=lambda step: step.after.session.year):
         steps = tuple(group)
-        sessions, missing = (_between(days, year) for days in (path.sessions, path.missing))
+        sessions, missing = (tuple(day for day in days if day.year == year) for days in (path.sessions, path.missing))
         yield year, Path(steps[0].before, steps, sessions, missing)
-
-
-def _between(days: Sequence[date], year: int) -> tuple[date, ...]:
-    return tuple(day for day in days if day.year == year)
 
 
 def year_figures(of: Measured, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> tuple[YearFigures, ...]:

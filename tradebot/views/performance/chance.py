@@ -22,7 +22,7 @@ from tradebot.model.evidence import Trials
 from tradebot.model.text import counted
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report import Chance, Figure, Selected, Unit
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, NO_SPREAD, RETURNS, Returns
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.returns import Path
 from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
 
@@ -231,9 +231,6 @@ def _running(values: Numbers) -> Numbers:
     import numpy as np
 
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))
-
-
-LOST = "everything was lost"
 
 
 def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT) -> Chance | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -12,9 +13,9 @@ from tradebot.model.account import CashKind, CashMovement
 from tradebot.views.performance import statistics
 from tradebot.views.performance.fees import Fee, cash_kind, fee_of
 from tradebot.views.performance.history import History
-from tradebot.views.performance.report import Costs, Figure, Unit
+from tradebot.views.performance.report import Costs, Unit
 from tradebot.views.performance.report_rows import Cost
-from tradebot.views.performance.return_figures import A_YEAR, RETURNS
+from tradebot.views.performance.return_figures import A_YEAR, LOST, figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import cost_usd
 
@@ -87,7 +88,7 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     paid = [(kind, charges) for kind, charges in within if charges]
     if not path.steps or not paid:
         return None
-    growth, traded = _Growth(path), float(traded_usd)
+    growth, traded, yearly = _Growth(path), float(traded_usd), partial(figure, len(path.returns))
 
     def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
         usd, without = sum(each.usd for each in charges), growth.without(charges)
@@ -98,8 +99,8 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     return Costs(
         rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
         total=row("all", "All together", every, ""),
-        before=_figure("cagr_before_costs", "CAGR before costs", growth.without(every), path),
-        after=_figure("cagr_after_costs", "CAGR after costs", growth.after, path),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, A_YEAR, growth.without(every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, A_YEAR, growth.after, LOST),
     )
 
 
@@ -134,9 +135,3 @@ class _Growth:
         if len(returns) < A_YEAR:
             return None
         return statistics.cagr(returns, len(returns) / self._path.per_year)
-
-
-def _figure(name: str, label: str, value: float | None, path: Path) -> Figure:
-    count = len(path.returns)
-    note = "everything was lost" if value is None and count >= A_YEAR else ""
-    return Figure(name, label, Unit.YEARLY, value, count, A_YEAR, RETURNS, note=note)

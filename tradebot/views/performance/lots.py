@@ -226,7 +226,7 @@ class _Fold:
             self.lots = _restated(self.lots, restating)
             self._going.restate(_held(self.lots) / before)
             self._restated_at = restating[-1].fill.at
-            cash_usd = sum(map(_cash_usd, restating), _ZERO)
+            cash_usd = sum((-owned.fill.notional for owned in restating), _ZERO)
             self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
         for owned in traded:
             self._add(owned)
@@ -246,11 +246,7 @@ class _Fold:
         if opened:
             going.entered += opened
             going.paid += notional(opened, fill.price, fill.multiplier)
-        self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
-
-
-def _cash_usd(owned: OwnedFill) -> Decimal:
-    return -owned.fill.notional
+        self.steps.append(Step(fill.at, self.lots, -fill.notional, self._restated_at))
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:

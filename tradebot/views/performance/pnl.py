@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 from msgspec import Struct
 
@@ -272,19 +273,8 @@ def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
 
 
 def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[str, ...]) -> Row:
-    return Row(
-        name=name,
-        realized_usd=sums[Kind.REALIZED],
-        open_usd=sums[Kind.OPEN],
-        fees_usd=sums[Kind.FEES],
-        dividends_usd=sums[Kind.DIVIDENDS],
-        interest_usd=sums[Kind.INTEREST],
-        other_usd=sums[Kind.OTHER],
-        funding_usd=sums[Kind.FUNDING],
-        total_usd=sum(sums.values(), _ZERO),
-        trades_closed=trades,
-        unpriced=unpriced,
-    )
+    parts: dict[str, Any] = {f"{part}_usd": sums[Kind(part)] for part in PARTS}
+    return Row(name=name, total_usd=sum(sums.values(), _ZERO), trades_closed=trades, unpriced=unpriced, **parts)
 
 
 _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
@@ -313,8 +303,8 @@ class _Namer:
 
     def __init__(self, known: Breakdown) -> None:
         self._history = known.history
-        self._rules: dict[str, str] = {}
-        self._components: dict[object, str] = {}
+        self._rule = cache(rule_of)
+        self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
         self._hours: dict[tuple[date, int], str] = {}
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
@@ -343,22 +333,14 @@ class _Namer:
             return NOT_OURS
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        reason = why_closed(piece.lot, self._history.sent)
-        known = self._rules.get(reason)
-        if known is None:
-            known = self._rules[reason] = rule_of(reason)
-        return known
+        return self._rule(why_closed(piece.lot, self._history.sent))
 
     def _component(self, piece: Piece) -> str:
         if piece.strategy == NOT_OURS:
             return NOT_OURS
         if piece.trade is None or piece.side is None:
             return ACCOUNT
-        known = self._components.get(piece.trade)
-        if known is None:
-            kept = self._history.kept.get(piece.trade, Kept())
-            known = self._components[piece.trade] = entry_component(kept, piece.side)
-        return known
+        return self._entry(piece.trade, piece.side)
 
 
 def entry_component(kept: Kept, side: Side) -> str:

@@ -193,19 +193,8 @@ LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", p
 def earned(profit: pnl.Profit) -> Earned:
     """Return the profit that is asked for, and the account's value around it."""
     row, (before, after) = profit.total, profit.values_usd
-    return Earned(
-        start_usd=before,
-        end_usd=after,
-        transfers_usd=profit.transfers_usd,
-        profit_usd=row.total_usd,
-        realized_usd=row.realized_usd,
-        open_usd=row.open_usd,
-        fees_usd=row.fees_usd,
-        dividends_usd=row.dividends_usd,
-        interest_usd=row.interest_usd,
-        other_usd=row.other_usd,
-        funding_usd=row.funding_usd,
-    )
+    parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
+    return Earned(before, after, profit.transfers_usd, row.total_usd, **parts)
 
 
 def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:

@@ -10,7 +10,8 @@ from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.report import Comparison, Figure, Unit
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
-from tradebot.views.performance.statistics import Interval, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import Interval, Shape, probabilistic_sharpe, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import minimum_track_record as track_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
 skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
 RETURNS = "session returns"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
+LOST = "everything was lost"
 NO_SPREAD = "the returns don't vary"
 NO_LOSS = "no session lost"
 NO_FALL = "there was no drawdown"
@@ -66,12 +68,12 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
         ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
+        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), LOST),
         ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
         ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
         ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
-        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(excess), NO_SPREAD),
-        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(excess), never),
+        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
+        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
         ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
         ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
@@ -117,14 +119,9 @@ def _mean(of: Returns) -> Value:
     return Interval(moments.mean, moments.mean - half, moments.mean + half)
 
 
-def _psr(excess: Sequence[float]) -> Value:
+def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value:
     moments = statistics.shape(excess)
-    return statistics.probabilistic_sharpe(moments) if moments else None
-
-
-def _track(excess: Sequence[float]) -> Value:
-    moments = statistics.shape(excess)
-    return statistics.minimum_track_record(moments) if moments else None
+    return read(moments) if moments else None
 
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:

@@ -207,7 +207,11 @@ class Choice(Struct, frozen=True):
             self.strategy in (None, one.strategy)
             and self.symbol in (None, one.symbol)
             and self.is_open in (None, one.closed_at is None)
-            and _in_days(self.days, one.opened_at, one.closed_at, day)
+            and (
+                self.days.has(one.closed_at, day)
+                if one.closed_at
+                else not self.days.is_after(day.date_of(one.opened_at))
+            )
         )
 
 
@@ -267,10 +271,6 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         unpriced=sum(1 for row in held if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
     )
-
-
-def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None, day: VenueDay) -> bool:
-    return not days.is_after(day.date_of(opened_at)) if closed_at is None else days.has(closed_at, day)
 
 
 def _says(reason: str, wanted: str) -> bool:
