@@ -93,15 +93,10 @@ class BarFinding(Struct, frozen=True):
     found: str
 
 
-class Numbers(NamedTuple):
-    """What a finding counts and compares."""
-
-    amount: int
-    observed: float | None = None
-    expected: float | None = None
-
-
-def finding(stored: Stored, flaw: Flaw, span_s: tuple[int, int], numbers: Numbers, found: str) -> BarFinding:
-    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`."""
+def finding(
+    stored: Stored, flaw: Flaw, span_s: tuple[int, int], found: str, count: int, *compared: float
+) -> BarFinding:
+    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`; it may compare two numbers."""
     first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
-    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, *numbers, found)
+    observed, expected = (*compared, None, None)[:2]
+    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, count, observed, expected, found)

@@ -55,11 +55,6 @@ class Day(Struct, frozen=True):
     missing: tuple[int, ...]
 
     @property
-    def slim(self) -> "Day":
-        """Return the day without its bars, which would fill the memory if those of all symbols were kept."""
-        return Day(self.hours, (), self.count, self.missing)
-
-    @property
     def share(self) -> float:
         return 1 - len(self.missing) / self.hours.minutes
 
