@@ -257,7 +257,7 @@ def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entrie
         found += day.before
         found += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
     unknown = tuple([place for place, each in enumerate(found) if not each.known])
-    return _Slots(tuple([each.slot for each in found]), tuple(map(_start, found)), unknown)
+    return _Slots(tuple([each.slot for each in found]), tuple([each.slot.start for each in found]), unknown)
 
 
 def _of(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], place: int, entries: JobTimes) -> _Day | None:
@@ -278,13 +278,8 @@ def _day(
     if not ordered:
         return None
     before = (_until(each, later.slot.start) for each, later in pairwise(ordered))
-    return _Day(
-        tuple([each for each in before if _counts(each, sessions[:1], entries)]), _start(ordered[0]), ordered[-1]
-    )
-
-
-def _start(found: _Found) -> datetime:
-    return found.slot.start
+    counting = tuple([each for each in before if _counts(each, sessions[:1], entries)])
+    return _Day(counting, ordered[0].slot.start, ordered[-1])
 
 
 def _until(found: _Found, end: datetime) -> _Found:
