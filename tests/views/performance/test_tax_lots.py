@@ -233,7 +233,7 @@ def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[
         assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
         assert not {there(sale.lot.opening).fill_id, sale.closing.fill_id} & set(sale.replacements)
         assert 0 <= sale.washed <= sale.shares
-        assert sale.washed == 0 or sale.is_loss
+        assert sale.washed == 0 or (sale.made_usd or 0) < 0
         used[sale.closing.fill_id] += sale.shares
     for lot in (*(sale.lot for sale in found.sales), *found.lots):
         used[there(lot.opening).fill_id] += abs(lot.quantity)

@@ -95,10 +95,7 @@ class _Rows:
     def lots(self, trip: Trip) -> Iterator[LotRow]:
         """Yield the rows of a trade's pieces."""
         name = self.facts.name(trip)
-        for lot in trip.closed:
-            yield self._closed(name, lot)
-        for piece in trip.held:
-            yield self._held(name, piece)
+        return (self._lot(name, lot) for lot in trip.lots)
 
     def _source(self, trip: Trip) -> Source:
         lot = trip.first
@@ -128,26 +125,9 @@ class _Rows:
             None if kept.worst is None else worst((kept.worst, *exits)),
         )
 
-    def _closed(self, trade_id: str, lot: ClosedLot) -> LotRow:
-        row = self._lot(trade_id, lot, lot.closed_at)
-        return replace(
-            row,
-            closed_at=lot.closed_at,
-            exit_price=lot.exit_price,
-            exit_fill=lot.exit_fill,
-            exit_order=lot.exit_order,
-            reason=why_closed(lot, self.history.sent),
-            gross_usd=lot.gross_usd,
-            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
-        )
-
-    def _held(self, trade_id: str, lot: OpenLot) -> LotRow:
-        mark = self.history.marks.get(lot.symbol)
-        row = self._lot(trade_id, lot, self.history.at)
-        return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
-
-    def _lot(self, trade_id: str, lot: OpenLot, until: datetime | None) -> LotRow:
-        return LotRow(
+    def _lot(self, trade_id: str, lot: OpenLot) -> LotRow:
+        until = lot.closed_at if isinstance(lot, ClosedLot) else self.history.at
+        row = LotRow(
             trade_id=trade_id,
             strategy=lot.strategy,
             symbol=lot.symbol,
@@ -160,6 +140,19 @@ class _Rows:
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
             fees_usd=None if self.facts.lacks_fee(lot) else self.history.fees.of(lot),
+        )
+        if not isinstance(lot, ClosedLot):
+            mark = self.history.marks.get(lot.symbol)
+            return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
+        return replace(
+            row,
+            closed_at=lot.closed_at,
+            exit_price=lot.exit_price,
+            exit_fill=lot.exit_fill,
+            exit_order=lot.exit_order,
+            reason=why_closed(lot, self.history.sent),
+            gross_usd=lot.gross_usd,
+            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
         )
 
 
