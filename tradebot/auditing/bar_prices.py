@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored, StoredBar, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
 from tradebot.auditing.bar_sessions import DAY_S, Day
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
@@ -32,7 +32,7 @@ class DayBar(NamedTuple):
     volume: float
 
 
-def bad_price(bar: StoredBar) -> str | None:
+def bad_price(bar: RawBar) -> str | None:
     """Return what is impossible about a bar's numbers, or None."""
     low, high = bar.low, bar.high
     if 0 < low <= bar.open <= high < math.inf and low <= bar.close <= high and 0 <= bar.volume < math.inf:
@@ -56,7 +56,7 @@ def bad_prices(stored: Stored) -> Iterator[BarFinding]:
             yield finding(stored, Flaw.BAD_PRICE, (bar.start_s, bar.start_s), words, 1, *number)
 
 
-def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
+def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find closes that jump and come back with the next bar; in minute bars, highs and lows that do so within the bar.
 
     A daily high or low may be a flash crash, which is real.
@@ -74,7 +74,7 @@ def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
         yield from _wicks(stored, bars, limit)
 
 
-def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[BarFinding]:
+def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[BarFinding]:
     factor = math.exp(limit)
     for bar in bars:
         top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
@@ -84,11 +84,11 @@ def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[
             yield _spike(stored, bar, bar.low, bottom, f"low {bar.low:g} under {bottom:g} to {top:g}")
 
 
-def _spike(stored: Stored, bar: StoredBar, observed: float, expected: float, words: str) -> BarFinding:
+def _spike(stored: Stored, bar: RawBar, observed: float, expected: float, words: str) -> BarFinding:
     return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), words, 1, observed, expected)
 
 
-def daily_bars(bars: Sequence[StoredBar]) -> tuple[DayBar, ...]:
+def daily_bars(bars: Sequence[RawBar]) -> tuple[DayBar, ...]:
     return tuple(DayBar(bar.start_s, bar.open, bar.close, bar.volume) for bar in bars)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored, StoredBar, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
 from tradebot.auditing.bar_sessions import (
     DAY_S,
     HOUR_S,
@@ -52,16 +52,16 @@ def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = No
     return tuple(found)
 
 
-def _cut(bars: Sequence[StoredBar], part: Callable[[StoredBar], int]) -> Iterator[list[StoredBar]]:
+def _cut(bars: Sequence[RawBar], part: Callable[[RawBar], int]) -> Iterator[list[RawBar]]:
     return (list(run) for _, run in groupby(bars, key=part))
 
 
-def _week(bar: StoredBar) -> int:
+def _week(bar: RawBar) -> int:
     """Return a bar's week. It ends on a Sunday, when there is no session and summer time begins and ends."""
     return (bar.start_s // DAY_S + 4) // 7
 
 
-def _shift_h(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> int:
+def _shift_h(bars: Sequence[RawBar], hours: Sequence[Hours]) -> int:
     """Return by how many hours bars would have to move to fit; 0 if they fit, or if no shift explains them."""
     if len(bars) < FEWEST_BARS or not _looks_moved(bars, hours):
         return 0
@@ -71,7 +71,7 @@ def _shift_h(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> int:
     return best if shares[best] >= EXPLAINED and here <= BETTER * shares[best] else 0
 
 
-def _looks_moved(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> bool:
+def _looks_moved(bars: Sequence[RawBar], hours: Sequence[Hours]) -> bool:
     """Return True if bars are outside of all extended hours, or none is in the first or in the last regular hour."""
     starts = [bar.start_s for bar in bars]
     return any(True for _ in outside_of(bars, hours)) or any(
@@ -87,7 +87,7 @@ def _begins(starts: Sequence[int], from_s: int, for_s: int = HOUR_S) -> bool:
     return place < len(starts) and starts[place] < from_s + for_s
 
 
-def _share_in_sessions(bars: Sequence[StoredBar], hours: Sequence[Hours], moved_s: int) -> float:
+def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[Hours], moved_s: int) -> float:
     """Return the share of the volume, or of the bars if there is none, that would lie in regular hours."""
     total = inside = 0.0
     by_volume = any(bar.volume > 0 for bar in bars)
@@ -118,7 +118,7 @@ def end_stamped(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
         yield finding(stored, Flaw.END_STAMP, span, found, len(full), 0, len(full))
 
 
-def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
+def strange(stored: Stored, hours: Sequence[Hours]) -> list[RawBar]:
     """Return the daily bars without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
         known = {each.midnight_s for each in hours}
@@ -144,11 +144,8 @@ def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iter
         return
     for bar in odd:
         at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
-        words = (
-            f"no session on this {at:%A}"
-            if at.time() == time()
-            else f"starts at {at:%H:%M} in {venue.place}, not at midnight"
-        )
+        words = f"starts at {at:%H:%M} in {venue.place}, not at midnight"
+        words = f"no session on this {at:%A}" if at.time() == time() else words
         yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), words, 1)
 
 

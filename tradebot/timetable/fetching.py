@@ -131,15 +131,12 @@ class Fitting(Struct, frozen=True, dict=True):
                 self._try(planned, need, shorter)
 
     def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
-        fitted = self.fits(planned)
+        # If nothing can fit, it is enough that the day has so many calls.
+        suits = self.fits if self.fits(planned) else self._has_calls
         for every_s in intervals_s:
-            if self._better({**planned, need.name: every_s}, fitted):
+            if suits({**planned, need.name: every_s}):
                 planned[need.name] = every_s
                 return
-
-    def _better(self, planned: Intervals, fitted: bool) -> bool:
-        """Return True if these intervals fit; if nothing can, it is enough that the day has so many calls."""
-        return self.fits(planned) if fitted else self._has_calls(planned)
 
     def _has_calls(self, planned: Intervals) -> bool:
         return self.day is None or self._calls(planned) <= self.day

@@ -202,11 +202,9 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     verdict = Verdict(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
         return Explanation(verdict, blame, deciding.remedy, seen)
-    share = (
-        f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
-        if seen.candidates > seen.refused_passes
-        else "Each pass"
-    )
+    share = "Each pass"
+    if seen.candidates > seen.refused_passes:
+        share = f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
     sentence = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)} {blame}"
     return Explanation(verdict, sentence.rstrip(), deciding.remedy, seen, _then(cycles, deciding.reason))
 

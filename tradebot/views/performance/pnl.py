@@ -1,11 +1,11 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -182,12 +182,29 @@ class Profit:
     @property
     def values_usd(self) -> tuple[Decimal | None, Decimal | None]:
         """Return the account's value before these days and at their end in USD; None where that isn't known."""
-        return _values(self._known, self.ends) if self._choice.whole else (None, None)
+        if not self._choice.whole or not self.ends:
+            return None, None
+        known, first = self._known, self.ends[0].day
+        before = next((end.value_usd for end in reversed(known.ends) if end.day < first), known.history.opening_cash)
+        return before, self.ends[-1].value_usd
 
     @property
     def compared(self) -> Compared | None:
         """Return the last equity that the broker reported beside the books; None for a part of the account."""
-        return _compared(self._known, self._choice) if self._choice.whole else None
+        history = self._known.history
+        for end in reversed(history.ends if self._choice.whole else ()):
+            if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):
+                books = value_at(history, end.equity_at, end.marks)
+                return Compared(
+                    at=end.equity_at,
+                    broker_usd=end.equity,
+                    books_usd=books.value_usd,
+                    difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
+                    held=len(books.gains),
+                    unpriced=tuple(sorted(books.unpriced)),
+                    left_out={symbol: shares for symbol, shares in history.acknowledged.items() if shares},
+                )
+        return None
 
     @cached_property
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
@@ -214,18 +231,13 @@ class Profit:
                 of_kind[name] = of_kind.get(name, _ZERO) + piece.usd
                 if piece.ended:
                     ended[name] += 1
-        unpriced = _unpriced(by, self.ends, self._choice)
-        names = {*chain(*sums.values()), *(unpriced if self._choice.whole else ())}
-        made = (
-            _row(
-                name,
-                {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()},
-                ended[name],
-                unpriced.get(name, ()),
-            )
-            for name in names
-        )
-        found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
+        # If the rows are spans of days, each tells what has no price at the end of its last day.
+        ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
+        found = list[Row]()
+        for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:
+            parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
+            row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
+            found += [row] if name != HELD or row.open_usd or row.total_usd else []
         return tuple(sorted(found, key=lambda row: _place(by, row)))
 
 
@@ -235,37 +247,6 @@ def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[st
         yield f"Not known yet: the fees of {counted(unknown, 'fill')}. Profit is before them."
     for currency, amount in others.items():
         yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
-
-
-def _values(known: Breakdown, ends: Sequence[DayEnd]) -> tuple[Decimal | None, Decimal | None]:
-    """Return the account's value before the first of these days and at the end of the last, in USD."""
-    if not ends:
-        return None, None
-    before = next((end.value_usd for end in reversed(known.ends) if end.day < ends[0].day), None)
-    return known.history.opening_cash if before is None else before, ends[-1].value_usd
-
-
-def _compared(known: Breakdown, choice: Choice) -> Compared | None:
-    ends = (end for end in reversed(known.history.ends) if choice.days.includes(end.session))
-    for end in ends:
-        if end.equity is not None and end.equity_at is not None:
-            books = value_at(known.history, end.equity_at, end.marks)
-            return Compared(
-                at=end.equity_at,
-                broker_usd=end.equity,
-                books_usd=books.value_usd,
-                difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
-                held=len(books.gains),
-                unpriced=tuple(sorted(books.unpriced)),
-                left_out={symbol: shares for symbol, shares in known.history.acknowledged.items() if shares},
-            )
-    return None
-
-
-def _unpriced(by: Cut, ends: Iterable[DayEnd], choice: Choice) -> Mapping[str, tuple[str, ...]]:
-    """Return the symbols without a price at the end of each row's last day, if the rows are spans of days."""
-    name = _day_names(by)
-    return {name(end): _of_choice([end], choice) for end in ends} if by in IN_TIME else {}
 
 
 def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
@@ -287,15 +268,11 @@ def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
     return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
 
 
-def _day_name(by: Cut, day: date) -> str:
+def _day_name(by: Cut, one: Piece | DayEnd) -> str:
     if by is Cut.WEEK:
-        year, week, _ = day.isocalendar()
+        year, week, _ = one.day.isocalendar()
         return f"{year}-W{week:02}"
-    return f"{day:%Y-%m}" if by is Cut.MONTH else day.isoformat()
-
-
-def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":
-    return lambda one: _day_name(by, one.day)
+    return f"{one.day:%Y-%m}" if by is Cut.MONTH else one.day.isoformat()
 
 
 class _Namer:
@@ -316,7 +293,7 @@ class _Namer:
             Cut.REASON: self._reason,
             Cut.COMPONENT: self._component,
         }
-        return names.get(by) or _day_names(by)
+        return names.get(by) or partial(_day_name, by)
 
     def _hour(self, piece: Piece) -> str:
         if piece.lot is None:

@@ -248,10 +248,8 @@ def report_trades(history: History, choice: Choice) -> ReportTrades:
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
     trade, fees = trip.trade, facts.fees_usd(trip)
     gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
-    cost, r = (
-        notional(trade.closed_quantity, price, trade.multiplier),
-        in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None,
-    )
+    cost = notional(trade.closed_quantity, price, trade.multiplier)
+    r = in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
     return TradeRow(
         id=facts.name(trip),
         strategy=trade.strategy,
