@@ -88,19 +88,19 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     paid = [(kind, charges) for kind, charges in within if charges]
     if not path.steps or not paid:
         return None
-    growth, traded, yearly = _Growth(path), float(traded_usd), partial(figure, len(path.returns))
+    after, traded, yearly = _cagr(path, ()), float(traded_usd), partial(figure, len(path.returns))
 
     def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
-        usd, without = sum(each.usd for each in charges), growth.without(charges)
-        drag = None if without is None or growth.after is None else without - growth.after
+        usd, without = sum(each.usd for each in charges), _cagr(path, charges)
+        drag = None if without is None or after is None else without - after
         return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
 
     every = list(chain.from_iterable(charges for _, charges in paid))
     return Costs(
         rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
         total=row("all", "All together", every, ""),
-        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, A_YEAR, growth.without(every), LOST),
-        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, A_YEAR, growth.after, LOST),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, A_YEAR, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, A_YEAR, after, LOST),
     )
 
 
@@ -115,23 +115,14 @@ def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
     return sum(each.usd for kind in kinds for each in _within(kind.charges, path))
 
 
-class _Growth:
-    """The account's growth per year along a path, as it was and without some charges."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.after = self.without(())
-
-    def without(self, charges: Iterable[Charge]) -> float | None:
-        """Return CAGR with charges given back; None for less than a year, or if everything was lost."""
-        returns, left = list[float](), sorted(charges)
-        place = 0
-        for step in self._path.steps:
-            back = 0.0
-            while place < len(left) and left[place].at <= step.after.at:
-                back, place = back + left[place].usd, place + 1
-            if step.value is not None:
-                returns.append(step.value + back / float(step.before.equity_usd))
-        if len(returns) < A_YEAR:
-            return None
-        return statistics.cagr(returns, len(returns) / self._path.per_year)
+def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
+    """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
+    returns, left = list[float](), sorted(charges)
+    place = 0
+    for step in path.steps:
+        back = 0.0
+        while place < len(left) and left[place].at <= step.after.at:
+            back, place = back + left[place].usd, place + 1
+        if step.value is not None:
+            returns.append(step.value + back / float(step.before.equity_usd))
+    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= A_YEAR else None

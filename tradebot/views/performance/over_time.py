@@ -70,8 +70,7 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
     enough = count >= TWO_YEARS
 
     def figure(name: str, label: str, value: float | None, observations: int = count) -> Figure:
-        note = "there is no benchmark" if enough and value is None else ""
-        return Figure(name, label, Unit.FRACTION, value, observations, TWO_YEARS, RETURNS, note=note)
+        return Figure(name, label, Unit.FRACTION, value, observations, TWO_YEARS, RETURNS)
 
     if not enough:
         return (figure("rolling_worst", "Worst span of a year", None),)

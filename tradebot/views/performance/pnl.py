@@ -17,10 +17,9 @@ from tradebot.model.instrument import CURRENCY
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.text import counted
-from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
-from tradebot.views.performance.trade_row import rule_of, why_closed
+from tradebot.views.performance.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
 """Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
@@ -116,23 +115,6 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
     compared: Compared | None
     unknown_fees: int = 0
     other_fees: Mapping[str, Decimal] = {}
-
-
-class Choice(Struct, frozen=True):
-    """Which pieces of the profit are asked for: days, and one strategy or one symbol if they are named."""
-
-    days: Days = EVER
-    strategy: str | None = None
-    symbol: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Return True if these are all pieces of their days."""
-        return self.strategy is None and self.symbol is None
-
-    def has(self, strategy: str, symbol: str, day: date) -> bool:
-        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
-        return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
 
 
 ALL = Choice()
