@@ -87,13 +87,10 @@ def invoked_as() -> str:
         return f"python -m {PROGRAM}"
     if name != PROGRAM or not os.path.exists(started):
         return PROGRAM
-    found = next((path for path in _on_the_path() if os.access(path, os.X_OK)), None)
+    paths = (os.path.join(folder, PROGRAM) for folder in os.get_exec_path())
+    found = next((path for path in paths if os.access(path, os.X_OK)), None)
     same = found is not None and os.path.samefile(found, started)
     return PROGRAM if same else min(os.path.relpath(started), os.path.abspath(started), key=len)
-
-
-def _on_the_path() -> list[str]:
-    return [os.path.join(folder, PROGRAM) for folder in os.get_exec_path()]
 
 
 def _named(arguments: Sequence[str]) -> str | None:

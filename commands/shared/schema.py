@@ -180,15 +180,11 @@ class Verb(HelpfulCommand):
     def __init__(self, name: str | None, **given: Any) -> None:
         super().__init__(name, **given)
         for flag, act, what in (
-            ("--utc", _choose_zone, "Show times in UTC instead of the venue's."),
+            ("--utc", lambda _context, _option, in_utc: show_utc(in_utc), "Show times in UTC instead of the venue's."),
             ("--schema", _show, "Print the JSON Schema of that document."),
         ):
             common: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
             self.params.append(TyperOption(param_decls=[flag], callback=act, help=what, **common))
-
-
-def _choose_zone(_context: typer.Context, _option: object, in_utc: bool) -> None:
-    show_utc(in_utc)
 
 
 def _show(context: typer.Context, _option: object, requested: bool) -> None:

@@ -80,14 +80,10 @@ def quotes(evidence: Trading) -> Judgment:
     stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
     absent = broker.asked_quotes - len(broker.quotes)
     look = Look(f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values()))
-    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}" + _why_absent(broker)
+    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}"
+    found += next((f"; {symbol}: {why}" for symbol, why in broker.rejected_quotes.items()), "")
     late = moment.is_open and bool(absent or stale)
     return looked(name, look, moment.now, State.DEGRADED if late else State.OK, found, "tradebot doctor")
-
-
-def _why_absent(broker: Broker) -> str:
-    first = next(iter(broker.rejected_quotes.items()), None)
-    return f"; {first[0]}: {first[1]}" if first else ""
 
 
 def coverage(evidence: Trading) -> Judgment:

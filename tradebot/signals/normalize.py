@@ -85,17 +85,10 @@ Nulls = tuple[str, ...]
 
 
 class _Read(NamedTuple):
-    """A row that was read; it is kept so that no other object can take its place."""
+    """What a row was read as; the row is kept so that no other object can take its place."""
 
     row: object
-    fact: Fact
-    nulls: Nulls
-
-
-class _Rejected(NamedTuple):
-    """A row that was rejected."""
-
-    row: RejectedRow
+    fact: Fact | RejectedRow
     nulls: Nulls
 
 
@@ -127,35 +120,29 @@ class Rereading:
         if kind.changes or not page.rows:
             return normalize(kind, page, at)
         key = page.endpoint, page.symbol
-        before, rejected = self._last.get(key, _NO_REPLY), list[_Rejected]()
+        before, found = self._last.get(key, _NO_REPLY), list[_Read]()
         if before.rows is page.rows and before.intake is not None:
             return replace(before.intake, at=at)
-        found = [before.read.get(name) for name in map(id, page.rows)]
-        for place in [place for place, one in enumerate(found) if one is None]:
-            one = self._read(kind, page.symbol, page.rows[place], at)
+        for row in page.rows:
+            one = before.read.get(id(row)) or self._read(kind, page.symbol, row, at)
             if one is None:
                 # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
                 return normalize(kind, page, at)
-            if isinstance(one, _Read):
-                found[place] = one
-            else:
-                rejected.append(one)
-        read = [one for one in found if one is not None]
-        nulls = _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]])
-        intake = replace(_intake(page, at, [one.fact for one in read], [one.row for one in rejected]), nulls=nulls)
+            found.append(one)
+        rejected = [one.fact for one in found if isinstance(one.fact, RejectedRow)]
+        read = [one for one in found if not isinstance(one.fact, RejectedRow)] if rejected else found
+        intake = _intake(page, at, [one.fact for one in read], rejected)  # type: ignore[misc]  # none is rejected
+        intake = replace(intake, nulls=_counted([one.nulls for one in found]))
         known = {id(one.row): one for one in read}
         self._last[key] = _Reply(page.rows, known, None if rejected else intake)
         return intake
 
-    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | _Rejected | None:
+    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | None:
         """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
         if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
             return None
         nulls = self._nulls(kind, row)
-        if nulls is None:
-            return None
-        fact = read_one(kind, row, symbol or "", at)
-        return _Rejected(fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
+        return None if nulls is None else _Read(row, read_one(kind, row, symbol or "", at), nulls)
 
     def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
         """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""

@@ -187,14 +187,13 @@ class Line(Struct, frozen=True):
 class FetchPlan(Struct, frozen=True):
     """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
 
-    `allowance` is None for a source without a limit, and `day` how many calls the timetable may make.
+    `allowance` is None for a source without a limit.
     """
 
     lines: tuple[Line, ...]
     times: JobTimes
     session: Session
     allowance: Allowance | None
-    day: int | None
 
     @classmethod
     def of(
@@ -224,7 +223,7 @@ class FetchPlan(Struct, frozen=True):
                  course.complete_s.get(need.name))
             for need in ordered
         )  # fmt: skip
-        return cls(tuple(lines), times, session, allowance, day)
+        return cls(tuple(lines), times, session, allowance)
 
     @property
     def calls(self) -> int:

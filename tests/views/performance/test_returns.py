@@ -51,7 +51,6 @@ def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
     assert found.returns == pytest.approx((0.0, 0.21))
     assert found.missing == (day(1), day(2))
     assert found.per_year == pytest.approx(252 / 2)
-    assert found.years == pytest.approx(4 / 252)
 
 
 def test_close_that_the_venue_tells_in_the_next_session_counts() -> None:

@@ -52,9 +52,8 @@ class Returns(Struct, frozen=True):
     @property
     def excess(self) -> list[float]:
         """Return the returns above those of cash."""
-        if self.cash_of_each:
-            return [value - cash for value, cash in zip(self.values, self.cash_of_each, strict=True)]
-        return statistics.excess(self.values, self.cash)
+        cash_of_each = self.cash_of_each or [self.cash] * len(self.values)
+        return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
 
 
 def returns_of(values: Sequence[float], path: Path, rates: Rates, cash_of_each: Sequence[float] = ()) -> Returns:

@@ -71,11 +71,6 @@ class Path(Struct, frozen=True):
             return SESSIONS_PER_YEAR
         return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
 
-    @property
-    def years(self) -> float:
-        """Return the length of the span in years of 252 sessions."""
-        return len(self.sessions) / SESSIONS_PER_YEAR
-
 
 def path(
     history: History,
