@@ -128,6 +128,6 @@ def _drawn(files: Files, report: Report) -> Report:
     """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
     from commands.report.verb import run as account
     from commands.report.verb import with_files
-    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.trade_row import Choice
 
     return with_files(report, account([report.data.folder], None, None, Choice()).data, files) if files else report

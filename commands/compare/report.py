@@ -22,8 +22,8 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.performance.pnl import Choice
 from tradebot.views.performance.report import AccountReport, Figure
+from tradebot.views.performance.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

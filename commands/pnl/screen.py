@@ -19,7 +19,8 @@ from tradebot.model.text import counted
 from tradebot.model.values import columns
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import PARTS, Choice, Compared, Cut, Pnl, Row, fees_not_counted, pnl
+from tradebot.views.performance.pnl import PARTS, Compared, Cut, Pnl, Row, fees_not_counted, pnl
+from tradebot.views.performance.trade_row import Choice
 
 
 def written(found: Pnl) -> str:

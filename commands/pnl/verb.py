@@ -13,7 +13,8 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from commands.pnl.screen import ProfitAndLoss
     from tradebot.app.wiring import App
-    from tradebot.views.performance.pnl import Choice, Cut
+    from tradebot.views.performance.pnl import Cut
+    from tradebot.views.performance.trade_row import Choice
 
 By = Annotated[
     str,
@@ -86,7 +87,7 @@ def pnl(
     bot's own books; the broker isn't asked.
     """
     from commands.shared.pictures import checked
-    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.trade_row import Choice
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")

@@ -11,7 +11,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.record import Job
 from tradebot.views.frames import Frames
 from tradebot.views.frames import frames as frames_of
-from tradebot.views.performance.pnl import Choice
+from tradebot.views.performance.trade_row import Choice
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,9 +18,9 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Progress
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History
-from tradebot.views.performance.pnl import Choice
 from tradebot.views.performance.report import AccountReport, RefusalsWorth
 from tradebot.views.performance.reporting import Material, account_report
+from tradebot.views.performance.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tradebot.ports.world import Progress
-    from tradebot.views.performance.pnl import Choice
     from tradebot.views.performance.report import AccountReport
     from tradebot.views.performance.report import Report as Data
+    from tradebot.views.performance.trade_row import Choice
 
 MOST = 2
 Folders = Annotated[
@@ -84,7 +84,7 @@ def report(
     the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
     says how many it takes. Reads the bot's own books; only missing bars are fetched.
     """
-    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.trade_row import Choice
 
     choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
     _refuse_combinations(folders or (), state_dir, config)
@@ -101,7 +101,7 @@ def with_files(shown: Report, data: "Data", files: Files, config: str | None = N
     from commands.report.page import page
     from tradebot.app.backtest.results import read_result
     from tradebot.views.performance.days import Days
-    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.trade_row import Choice
 
     results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
     choice = Choice(Days(data.from_date, data.to_date), data.strategy, data.symbol)

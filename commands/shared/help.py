@@ -9,48 +9,33 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "Try": ("demo", "backtest", "init"),
-    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
-    "Look": (
-        "summary", "why-no-orders", "status", "health", "positions", "orders", "fills", "trades", "pnl", "report",
-        "compare", "events", "tail", "schedule", "signals", "audit",
-    ),
-    "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
-    "Operate": (
-        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "live status", "live arm",
-        "config show", "config check", "config accept", "backup", "restore", "recover", "journal verify",
-        "upgrade", "deploy verify",
-    ),
-    "Tell and rehearse": (
-        "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
-        "chat revoke", "watchdog", "drill list", "drill run",
-    ),
-    "Exchange": (
-        "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
-    ),
-    "Develop": ("strategy new", "strategy test", "strategy list", "completion"),
-}  # fmt: skip
-"""Every verb, as it is typed, by purpose."""
+from commands.shared.hints import PURPOSES
 
 COLUMN = max(len(verb) for verbs in PURPOSES.values() for verb in verbs)
 """The width of the column of verbs, the same under every heading."""
 
 
+def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
+    """Write the help of a verb or a group."""
+    formatter.write_text(cleandoc(command.help or ""))
+    with formatter.section("Examples"):
+        for example in _examples(command):
+            formatter.write(f"  {example}\n")
+    formatter.write_paragraph()
+    command.format_usage(ctx, formatter)
+    command.format_options(ctx, formatter)
+
+
 class HelpfulCommand(TyperCommand):
     """A verb whose help shows examples. Its epilog lists them, one per line, optionally with a `# comment`."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help of a verb."""
-        _write_help(self, ctx, formatter)
+    format_help = _write_help
 
 
 class VerbGroup(TyperGroup):
     """Verbs that share their first word; each is listed with its whole first sentence."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help of a group."""
-        _write_help(self, ctx, formatter)
+    format_help = _write_help
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the group's verbs."""
@@ -74,16 +59,6 @@ def leaves(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(command, f"{words}{name} ")
         else:
             yield f"{words}{name}", command
-
-
-def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
-    formatter.write_text(cleandoc(command.help or ""))
-    with formatter.section("Examples"):
-        for example in _examples(command):
-            formatter.write(f"  {example}\n")
-    formatter.write_paragraph()
-    command.format_usage(ctx, formatter)
-    command.format_options(ctx, formatter)
 
 
 def _examples(command: Any) -> list[str]:

@@ -16,75 +16,33 @@ from pathlib import Path
 from tradebot.adapters.state import state_folder
 
 PROGRAM = "tradebot"
-ON_A_STATE = frozenset(
-    {
-        "adopt",
-        "approvals",
-        "approve",
-        "reject",
-        "signals",
-        "audit",
-        "backup",
-        "bars check",
-        "bars fetch",
-        "bars import",
-        "bars list",
-        "chat listen",
-        "chat pair",
-        "chat revoke",
-        "chat status",
-        "config check",
-        "config accept",
-        "config show",
-        "deploy verify",
-        "doctor",
-        "drill list",
-        "drill run",
-        "evaluate-exits",
-        "events",
-        "exchange faults",
-        "exchange page",
-        "exchange reset",
-        "exchange serve",
-        "exchange status",
-        "exchange tick",
-        "fetch-flow",
-        "fills",
-        "flatten",
-        "halt",
-        "health",
-        "journal verify",
-        "live arm",
-        "live status",
-        "notify last",
-        "notify list",
-        "notify send",
-        "notify test",
-        "orders",
-        "pnl",
-        "positions",
-        "reconcile",
-        "recover",
-        "report",
-        "restore",
-        "schedule",
-        "score",
-        "serve",
-        "status",
-        "strategy list",
-        "strategy test",
-        "summary",
-        "tail",
-        "trade-once",
-        "trades",
-        "unhalt",
-        "upgrade",
-        "why-no-orders",
-    }
-)
-"""The verbs that act on an existing bot; they all take --state-dir."""
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "Try": ("demo", "backtest", "init"),
+    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
+    "Look": (
+        "summary", "why-no-orders", "status", "health", "positions", "orders", "fills", "trades", "pnl", "report",
+        "compare", "events", "tail", "schedule", "signals", "audit",
+    ),
+    "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
+    "Operate": (
+        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "live status", "live arm",
+        "config show", "config check", "config accept", "backup", "restore", "recover", "journal verify",
+        "upgrade", "deploy verify",
+    ),
+    "Tell and rehearse": (
+        "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
+        "chat revoke", "watchdog", "drill list", "drill run",
+    ),
+    "Exchange": (
+        "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
+    ),
+    "Develop": ("strategy new", "strategy test", "strategy list", "completion"),
+}  # fmt: skip
+"""Every verb, as it is typed, by purpose."""
 ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
+ON_A_STATE = frozenset(verb for verbs in PURPOSES.values() for verb in verbs) - ELSEWHERE
+"""The verbs that act on an existing bot; they all take --state-dir."""
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot "
     r"((?:(?:bars|chat|config|deploy|drill|exchange|journal|live|notify|strategy) )?[a-z]+(?:-[a-z]+)*)"
@@ -129,13 +87,10 @@ def invoked_as() -> str:
         return f"python -m {PROGRAM}"
     if name != PROGRAM or not os.path.exists(started):
         return PROGRAM
-    found = next((path for path in _on_the_path() if os.access(path, os.X_OK)), None)
+    paths = (os.path.join(folder, PROGRAM) for folder in os.get_exec_path())
+    found = next((path for path in paths if os.access(path, os.X_OK)), None)
     same = found is not None and os.path.samefile(found, started)
     return PROGRAM if same else min(os.path.relpath(started), os.path.abspath(started), key=len)
-
-
-def _on_the_path() -> list[str]:
-    return [os.path.join(folder, PROGRAM) for folder in os.get_exec_path()]
 
 
 def _named(arguments: Sequence[str]) -> str | None:

@@ -6,7 +6,6 @@ from datetime import date
 from decimal import Decimal
 
 from commands.shared.records import last_passes
-from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
@@ -23,7 +22,8 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app.recorded)
+    ledger, facts, passes = app.ledger_view, app.recorded, last_passes(app.recorded)
+    ends = () if facts is None else tuple(facts.session_ends(date.min, date.max))
     with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
         sent, stops = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
@@ -60,10 +60,6 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
         ledger.file.check_pages()
         # All rows are as they were written, so this is a bug of ours.
         raise
-
-
-def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
-    return () if facts is None else tuple(facts.session_ends(date.min, date.max))
 
 
 def _kept(

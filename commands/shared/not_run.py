@@ -1,7 +1,7 @@
 """Lines about slots that nobody ran, and about strategies whose answer was refused or that weren't asked."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
@@ -20,9 +20,6 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.text import noun
 from tradebot.model.trading import Mode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"

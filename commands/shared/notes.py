@@ -1,6 +1,7 @@
 """Warnings shown with positions and exits, one line each."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from commands.shared.plain import clean
 from tradebot.app.baseline import differences
@@ -8,10 +9,6 @@ from tradebot.app.wiring import App
 from tradebot.gates.permission import described, is_about_exits
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
 
 def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
@@ -34,10 +31,8 @@ def _rules(app: "App") -> "Iterator[str]":
 
 def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
     """Return the symbols in which orders of the bot that these books don't know have left shares."""
-    return _forgotten(app, now) if now else ()
-
-
-def _forgotten(app: "App", now: "datetime") -> tuple[str, ...]:
+    if now is None:
+        return ()
     # Imported here: `status` and `health` explain a trading state without comparing books.
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
@@ -68,4 +63,4 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     causes = [cause for one in (*hidden_halts(app.ledger_view.halts(), state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
-    return Reason.BOOKS_OLD if _forgotten(app, at) else None
+    return Reason.BOOKS_OLD if left_by_earlier_orders(app, at) else None

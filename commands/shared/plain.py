@@ -182,7 +182,8 @@ def note(text: str) -> None:
 
 def print_error(error: TradebotError) -> None:
     """Print an error for people: sentences on stderr, wrapped to the width of the terminal."""
-    complain(fitted(_sentences(error), sys.stderr))
+    following = f"\n  next: {aimed(error.hint)}" if error.hint else ""
+    complain(fitted(f"error: {for_reader(error.message)}{following}", sys.stderr))
 
 
 def fitted(text: str, stream: TextIO) -> str:
@@ -212,10 +213,6 @@ def print_error_document(error: TradebotError, whose: Identity) -> None:
         say(json.dumps(error_document(error, whose)))
     except OutputError as lost:
         print_error(lost)
-
-
-def _sentences(error: TradebotError) -> str:
-    return f"error: {for_reader(error.message)}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
 
 
 def complain(text: str) -> None:

@@ -179,30 +179,12 @@ class Verb(HelpfulCommand):
 
     def __init__(self, name: str | None, **given: Any) -> None:
         super().__init__(name, **given)
-        self.params.append(
-            TyperOption(
-                param_decls=["--utc"],
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_choose_zone,
-                help="Show times in UTC instead of the venue's.",
-            )
-        )
-        self.params.append(
-            TyperOption(
-                param_decls=["--schema"],
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=_show,
-                help="Print the JSON Schema of that document.",
-            )
-        )
-
-
-def _choose_zone(_context: typer.Context, _option: object, in_utc: bool) -> None:
-    show_utc(in_utc)
+        for flag, act, what in (
+            ("--utc", lambda _context, _option, in_utc: show_utc(in_utc), "Show times in UTC instead of the venue's."),
+            ("--schema", _show, "Print the JSON Schema of that document."),
+        ):
+            common: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
+            self.params.append(TyperOption(param_decls=[flag], callback=act, help=what, **common))
 
 
 def _show(context: typer.Context, _option: object, requested: bool) -> None:

@@ -81,7 +81,7 @@ class Definitions:
         if name not in self.schemas:
             # The name is taken before the fields are read, so that a type can contain itself.
             self.schemas[name] = {}
-            self.schemas[name] = {"description": _description(kind), **self._definition(kind)}
+            self.schemas[name] = {"description": " ".join((kind.__doc__ or "").split()), **self._definition(kind)}
         return {"$ref": f"#/$defs/{name}"}
 
     def _name(self, kind: type) -> str:
@@ -106,10 +106,6 @@ def closed(optional: Collection[str] = (), /, **properties: Schema) -> Schema:
         "required": [name for name in properties if name not in optional],
         "additionalProperties": False,
     }
-
-
-def _description(kind: type) -> str:
-    return " ".join((kind.__doc__ or "").split())
 
 
 def _hints(kind: type) -> dict[str, Any]:

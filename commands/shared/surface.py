@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.loading import Options
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
     from tradebot.ports.world import Progress
@@ -135,7 +134,8 @@ def show(report: Report) -> None:
 
 def _json_parts(report: Report) -> "Iterator[str]":
     """Yield the document's text in parts, so that a long list is converted a few rows at a time."""
-    long = {name: rows for name, rows in _fields(report.data) if isinstance(rows, tuple) and len(rows) > LONG}
+    fields = {name: getattr(report.data, name) for name in getattr(report.data, "__struct_fields__", ())}
+    long = {name: rows for name, rows in fields.items() if isinstance(rows, tuple) and len(rows) > LONG}
     marks = {name: f"{name}\0" for name in long}
     rest = replace(report, data=replace(report.data, **marks)) if long else report
     text = json.dumps(rest.document(), allow_nan=False)
@@ -148,10 +148,6 @@ def _json_parts(report: Report) -> "Iterator[str]":
             yield (", " if first else "") + part[1:-1]
         yield "]"
     yield text
-
-
-def _fields(data: Any) -> "Iterator[tuple[str, Any]]":
-    return ((name, getattr(data, name)) for name in (data.__struct_fields__ if isinstance(data, Struct) else ()))
 
 
 @contextmanager
@@ -187,11 +183,12 @@ def acts(verb: Act) -> Act:
 
 
 @contextmanager
-def _open(options: "Options", *ways: Any, **named: Any) -> "Iterator[App]":
+def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -> "Iterator[App]":
     """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
+    from tradebot.app.loading import Options
     from tradebot.app.wiring import opened as open_app
 
-    with open_app(options, os.environ, *ways, **named) as app:
+    with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
         show_venue(app.day)
         yield app
@@ -208,24 +205,22 @@ def _tell_of_damage(event: "SystemEvent") -> None:
 
 def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name."""
-    from tradebot.app.loading import Options
-
-    return _open(Options(state_dir, config))
+    return _open(state_dir, config)
 
 
 def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot to see whether flow can be fetched in time, also if it can't."""
-    from tradebot.app.loading import Options, load_to_plan
+    from tradebot.app.loading import load_to_plan
 
-    return _open(Options(state_dir, config), loads=load_to_plan)
+    return _open(state_dir, config, loads=load_to_plan)
 
 
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
     """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
-    from tradebot.app.loading import Options, load_to_leave
+    from tradebot.app.loading import load_to_leave
 
-    with _open(Options(state_dir, config), _found_to_leave, loads=load_to_leave) as app:
+    with _open(state_dir, config, _found_to_leave, loads=load_to_leave) as app:
         if app.loaded.unread is not None:
             print_error(app.loaded.unread)
             note("  until then the accepted configuration is used instead, and no entries are sent")
@@ -256,9 +251,8 @@ def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContex
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
     from tradebot.adapters.state.state_folder import read_marker
-    from tradebot.app.loading import Options
 
-    return _open(Options(state_dir, config), read_marker)
+    return _open(state_dir, config, read_marker)
 
 
 def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:

@@ -56,7 +56,8 @@ class _Layout(Struct, frozen=True):
         width = self.widths.get(place, 0)
         if not self.columns[place].is_sentence:
             return cell.cell_len <= width
-        return longest_word(cell) <= width and cell.cell_len <= LINES * width
+        whole = all(_wide(part[0]) <= width for part in re.finditer(WORD, cell.plain))
+        return whole and cell.cell_len <= LINES * width
 
 
 class Table:
@@ -73,7 +74,11 @@ class Table:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> Iterator[Text]:
         """Yield the lines at the width of the console."""
-        rows = [(tuple(_text(console, cell) for cell in cells), style) for cells, style in self.rows]
+        text = console.render_str
+        rows = [
+            (tuple(text(cell) if isinstance(cell, str) else cell for cell in cells), style)
+            for cells, style in self.rows
+        ]
         layout = _layout(self.columns, [cells for cells, _ in rows], options.max_width, header=self.header)
         if self.header:
             names = [Text(column.name, "bold") for column in self.columns]
@@ -82,10 +87,6 @@ class Table:
             for line in (*_side_by_side(cells, layout), *_under(cells, layout, options.max_width)):
                 line.stylize_before(style)
                 yield line
-
-
-def _text(console: "Console", cell: str | Text) -> Text:
-    return console.render_str(cell) if isinstance(cell, str) else cell
 
 
 def _layout(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int, *, header: bool) -> _Layout:
@@ -221,11 +222,6 @@ def _hung(line: Text, width: int) -> list[Text]:
     rest = body[len(first) :]
     further = wrapped(rest[len(rest) - len(rest.plain.lstrip()) :], width - depth) if rest.plain.strip() else []
     return [line[:start] + first, *(Text(" " * depth) + each for each in further)]
-
-
-def longest_word(text: Text) -> int:
-    """Return the width of the widest part of a text that stays on one line."""
-    return max((_wide(word[0]) for word in re.finditer(WORD, text.plain)), default=0)
 
 
 def _wide(text: str) -> int:

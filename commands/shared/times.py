@@ -77,11 +77,8 @@ def moment(text: str) -> datetime:
 
 def slot_for_reader(slot: str, at: datetime) -> str:
     """Return a slot's name with a time of its day (at 21:00:00Z) converted to the reader's time zone."""
-    return re.sub(CLOCK_IN_SLOT, lambda found: when(_on_day(at, found[1]), CLOCK), slot)
-
-
-def _on_day(at: datetime, clock: str) -> datetime:
-    return datetime.fromisoformat(f"{at.astimezone(UTC):%Y-%m-%d}T{clock}+00:00")
+    day = f"{at.astimezone(UTC):%Y-%m-%d}"
+    return re.sub(CLOCK_IN_SLOT, lambda found: when(datetime.fromisoformat(f"{day}T{found[1]}Z"), CLOCK), slot)
 
 
 def for_reader(text: str) -> str:

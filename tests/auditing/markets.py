@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.builders import VENUE_DAY
-from tradebot.adapters.bars.store import RawBar
-from tradebot.auditing.bar_findings import Stored
+from tradebot.auditing.bar_findings import RawBar, Stored
 from tradebot.model.bar import Session
 
 NEW_YORK = ZoneInfo("America/New_York")

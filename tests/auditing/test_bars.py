@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tests.auditing.markets import daily, minutes, of_days, of_minutes, weekdays
 from tests.builders import VENUE_DAY
-from tradebot.adapters.bars.store import RawBar
-from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
 from tradebot.model.values import replace

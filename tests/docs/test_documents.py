@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.help import PURPOSES
+from commands.shared.hints import PURPOSES
 from tests.bot import typed
 from tests.docs import demo as played
 from tests.forked import start

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.help import PURPOSES
+from commands.shared.hints import PURPOSES
 from tests.bot import typed
 from tradebot.errors import ExitCode
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from commands.app import program
-from commands.shared.help import PURPOSES, leaves
+from commands.shared.help import leaves
+from commands.shared.hints import PURPOSES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "VERBS.md"
 HEAD = """# Verbs

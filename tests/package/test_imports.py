@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.help import PURPOSES
+from commands.shared.hints import PURPOSES
 from tests.bot import made
 
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "requests", "starlette", "uvicorn"}

@@ -13,7 +13,6 @@ from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.components import component_of
 from tradebot.signals.kinds import dark_pool, kind_of
-from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.signals.kinds.earnings import EarningsFacts
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.insider import InsiderFacts
@@ -36,7 +35,7 @@ PUT = Right.PUT
 
 
 def prints(*of: tuple[float, float, int]) -> object:
-    return dark_pool.KIND.condense([SignedPrint(ago(age_s), usd, sign) for age_s, usd, sign in of])
+    return dark_pool.KIND.condense([(ago(age_s), usd, sign) for age_s, usd, sign in of])
 
 
 def rank(percent: int) -> IvRank:

@@ -12,20 +12,19 @@ from tradebot.model.instrument import Right
 from tradebot.model.kind import Scope
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.kinds.congress import CongressFacts
-from tradebot.signals.kinds.dark_pool import Prints, SignedPrint
+from tradebot.signals.kinds.dark_pool import Prints
 from tradebot.signals.kinds.earnings import EarningsFacts
 from tradebot.signals.kinds.etf_flow import EtfFlowFacts
 from tradebot.signals.kinds.fails_to_deliver import FailsFacts
-from tradebot.signals.kinds.greek_exposure import GammaFacts, SessionGex
-from tradebot.signals.kinds.insider import InsiderDay, InsiderFacts, InsiderSide
+from tradebot.signals.kinds.greek_exposure import GammaFacts
+from tradebot.signals.kinds.insider import InsiderDay, InsiderFacts
 from tradebot.signals.kinds.institutional import InstitutionalFacts
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_breadth import BreadthFacts
-from tradebot.signals.kinds.net_prem_ticks import LeanTick, NetPremFacts
-from tradebot.signals.kinds.oi_change import OiChange, OiFacts, SignedOiChange
+from tradebot.signals.kinds.net_prem_ticks import NetPremFacts
+from tradebot.signals.kinds.oi_change import OiChange, OiFacts
 from tradebot.signals.kinds.realized_volatility import VolatilityFacts
-from tradebot.signals.kinds.risk_reversal import SessionSkew, SkewFacts
-from tradebot.signals.kinds.term_structure import TermPoint
+from tradebot.signals.kinds.risk_reversal import SkewFacts
 from tradebot.signals.kinds.top_net_impact import ImpactFacts
 
 LATE, LATER = (NOW + timedelta(seconds=6)).isoformat(), NOW + timedelta(days=400)
@@ -254,19 +253,19 @@ CONTRACT = "AAPL261218C00100000"
 OLD_RANK, NEW_RANK = (IvRank("d", "AAPL", day, Decimal(10), Decimal("0.2")) for day in (YESTERDAY, DAY))
 
 
-def skew(days: int, value: float, expiry: date = JANUARY) -> SessionSkew:
-    return SessionSkew(expiry, DAY - timedelta(days=days), value)
+def skew(days: int, value: float, expiry: date = JANUARY) -> tuple[date, date, float]:
+    return (expiry, DAY - timedelta(days=days), value)
 
 
 @pytest.mark.parametrize(
     ("name", "fact", "lean"),
     [
-        ("dark_pool", dark_print("100.01", premium=Decimal("1234.5")), SignedPrint(ago(60), 1234.5, 1)),
-        ("dark_pool", dark_print("100.00", premium=Decimal("1234.5")), SignedPrint(ago(60), 1234.5, 0)),
-        ("dark_pool", dark_print("99.99", premium=Decimal("1234.5")), SignedPrint(ago(60), 1234.5, -1)),
-        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.CALL, 300), SignedOiChange(DAY, 300)),
-        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.PUT, -100), SignedOiChange(DAY, 100)),
-        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.PUT, 200), SignedOiChange(DAY, -200)),
+        ("dark_pool", dark_print("100.01", premium=Decimal("1234.5")), (ago(60), 1234.5, 1)),
+        ("dark_pool", dark_print("100.00", premium=Decimal("1234.5")), (ago(60), 1234.5, 0)),
+        ("dark_pool", dark_print("99.99", premium=Decimal("1234.5")), (ago(60), 1234.5, -1)),
+        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.CALL, 300), (DAY, 300)),
+        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.PUT, -100), (DAY, 100)),
+        ("oi_change", OiChange("id", "AAPL", DAY, CONTRACT, Right.PUT, 200), (DAY, -200)),
     ],
 )
 def test_lean_fact_is_signed_by_its_direction(name: str, fact: object, lean: object) -> None:
@@ -276,11 +275,11 @@ def test_lean_fact_is_signed_by_its_direction(name: str, fact: object, lean: obj
 @pytest.mark.parametrize(
     ("name", "lean"),
     [
-        ("insider", InsiderSide(DAY - timedelta(days=4), bought=False, insiders=10)),
-        ("net_prem_ticks", LeanTick(ago(120), 2234.0, -11106.0, 822 + 186, 182 + 49)),
-        ("term_structure", TermPoint(DAY, 7, 0.2352)),
+        ("insider", (DAY - timedelta(days=4), False, 10)),
+        ("net_prem_ticks", (ago(120), 2234.0, -11106.0, 822 + 186, 182 + 49)),
+        ("term_structure", (DAY, 7, 0.2352)),
         ("risk_reversal", skew(0, 0.014, DECEMBER)),
-        ("market_gamma", SessionGex(DAY - timedelta(days=3), 3012060.6 - 1479461.8)),
+        ("market_gamma", (DAY - timedelta(days=3), 3012060.6 - 1479461.8)),
     ],
 )
 def test_lean_fact_has_what_decisions_read_of_a_row(name: str, lean: object) -> None:
@@ -293,24 +292,24 @@ def test_lean_fact_has_what_decisions_read_of_a_row(name: str, lean: object) -> 
     [
         (
             "dark_pool",
-            [SignedPrint(ago(60), 5.0, 1), SignedPrint(ago(120), 7.0, -1)],
+            [(ago(60), 5.0, 1), (ago(120), 7.0, -1)],
             Prints((ago(120), ago(60)), (7.0, 5.0), (-7.0, 5.0)),
         ),
         (
             "greek_exposure",
-            [SessionGex(DAY, 9.0), SessionGex(YESTERDAY, -6.0), SessionGex(YESTERDAY - timedelta(days=1), 2.0)],
+            [(DAY, 9.0), (YESTERDAY, -6.0), (YESTERDAY - timedelta(days=1), 2.0)],
             GammaFacts(9.0, 4.0, 2, DAY),
         ),
-        ("greek_exposure", [SessionGex(DAY, 9.0)], GammaFacts(9.0, None, 0, DAY)),
+        ("greek_exposure", [(DAY, 9.0)], GammaFacts(9.0, None, 0, DAY)),
         (
             "insider",
-            [InsiderSide(YESTERDAY, True, 3), InsiderSide(DAY, False, 4), InsiderSide(YESTERDAY, True, 1)],
+            [(YESTERDAY, True, 3), (DAY, False, 4), (YESTERDAY, True, 1)],
             InsiderFacts(4, 4, DAY),
         ),
         ("iv_rank", [NEW_RANK, OLD_RANK], NEW_RANK),
         (
             "oi_change",
-            [SignedOiChange(DAY, 300), SignedOiChange(YESTERDAY, 9_999), SignedOiChange(DAY, -100)],
+            [(DAY, 300), (YESTERDAY, 9_999), (DAY, -100)],
             OiFacts(200, 400, 2, DAY),
         ),
         ("risk_reversal", [skew(1, 0.02)], SkewFacts(0.02, None, None, 0, YESTERDAY)),

@@ -22,7 +22,6 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds.dark_pool import KIND as PRINTS
-from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.signals.kinds.flow_alerts import KIND as ALERTS
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
@@ -88,7 +87,7 @@ def full(right: Right = Right.CALL) -> SymbolFacts:
     sign = 1 if right is Right.CALL else -1
     known = {
         "flow_alerts": ALERTS.condense([alert(n, right) for n in (1, 2, 3)]),
-        "dark_pool": PRINTS.condense([SignedPrint(ago(60), 100_000.0, sign)]),
+        "dark_pool": PRINTS.condense([(ago(60), 100_000.0, sign)]),
         "greek_exposure": GammaFacts(-2.0, 2.0, 1, DAY),
         "iv_rank": IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
         "oi_change": OiFacts(500 * sign, 500, 1, DAY),
@@ -307,9 +306,7 @@ def test_another_bullish_alert_never_lowers_the_score(some: list[FlowAlert], sig
     facts = with_alerts(*some)
     facts = replace(
         facts,
-        known={**facts.known, "dark_pool": PRINTS.condense([SignedPrint(some[0].at, 1.0, sign)])}
-        if some
-        else facts.known,
+        known={**facts.known, "dark_pool": PRINTS.condense([(some[0].at, 1.0, sign)])} if some else facts.known,
     )
     bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
     bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})

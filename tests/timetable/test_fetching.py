@@ -166,7 +166,8 @@ def test_a_plan_knows_its_calls_its_first_fetch_and_how_old_replies_get() -> Non
 
 def test_a_plan_that_does_not_fit_says_what_it_gave_up_and_for_what() -> None:
     made = plan(200)
-    assert made.day == 13_500
+    assert made.allowance is not None
+    assert made.allowance.planned_a_day == 13_500
     assert made.calls <= 13_500 < made.wanted_calls
     assert outcomes(made) == {
         "flow_alerts": "less often",
@@ -181,7 +182,7 @@ def test_a_plan_that_does_not_fit_says_what_it_gave_up_and_for_what() -> None:
 
 def test_a_source_without_a_limit_is_asked_as_configured() -> None:
     made = plan(5_000, None)
-    assert (made.calls, made.given_up, made.first_s, made.day) == (made.wanted_calls, (), 0.0, None)
+    assert (made.calls, made.given_up, made.first_s) == (made.wanted_calls, (), 0.0)
     assert made.room(130) is None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -27,32 +27,18 @@ class Flaw(StrEnum):
     HOLE = "hole"
 
 
-class StoredBar(Protocol):
-    """A raw bar: its start in seconds since 1970 UTC, prices in USD per share, volume in shares."""
+class RawBar(NamedTuple):
+    """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
 
-    @property
-    def start_s(self) -> int:
-        """Return the start; a daily bar's is midnight of the venue's day."""
+    A daily bar starts at midnight of the venue's day.
+    """
 
-    @property
-    def open(self) -> float:
-        """Return the first price."""
-
-    @property
-    def high(self) -> float:
-        """Return the highest price."""
-
-    @property
-    def low(self) -> float:
-        """Return the lowest price."""
-
-    @property
-    def close(self) -> float:
-        """Return the last price."""
-
-    @property
-    def volume(self) -> float:
-        """Return the shares traded."""
+    start_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 class KnownSplit(NamedTuple):
@@ -67,7 +53,7 @@ class Stored(Struct, frozen=True):
 
     symbol: str
     timeframe: str
-    bars: Sequence[StoredBar]
+    bars: Sequence[RawBar]
     splits: Sequence[KnownSplit] = ()
 
     @property
@@ -93,15 +79,10 @@ class BarFinding(Struct, frozen=True):
     found: str
 
 
-class Numbers(NamedTuple):
-    """What a finding counts and compares."""
-
-    amount: int
-    observed: float | None = None
-    expected: float | None = None
-
-
-def finding(stored: Stored, flaw: Flaw, span_s: tuple[int, int], numbers: Numbers, found: str) -> BarFinding:
-    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`."""
+def finding(
+    stored: Stored, flaw: Flaw, span_s: tuple[int, int], found: str, count: int, *compared: float
+) -> BarFinding:
+    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`; it may compare two numbers."""
     first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
-    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, *numbers, found)
+    observed, expected = (*compared, None, None)[:2]
+    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, count, observed, expected, found)

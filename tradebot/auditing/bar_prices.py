@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Numbers, Stored, StoredBar, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
 from tradebot.auditing.bar_sessions import DAY_S, Day
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
@@ -32,7 +32,7 @@ class DayBar(NamedTuple):
     volume: float
 
 
-def bad_price(bar: StoredBar) -> str | None:
+def bad_price(bar: RawBar) -> str | None:
     """Return what is impossible about a bar's numbers, or None."""
     low, high = bar.low, bar.high
     if 0 < low <= bar.open <= high < math.inf and low <= bar.close <= high and 0 <= bar.volume < math.inf:
@@ -52,11 +52,11 @@ def bad_prices(stored: Stored) -> Iterator[BarFinding]:
         wrong = bad_price(bar)
         if wrong:
             words = f"{wrong}: {bar.open:g} {bar.high:g} {bar.low:g} {bar.close:g}, volume {bar.volume:g}"
-            number = bar.close if math.isfinite(bar.close) else None
-            yield finding(stored, Flaw.BAD_PRICE, (bar.start_s, bar.start_s), Numbers(1, number), words)
+            number = (bar.close,) if math.isfinite(bar.close) else ()
+            yield finding(stored, Flaw.BAD_PRICE, (bar.start_s, bar.start_s), words, 1, *number)
 
 
-def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
+def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find closes that jump and come back with the next bar; in minute bars, highs and lows that do so within the bar.
 
     A daily high or low may be a flash crash, which is real.
@@ -74,7 +74,7 @@ def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
         yield from _wicks(stored, bars, limit)
 
 
-def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[BarFinding]:
+def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[BarFinding]:
     factor = math.exp(limit)
     for bar in bars:
         top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
@@ -84,11 +84,11 @@ def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[
             yield _spike(stored, bar, bar.low, bottom, f"low {bar.low:g} under {bottom:g} to {top:g}")
 
 
-def _spike(stored: Stored, bar: StoredBar, observed: float, expected: float, words: str) -> BarFinding:
-    return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), Numbers(1, observed, expected), words)
+def _spike(stored: Stored, bar: RawBar, observed: float, expected: float, words: str) -> BarFinding:
+    return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), words, 1, observed, expected)
 
 
-def daily_bars(bars: Sequence[StoredBar]) -> tuple[DayBar, ...]:
+def daily_bars(bars: Sequence[RawBar]) -> tuple[DayBar, ...]:
     return tuple(DayBar(bar.start_s, bar.open, bar.close, bar.volume) for bar in bars)
 
 
@@ -112,11 +112,10 @@ def unadjusted_splits(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[Ba
             continue
         volume = _volume_change(sessions, place)
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
-            words = (
-                f"close {before.close:g}, then open {after.open:g}{_volume_words(volume)}: a split of {_named(ratio)}?"
-            )
-            numbers = Numbers(1, before.close / after.open, ratio)
-            yield finding(stored, Flaw.UNADJUSTED_SPLIT, (after.at_s, after.at_s), numbers, words)
+            traded = "" if volume is None else f", with {volume:.2g} times the volume"
+            words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_named(ratio)}?"
+            span, change = (after.at_s, after.at_s), before.close / after.open
+            yield finding(stored, Flaw.UNADJUSTED_SPLIT, span, words, 1, change, ratio)
 
 
 def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[BarFinding]:
@@ -128,7 +127,7 @@ def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[Bar
             if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
                 words = f"close {before.close:g}, then open {after.open:g}, over a split of {_named(split.ratio)}"
                 span = after.at_s, after.at_s
-                yield finding(stored, Flaw.ALREADY_ADJUSTED, span, Numbers(1, change, split.ratio), words)
+                yield finding(stored, Flaw.ALREADY_ADJUSTED, span, words, 1, change, split.ratio)
 
 
 def _known(splits: Sequence[KnownSplit], before: DayBar, after: DayBar) -> KnownSplit | None:
@@ -154,10 +153,6 @@ def _volume_change(sessions: Sequence[DayBar], place: int) -> float | None:
     before = median(each.volume for each in sessions[max(place - VOLUME_SESSIONS, 0) : place])
     after = median(each.volume for each in sessions[place : place + VOLUME_SESSIONS])
     return after / before if before > 0 and after > 0 else None
-
-
-def _volume_words(change: float | None) -> str:
-    return "" if change is None else f", with {change:.2g} times the volume"
 
 
 def _named(ratio: float) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.auditing.bar_findings import Stored, StoredBar
+from tradebot.auditing.bar_findings import RawBar, Stored
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 
@@ -50,14 +50,9 @@ class Day(Struct, frozen=True):
     """
 
     hours: Hours
-    bars: Sequence[StoredBar]
+    bars: Sequence[RawBar]
     count: int
     missing: tuple[int, ...]
-
-    @property
-    def slim(self) -> "Day":
-        """Return the day without its bars, which would fill the memory if those of all symbols were kept."""
-        return Day(self.hours, (), self.count, self.missing)
 
     @property
     def share(self) -> float:
@@ -77,7 +72,7 @@ def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
     return tuple(_day(stored.bars, starts, known, each) for each in inside)
 
 
-def _day(bars: Sequence[StoredBar], starts: Sequence[int], known: set[int], hours: Hours) -> Day:
+def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: Hours) -> Day:
     first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
     minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
     found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
@@ -93,7 +88,7 @@ def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
     return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: min(each.midnight_s, each.early_s))]
 
 
-def outside_of(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> Iterator[StoredBar]:
+def outside_of(bars: Sequence[RawBar], hours: Sequence[Hours]) -> Iterator[RawBar]:
     starts, place = [bar.start_s for bar in bars], 0
     for each in near(starts, hours) if starts else ():
         first = bisect_left(starts, each.early_s, place)

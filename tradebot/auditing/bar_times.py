@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, Numbers, Stored, StoredBar, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
 from tradebot.auditing.bar_sessions import (
     DAY_S,
     HOUR_S,
@@ -48,20 +48,20 @@ def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = No
             words = f"{counted(len(moved), 'bar')} fit the sessions if they are {counted(abs(shift), 'hour')} "
             words += "later" if shift > 0 else "earlier"
             span = moved[0].start_s, moved[-1].start_s
-            found.append(finding(stored, Flaw.WRONG_ZONE, span, Numbers(len(moved), -shift, 0), words))
+            found.append(finding(stored, Flaw.WRONG_ZONE, span, words, len(moved), -shift, 0))
     return tuple(found)
 
 
-def _cut(bars: Sequence[StoredBar], part: Callable[[StoredBar], int]) -> Iterator[list[StoredBar]]:
+def _cut(bars: Sequence[RawBar], part: Callable[[RawBar], int]) -> Iterator[list[RawBar]]:
     return (list(run) for _, run in groupby(bars, key=part))
 
 
-def _week(bar: StoredBar) -> int:
+def _week(bar: RawBar) -> int:
     """Return a bar's week. It ends on a Sunday, when there is no session and summer time begins and ends."""
     return (bar.start_s // DAY_S + 4) // 7
 
 
-def _shift_h(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> int:
+def _shift_h(bars: Sequence[RawBar], hours: Sequence[Hours]) -> int:
     """Return by how many hours bars would have to move to fit; 0 if they fit, or if no shift explains them."""
     if len(bars) < FEWEST_BARS or not _looks_moved(bars, hours):
         return 0
@@ -71,7 +71,7 @@ def _shift_h(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> int:
     return best if shares[best] >= EXPLAINED and here <= BETTER * shares[best] else 0
 
 
-def _looks_moved(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> bool:
+def _looks_moved(bars: Sequence[RawBar], hours: Sequence[Hours]) -> bool:
     """Return True if bars are outside of all extended hours, or none is in the first or in the last regular hour."""
     starts = [bar.start_s for bar in bars]
     return any(True for _ in outside_of(bars, hours)) or any(
@@ -87,7 +87,7 @@ def _begins(starts: Sequence[int], from_s: int, for_s: int = HOUR_S) -> bool:
     return place < len(starts) and starts[place] < from_s + for_s
 
 
-def _share_in_sessions(bars: Sequence[StoredBar], hours: Sequence[Hours], moved_s: int) -> float:
+def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[Hours], moved_s: int) -> float:
     """Return the share of the volume, or of the bars if there is none, that would lie in regular hours."""
     total = inside = 0.0
     by_volume = any(bar.volume > 0 for bar in bars)
@@ -111,18 +111,14 @@ def end_stamped(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
     Only liquid symbols tell: a thin one often has no trade in the first minute, but one in the closing auction.
     """
     full = [day for day in every if day.bars and day.share >= LIQUID_SHARE] if filled(every) >= LIQUID_SHARE else []
-    moved = [day for day in full if _ends_at_close(day)]
-    if moved and len(moved) == len(full):
-        found = f"a bar at the close of {counted(len(moved), 'session')} and none at an open: stamped at the end?"
-        span = moved[0].hours.open_s, moved[-1].hours.close_s
-        yield finding(stored, Flaw.END_STAMP, span, Numbers(len(moved), 0, len(moved)), found)
+    ends = ((day.bars[0].start_s - MINUTE_S, day.bars[-1].start_s, day.hours) for day in full)
+    if full and all(first == hours.open_s and last == hours.close_s for first, last, hours in ends):
+        found = f"a bar at the close of {counted(len(full), 'session')} and none at an open: stamped at the end?"
+        span = full[0].hours.open_s, full[-1].hours.close_s
+        yield finding(stored, Flaw.END_STAMP, span, found, len(full), 0, len(full))
 
 
-def _ends_at_close(day: Day) -> bool:
-    return day.bars[0].start_s == day.hours.open_s + MINUTE_S and day.bars[-1].start_s == day.hours.close_s
-
-
-def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
+def strange(stored: Stored, hours: Sequence[Hours]) -> list[RawBar]:
     """Return the daily bars without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
         known = {each.midnight_s for each in hours}
@@ -133,7 +129,7 @@ def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
 def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
     for bars in _cut(strange(stored, hours), lambda bar: bar.start_s // DAY_S):
         found = f"{counted(len(bars), 'bar')} outside of every session"
-        yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), Numbers(len(bars)), found)
+        yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), found, len(bars))
 
 
 def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iterator[BarFinding]:
@@ -144,16 +140,13 @@ def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iter
         words = f"{counted(len(stored.bars), 'bar')} fit the sessions if they are a day "
         words += "later" if moved_days > 0 else "earlier"
         span = stored.bars[0].start_s, stored.bars[-1].start_s
-        yield finding(stored, Flaw.WRONG_ZONE, span, Numbers(len(stored.bars), -24.0 * moved_days, 0), words)
+        yield finding(stored, Flaw.WRONG_ZONE, span, words, len(stored.bars), -24.0 * moved_days, 0)
         return
     for bar in odd:
         at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
-        words = (
-            f"no session on this {at:%A}"
-            if at.time() == time()
-            else f"starts at {at:%H:%M} in {venue.place}, not at midnight"
-        )
-        yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), Numbers(1), words)
+        words = f"starts at {at:%H:%M} in {venue.place}, not at midnight"
+        words = f"no session on this {at:%A}" if at.time() == time() else words
+        yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), words, 1)
 
 
 def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:
@@ -171,9 +164,7 @@ def duplicates(stored: Stored, venue: VenueDay) -> Iterator[BarFinding]:
     for before, bar in pairwise(stored.bars):
         if before.start_s == bar.start_s or (stored.daily and _same_date(before.start_s, bar.start_s, venue)):
             words = "the same bar twice" if before.close == bar.close else "two bars of one time with different prices"
-            yield finding(
-                stored, Flaw.DUPLICATE, (before.start_s, bar.start_s), Numbers(2, bar.close, before.close), words
-            )
+            yield finding(stored, Flaw.DUPLICATE, (before.start_s, bar.start_s), words, 2, bar.close, before.close)
 
 
 def _same_date(one_s: int, other_s: int, venue: VenueDay) -> bool:
@@ -193,7 +184,7 @@ def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterato
     early = [bar.start_s for bar in recent if closes.get(bar.start_s, bar.start_s + width_s) > now_s]
     if early:
         found = f"{counted(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
-        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), Numbers(len(early)), found)
+        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
 
 
 def day_over_s(start_s: int, venue: VenueDay) -> int:

@@ -9,7 +9,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from tradebot.auditing import bar_prices, bar_times
-from tradebot.auditing.bar_findings import BarFinding, Flaw, Numbers, Stored, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored, finding
 from tradebot.auditing.bar_sessions import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
 from tradebot.model.text import counted
@@ -20,10 +20,6 @@ CHANCE = 0.01
 """A run of missing minutes is a hole if chance makes less than this many such runs in all sessions looked at."""
 FEED_SYMBOLS, FEED_SHARE = 3, 0.2
 """A minute was lost by the source if at least this many liquid symbols, and this share of them, lack it."""
-
-
-def minute_gaps(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
-    return gaps(stored, (not day.count for day in every), [day.hours for day in every])
 
 
 def daily_gaps(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
@@ -40,7 +36,7 @@ def gaps(stored: Stored, absent: Iterable[bool], hours: Sequence[Hours]) -> Iter
             lost = [each for _, each in run]
             span = lost[0].midnight_s, lost[-1].midnight_s
             found = f"{counted(len(lost), 'session')} without a bar"
-            yield finding(stored, Flaw.GAP, span, Numbers(len(lost), 0, len(lost)), found)
+            yield finding(stored, Flaw.GAP, span, found, len(lost), 0, len(lost))
 
 
 def holes(stored: Stored, every: Sequence[Day], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
@@ -64,7 +60,7 @@ def holes(stored: Stored, every: Sequence[Day], lost_by_feed: frozenset[int]) ->
 
 
 def _hole(stored: Stored, day: Day, run: Sequence[int], found: str) -> BarFinding:
-    return finding(stored, Flaw.HOLE, (run[0], run[-1]), Numbers(len(run), len(run), day.hours.minutes), found)
+    return finding(stored, Flaw.HOLE, (run[0], run[-1]), found, len(run), len(run), day.hours.minutes)
 
 
 def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
@@ -74,14 +70,12 @@ def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
 
 def lost_by_feed(liquid: Iterable[Sequence[Day]]) -> frozenset[int]:
     """Return the minutes that several liquid symbols lack at once."""
-    covering: dict[int, int] = {}
-    lacking: dict[int, int] = {}
+    covering, lacking = Counter[int](), Counter[int]()
     for every in liquid:
         for day in every:
             if day.count:
-                covering[day.hours.open_s] = covering.get(day.hours.open_s, 0) + 1
-                for minute in day.missing:
-                    lacking[minute] = lacking.get(minute, 0) + 1
+                covering[day.hours.open_s] += 1
+                lacking.update(day.missing)
     opens = sorted(covering)
     return frozenset(
         minute
@@ -175,22 +169,21 @@ def _judged(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueD
         return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
-    found = [*_one_by_one(stored, hours, now, venue), *bar_prices.spikes(stored, usable)]
+    found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
+    found += [*bar_prices.bad_prices(stored), *bar_prices.spikes(stored, usable)]
     short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
     found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
-    if believed:
-        found += daily_gaps(stored, hours) if by_minute is None else minute_gaps(stored, by_minute)
+    if believed and by_minute is None:
+        found += daily_gaps(stored, hours)
+    elif believed and by_minute is not None:
+        found += gaps(stored, (not day.count for day in by_minute), [day.hours for day in by_minute])
     looked = _looked_at(stored, hours, by_minute)
-    return _Series(looked, found, tuple(day.slim for day in by_minute or ()) if believed and looked.liquid else ())
-
-
-def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> Iterator[BarFinding]:
-    yield from bar_times.not_closed(stored, hours, now)
-    yield from bar_times.duplicates(stored, venue)
-    yield from bar_prices.bad_prices(stored)
+    # The bars of all symbols would fill the memory.
+    slim = tuple(replace(day, bars=()) for day in by_minute or ()) if believed and looked.liquid else ()
+    return _Series(looked, found, slim)
 
 
 def _placing(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan, nan
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
 from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
@@ -122,17 +123,7 @@ def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) ->
     if not by_session:
         return Measured(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
     found = estimate(by_session, horizon.reach, WORTH_SEEING)
-    return Measured(
-        horizon.name,
-        candidates,
-        found.sessions,
-        found.mean,
-        found.low,
-        found.high,
-        found.p,
-        is_found=False,
-        needed=found.needed,
-    )
+    return Measured(horizon.name, candidates, is_found=False, **asdict(found))
 
 
 class _Refused:

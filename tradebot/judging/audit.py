@@ -80,14 +80,10 @@ def quotes(evidence: Trading) -> Judgment:
     stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
     absent = broker.asked_quotes - len(broker.quotes)
     look = Look(f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values()))
-    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}" + _why_absent(broker)
+    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}"
+    found += next((f"; {symbol}: {why}" for symbol, why in broker.rejected_quotes.items()), "")
     late = moment.is_open and bool(absent or stale)
     return looked(name, look, moment.now, State.DEGRADED if late else State.OK, found, "tradebot doctor")
-
-
-def _why_absent(broker: Broker) -> str:
-    first = next(iter(broker.rejected_quotes.items()), None)
-    return f"; {first[0]}: {first[1]}" if first else ""
 
 
 def coverage(evidence: Trading) -> Judgment:
@@ -154,11 +150,8 @@ def events(evidence: Trading) -> Judgment:
     found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
     if not found:
         return looked(name, look, now, State.OK, "none needs attention")
-    state, remedy = (
-        State.FAILED if seen.errors else State.DEGRADED,
-        "tradebot events" if seen.counts else "tradebot doctor",
-    )
-    return looked(name, look, now, state, ", ".join(found), remedy)
+    state = State.FAILED if seen.errors else State.DEGRADED
+    return looked(name, look, now, state, ", ".join(found), "tradebot events" if seen.counts else "tradebot doctor")
 
 
 POSITIONS = "tradebot positions"
@@ -285,15 +278,14 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
         yield silent("limits on the book", broker)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
-    rules = evidence.rules
-    on_book, on_entries = (
-        monitors(broker.book, rules.limits, rules.halts),
-        limits_of.rate_monitors(broker.book, rules.limits),
-    )
-    on_losses = limits_of.loss_monitors(broker.book, rules.limits, evidence.moment.now)
-    on_margin = margin_of.monitors(broker.book, rules.limits, rules.halts)
-    of_strategies = _of_strategies(broker.book, rules, evidence)
-    for subject, decision in (*on_book, *on_entries, *on_losses, *on_margin, *of_strategies):
+    rules, book = evidence.rules, broker.book
+    for subject, decision in (
+        *monitors(book, rules.limits, rules.halts),
+        *limits_of.rate_monitors(book, rules.limits),
+        *limits_of.loss_monitors(book, rules.limits, evidence.moment.now),
+        *margin_of.monitors(book, rules.limits, rules.halts),
+        *_of_strategies(book, rules, evidence),
+    ):
         answers[decision.gate].append((subject, decision))
     # Rate limits have an answer only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):

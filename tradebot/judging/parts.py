@@ -11,24 +11,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tradebot.judging.evidence import (
-    Backups,
-    Calendar,
-    Chat,
-    Chores,
-    Config,
-    Disk,
-    Evidence,
-    Halts,
-    Ledger,
-    Notices,
-    Orders,
-    Prices,
-    Serve,
-    Signals,
-    Storage,
-    Stream,
-)
+from tradebot.judging import evidence as records
+from tradebot.judging.evidence import Evidence
 from tradebot.judging.judgment import State
 from tradebot.model.record import Job
 from tradebot.model.text import counted, noun
@@ -111,7 +95,7 @@ Judge = Callable[[Evidence, Any], Verdict | None]
 """Judges a part that was looked at; None if there was nothing to look at."""
 
 
-def serve(evidence: Evidence, seen: Serve) -> Verdict:
+def serve(evidence: Evidence, seen: records.Serve) -> Verdict:
     """Judge `serve` by its lock and by when its lanes last looked. A bot may well be run without it."""
     note = seen.note
     if seen.running and note is not None:
@@ -129,7 +113,7 @@ def serve(evidence: Evidence, seen: Serve) -> Verdict:
     return Verdict(OK, f"not in use; {counted(seen.claims, 'claimed slot')}, the last by {seen.last_by}", seen.claims)
 
 
-def _running(evidence: Evidence, seen: Serve) -> Verdict:
+def _running(evidence: Evidence, seen: records.Serve) -> Verdict:
     note, budgets = seen.note, evidence.budgets
     assert note is not None, "it left a note"
     wrote = by_clock(evidence, note.at, budgets.note_s)
@@ -149,7 +133,7 @@ def _running(evidence: Evidence, seen: Serve) -> Verdict:
     return Verdict(OK, lanes, count, fresh, RESTART)
 
 
-def config(evidence: Evidence, seen: Config) -> Verdict:
+def config(evidence: Evidence, seen: records.Config) -> Verdict:
     """Judge the configuration by whether it can be read, and by what it keeps from being bought."""
     found, bare = f"{counted(seen.settings, 'setting')} read", seen.without_sector
     if seen.unread:
@@ -161,14 +145,14 @@ def config(evidence: Evidence, seen: Config) -> Verdict:
     return Verdict(OK, found, seen.settings)
 
 
-def signals(evidence: Evidence, seen: Signals) -> Verdict:
+def signals(evidence: Evidence, seen: records.Signals) -> Verdict:
     """Judge what the flow source sends by how it differs from what it documents."""
     found = seen.broken or f"{counted(seen.replies, 'reply', 'replies')} checked"
     fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
     return Verdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
 
 
-def prices(evidence: Evidence, seen: Prices) -> Verdict:
+def prices(evidence: Evidence, seen: records.Prices) -> Verdict:
     """Judge prices by whether the last pass of exits had one for each position."""
     missing = seen.without
     found = f"{seen.positions - len(missing):,} of {counted(seen.positions, 'position')} priced in the last pass"
@@ -189,7 +173,7 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
     return Verdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
 
 
-def orders(evidence: Evidence, seen: Orders) -> Verdict:
+def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been."""
     if not seen.unresolved:
         found = f"none with an unknown outcome in {counted(seen.records, 'record')} of the books"
@@ -201,17 +185,17 @@ def orders(evidence: Evidence, seen: Orders) -> Verdict:
     return Verdict(DEGRADED, found, seen.records, fresh)
 
 
-def ledger(evidence: Evidence, seen: Ledger) -> Verdict:
+def ledger(evidence: Evidence, seen: records.Ledger) -> Verdict:
     """Judge the ledger, which is as it was written: anything else couldn't have been read."""
     return Verdict(OK, f"intact, of this account; {counted(seen.sealed, 'record')}", seen.pages)
 
 
-def journal(evidence: Evidence, seen: Ledger) -> Verdict:
+def journal(evidence: Evidence, seen: records.Ledger) -> Verdict:
     """Judge the journal, which is as it was written and belongs to the ledger: nothing else could have been read."""
     return Verdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
 
 
-def calendar(evidence: Evidence, seen: Calendar) -> Verdict:
+def calendar(evidence: Evidence, seen: records.Calendar) -> Verdict:
     """Judge the stored calendar by how far it reaches, and by whether the broker's is the same."""
     found = f"{counted(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
@@ -223,7 +207,7 @@ def calendar(evidence: Evidence, seen: Calendar) -> Verdict:
     return Verdict(DEGRADED, found, seen.sessions)
 
 
-def disk(evidence: Evidence, seen: Disk) -> Verdict:
+def disk(evidence: Evidence, seen: records.Disk) -> Verdict:
     """Judge the disk by what is left on it, and by whether its file system is fit for a bot's folder."""
     inodes = seen.free_inodes
     found = f"{seen.free_bytes / MB:,.0f} of {seen.total_bytes / MB:,.0f} MB free"
@@ -236,7 +220,7 @@ def disk(evidence: Evidence, seen: Disk) -> Verdict:
     return Verdict(OK, found, 1)
 
 
-def storage(evidence: Evidence, seen: Storage) -> Verdict:
+def storage(evidence: Evidence, seen: records.Storage) -> Verdict:
     """Judge what only a person deletes by how large it has become."""
     size = sum(each.bytes for each in seen.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in seen.stores)
@@ -245,7 +229,7 @@ def storage(evidence: Evidence, seen: Storage) -> Verdict:
     return Verdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
 
 
-def backup(evidence: Evidence, seen: Backups) -> Verdict:
+def backup(evidence: Evidence, seen: records.Backups) -> Verdict:
     """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
     newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
     age_s = max((evidence.at - newest).total_seconds(), 0.0) if newest else None
@@ -269,7 +253,7 @@ def backup(evidence: Evidence, seen: Backups) -> Verdict:
     return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}", seen.kept, fresh)
 
 
-def chores(evidence: Evidence, seen: Chores) -> Verdict:
+def chores(evidence: Evidence, seen: records.Chores) -> Verdict:
     """Judge each chore by its last run; one that failed isn't well until it has run again."""
     count, bad = len(seen.runs), [run for run in seen.runs if not run.well]
     if not seen.lines and not count:
@@ -284,13 +268,13 @@ def chores(evidence: Evidence, seen: Chores) -> Verdict:
     return Verdict(DEGRADED, f"{found}; {'; '.join(failed)}", count, next=again)
 
 
-def stream(evidence: Evidence, seen: Stream) -> Verdict:
+def stream(evidence: Evidence, seen: records.Stream) -> Verdict:
     """Judge the stream by the last time its lane looked at it, and by whether it was lost."""
     fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
     return Verdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
 
 
-def notices(evidence: Evidence, seen: Notices) -> Verdict:
+def notices(evidence: Evidence, seen: records.Notices) -> Verdict:
     """Judge whether people are told: by what couldn't be sent, and by channels that nobody can be reached through."""
     if seen.given_up or seen.waiting:
         late, lost = counted(seen.waiting, "notice"), counted(seen.given_up, "notice")
@@ -302,7 +286,7 @@ def notices(evidence: Evidence, seen: Notices) -> Verdict:
     return Verdict(OK, "everything was sent", seen.channels)
 
 
-def chat(evidence: Evidence, seen: Chat) -> Verdict:
+def chat(evidence: Evidence, seen: records.Chat) -> Verdict:
     """Judge whether the person who is paired can reach the bot, to halt it above all."""
     if not seen.paired:
         return Verdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
@@ -313,7 +297,7 @@ def chat(evidence: Evidence, seen: Chat) -> Verdict:
     return Verdict(OK, "paired, and listened to", 1)
 
 
-def halts(evidence: Evidence, seen: Halts) -> Verdict:
+def halts(evidence: Evidence, seen: records.Halts) -> Verdict:
     """Judge halts by the trading state in force; one that nobody wrote was lost."""
     state = seen.state
     found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")

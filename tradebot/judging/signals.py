@@ -189,8 +189,10 @@ def _judged(
     seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], moment: Moment, largest_share: Decimal
 ) -> Verdict:
     """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
+    if not seen.at and seen.failed:
+        return Verdict(Health.CRITICAL, f"{counted(seen.failed, 'call')} failed and none succeeded: {seen.failure}")
     if not seen.at:
-        return _never_answered(seen, moment)
+        return Verdict(Health.UNKNOWN, "it was never fetched", idle=not moment.is_open)
     if harmful:
         return Verdict(Health.CRITICAL, harmful[0].found)
     unusable = _unusable(seen, largest_share)
@@ -207,12 +209,6 @@ def _judged(
     if not any(reply.rows for reply in seen.replies):
         return Verdict(Health.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
     return Verdict(Health.HEALTHY, "fresh, complete and as documented")
-
-
-def _never_answered(seen: KindEvidence, moment: Moment) -> Verdict:
-    if seen.failed:
-        return Verdict(Health.CRITICAL, f"{counted(seen.failed, 'call')} failed and none succeeded: {seen.failure}")
-    return Verdict(Health.UNKNOWN, "it was never fetched", idle=not moment.is_open)
 
 
 def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
@@ -266,13 +262,10 @@ def _components(
 
 def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:
     """Judge a component by what it reads, and by whether the last scores could use it."""
-    worst = next((kind for kind in kinds if kind.state is Health.CRITICAL), None)
-    worst = worst or next((kind for kind in kinds if kind.state is Health.DEGRADED), None)
-    if worst is not None:
-        return Verdict(worst.state, f"{worst.name}: {worst.why}")
-    unknown = next((kind for kind in kinds if kind.state is Health.UNKNOWN), None)
-    if unknown is not None:
-        return Verdict(Health.UNKNOWN, f"{unknown.name}: {unknown.why}", idle=unknown.idle)
+    for state in (Health.CRITICAL, Health.DEGRADED, Health.UNKNOWN):
+        for kind in kinds:
+            if kind.state is state:
+                return Verdict(state, f"{kind.name}: {kind.why}", kind.idle)
     if not used:
         return Verdict(Health.DEGRADED, f"absent for all of {counted(symbols, 'symbol')}, though its data came")
     return Verdict(Health.HEALTHY, f"used for {used:,} of {counted(symbols, 'symbol')}")

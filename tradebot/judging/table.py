@@ -73,13 +73,14 @@ def judge(name: str, evidence: Evidence) -> Judgment:
     if isinstance(part, Unread):
         state = State.FAILED if subject.store else State.UNKNOWN
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
-    seen = None if part is None else subject.judge(evidence, part)
-    verdict = seen or _absent(evidence, subject)
+    seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
+    renewed = by_slots(evidence, None, job) if job else UNKNOWABLE
+    verdict = seen or Verdict(State.UNKNOWN, "there is nothing to look at", 0, renewed)
     fresh = verdict.fresh or just_now(evidence)
     state, found = verdict.state, verdict.found
     if fresh.overdue and seen is not None:
         state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
-    until, job = verdict.until, subject.renewed_by
+    until = verdict.until
     if state is State.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.overdue:
         until = due_by(evidence, job)
         state = State.NOT_DUE if until else state
@@ -88,9 +89,3 @@ def judge(name: str, evidence: Evidence) -> Judgment:
     shown = fresh if seen else UNKNOWABLE
     following = (verdict.next or subject.next) if state.is_finding else ""
     return Judgment(name, state, subject.looked_at, verdict.count, found, following, *shown, until)
-
-
-def _absent(evidence: Evidence, subject: Subject) -> Verdict:
-    job = subject.renewed_by
-    fresh = by_slots(evidence, None, job) if job else UNKNOWABLE
-    return Verdict(State.UNKNOWN, "there is nothing to look at", 0, fresh)

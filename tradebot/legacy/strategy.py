@@ -48,7 +48,8 @@ class LegacyStrategy(FlowStrategy):
         inputs = _inputs(known)
         made = score(inputs)
         signed = inputs.flow_direction * made.unrounded / LARGEST
-        decision = self._refusal(signed) or _decision(made)
+        verdict, reason = (Verdict.PASS, None) if made.passes else (Verdict.FAIL, Reason.STRATEGY_DECLINED)
+        decision = self._refusal(signed) or Decision(Gate.STRATEGY, verdict, reason, made.score, THRESHOLD)
         side, parts = Side.BUY if signed >= 0 else Side.SELL, tuple(_components(inputs, made))
         # What was absent counted as known there.
         return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=(decision,))
@@ -60,12 +61,6 @@ def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:
     for name, row in made.rows.items():
         if row:
             yield Component(name, max(-1.0, min(1.0, row * share)), 1.0, f"{row:.3f} of {LARGEST:g}")
-
-
-def _decision(made: LegacyScore) -> Decision:
-    if made.passes:
-        return Decision(Gate.STRATEGY, Verdict.PASS, None, made.score, THRESHOLD)
-    return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, made.score, THRESHOLD)
 
 
 def _inputs(known: Known) -> LegacyInputs:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from types import NoneType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 from tradebot.model.kind import Columns
+from tradebot.model.values import replace
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
@@ -49,12 +50,6 @@ class Checked(NamedTuple):
     nulls: Mapping[str, int] = {}
 
 
-class _Found(NamedTuple):
-    breach: Breach
-    field: str
-    example: str
-
-
 def check(
     fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = (), columns: Columns | None = None
 ) -> Checked:
@@ -73,12 +68,13 @@ def check(
     shapes, strays = _shapes(rows if fields else ())
     for count, row in shapes:
         nulls.update({name: count for name, value in row.items() if value is None})
-        for breach, name, example in _differences(fields, row):
-            found[breach, name].append(ContractFinding(breach, name, count, example))
+        for each in _differences(fields, row, count):
+            found[each.breach, each.field].append(each)
     if strays:
         stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object"))
         found[Breach.RETYPED, ""].append(stray)
-    return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
+    together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(found.items()))
+    return Checked(tuple(together), dict(nulls))
 
 
 def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
@@ -93,48 +89,31 @@ def _types(documented: str) -> frozenset[type]:
     return _TYPES[documented.rstrip("?*")] | ({NoneType} if "?" in documented else set())
 
 
-class _Alike:
-    """Rows with the same fields and types: how many there are, and the first of them."""
-
-    __slots__ = ("count", "row")
-
-    def __init__(self, row: Mapping[str, object]) -> None:
-        self.count, self.row = 1, row
-
-
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
     """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
-    alike: dict[tuple[str | type, ...], _Alike] = {}
+    alike: dict[tuple[str | type, ...], list[Any]] = {}
     strays = list[object]()
     for row in rows:
-        if not isinstance(row, dict):
-            strays.append(row)
-            continue
-        shape = (*row, *map(type, row.values()))
-        if shape in alike:
-            alike[shape].count += 1
+        if isinstance(row, dict):
+            alike.setdefault((*row, *map(type, row.values())), [0, row])[0] += 1
         else:
-            alike[shape] = _Alike(row)
-    return [(each.count, each.row) for each in alike.values()], strays
+            strays.append(row)
+    return [(count, row) for count, row in alike.values()], strays
 
 
-def _together(same: Sequence[ContractFinding]) -> ContractFinding:
-    return ContractFinding(same[0].breach, same[0].field, sum(each.rows for each in same), same[0].example)
-
-
-def _differences(fields: Mapping[str, str], row: Mapping[str, object]) -> Iterator[_Found]:
+def _differences(fields: Mapping[str, str], row: Mapping[str, object], count: int) -> Iterator[ContractFinding]:
     for name, documented in fields.items():
         kind, marks = documented.rstrip("?*"), documented[len(documented.rstrip("?*")) :]
         if name not in row:
             if "*" not in marks:
-                yield _Found(Breach.GONE, name, _excerpt(row))
+                yield ContractFinding(Breach.GONE, name, count, _excerpt(row))
         elif row[name] is None:
             if "?" not in marks:
-                yield _Found(Breach.NULL, name, _excerpt(row))
+                yield ContractFinding(Breach.NULL, name, count, _excerpt(row))
         elif type(row[name]) not in _TYPES[kind]:
-            yield _Found(Breach.RETYPED, name, _excerpt(row[name], kind))
+            yield ContractFinding(Breach.RETYPED, name, count, _excerpt(row[name], kind))
     for name in row.keys() - fields.keys():
-        yield _Found(Breach.NEW, str(name)[:LONGEST_EXAMPLE], _excerpt(row[name]))
+        yield ContractFinding(Breach.NEW, str(name)[:LONGEST_EXAMPLE], count, _excerpt(row[name]))
 
 
 def _excerpt(value: object, expected: str = "") -> str:

@@ -1,12 +1,13 @@
 """Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
-from tradebot.model.kind import AnyKind, Columns, Fact, Row
+from tradebot.model.kind import AnyKind, Columns, Fact
 from tradebot.model.values import replace
 from tradebot.signals import contracts
 from tradebot.signals.columns import NotPlainError, columns
@@ -32,20 +33,15 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
         (foreign if page.symbol is not None and is_foreign(row, ticker) else own).append(row)
     found = columns(page.rows)
     facts, rejected = _read(kind, own, None if foreign else found, symbol, at)
-    by_id = {fact.id: fact for fact in facts}
     checked = contracts.check(kind.fields, page.rows, foreign, found) if check else None
-    return Intake(
-        page.endpoint,
-        page.symbol,
-        at,
-        len(page.rows),
-        tuple(by_id.values()),
-        len(foreign),
-        len(facts) - len(by_id),
-        tuple(rejected),
-        checked.findings if checked else (),
-        checked.nulls if checked else None,
-    )
+    findings, nulls = (checked.findings, checked.nulls) if checked else ((), None)
+    return replace(_intake(page, at, facts, rejected), foreign=len(foreign), findings=findings, nulls=nulls)
+
+
+def _intake(page: FlowPage, at: datetime, facts: Sequence[Fact], rejected: Sequence[RejectedRow]) -> Intake:
+    by_id = {fact.id: fact for fact in facts}
+    known, twice = tuple(by_id.values()), len(facts) - len(by_id)
+    return Intake(page.endpoint, page.symbol, at, len(page.rows), known, 0, twice, tuple(rejected))
 
 
 def _read(
@@ -68,8 +64,10 @@ def _read(
 
 
 def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | RejectedRow:
+    if not isinstance(row, dict):
+        return RejectedRow("the row is not an object", repr(row)[:160])
     try:
-        fact: Fact = kind.parse(_object(row), symbol, at)
+        fact: Fact = kind.parse(row, symbol, at)
     except BadRowError as bad:
         return RejectedRow(str(bad), repr(row)[:160])
     return fact
@@ -82,28 +80,15 @@ def is_foreign(row: object, ticker: str) -> bool:
     return isinstance(found, str) and found.upper() != ticker
 
 
-def _object(row: object) -> Row:
-    if not isinstance(row, dict):
-        raise BadRowError("the row is not an object")
-    return row
-
-
 Nulls = tuple[str, ...]
 """Which fields of a row are null."""
 
 
 class _Read(NamedTuple):
-    """A row that was read; it is kept so that no other object can take its place."""
+    """What a row was read as; the row is kept so that no other object can take its place."""
 
     row: object
-    fact: Fact
-    nulls: Nulls
-
-
-class _Rejected(NamedTuple):
-    """A row that was rejected."""
-
-    row: RejectedRow
+    fact: Fact | RejectedRow
     nulls: Nulls
 
 
@@ -135,46 +120,29 @@ class Rereading:
         if kind.changes or not page.rows:
             return normalize(kind, page, at)
         key = page.endpoint, page.symbol
-        before, rejected = self._last.get(key, _NO_REPLY), list[_Rejected]()
+        before, found = self._last.get(key, _NO_REPLY), list[_Read]()
         if before.rows is page.rows and before.intake is not None:
             return replace(before.intake, at=at)
-        found = [before.read.get(name) for name in map(id, page.rows)]
-        for place in [place for place, one in enumerate(found) if one is None]:
-            one = self._read(kind, page.symbol, page.rows[place], at)
+        for row in page.rows:
+            one = before.read.get(id(row)) or self._read(kind, page.symbol, row, at)
             if one is None:
                 # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
                 return normalize(kind, page, at)
-            if isinstance(one, _Read):
-                found[place] = one
-            else:
-                rejected.append(one)
-        read = [one for one in found if one is not None]
-        by_id = {one.fact.id: one.fact for one in read}
-        intake = Intake(
-            page.endpoint,
-            page.symbol,
-            at,
-            len(page.rows),
-            tuple(by_id.values()),
-            0,
-            len(read) - len(by_id),
-            tuple([one.row for one in rejected]),
-            (),
-            _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]]),
-        )
+            found.append(one)
+        rejected = [one.fact for one in found if isinstance(one.fact, RejectedRow)]
+        read = [one for one in found if not isinstance(one.fact, RejectedRow)] if rejected else found
+        intake = _intake(page, at, [one.fact for one in read], rejected)  # type: ignore[misc]  # none is rejected
+        intake = replace(intake, nulls=_counted([one.nulls for one in found]))
         known = {id(one.row): one for one in read}
         self._last[key] = _Reply(page.rows, known, None if rejected else intake)
         return intake
 
-    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | _Rejected | None:
+    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | None:
         """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
         if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
             return None
         nulls = self._nulls(kind, row)
-        if nulls is None:
-            return None
-        fact = read_one(kind, row, symbol or "", at)
-        return _Rejected(fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
+        return None if nulls is None else _Read(row, read_one(kind, row, symbol or "", at), nulls)
 
     def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
         """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""
@@ -186,9 +154,7 @@ class Rereading:
 
 
 def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for names in set(nulls):
-        times = nulls.count(names)
-        for name in names:
-            found[name] = found.get(name, 0) + times
-    return found
+    found = Counter[str]()
+    for names, times in Counter(nulls).items():
+        found.update(dict.fromkeys(names, times))
+    return dict(found)

@@ -114,15 +114,10 @@ def right(row: Row, name: str) -> Right:
 
 def past_time(row: Row, name: str, at: datetime) -> datetime:
     """Return a time in UTC that is at most 5 s later than `at`."""
-    found = _time(row, name)
+    found = any_time(row, name)
     if found - at > FUTURE_TOLERANCE:
         raise BadRowError(f"{name} is in the future")
     return found
-
-
-def any_time(row: Row, name: str) -> datetime:
-    """Return a time in UTC, which may be in the future, as a calendar's times are."""
-    return _time(row, name)
 
 
 @lru_cache(maxsize=512)
@@ -173,8 +168,11 @@ def _digits(row: Row, name: str) -> str:
     return str(value)
 
 
-def _time(row: Row, name: str) -> datetime:
-    """Read ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds."""
+def any_time(row: Row, name: str) -> datetime:
+    """Return a time in UTC, which may be in the future, as a calendar's times are.
+
+    It is read from ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds.
+    """
     value = _present(row, name)
     try:
         if isinstance(value, _EPOCHS) and not isinstance(value, bool):

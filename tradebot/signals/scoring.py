@@ -146,12 +146,9 @@ class ScoreComponent(Struct, frozen=True, eq=False):
             for name, shown in self.shows.items():
                 number = getattr(facts, name)
                 if number is not None:
-                    yield Input(name, number, shown.unit, _at(facts, shown.at), _row(facts, shown.row))
+                    at = attrgetter(shown.at)(facts) if shown.at else None
+                    yield Input(name, number, shown.unit, at, _row(facts, shown.row))
         yield from self.details(known)
-
-
-def _at(facts: object, field: str) -> datetime | date | None:
-    return attrgetter(field)(facts) if field else None
 
 
 def _row(facts: object, field: str) -> str:

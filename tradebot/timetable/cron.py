@@ -30,7 +30,6 @@ class Cron(Struct, frozen=True):
     As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.
     """
 
-    text: str
     venue: VenueDay
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -65,7 +64,6 @@ def parse(text: str, venue: VenueDay) -> Cron:
             "for some and Tuesday for others"
         )
     found = Cron(
-        text,
         venue,
         tuple(sorted(_field(minute, 0, 59, {}, text))),
         tuple(sorted(_field(hour, 0, 23, {}, text))),

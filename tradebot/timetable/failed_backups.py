@@ -4,16 +4,11 @@ Each pass would try it again otherwise, and copying large books takes seconds. T
 that every process knows of it. No line of the timetable has a space in its name, so none is mixed up with these.
 """
 
-from __future__ import annotations
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from tradebot.model.trading import SlotClaim
-    from tradebot.ports.stores import Slots
+from tradebot.model.trading import SlotClaim
+from tradebot.ports.stores import Slots
 
 FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
 FIRST, MOST = timedelta(minutes=10), timedelta(hours=4)

@@ -1,6 +1,6 @@
 """Play one session of fetching on paper: which calls each fetch makes, and how old replies get meanwhile."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -155,10 +155,5 @@ def course(
     for kinds of which every symbol has a reply of this session.
     """
     sheet = _Sheet(needs, every_s, asked_s, None if per_minute is None else per_minute / 60)
-    fetches = tuple(_fetches(sheet, slots))
+    fetches = tuple([sheet.fetch(slot, slots[0].start_s) for slot in slots])
     return Course(sheet.calls, sheet.age_s, sheet.complete_s, fetches)
-
-
-def _fetches(sheet: _Sheet, slots: Sequence[Slot]) -> Iterator[Mapping[str, int]]:
-    for slot in slots:
-        yield sheet.fetch(slot, slots[0].start_s)

@@ -11,6 +11,7 @@ come last. In this order kinds are fetched less often, as long as their replies 
 that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +22,7 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
+from tradebot.model.values import replace
 from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, course, renewals, slots_of
 from tradebot.timetable.job_times import JobTimes
 
@@ -52,7 +54,8 @@ class Fitting(Struct, frozen=True, dict=True):
         last_first = self.needs[::-1]
         first_to_give_way = sorted(last_first, key=lambda need: (need.core, need.name == FLOW_ALERTS))
         others = [need for need in first_to_give_way if need.name != FLOW_ALERTS]
-        if not self._stretched(planned, first_to_give_way) and not self._left_out(planned, others):
+        stretched = ((need, interval_s) for need in first_to_give_way for interval_s in self._longer(need))
+        if not self._gives_way(planned, (*stretched, *((need, None) for need in others))):
             self._spread_over_the_day(planned)
         self._take_back(planned)
         self._shorten(planned)
@@ -97,17 +100,10 @@ class Fitting(Struct, frozen=True, dict=True):
             limits[need.name] = inf if older else limit_s
         return limits
 
-    def _stretched(self, planned: Intervals, group: Sequence[Need]) -> bool:
-        for need in group:
-            for interval_s in self._longer(need):
-                planned[need.name] = interval_s
-                if self.fits(planned):
-                    return True
-        return False
-
-    def _left_out(self, planned: Intervals, group: Sequence[Need]) -> bool:
-        for need in group:
-            planned[need.name] = None
+    def _gives_way(self, planned: Intervals, steps: Iterable[tuple[Need, int | None]]) -> bool:
+        """Stretch intervals or leave kinds out, one after the other; return True as soon as the rest fits."""
+        for need, interval_s in steps:
+            planned[need.name] = interval_s
             if self.fits(planned):
                 return True
         return False
@@ -135,15 +131,12 @@ class Fitting(Struct, frozen=True, dict=True):
                 self._try(planned, need, shorter)
 
     def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
-        fitted = self.fits(planned)
+        # If nothing can fit, it is enough that the day has so many calls.
+        suits = self.fits if self.fits(planned) else self._has_calls
         for every_s in intervals_s:
-            if self._better({**planned, need.name: every_s}, fitted):
+            if suits({**planned, need.name: every_s}):
                 planned[need.name] = every_s
                 return
-
-    def _better(self, planned: Intervals, fitted: bool) -> bool:
-        """Return True if these intervals fit; if nothing can, it is enough that the day has so many calls."""
-        return self.fits(planned) if fitted else self._has_calls(planned)
 
     def _has_calls(self, planned: Intervals) -> bool:
         return self.day is None or self._calls(planned) <= self.day
@@ -194,14 +187,13 @@ class Line(Struct, frozen=True):
 class FetchPlan(Struct, frozen=True):
     """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
 
-    `allowance` is None for a source without a limit, and `day` how many calls the timetable may make.
+    `allowance` is None for a source without a limit.
     """
 
     lines: tuple[Line, ...]
     times: JobTimes
     session: Session
     allowance: Allowance | None
-    day: int | None
 
     @classmethod
     def of(
@@ -231,7 +223,7 @@ class FetchPlan(Struct, frozen=True):
                  course.complete_s.get(need.name))
             for need in ordered
         )  # fmt: skip
-        return cls(tuple(lines), times, session, allowance, day)
+        return cls(tuple(lines), times, session, allowance)
 
     @property
     def calls(self) -> int:
@@ -330,10 +322,7 @@ def fetching_problems(
 
 
 def _most(alerts: Need, times: JobTimes, session: Session, allowance: Allowance) -> int:
-    fitting, too_many = 0, alerts.calls
-    while too_many - fitting > 1:
-        middle = (fitting + too_many) // 2
-        need = Need(alerts.name, alerts.scope, middle, alerts.interval_s, True, alerts.max_age_s, alerts.phase)
-        fits = FetchPlan.of([need], times, session, allowance).fits
-        fitting, too_many = (middle, too_many) if fits else (fitting, middle)
-    return fitting
+    def too_many(calls: int) -> bool:
+        return not FetchPlan.of([replace(alerts, calls=calls)], times, session, allowance).fits
+
+    return bisect_left(range(1, alerts.calls), True, key=too_many)

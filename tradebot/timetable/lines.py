@@ -188,31 +188,21 @@ def parse(job: str, value: object, venue: VenueDay) -> Line | None:
 
 
 def _job(job: Job, value: object, venue: VenueDay) -> Line:
-    if not isinstance(value, Mapping):
-        return _line(job, job_times.parse(value, venue), frozenset())
     given = _parts(job, value, {"when", "needs"})
-    return _line(job, job_times.parse(given.get("when"), venue), _needs(given.get("needs")))
-
-
-def _line(job: Job, times: JobTimes, needs: frozenset[Need]) -> Line:
+    times, needs = job_times.parse(given.get("when"), venue), _needs(given.get("needs"))
     allowed = {Job.SCORE: {Need.FLOW}, Job.TRADE_ONCE: {Need.FLOW, Need.RECONCILED}}.get(job, set())
     if needs - allowed:
         raise ValueError(
             f"{job} can't be made to need {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
             "run, and a score needs nothing but flow"
         )
-    late = SKIP if job is Job.TRADE_ONCE else UNTIL_NEXT
-    return Line(job.value, job.value, (), times, late, needs | _always_needed(job), None, _lane(job))
+    late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
+    lane = Lane.FETCHING if job in FETCHING else lane
+    return Line(job.value, job.value, (), times, late, needs | _always_needed(job), None, lane)
 
 
 def _always_needed(job: str) -> frozenset[Need]:
     return frozenset({Need.RECONCILED}) if job == Job.TRADE_ONCE else frozenset()
-
-
-def _lane(job: Job) -> Lane:
-    if job in FETCHING:
-        return Lane.FETCHING
-    return Lane.ENTRIES if job is Job.TRADE_ONCE else Lane.EXITS
 
 
 def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:

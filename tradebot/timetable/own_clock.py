@@ -3,28 +3,23 @@
 They say everything that a job's times can say. Besides, they may name the sessions, and how long a slot stays due.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, JobTimes, whole_day
 from tradebot.timetable.sessions import CALENDAR_KNOWN
-
-if TYPE_CHECKING:
-    from tradebot.model.venue_day import VenueDay
-    from tradebot.ports.stores import Calendar
-
 
 MOST_SESSIONS = 5
 """The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
@@ -262,7 +257,7 @@ def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entrie
         found += day.before
         found += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
     unknown = tuple([place for place, each in enumerate(found) if not each.known])
-    return _Slots(tuple([each.slot for each in found]), tuple(map(_start, found)), unknown)
+    return _Slots(tuple([each.slot for each in found]), tuple([each.slot.start for each in found]), unknown)
 
 
 def _of(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], place: int, entries: JobTimes) -> _Day | None:
@@ -283,13 +278,8 @@ def _day(
     if not ordered:
         return None
     before = (_until(each, later.slot.start) for each, later in pairwise(ordered))
-    return _Day(
-        tuple([each for each in before if _counts(each, sessions[:1], entries)]), _start(ordered[0]), ordered[-1]
-    )
-
-
-def _start(found: _Found) -> datetime:
-    return found.slot.start
+    counting = tuple([each for each in before if _counts(each, sessions[:1], entries)])
+    return _Day(counting, ordered[0].slot.start, ordered[-1])
 
 
 def _until(found: _Found, end: datetime) -> _Found:
@@ -312,13 +302,12 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> date
 
 
 def _counts(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
-    """Return True if a slot can be used, or if it isn't known, because then the end of the one before isn't either."""
-    return not found.known or _is_used(found.slot, sessions, entries)
+    """Return True if a pass of entries starts in one of these sessions while a slot is due.
 
-
-def _is_used(slot: StrategySlot, sessions: Sequence[Session], entries: JobTimes) -> bool:
-    """Return True if a pass of entries starts in one of these sessions while the slot is due."""
-    return any(_starts_within(_starts(entries, session), slot) for session in sessions if session.open < slot.end)
+    A slot that isn't known counts too, because then the end of the one before isn't known either.
+    """
+    during = (_starts(entries, session) for session in sessions if session.open < found.slot.end)
+    return not found.known or any(_starts_within(starts, found.slot) for starts in during)
 
 
 def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
@@ -331,11 +320,11 @@ def _starts(times: JobTimes, session: Session) -> tuple[datetime, ...]:
     return tuple(due.start for due in times.in_session(session))
 
 
-SESSIONS_OF_MONTH = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st")
+_ORDINALS = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st", "22nd", "23rd")
+SESSIONS_OF_MONTH = _ORDINALS[:21]
 """The sessions that every month has or nearly has; in a shorter month, the later ones are its last one."""
 _MOST = {True: 23, False: 5}
 """The most sessions that a month and a week can have."""
-_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 def session_of_month(times: OwnTimes) -> str | None:
@@ -367,10 +356,5 @@ def _moved(times: OwnTimes, to: Callable[[Days], str]) -> str:
 
 def _next(days: Days) -> str:
     period = "month" if days.monthly else "week"
-    if not days.first:
-        return f"first session of {period}"
-    number = days.number + 1
-    if number > _MOST[days.monthly]:
-        return f"first session of {period}"
-    ending = "th" if number in (11, 12, 13) else _ENDINGS.get(number % 10, "th")
-    return f"{number}{ending} session of {period}"
+    place = days.number if days.first and days.number < _MOST[days.monthly] else 0
+    return f"{_ORDINALS[place]} session of {period}"

@@ -1,5 +1,6 @@
 """What a backtest earned, and what ended it: a fold over its books."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -112,7 +113,9 @@ def backtest_result(
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
     ratio = sharpe(returns, SESSIONS_PER_YEAR)
-    made, moved = trades(fills), _moved(cash)
+    made, moved = trades(fills), defaultdict[CashKind, Decimal](Decimal)
+    for movement in cash:
+        moved[cash_kind(movement)] += movement.amount_usd
     return BacktestResult(
         first_session=ends[0].session,
         last_session=ends[-1].session,
@@ -127,13 +130,13 @@ def backtest_result(
         still_open=sum(trade.closed_at is None for trade in made),
         fills=len(fills),
         traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
-        fees_usd=moved.get(CashKind.FEE, Decimal(0)) - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
-        interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
-        dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
+        fees_usd=moved[CashKind.FEE] - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
+        interest_usd=moved[CashKind.INTEREST],
+        dividends_usd=moved[CashKind.DIVIDEND],
         halts=tuple(halts_seen(states)),
         targets=wanted,
         refused=tuple(refused),
-        funding_usd=moved.get(CashKind.FUNDING, Decimal(0)),
+        funding_usd=moved[CashKind.FUNDING],
     )
 
 
@@ -168,14 +171,6 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
         return None
     recovered = None if deepest.recovered is None else days[deepest.recovered]
     return Fall(deepest.depth, days[deepest.peak], days[deepest.trough], recovered)
-
-
-def _moved(cash: Iterable[CashMovement]) -> Mapping[CashKind, Decimal]:
-    moved: dict[CashKind, Decimal] = {}
-    for movement in cash:
-        kind = cash_kind(movement)
-        moved[kind] = moved.get(kind, Decimal(0)) + movement.amount_usd
-    return moved
 
 
 def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:

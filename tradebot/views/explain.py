@@ -1,7 +1,7 @@
 """Explain recorded decisions: the funnel, why no orders were sent, one symbol's path, profit. No gate is run again."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -100,10 +100,10 @@ class Explanation(Struct, frozen=True):
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
     """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate."""
     ends = [end for cycle in cycles for end in _ends(cycle)]
-    lost: dict[Reason, list[tuple[str, datetime, Decision]]] = defaultdict(list)
+    lost: dict[Reason, list[End]] = defaultdict(list)
     for end in ends:
         if end.decision is not None:
-            lost[_reason(end.decision)].append((end.symbol, end.at, end.decision))
+            lost[_reason(end.decision)].append(end)
     orders = sum(end.decision is None for end in ends)
     reasons = sorted(
         (_count(reason, found) for reason, found in lost.items()), key=lambda row: (-row.count, row.reason)
@@ -126,16 +126,15 @@ def _ends(cycle: CycleRecord) -> Iterator[End]:
 
 def _by_strategy(ends: Sequence[End]) -> tuple[StrategyFunnel, ...]:
     """Return each strategy's part, by name."""
-    parts: dict[str, list[Decision | None]] = defaultdict(list)
+    candidates = Counter(end.strategy for end in ends if end.strategy is not None)
+    lost = defaultdict[str, Counter[Reason]](Counter)
     for end in ends:
-        if end.strategy is not None:
-            parts[end.strategy].append(end.decision)
-    return tuple(_part(name, decisions) for name, decisions in sorted(parts.items()))
-
-
-def _part(strategy: str, decisions: Sequence[Decision | None]) -> StrategyFunnel:
-    reasons = Counter(_reason(decision) for decision in decisions if decision is not None)
-    return StrategyFunnel(strategy, len(decisions), decisions.count(None), dict(reasons.most_common()))
+        if end.strategy is not None and end.decision is not None:
+            lost[end.strategy][_reason(end.decision)] += 1
+    return tuple(
+        StrategyFunnel(name, count, count - lost[name].total(), dict(lost[name].most_common()))
+        for name, count in sorted(candidates.items())
+    )
 
 
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
@@ -158,22 +157,19 @@ def _reason(decision: Decision) -> Reason:
     return decision.reason
 
 
-def _count(reason: Reason, ends: Sequence[tuple[str, datetime, Decision]]) -> ReasonCount:
-    row, remedy = REASONS[reason], remedy_of(reason, [decision for _, _, decision in ends])
-    return ReasonCount(reason, row.cause, len(ends), row.meaning, remedy, _nearest(ends))
+def _count(reason: Reason, ends: Sequence[End]) -> ReasonCount:
+    row, remedy = REASONS[reason], remedy_of(reason, [end.decision for end in ends if end.decision])
+    misses = [miss for end in ends if end.decision and (miss := _miss(end, end.decision))]
+    nearest = min(misses, key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
+    return ReasonCount(reason, row.cause, len(ends), row.meaning, remedy, nearest)
 
 
-def _nearest(ends: Iterable[tuple[str, datetime, Decision]]) -> NearMiss | None:
-    misses = [miss for symbol, at, decision in ends if (miss := _miss(symbol, at, decision))]
-    return min(misses, key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
-
-
-def _miss(symbol: str, at: datetime, decision: Decision) -> NearMiss | None:
+def _miss(end: End, decision: Decision) -> NearMiss | None:
     """Return by how much a decision missed its limit; None without numbers."""
     observed, limit, distance = decision.observed, decision.limit, decision.distance
     if distance is None or isinstance(observed, str | None) or isinstance(limit, str | None):
         return None
-    return NearMiss(symbol, at, decision.gate, observed, limit, distance)
+    return NearMiss(end.symbol, end.at, decision.gate, observed, limit, distance)
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
@@ -206,11 +202,9 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     verdict = Verdict(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
         return Explanation(verdict, blame, deciding.remedy, seen)
-    share = (
-        f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
-        if seen.candidates > seen.refused_passes
-        else "Each pass"
-    )
+    share = "Each pass"
+    if seen.candidates > seen.refused_passes:
+        share = f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
     sentence = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)} {blame}"
     return Explanation(verdict, sentence.rstrip(), deciding.remedy, seen, _then(cycles, deciding.reason))
 

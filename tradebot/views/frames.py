@@ -76,17 +76,10 @@ def _decided(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:
     found: dict[str, Any] = {"at": of.at, "job": cycle.job, "session": cycle.session, "symbol": of.instrument.symbol}
     found |= {name: getattr(of, name) for name in ("strategy", "side", "purpose", "score")}
     found |= {"reference_price": record.reference_price, "order": record.client_order_id}
-    return (
-        found
-        if ended is None
-        else found
-        | {
-            "gate": ended.gate,
-            "reason": ended.reason,
-            "observed": None if ended.observed is None else str(ended.observed),
-            "limit": None if ended.limit is None else str(ended.limit),
-        }
-    )
+    for name in ("gate", "reason", "observed", "limit"):
+        value = getattr(ended, name, None)
+        found[name] = None if value is None else str(value)
+    return found
 
 
 def _frame(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -214,8 +214,8 @@ def _plain(event: SystemEvent) -> str:
 
 def seen_of(now: Now) -> Seen:
     """Return a first look, before which nothing counts as having happened."""
-    unwell_since = now.at if now.unwell else None
-    return Seen(now.at, now.trading.state, now.version, now.held, tuple(_ids(now)), unwell_since)
+    unwell_since, unknown = now.at if now.unwell else None, tuple(each.intent.client_order_id for each in _old(now))
+    return Seen(now.at, now.trading.state, now.version, now.held, unknown, unwell_since)
 
 
 def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
@@ -258,17 +258,14 @@ def _positions(before: Seen, now: Now) -> Iterator[Happening]:
         key = (trip.strategy, trip.symbol, trip.opened_at)
         if key not in held and (key in known or trip.closed_at > before.at):
             why = reason_in_words(now.closing.get(key, UNKNOWN))
-            profit = f"{trip.profit:+,.2f} USD{_share(trip)}"
+            share = f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
+            profit = f"{trip.profit:+,.2f} USD{share}"
             text = f"{trip.symbol}: closed with {profit}{f': {why}' if why else ''} ({trip.strategy})"
             yield Happening(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
 
 
 def _key(held: HeldThen) -> Key:
     return held.strategy, held.symbol, held.opened_at
-
-
-def _share(trip: RoundTrip) -> str:
-    return f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
 
 
 def reason_in_words(why: str) -> str:
@@ -288,10 +285,6 @@ def _part(part: Part) -> str:
 def _old(now: Now) -> Iterator[IntentRecord]:
     """Yield the orders whose outcome has been unknown for too long."""
     return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
-
-
-def _ids(now: Now) -> Iterator[str]:
-    return (each.intent.client_order_id for each in _old(now))
 
 
 def _unknown(before: Seen, now: Now) -> Iterator[Happening]:

@@ -178,22 +178,12 @@ def holdings(
     foreign = {p.symbol: p.quantity for p in book if p.strategy == FOREIGN}
     for symbol, quantity in acknowledged.items():
         foreign[symbol] = foreign.get(symbol, Decimal(0)) + quantity
-    return (
-        *(
-            _own(
-                p,
-                kept.get((p.strategy, p.symbol), Kept()),
-                exits_of(p.strategy),
-                priced.get(p.symbol),
-                now,
-                work.get((p.strategy, p.symbol), NOTHING),
-                left.get((p.strategy, p.symbol)),
-                at_venue=at_venue,
-            )
-            for p in ours
-        ),
-        *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity),
-    )
+    rows = list[Holding]()
+    for p in ours:
+        key = p.strategy, p.symbol
+        orders, of_one, price = work.get(key, NOTHING), kept.get(key, Kept()), priced.get(p.symbol)
+        rows.append(_own(p, of_one, exits_of(p.strategy), price, now, orders, left.get(key), at_venue=at_venue))
+    return (*rows, *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity))
 
 
 def _own(

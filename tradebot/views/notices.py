@@ -35,7 +35,8 @@ def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDa
     """Return when a channel is told of a happening: at once, with others of its half hour, or when quiet ends."""
     if happening.severity is Severity.CRITICAL:
         return now
-    at = _next_half_hour(now) if happening.topic in GATHERED else now
+    begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)
+    at = begun + GATHER if happening.topic in GATHERED else now
     return ends(channel.quiet, at, venue) if channel.quiet else at
 
 
@@ -50,11 +51,6 @@ def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
         return at
     day = local.date() + timedelta(days=1 if over_midnight and clock >= since else 0)
     return datetime.combine(day, until, zone).astimezone(at.tzinfo)
-
-
-def _next_half_hour(now: datetime) -> datetime:
-    begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)
-    return begun + GATHER
 
 
 def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None) -> Notice:

@@ -37,20 +37,13 @@ def notes(
     `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
     """
     by_day = {session.date: session for session in sessions}
-    days = [first + count * DAY for count in range((last - first).days + 1)]
-    return [
-        Note(day, said)
-        for day in days
-        for said in (*_differs(day, differences), *_of_day(day, by_day.get(day), sessions, lines, venue))
-    ]
-
-
-def _differs(day: date, differences: Mapping[date, str]) -> Iterator[str]:
-    if day in differences:
-        yield (
-            f"On {day:%a %Y-%m-%d} {differences[day]}. These times go by the broker's, and so do exits; entries stay "
-            "closed that day."
-        )
+    found = list[Note]()
+    for day in (first + count * DAY for count in range((last - first).days + 1)):
+        if day in differences:
+            said = "These times go by the broker's, and so do exits; entries stay closed that day."
+            found.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {said}"))
+        found += [Note(day, said) for said in _of_day(day, by_day.get(day), sessions, lines, venue)]
+    return found
 
 
 def is_half(session: Session, venue: VenueDay) -> bool:
@@ -102,7 +95,7 @@ def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
             shifted = venue.local(venue.at(day, at)).time()
             if shifted != at:
                 yield f"{line.job} comes at {shifted:%H:%M} that day: the clocks skip {at:%H:%M}."
-            elif _is_shown_twice(day, at, venue):
+            elif venue.at(day, at.replace(fold=0)) != venue.at(day, at.replace(fold=1)):
                 yield f"{line.job} comes once that day, although the clocks show {at:%H:%M} twice."
 
 
@@ -111,10 +104,6 @@ def _cron_times(line: Line, day: date) -> Iterator[time]:
         for part in line.times.parts:
             if isinstance(part.times, Cron):
                 yield from (time(int(name[:2]), int(name[3:5])) for name, _ in part.times.starts(day))
-
-
-def _is_shown_twice(day: date, at: time, venue: VenueDay) -> bool:
-    return len({venue.at(day, at.replace(fold=fold)) for fold in (0, 1)}) == 2
 
 
 def duration(span: timedelta) -> str:

@@ -144,11 +144,9 @@ def _total(
     against: str, found: Sequence[tuple[Fill, Decimal | None]], oldest_quote_s: float | None = None
 ) -> TotalSlippage:
     known = [(fill, middle) for fill, middle in found if middle is not None]
-    if not known:
-        return TotalSlippage(against, None, 0, len(found), oldest_quote_s)
     usd = sum((cost_usd(fill, middle) for fill, middle in known), Decimal(0))
     value = sum((_value_usd(fill, middle) for fill, middle in known), Decimal(0))
-    return TotalSlippage(against, _of(usd, value), len(known), len(found), oldest_quote_s)
+    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found), oldest_quote_s)
 
 
 def _of(usd: Decimal, value: Decimal) -> Slippage:

@@ -24,7 +24,8 @@ from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Choice, Cut, pnl
+from tradebot.views.performance.pnl import Cut, pnl
+from tradebot.views.performance.trade_row import Choice
 from tradebot.views.thinning import thinned
 
 

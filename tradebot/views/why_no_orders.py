@@ -67,7 +67,7 @@ class Why(Struct, frozen=True):
     missed: tuple[MissedSlots, ...] = ()
 
 
-class SymbolWhy(Struct, frozen=True):
+class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
@@ -77,21 +77,21 @@ class SymbolWhy(Struct, frozen=True):
     """
 
     symbol: str
-    strategy: str | None
-    others: Mapping[str, Reason | None]
-    at: datetime | None
+    strategy: str | None = None
+    others: Mapping[str, Reason | None] = {}
+    at: datetime | None = None
     slot: str | None
     passes: int
-    side: str | None
-    score: float | None
-    coverage: float | None
-    price: Decimal | None
-    components: tuple[Component, ...]
+    side: str | None = None
+    score: float | None = None
+    coverage: float | None = None
+    price: Decimal | None = None
+    components: tuple[Component, ...] = ()
     decisions: tuple[Decision, ...]
     reason: str | None
     sentence: str
     remedy: str
-    then: str | None
+    then: str | None = None
     now: str | None
     left_out: str | None = None
 
@@ -181,20 +181,11 @@ def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now:
         sentence, remedy = f"{left_out.strategy} didn't look at it: {row.meaning}", row.remedy
     return SymbolWhy(
         symbol=symbol,
-        strategy=None,
-        others={},
-        at=None,
         slot=last.slot if last else None,
         passes=0,
-        side=None,
-        score=None,
-        coverage=None,
-        price=None,
-        components=(),
         decisions=(refused,) if refused else (),
         reason=refused.reason.value if refused and refused.reason else None,
         sentence=sentence,
         remedy=remedy,
-        then=None,
         now=now,
     )

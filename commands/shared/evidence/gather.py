@@ -21,23 +21,9 @@ from tradebot.app.baseline import values_of
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.errors import DamagedJournalError, TradebotError
+from tradebot.judging import evidence as records
 from tradebot.judging import passes
-from tradebot.judging.evidence import (
-    Budgets,
-    Calendar,
-    ChoreRun,
-    Chores,
-    Config,
-    Evidence,
-    Halts,
-    Ledger,
-    Moment,
-    Orders,
-    Past,
-    Prices,
-    Signals,
-    Unread,
-)
+from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.passes import last_run
 from tradebot.model.bar import Session
 from tradebot.model.event import Severity
@@ -100,14 +86,14 @@ def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable
     """
     whole = cache(lambda: ledger.file.read_through(again=thorough))
 
-    def found() -> Ledger:
-        return Ledger(whole(), ledger.file.sealed().sequence)
+    def found() -> records.Ledger:
+        return records.Ledger(whole(), ledger.file.sealed().sequence)
 
-    def pages() -> Ledger:
+    def pages() -> records.Ledger:
         # A damaged journal says nothing against the ledger, whose pages were read before it.
         with suppress(DamagedJournalError):
             return found()
-        return Ledger(ledger.file.page_count(), ledger.file.sealed().sequence)
+        return records.Ledger(ledger.file.page_count(), ledger.file.sealed().sequence)
 
     return {
         "ledger": pages,
@@ -118,7 +104,7 @@ def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable
     }
 
 
-def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Chores:
+def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> records.Chores:
     """Return the last run of each chore, by the slots that were claimed for it, and whether any slot was due."""
     ledger, lines, grace_s = app.ledger_view, app.settings.timetable.chores, app.settings.serve.grace_s
     since = ledger.books_opened_at()
@@ -127,34 +113,34 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Chore
     due = since is not None and any(since <= start <= now for start in known)
     coming = next((start for start in known if start > now), None)
     runs = (_last_run(ledger, line, now) for line in lines)
-    return Chores(len(lines), due, tuple(run for run in runs if run is not None), coming)
+    return records.Chores(len(lines), due, tuple(run for run in runs if run is not None), coming)
 
 
-def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> ChoreRun | None:
+def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> records.ChoreRun | None:
     ends = [claim for end in (ENDED, FAILED) if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
     end = max(ends, key=lambda claim: claim.at, default=None)
     well = end is not None and end.job == f"{line.job}{ENDED}"
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
 
 
-def _orders(ledger: "SqliteLedger") -> Orders:
+def _orders(ledger: "SqliteLedger") -> records.Orders:
     unresolved = ledger.intents(unresolved=True)
-    records, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
+    count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     if oldest is None:
-        return Orders(records, 0, None)
-    return Orders(records, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol)
+        return records.Orders(count, 0, None)
+    return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol)
 
 
-def _halts(ledger: "SqliteLedger") -> Halts:
+def _halts(ledger: "SqliteLedger") -> records.Halts:
     state = ledger.trading_state()
     hidden = hidden_halts(ledger.halts(), state)
-    return Halts(state, why_in_state(state), tuple(halt.why for halt in hidden))
+    return records.Halts(state, why_in_state(state), tuple(halt.why for halt in hidden))
 
 
-def halts_by_files(folder: Path) -> Halts:
+def halts_by_files(folder: Path) -> records.Halts:
     """Return the trading state without the ledger, by the two files that say which state is in force."""
     state = switch.read(folder)
-    return Halts(state, why_in_state(state))
+    return records.Halts(state, why_in_state(state))
 
 
 T = TypeVar("T")
@@ -210,10 +196,10 @@ def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
     return app.recorded
 
 
-def _config(app: "App") -> Config:
+def _config(app: "App") -> records.Config:
     unread, settings = app.loaded.unread, app.settings
     bare = tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
-    return Config(len(values_of(settings)), unread.message if unread else "", bare)
+    return records.Config(len(values_of(settings)), unread.message if unread else "", bare)
 
 
 def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
@@ -276,19 +262,19 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     )
 
 
-def _prices(app: "App", past: Past) -> Prices | None:
+def _prices(app: "App", past: Past) -> records.Prices | None:
     facts, positions = app.recorded, app.ledger_view.totals().own_positions()
     return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
-def _signals(app: "App", past: Past) -> Signals | None:
+def _signals(app: "App", past: Past) -> records.Signals | None:
     if app.recorded is None:
         return None
     replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
     if not replies:
         return None
     found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
-    return Signals(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
+    return records.Signals(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
 
 
 def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
@@ -297,25 +283,25 @@ def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
     return min([now - LATELY, *(each.open for each in begun[-1:])])
 
 
-def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> Moment:
+def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.Moment:
     """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
     begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
-    return Moment(now, since or (session.open if session else now - LATELY), session)
+    return records.Moment(now, since or (session.open if session else now - LATELY), session)
 
 
 def _calendar(ledger: "SqliteLedger", past: Past, day: "VenueDay") -> Any:
     today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
     differs = passes.calendar_differs(past.cycles) or difference(ledger, today)
-    return Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, differs) if ahead else None
+    return records.Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, differs) if ahead else None
 
 
-def budgets_of(settings: "Settings") -> Budgets:
+def budgets_of(settings: "Settings") -> records.Budgets:
     """Return how late each part may be."""
     health = settings.health
     skew_s = settings.limits.max_clock_skew_s
-    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS, skew_s)
+    return records.Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS, skew_s)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

@@ -10,8 +10,8 @@ from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError
 from tradebot.adapters.bars.source import CorporateAction, DelayedError
-from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.values import replace
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.bars.store import RawBar
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from tests.builders import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import importing
 from tradebot.adapters.bars.importing import How, Read, read_files
-from tradebot.adapters.bars.store import RawBar
-from tradebot.auditing.bar_findings import Flaw, Stored
+from tradebot.auditing.bar_findings import Flaw, RawBar, Stored
 from tradebot.auditing.bars import Checked, check
 from tradebot.errors import OperatorError
 

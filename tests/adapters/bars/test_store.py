@@ -21,8 +21,9 @@ from tests.adapters.samples import NOW
 from tradebot.adapters.bars import choosing
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.parquet import ParquetBars
-from tradebot.adapters.bars.store import LostBarsError, PriceStep, RawBar, Span, SqliteBars
+from tradebot.adapters.bars.store import LostBarsError, PriceStep, Span, SqliteBars
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity
 

@@ -9,8 +9,9 @@ from tests.bot import Bot
 from tests.builders import VENUE_DAY
 from tests.commands.bars.files import written
 from tradebot.adapters.bars.choosing import open_bars
-from tradebot.adapters.bars.store import PriceStep, RawBar
+from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.auditing.bar_findings import RawBar
 
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
 SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]

@@ -19,8 +19,22 @@ SHOWN = [
 
 @pytest.mark.parametrize(("score", "coverage", "line"), SHOWN)
 def test_candidate_without_a_score_is_shown_without_one(score: float | None, coverage: float | None, line: str) -> None:
-    seen = (NOW, "open+22m", 1, "buy", score, coverage, Decimal("233.59"), (), (), "OPPOSITE_SIDE")
-    way = SymbolWhy("AAPL", "momentum", {}, *seen, "Another strategy holds it.", "Set strategies.NAME.x", None, None)
+    way = SymbolWhy(
+        symbol="AAPL",
+        strategy="momentum",
+        at=NOW,
+        slot="open+22m",
+        passes=1,
+        side="buy",
+        score=score,
+        coverage=coverage,
+        price=Decimal("233.59"),
+        decisions=(),
+        reason="OPPOSITE_SIDE",
+        sentence="Another strategy holds it.",
+        remedy="Set strategies.NAME.x",
+        now=None,
+    )
     console = Console(file=io.StringIO(), width=160)
     show_symbol(console, way)
     assert isinstance(console.file, io.StringIO)

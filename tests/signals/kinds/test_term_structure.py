@@ -1,6 +1,6 @@
 """Term structure: volatility over 30 and 90 days, between the expiries around them."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from math import sqrt
 
 import pytest
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY
-from tradebot.signals.kinds.term_structure import KIND, TermPoint
+from tradebot.signals.kinds.term_structure import KIND
 
 
-def points(*curve: tuple[int, float]) -> list[TermPoint]:
-    return [TermPoint(DAY, days, volatility) for days, volatility in curve]
+def points(*curve: tuple[int, float]) -> list[tuple[date, int, float]]:
+    return [(DAY, days, volatility) for days, volatility in curve]
 
 
 def test_variance_is_linear_between_expiries() -> None:
@@ -29,7 +29,7 @@ def test_volatility_is_unknown_beyond_the_first_and_the_last_expiry(curve: list[
 
 
 def test_term_structure_uses_only_the_last_date() -> None:
-    old = [point._replace(date=DAY - timedelta(days=1)) for point in points((10, 9.0), (100, 9.0))]
+    old = [(DAY - timedelta(days=1), days, 9.0) for _, days, _ in points((10, 9.0), (100, 9.0))]
     found = KIND.condense([*old, *points((10, 0.2), (100, 0.2))])
     assert (found.near, found.far) == pytest.approx((0.2, 0.2))
     assert (found.expiries, found.date) == (2, DAY)

@@ -22,7 +22,6 @@ from tradebot.views.performance.chance import (
     Span,
     best_by_chance,
     chance,
-    deflated_sharpe,
     intervals,
     resampled,
     selected,
@@ -217,6 +216,10 @@ PAPER = Shape(1250, 2.5 / sqrt(250), 1.0, -3.0, 10.0)
 def returns(count: int, seed: int = 3) -> Returns:
     drawn = Random(seed)  # noqa: S311 -- replayable on purpose
     return Returns([drawn.gauss(0.001, 0.01) for _ in range(count)], 252, 0.0)
+
+
+def deflated_sharpe(of: Shape, trials: int, deviation: float) -> float | None:
+    return probabilistic_sharpe(of, best_by_chance(trials, deviation))
 
 
 def test_deflated_sharpe_matches_the_papers_example() -> None:

@@ -17,8 +17,8 @@ from tradebot.model.filled import Sent
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.values import replace
+from tradebot.views.performance.activity import exposures
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.exposure import exposures
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.reporting import report_trades

@@ -21,7 +21,8 @@ from tradebot.views.performance.days import Days, MarketTime
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Breakdown, breakdown
-from tradebot.views.performance.pnl import PARTS, Choice, Cut, Pnl, Row, entry_component, fees_not_counted, pnl
+from tradebot.views.performance.pnl import PARTS, Cut, Pnl, Row, entry_component, fees_not_counted, pnl
+from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.trades import rows_of
 
 D = Decimal

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import VENUE_DAY, fill, there
+from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
-from tradebot.views.performance.returns import Path, Transfer, path
+from tradebot.views.performance.returns import Path, path
 
 FIRST = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 D = Decimal
@@ -50,7 +51,6 @@ def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
     assert found.returns == pytest.approx((0.0, 0.21))
     assert found.missing == (day(1), day(2))
     assert found.per_year == pytest.approx(252 / 2)
-    assert found.years == pytest.approx(4 / 252)
 
 
 def test_close_that_the_venue_tells_in_the_next_session_counts() -> None:
@@ -91,23 +91,27 @@ def test_opening_cash_is_no_equity_when_the_account_held_shares(origin: Origin) 
 
 
 def test_empty_account_has_no_return() -> None:
-    deposit = Transfer(FIRST + timedelta(hours=1), D(1000))
+    deposit = transfer(FIRST + timedelta(hours=1), D(1000))
     found = path(history(end(0, D(1000)), end(1, D(1010)), cash="0"), [deposit], sessions(2))
     assert [step.value for step in found.steps] == [None, pytest.approx(0.01)]
     assert found.returns == pytest.approx((0.01,))
+
+
+def transfer(at: datetime, usd: Decimal) -> CashMovement:
+    return CashMovement(at, usd, "CSD", Origin.ACTIVITY, "id", "")
 
 
 RETURNS = st.lists(st.integers(-300, 300).map(lambda bps: D(bps) / 10_000), min_size=1, max_size=20)
 FLOWS = st.lists(st.integers(-200, 500).map(D), min_size=20, max_size=20)
 
 
-def played(returns: list[Decimal], flows: list[Decimal], cash: Decimal) -> tuple[History, list[Transfer]]:
+def played(returns: list[Decimal], flows: list[Decimal], cash: Decimal) -> tuple[History, list[CashMovement]]:
     """Return an account that earns these returns, and whose owner moves amounts before each session's end."""
-    equity, ends, moved = cash, list[SessionEnd](), list[Transfer]()
+    equity, ends, moved = cash, list[SessionEnd](), list[CashMovement]()
     for place, (value, flow) in enumerate(zip(returns, flows, strict=False)):
         equity = equity * (1 + value) + flow
         ends.append(end(place, equity))
-        moved.append(Transfer(FIRST + timedelta(days=place, hours=2), flow))
+        moved.append(transfer(FIRST + timedelta(days=place, hours=2), flow))
     return history(*ends, cash=str(cash)), moved
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaReads, NotInPlanError, RefusedReadError, reads_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 
 MOST_ROWS, MOST_ACTIONS = 10_000, 1_000

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from tradebot.adapters.bars.store import DAYS, RawBar
+from tradebot.adapters.bars.store import DAYS
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_prices import bad_price
 from tradebot.auditing.bar_sessions import MINUTE_S
 from tradebot.auditing.bar_times import day_over_s

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tradebot.adapters.bars.store import COLUMNS, RawBar, Span, SqliteBars
+from tradebot.adapters.bars.store import COLUMNS, Span, SqliteBars
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.plain_files import create_draft, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import BARS_FOLDER, cannot_write, make_folder
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.ports.stores import Events
 
 if TYPE_CHECKING:

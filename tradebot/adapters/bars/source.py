@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from tradebot.adapters.bars.store import RawBar
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 
 SPLIT, DIVIDEND = "split", "dividend"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore
 from tradebot.adapters.state.state_folder import BARS
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
@@ -40,20 +41,6 @@ FILE = CacheDatabase(
 )
 COLUMNS = "start_s, open, high, low, close, volume"
 _OF_BARS = "symbol = ? AND timeframe = ? AND start_s BETWEEN ? AND ?"
-
-
-class RawBar(NamedTuple):
-    """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
-
-    A daily bar starts at midnight of the venue's day.
-    """
-
-    start_s: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
 
 
 class PriceStep(NamedTuple):

@@ -26,7 +26,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, RawBar, SqliteBars
+from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, SqliteBars
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
@@ -37,6 +37,7 @@ from tradebot.adapters.bars.window import (
     uncovered,
     window_of,
 )
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
-from tradebot.adapters.bars.store import PriceStep, RawBar
+from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.bars.stored import steps_of
 from tradebot.adapters.bars.window import REACHES, window_of
 from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
 from tradebot.app.backtest.translating import session_of
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.exchange.faces.data.rows import listing
 from tradebot.exchange.market import actions as words
 from tradebot.exchange.times import DAY, HOUR, SECOND, at_new_york, from_datetime

@@ -1,7 +1,6 @@
 """How close the flow is to events that will move the price."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,14 +34,8 @@ def _ahead(known: Known) -> Ahead | None:
         return None
     own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
     decision = min([each.start for each in own if each.start >= today], default=None) if own else None
-    return Ahead(
-        _nearness(report.next if report else None, today), _nearness(decision, today), _releases(releases or (), today)
-    )
-
-
-def _releases(due: Sequence[datetime], today: date) -> int:
-    start, end = _bounds(today)
-    return bisect_left(due, end) - bisect_left(due, start)
+    first, last = (bisect_left(releases or (), bound) for bound in _bounds(today))
+    return Ahead(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
 
 
 @lru_cache(maxsize=4)

@@ -1,11 +1,9 @@
 """The pull of the price at which the next expiring options would cost their writers least."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
 from tradebot.signals.kinds import flow_alerts, max_pain
-from tradebot.signals.kinds.max_pain import PainAt
 from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import Known, ScoreComponent, Shown
 
@@ -25,7 +23,8 @@ class Pull(NamedTuple):
 
 def _pull(known: Known) -> Pull | None:
     today, since = new_york_day(known.now), known.now - known.lookback
-    pain = _next(max_pain.KIND.of(known.facts.known) or (), today)
+    levels = max_pain.KIND.of(known.facts.known) or ()
+    pain = next((level for level in levels if level.expiry >= today), None)
     if pain is None or (days := (pain.expiry - today).days) >= REACH_DAYS:
         return None
     for alert in reversed(known.facts.alerts):
@@ -33,13 +32,6 @@ def _pull(known: Known) -> Pull | None:
             break
         if alert.underlying_price is not None:
             return Pull(pain.price, pain.expiry, days, float(alert.underlying_price), alert.at, alert.id)
-    return None
-
-
-def _next(levels: Sequence[PainAt], today: date) -> PainAt | None:
-    for level in levels:
-        if level.expiry >= today:
-            return level
     return None
 
 

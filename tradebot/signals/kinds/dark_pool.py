@@ -36,14 +36,6 @@ class DarkPoolPrint(Struct, frozen=True):
         return Direction.BULLISH if above_bid > below_ask else Direction.BEARISH
 
 
-class SignedPrint(NamedTuple):
-    """The part of a dark-pool print that decisions read: premium in USD, and +1 bullish, -1 bearish or 0 neutral."""
-
-    at: datetime
-    premium_usd: float
-    sign: int
-
-
 class Prints(NamedTuple):
     """The session's prints in columns, oldest first; premiums in USD, signed so that positive is bullish."""
 
@@ -67,7 +59,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
     return DarkPoolPrint(identity, symbol, when, price, size, rows.positive(row, "premium"), bid, ask)
 
 
-def _condense(prints: Sequence[SignedPrint]) -> Prints:
+def _condense(prints: Sequence[tuple[datetime, float, int]]) -> Prints:
     """Return the prints in columns, oldest first: every pass sums up those of the lookback."""
     at, usd, signs = zip(*sorted(prints), strict=True)
     return Prints(at, usd, tuple(map(mul, usd, signs)))
@@ -84,7 +76,7 @@ KIND = Kind(
     params={"date": date.isoformat, "limit": "500"},
     parse=_parse,
     moment=lambda trade: trade.at,
-    lean=lambda trade: SignedPrint(trade.at, float(trade.premium), trade.direction.sign),
+    lean=lambda trade: (trade.at, float(trade.premium), trade.direction.sign),
     condense=_condense,
     poll_s=540,
     changes=False,

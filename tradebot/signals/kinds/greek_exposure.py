@@ -27,13 +27,6 @@ class GreekExposure(Struct, frozen=True):
         return self.call_gamma + self.put_gamma
 
 
-class SessionGex(NamedTuple):
-    """The part of a greek exposure that decisions read: dealers' gamma, call plus put, at the end of one session."""
-
-    date: date
-    gex: float
-
-
 class GammaFacts(NamedTuple):
     """Dealers' gamma at the end of the last known session.
 
@@ -51,11 +44,11 @@ def _parse(row: Row, symbol: str, at: datetime) -> GreekExposure:
     return GreekExposure(day.isoformat(), symbol, day, rows.number(row, "call_gamma"), rows.number(row, "put_gamma"))
 
 
-def _condense(exposures: Sequence[SessionGex]) -> GammaFacts:
+def _condense(exposures: Sequence[tuple[date, float]]) -> GammaFacts:
     """Return the last session's gamma, and the scale that the earlier ones set."""
-    *earlier, last = sorted(exposures)
-    scale = fmean(abs(exposure.gex) for exposure in earlier) if earlier else None
-    return GammaFacts(last.gex, scale, len(earlier), last.date)
+    *earlier, (day, gex) = sorted(exposures)
+    scale = fmean(abs(gamma) for _, gamma in earlier) if earlier else None
+    return GammaFacts(gex, scale, len(earlier), day)
 
 
 KIND = Kind(
@@ -67,7 +60,7 @@ KIND = Kind(
     fact=GreekExposure,
     path="/api/stock/{}/greek-exposure",
     parse=_parse,
-    lean=lambda exposure: SessionGex(exposure.date, float(exposure.gex)),
+    lean=lambda exposure: (exposure.date, float(exposure.gex)),
     condense=_condense,
     past_days=400,
     fields=documented(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,14 +28,6 @@ class InsiderDay(Struct, frozen=True):
     premium: Decimal
 
 
-class InsiderSide(NamedTuple):
-    """The part of an insiders' day that decisions read: how many insiders bought, or sold."""
-
-    date: date
-    bought: bool
-    insiders: int
-
-
 class InsiderFacts(NamedTuple):
     """How many insiders bought and how many sold in the past half-year, each counted once a day; and the last day."""
 
@@ -52,9 +45,9 @@ def _parse(row: Row, symbol: str, at: datetime) -> InsiderDay:
     return InsiderDay(f"{day.isoformat()}/{side}", symbol, day, _SIDES[side], insiders, transactions, abs(premium))
 
 
-def _condense(days: Sequence[InsiderSide]) -> InsiderFacts:
-    buyers, sellers = (sum(day.insiders for day in days if day.bought is bought) for bought in (True, False))
-    return InsiderFacts(buyers, sellers, max(day.date for day in days))
+def _condense(days: Sequence[tuple[date, bool, int]]) -> InsiderFacts:
+    buyers, sellers = (sum(insiders for _, bought, insiders in days if bought is side) for side in (True, False))
+    return InsiderFacts(buyers, sellers, max(day for day, _, _ in days))
 
 
 KIND = Kind(
@@ -67,7 +60,7 @@ KIND = Kind(
     path="/api/insider/{}/ticker-flow",
     params={"limit": "500"},
     parse=_parse,
-    lean=lambda day: InsiderSide(day.date, day.bought, day.insiders),
+    lean=attrgetter("date", "bought", "insiders"),
     condense=_condense,
     past_days=LOOKBACK_DAYS,
     core=True,

@@ -29,16 +29,6 @@ class NetPremTick(Struct, frozen=True):
     put_bid: int
 
 
-class LeanTick(NamedTuple):
-    """The part of a minute that decisions read: signed premium in USD, and contracts that are bullish or bearish."""
-
-    at: datetime
-    calls_usd: float
-    puts_usd: float
-    bullish: int
-    bearish: int
-
-
 class NetPremFacts(NamedTuple):
     """The session's `ticks` up to `at`.
 
@@ -62,22 +52,19 @@ def _parse(row: Row, symbol: str, at: datetime) -> NetPremTick:
     return NetPremTick(when.isoformat(), symbol, when, calls, puts, *(rows.count(row, name) for name in names))
 
 
-def lean_tick(tick: NetPremTick) -> LeanTick:
-    """Return one minute's signed premium and contracts."""
+LeanTick = tuple[datetime, float, float, int, int]
+
+
+def _lean(tick: NetPremTick) -> LeanTick:
+    """Return when a minute was, its signed premium in calls and in puts, and its bullish and bearish contracts."""
     calls, puts = float(tick.net_call_premium), float(tick.net_put_premium)
-    return LeanTick(tick.at, calls, puts, tick.call_ask + tick.put_bid, tick.call_bid + tick.put_ask)
+    return tick.at, calls, puts, tick.call_ask + tick.put_bid, tick.call_bid + tick.put_ask
 
 
 def _condense(ticks: Sequence[LeanTick]) -> NetPremFacts:
-    return NetPremFacts(
-        max(tick.at for tick in ticks),
-        len(ticks),
-        fsum(tick.calls_usd for tick in ticks),
-        fsum(tick.puts_usd for tick in ticks),
-        fsum(abs(tick.calls_usd) + abs(tick.puts_usd) for tick in ticks),
-        sum(tick.bullish for tick in ticks),
-        sum(tick.bearish for tick in ticks),
-    )
+    at, calls, puts, bullish, bearish = zip(*ticks, strict=True)
+    gross = fsum(abs(call) + abs(put) for call, put in zip(calls, puts, strict=True))
+    return NetPremFacts(max(at), len(ticks), fsum(calls), fsum(puts), gross, sum(bullish), sum(bearish))
 
 
 KIND = Kind(
@@ -91,7 +78,7 @@ KIND = Kind(
     params={"date": date.isoformat},
     parse=_parse,
     moment=lambda tick: tick.at,
-    lean=lean_tick,
+    lean=_lean,
     condense=_condense,
     poll_s=540,
     max_age_s=1_800,

@@ -25,13 +25,6 @@ class OiChange(Struct, frozen=True):
     change: int
 
 
-class SignedOiChange(NamedTuple):
-    """The part of an open-interest change that decisions read: contracts, negated for a put."""
-
-    date: date
-    contracts: int
-
-
 class OiFacts(NamedTuple):
     """The overnight change of the last known date over `symbols` option symbols, in contracts.
 
@@ -55,14 +48,9 @@ def _parse(row: Row, symbol: str, at: datetime) -> OiChange:
     return OiChange(f"{day.isoformat()}/{contract}", symbol, day, contract, right, change)
 
 
-def signed_oi_change(change: OiChange) -> SignedOiChange:
-    """Return an option symbol's change in open interest, signed so that positive is bullish."""
-    return SignedOiChange(change.date, change.change if change.right is Right.CALL else -change.change)
-
-
-def _condense(changes: Sequence[SignedOiChange]) -> OiFacts:
-    newest = max(change.date for change in changes)
-    contracts = [change.contracts for change in changes if change.date == newest]
+def _condense(changes: Sequence[tuple[date, int]]) -> OiFacts:
+    newest = max(day for day, _ in changes)
+    contracts = [change for day, change in changes if day == newest]
     return OiFacts(sum(contracts), sum(map(abs, contracts)), len(contracts), newest)
 
 
@@ -75,7 +63,8 @@ KIND = Kind(
     fact=OiChange,
     path="/api/stock/{}/oi-change",
     parse=_parse,
-    lean=signed_oi_change,
+    # A put's change is negated, so that positive is bullish.
+    lean=lambda change: (change.date, change.change if change.right is Right.CALL else -change.change),
     condense=_condense,
     past_days=400,
     fields=documented(

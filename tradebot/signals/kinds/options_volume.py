@@ -27,14 +27,6 @@ class OptionsVolume(Struct, frozen=True):
     done: bool
 
 
-class SessionPremium(NamedTuple):
-    """The part of a session's option trades that decisions read: premium in USD, and whether no trade can follow."""
-
-    date: date
-    premium_usd: float
-    done: bool
-
-
 class OptionsVolumeFacts(NamedTuple):
     """The median daily premium, in USD, over the last finished `sessions`, at most 20; 0 if there is none."""
 
@@ -50,10 +42,10 @@ def _parse(row: Row, symbol: str, at: datetime) -> OptionsVolume:
     return OptionsVolume(day.isoformat(), symbol, day, calls, puts, done)
 
 
-def _condense(sessions: Sequence[SessionPremium]) -> OptionsVolumeFacts:
+def _condense(sessions: Sequence[tuple[date, float, bool]]) -> OptionsVolumeFacts:
     """Return the median over the last finished sessions: a single busy day doesn't move it much."""
-    last = sorted(session for session in sessions if session.done)[-SESSIONS:]
-    return OptionsVolumeFacts(median(session.premium_usd for session in last) if last else 0.0, len(last))
+    last = sorted((day, premium_usd) for day, premium_usd, done in sessions if done)[-SESSIONS:]
+    return OptionsVolumeFacts(median(premium_usd for _, premium_usd in last) if last else 0.0, len(last))
 
 
 KIND = Kind(
@@ -68,7 +60,7 @@ KIND = Kind(
     path="/api/stock/{}/options-volume",
     params={"limit": "30"},
     parse=_parse,
-    lean=lambda volume: SessionPremium(volume.date, float(volume.call_premium + volume.put_premium), volume.done),
+    lean=lambda volume: (volume.date, float(volume.call_premium + volume.put_premium), volume.done),
     condense=_condense,
     past_days=45,
     max_age_s=4 * 86_400,

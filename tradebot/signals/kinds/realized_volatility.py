@@ -43,10 +43,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
     return RealizedVolatility(day.isoformat(), symbol, day, implied, measured, realized)
 
 
-def _moment(volatility: RealizedVolatility) -> date:
-    return max(volatility.day, volatility.measured or volatility.day)
-
-
 def condense(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
     """Return the last implied and the last realized volatility, which come from different rows."""
     implied = max((each for each in volatilities if each.implied is not None), key=attrgetter("day"), default=None)
@@ -71,7 +67,7 @@ KIND = Kind(
     path="/api/stock/{}/volatility/realized",
     params={"date": date.isoformat, "timeframe": "3M"},
     parse=_parse,
-    moment=_moment,
+    moment=lambda volatility: max(volatility.day, volatility.measured or volatility.day),
     condense=condense,
     past_days=7,
     fields=documented(

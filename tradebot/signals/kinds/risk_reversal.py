@@ -63,14 +63,6 @@ class RiskReversal(Struct, frozen=True):
     skew: Decimal
 
 
-class SessionSkew(NamedTuple):
-    """The part of a risk reversal that decisions read: volatility of puts less that of calls, as a fraction."""
-
-    expiry: date
-    date: date
-    skew: float
-
-
 class SkewFacts(NamedTuple):
     """The last session's skew.
 
@@ -94,14 +86,15 @@ def _parse(row: Row, symbol: str, at: datetime) -> RiskReversal:
     return RiskReversal(identity, symbol, expiry, day, rows.number(row, "risk_reversal"))
 
 
-def _condense(skews: Sequence[SessionSkew]) -> SkewFacts:
+def _condense(skews: Sequence[tuple[date, date, float]]) -> SkewFacts:
     """Return the last session's skew and what was usual before it. Skew depends on the expiry, so only one counts."""
-    newest = max(skew.expiry for skew in skews)
-    *earlier, last = sorted(skew for skew in skews if skew.expiry == newest)
-    if not earlier:
-        return SkewFacts(last.skew, None, None, 0, last.date)
-    usual = median(skew.skew for skew in earlier)
-    return SkewFacts(last.skew, usual, fmean(abs(skew.skew - usual) for skew in earlier), len(earlier), last.date)
+    newest = max(expiry for expiry, _, _ in skews)
+    *before, (day, last) = sorted((day, skew) for expiry, day, skew in skews if expiry == newest)
+    if not before:
+        return SkewFacts(last, None, None, 0, day)
+    earlier = [skew for _, skew in before]
+    usual = median(earlier)
+    return SkewFacts(last, usual, fmean(abs(skew - usual) for skew in earlier), len(earlier), day)
 
 
 KIND = Kind(
@@ -114,7 +107,7 @@ KIND = Kind(
     path="/api/stock/{}/historical-risk-reversal-skew",
     params={"expiry": lambda session: monthly_after(session).isoformat(), "delta": str(_DELTA), "timeframe": "2M"},
     parse=_parse,
-    lean=lambda reversal: SessionSkew(reversal.expiry, reversal.date, float(reversal.skew)),
+    lean=lambda reversal: (reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense,
     past_days=62,
     fields=documented("date text, delta integer, risk_reversal decimal, ticker text"),

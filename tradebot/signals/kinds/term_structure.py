@@ -26,14 +26,6 @@ class ExpiryVolatility(Struct, frozen=True):
     volatility: Decimal
 
 
-class TermPoint(NamedTuple):
-    """The part of an expiry's volatility that decisions read."""
-
-    date: date
-    days: int
-    volatility: float
-
-
 class TermFacts(NamedTuple):
     """Implied volatility over 30 and over 90 days, as of the last known date; None where no two expiries enclose it."""
 
@@ -49,9 +41,9 @@ def _parse(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
     return ExpiryVolatility(identity, symbol, expiry, day, rows.count(row, "dte"), rows.positive(row, "volatility"))
 
 
-def _condense(points: Sequence[TermPoint]) -> TermFacts:
-    newest = max(point.date for point in points)
-    curve = sorted((point.days, point.volatility) for point in points if point.date == newest)
+def _condense(points: Sequence[tuple[date, int, float]]) -> TermFacts:
+    newest = max(day for day, _, _ in points)
+    curve = sorted((days, volatility) for day, days, volatility in points if day == newest)
     return TermFacts(_at(curve, NEAR_DAYS), _at(curve, FAR_DAYS), len(curve), newest)
 
 
@@ -73,7 +65,7 @@ KIND = Kind(
     fact=ExpiryVolatility,
     path="/api/stock/{}/volatility/term-structure",
     parse=_parse,
-    lean=lambda expiry: TermPoint(expiry.date, expiry.days, float(expiry.volatility)),
+    lean=lambda expiry: (expiry.date, expiry.days, float(expiry.volatility)),
     condense=_condense,
     past_days=7,
     fields=documented(

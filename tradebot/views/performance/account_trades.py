@@ -102,12 +102,9 @@ def account_trades(history: History) -> AccountTrades:
         if not OTHER_KINDS.fullmatch(symbol):
             moved[symbol] += Fraction(quantity)
     held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
-    return AccountTrades(tuple(sorted(trades, key=_in_time)), held_before, tuple(others))
-
-
-def _in_time(trade: AccountTrade) -> tuple[datetime, bool, str]:
-    """Return what orders trades. At one instant it is the fill's id and not how the books came to list them."""
-    return trade.at, trade.quantity < 0, trade.fill_id
+    # At one instant, the fill's id orders trades and not how the books came to list them.
+    trades.sort(key=lambda trade: (trade.at, trade.quantity < 0, trade.fill_id))
+    return AccountTrades(tuple(trades), held_before, tuple(others))
 
 
 def _with_last_owner(fills: Iterable[OwnedFill]) -> list[OwnedFill]:
@@ -163,7 +160,7 @@ def _of_group(
         yield from (_Traded(owned, symbol, owned.fill.price) for owned in fills)
         return
     if origin in _MOVES:
-        yield _Moved(symbol, Fraction(sum((owned.fill.signed_quantity for owned in fills), Decimal(0))))
+        yield _Moved(symbol, Fraction(_net(fills)))
         return
     by_owner = defaultdict[str, list[OwnedFill]](list)
     for owned in fills:
@@ -211,8 +208,7 @@ def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovemen
     Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
     """
     fill = owned.fill
-    paid_nothing = cash is not None and cash.amount_usd == fill.notional
-    if not paid_nothing or cash is None:
+    if cash is None or cash.amount_usd != fill.notional:
         return _Traded(owned, symbol, fill.price)
     if cash.meaning in _MULTIPLIES and held and held + fill.signed_quantity:
         return _Split(symbol, 1 + Fraction(fill.signed_quantity) / Fraction(held))

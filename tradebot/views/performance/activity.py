@@ -1,23 +1,163 @@
-"""How much an account was invested and traded, what that cost, and its way beside a benchmark and cash."""
+"""How much an account was invested, session by session, and traded, what that cost, and its way beside a benchmark."""
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session
+from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.exposure import Exposure, average, exposures
-from tradebot.views.performance.history import History
+from tradebot.views.performance.history import NOT_OURS, History
+from tradebot.views.performance.lots import Step
 from tradebot.views.performance.report import Figure, Unit
+from tradebot.views.performance.return_figures import figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_AT = attrgetter("at")
+
+
+class Exposure(NamedTuple):
+    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
+
+    `held` is the net of each symbol that was held.
+    """
+
+    gross: float
+    net: float
+    held: Mapping[str, float] = {}
+
+
+class _Window(NamedTuple):
+    """The time of one step of a path, for how many seconds the market was open, and the prices at its beginning."""
+
+    start: datetime
+    end: datetime
+    open_s: float
+    marks: Mapping[str, Decimal]
+    marked_at: datetime | None
+
+
+class _Held(NamedTuple):
+    """A position's signed shares, what they are worth in USD, and when they last became others, as by a split."""
+
+    shares: float = 0.0
+    usd: float = 0.0
+    restated_at: datetime | None = None
+    multiplier: float = 1.0
+
+    def after(self, step: Step) -> "_Held":
+        """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
+        shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
+        if not shares:
+            usd = 0.0
+        elif not cash:
+            usd = self.usd
+        elif shares * self.shares < 0:
+            each = abs(cash / (shares - self.shares))
+            usd = shares * each
+        else:
+            usd = self.usd - cash if abs(shares) > abs(self.shares) else self.usd * shares / self.shares
+        return _Held(shares, usd, step.restated_at, float(step.held[0].multiplier) if step.held else 1.0)
+
+    def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
+        """Return the position at the prices at the beginning of a window, or as it is where these lack it."""
+        price = next((window.marks[name] for name in names if name in window.marks), None)
+        if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
+            return self
+        return self._replace(usd=notional(self.shares, float(price), self.multiplier))
+
+
+def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
+    """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
+
+    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
+    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    """
+    windows = _windows(history, path, market)
+    if not windows:
+        return None
+    gross, held = [0.0] * len(windows), [defaultdict[str, float](float) for _ in windows]
+    for owner, steps in history.lots.steps.items():
+        if owner[0] != NOT_OURS:
+            names = owner[1], *history.former_names.get(owner, ())
+            for place, usd, signed in _invested(steps, names, windows, market):
+                gross[place] += usd
+                held[place][owner[1]] += signed
+    equities = [float(step.before.equity_usd) for step in path.steps]
+    return tuple(map(_exposure, gross, held, equities))
+
+
+def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposure:
+    if equity <= 0:
+        return Exposure(0, 0)
+    of = {symbol: usd / equity for symbol, usd in sorted(held.items())}
+    return Exposure(gross / equity, sum(of.values()), of)
+
+
+def average(of: Sequence[Exposure] | None) -> Exposure | None:
+    """Return the average over steps; None if they aren't known."""
+    return Exposure(fmean(each.gross for each in of), fmean(each.net for each in of)) if of else None
+
+
+def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
+    """Return the time of each step; none at all if the market's hours of one aren't known."""
+    ends, windows = {end.session: end for end in history.ends}, list[_Window]()
+    for step in path.steps:
+        start, end = step.before, None if step.before.is_start else ends.get(step.before.session)
+        open_s = market.between_s(start.at, step.after.at)
+        if not open_s:
+            return []
+        marks, marked_at = (end.marks, end.marked_at) if end else ({}, None)
+        windows.append(_Window(start.at, step.after.at, open_s, marks, marked_at))
+    return windows
+
+
+def _invested(
+    steps: Sequence[Step], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
+) -> Iterator[tuple[int, float, float]]:
+    """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
+    ends = [window.end for window in windows]
+    done = bisect_right(steps, windows[0].start, key=_AT)
+    held, place = _Held(), 0
+    for step in steps[:done]:
+        held = held.after(step)
+    while place < len(windows) and (held.shares or done < len(steps)):
+        if not held.shares:
+            place = bisect_left(ends, steps[done].at)
+            if place == len(windows):
+                return
+        window, last = windows[place], bisect_right(steps, ends[place], done, key=_AT)
+        held, usd, signed = _through(held.at_market(window, names), steps[done:last], window, market)
+        yield place, usd, signed
+        done, place = last, place + 1
+
+
+def _through(held: _Held, steps: Sequence[Step], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
+    """Return a position after a window, and its average value in the window, unsigned and signed."""
+    if not steps:
+        return held, abs(held.usd), held.usd
+    usd = signed = 0.0
+    since = window.start
+    for step in steps:
+        share = (market.between_s(since, step.at) or 0.0) / window.open_s
+        usd, signed = usd + share * abs(held.usd), signed + share * held.usd
+        held, since = held.after(step), step.at
+    share = (market.between_s(since, window.end) or 0.0) / window.open_s
+    return held, usd + share * abs(held.usd), signed + share * held.usd
+
 
 _ZERO = Decimal(0)
 
@@ -25,8 +165,8 @@ _ZERO = Decimal(0)
 def average_equity(path: Path) -> float | None:
     """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
     ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
-    average = sum(ends) / len(ends) if ends else 0.0
-    return average if average > 0 else None
+    mean = sum(ends) / len(ends) if ends else 0.0
+    return mean if mean > 0 else None
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
@@ -50,19 +190,18 @@ def activity_figures(
     costs: Sequence[TotalSlippage],
 ) -> tuple[Figure, ...]:
     """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
-    average, seen = average_equity(path), len(path.steps)
-    turned = float(traded_usd) / 2 / average if average else None
+    mean, seen = average_equity(path), len(path.steps)
+    turned = float(traded_usd) / 2 / mean if mean else None
 
-    def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
-        note = NO_TIME if value is None and seen else ""
-        return Figure(name, label, unit, value, seen, 1, SEEN, note=note)
-
+    rows = (
+        ("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
+        ("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
+        ("turnover", "Turnover", Unit.RATIO, turned),
+        ("traded", "Bought and sold", Unit.USD, float(traded_usd)),
+        ("fees", "Fees", Unit.USD, None if fees_usd is None else float(fees_usd)),
+    )
     return (
-        figure("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
-        figure("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
-        figure("turnover", "Turnover", Unit.RATIO, turned),
-        figure("traded", "Bought and sold", Unit.USD, float(traded_usd) if seen else None),
-        figure("fees", "Fees", Unit.USD, float(fees_usd) if seen and fees_usd is not None else None),
+        *(figure(seen, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
         *(_slippage(each) for each in costs),
     )
 

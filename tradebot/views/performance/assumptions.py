@@ -5,8 +5,8 @@ from datetime import date
 from itertools import groupby
 
 from tradebot.model.text import counted, counted_kind
+from tradebot.views.performance.activity import Exposure
 from tradebot.views.performance.curve import Benchmark, Rates
-from tradebot.views.performance.exposure import Exposure
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path

@@ -22,7 +22,7 @@ from tradebot.model.evidence import Trials
 from tradebot.model.text import counted
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report import Chance, Figure, Selected, Unit
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, NO_SPREAD, RETURNS, Returns
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.returns import Path
 from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
 
@@ -233,9 +233,6 @@ def _running(values: Numbers) -> Numbers:
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))
 
 
-LOST = "everything was lost"
-
-
 def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT) -> Chance | None:
     """Return CAGR, Sharpe ratio, drawdown and excess with intervals; None for less than a year.
 
@@ -300,14 +297,6 @@ def best_by_chance(trials: int, deviation: float) -> float:
     return deviation * ((1 - EULER) * quantiles[0] + EULER * quantiles[1])
 
 
-def deflated_sharpe(of: Shape, trials: int, deviation: float) -> float | None:
-    """Return how probable it is that the true Sharpe ratio is above what the best of the trials reaches by chance.
-
-    `deviation` isn't annualized. None if the ratio has no error.
-    """
-    return probabilistic_sharpe(of, best_by_chance(trials, deviation))
-
-
 def selected(of: Returns, trials: Trials | None) -> Selected | None:
     """Return what is left of a Sharpe ratio after so many trials; None if nobody counted them."""
     if trials is None or trials.count < 1:
@@ -316,8 +305,9 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
     deviation = _deviation(moments, trials.sharpes, of.per_year) if moments else None
     by_chance = deflated = None
     if moments is not None and deviation is not None:
-        by_chance = best_by_chance(trials.count, deviation) * sqrt(of.per_year)
-        deflated = deflated_sharpe(moments, trials.count, deviation)
+        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
+        best = best_by_chance(trials.count, deviation)
+        by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
     note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
 
     def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:

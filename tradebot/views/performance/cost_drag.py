@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -12,9 +13,9 @@ from tradebot.model.account import CashKind, CashMovement
 from tradebot.views.performance import statistics
 from tradebot.views.performance.fees import Fee, cash_kind, fee_of
 from tradebot.views.performance.history import History
-from tradebot.views.performance.report import Costs, Figure, Unit
+from tradebot.views.performance.report import Costs, Unit
 from tradebot.views.performance.report_rows import Cost
-from tradebot.views.performance.return_figures import A_YEAR, RETURNS
+from tradebot.views.performance.return_figures import A_YEAR, LOST, figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import cost_usd
 
@@ -87,19 +88,19 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     paid = [(kind, charges) for kind, charges in within if charges]
     if not path.steps or not paid:
         return None
-    growth, traded = _Growth(path), float(traded_usd)
+    after, traded, yearly = _cagr(path, ()), float(traded_usd), partial(figure, len(path.returns))
 
     def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
-        usd, without = sum(each.usd for each in charges), growth.without(charges)
-        drag = None if without is None or growth.after is None else without - growth.after
+        usd, without = sum(each.usd for each in charges), _cagr(path, charges)
+        drag = None if without is None or after is None else without - after
         return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
 
     every = list(chain.from_iterable(charges for _, charges in paid))
     return Costs(
         rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
         total=row("all", "All together", every, ""),
-        before=_figure("cagr_before_costs", "CAGR before costs", growth.without(every), path),
-        after=_figure("cagr_after_costs", "CAGR after costs", growth.after, path),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, A_YEAR, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, A_YEAR, after, LOST),
     )
 
 
@@ -114,29 +115,14 @@ def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
     return sum(each.usd for kind in kinds for each in _within(kind.charges, path))
 
 
-class _Growth:
-    """The account's growth per year along a path, as it was and without some charges."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.after = self.without(())
-
-    def without(self, charges: Iterable[Charge]) -> float | None:
-        """Return CAGR with charges given back; None for less than a year, or if everything was lost."""
-        returns, left = list[float](), sorted(charges)
-        place = 0
-        for step in self._path.steps:
-            back = 0.0
-            while place < len(left) and left[place].at <= step.after.at:
-                back, place = back + left[place].usd, place + 1
-            if step.value is not None:
-                returns.append(step.value + back / float(step.before.equity_usd))
-        if len(returns) < A_YEAR:
-            return None
-        return statistics.cagr(returns, len(returns) / self._path.per_year)
-
-
-def _figure(name: str, label: str, value: float | None, path: Path) -> Figure:
-    count = len(path.returns)
-    note = "everything was lost" if value is None and count >= A_YEAR else ""
-    return Figure(name, label, Unit.YEARLY, value, count, A_YEAR, RETURNS, note=note)
+def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
+    """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
+    returns, left = list[float](), sorted(charges)
+    place = 0
+    for step in path.steps:
+        back = 0.0
+        while place < len(left) and left[place].at <= step.after.at:
+            back, place = back + left[place].usd, place + 1
+        if step.value is not None:
+            returns.append(step.value + back / float(step.before.equity_usd))
+    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= A_YEAR else None

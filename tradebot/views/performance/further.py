@@ -8,14 +8,12 @@ from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured
-from tradebot.views.performance.by_year import rolling_figures, year_figures
 from tradebot.views.performance.chance import KNOWN, OF_A_YEAR, chance, selected
 from tradebot.views.performance.cost_drag import cost_kinds, costs_of
 from tradebot.views.performance.history import History
-from tradebot.views.performance.over_time import holdings, over_time, windows
+from tradebot.views.performance.over_time import holdings, over_time, rolling_figures, windows, year_figures
 from tradebot.views.performance.report import Block, CurvePoint, Further, Selected, TradeRow
-from tradebot.views.performance.return_figures import A_YEAR, Returns
-from tradebot.views.performance.risk_figures import against_figures, histogram, tail_figures
+from tradebot.views.performance.return_figures import A_YEAR, Returns, against_figures, histogram, tail_figures
 from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 

@@ -141,7 +141,7 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
         fold = _Fold()
         for group in together(of_one):
             fold.add(group)
-        trips += fold.all_trips()
+        trips += [*fold.over, fold.going.trip(fold.lots)] if fold.lots else fold.over
         steps[owner] = fold.steps
     return Lots(
         tuple(sorted((lot for trip in trips for lot in trip.closed), key=lambda lot: lot.closed_at)),
@@ -210,12 +210,8 @@ class _Fold:
         self.lots = list[OpenLot]()
         self.steps = list[Step]()
         self._restated_at: datetime | None = None
-        self._over = list[Trip]()
-        self._going = _Going()
-
-    def all_trips(self) -> list[Trip]:
-        """Return the positions, with the one that is held last."""
-        return [*self._over, self._going.trip(self.lots)] if self.lots else self._over
+        self.over = list[Trip]()
+        self.going = _Going()
 
     def add(self, group: list[OwnedFill]) -> None:
         """Add fills that have their effect together."""
@@ -224,15 +220,15 @@ class _Fold:
         if restating:
             before = _held(self.lots)
             self.lots = _restated(self.lots, restating)
-            self._going.restate(_held(self.lots) / before)
+            self.going.restate(_held(self.lots) / before)
             self._restated_at = restating[-1].fill.at
-            cash_usd = sum(map(_cash_usd, restating), _ZERO)
+            cash_usd = sum((-owned.fill.notional for owned in restating), _ZERO)
             self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
         for owned in traded:
             self._add(owned)
 
     def _add(self, owned: OwnedFill) -> None:
-        fill, going = owned.fill, self._going
+        fill, going = owned.fill, self.going
         gone, self.lots = _after(self.lots, owned)
         opened = fill.quantity
         if gone:
@@ -241,16 +237,12 @@ class _Fold:
             going.left += closed
             opened -= closed
             if not self.lots or self.lots[0].side is fill.side:
-                self._over.append(going.trip(()))
-                self._going = going = _Going()
+                self.over.append(going.trip(()))
+                self.going = going = _Going()
         if opened:
             going.entered += opened
             going.paid += notional(opened, fill.price, fill.multiplier)
-        self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
-
-
-def _cash_usd(owned: OwnedFill) -> Decimal:
-    return -owned.fill.notional
+        self.steps.append(Step(fill.at, self.lots, -fill.notional, self._restated_at))
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:

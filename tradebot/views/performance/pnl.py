@@ -1,13 +1,14 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,10 +17,9 @@ from tradebot.model.instrument import CURRENCY
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.text import counted
-from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
-from tradebot.views.performance.trade_row import rule_of, why_closed
+from tradebot.views.performance.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
 """Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
@@ -117,23 +117,6 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
     other_fees: Mapping[str, Decimal] = {}
 
 
-class Choice(Struct, frozen=True):
-    """Which pieces of the profit are asked for: days, and one strategy or one symbol if they are named."""
-
-    days: Days = EVER
-    strategy: str | None = None
-    symbol: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Return True if these are all pieces of their days."""
-        return self.strategy is None and self.symbol is None
-
-    def has(self, strategy: str, symbol: str, day: date) -> bool:
-        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
-        return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
-
-
 ALL = Choice()
 
 
@@ -181,12 +164,29 @@ class Profit:
     @property
     def values_usd(self) -> tuple[Decimal | None, Decimal | None]:
         """Return the account's value before these days and at their end in USD; None where that isn't known."""
-        return _values(self._known, self.ends) if self._choice.whole else (None, None)
+        if not self._choice.whole or not self.ends:
+            return None, None
+        known, first = self._known, self.ends[0].day
+        before = next((end.value_usd for end in reversed(known.ends) if end.day < first), known.history.opening_cash)
+        return before, self.ends[-1].value_usd
 
     @property
     def compared(self) -> Compared | None:
         """Return the last equity that the broker reported beside the books; None for a part of the account."""
-        return _compared(self._known, self._choice) if self._choice.whole else None
+        history = self._known.history
+        for end in reversed(history.ends if self._choice.whole else ()):
+            if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):
+                books = value_at(history, end.equity_at, end.marks)
+                return Compared(
+                    at=end.equity_at,
+                    broker_usd=end.equity,
+                    books_usd=books.value_usd,
+                    difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
+                    held=len(books.gains),
+                    unpriced=tuple(sorted(books.unpriced)),
+                    left_out={symbol: shares for symbol, shares in history.acknowledged.items() if shares},
+                )
+        return None
 
     @cached_property
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
@@ -213,18 +213,13 @@ class Profit:
                 of_kind[name] = of_kind.get(name, _ZERO) + piece.usd
                 if piece.ended:
                     ended[name] += 1
-        unpriced = _unpriced(by, self.ends, self._choice)
-        names = {*chain(*sums.values()), *(unpriced if self._choice.whole else ())}
-        made = (
-            _row(
-                name,
-                {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()},
-                ended[name],
-                unpriced.get(name, ()),
-            )
-            for name in names
-        )
-        found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
+        # If the rows are spans of days, each tells what has no price at the end of its last day.
+        ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
+        found = list[Row]()
+        for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:
+            parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
+            row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
+            found += [row] if name != HELD or row.open_usd or row.total_usd else []
         return tuple(sorted(found, key=lambda row: _place(by, row)))
 
 
@@ -236,55 +231,13 @@ def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[st
         yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
 
 
-def _values(known: Breakdown, ends: Sequence[DayEnd]) -> tuple[Decimal | None, Decimal | None]:
-    """Return the account's value before the first of these days and at the end of the last, in USD."""
-    if not ends:
-        return None, None
-    before = next((end.value_usd for end in reversed(known.ends) if end.day < ends[0].day), None)
-    return known.history.opening_cash if before is None else before, ends[-1].value_usd
-
-
-def _compared(known: Breakdown, choice: Choice) -> Compared | None:
-    ends = (end for end in reversed(known.history.ends) if choice.days.includes(end.session))
-    for end in ends:
-        if end.equity is not None and end.equity_at is not None:
-            books = value_at(known.history, end.equity_at, end.marks)
-            return Compared(
-                at=end.equity_at,
-                broker_usd=end.equity,
-                books_usd=books.value_usd,
-                difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
-                held=len(books.gains),
-                unpriced=tuple(sorted(books.unpriced)),
-                left_out={symbol: shares for symbol, shares in known.history.acknowledged.items() if shares},
-            )
-    return None
-
-
-def _unpriced(by: Cut, ends: Iterable[DayEnd], choice: Choice) -> Mapping[str, tuple[str, ...]]:
-    """Return the symbols without a price at the end of each row's last day, if the rows are spans of days."""
-    name = _day_names(by)
-    return {name(end): _of_choice([end], choice) for end in ends} if by in IN_TIME else {}
-
-
 def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
     return tuple(sorted(s for end in ends for s in end.unpriced if choice.symbol in (None, s)))
 
 
 def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[str, ...]) -> Row:
-    return Row(
-        name=name,
-        realized_usd=sums[Kind.REALIZED],
-        open_usd=sums[Kind.OPEN],
-        fees_usd=sums[Kind.FEES],
-        dividends_usd=sums[Kind.DIVIDENDS],
-        interest_usd=sums[Kind.INTEREST],
-        other_usd=sums[Kind.OTHER],
-        funding_usd=sums[Kind.FUNDING],
-        total_usd=sum(sums.values(), _ZERO),
-        trades_closed=trades,
-        unpriced=unpriced,
-    )
+    parts: dict[str, Any] = {f"{part}_usd": sums[Kind(part)] for part in PARTS}
+    return Row(name=name, total_usd=sum(sums.values(), _ZERO), trades_closed=trades, unpriced=unpriced, **parts)
 
 
 _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
@@ -297,15 +250,11 @@ def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
     return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
 
 
-def _day_name(by: Cut, day: date) -> str:
+def _day_name(by: Cut, one: Piece | DayEnd) -> str:
     if by is Cut.WEEK:
-        year, week, _ = day.isocalendar()
+        year, week, _ = one.day.isocalendar()
         return f"{year}-W{week:02}"
-    return f"{day:%Y-%m}" if by is Cut.MONTH else day.isoformat()
-
-
-def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":
-    return lambda one: _day_name(by, one.day)
+    return f"{one.day:%Y-%m}" if by is Cut.MONTH else one.day.isoformat()
 
 
 class _Namer:
@@ -313,8 +262,8 @@ class _Namer:
 
     def __init__(self, known: Breakdown) -> None:
         self._history = known.history
-        self._rules: dict[str, str] = {}
-        self._components: dict[object, str] = {}
+        self._rule = cache(rule_of)
+        self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
         self._hours: dict[tuple[date, int], str] = {}
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
@@ -326,7 +275,7 @@ class _Namer:
             Cut.REASON: self._reason,
             Cut.COMPONENT: self._component,
         }
-        return names.get(by) or _day_names(by)
+        return names.get(by) or partial(_day_name, by)
 
     def _hour(self, piece: Piece) -> str:
         if piece.lot is None:
@@ -343,22 +292,14 @@ class _Namer:
             return NOT_OURS
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        reason = why_closed(piece.lot, self._history.sent)
-        known = self._rules.get(reason)
-        if known is None:
-            known = self._rules[reason] = rule_of(reason)
-        return known
+        return self._rule(why_closed(piece.lot, self._history.sent))
 
     def _component(self, piece: Piece) -> str:
         if piece.strategy == NOT_OURS:
             return NOT_OURS
         if piece.trade is None or piece.side is None:
             return ACCOUNT
-        known = self._components.get(piece.trade)
-        if known is None:
-            kept = self._history.kept.get(piece.trade, Kept())
-            known = self._components[piece.trade] = entry_component(kept, piece.side)
-        return known
+        return self._entry(piece.trade, piece.side)
 
 
 def entry_component(kept: Kept, side: Side) -> str:

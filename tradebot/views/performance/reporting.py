@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from tradebot.auditing.intervals import LEVEL, t_quantile
-from tradebot.model.account import CashKind
+from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, to_nine_places
-from tradebot.views.performance import pnl
+from tradebot.views.performance import pnl, report
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
@@ -25,19 +25,9 @@ from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
-from tradebot.views.performance.report import (
-    AccountReport,
-    Block,
-    Cut,
-    CutRow,
-    Earned,
-    Figure,
-    RefusalsWorth,
-    TradeRow,
-    Unit,
-)
+from tradebot.views.performance.report import Figure, TradeRow, Unit
 from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
-from tradebot.views.performance.returns import Path, Transfer, path
+from tradebot.views.performance.returns import Path, path
 from tradebot.views.performance.risk import in_risks
 from tradebot.views.performance.statistics import wilson
 from tradebot.views.performance.trade_row import Choice, side_of
@@ -107,7 +97,7 @@ class Material(Struct, frozen=True):
     sessions: Sequence[Session]
     benchmark: Benchmark
     cash_yearly: float
-    refusals: tuple[RefusalsWorth, ...] = ()
+    refusals: tuple[report.RefusalsWorth, ...] = ()
     days: Days = EVER
     strategy: str | None = None
     symbol: str | None = None
@@ -115,36 +105,33 @@ class Material(Struct, frozen=True):
     evidence: Evidence = NO_EVIDENCE
 
 
-def transfers(history: History) -> list[Transfer]:
+def transfers(history: History) -> list[CashMovement]:
     """Return what the owner moved in and out, by what it did to the equity that the broker shows.
 
     Adopted shares were in that equity before, so their adoption moves nothing.
     """
-    return [
-        Transfer(each.at, each.amount_usd)
-        for each in history.cash
-        if cash_kind(each) is CashKind.TRANSFER and each.origin is not Origin.ADOPTION
-    ]
+    moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
+    return [each for each in moved if each.origin is not Origin.ADOPTION]
 
 
-def account_report(of: Material) -> AccountReport:
+def account_report(of: Material) -> report.AccountReport:
     """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
     rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
-    trades, slippage = report_trades(of.history, Choice(of.days, of.strategy, of.symbol))
-    known = breakdown(of.history)
-    profit = pnl.Profit(known, pnl.Choice(of.days, of.strategy, of.symbol))
+    choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
+    trades, slippage = report_trades(of.history, choice)
+    profit = pnl.Profit(known, choice)
     curve = points(way, rows) if rows is not None else ()
     own = account_returns(way, rows, rates)
     returns = return_figures(own)
-    fees_usd = -pnl.Profit(known, pnl.Choice(of.days)).total.fees_usd
+    fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
     more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
-    return AccountReport(
+    return report.AccountReport(
         label=of.label,
         account=of.history.account,
         mode=of.history.mode,
@@ -172,7 +159,7 @@ def account_report(of: Material) -> AccountReport:
             *of.unknown,
         ),
         assumptions={
-            Block.EARNED: (PROFIT, *what_differs(profit)),
+            report.Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed),
             **further_assumptions(more),
         },
@@ -190,33 +177,24 @@ PROFIT = "Profit is from the books: cash, and positions at the last prices of th
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 
-def earned(profit: pnl.Profit) -> Earned:
+def earned(profit: pnl.Profit) -> report.Earned:
     """Return the profit that is asked for, and the account's value around it."""
     row, (before, after) = profit.total, profit.values_usd
-    return Earned(
-        start_usd=before,
-        end_usd=after,
-        transfers_usd=profit.transfers_usd,
-        profit_usd=row.total_usd,
-        realized_usd=row.realized_usd,
-        open_usd=row.open_usd,
-        fees_usd=row.fees_usd,
-        dividends_usd=row.dividends_usd,
-        interest_usd=row.interest_usd,
-        other_usd=row.other_usd,
-        funding_usd=row.funding_usd,
+    parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
+    return report.Earned(before, after, profit.transfers_usd, row.total_usd, **parts)
+
+
+def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
+    """Return the profit that is asked for, divided in several ways."""
+    total = profit.total.total_usd
+    return tuple(
+        report.Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS
     )
 
 
-def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:
-    """Return the profit that is asked for, divided in several ways."""
-    total = profit.total.total_usd
-    return tuple(Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS)
-
-
-def _row(row: pnl.Row) -> CutRow:
+def _row(row: pnl.Row) -> report.CutRow:
     parts: dict[str, Any] = {name: getattr(row, name) for name in pnl.Part.__struct_fields__}
-    return CutRow(**parts, trades=row.trades_closed)
+    return report.CutRow(**parts, trades=row.trades_closed)
 
 
 def what_differs(profit: pnl.Profit) -> Iterator[str]:
@@ -259,10 +237,8 @@ def report_trades(history: History, choice: Choice) -> ReportTrades:
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
     trade, fees = trip.trade, facts.fees_usd(trip)
     gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
-    cost, r = (
-        notional(trade.closed_quantity, price, trade.multiplier),
-        in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None,
-    )
+    cost = notional(trade.closed_quantity, price, trade.multiplier)
+    r = in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
     return TradeRow(
         id=facts.name(trip),
         strategy=trade.strategy,

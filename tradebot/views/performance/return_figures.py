@@ -1,6 +1,10 @@
-"""Figures of returns: each with its interval, or with how many returns it would take."""
+"""Figures of returns, together and session by session: each with its interval, or with how many returns it takes."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import product
+from math import floor
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -9,8 +13,10 @@ from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.report import Comparison, Figure, Unit
+from tradebot.views.performance.report_rows import Bin
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
-from tradebot.views.performance.statistics import Interval, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import Interval, Shape, probabilistic_sharpe, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import minimum_track_record as track_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +26,7 @@ A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
 skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
 RETURNS = "session returns"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
+LOST = "everything was lost"
 NO_SPREAD = "the returns don't vary"
 NO_LOSS = "no session lost"
 NO_FALL = "there was no drawdown"
@@ -45,9 +52,8 @@ class Returns(Struct, frozen=True):
     @property
     def excess(self) -> list[float]:
         """Return the returns above those of cash."""
-        if self.cash_of_each:
-            return [value - cash for value, cash in zip(self.values, self.cash_of_each, strict=True)]
-        return statistics.excess(self.values, self.cash)
+        cash_of_each = self.cash_of_each or [self.cash] * len(self.values)
+        return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
 
 
 def returns_of(values: Sequence[float], path: Path, rates: Rates, cash_of_each: Sequence[float] = ()) -> Returns:
@@ -66,12 +72,12 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
         ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), "everything was lost"),
+        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), LOST),
         ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
         ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
         ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
-        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _psr(excess), NO_SPREAD),
-        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _track(excess), never),
+        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
+        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
         ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
         ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
@@ -117,14 +123,9 @@ def _mean(of: Returns) -> Value:
     return Interval(moments.mean, moments.mean - half, moments.mean + half)
 
 
-def _psr(excess: Sequence[float]) -> Value:
+def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value:
     moments = statistics.shape(excess)
-    return statistics.probabilistic_sharpe(moments) if moments else None
-
-
-def _track(excess: Sequence[float]) -> Value:
-    moments = statistics.shape(excess)
-    return statistics.minimum_track_record(moments) if moments else None
+    return read(moments) if moments else None
 
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
@@ -147,3 +148,71 @@ def _cash_beside(rows: "pd.DataFrame | None", name: str, rates: Rates) -> list[f
     if rows is None or not rates.dated:
         return []
     return [float(value) for value in rows.loc[rows[name].notna(), "cash"]]
+
+
+TAIL, IN_TAIL = 0.05, 13
+"""The share of sessions in a tail, and how many a year has there."""
+WIDTHS = [round(step * 10.0**power, 6) for power, step in product(range(-5, 1), (1, 2, 5))]
+"""How wide the bins of a histogram may be, as fractions, narrowest first."""
+MOST_BINS = 40
+
+
+def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
+    """Return skewness, kurtosis and the tails of session returns; none at all with too few for the first one."""
+    if len(values) < A_QUARTER:
+        return ()
+    shape, (lowest, highest) = statistics.shape(values), (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL))
+    worst = [value for value in values if value <= lowest.value]
+    ratio = highest.value / -lowest.value if lowest.value < 0 else None
+    rows: tuple[tuple[str, str, Unit, int, Value, str], ...] = (
+        ("skewness", "Skewness", Unit.RATIO, A_QUARTER, shape.skewness if shape else None, NO_SPREAD),
+        ("kurtosis", "Excess kurtosis", Unit.RATIO, A_YEAR, shape.kurtosis - 3 if shape else None, NO_SPREAD),
+        ("tail_ratio", "Tail ratio", Unit.RATIO, A_YEAR, ratio, "one session in twenty lost nothing"),
+        ("value_at_risk", "Value at risk, 95%", Unit.FRACTION, A_YEAR, lowest, ""),
+    )
+    return (
+        *(figure(len(values), *row) for row in rows),
+        figure(
+            len(worst),
+            "shortfall",
+            "Expected shortfall",
+            Unit.FRACTION,
+            IN_TAIL,
+            fmean(worst),
+            of="sessions in the tail",
+        ),
+    )
+
+
+def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
+    """Return how returns spread, in at most 40 bins of one round width, the lowest first; none with too few of them."""
+    if len(values) < A_QUARTER:
+        return ()
+    width = next((each for each in WIDTHS if (max(values) - min(values)) / each < MOST_BINS - 1), WIDTHS[-1])
+    counts = Counter(floor(value / width) for value in values)
+    places = range(min(counts), max(counts) + 1)
+    return tuple(Bin(round(place * width, 6), round((place + 1) * width, 6), counts[place]) for place in places)
+
+
+def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
+    """Return beta, correlation, alpha and capture from a path's frame; none without a benchmark or with too few."""
+    known = rows[["value", "benchmark", "cash"]].dropna()
+    count = len(known)
+    if not benchmark or count < A_QUARTER:
+        return ()
+    line = statistics.line((known["value"] - known["cash"]).tolist(), (known["benchmark"] - known["cash"]).tolist())
+    still = f"{benchmark} didn't move"
+    alpha = Interval(*(end * per_year for end in line.height)) if line else None
+    correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)
+    return (
+        figure(count, "beta", "Beta", Unit.RATIO, A_QUARTER, line.slope if line else None, still),
+        figure(count, "correlation", "Correlation", Unit.RATIO, A_QUARTER, correlation, why_not),
+        figure(count, "alpha", "Alpha a year", Unit.YEARLY, A_YEAR, alpha, still),
+        _capture("up_capture", "Upside capture", known[known["benchmark"] > 0], f"rising sessions of {benchmark}"),
+        _capture("down_capture", "Downside capture", known[known["benchmark"] < 0], f"falling sessions of {benchmark}"),
+    )
+
+
+def _capture(name: str, label: str, rows: "pd.DataFrame", of: str) -> Figure:
+    value = float(rows["value"].mean() / rows["benchmark"].mean()) if len(rows) else None
+    return figure(len(rows), name, label, Unit.FRACTION, A_QUARTER, value, of=of)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.views.performance.days import EVER, Days
@@ -70,26 +71,14 @@ class Path(Struct, frozen=True):
             return SESSIONS_PER_YEAR
         return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
 
-    @property
-    def years(self) -> float:
-        """Return the length of the span in years of 252 sessions."""
-        return len(self.sessions) / SESSIONS_PER_YEAR
-
-
-class Transfer(Struct, frozen=True):
-    """An amount in USD that the owner moved into the account (positive) or out of it."""
-
-    at: datetime
-    amount_usd: Decimal
-
 
 def path(
     history: History,
-    transfers: Sequence[Transfer],
+    transfers: Sequence[CashMovement],
     sessions: Sequence[Session],
     days: Days = EVER,
 ) -> Path:
-    """Return the account's steps in a span of days.
+    """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
     last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
@@ -136,7 +125,7 @@ def _held_shares(history: History) -> bool:
     return bool(history.acknowledged) or any(owned.origin in FOUND for owned in history.fills)
 
 
-def _step(before: Seen, after: Seen, transfers: Sequence[Transfer]) -> Step:
+def _step(before: Seen, after: Seen, transfers: Sequence[CashMovement]) -> Step:
     moved = sum((each.amount_usd for each in transfers if before.at < each.at <= after.at), _ZERO)
     earned = after.equity_usd - moved
     value = float(earned / before.equity_usd) - 1 if before.equity_usd > 0 else None

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import quantiles
 
+from msgspec.structs import asdict
+
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report_rows import Band, Sensitivity, VariantRow
@@ -60,17 +62,7 @@ def sensitivity(played: Variant, variants: Sequence[Variant]) -> Sensitivity | N
 
 def _row(of: Variant, played: Variant) -> VariantRow:
     change = None if of.cagr is None or played.cagr is None else of.cagr - played.cagr
-    return VariantRow(
-        kind=of.kind.value,
-        name=of.name,
-        sessions=of.sessions,
-        trades=of.trades,
-        total_return=of.total_return,
-        cagr=of.cagr,
-        cagr_change=change,
-        max_drawdown=of.max_drawdown,
-        sharpe=of.sharpe,
-    )
+    return VariantRow(**{**asdict(of), "kind": of.kind.value}, cagr_change=change)
 
 
 def _band(days: Sequence[Variant], played: Variant) -> Band | None:

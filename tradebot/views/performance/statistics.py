@@ -75,11 +75,6 @@ def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
     return Interval(value, value * exp(-half), value * exp(half))
 
 
-def excess(returns: Iterable[float], cash: float) -> list[float]:
-    """Return returns above those of cash, given the return of cash over one of them."""
-    return [each - cash for each in returns]
-
-
 def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
     """Return the Sharpe ratio per year: mean over standard deviation (of a sample), times the root of returns per year.
 

@@ -188,19 +188,9 @@ class Sale(Struct, dict=True):
         return None if bought is None or sold is None else sold - bought
 
     @property
-    def gain_usd(self) -> Fraction | None:
-        """Return the gain or loss that counts."""
-        return None if self.made_usd is None else self.made_usd + self.disallowed_usd
-
-    @property
-    def is_loss(self) -> bool:
-        """Return True if the shares were sold at a loss, whether it counts or not."""
-        return self.made_usd is not None and self.made_usd < 0
-
-    @property
     def unmatched_loss(self) -> bool:
         """Return True if it is a loss and not all of its shares are known to have been bought again."""
-        return self.is_loss and self.washed < self.shares
+        return self.made_usd is not None and self.made_usd < 0 and self.washed < self.shares
 
 
 class _Symbol(Struct):

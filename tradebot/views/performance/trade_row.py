@@ -1,7 +1,7 @@
 """Trades and lots as people and programs read them, which of them are shown, and what they add up to."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -190,9 +190,10 @@ _ZERO = Decimal(0)
 
 
 class Choice(Struct, frozen=True):
-    """What trades must be to be chosen; None leaves it open. `reason` is a whole reason, or the name of one rule in it.
+    """What trades and pieces of the profit must be to be chosen; None leaves it open.
 
-    A trade belongs to the day of its last exit, or to all days from its entry on while shares are held.
+    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it is only asked of trades. A trade
+    belongs to the day of its last exit, or to all days from its entry on while shares are held.
     """
 
     days: Days = EVER
@@ -201,13 +202,26 @@ class Choice(Struct, frozen=True):
     reason: str | None = None
     is_open: bool | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Return True if these are all pieces of their days."""
+        return self.strategy is None and self.symbol is None
+
+    def has(self, strategy: str, symbol: str, day: date) -> bool:
+        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
+        return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
+
     def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
         """Return True for what is chosen by everything but its reason."""
         return (
             self.strategy in (None, one.strategy)
             and self.symbol in (None, one.symbol)
             and self.is_open in (None, one.closed_at is None)
-            and _in_days(self.days, one.opened_at, one.closed_at, day)
+            and (
+                self.days.has(one.closed_at, day)
+                if one.closed_at
+                else not self.days.is_after(day.date_of(one.opened_at))
+            )
         )
 
 
@@ -267,10 +281,6 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         unpriced=sum(1 for row in held if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
     )
-
-
-def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None, day: VenueDay) -> bool:
-    return not days.is_after(day.date_of(opened_at)) if closed_at is None else days.has(closed_at, day)
 
 
 def _says(reason: str, wanted: str) -> bool:

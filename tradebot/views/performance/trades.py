@@ -95,10 +95,7 @@ class _Rows:
     def lots(self, trip: Trip) -> Iterator[LotRow]:
         """Yield the rows of a trade's pieces."""
         name = self.facts.name(trip)
-        for lot in trip.closed:
-            yield self._closed(name, lot)
-        for piece in trip.held:
-            yield self._held(name, piece)
+        return (self._lot(name, lot) for lot in trip.lots)
 
     def _source(self, trip: Trip) -> Source:
         lot = trip.first
@@ -128,26 +125,9 @@ class _Rows:
             None if kept.worst is None else worst((kept.worst, *exits)),
         )
 
-    def _closed(self, trade_id: str, lot: ClosedLot) -> LotRow:
-        row = self._lot(trade_id, lot, lot.closed_at)
-        return replace(
-            row,
-            closed_at=lot.closed_at,
-            exit_price=lot.exit_price,
-            exit_fill=lot.exit_fill,
-            exit_order=lot.exit_order,
-            reason=why_closed(lot, self.history.sent),
-            gross_usd=lot.gross_usd,
-            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
-        )
-
-    def _held(self, trade_id: str, lot: OpenLot) -> LotRow:
-        mark = self.history.marks.get(lot.symbol)
-        row = self._lot(trade_id, lot, self.history.at)
-        return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
-
-    def _lot(self, trade_id: str, lot: OpenLot, until: datetime | None) -> LotRow:
-        return LotRow(
+    def _lot(self, trade_id: str, lot: OpenLot) -> LotRow:
+        until = lot.closed_at if isinstance(lot, ClosedLot) else self.history.at
+        row = LotRow(
             trade_id=trade_id,
             strategy=lot.strategy,
             symbol=lot.symbol,
@@ -159,7 +139,20 @@ class _Rows:
             entry_order=lot.entry_order,
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
-            fees_usd=None if self.facts.lacks_fee(lot) else self.history.fees.of(lot),
+            fees_usd=None if self.facts.awaited.intersection(fills_of(lot)) else self.history.fees.of(lot),
+        )
+        if not isinstance(lot, ClosedLot):
+            mark = self.history.marks.get(lot.symbol)
+            return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
+        return replace(
+            row,
+            closed_at=lot.closed_at,
+            exit_price=lot.exit_price,
+            exit_fill=lot.exit_fill,
+            exit_order=lot.exit_order,
+            reason=why_closed(lot, self.history.sent),
+            gross_usd=lot.gross_usd,
+            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
         )
 
 
@@ -182,7 +175,8 @@ class TripFacts:
         self._fills = {owned.fill.activity_id: owned for owned in history.fills}
         self._stops = Stops(history.stops)
         self._restated = _restated(history.fills)
-        self._awaited = frozenset(owned.fill.activity_id for owned in history.awaited)
+        self.awaited = frozenset(owned.fill.activity_id for owned in history.awaited)
+        """The ids of the fills whose fee isn't known yet."""
         self._closed_by: dict[str, Decimal] = defaultdict(Decimal)
         for lot in history.lots.closed:
             self._closed_by[lot.exit_fill] += lot.quantity
@@ -210,15 +204,11 @@ class TripFacts:
         fees = self._history.fees
         return sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
 
-    def lacks_fee(self, lot: OpenLot) -> bool:
-        """Return True if the fee of a fill that opened or closed a piece isn't known yet."""
-        return not self._awaited.isdisjoint(fills_of(lot))
-
     def unknown_fees(self, trip: Trip) -> int:
         """Return how many fills of a trade have a fee that isn't known yet."""
-        if not self._awaited:
+        if not self.awaited:
             return 0
-        return len(self._awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
+        return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
     def reasons(self, trip: Trip) -> tuple[str, ...]:
         """Return why the pieces of a trade were closed, each reason once."""

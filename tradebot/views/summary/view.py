@@ -195,11 +195,9 @@ def _headline(known: Summary, seen: Seen) -> str:
     halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
     needs = f"{counted(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
     made = ""
-    if money is not None:
-        made = (
-            f"{signed(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})" if money.before_usd else ""
-        )
-        made += f" against SPY's {percent(money.benchmark)}" if made and money.benchmark is not None else ""
+    if money is not None and money.before_usd:
+        made = f"{signed(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
+        made += "" if money.benchmark is None else f" against SPY's {percent(money.benchmark)}"
     did = f"{counted(known.orders, 'order')} sent" if known.orders else "no order sent"
     closed = f"{counted(len(known.closed), 'trade')} closed" if known.closed else ""
     parts = filter(None, ("trading is halted" if halted else "", needs, made, did, closed))
@@ -365,9 +363,8 @@ def _short(known: Summary, seen: Seen, first: str) -> str:
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
     lines += [*_did(known, seen), *list(_trades(known))[:1]]
     gains = [f"{one.symbol}{'' if one.gain_usd is None else f' {one.gain_usd:+,.0f} USD'}" for one in held]
-    lines += (
-        [f"It holds {names(gains) if held else 'nothing'}."] if seen.judgments and seen.holdings is not None else []
-    )
+    if seen.judgments and seen.holdings is not None:
+        lines.append(f"It holds {names(gains) if held else 'nothing'}.")
     lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
     lines += [] if known.needs or not seen.judgments else ["All is well, and nothing needs you."]
     message = first

@@ -8,8 +8,14 @@ import pytest
 
 from tests.builders import there
 from tradebot.views.performance.report import Figure
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
-from tradebot.views.performance.risk_figures import MOST_BINS, against_figures, histogram, tail_figures
+from tradebot.views.performance.return_figures import (
+    A_QUARTER,
+    A_YEAR,
+    MOST_BINS,
+    against_figures,
+    histogram,
+    tail_figures,
+)
 
 DRAWN = np.random.default_rng(7)
 SPY = DRAWN.normal(0.0004, 0.01, A_YEAR)

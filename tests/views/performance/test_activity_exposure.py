@@ -17,10 +17,9 @@ from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.performance.activity import measure
+from tradebot.views.performance.activity import Exposure, average, exposures, measure
 from tradebot.views.performance.curve import Benchmark, Rates
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.exposure import Exposure, average, exposures
 from tradebot.views.performance.history import History
 from tradebot.views.performance.returns import Path, path
 
