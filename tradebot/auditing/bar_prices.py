@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import median
-from typing import NamedTuple
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
 from tradebot.auditing.bar_sessions import DAY_S, Day
@@ -21,15 +20,6 @@ VOLUME_SESSIONS = 5
 LONGEST_PAUSE_S = 7 * DAY_S
 """Closes that are farther apart than this say nothing about a split."""
 _LOG_TOLERANCE = math.log(1 + SPLIT_TOLERANCE)
-
-
-class DayBar(NamedTuple):
-    """One session in short: where its first bar starts, its first and last price, and its volume in shares."""
-
-    at_s: int
-    open: float
-    close: float
-    volume: float
 
 
 def bad_price(bar: RawBar) -> str | None:
@@ -88,37 +78,35 @@ def _spike(stored: Stored, bar: RawBar, observed: float, expected: float, words:
     return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), words, 1, observed, expected)
 
 
-def daily_bars(bars: Sequence[RawBar]) -> tuple[DayBar, ...]:
-    return tuple(DayBar(bar.start_s, bar.open, bar.close, bar.volume) for bar in bars)
+def session_bars(every: Sequence[Day]) -> list[RawBar]:
+    """Return the regular hours of each session that has a usable minute bar in them, as one bar.
 
-
-def session_bars(every: Sequence[Day]) -> tuple[DayBar, ...]:
-    """Return the regular hours of each session that has a usable minute bar in them, in short."""
+    Its high and low are those of its first minute, because nothing here looks at them.
+    """
     found = []
     for day in every:
         regular = [bar for bar in day.bars if day.hours.open_s <= bar.start_s < day.hours.close_s]
         good = [bar for bar in regular if bad_price(bar) is None]
         if good:
-            volume = sum(bar.volume for bar in good)
-            found.append(DayBar(good[0].start_s, good[0].open, good[-1].close, volume))
-    return tuple(found)
+            found.append(good[0]._replace(close=good[-1].close, volume=sum(bar.volume for bar in good)))
+    return found
 
 
-def unadjusted_splits(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[BarFinding]:
+def unadjusted_splits(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find overnight changes of price and volume that look like a split which isn't on record."""
     for place, (before, after) in enumerate(pairwise(sessions), start=1):
         ratio = _split_ratio(before.close / after.open)
-        if ratio is None or after.at_s - before.at_s > LONGEST_PAUSE_S or _known(stored.splits, before, after):
+        if ratio is None or after.start_s - before.start_s > LONGEST_PAUSE_S or _known(stored.splits, before, after):
             continue
         volume = _volume_change(sessions, place)
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
             traded = "" if volume is None else f", with {volume:.2g} times the volume"
             words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_named(ratio)}?"
-            span, change = (after.at_s, after.at_s), before.close / after.open
+            span, change = (after.start_s, after.start_s), before.close / after.open
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, span, words, 1, change, ratio)
 
 
-def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[BarFinding]:
+def already_adjusted(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find splits on record that raw prices don't show: the bars before them were adjusted by whoever made them."""
     for before, after in pairwise(sessions):
         split = _known(stored.splits, before, after)
@@ -126,13 +114,13 @@ def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[Bar
             change = before.close / after.open
             if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
                 words = f"close {before.close:g}, then open {after.open:g}, over a split of {_named(split.ratio)}"
-                span = after.at_s, after.at_s
+                span = after.start_s, after.start_s
                 yield finding(stored, Flaw.ALREADY_ADJUSTED, span, words, 1, change, split.ratio)
 
 
-def _known(splits: Sequence[KnownSplit], before: DayBar, after: DayBar) -> KnownSplit | None:
+def _known(splits: Sequence[KnownSplit], before: RawBar, after: RawBar) -> KnownSplit | None:
     """Return the split on record that took effect after one session began and before the next one did."""
-    return next((split for split in splits if before.at_s < split.at_s <= after.at_s), None)
+    return next((split for split in splits if before.start_s < split.at_s <= after.start_s), None)
 
 
 def _split_ratio(change: float) -> float | None:
@@ -148,7 +136,7 @@ def _split_ratio(change: float) -> float | None:
     return nearest if change > 1 else 1 / nearest
 
 
-def _volume_change(sessions: Sequence[DayBar], place: int) -> float | None:
+def _volume_change(sessions: Sequence[RawBar], place: int) -> float | None:
     """Return the median volume from `place` on relative to before, over a week each; None if there was none."""
     before = median(each.volume for each in sessions[max(place - VOLUME_SESSIONS, 0) : place])
     after = median(each.volume for each in sessions[place : place + VOLUME_SESSIONS])

@@ -123,11 +123,11 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime, v
     hours = hours_of(sessions, venue)
     looked, found, liquid = [], [], []
     for stored in every:
-        series = _judged(stored, hours, now, venue)
-        looked.append(series.looked_at)
-        found += series.findings
-        if series.liquid:
-            liquid.append((replace(stored, bars=()), series.liquid))
+        looked_at, findings, sessions_of = _judged(stored, hours, now, venue)
+        looked.append(looked_at)
+        found += findings
+        if sessions_of:
+            liquid.append((replace(stored, bars=()), sessions_of))
     lost = lost_by_feed(days for _, days in liquid)
     found += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
     counts = Counter((finding.symbol, finding.timeframe) for finding in found)
@@ -154,24 +154,19 @@ def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
     return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
 
 
-class _Series(Struct, frozen=True):
-    """One symbol's bars, judged; `liquid` are its sessions if it is a liquid symbol with believable times."""
-
-    looked_at: LookedAt
-    findings: list[BarFinding]
-    liquid: tuple[Day, ...]
-
-
-def _judged(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> _Series:
+def _judged(
+    stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay
+) -> tuple[LookedAt, list[BarFinding], tuple[Day, ...]]:
+    """Judge one symbol's bars; its sessions are returned too if it is a liquid symbol with believable times."""
     if not stored.bars:
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
-        return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
+        return LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
     found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
     found += [*bar_prices.bad_prices(stored), *bar_prices.spikes(stored, usable)]
-    short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
+    short = usable if by_minute is None else bar_prices.session_bars(by_minute)
     found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
@@ -183,7 +178,7 @@ def _judged(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueD
     looked = _looked_at(stored, hours, by_minute)
     # The bars of all symbols would fill the memory.
     slim = tuple(replace(day, bars=()) for day in by_minute or ()) if believed and looked.liquid else ()
-    return _Series(looked, found, slim)
+    return looked, found, slim
 
 
 def _placing(

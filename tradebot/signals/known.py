@@ -39,13 +39,11 @@ class SessionFacts:
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
         newest = self._newest.get(symbol)
-        everything = newest is None or newest <= now
-        if everything and symbol in self._condensed:
-            return self._condensed[symbol]
-        if not everything:
+        if newest is not None and newest > now:
             return SymbolFacts(symbol, dict(self._as_of(symbol, now)))
-        facts = self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
-        return facts
+        if symbol not in self._condensed:
+            self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
+        return self._condensed[symbol]
 
     def _newest_of(self, symbol: str) -> Iterator[tuple[str, object]]:
         """Yield what all of the newest versions come to, by kind: only what has changed is summed up again."""

@@ -63,12 +63,8 @@ class Now(Struct, frozen=True):
 class _Told(NamedTuple):
     topic: Topic
     what: str
-    sentence: Callable[[SystemEvent, VenueDay], str]
-
-
-def _said(text: str) -> Callable[[SystemEvent, VenueDay], str]:
-    """Return what fills a sentence with the symbol and the details of an event; it raises KeyError without them."""
-    return lambda event, venue: text.format(**{"symbol": event.symbol, **_worded(event)})
+    sentence: str | Callable[[SystemEvent, VenueDay], str]
+    """A text is filled with the symbol and the details of the event."""
 
 
 def _worded(event: SystemEvent) -> Mapping[str, str]:
@@ -121,53 +117,51 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.OVERFILLED: _Told(
         Topic.PROTECTION,
         "positions that turned",
-        _said("{symbol}: orders that close filled {shares} shares more than there were. The bot closes them"),
+        "{symbol}: orders that close filled {shares} shares more than there were. The bot closes them",
     ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,
         "positions that can't be closed",
-        _said("{symbol}: {attempts} orders that close the position have failed. The bot goes on trying"),
+        "{symbol}: {attempts} orders that close the position have failed. The bot goes on trying",
     ),
     EventKind.POSITION_DIFFERS: _Told(Topic.BOOKS, "differences", _differs),
     EventKind.POSITION_UNPROVEN: _Told(
         Topic.BOOKS,
         "unconfirmed positions",
-        _said("{symbol}: the broker doesn't confirm the position, so no exit is sent"),
+        "{symbol}: the broker doesn't confirm the position, so no exit is sent",
     ),
     EventKind.LIQUIDATED: _Told(
         Topic.POSITIONS,
         "liquidated positions",
-        _said("{symbol}: the broker closed {quantity} at {price} USD, because the account's margin ran out"),
+        "{symbol}: the broker closed {quantity} at {price} USD, because the account's margin ran out",
     ),
     EventKind.LEDGER_DAMAGED: _Told(
-        Topic.BOOKS, "damages", _said("The books are damaged, so the bot halted. Run tradebot recover: {found}")
+        Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
     ),
-    EventKind.BOOKS_REBUILT: _Told(Topic.BOOKS, "times the books were rebuilt", _said("The books were rebuilt: {why}")),
-    EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "times slots were missed", _said("{job} {message}")),
+    EventKind.BOOKS_REBUILT: _Told(Topic.BOOKS, "times the books were rebuilt", "The books were rebuilt: {why}"),
+    EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "times slots were missed", "{job} {message}"),
     EventKind.OWN_SLOT_MISSED: _Told(
         Topic.SLOTS,
         "slots of strategies missed",
-        _said("The strategy {strategy} was not asked in its slot {slot} of {session}"),
+        "The strategy {strategy} was not asked in its slot {slot} of {session}",
     ),
     EventKind.OWN_SLOT_UNFINISHED: _Told(
         Topic.SLOTS,
         "slots of strategies not finished",
-        _said("The slot {slot} of {session} ended before the strategy {strategy} had what it wanted"),
+        "The slot {slot} of {session} ended before the strategy {strategy} had what it wanted",
     ),
     EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refused),
     EventKind.BACKUP_FAILED: _Told(
-        Topic.BACKUPS, "failed backups", _said("The backup of {session} couldn't be made: {found}")
+        Topic.BACKUPS, "failed backups", "The backup of {session} couldn't be made: {found}"
     ),
     EventKind.BACKUP_NOT_COPIED: _Told(
-        Topic.BACKUPS, "backups not copied", _said("The backup {name} couldn't be copied off the machine: {found}")
+        Topic.BACKUPS, "backups not copied", "The backup {name} couldn't be copied off the machine: {found}"
     ),
-    EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", _said("The backup {name} is damaged: {found}")),
-    EventKind.JOB_FAULT: _Told(
-        Topic.SERVE, "bugs", _said("{job} met a bug in tradebot. Run tradebot events, and report it")
-    ),
-    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stood still", _said("A part of serve stands still")),
-    EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", _said("serve starts again: {message}")),
-    EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", _said("{message}")),
+    EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", "The backup {name} is damaged: {found}"),
+    EventKind.JOB_FAULT: _Told(Topic.SERVE, "bugs", "{job} met a bug in tradebot. Run tradebot events, and report it"),
+    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stood still", "A part of serve stands still"),
+    EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve starts again: {message}"),
+    EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", "{message}"),
 }
 """The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
 
@@ -190,6 +184,8 @@ _BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
 def _in_words(told: _Told, event: SystemEvent, venue: VenueDay) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
+        if isinstance(told.sentence, str):
+            return told.sentence.format(**{"symbol": event.symbol, **_worded(event)})
         return told.sentence(event, venue)
     except (LookupError, ValueError):
         return ""

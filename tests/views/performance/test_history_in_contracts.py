@@ -65,7 +65,7 @@ def trades(of: History) -> list[object]:
         [(lot.gross_usd, lot.fees_usd, lot.net_usd, lot.open_usd) for lot in rows.lots],
         [
             (row.gross_usd, row.net_usd, row.fraction and round(row.fraction, 9))
-            for row in report_trades(of, Choice()).rows
+            for row in report_trades(of, Choice())[0]
         ],
     ]
 

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ago, trade
+from tests.builders import ago, fill, trade
 from tradebot.model.candidate import Side
 from tradebot.model.filled import RestedStop
+from tradebot.model.order import Fill
 from tradebot.model.trade import Trade
 from tradebot.views.performance.risk import (
-    Entered,
     Excursion,
     Risk,
     RiskFrom,
@@ -28,7 +28,7 @@ def stop(price: str, seconds_ago: float = 590, symbol: str = "AAPL", side: Side 
     return RestedStop("flow", symbol, side, ago(seconds_ago), D(price))
 
 
-BOUGHT = Entered(ago(600), D(10), D(100))
+BOUGHT = fill(1, at=ago(600)).fill
 
 
 @pytest.mark.parametrize(("side", "price"), [(Side.BUY, "95"), (Side.SELL, "105")])
@@ -39,7 +39,7 @@ def test_risk_is_the_distance_to_the_first_stop_for_all_shares(side: Side, price
 
 
 HALVED, BOTH = trade(quantity="20", entry="50"), trade(quantity="20", entry="105")
-MORE = Entered(ago(100), D(10), D(110))
+MORE = fill(2, price="110", at=ago(100)).fill
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ MORE = Entered(ago(100), D(10), D(110))
 )
 def test_risk_is_that_of_the_first_stop_or_unknown(
     one: Trade,
-    entered: list[Entered],
+    entered: list[Fill],
     first: RestedStop | None,
     asked: str | None,
     split_at: datetime | None,

@@ -229,11 +229,11 @@ def test_report_has_the_rows_and_slippage_of_the_trades_verb(
         for each in fills
     }
     history, choice = past(fills, cash=(fee("-0.07"),), sent=sent), Choice(strategy=strategy, symbol=symbol)
-    rows, found = chosen(rows_of(history, MARKET).trades, choice, VENUE_DAY), report_trades(history, choice)
-    assert [[getattr(row, name) for name in SAME] for row in found.rows] == [
+    rows, (found, slippage) = chosen(rows_of(history, MARKET).trades, choice, VENUE_DAY), report_trades(history, choice)
+    assert [[getattr(row, name) for name in SAME] for row in found] == [
         [getattr(row, name) for name in SAME] for row in rows
     ]
-    assert found.slippage == tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))
+    assert slippage == tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))
 
 
 def test_report_leaves_out_trades_of_others() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import sqrt
 from statistics import fmean, median, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -215,15 +215,8 @@ def what_differs(profit: pnl.Profit) -> Iterator[str]:
         yield f"The books don't value {', '.join(compared.left_out)}, which the bot doesn't manage."
 
 
-class ReportTrades(NamedTuple):
-    """The chosen trades, and the slippage of all their fills together against each midpoint; none without trades."""
-
-    rows: tuple[TradeRow, ...]
-    slippage: tuple[TotalSlippage, ...]
-
-
-def report_trades(history: History, choice: Choice) -> ReportTrades:
-    """Return what a report says of an account's trades."""
+def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...], tuple[TotalSlippage, ...]]:
+    """Return the chosen trades, and the slippage of all their fills against each midpoint; none without trades."""
     trips = [
         trip
         for trip in history.lots.trips
@@ -231,7 +224,7 @@ def report_trades(history: History, choice: Choice) -> ReportTrades:
     ]
     facts = TripFacts(history)
     made = [one for trip in trips for one in facts.made(trip)]
-    return ReportTrades(tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ())
+    return tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ()
 
 
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.filled import RestedStop
 from tradebot.model.instrument import ONE, notional
+from tradebot.model.order import Fill
 from tradebot.model.position import to_nine_places
 from tradebot.model.trade import Trade
 
@@ -44,25 +45,18 @@ class Excursion(Struct, frozen=True):
     r: Decimal | None
 
 
-class Entered(Struct, frozen=True):
-    """One fill that opened shares of a trade, as it happened: unsigned shares, and USD per share."""
-
-    at: datetime
-    quantity: Decimal
-    price: Decimal
-
-
 def initial_risk(
     trade: Trade,
-    entered: Collection[Entered],
+    entered: Collection[Fill],
     stop: RestedStop | None,
     asked_fraction: Decimal | None,
     restated_at: datetime | None = None,
 ) -> Risk | None:
     """Return what a trade risked: by the `stop` that rested first, or else by the fraction that its entry asked for.
 
-    The stop's distance is measured from the average entry price at that time. `restated_at` is when the trade's shares
-    were first split, if they were. None if no stop is known, or if it wasn't on the losing side.
+    The stop's distance is measured from the average price at that time of the fills that `entered` the trade, as they
+    happened. `restated_at` is when the trade's shares were first split, if they were. None if no stop is known, or if
+    it wasn't on the losing side.
     """
     if stop is None:
         return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)
@@ -109,7 +103,7 @@ def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
     return None if risk is None else (usd / risk.usd).quantize(_CENTS)
 
 
-def _average(entered: Collection[Entered]) -> Decimal:
+def _average(entered: Collection[Fill]) -> Decimal:
     whole = sum((fill.quantity for fill in entered), _ZERO)
     return sum((notional(fill.quantity, fill.price, ONE) for fill in entered), _ZERO) / whole
 

@@ -13,7 +13,7 @@ from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, Trip
-from tradebot.views.performance.risk import Entered, Risk, Stops, excursion, in_risks, initial_risk
+from tradebot.views.performance.risk import Risk, Stops, excursion, in_risks, initial_risk
 from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of, why_closed
 from tradebot.views.slippage import Made, totals
 
@@ -217,8 +217,7 @@ class TripFacts:
     def risk(self, trip: Trip) -> Risk | None:
         """Return what a trade risked when it began; None if that isn't known."""
         stop = self._stops.first_of(trip.trade, self.names(trip))
-        raw = self._entered(trip) if stop else ()
-        entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
+        entered = [owned.fill for owned in self._entered(trip)] if stop else []
         return initial_risk(trip.trade, entered, stop, self.kept(trip).stop_loss_fraction, self.restated_at(trip))
 
     def restated_at(self, trip: Trip) -> datetime | None:
