@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from tests.elsewhere.place import ARRIVES_WITHIN, NAME, WITH_BRACKETS
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import (
     Answer,
@@ -23,6 +22,7 @@ from tradebot.adapters.wire.http import (
     exchange,
 )
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
