@@ -56,9 +56,11 @@ def _check_bot(
     from commands.doctor.checks.books import books_checks, strategies
     from commands.doctor.checks.machine import instances, keys_checks
     from commands.doctor.checks.row import attempt
+    from commands.shared.times import show_venue
     from tradebot.app.wiring import App
 
     with closing(App(folder, loaded, environ)) as app:
+        show_venue(app.day)
         if order:
             from commands.doctor.checks.order import require_play_money
 

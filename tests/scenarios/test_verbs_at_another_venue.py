@@ -1,0 +1,108 @@
+"""Typed verbs at a venue that is everything Alpaca isn't: each runs, shows its time, and says which venue it is."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.accepting import accept
+from tests.elsewhere import place
+from tests.forked import PROGRAM
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.exchange import process
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.commands.control import TICK
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.market.spec import NEXT_BAR
+from tradebot.exchange.times import to_datetime
+from tradebot.model.venue import Settlement
+
+CASH = 100_000
+CONFIGURATION = f"""venue: {place.NAME}
+universe: [TIDE, REEF]
+sectors: {{TIDE: waters, REEF: waters}}
+limits: {{cooldown_s: 1}}
+exits: {{stop_loss_fraction: 0.02, profit_target_fraction: 0.02, trailing_arm_fraction: 0.01,
+        trailing_stop_fraction: 0.01, time_exit_s: 3600}}
+"""
+CANDIDATES = '{"symbol": "TIDE", "side": "buy", "score": 0.9}\n{"symbol": "REEF", "side": "sell", "score": -0.9}\n'
+READ = (
+    *("status", "positions", "orders", "fills", "trades", "pnl", "report", "summary", "audit", "health", "doctor"),
+    *("why-no-orders TIDE", "trades --tax 2026", "pnl --by strategy", "events", "schedule", "signals", "reconcile"),
+)
+
+
+class Bot:
+    """A bot at Elsewhere, which verbs are typed for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._environ = os.environ | {"PYTHONPATH": os.pathsep.join((str(place.ROOT), str(place.SITE)))}
+
+    def type(self, words: str, ends: tuple[int, ...] = (0,)) -> str:
+        """Run a verb as it is typed, and return what it prints."""
+        command = [str(PROGRAM), *words.split(), "--state-dir", str(self.folder)]
+        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode in ends, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+    """Yield a bot that has opened and closed two positions, and opened two more."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(place.SITE)
+        market, folder = root / "market", root / "state"
+        spec = place.market(date(2026, 11, 16), sessions=8, fill=NEXT_BAR._replace(volume_share=None))
+        process.create(market, spec)
+        exchange = open_exchange(market)
+        for step in ({"to": "close"}, {"to": "next_open"}, {"seconds": 1800}):
+            exchange.run(Command("POST", TICK, body=json.dumps(step)))
+        exchange.commit()
+        number, now = exchange.engine.main.number, to_datetime(exchange.engine.now_us)
+        state_folder.create(folder, "sandbox", number, "user", now, place.NAME)
+        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        books = SqliteLedger.create(folder, number, now)
+        books.open_books(Decimal(CASH), now, Settlement.MARGINED)
+        books.close()
+        switch.arm(folder, "test", now)
+        accept(folder, now)
+        with suppress(FileNotFoundError):
+            (folder / "exchange").rmdir()
+        market.rename(folder / "exchange")
+        (root / "candidates.jsonl").write_text(CANDIDATES)
+        made = Bot(folder)
+        enters = f"trade-once --candidates {root / 'candidates.jsonl'}"
+        for words in ("reconcile", enters, "exchange tick 61s", "evaluate-exits", "exchange tick 1h", "evaluate-exits"):
+            made.type(words)
+        for words in ("exchange tick 61s", "reconcile", enters, "exchange tick 2m", "evaluate-exits", "reconcile"):
+            made.type(words, (0, 10))
+        yield made
+        process.stop(folder / "exchange")
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("words", READ)
+def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: str) -> None:
+    text = bot.type(words, (0, 1, 3, 5, 10))
+    assert text
+    assert " ET" not in text, "times are the venue's, which are in UTC"
+    assert "Traceback" not in text
+    document = json.loads(bot.type(f"{words} --json", (0, 1, 3, 5, 10)))
+    assert document["venue"] == place.NAME
+
+
+@pytest.mark.campaign
+def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: Bot) -> None:
+    shown = bot.type("pnl")
+    assert "agree to the cent" in shown
+    assert all(word in shown for word in ("realized", "fees", "funding"))
+    assert json.loads(bot.type("reconcile --json"))["data"]["findings"] == []
