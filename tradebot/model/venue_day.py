@@ -95,6 +95,10 @@ class VenueDay(Struct, frozen=True):
         return self if apart == self.apart else replace(self, apart=apart)
 
     def _holds(self, session: Session) -> bool:
+        opens, closes, (first, last) = session.open, session.close, _hours_of_utc_date(self.zone)
+        # Most sessions are within the hours in which the zone has the date of UTC, which is quicker to see.
+        if opens.date() == session.date == closes.date() and first <= opens.hour <= closes.hour < last:
+            return True
         return self.begins(session.date) <= session.open and session.close <= self.begins(session.date + DAY)
 
     @property
