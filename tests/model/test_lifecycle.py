@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, DAY, NOW, instrument
+from tests.known_position import Happening, Known
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
@@ -75,21 +76,21 @@ def fill(of: Intent, number: int, quantity: int) -> OwnedFill:
     return OwnedFill("flow", told)
 
 
-def seen(events: Iterable[Event]) -> list[State]:
-    records, states = Records(), list[State]()
+def seen(events: Iterable[Happening]) -> list[State]:
+    known, states = Known(), list[State]()
     for event in events:
-        records = records.after([event])
-        state = records.state("flow", "AAPL")
+        known = known.after([event])
+        state = known.state()
         states += [state] if states[-1:] != [state] else []
     return states
 
 
 @st.composite
-def lives(draw: st.DrawFn, side: Side | None = None) -> list[Event]:
+def lives(draw: st.DrawFn, side: Side | None = None) -> list[Happening]:
     """Return a position's events in the order in which they happened: entry, protection, exits, each in parts."""
     way = side or draw(st.sampled_from(Side))
     entry, quantity, number = intent(Purpose.OPEN, way, draw(st.integers(2, 9))), 0, 1
-    events: list[Event] = [record(entry)]
+    events: list[Happening] = [record(entry)]
     if draw(st.booleans()):
         return [*events, record(entry, IntentState.REJECTED, 1)]
     events += [record(entry, IntentState.ACKED, 1), order(entry)]
@@ -122,25 +123,25 @@ def lives(draw: st.DrawFn, side: Side | None = None) -> list[Event]:
 
 @given(events=lives(), data=st.data())
 def test_the_same_events_in_any_order_of_arrival_and_twice_give_the_same_records(
-    events: list[Event], data: st.DataObject
+    events: list[Happening], data: st.DataObject
 ) -> None:
     shuffled = data.draw(st.permutations([*events, *events[::2]]))
-    assert Records().after(shuffled) == Records().after(events)
+    assert Known().after(shuffled) == Known().after(events)
 
 
 @given(events=lives(), at=st.integers(0, 30))
-def test_a_restart_at_any_point_changes_nothing(events: list[Event], at: int) -> None:
-    assert Records().after(events[:at]).after(events) == Records().after(events)
+def test_a_restart_at_any_point_changes_nothing(events: list[Happening], at: int) -> None:
+    assert Known().after(events[:at]).after(events) == Known().after(events)
 
 
 @given(events=lives())
-def test_only_states_that_may_follow_one_another_are_ever_seen(events: list[Event]) -> None:
+def test_only_states_that_may_follow_one_another_are_ever_seen(events: list[Happening]) -> None:
     states = seen(events)
     assert all(may_follow(state, before) for before, state in pairwise(states)), states
     assert (states[0], states[-1]) == (State.INTENDED, State.CLOSED)
 
 
-def mirrored(event: Event) -> Event:
+def mirrored(event: Happening) -> Happening:
     if isinstance(event, OwnedFill):
         return replace(event, fill=replace(event.fill, side=OPPOSITE[event.fill.side]))
     if isinstance(event, Order):
@@ -150,7 +151,7 @@ def mirrored(event: Event) -> Event:
 
 
 @given(events=lives())
-def test_a_short_goes_through_the_states_of_its_mirrored_long(events: list[Event]) -> None:
+def test_a_short_goes_through_the_states_of_its_mirrored_long(events: list[Happening]) -> None:
     assert seen(map(mirrored, events)) == seen(events)
 
 
@@ -188,7 +189,11 @@ ENTRY, PAIR, EXIT = (
     intent(Purpose.PROTECT, Side.SELL, 10),
     intent(Purpose.CLOSE, Side.SELL, 10),
 )
-HELD: tuple[Event, ...] = (record(ENTRY, IntentState.ACKED), order(ENTRY, OrderStatus.FILLED, 10), fill(ENTRY, 1, 10))
+HELD: tuple[Happening, ...] = (
+    record(ENTRY, IntentState.ACKED),
+    order(ENTRY, OrderStatus.FILLED, 10),
+    fill(ENTRY, 1, 10),
+)
 ENTRY_ORDER = "venue of open-0"
 LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "limit_price": None, "stop_price": STOP}
 
@@ -218,17 +223,17 @@ LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "lim
         ([*HELD, record(EXIT), fill(EXIT, 2, 10)], State.CLOSED),
     ],
 )
-def test_each_state_follows_from_what_is_known(events: list[Event], state: State) -> None:
-    assert Records().after(events).state("flow", "AAPL") is state
+def test_each_state_follows_from_what_is_known(events: list[Happening], state: State) -> None:
+    assert Known().after(events).state() is state
 
 
 def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_protects() -> None:
     pair = order(PAIR, OrderStatus.REPLACED, replaced_by="venue of close-0")
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent=pair.venue_id)
-    records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
-    assert records.state("flow", "AAPL") is State.CLOSING
+    known = Known().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
+    assert known.state() is State.CLOSING
     resting = (RestingPrice(STOP, Decimal(10), True),)
-    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(
+    assert known.records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(
         None, Decimal(10), resting, instrument=EXIT.instrument
     )
 
@@ -237,8 +242,8 @@ def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_no
     ours = order(EXIT, OrderStatus.REPLACED, replaced_by="by hand")
     by_hand = order(EXIT, venue_id="by hand", client_order_id="typed")
     stranger = order(EXIT, venue_id="other", client_order_id="someone's")
-    records = Records().after([*HELD, record(EXIT), ours, by_hand, stranger])
-    assert records.work({})["flow", "AAPL"].leaving == 10
+    known = Known().after([*HELD, record(EXIT), ours, by_hand, stranger])
+    assert known.records.work({})["flow", "AAPL"].leaving == 10
 
 
 def test_a_stop_that_was_moved_rests_once_while_the_venue_still_lists_the_old_one() -> None:
@@ -318,9 +323,9 @@ def test_adopting_found_shares_takes_them_out_of_quarantine() -> None:
     found = replace(fill(ENTRY, 1, 10), strategy=FOREIGN)
     gone = replace(found, fill=replace(found.fill, activity_id="gone", side=Side.SELL), origin=Origin.ADOPTION)
     come = replace(found, strategy=ADOPTED, fill=replace(found.fill, activity_id="come"), origin=Origin.ADOPTION)
-    before, after = Records().after([found]), Records().after([found, gone, come])
-    assert (before.state(FOREIGN, "AAPL"), after.state(FOREIGN, "AAPL")) == (State.QUARANTINED, State.CLOSED)
-    assert after.state(ADOPTED, "AAPL") is State.ADOPTED
+    before, after = Known().after([found]), Known().after([found, gone, come])
+    assert (before.state(FOREIGN), after.state(FOREIGN)) == (State.QUARANTINED, State.CLOSED)
+    assert after.state(ADOPTED) is State.ADOPTED
     assert may_follow(State.ADOPTED, State.QUARANTINED)
 
 

@@ -16,9 +16,10 @@ import pytest
 import requests
 
 from tests.bot import KEYS, Bot, log, made, second_session
+from tests.known_position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
-from tradebot.model.lifecycle import Records, State, may_follow
+from tradebot.model.lifecycle import State, may_follow
 from tradebot.model.trade import Trade
 from tradebot.views.performance.lots import trades
 
@@ -37,8 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def note(bot: Bot) -> dict[str, State]:
     """Note the states of both positions as all records in the books give them, and return them."""
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
-        records = Records().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
-    now = {symbol: records.state("own", symbol) for symbol in SIDES}
+        known = Known().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
+    now = {symbol: known.state("own", symbol) for symbol in SIDES}
     for symbol, state in now.items():
         if seen.get(symbol, [])[-1:] != [state]:
             seen.setdefault(symbol, []).append(state)

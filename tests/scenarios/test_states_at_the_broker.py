@@ -13,8 +13,9 @@ from typing import Any
 import requests
 
 from tests.bot import KEYS, Bot
+from tests.known_position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.model.lifecycle import Records, State, may_follow
+from tradebot.model.lifecycle import State, may_follow
 
 SIDES = {"AAPL": "buy", "NVDA": "sell"}
 
@@ -34,8 +35,8 @@ def resting(bot: Bot, symbol: str) -> list[tuple[str, Decimal, Decimal]]:
 
 def states(bot: Bot) -> dict[str, State]:
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
-        records = Records().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
-    return {symbol: records.state("own", symbol) for symbol in SIDES}
+        known = Known().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
+    return {symbol: known.state("own", symbol) for symbol in SIDES}
 
 
 def shown(bot: Bot) -> dict[str, Any]:

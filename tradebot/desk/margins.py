@@ -76,7 +76,7 @@ def _marks(positions: Iterable[BrokerPosition]) -> Iterator[tuple[str, Decimal]]
 
 
 def _place(position: BrokerPosition) -> Place:
-    return position.symbol, Side.BUY if position.quantity > 0 else Side.SELL
+    return position.symbol, Side.of(position.quantity)
 
 
 def _reach(position: BrokerPosition, price: Decimal) -> Reach:

@@ -7,6 +7,7 @@ end is told when the books first see it.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -126,8 +127,7 @@ def _unlisted(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEv
     """Yield each symbol whose instrument isn't known, unless the pass before this one found the same."""
     unknown = [each for each in cycle.refused_strategies if each.decision.reason is Reason.INSTRUMENT_UNKNOWN]
     before = _before(world, cycle) if unknown else None
-    told = {_refusal_key(refusal) for refusal in before.refused_strategies} if before else set()
-    for refusal in (each for each in unknown if _refusal_key(each) not in told):
+    for refusal in _not_told(unknown, before):
         held = {} if refusal.decision.limit is None else {"held": f"{refusal.decision.limit}"}
         yield EventKind.INSTRUMENT_UNKNOWN.at(desk.now, {"strategy": refusal.strategy, **held}, refusal.symbol)
 
@@ -226,8 +226,7 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
         end = record.terminal
         why = f"only room was missing: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
-    told = {_refusal_key(refusal) for refusal in before.refused_strategies} if before else set()
-    for refusal in (each for each in stale if _refusal_key(each) not in told):
+    for refusal in _not_told(stale, before):
         found = refusal.decision
         details = {"strategy": refusal.strategy, "age_s": str(found.observed), "max_age_s": str(found.limit)}
         yield EventKind.STALE_BARS.at(desk.now, details, refusal.symbol)
@@ -281,8 +280,11 @@ def _key(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.side
 
 
-def _refusal_key(refusal: StrategyRefusal) -> tuple[str, str | None, Reason | None]:
-    return refusal.strategy, refusal.symbol, refusal.decision.reason
+def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) -> Iterator[StrategyRefusal]:
+    """Yield the refusals that the pass before this one didn't have."""
+    key = attrgetter("strategy", "symbol", "decision.reason")
+    told = {key(refusal) for refusal in before.refused_strategies} if before else set()
+    return (refusal for refusal in refused if key(refusal) not in told)
 
 
 def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ session is the first of its month, nothing is due.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -78,21 +79,13 @@ def times_of(strategy: Strategy, rules: Rules) -> str:
 
 def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
     """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
-    if entries is None:
-        return Plan(tuple((strategy, None) for strategy in world.strategies))
     texts = [times_of(strategy, world.rules) for strategy in world.strategies]
-    if not any(texts):
+    if entries is None or not any(texts):
         return Plan(tuple([(strategy, None) for strategy in world.strategies]))
     claims, plans = Claims(world.ledger), list[Plan]()
     for strategy, text in zip(world.strategies, texts, strict=True):
         plans.append(_plan(world, claims, strategy, text, entries, now) if text else Plan(((strategy, None),)))
-    return Plan(
-        tuple(each for one in plans for each in one.asked),
-        tuple(each for one in plans for each in one.waiting),
-        tuple(each for one in plans for each in one.missed),
-        tuple(each for one in plans for each in one.new),
-        tuple(each for one in plans for each in one.refused),
-    )
+    return Plan(*(tuple(chain.from_iterable(parts)) for parts in zip(*plans, strict=True)))
 
 
 def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> Plan:

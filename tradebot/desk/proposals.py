@@ -156,7 +156,7 @@ def _closing(named: Callable[..., Candidate], held: Decimal, listing: Listing, w
     partly = isinstance(want, Reduce) and want.quantity < abs(held)
     return named(
         instrument=listing.instrument,
-        side=Side.SELL if held > 0 else Side.BUY,
+        side=Side.of(-held),
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
         reads_flow=False,
         quantity=listing.whole_lots(want.quantity) if isinstance(want, Reduce) and partly else abs(held),
@@ -295,14 +295,10 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, 
 def _step(held: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:
     """Return the side, purpose and unsigned shares of the next order toward what is wanted."""
     if held and held * wanted <= 0:
-        return _closing_side(held), Purpose.CLOSE, abs(held)
+        return Side.of(-held), Purpose.CLOSE, abs(held)
     if abs(wanted) < abs(held):
-        return _closing_side(held), Purpose.REDUCE, abs(held - wanted)
-    return (Side.BUY if wanted > 0 else Side.SELL), Purpose.OPEN, abs(wanted - held)
-
-
-def _closing_side(held: Decimal) -> Side:
-    return Side.SELL if held > 0 else Side.BUY
+        return Side.of(-held), Purpose.REDUCE, abs(held - wanted)
+    return Side.of(wanted), Purpose.OPEN, abs(wanted - held)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:

@@ -45,7 +45,7 @@ def _positions(view: BrokerView, held: Sequence[Position], prices: Mapping[str, 
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
-        yield Stake(position.strategy, position.symbol, _side(position.quantity), usd, held=True)
+        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, held=True)
 
 
 def _missing(
@@ -74,11 +74,7 @@ def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) 
 def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
     """Return the stake of an order; one that closes is on the side of its position."""
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
-    return Stake(intent.key.strategy, intent.instrument.symbol, _side(sign), usd, held=held)
-
-
-def _side(signed: Decimal | int) -> Side:
-    return Side.BUY if signed > 0 else Side.SELL
+    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held=held)
 
 
 def missing_usd(one: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:

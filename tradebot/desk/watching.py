@@ -10,7 +10,7 @@ from math import fsum, sqrt
 from typing import Any
 
 from tradebot.exits.held import Held, best_price, exit_price, worst_price
-from tradebot.exits.lists import Exits, in_force, nearest_stop
+from tradebot.exits.lists import Exits, nearest_stop
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
@@ -48,14 +48,10 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
     """Return the smallest move against a position that closes it, by symbol, as a fraction; none if it has no stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
-        fraction = nearest_stop(_rules(world, position, desk.books.kept.get(position.key, Kept())))
+        fraction = nearest_stop(world.rules.exits_watching(position, desk.books.kept.get(position.key, Kept())))
         if fraction is not None:
             stops[position.symbol] = min(fraction, stops.get(position.symbol, fraction))
     return stops
-
-
-def _rules(world: World, position: Position, kept: Kept) -> Exits:
-    return in_force(world.rules.exits_of(position.strategy), kept)
 
 
 def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decimal | None]]:
@@ -72,21 +68,20 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
 
 def _called_by_price(world: World, desk: Desk) -> Iterator[tuple[Position, ExitCall]]:
     for one in (_held(desk, position) for position in desk.positions):
-        rules = tuple(rule for rule in _rules(world, one.position, one.kept) if rule.looks_at_price)
+        rules = tuple(rule for rule in world.rules.exits_watching(one.position, one.kept) if rule.looks_at_price)
         quote, ratio = desk.quotes.get(one.position.symbol), desk.position_ratios.get(one.position.symbol, Decimal(1))
         if rules:
             yield one.position, judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
 
 
 def _held(desk: Desk, position: Position) -> Held:
-    kept = desk.books.kept.get(position.key, Kept())
+    kept = desk.books.kept_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
     known = replace(
         kept,
         best=marks.best,
         worst=marks.worst,
-        original_quantity=position.original_quantity,
         instrument=listing.instrument if listing else kept.instrument,
     )
     return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))

@@ -4,11 +4,11 @@ Each kind is a class called `RULE` in its own file in `kinds`. The file's name i
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from msgspec import Struct
 
@@ -48,6 +48,22 @@ class Moment(Struct, frozen=True):
     now: datetime | None = None
     price: Decimal | None = None
     session: Session | None = None
+
+
+_KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
+    Input.QUOTE: lambda held, moment: moment.price,
+    Input.CLOCK: lambda held, moment: moment.now,
+    Input.SESSION: lambda held, moment: moment.session,
+    Input.ENTRY_SCORE: lambda held, moment: held.kept.entry_score or None,
+    Input.SCORES: lambda held, moment: held.outlook.scores or None,
+    Input.NOISE: lambda held, moment: held.outlook.noise or None,
+    Input.FLOW: lambda held, moment: held.outlook.flow,
+    Input.REGIME: lambda held, moment: held.outlook.regime,
+    Input.EVENT: lambda held, moment: held.outlook.event_at,
+    Input.MOMENTUM: lambda held, moment: held.outlook.momentum,
+    Input.MOVEMENT: lambda held, moment: held.outlook.movement,
+}
+"""Where each input is; None if it isn't known. The others are needed only at times, so a rule asks for them itself."""
 
 
 class Measure(NamedTuple):
@@ -130,9 +146,19 @@ class ExitRule(Frozen):
         """Return True if one wrong quote could make it close a position."""
         return not {Input.QUOTE, Input.MOMENTUM}.isdisjoint(self.needs)
 
-    @abstractmethod
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        """Judge the position at a moment."""
+        """Judge the position at a moment, or return the first thing it needs that isn't known."""
+        given = list[object]()
+        for need in self.needs:
+            if need in _KNOWN:
+                given.append(_KNOWN[need](held, moment))
+                if given[-1] is None:
+                    return Absent(need)
+        return self.measure(held, *given)
+
+    @abstractmethod
+    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Absent:
+        """Judge the position by what it needs, given in that order."""
 
     def level(self, held: Held) -> Stop:
         """Return the price or time at which it closes the position, as far as that is known beforehand."""
@@ -177,9 +203,6 @@ class PriceRule(ExitRule):
     def level(self, held: Held) -> Stop:
         """Return the price at which it closes the position."""
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        return Absent(Input.QUOTE) if moment.price is None else self.measure(held, moment.price)
-
 
 class TimeRule(ExitRule):
     """A rule that looks at the time only, and needs no price."""
@@ -190,9 +213,6 @@ class TimeRule(ExitRule):
     @abstractmethod
     def measure(self, held: Held, now: datetime) -> Measure:
         """Judge the position at `now`."""
-
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        return Absent(Input.CLOCK) if moment.now is None else self.measure(held, moment.now)
 
 
 def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:

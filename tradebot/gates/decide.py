@@ -18,7 +18,7 @@ from tradebot.gates import book as limits_of
 from tradebot.gates import entry
 from tradebot.gates import margin as margin_of
 from tradebot.gates.common import instrument_known, instrument_open
-from tradebot.gates.entry import Ask
+from tradebot.gates.entry import Ask, unpriced
 from tradebot.gates.own import own
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
@@ -73,7 +73,7 @@ def _on_book(ask: Ask, book: Book, limits: Limits) -> Iterator[Decision | None]:
     yield _theme(ask, after, limits)
     for limit, gate, predicate in whole:
         if limit is not None:
-            yield predicate(after, limits) if after else _unpriced(gate, limit)
+            yield predicate(after, limits) if after else unpriced(gate, limit)
 
 
 def _on_margin(ask: Ask) -> Iterator[Decision]:
@@ -82,7 +82,7 @@ def _on_margin(ask: Ask) -> Iterator[Decision]:
         return
     limits, halts, after = ask.account.limits, ask.account.halts, _after(ask, ask.book)
     if after is None:
-        yield from (_unpriced(one.gate, one.limit) for one in margin_of.watched(limits, halts))
+        yield from (unpriced(one.gate, one.limit) for one in margin_of.watched(limits, halts))
     else:
         yield from margin_of.decisions(after, limits, halts)
 
@@ -94,7 +94,7 @@ def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
     if symbol not in ask.book.themes:
         return Decision(Gate.THEME_NOTIONAL, Verdict.UNKNOWN, Reason.THEME_UNKNOWN, None, limit)
     if after is None:
-        return _unpriced(Gate.THEME_NOTIONAL, limit)
+        return unpriced(Gate.THEME_NOTIONAL, limit)
     return limits_of.theme_notional(after, limits, limits_of.theme_of(after, symbol))
 
 
@@ -114,7 +114,7 @@ def _risk(ask: Ask) -> Decision | None:
     if limit is None:
         return None
     if ask.size is None:
-        return _unpriced(Gate.RISK, limit)
+        return unpriced(Gate.RISK, limit)
     if ask.size.risk_usd is None:
         return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
@@ -142,7 +142,3 @@ def _loss_cooldown(ask: Ask) -> Decision | None:
     if any_loss and not any_loss.passed:
         return any_loss
     return limits_of.loss_cooldown(ask.strategy.book, ask.limits, symbol, now)
-
-
-def _unpriced(gate: Gate, limit: Decimal) -> Decision:
-    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)

@@ -130,7 +130,7 @@ def strength(position: Position, entry_score: float | None, now: Candidate | Non
         return None
     if now is None or now.score is None:
         return abs(entry_score)
-    opening = Side.BUY if position.quantity > 0 else Side.SELL
+    opening = Side.of(position.quantity)
     return abs(now.score) if now.side is opening else -abs(now.score)
 
 
@@ -183,7 +183,7 @@ def _incumbent(
 
 def _closable(desk: Desk, position: Position) -> Iterator[Decision]:
     """Yield what its exit would be asked: an order that can't be sent frees nothing."""
-    side = Side.SELL if position.quantity > 0 else Side.BUY
+    side = Side.of(-position.quantity)
     yield still_held(desk, position.symbol, position.quantity)
     yield working_for_exit(desk.book, position.strategy, position.symbol, side)
     yield unresolved_for_exit(desk.books, position.strategy, position.symbol)

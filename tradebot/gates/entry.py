@@ -257,7 +257,7 @@ def _order_notional(ask: Ask) -> Decision:
 
 def _symbol_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return _unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
+        return unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
     return limits_of.symbol_notional(book, limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
@@ -266,13 +266,13 @@ def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.sector is None:
         return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
     if ask.size is None:
-        return _unpriced(Gate.SECTOR_NOTIONAL, limit)
+        return unpriced(Gate.SECTOR_NOTIONAL, limit)
     return limits_of.sector_notional(book, limits, ask.sector, ask.size.notional_usd)
 
 
 def _gross_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return _unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
+        return unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
     return limits_of.gross_notional(book, limits, ask.size.notional_usd)
 
 
@@ -280,7 +280,7 @@ def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
     return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
-def _unpriced(gate: Gate, limit: Decimal) -> Decision:
+def unpriced(gate: Gate, limit: Decimal) -> Decision:
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
 
 

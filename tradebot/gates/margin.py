@@ -6,6 +6,7 @@ What halts the bot is judged by what is held, because an order that may never fi
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from operator import ge, le, lt
 from typing import NamedTuple
 
 from tradebot.gates.book import unknown_equity
@@ -19,12 +20,8 @@ from tradebot.model.reasons import Reason
 
 def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin of the whole book with its limit, as a share of equity."""
-    gate = Gate.INITIAL_MARGIN
-    unknown = _unknown(book, margin, gate, limit)
-    if unknown:
-        return unknown
-    part = margin.initial_usd / _equity(book, margin)
-    return answer(gate, part <= limit, Reason.MARGIN_ABOVE_MAX, part, limit)
+    gate, reason = Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX
+    return _judged(book, margin, limit, gate, reason, le, lambda equity: margin.initial_usd / equity)
 
 
 def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -32,34 +29,22 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
     It is what the venue says is available, or equity less the initial margin of the whole book, whichever is less.
     """
-    gate = Gate.FREE_MARGIN
-    unknown = _unknown(book, margin, gate, limit)
-    if unknown:
-        return unknown
-    equity = _equity(book, margin)
-    part = min(book.buying_power, equity - margin.initial_usd) / equity
-    return answer(gate, part >= limit, Reason.FREE_MARGIN_BELOW_MIN, part, limit)
+    gate, reason = Gate.FREE_MARGIN, Reason.FREE_MARGIN_BELOW_MIN
+    have, used = book.buying_power, margin.initial_usd
+    return _judged(book, margin, limit, gate, reason, ge, lambda equity: min(have, equity - used) / equity)
 
 
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the maintenance margin with the share of equity at which the bot halts; at all of it, the venue acts."""
-    gate = Gate.MAINTENANCE_MARGIN
-    unknown = _unknown(book, margin, gate, limit)
-    if unknown:
-        return unknown
-    part = margin.maintenance_usd / _equity(book, margin)
-    return answer(gate, part < limit, Reason.MARGIN_HALT, part, limit)
+    gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MARGIN_HALT
+    return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
 
 def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare how far the mark of any position is from its liquidation price with the least distance."""
-    gate = Gate.LIQUIDATION
-    unknown = _unknown(book, margin, gate, limit)
-    if unknown:
-        return unknown
-    nearest = next(iter(margin.liquidations(book.equity)), None)
-    distance = nearest.distance if nearest else None
-    return answer(gate, distance is None or distance >= limit, Reason.LIQUIDATION_TOO_NEAR, distance, limit)
+    gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
+    nearest = (one.distance for one in margin.liquidations(book.equity))
+    return _judged(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
 class Watched(NamedTuple):
@@ -75,8 +60,8 @@ def watched(limits: Limits, halts: HaltRules) -> Iterator[Watched]:
     for gate, limit, predicate in (
         (Gate.INITIAL_MARGIN, limits.max_margin_fraction, initial_margin),
         (Gate.FREE_MARGIN, limits.min_free_margin_fraction, free_margin),
-        (Gate.MAINTENANCE_MARGIN, halts.margin_fraction, maintenance_margin),
         (Gate.LIQUIDATION, limits.min_liquidation_fraction, liquidation),
+        (Gate.MAINTENANCE_MARGIN, halts.margin_fraction, maintenance_margin),
     ):
         if limit is not None:
             yield Watched(gate, limit, predicate)
@@ -90,12 +75,12 @@ def decisions(book: Book, limits: Limits, halts: HaltRules) -> Iterator[Decision
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the account's book as it is, with the symbol concerned."""
-    for decision in decisions(book, limits, halts):
-        if decision.gate is not Gate.MAINTENANCE_MARGIN:
-            yield _nearest(book) if decision.gate is Gate.LIQUIDATION else "", decision
-    halt = margin_halt(book, halts)
-    if halt:
-        yield "", halt
+    if book.margin is None:
+        return
+    nearest = next((one.symbol for one in book.margin.liquidations(book.equity)), "")
+    for gate, limit, predicate in watched(limits, halts):
+        margin = book.margin.as_held if gate is Gate.MAINTENANCE_MARGIN else book.margin
+        yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
 
 
 def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
@@ -105,20 +90,21 @@ def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
     return maintenance_margin(book, book.margin.as_held, halts.margin_fraction)
 
 
-def _nearest(book: Book) -> str:
-    return next((one.symbol for one in book.margin.liquidations(book.equity)), "") if book.margin else ""
-
-
-def _equity(book: Book, margin: Margin) -> Decimal:
-    """Return the equity that is left once open orders have filled at their worst."""
-    return book.equity - margin.loss
-
-
-def _unknown(book: Book, margin: Margin, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return what can't be known, or None if everything can."""
-    lacking, left = margin.lacking(), _equity(book, margin)
+def _judged(
+    book: Book,
+    margin: Margin,
+    limit: Decimal,
+    gate: Gate,
+    reason: Reason,
+    fits: Callable[[Decimal, Decimal], bool],
+    measure: Callable[[Decimal], Decimal | None],
+) -> Decision:
+    """Compare a measure of the equity that open orders leave with its limit, if all that it follows from is known."""
+    lacking, equity = margin.lacking(), book.equity - margin.loss
     if lacking:
-        reason, symbols = lacking
-        return Decision(gate, Verdict.UNKNOWN, reason, symbols, limit)
+        return Decision(gate, Verdict.UNKNOWN, *lacking, limit)
     unknown = unknown_equity(book, gate, limit)
-    return unknown or (None if left > 0 else Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, left, limit))
+    if unknown or equity <= 0:
+        return unknown or Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, equity, limit)
+    found = measure(equity)
+    return answer(gate, found is None or fits(found, limit), reason, found, limit)

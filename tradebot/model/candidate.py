@@ -78,6 +78,11 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
+    @classmethod
+    def of(cls, signed: Decimal | int) -> "Side":
+        """Return the side of a signed quantity: a buy above zero."""
+        return cls.BUY if signed > 0 else cls.SELL
+
     @property
     def sign(self) -> int:
         """Return +1 for a buy and -1 for a sell."""

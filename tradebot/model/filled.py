@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
+from tradebot.model.intent import Intent
+from tradebot.model.order import Order
 from tradebot.model.position import Kept
 
 
@@ -21,54 +23,6 @@ class RestedStop(Struct, frozen=True):
     side: Side
     at: datetime
     price: Decimal
-
-
-class OrderFacts(Protocol):
-    """What an order that filled tells about its fills; an `Order` has more. Prices are in USD."""
-
-    @property
-    def client_order_id(self) -> str:
-        """Return the id that whoever sent it gave it."""
-
-    @property
-    def stop_price(self) -> Decimal | None:
-        """Return its stop price; None if it isn't a stop."""
-
-    @property
-    def arrival_mid(self) -> Decimal | None:
-        """Return the midpoint when a pass first saw it at the venue."""
-
-
-class IntentFacts(Protocol):
-    """What an intent tells about the fills of its order; an `Intent` has more. Prices are in USD."""
-
-    @property
-    def client_order_id(self) -> str:
-        """Return the id that it gave its order."""
-
-    @property
-    def at(self) -> datetime:
-        """Return when it was promised."""
-
-    @property
-    def why(self) -> str:
-        """Return the reason of an order that closes."""
-
-    @property
-    def protects(self) -> bool:
-        """Return True if its order rests at the venue to protect a position."""
-
-    @property
-    def decision_mid(self) -> Decimal | None:
-        """Return the midpoint that it was decided on."""
-
-    @property
-    def send_mid(self) -> Decimal | None:
-        """Return the midpoint when it was sent."""
-
-    @property
-    def send_mid_at(self) -> datetime | None:
-        """Return the time of the quote behind `send_mid`."""
 
 
 class FilledOrder(NamedTuple):
@@ -90,6 +44,11 @@ class Asked(NamedTuple):
     send_mid: Decimal | None
     send_mid_at: datetime | None
     entry: Kept | None = None
+
+
+OrderFacts = Order | FilledOrder
+IntentFacts = Intent | Asked
+"""What tells about a fill: what was read of its order and of the intents behind that, whole or in part."""
 
 
 class Sent(NamedTuple):

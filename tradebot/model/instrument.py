@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from tradebot.model.values import replace
+from tradebot.model.values import VenueWord, replace
 
 Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)
@@ -27,7 +27,7 @@ def notional(quantity: Number, price: Number, multiplier: Number) -> Number:
     return quantity * price * multiplier
 
 
-class AssetClass(StrEnum):
+class AssetClass(VenueWord):
     """The asset classes a venue may report."""
 
     US_EQUITY = "us_equity"
@@ -36,10 +36,6 @@ class AssetClass(StrEnum):
     FUTURE = "future"
     PERPETUAL = "perpetual"
     UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "AssetClass":
-        return cls.UNKNOWN
 
 
 UNTRADED = frozenset({AssetClass.US_OPTION, AssetClass.CRYPTO, AssetClass.UNKNOWN})
@@ -116,11 +112,6 @@ class Listing(Struct, frozen=True):
     @property
     def symbol(self) -> str:
         return self.instrument.symbol
-
-    @property
-    def terms(self) -> tuple[object, ...]:
-        """Return everything but when it was read."""
-        return self.instrument, self.ticks, self.minimum, self.margin_levels, self.last_trading_day
 
     def tick_at(self, price: Decimal) -> Decimal:
         """Return the smallest difference between two prices at this level."""

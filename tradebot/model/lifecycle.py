@@ -4,7 +4,6 @@ Reports arrive late, twice and out of order, so a state is never stepped from on
 what is known, each thing once, and the state follows from the collection. It's the same whatever the order of arrival.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +15,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.order import Order, OrderClass, OrderStatus, lineages
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
+from tradebot.model.position import ADOPTED, FOREIGN
 
 
 class State(StrEnum):
@@ -115,38 +114,26 @@ def state_of(owner: str, quantity: Decimal, work: Work, *, traded: bool = True) 
     return State.ADOPTED if owner == ADOPTED else State.OPEN
 
 
-Event = IntentRecord | Order | OwnedFill
-"""What the ledger records about a position: a promise or its outcome, a report of an order, a fill or adjustment."""
+Event = IntentRecord | Order
+"""What the ledger records about a position's orders: a promise or its outcome, or a report of an order."""
 
 
 class Records(Struct, frozen=True):
-    """What is known, each thing once: intents by client order id, orders by the venue's id, fills by activity id."""
+    """What is known, each thing once: intents by client order id, orders by the venue's id."""
 
     intents: Mapping[str, IntentRecord] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
-    fills: Mapping[str, OwnedFill] = field(default_factory=dict)
 
     def after(self, events: Iterable[Event]) -> "Records":
         """Return the records with these events added, in any order; an event that is known already changes nothing."""
-        intents, orders, fills = dict(self.intents), dict(self.orders), dict(self.fills)
+        intents, orders = dict(self.intents), dict(self.orders)
         for event in events:
-            if isinstance(event, OwnedFill):
-                fills.setdefault(event.fill.activity_id, event)
-            elif isinstance(event, Order):
+            if isinstance(event, Order):
                 orders[event.venue_id] = max(event, orders.get(event.venue_id, event), key=_order_progress)
             else:
                 name = event.intent.client_order_id
                 intents[name] = max(event, intents.get(name, event), key=_intent_progress)
-        return Records(intents, orders, fills)
-
-    def state(self, strategy: str, symbol: str) -> State:
-        """Return the state of the position that these records are about."""
-        quantity, traded, booked = Decimal(0), False, defaultdict[str, Decimal](Decimal)
-        for owned in self.fills.values():
-            booked[owned.fill.venue_order_id] += owned.fill.quantity
-            if (owned.strategy, owned.fill.symbol) == (strategy, symbol):
-                quantity, traded = quantity + owned.fill.signed_quantity, True
-        return state_of(strategy, quantity, self.work(booked).get((strategy, symbol), NOTHING), traded=traded)
+        return Records(intents, orders)
 
     def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], Work]:
         """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out.

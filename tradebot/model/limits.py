@@ -150,6 +150,8 @@ class Limits(Frozen):
     min_liquidation_fraction: Annotated[Fraction | None, Tighter.HIGHER]
 
 
+OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
+"""Limits that only an account with margin can have."""
 OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
@@ -159,9 +161,7 @@ OF_THE_ACCOUNT = frozenset(
         "max_drawdown_fraction",
         "min_equity_usd",
         "wash_sale_days",
-        "max_margin_fraction",
-        "min_free_margin_fraction",
-        "min_liquidation_fraction",
+        *OF_MARGIN,
     }
 )
 """Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the
@@ -188,8 +188,6 @@ OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction",
 """Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
 OPTIONAL_OF_EQUITY = ("max_theme_fraction", "max_net_fraction", "max_beta_fraction", "max_risk_fraction")
 """Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
-OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
-"""Limits that only an account with margin can have."""
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 """Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
 SIZES = (

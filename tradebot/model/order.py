@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY, ONE, AssetClass, notional
-from tradebot.model.values import replace
+from tradebot.model.values import VenueWord, replace
 
 
-class OrderType(StrEnum):
+class OrderType(VenueWord):
     """Order types that we send or may encounter."""
 
     MARKET = "market"
@@ -21,10 +21,6 @@ class OrderType(StrEnum):
     STOP = "stop"
     STOP_LIMIT = "stop_limit"
     UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "OrderType":
-        return cls.UNKNOWN
 
 
 class OrderClass(StrEnum):
@@ -43,19 +39,15 @@ class OrderClass(StrEnum):
         return cls.UNKNOWN if value else cls.SIMPLE
 
 
-class TimeInForce(StrEnum):
+class TimeInForce(VenueWord):
     """Times in force that we send or may encounter."""
 
     DAY = "day"
     GTC = "gtc"
     UNKNOWN = "unknown"
 
-    @classmethod
-    def _missing_(cls, value: object) -> "TimeInForce":
-        return cls.UNKNOWN
 
-
-class OrderStatus(StrEnum):
+class OrderStatus(VenueWord):
     """The states of an order, whatever its venue calls them; the venue's adapter maps its words to these.
 
     On its way: PENDING_NEW (the venue has the request, and may still refuse it), ACCEPTED (it will go to the market,
@@ -84,10 +76,6 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     REPLACED = "replaced"
     UNKNOWN = "unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "OrderStatus":
-        return cls.UNKNOWN
 
     @property
     def terminal(self) -> bool:

@@ -217,7 +217,7 @@ def unreported_fill(
     about: str = "",
 ) -> OwnedFill:
     """Return a fill that no venue reported: it changes a position by `change` signed shares and is of no order."""
-    side = Side.BUY if change > 0 else Side.SELL
+    side = Side.of(change)
     return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at, multiplier), origin, about)
 
 

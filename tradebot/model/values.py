@@ -1,18 +1,27 @@
-"""Copy a value with some of its fields changed, and tell which of its fields are written."""
+"""Copy a value with some of its fields changed, tell which of its fields are written, and read words of a venue."""
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import NODEFAULT, Struct
 
-__all__ = ["columns", "optional_fields", "replace", "written_fields"]
+__all__ = ["VenueWord", "columns", "optional_fields", "replace", "written_fields"]
 
 if TYPE_CHECKING:
     # Mypy checks the names and types of the fields for this function; for msgspec's, it would accept anything.
     from dataclasses import replace
 else:
     from msgspec.structs import replace
+
+
+class VenueWord(StrEnum):
+    """A word that a venue says: one that we don't know is its member UNKNOWN."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        return cls("unknown")
 
 
 def written_fields(value: Struct) -> list[str]:

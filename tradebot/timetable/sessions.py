@@ -91,9 +91,14 @@ def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "")
 
 def next_open(calendar: Calendar, now: datetime) -> datetime | None:
     """Return when the next session opens while none is open; None during a session or if no later one is stored."""
-    near = calendar.sessions(now.date() - ENDS_LATE, now.date() + CALENDAR_REACH)
-    ahead = next((session for session in near if session.close > now), None)
+    ahead = _not_closed(calendar, now)
     return ahead.open if ahead and ahead.open > now else None
+
+
+def _not_closed(calendar: Calendar, now: datetime) -> Session | None:
+    """Return the session that is open at `now`, or else the next one; None if no later one is stored."""
+    near = calendar.sessions(now.date() - ENDS_LATE, now.date() + CALENDAR_REACH)
+    return next((session for session in near if session.close > now), None)
 
 
 def session_date(calendar: Calendar, now: datetime, day: VenueDay) -> date:
@@ -172,12 +177,10 @@ def last_morning(now: datetime, day: VenueDay) -> datetime:
 
 def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
     """Return True if the broker's clock has another open or close than the stored calendar."""
-    near = calendar.sessions(clock.now.date() - ENDS_LATE, clock.now.date() + CALENDAR_REACH)
-    current = next((session for session in near if session.contains(clock.now)), None)
-    if clock.is_open or current:
-        return not clock.is_open or current is None or clock.next_close != current.close
-    ahead = next((session for session in near if session.open > clock.now), None)
-    return ahead is not None and clock.next_open != ahead.open
+    session = _not_closed(calendar, clock.now)
+    if session is None or not session.contains(clock.now):
+        return clock.is_open or (session is not None and clock.next_open != session.open)
+    return not clock.is_open or clock.next_close != session.close
 
 
 def difference(ledger: Slots, day: date) -> str:

@@ -1,9 +1,10 @@
 """Close a position before the night."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.model.bar import Session
 from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 
@@ -17,12 +18,8 @@ class EndOfDay(ExitRule):
     rank = 1
     before_close_s: Seconds
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        if moment.session is None:
-            return Absent(Input.SESSION)
-        left = moment.session.close - moment.now
+    def measure(self, held: Held, now: datetime, session: Session) -> Measure:
+        left = session.close - now
         return Measure(left <= timedelta(seconds=self.before_close_s), left.total_seconds(), self.before_close_s)
 
 

@@ -1,7 +1,9 @@
 """Close a position before an event of the company."""
 
+from datetime import datetime
+
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 
@@ -15,12 +17,8 @@ class EventAhead(ExitRule):
     needs = (Input.CLOCK, Input.EVENT)
     before_s: Seconds
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        if held.outlook.event_at is None:
-            return Absent(Input.EVENT)
-        left_s = (held.outlook.event_at - moment.now).total_seconds()
+    def measure(self, held: Held, now: datetime, event_at: datetime) -> Measure:
+        left_s = (event_at - now).total_seconds()
         return Measure(0 <= left_s <= self.before_s, left_s, self.before_s)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.model.reasons import Reason
 
 
@@ -19,11 +19,9 @@ class FlowReversal(ExitRule):
     numbered = False
     min_flow: Annotated[float, Field(gt=0, le=1)]
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if held.outlook.flow is None:
-            return Absent(Input.FLOW)
-        flow = held.outlook.flow * held.direction
-        return Measure(flow <= -self.min_flow, flow, -self.min_flow)
+    def measure(self, held: Held, flow: float) -> Measure:
+        favor = flow * held.direction
+        return Measure(favor <= -self.min_flow, favor, -self.min_flow)
 
 
 RULE = FlowReversal

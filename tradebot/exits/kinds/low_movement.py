@@ -1,9 +1,11 @@
 """Close a position whose price hardly moves."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason
@@ -19,13 +21,8 @@ class LowMovement(ExitRule):
     movement_fraction: Fraction
     after_s: Seconds
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        movement = held.outlook.movement
-        if movement is None:
-            return Absent(Input.MOVEMENT)
-        old = (moment.now - held.position.opened_at).total_seconds() >= self.after_s
+    def measure(self, held: Held, now: datetime, movement: Decimal) -> Measure:
+        old = (now - held.position.opened_at).total_seconds() >= self.after_s
         return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:

@@ -1,7 +1,9 @@
 """Close a position that the price runs away from."""
 
+from decimal import Decimal
+
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
@@ -16,11 +18,9 @@ class Momentum(ExitRule):
     numbered = False
     adverse_fraction: Fraction
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if held.outlook.momentum is None:
-            return Absent(Input.MOMENTUM)
-        momentum = held.outlook.momentum * held.direction
-        return Measure(momentum <= -self.adverse_fraction, momentum, -self.adverse_fraction)
+    def measure(self, held: Held, momentum: Decimal) -> Measure:
+        favor = momentum * held.direction
+        return Measure(favor <= -self.adverse_fraction, favor, -self.adverse_fraction)
 
 
 RULE = Momentum

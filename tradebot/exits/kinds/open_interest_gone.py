@@ -1,7 +1,8 @@
 """Close a position if the contracts behind its entry were closed overnight."""
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import Absent, ExitRule, Input, Measure
+from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
@@ -18,10 +19,8 @@ class OpenInterestGone(ExitRule):
     needs = (Input.SESSION, Input.OPEN_INTEREST)
     min_kept_fraction: Fraction
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.session is None:
-            return Absent(Input.SESSION)
-        if held.position.opened_at >= moment.session.open:
+    def measure(self, held: Held, session: Session) -> Measure | Absent:
+        if held.position.opened_at >= session.open:
             return Measure(False, None, self.min_kept_fraction)
         kept = held.outlook.open_interest_kept
         if kept is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.why import Part
 from tradebot.model.limits import Fraction
@@ -31,13 +31,9 @@ class Regime(ExitRule):
     shorts: Regimes
     loss_fraction: Fraction
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.price is None:
-            return Absent(Input.QUOTE)
-        if held.outlook.regime is None:
-            return Absent(Input.REGIME)
-        gain: Decimal = held.gain(moment.price)
-        against = held.outlook.regime in (self.longs if held.direction > 0 else self.shorts)
+    def measure(self, held: Held, price: Decimal, regime: str) -> Measure:
+        gain = held.gain(price)
+        against = regime in (self.longs if held.direction > 0 else self.shorts)
         return Measure(against and gain <= -self.loss_fraction, gain, -self.loss_fraction)
 
     def part(self, held: Held, measure: Measure) -> Part:

@@ -1,12 +1,13 @@
 """Close a position whose signal has faded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
@@ -36,18 +37,9 @@ class SignalDecay(ExitRule):
             raise ValueError("must be below noise_multiple, or a faded signal would count as recovered at once")
         return value
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        entry, scores, noise = held.kept.entry_score, held.outlook.scores, held.outlook.noise
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        if not entry:
-            return Absent(Input.ENTRY_SCORE)
-        if not scores:
-            return Absent(Input.SCORES)
-        if not noise:
-            return Absent(Input.NOISE)
+    def measure(self, held: Held, now: datetime, entry: float, scores: Sequence[float], noise: float) -> Measure:
         drops = [(entry - score) * held.direction / noise for score in scores]
-        age_s = (moment.now - held.position.opened_at).total_seconds()
+        age_s = (now - held.position.opened_at).total_seconds()
         closes = age_s >= self.min_hold_s and self._faded_for(drops) >= self.confirm_passes
         return Measure(closes, drops[-1], self.noise_multiple, shown=scores[-1] / entry)
 

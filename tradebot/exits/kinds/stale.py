@@ -1,14 +1,14 @@
 """Close a position that went nowhere for days."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Input, Measure
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
@@ -24,13 +24,9 @@ class Stale(ExitRule):
     after_days: Annotated[int, Field(ge=1, le=365)]
     gain_fraction: Fraction
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        if moment.price is None:
-            return Absent(Input.QUOTE)
-        gain: Decimal = held.gain(moment.price)
-        old = moment.now - held.position.opened_at >= timedelta(days=self.after_days)
+    def measure(self, held: Held, now: datetime, price: Decimal) -> Measure:
+        gain = held.gain(price)
+        old = now - held.position.opened_at >= timedelta(days=self.after_days)
         return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:

@@ -1,12 +1,15 @@
 """Close a position, or a part of it, once everything that speaks against it adds up."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import Absent, ExitRule, Input, Measure
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
@@ -82,11 +85,25 @@ class Urgency(ExitRule):
             raise ValueError("must be above reduce_at, or it would never close only a part")
         return value
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
-        against, original = self._against(held, moment), held.original_quantity
-        if isinstance(against, Absent):
-            return against
-        urgency = urgency_of(against)
+    def measure(
+        self,
+        held: Held,
+        now: datetime,
+        price: Decimal,
+        entry: float,
+        scores: Sequence[float],
+        flow: float,
+        momentum: Decimal,
+    ) -> Measure | Absent:
+        against = Against(
+            scores[-1] / entry,
+            float(held.gain(price) * 100),
+            float(held.gain(held.best) * 100),
+            (now - held.position.opened_at).total_seconds() / 3600,
+            flow * held.direction < 0,
+            float(momentum * held.direction * 100),
+        )
+        urgency, original = urgency_of(against), held.original_quantity
         if urgency >= self.exit_at:
             return Measure(True, urgency, self.exit_at)
         if original is None:
@@ -94,29 +111,6 @@ class Urgency(ExitRule):
         keep = original - held.whole_lots(original * self.reduce_share)
         left = held.whole_lots(abs(held.position.quantity) - keep)
         return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
-
-    def _against(self, held: Held, moment: Moment) -> Against | Absent:
-        entry, outlook = held.kept.entry_score, held.outlook
-        if moment.now is None:
-            return Absent(Input.CLOCK)
-        if moment.price is None:
-            return Absent(Input.QUOTE)
-        if not entry:
-            return Absent(Input.ENTRY_SCORE)
-        if not outlook.scores:
-            return Absent(Input.SCORES)
-        if outlook.flow is None:
-            return Absent(Input.FLOW)
-        if outlook.momentum is None:
-            return Absent(Input.MOMENTUM)
-        return Against(
-            outlook.scores[-1] / entry,
-            float(held.gain(moment.price) * 100),
-            float(held.gain(held.best) * 100),
-            (moment.now - held.position.opened_at).total_seconds() / 3600,
-            outlook.flow * held.direction < 0,
-            float(outlook.momentum * held.direction * 100),
-        )
 
 
 RULE = Urgency
