@@ -106,3 +106,18 @@ def test_a_stop_that_its_entry_left_behind_gets_another() -> None:
     evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+31m"))
     placed = [intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT and intent.stop_price]
     assert [(stop.quantity, stop.order_class) for stop in placed] == [(entry.quantity, OrderClass.SIMPLE)]
+
+
+def test_a_stop_that_ended_with_its_entry_began_no_gap() -> None:
+    found, venue = scene()
+    entry_of(found)
+    entry = venue.entered()
+    found.later(30)
+    venue.fill(entry.client_order_id, "100", Decimal(3))
+    bought = found.venue.now
+    found.later(30)
+    for name, order in venue.book.items():
+        venue.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=found.venue.now)
+    desk, rules = take(found.world(), with_flow=False), found.world().rules
+    (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
+    assert (gap.shares, gap.since) == (Decimal(3), bought)
