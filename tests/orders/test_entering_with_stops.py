@@ -108,16 +108,19 @@ def test_a_stop_that_its_entry_left_behind_gets_another() -> None:
     assert [(stop.quantity, stop.order_class) for stop in placed] == [(entry.quantity, OrderClass.SIMPLE)]
 
 
-def test_a_stop_that_ended_with_its_entry_began_no_gap() -> None:
+@pytest.mark.parametrize("shares", [3, None])
+def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_entry_filled_in_part(
+    shares: int | None,
+) -> None:
     found, venue = scene()
     entry_of(found)
     entry = venue.entered()
     found.later(30)
-    venue.fill(entry.client_order_id, "100", Decimal(3))
+    venue.fill(entry.client_order_id, "100", Decimal(shares) if shares else None)
     bought = found.venue.now
     found.later(30)
-    for name, order in venue.book.items():
-        venue.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=found.venue.now)
+    for name in ("its stop", *((entry.client_order_id,) if shares else ())):
+        venue.book[name] = replace(venue.book[name], status=OrderStatus.CANCELED, updated_at=found.venue.now)
     desk, rules = take(found.world(), with_flow=False), found.world().rules
     (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
-    assert (gap.shares, gap.since) == (Decimal(3), bought)
+    assert gap.since == (bought if shares else found.venue.now)

@@ -152,10 +152,11 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
         lapse, parent = None, states.get(order.parent or "")
-        ended_with_entry = record.intent.order_class is OrderClass.BRACKET and parent not in (None, OrderStatus.FILLED)
-        if ended_with_entry or waits_for_entry(order, record.intent):
-            # The stop of an entry works once that has filled.
-            continue
+        if record.intent.order_class is OrderClass.BRACKET:
+            # The stop of an entry works once that has filled, and then apart from it.
+            if waits_for_entry(order, record.intent) or parent not in (None, OrderStatus.FILLED):
+                continue
+            parent = None
         waits = can_trigger(order, record.intent) or order.status.is_arriving
         if not order.status.terminal and _is_canceled_now(books, order):
             lapse = books.at, OrderStatus.PENDING_CANCEL.value
