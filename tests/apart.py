@@ -19,7 +19,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
-from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit, Pairs, Proof
@@ -104,7 +104,28 @@ class VenueApart(FakeVenue):
                 return replace(REJECTED, code="would_not_reduce")
             self._only_reduce.add(intent.client_order_id)
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
-        return Reply(Outcome.ACCEPTED, self._arrived(order, "order_accepted", slow=slow))
+        hangs = intent.order_class is OrderClass.BRACKET
+        arrived = self._arrived(replace(order, stop_price=None) if hangs else order, "order_accepted", slow=slow)
+        return Reply(Outcome.ACCEPTED, arrived, legs=(self._stop_of(arrived, intent),) if hangs else ())
+
+    def _stop_of(self, entry: Order, intent: Intent) -> Order:
+        """Let the stop of an entry wait for it, under an id of the venue's own."""
+        number, side = len(self.book) + 1, Side.SELL if entry.side is Side.BUY else Side.BUY
+        stop = replace(
+            entry,
+            venue_id=f"venue-{number}",
+            client_order_id=f"of-the-venue.PROTE.{number}",
+            side=side,
+            order_type=OrderType.STOP,
+            order_class=OrderClass.SIMPLE,
+            limit_price=None,
+            stop_price=intent.stop_price,
+            time_in_force=TimeInForce.GTC,
+            status=OrderStatus.HELD,
+            parent=entry.venue_id,
+        )
+        self._only_reduce |= {stop.client_order_id} if self.can.reduce_only else set()
+        return self._put(stop, "order_held")
 
     def _arrived(self, order: Order, event: str, *, slow: bool) -> Order:
         """Let a new order rest now, or once the venue has caught up."""
@@ -172,7 +193,8 @@ class VenueApart(FakeVenue):
 
     def stops(self) -> list[Order]:
         """Return the open stops, oldest first."""
-        return [order for order in self.working(Purpose.PROTECT) if order.stop_price is not None]
+        found = self.working(Purpose.PROTECT)
+        return [order for order in found if order.stop_price is not None and order.status is not OrderStatus.HELD]
 
     def targets(self) -> list[Order]:
         """Return the open targets, oldest first."""
@@ -207,7 +229,8 @@ class VenueApart(FakeVenue):
         """End what could only reduce, where nothing is left to be reduced."""
         for order in [o for o in self.book.values() if o.client_order_id in self._only_reduce]:
             gone = self.held.get(order.symbol, NONE) * order.side.sign >= 0
-            if gone and not order.status.terminal and not self.hears_late:
+            waits = order.status is OrderStatus.HELD
+            if gone and not (waits or order.status.terminal or self.hears_late):
                 self._put(replace(order, status=OrderStatus.CANCELED), "order_canceled")
 
     def _put(self, order: Order, event: str, **others: str) -> Order:
@@ -217,8 +240,16 @@ class VenueApart(FakeVenue):
         told = {"order_id": order.venue_id, "client_order_id": order.client_order_id, "status": order.status.value}
         amounts = {"qty": f"{order.quantity or NONE:f}", "filled_qty": f"{order.filled_quantity:f}"}
         prices = {} if order.stop_price is None else {"stop_price": f"{order.stop_price:f}"}
-        about = {"symbol": order.symbol, "side": order.side.value, **amounts, **prices}
+        parent = {} if order.parent is None else {"parent_id": order.parent}
+        about = {"symbol": order.symbol, "side": order.side.value, **amounts, **prices, **parent}
         self.log.append(self._line(event, **told, **about, **others))
+        for stop in [one for one in self.book.values() if one.parent == order.venue_id and order.status.terminal]:
+            if stop.status is OrderStatus.HELD:
+                works = order.status is OrderStatus.FILLED
+                self._put(
+                    replace(stop, status=OrderStatus.NEW if works else OrderStatus.CANCELED),
+                    "order_new" if works else "order_canceled",
+                )
         return order
 
     def _line(self, event: str, **told: str) -> dict[str, str]:

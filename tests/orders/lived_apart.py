@@ -18,7 +18,7 @@ from tests.faults.protection import BEGAN, FOREVER, Law, Pass, Told
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import Intent, Operation, mark_of
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, Outcome
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -198,7 +198,9 @@ class Judge:
             yield "a stop was canceled for another one, where the venue changes stops"
 
     def _line(self, line: Line) -> None:
-        """Take one line in."""
+        """Take one line in, unless it is about the stop of an entry that waits for that."""
+        if line["status"] == OrderStatus.HELD:
+            return
         known = self._open.get(line["order_id"])
         if line["status"] in ENDED:
             self._open.pop(line["order_id"], None)
@@ -216,9 +218,7 @@ class Judge:
             self.problems += ["a stop was moved away from profit"] if moved < 0 else []
 
     def _filled(self, line: Line, held: Decimal) -> None:
-        mark = mark_of(line["client_order_id"])
-        closes = mark is not None and mark.purpose is not Purpose.OPEN
-        if closes and held * self._held <= 0 and held:
+        if ".OPEN." not in line["client_order_id"] and held * self._held <= 0 and held:
             self._turned = True
             clipped = self.bot.venue.can.reduce_only and not self._late
             self.problems += ["more was closed than was held"] if clipped else []

@@ -106,3 +106,21 @@ def test_a_stop_that_its_entry_left_behind_gets_another() -> None:
     evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+31m"))
     placed = [intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT and intent.stop_price]
     assert [(stop.quantity, stop.order_class) for stop in placed] == [(entry.quantity, OrderClass.SIMPLE)]
+
+
+@pytest.mark.parametrize("shares", [3, None])
+def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_entry_filled_in_part(
+    shares: int | None,
+) -> None:
+    found, venue = scene()
+    entry_of(found)
+    entry = venue.entered()
+    found.later(30)
+    venue.fill(entry.client_order_id, "100", Decimal(shares) if shares else None)
+    bought = found.venue.now
+    found.later(30)
+    for name in ("its stop", *((entry.client_order_id,) if shares else ())):
+        venue.book[name] = replace(venue.book[name], status=OrderStatus.CANCELED, updated_at=found.venue.now)
+    desk, rules = take(found.world(), with_flow=False), found.world().rules
+    (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
+    assert gap.since == (bought if shares else found.venue.now)

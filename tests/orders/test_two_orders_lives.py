@@ -22,7 +22,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.model.venue import Capabilities, ClientIds, Edit
+from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs
 from tradebot.orders import changes, closing, fitting, two_orders, working_orders
 from tradebot.ports.broker import BrokerReader
 
@@ -33,9 +33,10 @@ QUIET = settings(deadline=None, database=None, suppress_health_check=list(Health
 @pytest.mark.parametrize(("edit", "reduce_only"), list(product(Edit, (True, False))))
 def test_no_drawn_life_breaks_a_promise(edit: Edit, reduce_only: bool) -> None:
     @settings(QUIET, max_examples=sized(10, 400))
-    @given(LIVES, st.sampled_from(ClientIds))
-    def holds(life: Life, ids: ClientIds) -> None:
-        assert lived(replace(capabilities(edit, reduce_only=reduce_only), client_ids=ids), *life) == []
+    @given(LIVES, st.sampled_from(ClientIds), st.sampled_from([Pairs.TWO_ORDERS, Pairs.BRACKET]))
+    def holds(life: Life, ids: ClientIds, pairs: Pairs) -> None:
+        can = capabilities(edit, reduce_only=reduce_only, pairs=pairs)
+        assert lived(replace(can, client_ids=ids), *life) == []
 
     holds()
 

@@ -27,7 +27,7 @@ from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, is_marked
 from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Gap, Job
 from tradebot.model.resting import Resting, Whose, resting_among
@@ -151,9 +151,12 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         record = books.intent_behind(order) if order.stop_price is not None else None
         if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
-        if waits_for_entry(order, record.intent):
-            continue
         lapse, parent = None, states.get(order.parent or "")
+        if record.intent.order_class is OrderClass.BRACKET:
+            # The stop of an entry works once that has filled, and then apart from it.
+            if waits_for_entry(order, record.intent) or parent not in (None, OrderStatus.FILLED):
+                continue
+            parent = None
         waits = can_trigger(order, record.intent) or order.status.is_arriving
         if not order.status.terminal and _is_canceled_now(books, order):
             lapse = books.at, OrderStatus.PENDING_CANCEL.value
