@@ -35,7 +35,6 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
 
-
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
