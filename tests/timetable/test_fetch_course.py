@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import USUAL, VENUE_DAY
 from tradebot.model.kind import Phase, Scope
-from tradebot.timetable.fetch_course import Need, course, renewals, slots_of
+from tradebot.timetable.fetch_course import Course, Need, renewals, slots_of
 from tradebot.timetable.job_times import parse
 
 TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
@@ -30,7 +30,7 @@ def test_the_slots_of_a_session_end_where_the_next_begins() -> None:
 
 def test_the_first_fetch_asks_for_everything_and_the_next_for_what_is_due() -> None:
     often, seldom = need("often", 20, 240, core=True), need("seldom", 20, 540, core=True)
-    found = course([often, seldom], every(often, seldom), SLOTS, 100, {})
+    found = Course([often, seldom], every(often, seldom), SLOTS, 100, {})
     assert found.fetches[:3] == ({"often": 20, "seldom": 20}, {"often": 20}, {"often": 20, "seldom": 20})
     assert found.calls == {"often": 20 * 78, "seldom": 20 * 39}
     # The last symbol of twenty arrives twelve seconds after its fetch began; of forty, twenty-four.
@@ -40,28 +40,28 @@ def test_the_first_fetch_asks_for_everything_and_the_next_for_what_is_due() -> N
 
 def test_kinds_that_do_not_fit_between_two_slots_wait_and_core_kinds_go_first() -> None:
     rest, core = need("rest", 700, 86_400), need("core", 400, 240, core=True)
-    found = course([core, rest], every(core, rest), SLOTS, 100, {})
+    found = Course([core, rest], every(core, rest), SLOTS, 100, {})
     assert found.fetches[:3] == ({"core": 400, "rest": 100}, {"core": 400, "rest": 100}, {"core": 400, "rest": 100})
     assert found.complete_s["rest"] == 6 * 300 + 300
-    assert course([core, rest], every(core, rest), SLOTS[:6], 100, {}).complete_s["rest"] is None
+    assert Course([core, rest], every(core, rest), SLOTS[:6], 100, {}).complete_s["rest"] is None
 
 
 def test_a_kind_that_waits_gets_older_and_costs_no_call() -> None:
     # Eight hundred calls every five minutes are more than the five hundred that fit.
     much = need("much", 800, 240)
-    found = course([much], every(much), SLOTS, 100, {})
+    found = Course([much], every(much), SLOTS, 100, {})
     assert found.age_s["much"] > 600
     assert sum(found.calls.values()) == 77 * 500 + 300
 
 
 def test_a_kind_that_is_worth_one_call_is_asked_once_and_not_again_if_it_was() -> None:
     morning = need("morning", 5, 86_400, phase=Phase.MORNING)
-    assert course([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
-    assert course([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
+    assert Course([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
+    assert Course([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
     assert renewals(SLOTS, morning.every_s(86_400), -inf) == 1
     # Whoever configures a shorter interval gets it.
     often = need("morning", 5, 540, phase=Phase.MORNING)
-    assert course([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
+    assert Course([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
 
 
 @given(
@@ -72,7 +72,7 @@ def test_no_fetch_runs_into_the_next_and_none_asks_more_often_than_its_interval(
     kinds: list[tuple[int, int, bool]], per_minute: float | None
 ) -> None:
     needs = [need(f"kind {place}", calls, s, core=core) for place, (calls, s, core) in enumerate(kinds)]
-    found = course(needs, every(*needs), SLOTS, per_minute, {})
+    found = Course(needs, every(*needs), SLOTS, per_minute, {})
     for slot, made in zip(SLOTS, found.fetches, strict=True):
         assert per_minute is None or sum(made.values()) * 60 / per_minute <= slot.length_s
     for each in needs:
@@ -83,7 +83,7 @@ def test_no_fetch_runs_into_the_next_and_none_asks_more_often_than_its_interval(
 @given(st.integers(1, 400), st.sampled_from([60, 240, 540, 3600]))
 def test_without_a_limit_everything_is_renewed_when_it_is_due(calls: int, interval_s: int) -> None:
     one = need("one", calls, interval_s)
-    found = course([one], every(one), SLOTS, None, {})
+    found = Course([one], every(one), SLOTS, None, {})
     assert found.calls["one"] == calls * renewals(SLOTS, interval_s, -inf)
     starts = [slot.start_s for slot, made in zip(SLOTS, found.fetches, strict=True) if made]
     assert found.age_s["one"] == max(later - start for start, later in pairwise(starts))

@@ -18,7 +18,7 @@ from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import cron, job_times
 from tradebot.timetable.cron import Cron
-from tradebot.timetable.job_times import MINUTE_S, MOST_PARTS, Part
+from tradebot.timetable.job_times import MINUTE_S, Part
 from tradebot.timetable.own_clock import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
@@ -26,7 +26,7 @@ MOST_BESIDE_S = 8 * 3600
 _BESIDE = re.compile(r"(?:at )?(open-|close\+)(\d{1,6}[smh])")
 _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
-_COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_COMMA = r',(?=(?:[^"]*"[^"]*")*[^"]*$)'
 """A comma between two times, not one within a quoted text."""
 EXPECTED = (
     "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
@@ -90,8 +90,8 @@ class ChoreTimes(Struct, frozen=True):
     """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
 
     text: str
-    venue: VenueDay
     parts: tuple[ChorePart, ...]
+    venue: VenueDay
 
     def starts(self, day: date, sessions: Sequence[Session]) -> list[tuple[str, datetime]]:
         """Return the name and the moment of each time that belongs to a day, in order; never two at one moment."""
@@ -118,11 +118,7 @@ class ChoreTimes(Struct, frozen=True):
 @lru_cache(maxsize=128)
 def parse(text: str, venue: VenueDay) -> ChoreTimes:
     """Parse a chore's times; raise ValueError saying what is expected, or which part is never due."""
-    plain = " ".join(text.split())
-    words = [part.strip() for part in _COMMA.split(plain)]
-    if len(words) > MOST_PARTS:
-        raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return ChoreTimes(plain, venue, tuple([_part(word, venue) for word in words]))
+    return ChoreTimes(*job_times.in_parts(text, venue, _part, _COMMA), venue)
 
 
 @lru_cache(maxsize=128)

@@ -51,19 +51,6 @@ class Batch(NamedTuple):
     calls: int
 
 
-class Course(Struct, frozen=True):
-    """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
-
-    `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never
-    get one. `fetches` are the calls of each slot by kind.
-    """
-
-    calls: Mapping[str, int]
-    age_s: Mapping[str, float]
-    complete_s: Mapping[str, float | None]
-    fetches: tuple[Mapping[str, int], ...]
-
-
 def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Slot, ...]:
     """Return the slots of a full session that last longer than so many seconds after the open."""
     starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
@@ -85,23 +72,38 @@ def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:
     return count
 
 
-class _Sheet:
-    """The course as it is being written, slot by slot."""
+class Course:
+    """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
+
+    `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never
+    get one. `fetches` are the calls of each slot by kind.
+    """
 
     def __init__(
-        self, needs: Sequence[Need], every_s: Mapping[str, int], asked_s: Mapping[str, float], per_s: float | None
+        self,
+        needs: Sequence[Need],
+        every_s: Mapping[str, int],
+        slots: Sequence[Slot],
+        per_minute: float | None,
+        asked_s: Mapping[str, float],
     ) -> None:
+        """Make these fetches slot by slot, with so many calls a minute; None for no limit.
+
+        `every_s` is the interval of each kind, and `asked_s` when its stalest reply was fetched, in seconds after the
+        open, for kinds of which every symbol has a reply of this session.
+        """
         self._needs = needs
         self._every_s = every_s
-        self._per_s = per_s
+        self._per_s = None if per_minute is None else per_minute / 60
         self._batches = {need.name: [Batch(asked_s.get(need.name, -inf), need.calls)] for need in needs if need.calls}
         self.calls = {need.name: 0 for need in needs}
         self.age_s: dict[str, float] = {}
         self.complete_s: dict[str, float | None] = {
             need.name: 0.0 if need.name in asked_s or not need.calls else None for need in needs
         }
+        self.fetches = tuple([self._fetch(slot, slots[0].start_s) for slot in slots])
 
-    def fetch(self, slot: Slot, first_s: float) -> dict[str, int]:
+    def _fetch(self, slot: Slot, first_s: float) -> dict[str, int]:
         """Make the calls of one slot, as many as fit, and return how many each kind made."""
         room = inf if self._per_s is None else slot.length_s * self._per_s
         made: dict[str, int] = {}
@@ -140,20 +142,3 @@ class _Sheet:
             batches.insert(0, Batch(batch.last_s, batch.calls - taken))
         renewed = sum(other.calls for other in batches if other.last_s == now_s) + taken
         self._batches[name] = [*(other for other in batches if other.last_s != now_s), Batch(now_s, renewed)]
-
-
-def course(
-    needs: Sequence[Need],
-    every_s: Mapping[str, int],
-    slots: Sequence[Slot],
-    per_minute: float | None,
-    asked_s: Mapping[str, float],
-) -> Course:
-    """Return what these fetches come to at so many calls a minute; None for no limit.
-
-    `every_s` is the interval of each kind, and `asked_s` when its stalest reply was fetched, in seconds after the open,
-    for kinds of which every symbol has a reply of this session.
-    """
-    sheet = _Sheet(needs, every_s, asked_s, None if per_minute is None else per_minute / 60)
-    fetches = tuple([sheet.fetch(slot, slots[0].start_s) for slot in slots])
-    return Course(sheet.calls, sheet.age_s, sheet.complete_s, fetches)

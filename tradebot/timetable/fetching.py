@@ -23,7 +23,7 @@ from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
 from tradebot.model.values import replace
-from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, course, renewals, slots_of
+from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, renewals, slots_of
 from tradebot.timetable.job_times import JobTimes
 
 _MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 39)
@@ -64,7 +64,7 @@ class Fitting(Struct, frozen=True, dict=True):
     def course(self, planned: Intervals) -> Course:
         needs = [need for need in self.needs if planned[need.name] is not None]
         every_s = {need.name: need.every_s(planned[need.name] or 0) for need in needs}
-        return course(needs, every_s, self.slots, self.per_minute, self.asked_s)
+        return Course(needs, every_s, self.slots, self.per_minute, self.asked_s)
 
     def fits(self, planned: Intervals) -> bool:
         """Return True if the day has enough calls, every symbol gets its replies, and these stay fresh enough."""
@@ -94,7 +94,7 @@ class Fitting(Struct, frozen=True, dict=True):
         """
         limits = {}
         for need in self.needs:
-            alone = course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
+            alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
             limit_s = inf if need.max_age_s is None else float(need.max_age_s)
             older = need.name != FLOW_ALERTS and alone.age_s.get(need.name, 0.0) >= limit_s
             limits[need.name] = inf if older else limit_s

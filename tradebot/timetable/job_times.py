@@ -4,16 +4,18 @@ They are offsets from the session's open and close, so they shift on half days.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 
+T = TypeVar("T")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 MINUTE_S = 60
 MOST_PARTS = 20
@@ -83,11 +85,18 @@ def parse(text: object, venue: VenueDay) -> JobTimes:
         return text
     if not isinstance(text, str):
         raise ValueError(f"use times such as {EXPECTED}")
+    return JobTimes(*in_parts(text, venue, parse_part))
+
+
+def in_parts(
+    text: str, venue: VenueDay, part: Callable[[str, VenueDay], T], comma: str = ","
+) -> tuple[str, tuple[T, ...]]:
+    """Return a text with single spaces, and its parts, each read by itself; ValueError if there are too many."""
     plain = " ".join(text.split())
-    words = [part.strip() for part in plain.split(",")]
+    words = re.split(comma, plain)
     if len(words) > MOST_PARTS:
         raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return JobTimes(plain, tuple([parse_part(word, venue) for word in words]))
+    return plain, tuple([part(word.strip(), venue) for word in words])
 
 
 @lru_cache(maxsize=64)

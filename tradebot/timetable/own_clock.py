@@ -18,7 +18,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
-from tradebot.timetable.job_times import MOST_PARTS, JobTimes, whole_day
+from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 MOST_SESSIONS = 5
@@ -150,11 +150,7 @@ class _Slots(NamedTuple):
 
 def parse(text: str, venue: VenueDay) -> OwnTimes:
     """Parse a strategy's times; raise ValueError saying what is expected, or which part is never due."""
-    plain = " ".join(text.split())
-    words = [part.strip() for part in plain.split(",")]
-    if len(words) > MOST_PARTS:
-        raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return OwnTimes(plain, tuple([_part(word, venue) for word in words]))
+    return OwnTimes(*job_times.in_parts(text, venue, _part))
 
 
 def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[str]:
