@@ -288,7 +288,8 @@ def known(
     facts: SymbolFacts | None = None, market: Mapping[str, object] | None = None, *, flow: float | None = 1.0
 ) -> Known:
     """Return what a component sees of AAPL, with a lookback of half an hour; by default, its flow is bullish."""
-    return Known(NOW, timedelta(minutes=30), 1_500_000.0, market or {}, facts or SymbolFacts("AAPL"), (), flow)
+    lookback, facts = timedelta(minutes=30), facts or SymbolFacts("AAPL")
+    return Known(NOW, lookback, market or {}, facts, scale_usd=1_500_000.0, flow=flow)
 
 
 def known_of(kind: AnyKind, value: object, *, flow: float | None = 1.0) -> Known:

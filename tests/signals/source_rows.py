@@ -405,7 +405,7 @@ def seen(replies: Mapping[str, Rows], *, flow: float | None = 0.5, symbol: str =
     """
     own, market = known_of_all(replies)
     facts = SymbolFacts(symbol, {**own, FLOW_ALERTS: (alert(underlying_price=Decimal(100)),)}, NOW, 1)
-    return Known(NOW, timedelta(minutes=30), 1_500_000.0, market, facts, (), flow, "technology")
+    return Known(NOW, timedelta(minutes=30), market, facts, "technology", scale_usd=1_500_000.0, flow=flow)
 
 
 def known_from(rows: World) -> Known:
@@ -413,7 +413,7 @@ def known_from(rows: World) -> Known:
     facts = SymbolFacts("AAPL", own, NOW, received=1)
     now = flow_now(facts, counting(NOW, ALL_ALERTS))
     lookback, scale = ALL_ALERTS.lookback, now.scale_usd
-    return Known(NOW, lookback, scale, market, facts, now.alerts, now.value, "technology", now.lacking)
+    return Known(NOW, lookback, market, facts, "technology", now.alerts, now.lacking, scale, now.value)
 
 
 def captured(file: str) -> Any:

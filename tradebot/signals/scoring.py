@@ -44,13 +44,13 @@ class Known(NamedTuple):
 
     now: datetime
     lookback: timedelta
-    scale_usd: float | None
     market: Mapping[str, object]
     facts: SymbolFacts
-    alerts: Sequence[FlowAlert] = ()
-    flow: float | None = None
     sector: str = ""
+    alerts: Sequence[FlowAlert] = ()
     lacking: int = 0
+    scale_usd: float | None = None
+    flow: float | None = None
 
     @property
     def direction(self) -> int:

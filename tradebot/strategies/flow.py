@@ -67,18 +67,8 @@ class FlowStrategy:
 
     def _known(self, view: StrategyView, symbol: str, count: Counting) -> Known:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
-        now = flow_now(facts, count)
-        return Known(
-            view.now,
-            self._window.lookback,
-            now.scale_usd,
-            view.market,
-            facts,
-            now.alerts,
-            now.value,
-            view.sectors.get(symbol, ""),
-            now.lacking,
-        )
+        sector = view.sectors.get(symbol, "")
+        return Known(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))
 
     def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
