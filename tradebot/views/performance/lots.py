@@ -276,27 +276,18 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
     return taken, others
 
 
+def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
+    """Return when, at which price and by what a fill began or ended a piece."""
+    return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
+
+
 def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
     fill = owned.fill
-    return OpenLot(
-        owned.strategy,
-        fill.symbol,
-        fill.side,
-        quantity,
-        fill.at,
-        fill.price,
-        fill.activity_id,
-        fill.venue_order_id,
-        owned.origin,
-        trade,
-        fill.multiplier,
-    )
+    return OpenLot(owned.strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    fill = owned.fill
-    end = fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin
-    return ClosedLot(*(*astuple(lot), *end))
+    return ClosedLot(*(*astuple(lot), *_made(owned)))
 
 
 def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
