@@ -48,8 +48,9 @@ class Margined(Scene):
 
     def hold(self, symbol: str, quantity: str) -> None:
         """Let someone else hold a position."""
+        more = D(quantity) - self.venue.held.get(symbol, D("0"))
         self.venue.held[symbol] = D(quantity)
-        self.venue.cash -= D(quantity) * self.venue.prices[symbol].middle
+        self.venue.cash -= more * self.venue.prices[symbol].middle
 
 
 WIDE = limits(

@@ -66,6 +66,8 @@ def without(**changes: object) -> Book:
 
 UNLISTED = {"MSFT": leveled("MSFT")}
 UNMARKED = {"MSFT": D("100")}
+LOST = margined({"MSFT": "10"}, equity=D("-5"), worth=Worth(D("-5"), D("0")))
+"""What a book is like that has lost more than there was."""
 REFUSALS: list[Row] = [
     (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, on(margined({"MSFT": "4000", "JPM": "1000"})),
      FAIL, D("0.901"), D("0.90")),
@@ -95,6 +97,12 @@ REFUSALS: list[Row] = [
     *((gate, Reason.EQUITY_UNKNOWN, on(margined(equity=D("0"))), UNKNOWN, D("0"), limit) for gate, limit in (
         (Gate.INITIAL_MARGIN, D("0.90")), (Gate.FREE_MARGIN, D("0.15")), (Gate.LIQUIDATION, D("0.35")),
         (Gate.MAINTENANCE_MARGIN, D("0.92")),
+    )),
+    *((gate, reason, on(LOST), FAIL, "no equity left", limit) for gate, reason, limit in (
+        (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, D("0.90")),
+        (Gate.FREE_MARGIN, Reason.FREE_MARGIN_BELOW_MIN, D("0.15")),
+        (Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR, D("0.35")),
+        (Gate.MAINTENANCE_MARGIN, Reason.MARGIN_HALT, D("0.92")),
     )),
     (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, dear(margined({"MSFT": "4000", "JPM": "892"})),
      FAIL, D("89020") / D("98900"), D("0.90")),
@@ -238,6 +246,15 @@ def test_a_monitor_names_the_position_that_is_nearest_to_liquidation() -> None:
         d.gate: subject for subject, d in margin_of.monitors(margined({"MSFT": "900", "JPM": "-1900"}), SET, LATCHES)
     }
     assert answers == {**dict.fromkeys(GATES, ""), Gate.LIQUIDATION: "JPM"}
+
+
+def test_a_loss_of_all_the_equity_and_more_halts_by_every_rule_that_is_set() -> None:
+    rules = LATCHES.model_copy(update={"min_equity_usd": D("50")})
+    lost = replace(LOST, peak_equity=D("100000"), day_loss=D("100005"))
+    reasons = {decision.reason for decision in failing_rules(desk(book=lost), rules)}
+    assert reasons >= {Reason.MARGIN_HALT, Reason.DAILY_LOSS_HALT, Reason.EQUITY_FLOOR_HALT}
+    untrue = replace(lost, worth=Worth(D("100000"), D("0")))
+    assert failing_rules(desk(book=untrue), rules) == (), "what the books don't explain halts nobody at once"
 
 
 def test_figures_that_are_missing_for_a_moment_halt_nobody() -> None:

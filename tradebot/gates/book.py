@@ -233,10 +233,12 @@ def _times(span: Span, factor: Decimal) -> Span:
 
 
 def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
-    unknown = unknown_equity(book, gate, limit)
+    unknown = unknown_loss(book, gate, limit)
     if unknown:
         return unknown
     peak = book.peak_equity or book.equity
+    if peak <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     fallen = max(peak - book.equity, NOTHING) / peak
     return answer(gate, fallen < limit, reason, fallen, limit)
 
@@ -244,15 +246,15 @@ def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decisio
 def _floor(book: Book, limit: Decimal | None, reason: Reason) -> Decision | None:
     if limit is None:
         return None
-    unknown = unknown_equity(book, Gate.EQUITY_FLOOR, limit)
+    unknown = unknown_loss(book, Gate.EQUITY_FLOOR, limit)
     return unknown or answer(Gate.EQUITY_FLOOR, book.equity >= limit, reason, book.equity, limit)
 
 
 def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
-    unknown = unknown_equity(book, Gate.DAILY_LOSS, limit)
-    if unknown:
-        return unknown
     # The base is the equity the day began with: the current equity plus the day's loss.
+    unknown = unknown_loss(book, Gate.DAILY_LOSS, limit)
+    if unknown or book.equity + book.day_loss <= 0:
+        return unknown or Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     began, highest = book.equity + book.day_loss, max(book.peak_equity or book.equity, book.equity)
     if book.peak_equity and began * (1 - UNEXPLAINED) > highest:
         return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, began, highest)
@@ -270,8 +272,15 @@ def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Dec
 
 
 def unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why the equity can't be used, or None if it can."""
+    """Return why nothing can be a share of the equity, or None if it can."""
     if book.equity <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    return unknown_loss(book, gate, limit)
+
+
+def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
+    """Return why the equity can't tell a loss, or None if it can: only on margin can all of it, and more, be lost."""
+    if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not equity_explained(book):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, book.equity, book.worth.total)

@@ -9,13 +9,17 @@ from decimal import Decimal
 from operator import ge, le, lt
 from typing import NamedTuple
 
-from tradebot.gates.book import unknown_equity
+from tradebot.gates.book import unknown_loss
 from tradebot.gates.common import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.margin import Margin
 from tradebot.model.reasons import Reason
+
+
+NOTHING_LEFT = "no equity left"
+"""What is seen where nothing can be a share of the equity any more: no margin is enough then."""
 
 
 def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -103,7 +107,9 @@ def _judged(
     lacking, equity = margin.lacking(), book.equity - margin.loss
     if lacking:
         return Decision(gate, Verdict.UNKNOWN, *lacking, limit)
-    unknown = unknown_equity(book, gate, limit)
+    unknown = unknown_loss(book, gate, limit)
+    if unknown is None and book.equity <= 0:
+        return Decision(gate, Verdict.FAIL, reason, NOTHING_LEFT, limit)
     if unknown or equity <= 0:
         return unknown or Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, equity, limit)
     found = measure(equity)

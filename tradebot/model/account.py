@@ -124,7 +124,7 @@ class Worth(Struct, frozen=True):
 
     def explains(self, equity: Decimal) -> bool:
         """Return True if the parts roughly add up to an equity in USD."""
-        return abs(equity - self.total) <= UNEXPLAINED * max(equity, self.total) + self.at_cost
+        return abs(equity - self.total) <= UNEXPLAINED * max(abs(equity), abs(self.total)) + self.at_cost
 
 
 class BrokerView(Struct, frozen=True):
