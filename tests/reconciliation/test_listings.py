@@ -11,7 +11,7 @@ from tests.builders import NOW, ago, fill, listing
 from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared, kinds
-from tests.venues import FakeReader
+from tests.venues import REJECTED, FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Session
@@ -62,6 +62,18 @@ def test_a_day_is_the_venues_and_not_a_date_of_a_calendar() -> None:
     assert (scene.venue.now.date() != NOW.date(), look(scene, "AAPL").read) == (True, ())
     scene.venue.now = night.close
     assert [record.listing.symbol for record in look(scene, "AAPL").read] == ["AAPL"]
+
+
+def test_what_an_order_was_refused_in_is_read_again_by_the_next_pass_and_once() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"] = REJECTED
+    trade_once(scene.world(wanted("AAPL")), call())
+    read = len(scene.venue.asked_listings)
+    scene.venue.script.clear()
+    for number in range(3):
+        scene.later(60)
+        trade_once(scene.world(wanted("AAPL")), call(slot=f"open+{31 + number}m"))
+    assert scene.venue.asked_listings[read:] == [("AAPL",)]
 
 
 def test_what_is_due_besides_is_read_only_if_something_has_to_be_read() -> None:

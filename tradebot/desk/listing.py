@@ -8,7 +8,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.instrument import Listing, ListingRecord
 from tradebot.model.reasons import Reason
 from tradebot.ports.world import World
-from tradebot.reconciliation.listings import Listed, held_and_ordered, in_force, misfits, told
+from tradebot.reconciliation.listings import Listed, held_and_ordered, in_force, misfits, refusals, told
 
 NOT_LISTED = Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN)
 
@@ -32,7 +32,7 @@ def listed_now(world: World, books: Books, entered: Iterable[str]) -> Listed:
     entered = tuple(entered)
     symbols = tuple(dict.fromkeys((*entered, *held_and_ordered(books))))
     besides = world.rules.every_symbol if entered else ()
-    listed = in_force(world.reader, world.ledger, books, symbols, books.at, besides)
+    listed = in_force(world.reader, world.ledger, books, symbols, books.at, besides, refusals(books))
     if listed.read and not world.dry_run:
         world.ledger.put_listings(listed.read)
         for record in listed.changed:

@@ -17,7 +17,6 @@ from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.margin import Margin
 from tradebot.model.reasons import Reason
 
-
 NOTHING_LEFT = "no equity left"
 """What is seen where nothing can be a share of the equity any more: no margin is enough then."""
 

@@ -1,4 +1,6 @@
-"""What the venue lists: read once a day of the venue, and at once for what was never read. Nothing here writes.
+"""What the venue lists: read once a day of the venue, and at once where nothing was or an order was refused since.
+
+Nothing here writes.
 
 The venue's terms hold as soon as they are read. A change is a finding for the rest of that day, because there is
 nothing to accept: the venue enforces its terms. After that it is one only while something is left to look at, which is
@@ -6,7 +8,8 @@ an order of ours that no longer fits, or a position that was opened when a unit 
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 from msgspec import Struct, field
 
@@ -14,12 +17,14 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError, word
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, ListingRecord
-from tradebot.model.intent import is_marked
+from tradebot.model.intent import IntentState, is_marked
 from tradebot.model.order import Order
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Calendar, Ledger, Listings
 from tradebot.timetable.sessions import session_date
+
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Listed(Struct, frozen=True):
@@ -47,19 +52,21 @@ def in_force(
     symbols: Collection[str],
     now: datetime,
     besides: Collection[str] = (),
+    refused: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Listed:
     """Return what the venue lists of these symbols; a venue that doesn't answer leaves what is kept in force.
 
-    If any of them has to be read, so is what is due `besides`, in the same request.
+    If any of them has to be read, so is what is due `besides`, in the same request. `refused` says when an order in a
+    symbol was refused last: the venue may have changed its terms within the day.
     """
     records = dict(kept.listings(symbols)) if symbols else {}
     is_current = _on_the_day_of(calendar, now, reader.capabilities.day)
-    due = _due(records, symbols, is_current)
+    due = _due(records, symbols, is_current, refused)
     if not due:
         return Listed(records)
     if besides:
         records |= kept.listings(besides)
-        due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current)
+        due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current, refused)
     found = told(reader, due)
     if found is None:
         return Listed(records)
@@ -81,11 +88,29 @@ def told(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] 
         return None
 
 
+def refusals(books: Books) -> Mapping[str, datetime]:
+    """Return when the venue last refused an order of ours, by symbol."""
+    refused = (one for one in books.intents if one.state is IntentState.REJECTED and one.intent.makes_order)
+    return {one.intent.key.symbol: one.updated_at for one in refused}
+
+
 def _due(
-    records: Mapping[str, ListingRecord], symbols: Collection[str], is_current: Callable[[datetime], bool]
+    records: Mapping[str, ListingRecord],
+    symbols: Collection[str],
+    is_current: Callable[[datetime], bool],
+    refused: Mapping[str, datetime],
 ) -> Sequence[str]:
-    """Return the symbols to ask about: those of which nothing is kept, or only what was read on another day."""
-    return [symbol for symbol in symbols if not ((kept := records.get(symbol)) and is_current(kept.listing.read_at))]
+    """Return the symbols to ask about: of which nothing is kept, or only what was read on another day or before that.
+
+    What was read before an order was refused may not be the venue's terms any more.
+    """
+
+    def is_known(symbol: str) -> bool:
+        kept = records.get(symbol)
+        read_at = kept.listing.read_at if kept else EVER
+        return kept is not None and is_current(read_at) and read_at >= refused.get(symbol, EVER)
+
+    return [symbol for symbol in symbols if not is_known(symbol)]
 
 
 def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable[[datetime], bool]:

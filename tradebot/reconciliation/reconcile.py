@@ -37,7 +37,7 @@ from tradebot.reconciliation.findings import (
     plan_of,
 )
 from tradebot.reconciliation.listings import findings as instrument_findings
-from tradebot.reconciliation.listings import held_and_ordered, in_force, require_listing
+from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
@@ -114,7 +114,8 @@ def _of_positions(
     reader: BrokerReader, ledger: Ledger, clock: VenueClock, view: BrokerView, books: Books, watch: Watch | None
 ) -> Iterator[Finding]:
     """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
-    listed = in_force(reader, ledger, books, tuple(dict.fromkeys(held_and_ordered(books))), clock.now)
+    ours = tuple(dict.fromkeys(held_and_ordered(books)))
+    listed = in_force(reader, ledger, books, ours, clock.now, refused=refusals(books))
     yield from instrument_findings(books, listed, ledger.listings().values())
     yield from overfilled(view, books)
     if watch:
