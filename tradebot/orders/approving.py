@@ -18,7 +18,6 @@ from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
 from tradebot.model.approval import Request
-from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.event import EventKind
@@ -38,18 +37,10 @@ ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN[gate] for gate in _ROOM)})
 
 
 class Judged(NamedTuple):
-    """What every gate says of an entry; `size` is None without a usable quote."""
+    """What every gate says of an entry; the size that was asked about is None without a usable quote."""
 
     ask: Ask
     decisions: tuple[Decision, ...]
-
-    @property
-    def quote(self) -> Quote | None:
-        return self.ask.quote
-
-    @property
-    def size(self) -> Size | None:
-        return self.ask.size
 
 
 class Consent(NamedTuple):
@@ -89,7 +80,7 @@ def consent(world: World, call: Call, found: Judged) -> Consent:
 
     A dry run only says that a person would be asked.
     """
-    candidate, size, desk = found.ask.candidate, found.size, found.ask.desk
+    candidate, size, desk = found.ask.candidate, found.ask.size, found.ask.desk
     rules = world.rules.of(candidate.strategy).approval
     if rules is None or world.shadow:
         return Consent()
@@ -172,7 +163,7 @@ def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidat
     """Return why what makes room for an entry stays; None if it has a yes."""
     found = judged(world, call, account, candidate)
     refused = [decision for decision in found.decisions if not decision.passed]
-    if found.size is None or any(decision.gate not in ROOM for decision in refused):
+    if found.ask.size is None or any(decision.gate not in ROOM for decision in refused):
         # Nobody is asked about what can't be sent; a later pass may find it otherwise.
         return Reason.APPROVAL_WAITING
     decision = consent(world, call, found).decision

@@ -149,7 +149,7 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
     found = judged(world, call, account, candidate)
-    quote, size, decisions = found.quote, found.size, found.decisions
+    quote, size, decisions = found.ask.quote, found.ask.size, found.decisions
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
     asked = consent(world, call, found)
