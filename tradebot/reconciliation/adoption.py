@@ -77,8 +77,7 @@ def manage(
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
     found = foreign_part(current, ledger, symbol)
-    _require_manageable(reader, ledger, current, symbol)
-    _require_unmoved(current, symbol, shown)
+    _require_manageable(reader, ledger, current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
@@ -149,8 +148,9 @@ def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     return held[symbol]
 
 
-def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str) -> None:
-    kind = broker_position(current.view, symbol).asset_class
+def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str, shown: Decimal) -> None:
+    there = broker_position(current.view, symbol)
+    kind, quantity = there.asset_class, there.quantity
     if kind in UNTRADED:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
@@ -158,10 +158,6 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
             code=ExitCode.REFUSED,
         )
     require_listing(reader, ledger, symbol, current.at)
-
-
-def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:
-    quantity = broker_position(current.view, symbol).quantity
     if quantity != shown:
         raise OperatorError(
             f"{symbol}: you confirmed {shown:f}, but the broker now holds {quantity:f}; look again",

@@ -248,10 +248,10 @@ def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator
 
     Symbols that a plan or an adoption has settled since are left as the person settled them.
     """
-    done = reassigned_ids(fills)
+    done, made = reassigned_ids(fills), fills_by_a_person(fills)
     for fill in (owned.fill for owned in fills if owned.strategy == FOREIGN):
         owner = behind.owner(fill.venue_order_id)
-        if owner != FOREIGN and fill.activity_id not in done and not _settled_since(fills, fill):
+        if owner != FOREIGN and fill.activity_id not in done and not is_settled(fill, made):
             yield from reassign(owner, fill)
 
 
@@ -261,8 +261,8 @@ def _liquidations(
     """Yield the pairs that move liquidations to the strategies whose lots they closed."""
     liquidations = [owned.fill for owned in (*with_others, *found) if is_waiting(owned)]
     if liquidations:
-        done = reassigned_ids(with_others)
-        waiting = [f for f in liquidations if f.activity_id not in done and not _settled_since(with_others, f)]
+        done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
+        waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
         for number, (owner, fill, quantity) in enumerate(shares(reader, ledger, found, waiting)):
             yield from reassign(owner, replace(fill, quantity=quantity), f":{number}")
 
@@ -283,7 +283,12 @@ def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
     return frozenset(o.about for o in fills if o.origin is Origin.GIVEN_BACK and o.strategy != FOREIGN)
 
 
-def _settled_since(fills: Iterable[OwnedFill], fill: Fill) -> bool:
+def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
+    """Return the foreign fills made by a plan or an adoption, which no venue reported."""
+    # The other half of a pair that moved a fill to its owner says nothing of a person.
     foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
-    made = (owned.fill for owned in foreign if not owned.fill.venue_order_id and not owned.fill.liquidation)
+    return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.liquidation)]
+
+
+def is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
     return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)

@@ -58,12 +58,17 @@ def _closed_ours(
     others = totals.foreign_quantities(acknowledged).get(symbol, Decimal(0))
     if others != sum(fill.signed_quantity for fill in fills):
         return False
+    # Without an answer, the next pass asks again.
+    return totals.quantities(acknowledged).get(symbol, Decimal(0)) == held_at_broker(reader, symbol)
+
+
+def held_at_broker(reader: BrokerReader, symbol: str) -> Decimal | None:
+    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
     try:
         position = reader.position(symbol)
     except TradebotError:
-        # The next pass asks again.
-        return False
-    return totals.quantities(acknowledged).get(symbol, Decimal(0)) == (position.quantity if position else 0)
+        return None
+    return position.quantity if position else Decimal(0)
 
 
 def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[Share]:

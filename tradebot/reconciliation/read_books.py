@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from msgspec import Struct
-
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.activity import Activity
@@ -29,20 +27,15 @@ LISTED_LATE = timedelta(days=31)
 """How long after it happened an activity may first be listed, or wait for a person."""
 
 
-class AppliedActivities(Struct, frozen=True):
-    """How many bookings were written, and which activities wait for a person."""
-
-    bookings: int
-    doubtful: tuple[Activity, ...]
-
-
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
-) -> AppliedActivities:
-    """Write what the broker's activities prove, each exactly once, even if a process is killed in between."""
+) -> tuple[int, tuple[Activity, ...]]:
+    """Write what the broker's activities prove, each exactly once, even if a process is killed in between.
+
+    Return how many bookings were written, and which activities wait for a person.
+    """
     booked = unbooked(reader, ledger, books, view)
-    written = sum(ledger.book(booking, at) for booking in booked.proven)
-    return AppliedActivities(written, booked.doubtful)
+    return sum(ledger.book(booking, at) for booking in booked.proven), booked.doubtful
 
 
 def unbooked(
@@ -69,7 +62,7 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
     If the broker doesn't answer, nothing is proven; exits continue and judge such a position by both quantities.
     """
     try:
-        return bool(apply_activities(reader, ledger, books, view, now).bookings)
+        return bool(apply_activities(reader, ledger, books, view, now)[0])
     except TradebotError:
         return False
 
