@@ -18,7 +18,6 @@ from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.refused import refused_until
 from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
 from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark, SessionEnd, session_end
 from tradebot.model.trading import ReconcileMark
@@ -136,7 +135,8 @@ class Driver:
         if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
             place += 1
         day.compared = place - 1
-        if not self._is_calm(begun):
+        # An earlier look may have reached beyond this moment, and nothing has changed since then.
+        if begun >= self._calm.until or self._exited != self._ahead.stamp:
             # From just before, because the passes of this moment are yet to come.
             self._look_ahead(day, begun - MICROSECOND)
             if place == 0 and self._is_still(day):
@@ -148,10 +148,6 @@ class Driver:
                     self._fill(day, place, Call(job, session.date, name, self._terms.by))
             place += 1
         return self._close(day)
-
-    def _is_calm(self, now: datetime) -> bool:
-        """Return True if an earlier look reached beyond this moment, and nothing has changed since then."""
-        return now < self._calm.until and self._exited == self._ahead.stamp
 
     def _is_still(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
@@ -308,20 +304,16 @@ class Driver:
 
     def _write_marks(self, day: _Day, place: int) -> None:
         if not self._terms.every_pass:
-            self._quiet.write_marks(day.exits_before(place))
+            self._quiet.marking.write(day.exits_before(place))
 
 
 def _always(world: World, terms: Terms) -> frozenset[Job]:
     """Return the jobs of which no slot may be left out, whatever the account does."""
-    read = {name for exits in _exits_in_use(world) for rule in exits for name in rule.reads}
+    in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
+    read = {name for exits in in_use for rule in exits for name in rule.reads}
     scored = terms.scored or bool(read & READ_FROM_SCORES)
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
     return frozenset(fetched | ({Job.SCORE} if scored else set()))
-
-
-def _exits_in_use(world: World) -> Iterator[Exits]:
-    for strategy in world.strategies:
-        yield world.rules.exits_of(strategy.name)
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
