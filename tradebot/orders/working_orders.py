@@ -100,7 +100,7 @@ def end_or_reprice(
     for due in (due for due in _due(world, desk, symbols_to_close) if due[0].venue_id not in ended):
         outcomes = tuple(_end_or_reprice_one(world, call, desk, due, at_any=due[0].symbol in symbols_to_close))
         records.extend(outcomes)
-        desk = _desk_afterwards(world, desk, due, outcomes)
+        desk = _desk_afterwards(desk, due, outcomes)
     return tuple(records)
 
 
@@ -142,7 +142,7 @@ def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool
             outcomes = tuple(_end_or_reprice_one(world, call, desk, due, at_any=True))
             records += outcomes or (_left_alone(desk, order, record),)
             shares[record.intent.key.strategy, order.symbol] += order.open_quantity
-            desk = _desk_afterwards(world, desk, due, outcomes)
+            desk = _desk_afterwards(desk, due, outcomes)
     others = tuple(own for own in desk.book.own_orders if (own.strategy, own.symbol) not in shares)
     return AtWork(replace(desk, book=replace(desk.book, own_orders=others)), tuple(records), shares)
 
@@ -318,7 +318,7 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     return (Change.NONE if price == previous else Change.REPRICE), price
 
 
-def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
+def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
     """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
     order, _, why = due
     ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None

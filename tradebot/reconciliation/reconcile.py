@@ -107,8 +107,8 @@ def reconcile(
         return _mark(ledger, found)
     plan = plan_of(findings, view)
     findings += tuple(_of_positions(reader, ledger, clock, view, books, watch))
-    found = Reconciled(now, view, applied, findings, plan, bookings, doubtful)
-    return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
+    unstopped = without_stop(books, watch) if watch else ()
+    return _mark(ledger, Reconciled(now, view, applied, findings, plan, bookings, doubtful, unstopped))
 
 
 def _of_positions(
