@@ -70,10 +70,6 @@ class _Day(Struct, dict=True):
     def at(self, place: int) -> datetime:
         return self.session.open + self.grid.offsets[place]
 
-    def exits_before(self, place: int) -> Sequence[int]:
-        """Return when the passes of exits before a place are due, in microseconds since 1970."""
-        return self.exits_us[: bisect_left(self.grid.places[Job.EVALUATE_EXITS], place)]
-
     def place_of(self, moment: datetime) -> int:
         return self.grid.place(moment - self.session.open)
 
@@ -304,7 +300,8 @@ class Driver:
 
     def _write_marks(self, day: _Day, place: int) -> None:
         if not self._terms.every_pass:
-            self._quiet.marking.write(day.exits_before(place))
+            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], place)
+            self._quiet.marking.write(day.exits_us[:before])
 
 
 def _always(world: World, terms: Terms) -> frozenset[Job]:

@@ -46,6 +46,7 @@ from tradebot.orders.sending import (
     replace_intent,
 )
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.catch_up import omitted_orders
 
 LEAVING = frozenset({Reason.STALE_EXIT, Reason.CLOSED_BY_HAND})
 """Why an exit that works already is looked after: it is to fill at the price of this moment."""
@@ -169,8 +170,7 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 
 def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
-    listed = {order.venue_id for order in desk.orders}
-    working = [order for order in world.ledger.orders(working=True) if order.venue_id not in listed]
+    working = omitted_orders(world.ledger.orders(working=True), desk.orders)
     promised = world.ledger.promised({order.client_order_id for order in working})
     for order in working:
         record = promised.get(order.client_order_id)

@@ -82,7 +82,9 @@ def manage(
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    ledger.apply_fills(_adoption_fills(found, current.at), current.at)
+    # No venue reported these: they move foreign fills out and bring the whole position in.
+    out = [_adoption(FOREIGN, "from", found, -found.explained, current.at)] if found.explained else []
+    ledger.apply_fills([*out, _adoption(ADOPTED, "to", found, found.quantity, current.at)], current.at)
     if found.unexplained:
         _put_back(
             ledger, found, found.unexplained, f"{symbol} was bought before it was taken over by {who}", current.at
@@ -177,12 +179,6 @@ def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
             f"cancel it at the broker or wait until it ends, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,
         )
-
-
-def _adoption_fills(found: ForeignPart, at: datetime) -> list[OwnedFill]:
-    """Return the fills, reported by no venue, that move foreign fills out and bring the whole position in."""
-    out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
-    return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
 
 
 def _adoption(owner: str, way: str, found: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:

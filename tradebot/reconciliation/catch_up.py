@@ -22,7 +22,6 @@ from tradebot.reconciliation.new_fills import (
     is_ahead,
     new_fills,
     orders_and_intents,
-    owned_fills,
 )
 from tradebot.reconciliation.unresolved import legs_of, look_up
 
@@ -112,7 +111,7 @@ def catch_up(
     if others:
         ledger.apply_orders(others, now)
         behind = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in (*with_others, *fills)})
-        fills = tuple(owned_fills(behind, (owned.fill for owned in fills)))
+        fills = tuple(OwnedFill(behind.owner(owned.fill.venue_order_id), owned.fill) for owned in fills)
     found = (*fills, *_reassignments(behind, with_others))
     given = tuple(_liquidations(reader, ledger, with_others, found))
     if found := (*found, *given):
@@ -204,6 +203,7 @@ def may_fill(books: Books) -> tuple[Order, ...]:
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
+    """Return those of the orders that a list doesn't have."""
     there = {order.venue_id for order in listed}
     return tuple(order for order in orders if order.venue_id not in there)
 

@@ -68,7 +68,7 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tupl
     behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
     believable = tuple(_believable(ledger, behind, new, now))
     dropped = reader.unreadable_fills + len(new) - len(believable)
-    return tuple(owned_fills(behind, believable)), dropped
+    return tuple(OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in believable), dropped
 
 
 class OrdersBehind(NamedTuple):
@@ -84,7 +84,7 @@ class OrdersBehind(NamedTuple):
         return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
     def owner(self, venue_id: str) -> str:
-        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours too."""
+        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours, with its fills."""
         made = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
         return next((r.intent.key.strategy for r in made if r and r.intent.makes_order), FOREIGN)
 
@@ -103,11 +103,6 @@ def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Ord
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
     """Return True if a time is later than anything that can have happened to an order, allowing a day for clocks."""
     return at > max(now, sent or now) + LEEWAY
-
-
-def owned_fills(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
-    """Yield each fill with its owner, found through its order and intent; other people's fills are foreign."""
-    return (OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in fills)
 
 
 def _fills_since(ledger: Money, now: datetime) -> datetime | None:

@@ -46,7 +46,8 @@ def _resolve(
         return False
     written = False
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
-    known, sessions = _targets(ledger, unknown), _sessions_since(ledger, unknown, now)
+    known, first = _targets(ledger, unknown), min(now, *(record.intent.at for record in unknown)) - timedelta(days=1)
+    sessions = ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
     for record in unknown:
         name = record.intent.client_order_id
         try:
@@ -60,12 +61,6 @@ def _resolve(
             ledger.abandon(name, outcome.evidence, now)
             written = True
     return written
-
-
-def _sessions_since(ledger: Ledger, unknown: Iterable[IntentRecord], now: datetime) -> Sequence[Session]:
-    """Return the stored sessions from the day before the first of these intents."""
-    first = min((now, *(record.intent.at for record in unknown))) - timedelta(days=1)
-    return ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
 
 
 def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
