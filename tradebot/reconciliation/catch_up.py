@@ -263,8 +263,8 @@ def _liquidations(
     if liquidations:
         done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
         waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
-        for number, (owner, fill, quantity) in enumerate(shares(reader, ledger, found, waiting)):
-            yield from reassign(owner, replace(fill, quantity=quantity), f":{number}")
+        for number, part in enumerate(shares(reader, ledger, found, waiting)):
+            yield from reassign(part.strategy, part.fill, f":{number}")
 
 
 def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
