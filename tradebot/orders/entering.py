@@ -162,9 +162,9 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
         # A person said yes to a price, which a market order wouldn't keep.
         price = size.limit_price
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
-    leg = wanted_key(world, call, desk, candidate).leg
+    key = wanted_key(world, call, desk, candidate)
     quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
-    intent = submit_intent(world, call, desk, candidate, quantity, price, leg, approach, asked.request)
+    intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
     intent = _with_stop(world, listing, intent, size.limit_price)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)

@@ -232,8 +232,8 @@ def resting_intent(
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """
     assert asked.quantity is not None, "what protects knows its shares"
-    leg, pair = free_leg(world, submit_key(call, desk, asked)).leg, kind is OrderClass.OCO
-    intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, leg)
+    key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
+    intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)
     return replace(
         intent,
         order_type=OrderType.LIMIT if pair else OrderType.STOP,
