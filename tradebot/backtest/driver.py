@@ -241,7 +241,8 @@ class Driver:
             return
         proposed = self._passes.ask(now)
         self._ask_from = _asked_again(self._world, proposed)
-        if quiet and not (_wants(proposed) or self._always):
+        wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
+        if quiet and not (wanted or self._always):
             self._passes.answered(call, proposed)
             return
         # The pass of exits of the same moment comes before this one.
@@ -319,8 +320,3 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
     return min(starts) if starts and len(starts) == len(nexts) else None
-
-
-def _wants(proposed: Proposals) -> bool:
-    own = proposed.own
-    return bool(proposed.candidates or proposed.refused or own.missed or own.new)
