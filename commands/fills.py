@@ -54,7 +54,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
     `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts those of these fills
-    whose fee isn't known yet.
+    whose fee isn't known yet. In a `margined` account, `cash_usd` is what a fill is worth, and moves no cash.
     """
 
     fills: tuple[FillRow, ...]
@@ -63,11 +63,13 @@ class Fills(Struct, frozen=True, omit_defaults=True):
     known: int
     slippage: "tuple[TotalSlippage, ...]"
     unknown_fees: int = 0
+    margined: bool = False
 
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     """Read the fills of a span, or all fills without one."""
     from tradebot.model.position import Origin
+    from tradebot.model.venue import Settlement
     from tradebot.views.slippage import totals
 
     every = app.ledger_view.fills()
@@ -83,6 +85,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
         known=len(every),
         slippage=totals([made[owned.fill.activity_id] for owned in chosen if owned.fill.activity_id in made]),
         unknown_fees=sum(fee.amount is None for fee in fees.values()),
+        margined=app.settings.capabilities.settlement is Settlement.MARGINED,
     )
     return Report("fills", data, _render)
 
@@ -154,7 +157,8 @@ def _render(console: "Console", data: Fills) -> None:
     console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
-    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD", "fee", "slippage")))
+    money = "worth USD" if data.margined else "cash USD"
+    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", money, "fee", "slippage")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
         numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}", _fee(row.fee), _bps(row))

@@ -130,12 +130,12 @@ def list_channels(bot: "App") -> Report:
 
 
 def _render_channels(console: "Console", data: Channels) -> None:
-    from tradebot.model.notice import TOPICS
+    from tradebot.model.notice import Topic
 
     for row in data.channels:
         address = f"its address is in {row.variable}" if row.has_address else f"NO ADDRESS: set {row.variable} in .env"
         console.print(f"[bold]{row.name}[/bold]: {address}")
-        everything = set(row.topics) >= {topic.value for topic in TOPICS} - {"events"}
+        everything = set(row.topics) >= {topic.value for topic in Topic} - {"events"}
         console.print(f"  told about {'everything' if everything else ', '.join(row.topics)} from {row.least}")
         if row.events:
             console.print(f"  and these events: {', '.join(row.events)}")

@@ -6,6 +6,7 @@ the pass under the lock, so that its slot is used up and its record says why.
 """
 
 from collections.abc import Callable
+from types import TracebackType
 from typing import TypeVar
 
 from msgspec import Struct
@@ -70,15 +71,25 @@ def _record_given_up(app: "App", call: "Call | None") -> None:
             app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
 
 
-class Asked(Struct, frozen=True):
-    """What the strategies answered, if they were asked.
+class Asked(Struct):
+    """What the strategies answered, if they were asked; used as a context around the asking.
 
     An error there is kept, and raised when the answer is needed: inside the pass, which records why it ended and
-    halts the bot if it was a bug. A signal isn't kept.
+    halts the bot if it was a bug.
     """
 
     proposed: "Proposals | None" = None
     failed: Exception | None = None
+
+    def __enter__(self) -> "Asked":
+        """Nothing was answered yet."""
+        return self
+
+    def __exit__(self, _kind: object, failed: BaseException | None, _trace: TracebackType | None) -> bool:
+        """Keep an error for later, but not a signal."""
+        if isinstance(failed, Exception):
+            self.failed = failed
+        return failed is self.failed is not None
 
     def __bool__(self) -> bool:
         """Return True if the strategies were asked, or if that failed."""
@@ -110,13 +121,12 @@ def ask_if_due(
 
     The world's ledger is only read. If it can't be read, the pass itself will say more.
     """
-    try:
-        if not _due(app, world, clock, force=force, dry_run=dry_run, part=part):
-            return Asked()
-        # A dry run asks everyone, whatever their own clocks say.
-        return Asked(propose(world, clock.now, None if dry_run else app.settings.timetable[Job.TRADE_ONCE]))
-    except Exception as failed:  # noqa: BLE001 - whatever it is, the pass raises it again
-        return Asked(failed=failed)
+    with Asked() as asked:
+        if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
+            # A dry run asks everyone, whatever their own clocks say.
+            entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
+            asked.proposed = propose(world, clock.now, entries)
+    return asked
 
 
 def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:

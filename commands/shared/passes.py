@@ -35,6 +35,26 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
 
+
+class HaltOnFault(Struct, frozen=True):
+    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
+
+    Errors raised on purpose, errors of the system and signals don't count as bugs.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                halt_for(self.app.ledger, self.app.events, fault, self.at)
+
+
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
@@ -161,8 +181,7 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
     """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
 
     An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
-    A bug (in a gate, for example) halts the bot and is raised too. Errors raised on purpose, errors of the system and
-    signals don't count as bugs. A pass that gives way stays recorded as cut short until it goes on.
+    A pass that gives way stays recorded as cut short until it goes on.
     """
     if dry_run:
         yield
@@ -170,16 +189,12 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
     begun = _begun(app, call, at)
     app.facts.record(begun)
     try:
-        yield
-    except OSError:
-        raise
-    except Exception as failed:
+        with HaltOnFault(app, at):
+            yield
+    except TradebotError as failed:
         # Report the error that ended the pass even if it can't be recorded.
         with suppress(TradebotError):
-            if isinstance(failed, TradebotError):
-                app.facts.record(replace(begun, job_decision=_failure(failed)))
-            else:
-                halt_for(app.ledger, app.events, failed, at)
+            app.facts.record(replace(begun, job_decision=_failure(failed)))
         raise
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from commands.shared.hints import PROGRAM, aimed, aimed_all
 from commands.shared.times import for_reader
+from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -69,8 +70,9 @@ class Identity(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Return venue and account for people. The embedded exchange needs no name: there is only one."""
-        at = "" if self.venue is None or (self.mode or "").startswith("sandbox") else f"{self.venue} "
+        """Return venue and account for people. The embedded exchange needs no name as it usually is."""
+        played = (self.mode or "").startswith("sandbox") and self.venue == FIRST_VENUE
+        at = "" if self.venue is None or played else f"{self.venue} "
         return f"{at}account …{self.account}"
 
 

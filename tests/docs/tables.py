@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from commands.status.stores import RETENTIONS
 from tradebot.model.event import EventKind
-from tradebot.model.finding import TERMS
+from tradebot.model.finding import FindingKind
 from tradebot.model.reasons import REASONS
 
 INTERNALS = Path(__file__).resolve().parents[2] / "docs" / "internals"
@@ -23,9 +23,9 @@ def events() -> Iterable[str]:
 
 
 def findings() -> Iterable[str]:
-    for kind, terms in TERMS.items():
-        entries, writes = "shut" if terms.blocking else "open", terms.writes or "nothing: no plan settles it"
-        yield f"| {kind} | {entries} | {terms.meaning} | {writes} |"
+    for kind in FindingKind:
+        entries, writes = "shut" if kind.blocking else "open", kind.writes or "nothing: no plan settles it"
+        yield f"| {kind} | {entries} | {kind.meaning} | {writes} |"
 
 
 def stores() -> Iterable[str]:

@@ -3,16 +3,11 @@
 import pytest
 
 from tests.docs.tables import TABLES, GeneratedTable, with_table
-from tradebot.model.finding import TERMS, FindingKind
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.page.stem)
 def test_a_page_holds_the_table_that_the_code_gives(table: GeneratedTable) -> None:
     assert table.page.read_text(encoding="utf-8") == table.render(), "write it again: python -m tests.docs"
-
-
-def test_every_kind_of_finding_has_its_terms() -> None:
-    assert set(TERMS) == set(FindingKind)
 
 
 def test_a_table_changes_and_the_text_around_it_stays() -> None:

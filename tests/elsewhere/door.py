@@ -1,8 +1,11 @@
 """The way to Elsewhere, as a package brings it."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from tests.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
+from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
@@ -17,13 +20,20 @@ def with_brackets() -> Door:
 def door(can: Capabilities = ELSEWHERE) -> Door:
     """Return it."""
     checks = Checks(
-        lambda connection, tally, symbols: {},
+        _bar_times,
         lambda connection, tally, symbols, first, last: {},
         lambda connection, tally, symbol: Look(State.OK, "all prices are real", "answer"),
         "nothing",
     )
     keys = (Key("elsewhere_key", ("ELSEWHERE_KEY",)),)
     return Door(can, keys, partial(connect, can), ElsewhereReader, ElsewhereOrders, ElsewhereBars, checks)
+
+
+def _bar_times(connection: Connection, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    now = ElsewhereReader(connection, tally).clock().now
+    pages = ElsewhereBars(connection, tally).pages(symbols, "1Min", now - timedelta(hours=1), now)
+    latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
+    return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
 
 
 def connect(can: Capabilities, access: Access) -> Connection:

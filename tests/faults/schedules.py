@@ -49,6 +49,7 @@ from tests.faults.troubles import (
     placed,
     rules_of,
 )
+from tests.faults.venue import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.approval import Answer
 from tradebot.model.trading import TradingState
@@ -278,7 +279,7 @@ class Schedule:
         self.day.machine.ahead = timedelta(0)
         self.day.tick(seconds=UNTIL_ALL_HAS_ARRIVED_S)
         trading = self.day.left_s > LAST_MINUTES_S or self.day.jump({"to": "next_open"})
-        self.day.tick(seconds=61)
+        self.day.tick(seconds=61 + AT.tells_after_s)
         code = self._run("compare", {})
         self._say(f"compared: {ENDS.get(code, code)} at {self.day.now:%d %H:%M:%S}, {self._findings}")
         if code not in (0, 10):

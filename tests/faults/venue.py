@@ -22,7 +22,7 @@ class Venue(NamedTuple):
 
     `api` is the beginning of its paths, `sends` that of the failpoints around what is sent. `settings` are those that a
     bot needs there, and `in_orders` what each order there says. `leaves_out` are the troubles that can't befall anybody
-    there, and `lacks` the kinds of requests that there are none of.
+    there, and `lacks` the kinds of requests that there are none of. It tells `tells_after_s` later how orders ended.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Venue(NamedTuple):
     in_orders: Mapping[str, str] = {}
     leaves_out: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
+    tells_after_s: int = 0
 
     @property
     def orders(self) -> str:
@@ -106,6 +107,7 @@ ELSEWHERE = Venue(
         }
     ),
     frozenset({"replace"}),
+    place.TOLD_AFTER.seconds + 1,
 )
 BRACKETS = ELSEWHERE._replace(
     name=place.WITH_BRACKETS,

@@ -106,3 +106,4 @@ def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: Bot) 
     assert "agree to the cent" in shown
     assert all(word in shown for word in ("realized", "fees", "funding"))
     assert json.loads(bot.type("reconcile --json"))["data"]["findings"] == []
+    assert "worth USD" in bot.type("fills"), "a fill moves no cash of a margined account"

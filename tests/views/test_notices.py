@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.builders import VENUE_DAY
 from tradebot.model.event import Severity
-from tradebot.model.notice import TOPICS, Channel, Happening, Quiet, Topic, quiet_hours
+from tradebot.model.notice import Channel, Happening, Quiet, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.notices import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
 
 AT = datetime(2026, 11, 16, 15, 31, 7, tzinfo=UTC)
-EVERYTHING = Channel("phone", frozenset(TOPICS), frozenset(), Severity.INFO, None, 12)
+EVERYTHING = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, None, 12)
 NIGHT = Quiet(time(22), time(7), "Europe/Berlin")
 
 
@@ -60,7 +60,7 @@ def test_alarms_go_at_once_and_positions_with_their_half_hour() -> None:
 
 
 def test_quiet_hours_hold_back_everything_but_what_is_critical() -> None:
-    quiet = Channel("phone", frozenset(TOPICS), frozenset(), Severity.INFO, NIGHT, 12)
+    quiet = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, NIGHT, 12)
     late = datetime(2026, 11, 16, 22, 30, tzinfo=UTC)
     assert due_at(quiet, told("x"), late, VENUE_DAY) == datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
     assert due_at(quiet, told("x", severity=Severity.CRITICAL), late, VENUE_DAY) == late

@@ -25,7 +25,7 @@ from tradebot.model.limits import (
     in_force,
     tightest,
 )
-from tradebot.model.notice import TOPICS, Channel, Topic, quiet_hours
+from tradebot.model.notice import Channel, Topic, quiet_hours
 from tradebot.model.record import Job
 from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
 from tradebot.model.trading import Mode
@@ -141,7 +141,7 @@ class HealthSettings(Frozen):
 class ChannelSettings(Frozen):
     """What one channel is told, and when; its address is secret and stands in .env."""
 
-    topics: Annotated[list[Topic], Field(default_factory=lambda: [*TOPICS])]
+    topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     events: Annotated[list[Annotated[str, AfterValidator(_event_kind)]], Field(default_factory=list)]
     least: Severity = Severity.INFO
     quiet: Annotated[str, AfterValidator(_quiet)] | None = None

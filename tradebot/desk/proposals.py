@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.listing import NOT_LISTED
@@ -23,7 +24,7 @@ from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.wants import Close, Reduce, Target, Want
 from tradebot.ports.strategy import is_outside
 from tradebot.ports.world import Call, World
 
@@ -121,41 +122,19 @@ def _candidate(
     named: Callable[..., Candidate], lots: Mapping[str, Position], listing: Listing, want: Want
 ) -> Candidate:
     """Return the candidate of one want. The core works out a target's side and quantity when it knows the account."""
-    if isinstance(want, Open):
-        return named(
-            instrument=listing.instrument,
-            side=want.side,
-            purpose=Purpose.OPEN,
-            score=want.score,
-            coverage=want.coverage,
-            components=want.components,
-            quantity=want.quantity,
-            source=want.source,
-            decisions=want.decisions,
-            stop_loss_fraction=want.stop_loss_fraction,
-            profit_target_fraction=want.profit_target_fraction,
-            targets=want.targets,
-            contracts=want.contracts,
-        )
+    of = partial(named, instrument=listing.instrument)
+    if isinstance(want, Reduce | Close):
+        return _closing(of, lots[want.symbol].quantity, listing, want)
+    said = {name: value for name, value in asdict(want).items() if name != "symbol"}
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity
-        return named(
-            instrument=listing.instrument,
-            side=Side.SELL if sign is not None and sign < 0 else Side.BUY,
-            purpose=Purpose.OPEN,
-            score=want.score,
-            quantity=want.quantity,
-            decisions=want.decisions,
-            want=WantKind.TARGET,
-            weight=want.weight,
-        )
-    return _closing(named, lots[want.symbol].quantity, listing, want)
+        said |= {"side": Side.SELL if sign is not None and sign < 0 else Side.BUY, "want": WantKind.TARGET}
+    return of(purpose=Purpose.OPEN, **said)
 
 
-def _closing(named: Callable[..., Candidate], held: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
+def _closing(of: Callable[..., Candidate], held: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
     partly = isinstance(want, Reduce) and want.quantity < abs(held)
-    return named(
-        instrument=listing.instrument,
+    return of(
         side=Side.of(-held),
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
         reads_flow=False,

@@ -17,44 +17,34 @@ class ActivityKind(StrEnum):
     OTHER_FEE is for neither, and a rebate gives one back. FUNDING is what the holders of a perpetual pay one another.
     A TRANSFER is the owner's cash that came or left, SHARES are those that did so without a trade, and an OPTION_TRADE
     is what an option delivered or took at its strike.
+
+    A kind `moves_shares` unless its quantity, if it has one, is only the number of shares that cash was paid on.
     """
 
-    FEE = "fee"
-    COMMISSION = "commission"
-    BORROW_FEE = "borrow_fee"
-    OTHER_FEE = "other_fee"
-    DIVIDEND = "dividend"
-    RETURN_OF_CAPITAL = "return_of_capital"
+    moves_shares: bool
+
+    def __new__(cls, value: str, moves_shares: bool = True) -> "ActivityKind":
+        """Create a kind from its row."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.moves_shares = value, moves_shares
+        return kind
+
+    FEE = "fee", False
+    COMMISSION = "commission", False
+    BORROW_FEE = "borrow_fee", False
+    OTHER_FEE = "other_fee", False
+    DIVIDEND = "dividend", False
+    RETURN_OF_CAPITAL = "return_of_capital", False
     STOCK_DIVIDEND = "stock_dividend"
-    INTEREST = "interest"
-    FUNDING = "funding"
-    TRANSFER = "transfer"
+    INTEREST = "interest", False
+    FUNDING = "funding", False
+    TRANSFER = "transfer", False
     SHARES = "shares"
     SPLIT = "split"
     RENAME = "rename"
     MERGER = "merger"
     OPTION_TRADE = "option_trade"
     OTHER = "other"
-
-    @property
-    def moves_shares(self) -> bool:
-        """Return True unless its quantity, if it has one, is only the number of shares that cash was paid on."""
-        return self not in _CASH_ALONE
-
-
-_CASH_ALONE = frozenset(
-    {
-        ActivityKind.FEE,
-        ActivityKind.COMMISSION,
-        ActivityKind.BORROW_FEE,
-        ActivityKind.OTHER_FEE,
-        ActivityKind.DIVIDEND,
-        ActivityKind.RETURN_OF_CAPITAL,
-        ActivityKind.INTEREST,
-        ActivityKind.FUNDING,
-        ActivityKind.TRANSFER,
-    }
-)
 
 
 class Activity(Struct, frozen=True):

@@ -70,16 +70,14 @@ class Drift(Struct, frozen=True):
     @property
     def found(self) -> str:
         """Return what was found as a person reads it, without the kind and the example."""
-        rows = f"in {self.rows:,} of {self.of:,} rows"
-        if self.breach is Breach.FOREIGN:
-            return f"another ticker {rows}"
-        if self.breach is Breach.GONE:
-            return f"the field {self.field} is gone {rows}"
-        if self.breach is Breach.NEW:
-            return f"a new field {self.field} {rows}"
-        if self.breach is Breach.NULL:
-            return f"{self.field} is null {rows}"
-        return f"{self.field or 'the row'} has another type {rows}"
+        words = {
+            Breach.FOREIGN: "another ticker",
+            Breach.GONE: f"the field {self.field} is gone",
+            Breach.NEW: f"a new field {self.field}",
+            Breach.NULL: f"{self.field} is null",
+            Breach.RETYPED: f"{self.field or 'the row'} has another type",
+        }
+        return f"{words[self.breach]} in {self.rows:,} of {self.of:,} rows"
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.found}"

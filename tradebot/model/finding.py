@@ -1,183 +1,164 @@
 """The ways in which the books and the broker can differ, and the plan that would make them agree."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
 
 from msgspec import Struct
 
 
 class FindingKind(StrEnum):
-    """The ways in which the books and the broker can differ."""
+    """The ways in which the books and the broker can differ.
 
-    UNREADABLE = "unreadable"
-    VIEW_UNSTEADY = "view_unsteady"
-    UNKNOWN_ORDER = "unknown_order"
-    EARLIER_ORDER = "earlier_order"
-    UNKNOWN_PAIR = "unknown_pair"
-    FOREIGN_ORDER = "foreign_order"
-    ORDER_LEFT_OUT = "order_left_out"
-    MISSING_FILL = "missing_fill"
-    FOREIGN_POSITION = "foreign_position"
-    PHANTOM = "phantom"
-    ORPHAN = "orphan"
-    QUANTITY = "quantity"
-    SIDE = "side"
-    OFFSET = "offset"
-    BY_HAND = "by_hand"
-    LIQUIDATION = "liquidation"
-    MISSING_STOP = "missing_stop"
-    OVERFILLED = "overfilled"
-    CASH = "cash"
-    SPLIT = "split"
-    RENAME = "rename"
-    FORGOTTEN = "forgotten"
-    ANOTHER_COPY = "another_copy"
-    EXPIRY = "expiry_or_assignment"
-    ACCOUNT_RESET = "account_reset"
-    UNRESOLVED = "unresolved"
-    INSTRUMENT_CHANGED = "instrument_changed"
-    INSTRUMENT_UNKNOWN = "instrument_unknown"
-
-
-class Terms(NamedTuple):
-    """What a kind of finding means, whether it blocks entries, and what an accepted plan writes for it."""
+    Each has what it means, whether it blocks entries, and what an accepted plan writes for it.
+    """
 
     meaning: str
     blocking: bool
     writes: str
 
+    def __new__(cls, value: str, meaning: str, blocking: bool = False, writes: str = "") -> "FindingKind":
+        """Create a kind from its row."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.meaning, kind.blocking, kind.writes = value, meaning, blocking, writes
+        return kind
 
-TERMS: Mapping[FindingKind, Terms] = {
-    FindingKind.UNREADABLE: Terms(
-        "the broker returned rows we can't read, so no difference can be trusted and no plan is made", True, ""
-    ),
-    FindingKind.VIEW_UNSTEADY: Terms(
+    UNREADABLE = (
+        "unreadable",
+        "the broker returned rows we can't read, so no difference can be trusted and no plan is made",
+        True,
+    )
+    VIEW_UNSTEADY = (
+        "view_unsteady",
         "the broker's list of positions and its answer about this symbol alone disagree, so no difference can be"
         " trusted and no plan is made",
         True,
-        "",
-    ),
-    FindingKind.UNKNOWN_ORDER: Terms(
-        "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
-    ),
-    FindingKind.EARLIER_ORDER: Terms(
+    )
+    UNKNOWN_ORDER = (
+        "unknown_order",
+        "an order that is open, or filled today, carries our mark, but these books never promised it",
+        True,
+    )
+    EARLIER_ORDER = (
+        "earlier_order",
         "an open order that the bot sent earlier and these books don't know; left alone until it ends, or until a"
         " person closes the bot's position with flatten SYMBOL, which cancels it first",
         True,
-        "",
-    ),
-    FindingKind.UNKNOWN_PAIR: Terms(
+    )
+    UNKNOWN_PAIR = (
+        "unknown_pair",
         "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the"
         " folder was restored, or another copy of the bot runs; it keeps protecting, and holds the shares it protects",
         True,
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
-    ),
-    FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
-    FindingKind.ORDER_LEFT_OUT: Terms(
+    )
+    FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; left alone")
+    ORDER_LEFT_OUT = (
+        "order_left_out",
         "the broker's list of open orders is missing one of our orders that may still be open; it counts as working,"
         " and the bot opens nothing on its symbol",
-        False,
-        "",
-    ),
-    FindingKind.MISSING_FILL: Terms(
+    )
+    MISSING_FILL = (
+        "missing_fill",
         "one of our orders has filled more than the broker's list of fills shows; no plan is made until the list is"
         " complete or the order's last update is four days old",
         True,
-        "",
-    ),
-    FindingKind.FOREIGN_POSITION: Terms(
-        "a position the bot did not open; counted in the limits, left alone", False, "notes it as known and left alone"
-    ),
-    FindingKind.PHANTOM: Terms(
-        "the books hold a position that the broker does not", True, "removes it from the books, closed at cost"
-    ),
-    FindingKind.ORPHAN: Terms(
+    )
+    FOREIGN_POSITION = (
+        "foreign_position",
+        "a position the bot did not open; counted in the limits, left alone",
+        False,
+        "notes it as known and left alone",
+    )
+    PHANTOM = (
+        "phantom",
+        "the books hold a position that the broker does not",
+        True,
+        "removes it from the books, closed at cost",
+    )
+    ORPHAN = (
+        "orphan",
         "the broker holds shares that the books have closed, and no fill says whose they are",
         True,
         "adds it as foreign, at the last price",
-    ),
-    FindingKind.QUANTITY: Terms(
-        "the books and the broker hold different quantities", True, "adopts the broker's quantity, at cost"
-    ),
-    FindingKind.SIDE: Terms(
-        "the books and the broker are on opposite sides", True, "adopts the broker's quantity, at cost"
-    ),
-    FindingKind.BY_HAND: Terms(
-        "traded by hand since the books began; counted in the limits, left alone until adopted", False, ""
-    ),
-    FindingKind.OFFSET: Terms(
-        "someone else's trade closed a position the bot opened", True, "assigns that trade to the position it closed"
-    ),
-    FindingKind.FORGOTTEN: Terms(
+    )
+    QUANTITY = (
+        "quantity",
+        "the books and the broker hold different quantities",
+        True,
+        "adopts the broker's quantity, at cost",
+    )
+    SIDE = ("side", "the books and the broker are on opposite sides", True, "adopts the broker's quantity, at cost")
+    BY_HAND = ("by_hand", "traded by hand since the books began; counted in the limits, left alone until adopted")
+    OFFSET = (
+        "offset",
+        "someone else's trade closed a position the bot opened",
+        True,
+        "assigns that trade to the position it closed",
+    )
+    FORGOTTEN = (
+        "forgotten",
         "orders under our mark that these books don't know made this, even if it was noted as known: an older copy of"
         " the folder was restored, the books were rebuilt, or another copy of the bot ran while these books were not in"
         " use",
         True,
         "takes over those orders, and exits manage what is left; accept only if no other copy of the bot runs on this"
         " account",
-    ),
-    FindingKind.ANOTHER_COPY: Terms(
+    )
+    ANOTHER_COPY = (
+        "another_copy",
         "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
         " running, or an older copy of the folder was restored during the session; left alone until adopted",
         True,
-        "",
-    ),
-    FindingKind.LIQUIDATION: Terms(
+    )
+    LIQUIDATION = (
+        "liquidation",
         "the broker closed this within the last four days because the account's margin ran out; if nobody else holds"
         " the symbol, it is booked as closing the bot's oldest lots",
-        False,
-        "",
-    ),
-    FindingKind.MISSING_STOP: Terms(
-        "one of our positions has no working exit order, and no exit rule or no stop that can act", False, ""
-    ),
-    FindingKind.OVERFILLED: Terms(
+    )
+    MISSING_STOP = (
+        "missing_stop",
+        "one of our positions has no working exit order, and no exit rule or no stop that can act",
+    )
+    OVERFILLED = (
+        "overfilled",
         "a stop, a target or an exit of ours filled after the shares were gone, so the position turned to the other"
         " side; the next pass of exits closes it",
-        False,
-        "",
-    ),
-    FindingKind.CASH: Terms(
-        "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"
-    ),
-    FindingKind.SPLIT: Terms(
+    )
+    CASH = ("cash", "cash differs from the opening balance plus fills", True, "books the difference as a cash movement")
+    SPLIT = (
+        "split",
         "the broker reports a split, but its position does not prove the ratio",
         True,
         "restates quantity, average and best price to the broker's quantity, at the same cost",
-    ),
-    FindingKind.RENAME: Terms(
+    )
+    RENAME = (
+        "rename",
         "the broker reports a new symbol, but its positions do not prove which",
         True,
         "removes the old symbol at cost; the new one is noted as foreign until it is adopted",
-    ),
-    FindingKind.EXPIRY: Terms(
-        "an option's expiry, exercise or assignment brought or took these shares; left alone until adopted", False, ""
-    ),
-    FindingKind.ACCOUNT_RESET: Terms(
+    )
+    EXPIRY = (
+        "expiry_or_assignment",
+        "an option's expiry, exercise or assignment brought or took these shares; left alone until adopted",
+    )
+    ACCOUNT_RESET = (
+        "account_reset",
         "the account was reset, or it is a different account, so these books don't belong to it; they stay as they are"
         " and can still be read",
         True,
-        "",
-    ),
-    FindingKind.UNRESOLVED: Terms(
-        "an order was promised, but we don't know what became of it; every pass looks it up", False, ""
-    ),
-    FindingKind.INSTRUMENT_CHANGED: Terms(
+    )
+    UNRESOLVED = ("unresolved", "an order was promised, but we don't know what became of it; every pass looks it up")
+    INSTRUMENT_CHANGED = (
+        "instrument_changed",
         "the broker has changed what it demands of orders, or what a unit is worth; the new terms are in force;"
         " reported on the day on which they were first read, and as long as an order of ours doesn't fit them or a"
         " position was opened when a unit was worth something else",
-        False,
-        "",
-    ),
-    FindingKind.INSTRUMENT_UNKNOWN: Terms(
+    )
+    INSTRUMENT_UNKNOWN = (
+        "instrument_unknown",
         "the broker doesn't list what one of our positions is in; the bot opens nothing in it, and closes it by what"
         " its own orders say of it, or not at all if none of them opened it",
-        False,
-        "",
-    ),
-}
+    )
 
 
 class Finding(Struct, frozen=True):
@@ -194,16 +175,16 @@ class Finding(Struct, frozen=True):
 
     @property
     def meaning(self) -> str:
-        return TERMS[self.kind].meaning
+        return self.kind.meaning
 
     @property
     def writes(self) -> str:
         """Return what accepting a plan writes for it; empty if no plan settles it."""
-        return TERMS[self.kind].writes
+        return self.kind.writes
 
     @property
     def blocking(self) -> bool:
-        return TERMS[self.kind].blocking
+        return self.kind.blocking
 
     @property
     def applicable(self) -> bool:

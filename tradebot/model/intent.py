@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
 from tradebot.model.execution import Approach
@@ -85,7 +86,7 @@ class IntentState(StrEnum):
 
 
 class IntentKey(Struct, frozen=True):
-    """What identifies an intent. Time, host, price and quantity are never part of it.
+    """What identifies an intent, in the order of its digest. Time, host, price and quantity are never part of it.
 
     A cancel or a replace names its `target` order. A replace inherits that order's key, and `generation` counts the
     earlier attempts on the same target that failed.
@@ -104,20 +105,7 @@ class IntentKey(Struct, frozen=True):
 
     def client_order_id(self) -> str:
         """Return a readable id of at most 48 characters; the same content always gives the same id."""
-        content = "\x1f".join(
-            (
-                self.account,
-                self.strategy,
-                self.session.isoformat(),
-                self.slot,
-                self.symbol,
-                self.side,
-                self.role,
-                str(self.leg),
-                str(self.generation),
-                self.target,
-            )
-        )
+        content = "\x1f".join(map(str, astuple(self)))
         digest = b32encode(hashlib.sha256(content.encode()).digest()).decode()[:16]
         readable = (self.strategy[:5].upper(), self.symbol[:8].upper(), self.role[:5].upper())
         return f"{ID_PREFIX}{self.session:%y%m%d}.{'.'.join(readable)}.{digest}"

@@ -1,7 +1,6 @@
 """Reasons about the limits on an entry, its score and its size. `reasons` merges them into the one table."""
 
-from tradebot.model.reason_codes import Cause, Reason, ReasonRow
-from tradebot.model.reason_codes import row as _row
+from tradebot.model.reason_codes import Reason, ReasonRow, blocked, broken, idle, unknown
 from tradebot.model.units import Unit
 
 _WAIT = "Nothing to do: the candidate is judged again whenever its strategy proposes it."
@@ -10,60 +9,50 @@ MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDIN
 """Reasons for which a candidate only waits until a position is closed."""
 
 DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
-    Reason.DISPLACEMENT_STARTED: _row(
-        Cause.IDLE,
+    Reason.DISPLACEMENT_STARTED: idle(
         "The book is full, so the strategy's weakest position is being closed to make room for this candidate.",
         "Nothing to do: once that close has filled, a later pass judges the candidate like any other.",
     ),
-    Reason.DISPLACEMENT_PENDING: _row(
-        Cause.IDLE,
+    Reason.DISPLACEMENT_PENDING: idle(
         "As many positions of the strategy as allowed are giving way already.",
         "Wait until they are closed; displacement.max_per_pass sets how many may give way at a time.",
         Unit.POSITIONS,
     ),
-    Reason.DISPLACEMENT_FAILED: _row(
-        Cause.BLOCKED,
+    Reason.DISPLACEMENT_FAILED: blocked(
         "The position that would give way couldn't be closed; the reason is shown beside it.",
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
     ),
-    Reason.DISPLACED_LATELY: _row(
-        Cause.IDLE,
+    Reason.DISPLACED_LATELY: idle(
         "The symbol was to make room for another a short while ago, so it neither gives way nor displaces one.",
         "Wait for displacement.cooldown_s to pass.",
         Unit.SECONDS,
     ),
-    Reason.NOTHING_TO_DISPLACE: _row(
-        Cause.IDLE,
+    Reason.NOTHING_TO_DISPLACE: idle(
         "The book is full of other strategies' positions, and a strategy displaces only its own.",
         _WAIT,
         Unit.POSITIONS,
     ),
-    Reason.FREES_NO_ROOM: _row(
-        Cause.IDLE,
+    Reason.FREES_NO_ROOM: idle(
         "Even without the position there would be no room: the book is above its limit, or someone else has the same "
         "symbol.",
         "Wait for positions to close.",
         Unit.POSITIONS,
     ),
-    Reason.SCORE_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.SCORE_UNKNOWN: unknown(
         "Nobody knows the score that the position was opened for, so no candidate counts as better.",
         "Nothing to do; the position's exits manage it.",
     ),
-    Reason.POSITION_TOO_YOUNG: _row(
-        Cause.IDLE,
+    Reason.POSITION_TOO_YOUNG: idle(
         "The position is too young to give way.",
         "Wait; displacement.min_age_s sets the age.",
         Unit.SECONDS,
     ),
-    Reason.GAIN_OUTSIDE_BAND: _row(
-        Cause.IDLE,
+    Reason.GAIN_OUTSIDE_BAND: idle(
         "The position has gained or lost too much to give way; its exits manage it.",
         "Nothing to do; displacement.gain_band_fraction sets how much is too much.",
         Unit.SHARE_OF_WHOLE,
     ),
-    Reason.SCORE_ADVANTAGE_TOO_SMALL: _row(
-        Cause.IDLE,
+    Reason.SCORE_ADVANTAGE_TOO_SMALL: idle(
         "The candidate isn't clearly better than the position.",
         f"{_WAIT} displacement.score_advantage sets how much better it has to be.",
     ),
@@ -75,258 +64,209 @@ _SIZE_LIMIT = f"Wait for positions to close, or raise the limit: {_APPROVE}"
 _OWN_SIZE_LIMIT = f"Wait for its positions to close, or raise the limit under strategies.NAME.limits: {_APPROVE}"
 
 LIMIT_REASONS: dict[Reason, ReasonRow] = {
-    Reason.SCORE_BELOW_MIN: _row(
-        Cause.IDLE,
+    Reason.SCORE_BELOW_MIN: idle(
         "The score is too weak.",
         "Nothing to do; or measure first, then lower strategies.NAME.limits.min_score (above 0) and run "
         "tradebot config accept.",
     ),
-    Reason.COVERAGE_BELOW_MIN: _row(
-        Cause.BROKEN,
+    Reason.COVERAGE_BELOW_MIN: broken(
         "Too much of the score's data is absent.",
         "Run tradebot fetch-flow --json to see which endpoints returned nothing.",
     ),
-    Reason.SIZE_BELOW_ONE: _row(
-        Cause.IDLE,
+    Reason.SIZE_BELOW_ONE: idle(
         "One share costs more than an order may, or the strategy wants less than one share.",
         f"Remove the symbol from universe:, or raise strategies.NAME.limits.max_order_fraction: {_APPROVE}",
     ),
-    Reason.PRICE_MOVED: _row(
-        Cause.BLOCKED,
+    Reason.PRICE_MOVED: blocked(
         "The price is too far from the previous close.",
         f"Look at the news; or raise limits.price_collar_fraction: {_APPROVE}",
     ),
-    Reason.SPREAD_TOO_WIDE: _row(
-        Cause.IDLE,
+    Reason.SPREAD_TOO_WIDE: idle(
         "The spread would cost too much.",
         f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
     ),
-    Reason.QUOTE_TOO_THIN: _row(
-        Cause.IDLE,
+    Reason.QUOTE_TOO_THIN: idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         f"Wait; or raise execution.max_quote_share: {_APPROVE}",
     ),
-    Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The account already has as many positions as it may.", _SIZE_LIMIT),
-    Reason.MAX_NEW_ENTRIES: _row(
-        Cause.IDLE,
+    Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
+    Reason.MAX_NEW_ENTRIES: idle(
         "This pass has opened as many positions as the account may.",
         "Wait for the next pass.",
     ),
-    Reason.MAX_SESSION_ENTRIES: _row(
-        Cause.IDLE,
+    Reason.MAX_SESSION_ENTRIES: idle(
         "This session has opened as many positions as the account may.",
         "Wait for the next session; exits continue.",
     ),
-    Reason.MAX_SYMBOL_ENTRIES: _row(
-        Cause.BLOCKED,
+    Reason.MAX_SYMBOL_ENTRIES: blocked(
         "The strategy has entered this symbol on this side as often as it may in one session.",
         "Wait for the next session; tradebot orders --all shows the repeated orders.",
     ),
-    Reason.ORDER_RATE: _row(
-        Cause.BLOCKED,
+    Reason.ORDER_RATE: blocked(
         "Too many entries were sent within a second or a minute.",
         "Nothing to do: the next slot continues. If it happens often, find out which strategy proposes so much: "
         "tradebot orders --all",
     ),
-    Reason.ORDER_NOTIONAL_ABOVE_MAX: _row(
-        Cause.BLOCKED,
+    Reason.ORDER_NOTIONAL_ABOVE_MAX: blocked(
         "The order is larger than a single order may be.",
         _SIZE_LIMIT,
     ),
-    Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
-        Cause.IDLE,
+    Reason.ORDER_NOTIONAL_BELOW_MIN: idle(
         "The order is too small to be worth sending.",
         "Lower min_order_notional_usd (above 0) where it is set, then run tradebot config accept.",
     ),
-    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The symbol would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.SECTOR_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The sector would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.SECTOR_UNKNOWN: _row(
-        Cause.BLOCKED,
+    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: idle("The symbol would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_NOTIONAL_ABOVE_MAX: idle("The sector would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_UNKNOWN: blocked(
         "The symbol has no sector in the configuration.",
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
     ),
-    Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE, "The account's positions would be too large together.", _SIZE_LIMIT
-    ),
-    Reason.THEME_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The theme would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.THEME_UNKNOWN: _row(
-        Cause.BLOCKED,
+    Reason.GROSS_NOTIONAL_ABOVE_MAX: idle("The account's positions would be too large together.", _SIZE_LIMIT),
+    Reason.THEME_NOTIONAL_ABOVE_MAX: idle("The theme would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.THEME_UNKNOWN: blocked(
         "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
         "Give it one under themes: in your configuration (null if it belongs to none), then run tradebot config "
         "accept.",
     ),
-    Reason.NET_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE,
+    Reason.NET_NOTIONAL_ABOVE_MAX: idle(
         "The account's longs would outweigh its shorts too far, or the other way around.",
         _SIZE_LIMIT,
     ),
-    Reason.BETA_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE,
+    Reason.BETA_NOTIONAL_ABOVE_MAX: idle(
         "The account would follow the market too closely: its exposure times beta is too large.",
         _SIZE_LIMIT,
     ),
-    Reason.BETA_UNKNOWN: _row(
-        Cause.BLOCKED,
+    Reason.BETA_UNKNOWN: blocked(
         "A symbol that is held, or would be, has no beta in the configuration, and max_beta_fraction is set.",
         "Give it one under betas: in your configuration, then run tradebot config accept.",
     ),
-    Reason.CONCENTRATION_ABOVE_MAX: _row(
-        Cause.IDLE, "Too much of the equity would be in too few symbols.", _SIZE_LIMIT
-    ),
-    Reason.OWN_MAX_OPEN_POSITIONS: _row(
-        Cause.IDLE, "The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_MAX_NEW_ENTRIES: _row(
-        Cause.IDLE,
+    Reason.CONCENTRATION_ABOVE_MAX: idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT),
+    Reason.OWN_MAX_OPEN_POSITIONS: idle("The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT),
+    Reason.OWN_MAX_NEW_ENTRIES: idle(
         "The strategy has opened as many positions in this pass as its own limits allow.",
         "Wait for the next pass.",
     ),
-    Reason.OWN_MAX_SESSION_ENTRIES: _row(
-        Cause.IDLE,
+    Reason.OWN_MAX_SESSION_ENTRIES: idle(
         "The strategy has opened as many positions in this session as its own limits allow.",
         "Wait for the next session; exits continue.",
     ),
-    Reason.OWN_ORDER_RATE: _row(
-        Cause.BLOCKED,
+    Reason.OWN_ORDER_RATE: blocked(
         "The strategy has sent more entries within a second or a minute than its own limits allow.",
         "Nothing to do: the next slot continues. If it happens often, look at what it proposes: tradebot orders --all",
     ),
-    Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE, "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX: idle(
+        "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
     ),
-    Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE, "The sector would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX: idle(
+        "The sector would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
     ),
-    Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE, "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
+    Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX: idle(
+        "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
     ),
-    Reason.OWN_THEME_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE, "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    Reason.OWN_THEME_NOTIONAL_ABOVE_MAX: idle(
+        "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
     ),
-    Reason.OWN_NET_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE,
+    Reason.OWN_NET_NOTIONAL_ABOVE_MAX: idle(
         "The strategy's longs would outweigh its shorts too far, or the other way around.",
         _OWN_SIZE_LIMIT,
     ),
-    Reason.OWN_BETA_NOTIONAL_ABOVE_MAX: _row(
-        Cause.IDLE,
+    Reason.OWN_BETA_NOTIONAL_ABOVE_MAX: idle(
         "The strategy would follow the market too closely: its exposure times beta is too large for its allotment.",
         _OWN_SIZE_LIMIT,
     ),
-    Reason.OWN_CONCENTRATION_ABOVE_MAX: _row(
-        Cause.IDLE, "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
+    Reason.OWN_CONCENTRATION_ABOVE_MAX: idle(
+        "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
     ),
-    Reason.RISK_ABOVE_MAX: _row(
-        Cause.BLOCKED,
+    Reason.RISK_ABOVE_MAX: blocked(
         "The entry would lose more at its stop than one entry may.",
         f"Give the strategy a closer stop, or raise max_risk_fraction: {_APPROVE}",
     ),
-    Reason.STOP_UNKNOWN: _row(
-        Cause.BLOCKED,
+    Reason.STOP_UNKNOWN: blocked(
         "max_risk_fraction is set, and neither the strategy's exits nor the entry itself has a stop.",
         "Add a stop_loss to the strategy's exits, or set its max_risk_fraction to null.",
     ),
-    Reason.BUYING_POWER_SHORT: _row(
-        Cause.BLOCKED,
+    Reason.BUYING_POWER_SHORT: blocked(
         "The account's buying power doesn't cover the order.",
         "Close positions or add cash.",
     ),
-    Reason.MARGIN_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.MARGIN_UNKNOWN: unknown(
         "The broker didn't say how much margin the account uses and has left.",
         "Look at the account on the broker's website. tradebot doctor shows whether the broker answers.",
     ),
-    Reason.MARGIN_LEVELS_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.MARGIN_LEVELS_UNKNOWN: unknown(
         "Nobody knows how much margin a position in these symbols ties up, so no order is sent that could tie up more.",
         "tradebot reconcile reads the broker's margin levels again. If they stay unknown, take the symbols out of the "
         "universe, and close positions in them.",
     ),
-    Reason.MARK_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.MARK_UNKNOWN: unknown(
         "These symbols have no price now, so nobody knows how far their positions are from being liquidated.",
         "Wait for quotes. If they stay away, tradebot doctor shows whether the broker answers.",
     ),
-    Reason.MARGIN_ABOVE_MAX: _row(
-        Cause.IDLE,
+    Reason.MARGIN_ABOVE_MAX: idle(
         "The initial margin of everything held or ordered would be above its limit.",
         _SIZE_LIMIT,
     ),
-    Reason.FREE_MARGIN_BELOW_MIN: _row(
-        Cause.IDLE,
+    Reason.FREE_MARGIN_BELOW_MIN: idle(
         "Too little of the margin would be left for more orders.",
         f"Wait for positions to close, add money, or lower limits.min_free_margin_fraction: {_APPROVE}",
     ),
-    Reason.LIQUIDATION_TOO_NEAR: _row(
-        Cause.BLOCKED,
+    Reason.LIQUIDATION_TOO_NEAR: blocked(
         "The price of a position would be too near to where the broker liquidates it.",
         "Wait for positions to close or to recover, add money, or lower limits.min_liquidation_fraction: " + _APPROVE,
     ),
-    Reason.MARGIN_HALT: _row(
-        Cause.BLOCKED,
+    Reason.MARGIN_HALT: blocked(
         "The maintenance margin came too near to the equity, at which the broker liquidates.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
         "meanwhile.",
     ),
-    Reason.EQUITY_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.EQUITY_UNKNOWN: unknown(
         "The account's equity is absent or not positive.",
         "Look at the account on the broker's website.",
         Unit.USD,
         limit=Unit.SHARE_OF_WHOLE,
     ),
-    Reason.EQUITY_UNEXPLAINED: _row(
-        Cause.UNKNOWN,
+    Reason.EQUITY_UNEXPLAINED: unknown(
         "The equity the broker reports, for now or for the last session, is far from what cash and positions add up "
         "to, or from the highest equity seen.",
         "Compare equity, cash and positions at the broker. Entries stay closed until they agree.",
         Unit.USD,
     ),
-    Reason.DAILY_LOSS_REACHED: _row(
-        Cause.BLOCKED,
+    Reason.DAILY_LOSS_REACHED: blocked(
         "The day's loss has reached its limit.",
         "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
     ),
-    Reason.OWN_DAILY_LOSS_REACHED: _row(
-        Cause.BLOCKED,
+    Reason.OWN_DAILY_LOSS_REACHED: blocked(
         "The strategy has lost as much in this session as its own limits allow.",
         "Wait: its entries open again when its loss shrinks below the limit, or in the next session. Exits continue.",
     ),
-    Reason.DAILY_LOSS_HALT: _row(
-        Cause.BLOCKED,
+    Reason.DAILY_LOSS_HALT: blocked(
         "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
         "Look at what was lost: tradebot fills. The cause clears when the session ends; then run tradebot unhalt.",
     ),
-    Reason.DRAWDOWN_REACHED: _row(
-        Cause.BLOCKED,
+    Reason.DRAWDOWN_REACHED: blocked(
         "Equity has fallen too far below its highest value.",
         "Decide whether the bot should go on. Money withdrawn from the account counts as a loss too.",
     ),
-    Reason.DRAWDOWN_CLOSES_ENTRIES: _row(
-        Cause.BLOCKED,
+    Reason.DRAWDOWN_CLOSES_ENTRIES: blocked(
         "Equity has fallen so far below its highest value that no position is opened.",
         "Wait for the open positions to recover. If there are none, decide whether the bot should go on, and raise "
         f"limits.max_drawdown_fraction: {_APPROVE}",
     ),
-    Reason.EQUITY_BELOW_FLOOR: _row(
-        Cause.BLOCKED,
+    Reason.EQUITY_BELOW_FLOOR: blocked(
         "Equity is below the level at which positions may be opened.",
         f"Add money, or lower limits.min_equity_usd: {_APPROVE}",
     ),
-    Reason.EQUITY_FLOOR_HALT: _row(
-        Cause.BLOCKED,
+    Reason.EQUITY_FLOOR_HALT: blocked(
         "Equity fell below the level at which the bot halts.",
         "Look at what was lost: tradebot fills. Add money; or lower halts.min_equity_usd and run tradebot config "
         "accept. Then run tradebot unhalt.",
     ),
-    Reason.LOSS_STREAK: _row(
-        Cause.BLOCKED,
+    Reason.LOSS_STREAK: blocked(
         "As many round trips in a row have lost money as the account may lose.",
         "Wait: entries open again limits.loss_streak_wait_s after the last loss. To open them now, raise "
         f"limits.max_loss_streak: {_APPROVE}",
     ),
-    Reason.OWN_LOSS_STREAK: _row(
-        Cause.BLOCKED,
+    Reason.OWN_LOSS_STREAK: blocked(
         "As many of the strategy's round trips in a row have lost money as its own limits allow.",
         "Wait: its entries open again loss_streak_wait_s after its last loss. To open them now, raise its "
         f"max_loss_streak: {_APPROVE}",

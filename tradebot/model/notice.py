@@ -1,7 +1,6 @@
 """What is worth telling a person who isn't looking, and the notice that tells it."""
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, time
 from decimal import Decimal
 from enum import StrEnum
@@ -14,7 +13,18 @@ from tradebot.model.trading import TradingState
 
 
 class Topic(StrEnum):
-    """What a happening is about; a channel's rules choose among these."""
+    """What a happening is about; a channel's rules choose among these.
+
+    HALTS: the bot was halted, halted itself, or was let go on. ARMING: live trading was armed. POSITIONS: a position
+    was opened or closed: why, and with what profit. PROTECTION: shares are without a stop at the broker, or have one
+    again; closing a position keeps failing. ORDERS: what became of an order has been unknown for a minute. BOOKS: the
+    broker's positions differ from the books, or the books are damaged. HEALTH: health stopped being OK, or is OK again.
+    SLOTS: slots of the timetable were missed. STRATEGIES: the answer of a strategy was refused. BACKUPS: the session's
+    backup failed or couldn't be copied off the machine, or an earlier one is damaged. SERVE: `serve` met a bug, stands
+    still, or couldn't take over its configuration. VERSION: another version of tradebot is in use. APPROVALS: an entry
+    waits for a person's yes. SUMMARY: the session in a few sentences, once its chore `summary` has run. EVENTS: an
+    event that you asked for by name.
+    """
 
     HALTS = "halts"
     ARMING = "arming"
@@ -33,23 +43,6 @@ class Topic(StrEnum):
     EVENTS = "events"
 
 
-TOPICS: Mapping[Topic, str] = {
-    Topic.HALTS: "the bot was halted, halted itself, or was let go on",
-    Topic.ARMING: "live trading was armed",
-    Topic.POSITIONS: "a position was opened or closed: why, and with what profit",
-    Topic.PROTECTION: "shares are without a stop at the broker, or have one again; closing a position keeps failing",
-    Topic.ORDERS: "what became of an order has been unknown for a minute",
-    Topic.BOOKS: "the broker's positions differ from the books, or the books are damaged",
-    Topic.HEALTH: "health stopped being OK, or is OK again",
-    Topic.SLOTS: "slots of the timetable were missed",
-    Topic.STRATEGIES: "the answer of a strategy was refused",
-    Topic.BACKUPS: "the session's backup failed or couldn't be copied off the machine, or an earlier one is damaged",
-    Topic.SERVE: "`serve` met a bug, stands still, or couldn't take over its configuration",
-    Topic.VERSION: "another version of tradebot is in use",
-    Topic.APPROVALS: "an entry waits for a person's yes",
-    Topic.SUMMARY: "the session in a few sentences, once its chore `summary` has run",
-    Topic.EVENTS: "an event that you asked for by name",
-}
 GATHERED = frozenset({Topic.POSITIONS})
 """Topics that are told together every half hour; everything else goes at once."""
 

@@ -1,262 +1,215 @@
 """Reasons about orders in flight and about exits. `reasons` merges them into the one table."""
 
-from tradebot.model.reason_codes import Cause, Reason, ReasonRow
-from tradebot.model.reason_codes import row as _row
+from tradebot.model.reason_codes import Reason, ReasonRow, blocked, idle, unknown
 from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
-    Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
-    Reason.LOSS_COOLDOWN: _row(
-        Cause.IDLE,
+    Reason.COOLDOWN: idle("The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.LOSS_COOLDOWN: idle(
         "The symbol lost money a short while ago.",
         "Wait for loss_cooldown_s to pass since the last loss in it.",
     ),
-    Reason.WASH_SALE: _row(
-        Cause.IDLE,
+    Reason.WASH_SALE: idle(
         "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
         "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
     ),
-    Reason.DUPLICATE_INTENT: _row(
-        Cause.IDLE,
+    Reason.DUPLICATE_INTENT: idle(
         "This exact order was already promised.",
         "Nothing to do: an order is never sent twice.",
     ),
-    Reason.DUPLICATE_ORDER: _row(
-        Cause.BLOCKED,
+    Reason.DUPLICATE_ORDER: blocked(
         "Another slot or strategy sent the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     ),
-    Reason.APPROVAL_WAITING: _row(
-        Cause.IDLE,
+    Reason.APPROVAL_WAITING: idle(
         "The entry passed every gate, or lacks only room that its strategy would make, and waits for a person's yes.",
         "tradebot approvals shows what waits; tradebot approve ID says yes, tradebot reject ID says no.",
         Unit.SECONDS,
     ),
-    Reason.APPROVAL_REFUSED: _row(
-        Cause.IDLE,
+    Reason.APPROVAL_REFUSED: idle(
         "A person said no to this entry.",
         "Nothing to do: nobody is asked again in this session, or in this slot of the strategy's own clock.",
         Unit.NONE,
     ),
-    Reason.APPROVAL_EXPIRED: _row(
-        Cause.BLOCKED,
+    Reason.APPROVAL_EXPIRED: blocked(
         "Nobody said yes to this entry in time.",
         "Nothing to do: it is asked again an hour later if the strategy still wants it. approval.wait_s sets how long "
         "a request waits.",
         Unit.SECONDS,
     ),
-    Reason.APPROVAL_PRICE_WORSE: _row(
-        Cause.BLOCKED,
+    Reason.APPROVAL_PRICE_WORSE: blocked(
         "The price has become worse than the one that a person said yes to, by more than allowed.",
         "Wait: the price may come back, and otherwise a person is asked again. approval.max_worse_fraction sets how "
         "much worse it may be.",
         Unit.USD,
     ),
-    Reason.DESK_STALE: _row(
-        Cause.BLOCKED,
+    Reason.DESK_STALE: blocked(
         "The pass took so long that prices and positions may have changed before the order could be sent.",
         "Nothing to do: the next pass takes a fresh look. If it happens often, run tradebot doctor.",
         Unit.SECONDS,
     ),
-    Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
-    Reason.VENUE_REJECTED: _row(
-        Cause.BLOCKED,
+    Reason.SENT: idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
+    Reason.VENUE_REJECTED: blocked(
         "The broker rejected the order.",
         "Read the broker's message in the record: tradebot why-no-orders SYMBOL",
     ),
-    Reason.VENUE_UNKNOWN: _row(
-        Cause.UNKNOWN,
+    Reason.VENUE_UNKNOWN: unknown(
         "The broker didn't answer, so the order may or may not exist.",
         "Run tradebot reconcile.",
     ),
-    Reason.STOP_LOSS: _row(Cause.IDLE, "The loss reached the stop.", "Nothing to do; the position is being closed."),
-    Reason.TRAILING_STOP: _row(
-        Cause.IDLE,
+    Reason.STOP_LOSS: idle("The loss reached the stop.", "Nothing to do; the position is being closed."),
+    Reason.TRAILING_STOP: idle(
         "The price pulled back from its best by the trailing stop.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.PROFIT_TARGET: _row(
-        Cause.IDLE,
+    Reason.PROFIT_TARGET: idle(
         "The profit target was reached.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.TIME_EXIT: _row(
-        Cause.IDLE,
+    Reason.TIME_EXIT: idle(
         "The position has been held as long as it may be.",
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
-    Reason.SCALE_OUT: _row(
-        Cause.IDLE,
+    Reason.SCALE_OUT: idle(
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     ),
-    Reason.END_OF_DAY: _row(
-        Cause.IDLE,
+    Reason.END_OF_DAY: idle(
         "The session is about to close, and the position isn't held overnight.",
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
-    Reason.STALE_POSITION: _row(
-        Cause.IDLE,
+    Reason.STALE_POSITION: idle(
         "The position was held for days and went nowhere.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.SIGNAL_DECAY: _row(
-        Cause.IDLE,
+    Reason.SIGNAL_DECAY: idle(
         "The score behind the entry faded by more than its noise, and didn't recover.",
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
-    Reason.FLOW_REVERSAL: _row(
-        Cause.IDLE,
+    Reason.FLOW_REVERSAL: idle(
         "Options flow has turned against the position.",
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
-    Reason.OPEN_INTEREST_GONE: _row(
-        Cause.IDLE,
+    Reason.OPEN_INTEREST_GONE: idle(
         "Most contracts behind the entry were closed overnight.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.REGIME: _row(
-        Cause.IDLE,
+    Reason.REGIME: idle(
         "The market's regime is bad for this side, and the position is losing.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.POSITION_DRAWDOWN: _row(
-        Cause.IDLE,
+    Reason.POSITION_DRAWDOWN: idle(
         "The position gave back too much of its best gain.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.LOW_MOVEMENT: _row(
-        Cause.IDLE,
+    Reason.LOW_MOVEMENT: idle(
         "The price hardly moved while the position was held.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.MOMENTUM_REVERSAL: _row(
-        Cause.IDLE,
+    Reason.MOMENTUM_REVERSAL: idle(
         "The price runs away from the position.",
         "Nothing to do; the position is being closed.",
     ),
-    Reason.EVENT_AHEAD: _row(
-        Cause.IDLE,
+    Reason.EVENT_AHEAD: idle(
         "An event of the company is close.",
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
-    Reason.URGENCY: _row(
-        Cause.IDLE,
+    Reason.URGENCY: idle(
         "What speaks against the position adds up to too much.",
         "Nothing to do; the position or a part of it is being closed.",
         Unit.NONE,
     ),
-    Reason.EXIT_INPUT_MISSING: _row(
-        Cause.UNKNOWN,
+    Reason.EXIT_INPUT_MISSING: unknown(
         "An exit rule can't tell, because something that it looks at isn't known. The other rules go on.",
         "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
         Unit.NONE,
     ),
-    Reason.STRATEGY_CLOSES: _row(
-        Cause.IDLE,
+    Reason.STRATEGY_CLOSES: idle(
         "The strategy wants to close the position or a part of it, for the reason it gives.",
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
-    Reason.DISPLACED: _row(
-        Cause.IDLE,
+    Reason.DISPLACED: idle(
         "The book is full, and the position makes room for a clearly better candidate of its strategy.",
         "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
         Unit.NONE,
     ),
-    Reason.FRACTION_REFUSED: _row(
-        Cause.BLOCKED,
+    Reason.FRACTION_REFUSED: blocked(
         "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
         "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
     ),
-    Reason.FLATTEN: _row(
-        Cause.BLOCKED,
+    Reason.FLATTEN: blocked(
         "Everything is being closed.",
         "tradebot status shows who asked for it; tradebot unhalt ends it.",
     ),
-    Reason.CLOSED_BY_HAND: _row(
-        Cause.IDLE,
+    Reason.CLOSED_BY_HAND: idle(
         "A person asked to close the position.",
         "Nothing to do; tradebot orders --all shows what happened to the order.",
     ),
-    Reason.HOLD: _row(Cause.IDLE, "No exit rule is met.", "Nothing to do."),
-    Reason.STALE_ENTRY: _row(
-        Cause.IDLE,
+    Reason.HOLD: idle("No exit rule is met.", "Nothing to do."),
+    Reason.STALE_ENTRY: idle(
         "An entry stayed unfilled too long and is being canceled.",
         "Nothing to do; a later pass may try again.",
     ),
-    Reason.STALE_EXIT: _row(
-        Cause.IDLE,
+    Reason.STALE_EXIT: idle(
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
     ),
-    Reason.ENTRY_STEP: _row(
-        Cause.IDLE,
+    Reason.ENTRY_STEP: idle(
         "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
         "Nothing to do; patience_s and steps are under execution: in the configuration.",
     ),
-    Reason.STOP_MISSING: _row(
-        Cause.IDLE,
+    Reason.STOP_MISSING: idle(
         "No order rests at the broker for these shares, so a stop is being placed.",
         "Nothing to do; tradebot positions shows what protects each position.",
         Unit.SHARES,
     ),
-    Reason.STOP_TIGHTENED: _row(
-        Cause.IDLE,
+    Reason.STOP_TIGHTENED: idle(
         "The stop that rests at the broker is being moved closer, to this price.",
         "Nothing to do: a stop never moves away from profit.",
         Unit.USD,
     ),
-    Reason.STOP_NEEDLESS: _row(
-        Cause.IDLE,
+    Reason.STOP_NEEDLESS: idle(
         "A stop at the broker is being canceled: the shares that it protects are gone, or exits.protection is bot.",
         "Nothing to do.",
     ),
-    Reason.EXIT_NEEDS_SHARES: _row(
-        Cause.IDLE,
+    Reason.EXIT_NEEDS_SHARES: idle(
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
         "Nothing to do: the exit follows at once. The event protection_gap_ended says how long there was no stop.",
     ),
-    Reason.SHARES_HELD: _row(
-        Cause.BLOCKED,
+    Reason.SHARES_HELD: blocked(
         "The broker hasn't confirmed that the stop which holds the shares is canceled, so no exit can be sent yet.",
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
     ),
-    Reason.STOP_LAPSED: _row(
-        Cause.IDLE,
+    Reason.STOP_LAPSED: idle(
         "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",
         "Nothing to do; tradebot positions shows what protects each position.",
     ),
-    Reason.LEFT_TO_BROKER: _row(
-        Cause.IDLE,
+    Reason.LEFT_TO_BROKER: idle(
         "The price has reached a stop or a target that rests at the broker, which closes the position.",
         "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
     ),
-    Reason.TARGET_MISSING: _row(
-        Cause.IDLE,
+    Reason.TARGET_MISSING: idle(
         "No order rests at the broker at this target, so one is being placed beside the stop.",
         "Nothing to do; tradebot positions shows what protects each position.",
         Unit.SHARES,
     ),
-    Reason.STOP_RESIZED: _row(
-        Cause.IDLE,
+    Reason.STOP_RESIZED: idle(
         "Some of the shares that a stop or a target at the broker is for are gone, so it is being made smaller.",
         "Nothing to do; tradebot positions shows what protects each position.",
         Unit.SHARES,
     ),
-    Reason.STOP_SPARE: _row(
-        Cause.IDLE,
+    Reason.STOP_SPARE: idle(
         "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
         "one is being canceled.",
         "Nothing to do; tradebot positions shows what protects each position.",
     ),
-    Reason.OVERFILLED: _row(
-        Cause.IDLE,
+    Reason.OVERFILLED: idle(
         "An order that was to close shares filled after they were gone, so the position turned to the other side.",
         "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",
         Unit.SHARES,

@@ -1,6 +1,7 @@
 """The names of all reasons and their causes. Their meanings are in the table in `reasons`."""
 
 from enum import StrEnum, auto
+from functools import partial
 
 from msgspec import Struct
 
@@ -240,6 +241,13 @@ class ReasonRow(Struct, frozen=True):
     units: tuple[Unit, Unit] | None = None
 
 
-def row(cause: Cause, meaning: str, remedy: str, unit: Unit | None = None, limit: Unit | None = None) -> ReasonRow:
+def _row(cause: Cause, meaning: str, remedy: str, unit: Unit | None = None, limit: Unit | None = None) -> ReasonRow:
     """Return one row of the table; the limit is in the same unit unless it has another."""
     return ReasonRow(cause, meaning, remedy, (unit, limit or unit) if unit else None)
+
+
+broken = partial(_row, Cause.BROKEN)
+blocked = partial(_row, Cause.BLOCKED)
+idle = partial(_row, Cause.IDLE)
+unknown = partial(_row, Cause.UNKNOWN)
+"""What returns a row of each cause."""

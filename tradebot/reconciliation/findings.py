@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Entry
 from tradebot.model.books import Books
-from tradebot.model.finding import TERMS, Finding, FindingKind, Plan
+from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin
@@ -232,7 +232,7 @@ def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
 
 def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKind:
     """Return a more specific kind for a blocking difference if the broker reports its cause, such as a split."""
-    kinds = {one.meaning for one in reported} if TERMS[kind].blocking else set()
+    kinds = {one.meaning for one in reported} if kind.blocking else set()
     if ActivityKind.SPLIT in kinds and kind is FindingKind.QUANTITY:
         return FindingKind.SPLIT
     return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind

@@ -76,7 +76,7 @@ class Course:
     """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
 
     `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never
-    get one. `fetches` are the calls of each slot by kind.
+    get one.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Course:
         self.complete_s: dict[str, float | None] = {
             need.name: 0.0 if need.name in asked_s or not need.calls else None for need in needs
         }
-        self.fetches = tuple([self._fetch(slot, slots[0].start_s) for slot in slots])
+        for slot in slots:
+            self.fetch(slot, slots[0].start_s)
 
-    def _fetch(self, slot: Slot, first_s: float) -> dict[str, int]:
-        """Make the calls of one slot, as many as fit, and return how many each kind made."""
+    def fetch(self, slot: Slot, first_s: float) -> None:
+        """Make the calls of one slot, as many as fit."""
         room = inf if self._per_s is None else slot.length_s * self._per_s
-        made: dict[str, int] = {}
         done = 0
         for name, batch in self._due(slot.start_s):
             taken = int(min(batch.calls, max(room - done, 0)))
@@ -118,9 +118,6 @@ class Course:
                 self.age_s[name] = max(self.age_s.get(name, 0.0), seen_s - batch.last_s)
             elif taken and all(left.last_s > -inf for left in self._batches[name]):
                 self.complete_s[name] = arrival_s - first_s
-            if taken:
-                made[name] = made.get(name, 0) + taken
-        return made
 
     def _due(self, now_s: float) -> list[tuple[str, Batch]]:
         due = [

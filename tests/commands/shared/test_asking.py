@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.score import verb as score
-from commands.shared.asking import Asked, ask_if_due, asking_world
+from commands.shared.asking import Asked
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
 from tests.bot import Bot, log
@@ -204,11 +204,10 @@ def test_calendar_is_extended_before_strategies_are_asked(new_bot: Bot) -> None:
         assert (strategy.asked, len(app.books.sessions(today, today))) == (1, 1)
 
 
-def test_a_signal_is_not_kept_for_later(trader: Bot) -> None:
-    def stopped() -> None:
+def test_a_signal_is_not_kept_for_later() -> None:
+    with pytest.raises(KeyboardInterrupt), Asked():
         raise KeyboardInterrupt
-
-    with asking(trader, During(stopped)) as app, pytest.raises(KeyboardInterrupt):
-        ask_if_due(app, asking_world(app, "trade-once"), app.reader.clock())
-    assert not Asked()
-    assert Asked().answer().candidates == ()
+    with Asked() as asked:
+        pass
+    assert not asked
+    assert asked.answer().candidates == ()

@@ -47,6 +47,7 @@ def test_a_long_document_is_the_same_in_parts(
         (Identity("live shadow", "madeup", "6789"), "madeup account …6789"),
         (Identity("sandbox", "alpaca", "6789"), "account …6789"),
         (Identity("sandbox shadow", "alpaca", "6789"), "account …6789"),
+        (Identity("sandbox", "madeup", "6789"), "madeup account …6789"),
     ],
 )
 def test_a_screen_names_the_venue_of_an_account_that_is_not_the_embedded_exchanges(whose: Identity, place: str) -> None:
