@@ -42,14 +42,13 @@ from tradebot.model.trading import TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
 from tradebot.orders import entering, protecting, sending, working_orders
-from tradebot.orders.changes import cancel_order
+from tradebot.orders.changes import cancel_order, edit_intent
 from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection, unresolved
 from tradebot.reconciliation import reconcile as reconcile_story
-from tradebot.reconciliation.new_fills import OrdersBehindFills
 from tradebot.reconciliation.protection import gaps
 
 
@@ -153,7 +152,7 @@ def unknown_is_rejected() -> None:
 
     unresolved._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
-    catch_up.find_orders_behind_fills = lambda *given: OrdersBehindFills((), 0)  # type: ignore[attr-defined]
+    catch_up.find_orders_behind_fills = lambda *given: ((), 0)  # type: ignore[attr-defined]
 
 
 def cancel_and_send_anew() -> None:
@@ -231,7 +230,7 @@ def gaps_cut_short() -> None:
 
 def loosen() -> None:
     """Move stops away from profit, a thousandth of the price at a time."""
-    honest = protecting.edit_intent
+    honest = edit_intent
 
     def away(
         call: Call, desk: Desk, promised: Intent, order: Order, shares: Decimal, stop: Decimal, why: str

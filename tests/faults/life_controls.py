@@ -13,6 +13,7 @@ from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.record import CandidateRecord
 from tradebot.model.values import replace
 from tradebot.orders import approving, entering, protecting
+from tradebot.orders.changes import edit_intent
 
 
 def profit_sign_inverted_for_shorts() -> None:
@@ -28,7 +29,7 @@ def profit_sign_inverted_for_shorts() -> None:
 
 def stops_move_away() -> None:
     """Each pass moves resting stops a little away from profit."""
-    usual = protecting.edit_intent
+    usual = edit_intent
 
     def looser(
         call: Any, desk: Any, promised: Intent, order: Order, shares: Decimal, stop: Decimal, why: str

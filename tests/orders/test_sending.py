@@ -30,6 +30,7 @@ from tradebot.orders.sending import (
     send,
     send_again,
     submit_intent,
+    submit_key,
     wanted_key,
 )
 from tradebot.ports.world import Call, World
@@ -124,7 +125,8 @@ OWN = replace(wanted("AAPL"), slot="open+5m", slot_session=DAY)
 
 
 def intent_of(candidate: Candidate, by: Call, leg: int = 0) -> Intent:
-    return submit_intent(Scene().world(), by, desk(), candidate, quote().bid, quote().bid, leg)
+    key = replace(submit_key(by, desk(), candidate), leg=leg)
+    return submit_intent(Scene().world(), by, desk(), candidate, quote().bid, quote().bid, key)
 
 
 def in_session(day: date, slot: str = "open+30m") -> Call:

@@ -18,7 +18,6 @@ from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.refused import refused_until
 from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
 from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark, SessionEnd, session_end
 from tradebot.model.trading import ReconcileMark
@@ -70,10 +69,6 @@ class _Day(Struct, dict=True):
 
     def at(self, place: int) -> datetime:
         return self.session.open + self.grid.offsets[place]
-
-    def exits_before(self, place: int) -> Sequence[int]:
-        """Return when the passes of exits before a place are due, in microseconds since 1970."""
-        return self.exits_us[: bisect_left(self.grid.places[Job.EVALUATE_EXITS], place)]
 
     def place_of(self, moment: datetime) -> int:
         return self.grid.place(moment - self.session.open)
@@ -136,7 +131,8 @@ class Driver:
         if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
             place += 1
         day.compared = place - 1
-        if not self._is_calm(begun):
+        # An earlier look may have reached beyond this moment, and nothing has changed since then.
+        if begun >= self._calm.until or self._exited != self._ahead.stamp:
             # From just before, because the passes of this moment are yet to come.
             self._look_ahead(day, begun - MICROSECOND)
             if place == 0 and self._is_still(day):
@@ -148,10 +144,6 @@ class Driver:
                     self._fill(day, place, Call(job, session.date, name, self._terms.by))
             place += 1
         return self._close(day)
-
-    def _is_calm(self, now: datetime) -> bool:
-        """Return True if an earlier look reached beyond this moment, and nothing has changed since then."""
-        return now < self._calm.until and self._exited == self._ahead.stamp
 
     def _is_still(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
@@ -249,7 +241,8 @@ class Driver:
             return
         proposed = self._passes.ask(now)
         self._ask_from = _asked_again(self._world, proposed)
-        if quiet and not (_wants(proposed) or self._always):
+        wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
+        if quiet and not (wanted or self._always):
             self._passes.answered(call, proposed)
             return
         # The pass of exits of the same moment comes before this one.
@@ -308,20 +301,17 @@ class Driver:
 
     def _write_marks(self, day: _Day, place: int) -> None:
         if not self._terms.every_pass:
-            self._quiet.write_marks(day.exits_before(place))
+            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], place)
+            self._quiet.marking.write(day.exits_us[:before])
 
 
 def _always(world: World, terms: Terms) -> frozenset[Job]:
     """Return the jobs of which no slot may be left out, whatever the account does."""
-    read = {name for exits in _exits_in_use(world) for rule in exits for name in rule.reads}
+    in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
+    read = {name for exits in in_use for rule in exits for name in rule.reads}
     scored = terms.scored or bool(read & READ_FROM_SCORES)
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
     return frozenset(fetched | ({Job.SCORE} if scored else set()))
-
-
-def _exits_in_use(world: World) -> Iterator[Exits]:
-    for strategy in world.strategies:
-        yield world.rules.exits_of(strategy.name)
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
@@ -330,8 +320,3 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
     return min(starts) if starts and len(starts) == len(nexts) else None
-
-
-def _wants(proposed: Proposals) -> bool:
-    own = proposed.own
-    return bool(proposed.candidates or proposed.refused or own.missed or own.new)

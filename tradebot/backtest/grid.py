@@ -7,12 +7,12 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from tradebot.backtest.touching import MICROSECOND
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import CHAIN, slots
 
-MICROSECOND = timedelta(microseconds=1)
 LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose passes look at the account's equity and at the prices of its positions."""
 

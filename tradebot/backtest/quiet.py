@@ -64,26 +64,22 @@ class Calm(NamedTuple):
 
 
 class Quiet:
-    """Looks at the account and at what is ahead of it."""
+    """Looks at the account and at what is ahead of it; `marking` has the prices that are yet to be written down."""
 
     def __init__(self, world: World, ahead: Ahead) -> None:
         self._world = world
         self._ahead = ahead
-        self._marking = Marking(world.ledger, ahead)
-
-    def write_marks(self, slots_us: Sequence[int]) -> None:
-        """Write down what passes of exits that were left out at these times would have left: prices, best and worst."""
-        self._marking.write(slots_us)
+        self.marking = Marking(world.ledger, ahead)
 
     def forget(self) -> None:
         """Follow no position: a pass is going to look at each."""
-        self._marking.follow(moment(0), (), {})
+        self.marking.follow(moment(0), (), {})
 
     def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
         """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
 
         `until` may lie in a later session. New prices of positions whose rules don't look at the best and the worst
-        count as nothing: see `write_marks`.
+        count as nothing: see `Marking`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
@@ -130,7 +126,7 @@ class Quiet:
                 return Calm(now)
             bands.append(found[0])
             times += found[1]
-        self._marking.follow(now, (one for one in held if self._is_blind(one.position, one.kept)), quotes)
+        self.marking.follow(now, (one for one in held if is_blind(self._rules(one.position, one.kept))), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
@@ -147,8 +143,9 @@ class Quiet:
             now = marked(position, quotes.get(position.symbol), before)
             if before.best is None:
                 return False
-            follows = resting and not self._is_blind(position, before)
-            if follows and self._levels_move(position, before, now.best):
+            rules, was = self._rules(position, before), Held(position, before.best, before)
+            follows = resting and not is_blind(rules)
+            if follows and levels(was, rules) != levels(Held(position, now.best, before), rules):
                 return False
             if (before.best, before.worst) != (now.best, now.worst):
                 moved[position.key] = now
@@ -156,15 +153,8 @@ class Quiet:
             self._world.ledger.put_marks(moved)
         return True
 
-    def _levels_move(self, position: Position, before: Kept, best: Decimal) -> bool:
-        rules = self._rules(position, before)
-        return levels(Held(position, before.best or best, before), rules) != levels(Held(position, best, before), rules)
-
     def _rules(self, position: Position, kept: Kept) -> Exits:
         return in_force(self._world.rules.exits_of(position.strategy), kept)
-
-    def _is_blind(self, position: Position, kept: Kept) -> bool:
-        return is_blind(self._rules(position, kept))
 
     def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
         symbols = tuple(dict.fromkeys(position.symbol for position in positions))
@@ -224,7 +214,8 @@ class Quiet:
                 return None
             if not self._protects(chains.get(order.venue_id, (order,))):
                 return None
-            rests += [Rest(order.symbol, price, price > shown.last) for price in _prices(order)]
+            prices = (units(price) for price in (order.limit_price, order.stop_price) if price is not None)
+            rests += [Rest(order.symbol, price, price > shown.last) for price in prices]
         return rests
 
     def _protects(self, chain: Sequence[Order]) -> bool:
@@ -286,12 +277,6 @@ class Quiet:
         floors = [peak * (1 - halts.drawdown_fraction), closing * (1 - halts.daily_loss_fraction)]
         floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
         return max(floors) * (1 + HAIR)
-
-
-def _prices(order: Order) -> Iterator[int]:
-    for price in (order.limit_price, order.stop_price):
-        if price is not None:
-            yield units(price)
 
 
 def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,6 @@ from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
 from tradebot.model.approval import Request
-from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.event import EventKind
@@ -37,21 +36,6 @@ ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN[gate] for gate in _ROOM)})
 """The gates that a sale may open for an entry."""
 
 
-class Judged(NamedTuple):
-    """What every gate says of an entry; `size` is None without a usable quote."""
-
-    ask: Ask
-    decisions: tuple[Decision, ...]
-
-    @property
-    def quote(self) -> Quote | None:
-        return self.ask.quote
-
-    @property
-    def size(self) -> Size | None:
-        return self.ask.size
-
-
 class Consent(NamedTuple):
     """Whether a person lets an entry go: the decision, the most shares, and the request; nobody was asked if empty."""
 
@@ -64,8 +48,11 @@ class Consent(NamedTuple):
         return self.decision is not None and not self.decision.passed
 
 
-def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
-    """Ask every gate but that of approval about an entry."""
+def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, tuple[Decision, ...]]:
+    """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
+
+    The size that was asked about is None without a usable quote.
+    """
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
@@ -75,7 +62,7 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))
-    return Judged(ask, decide(ask))
+    return ask, decide(ask)
 
 
 def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
@@ -84,18 +71,18 @@ def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candi
     return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
 
 
-def consent(world: World, call: Call, found: Judged) -> Consent:
+def consent(world: World, call: Call, ask: Ask) -> Consent:
     """Return whether a person lets an entry go, asking one if nobody was asked yet; in shadow nothing has to be asked.
 
     A dry run only says that a person would be asked.
     """
-    candidate, size, desk = found.ask.candidate, found.size, found.ask.desk
+    candidate, size, desk = ask.candidate, ask.size, ask.desk
     rules = world.rules.of(candidate.strategy).approval
     if rules is None or world.shadow:
         return Consent()
     assert rules.wait_s is not None, "rules of approval say how long a request waits"
     assert size is not None, "an entry without a price is refused before anybody is asked"
-    wish, approvals = _wish(call, found, size, rules), world.approvals()
+    wish, approvals = _wish(call, ask, size, rules), world.approvals()
     last = approvals.last(candidate.strategy, candidate.symbol)
     used = last is not None and any(record.intent.approval == last.id for record in desk.books.intents)
     answer = approval.judge(wish, last, rules, used=used)
@@ -109,8 +96,8 @@ def consent(world: World, call: Call, found: Judged) -> Consent:
     return Consent(answer, last.quantity, last.id)
 
 
-def _wish(call: Call, found: Judged, size: Size, rules: ApprovalRules) -> Request:
-    candidate, now = found.ask.candidate, found.ask.desk.now
+def _wish(call: Call, ask: Ask, size: Size, rules: ApprovalRules) -> Request:
+    candidate, now = ask.candidate, ask.desk.now
     slot = "" if candidate.slot_session is None else f"{candidate.slot_session.isoformat()} {candidate.slot}"
     content = "\x1f".join((candidate.strategy, candidate.symbol, candidate.side, now.isoformat(), call.cycle_id))
     digest = b32encode(hashlib.sha256(content.encode()).digest()).decode().lower()[:5]
@@ -170,12 +157,12 @@ def swaps_if_approved(
 
 def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Reason | None:
     """Return why what makes room for an entry stays; None if it has a yes."""
-    found = judged(world, call, account, candidate)
-    refused = [decision for decision in found.decisions if not decision.passed]
-    if found.size is None or any(decision.gate not in ROOM for decision in refused):
+    ask, decisions = judged(world, call, account, candidate)
+    refused = [decision for decision in decisions if not decision.passed]
+    if ask.size is None or any(decision.gate not in ROOM for decision in refused):
         # Nobody is asked about what can't be sent; a later pass may find it otherwise.
         return Reason.APPROVAL_WAITING
-    decision = consent(world, call, found).decision
+    decision = consent(world, call, ask).decision
     return decision.reason if decision else None
 
 

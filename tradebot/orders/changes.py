@@ -14,7 +14,7 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, mark_of
-from tradebot.model.order import Order, OrderClass, OrderStatus
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
@@ -22,7 +22,7 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.protection import bare_since
+from tradebot.reconciliation.protection import gaps
 
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
@@ -34,16 +34,9 @@ def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
     """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
-    promised = record.intent
-    new_intent = cancel_intent(
-        call,
-        desk.account.number,
-        desk.now,
-        order,
-        promised.instrument,
-        promised.key.strategy,
-        promised.purpose,
-    )
+    promised, now = record.intent, desk.now
+    of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
+    new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
     return send_change(world, desk, order, new_intent, why)
 
 
@@ -75,7 +68,7 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
     """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
     earlier = change_of(order, desk.books.unresolved, new_intent.operation)
     intent = earlier or new_intent
-    candidate = reducing(intent, order, desk.now)
+    candidate = about(intent, Purpose.REDUCE, desk.now, order.open_quantity)
     allowed = permission(desk)
     again = AGAIN if world.venue.may_repeat(intent.operation) else WAITS
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((again,) if earlier else ()))
@@ -86,15 +79,15 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
     return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
 
 
-def reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
-    """Return the candidate under which a change of a working order is recorded."""
+def about(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
+    """Return the candidate under which a request of this kind is recorded: a change, or protection."""
     return Candidate(
         strategy=intent.key.strategy,
         instrument=intent.instrument,
         side=intent.side,
-        purpose=Purpose.REDUCE,
+        purpose=purpose,
         at=at,
-        quantity=order.open_quantity,
+        quantity=quantity,
         source=intent.operation,
     )
 
@@ -155,27 +148,47 @@ def exit_through(
     """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
     assert limit is not None, "a plain stop has no limit to move"
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=EXITS, target=limit.venue_id)
-    intent = replace(
+    edit = edit_intent(call, desk, promised, limit, limit.quantity or promised.quantity, price, candidate.why, EXITS)
+    # It is a half of its pair as before.
+    kind, purpose, displaced_by = promised.order_class, candidate.purpose, candidate.displaced_by
+    edit = replace(edit, order_class=kind, purpose=purpose, displaced_by=displaced_by)
+    intent = sent_at(edit, desk, decided=True)
+    sent = send(world, desk, intent, decisions)
+    closing = replace(candidate, quantity=pair.quantity)
+    return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)
+
+
+def edit_intent(
+    call: Call,
+    desk: Desk,
+    promised: Intent,
+    order: Order,
+    shares: Decimal,
+    price: Decimal,
+    why: str,
+    leg: int = TIGHTENS,
+) -> Intent:
+    """Return the request that brings what rests, a stop or a limit, to so many shares and a price in USD.
+
+    `promised` is the intent behind the order, and `why` names the rule that has it there.
+    """
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=order.venue_id)
+    return replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,
-        purpose=candidate.purpose,
-        quantity=limit.quantity or promised.quantity,
-        limit_price=price,
-        stop_price=None,
+        quantity=shares,
+        order_type=OrderType.STOP if order.stop_price else OrderType.LIMIT,
+        limit_price=None if order.stop_price else price,
+        stop_price=price if order.stop_price else None,
+        order_class=OrderClass.SIMPLE,
         cycle_id=call.cycle_id,
         at=desk.now,
-        target_venue_id=limit.venue_id,
+        target_venue_id=order.venue_id,
         sent_in=None,
-        displaced_by=candidate.displaced_by,
-        why=candidate.why,
+        why=why,
     )
-    intent = sent_at(intent, desk, decided=True)
-    sent = send(world, desk, intent, decisions)
-    closing = replace(candidate, quantity=pair.quantity)
-    return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)
 
 
 class Released(NamedTuple):
@@ -204,7 +217,8 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
     """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
     whose, rules = (rest.record.intent.key.strategy, rest.record.intent.key.symbol), world.rules
-    began = bare_since(desk.books, desk.listings, desk.resting, (rules.exits, rules.exits_of), whose)
+    known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
+    began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
 
 

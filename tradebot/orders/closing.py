@@ -31,7 +31,7 @@ from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import AGAIN, EXITS, Released, exit_is_refused, exit_through, release, tell_gap
+from tradebot.orders.changes import AGAIN, EXITS, Released, about, exit_is_refused, exit_through, release, tell_gap
 from tradebot.orders.exit_orders import (
     exit_price,
     is_refused,
@@ -272,17 +272,8 @@ def exit_anew(
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
     """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
     intent = record.intent
-    return Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=order.side,
-        purpose=intent.purpose,
-        at=desk.now,
-        quantity=order.open_quantity,
-        source="exit",
-        why=intent.why,
-        displaced_by=intent.displaced_by,
-    )
+    found = about(intent, intent.purpose, desk.now, order.open_quantity)
+    return replace(found, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
 
 
 def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:

@@ -65,11 +65,11 @@ def make_room(
         account, again = _close(world, call, account, lost, candidate, ONCE_MORE)
         return account, (*again, _with(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
-    found = judged(world, call, account, candidate)
-    displacement = judge(found.ask, full, own.displacement, proposed, begun)
+    ask, _ = judged(world, call, account, candidate)
+    displacement = judge(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (_with(refused, displacement.refusals),)
-    asked = consent(world, call, found)
+    asked = consent(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (_with(refused, (asked.decision,)),)
     weakest = displacement.weakest
@@ -148,11 +148,11 @@ def trade(world: World, call: Call, account: AccountAsk, candidate: Candidate) -
 def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
-    found = judged(world, call, account, candidate)
-    quote, size, decisions = found.quote, found.size, found.decisions
+    ask, decisions = judged(world, call, account, candidate)
+    quote, size = ask.quote, ask.size
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
-    asked = consent(world, call, found)
+    asked = consent(world, call, ask)
     decisions = (*decisions, asked.decision) if asked.decision else decisions
     if asked.withheld:
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
@@ -162,9 +162,9 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
         # A person said yes to a price, which a market order wouldn't keep.
         price = size.limit_price
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
-    leg = wanted_key(world, call, desk, candidate).leg
+    key = wanted_key(world, call, desk, candidate)
     quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
-    intent = submit_intent(world, call, desk, candidate, quantity, price, leg, approach, asked.request)
+    intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
     intent = _with_stop(world, listing, intent, size.limit_price)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)

@@ -36,8 +36,7 @@ def _submit(
 ) -> CandidateRecord:
     """Send a closing order past the best bid or ask, or a market order if there is no quote."""
     price = exit_price(world, desk, candidate)
-    intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price)
-    intent = replace(intent, key=key, client_order_id=key.client_order_id())
+    intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
 
 

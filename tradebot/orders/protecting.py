@@ -24,15 +24,15 @@ from tradebot.model.desk import Desk
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
-from tradebot.model.order import Order, OrderClass, OrderType
+from tradebot.model.order import OrderClass, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.changes import AGAIN, TIGHTENS, cancel_order, class_to_try, release
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
+from tradebot.orders.changes import AGAIN, about, cancel_order, class_to_try, edit_intent, release
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_intent, submit_key
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
@@ -52,24 +52,17 @@ def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Itera
     """
     wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
     rests = desk.resting
+    bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
     held = {position.whose: position for position in desk.positions}
     for whose, pairs in rests.items():
-        unwanted = _unwanted(pairs) if not _rests_at_venue(world) else _needless(desk, held.get(whose), pairs)
-        for pair in unwanted:
-            yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
+        # An exit that has taken over a pair goes on.
+        for pair in pairs if bot_alone else _needless(desk, held.get(whose), pairs):
+            if not (pair.exiting or pair.ending):
+                yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     for whose, asked in wanted.items():
         listing = desk.listing_of(held[whose])
-        if asked.stop is not None and listing and _rests_at_venue(world) and whose[0] != ADOPTED:
+        if asked.stop is not None and listing and not bot_alone and whose[0] != ADOPTED:
             yield from _protect_one(world, call, desk, held[whose], listing, asked, rests.get(whose, ()))
-
-
-def _rests_at_venue(world: World) -> bool:
-    return world.rules.exits.protection in (Protection.VENUE, Protection.BOTH)
-
-
-def _unwanted(pairs: Iterable[Resting]) -> Iterator[Resting]:
-    """Yield what rests although the bot watches by itself now; an exit that has taken over a pair goes on."""
-    return (pair for pair in pairs if not (pair.exiting or pair.ending))
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
@@ -239,77 +232,35 @@ def resting_intent(
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """
     assert asked.quantity is not None, "what protects knows its shares"
-    key = free_leg(world, submit_key(call, desk, asked))
-    pair = kind is OrderClass.OCO
-    return Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=Purpose.PROTECT,
-        instrument=asked.instrument,
-        side=asked.side,
-        quantity=asked.quantity,
+    key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
+    intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)
+    return replace(
+        intent,
         order_type=OrderType.LIMIT if pair else OrderType.STOP,
-        limit_price=target if pair else None,
         time_in_force=world.venue.resting_life,
-        cycle_id=call.cycle_id,
-        at=desk.now,
         stop_price=stop,
         order_class=kind,
-        why=asked.why,
+        # It isn't meant to fill at the price of this moment.
+        decision_mid=None,
+        send_mid=None,
+        send_mid_at=None,
     )
 
 
-def edit_intent(
-    call: Call, desk: Desk, promised: Intent, order: Order, shares: Decimal, price: Decimal, why: str
-) -> Intent:
-    """Return the request that brings a stop, or a target that rests apart, to so many shares and a price in USD.
-
-    `promised` is the intent behind the order, and `why` names the rule that has it there.
-    """
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
-    return replace(
-        promised,
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.REPLACE,
-        quantity=shares,
-        order_type=OrderType.STOP if order.stop_price else OrderType.LIMIT,
-        limit_price=None if order.stop_price else price,
-        stop_price=price if order.stop_price else None,
-        order_class=OrderClass.SIMPLE,
-        cycle_id=call.cycle_id,
-        at=desk.now,
-        target_venue_id=order.venue_id,
-        sent_in=None,
-        why=why,
-    )
-
-
-def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal) -> CandidateRecord:
+def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, amount: Decimal) -> CandidateRecord:
     allowed = permission(desk)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, about))
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, amount))
+    candidate = about(intent, Purpose.PROTECT, intent.at, intent.quantity)
     if first_failure(decisions):
-        return CandidateRecord(_candidate(intent), decisions)
+        return CandidateRecord(candidate, decisions)
     sent = send(world, desk, intent, decisions)
-    return CandidateRecord(_candidate(intent), (*decisions, sent), intent.client_order_id, intent.stop_price)
+    return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, intent.stop_price)
 
 
 def send_once_more(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
     decisions = (permission(desk), AGAIN)
+    candidate = about(lost, Purpose.PROTECT, lost.at, lost.quantity)
     if first_failure(decisions):
-        return CandidateRecord(_candidate(lost), decisions)
+        return CandidateRecord(candidate, decisions)
     sent = send_again(world, desk, lost)
-    return CandidateRecord(_candidate(lost), (*decisions, sent), lost.client_order_id, lost.stop_price)
-
-
-def _candidate(intent: Intent) -> Candidate:
-    return Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=Purpose.PROTECT,
-        at=intent.at,
-        quantity=intent.quantity,
-        source=intent.operation,
-    )
+    return CandidateRecord(candidate, (*decisions, sent), lost.client_order_id, lost.stop_price)

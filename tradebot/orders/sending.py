@@ -51,11 +51,11 @@ LAST_MOMENT = timedelta(seconds=2)
 """An order sent this close to the session's end may arrive after it and then wait for the next session."""
 
 
-def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> IntentKey:
+def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
 
     So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
-    the slot of a pass. An order that adds to what an earlier one left undone is another `leg`.
+    the slot of a pass. An order that adds to what an earlier one left undone has another leg.
     """
     own = candidate.slot_session is not None
     return IntentKey(
@@ -66,7 +66,6 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> In
         candidate.symbol,
         candidate.side,
         candidate.purpose,
-        leg,
     )
 
 
@@ -97,12 +96,12 @@ def submit_intent(
     candidate: Candidate,
     quantity: Decimal,
     limit_price: Decimal | None,
-    leg: int = 0,
+    key: IntentKey | None = None,
     approach: Approach | None = None,
     approval: str = "",
 ) -> Intent:
     """Return the submit intent for a candidate; without a limit price it's a market order."""
-    key = submit_key(call, desk, candidate, leg)
+    key = key or submit_key(call, desk, candidate)
     intent = Intent(
         key=key,
         client_order_id=key.client_order_id(),

@@ -29,11 +29,10 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import RETRY, cancel_order, release, tell_gap
+from tradebot.orders.changes import RETRY, cancel_order, edit_intent, release, tell_gap
 from tradebot.orders.fitting import NONE, Cover, Step, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
     being_closed,
-    edit_intent,
     missing_targets,
     on_tick,
     protectable,
@@ -164,10 +163,15 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
     refused = _was_refused(desk, cover, is_target=False)
-    for step in stop_steps(cover, world.rules.exits.stop_step_fraction):
-        if refused and step.shares and not (step.old and _can_edit(world, desk, step.old)):
-            continue
-        done = tuple(_stop(world, call, desk, cover, step))
+    steps: Iterable[Step] = stop_steps(cover, world.rules.exits.stop_step_fraction)
+    if refused:
+        steps = (step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+    yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
+
+
+def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
+    """Yield what becomes of steps, one after another, until a request has no outcome."""
+    for done in map(tuple, steps):
         yield from done
         if not all(map(_has_outcome, done)):
             return
@@ -229,7 +233,7 @@ def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
 
 
 def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
-    """Cancel, place or change one stop, in the way that the venue has."""
+    """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
         yield _placed(world, call, desk, cover, step)
     elif not step.shares:
@@ -319,16 +323,11 @@ def _rests(world: World, placed: CandidateRecord) -> bool:
 def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
     """Do what fits the targets to the position, until a request has no outcome."""
     steps = tuple(target_steps(cover))
-    for step in steps:
-        assert step.old is not None, "only a target that rests is made smaller"
-        if step.shares and _can_edit(world, desk, step.old):
-            done = _edited(world, call, desk, cover, step, step.old)
-        else:
-            # What is left of it is placed again by the next pass.
-            done = cancel_order(world, call, desk, step.old.first, step.old.record, Reason.STOP_SPARE)
-        yield done
-        if not _has_outcome(done):
-            return
+    # What is left of a target that can't be changed is placed again by the next pass.
+    fitted = (
+        one if one.old and _can_edit(world, desk, one.old) else Step(Reason.STOP_SPARE, old=one.old) for one in steps
+    )
+    yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     if not (steps or _was_refused(desk, cover, is_target=True)):
         yield from _new_targets(world, call, desk, cover)
 

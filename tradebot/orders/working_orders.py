@@ -36,7 +36,7 @@ from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, Pairs
-from tradebot.orders.changes import cancel_order, change_of, reducing, send_change
+from tradebot.orders.changes import about, cancel_order, change_of, send_change
 from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
 from tradebot.orders.sending import (
     ON_ITS_WAY,
@@ -46,6 +46,7 @@ from tradebot.orders.sending import (
     replace_intent,
 )
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.catch_up import omitted_orders
 
 LEAVING = frozenset({Reason.STALE_EXIT, Reason.CLOSED_BY_HAND})
 """Why an exit that works already is looked after: it is to fill at the price of this moment."""
@@ -84,7 +85,7 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
             if sent:
-                candidate = reducing(new_intent, order, clock.now)
+                candidate = about(new_intent, Purpose.REDUCE, clock.now, order.open_quantity)
                 records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), new_intent.client_order_id)
     return records
 
@@ -98,9 +99,9 @@ def end_or_reprice(
     """
     records = list[CandidateRecord]()
     for due in (due for due in _due(world, desk, symbols_to_close) if due[0].venue_id not in ended):
-        outcomes = tuple(_end_or_reprice_one(world, call, desk, due, symbols_to_close))
+        outcomes = tuple(_end_or_reprice_one(world, call, desk, due, at_any=due[0].symbol in symbols_to_close))
         records.extend(outcomes)
-        desk = _desk_afterwards(world, desk, due, outcomes)
+        desk = _desk_afterwards(desk, due, outcomes)
     return tuple(records)
 
 
@@ -139,10 +140,10 @@ def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
         if leaves and order.symbol not in desk.unproven and may_stay(desk, order, record):
             due = (order, record, Reason.CLOSED_BY_HAND)
-            outcomes = tuple(_end_or_reprice_one(world, call, desk, due, frozenset({order.symbol})))
+            outcomes = tuple(_end_or_reprice_one(world, call, desk, due, at_any=True))
             records += outcomes or (_left_alone(desk, order, record),)
             shares[record.intent.key.strategy, order.symbol] += order.open_quantity
-            desk = _desk_afterwards(world, desk, due, outcomes)
+            desk = _desk_afterwards(desk, due, outcomes)
     others = tuple(own for own in desk.book.own_orders if (own.strategy, own.symbol) not in shares)
     return AtWork(replace(desk, book=replace(desk.book, own_orders=others)), tuple(records), shares)
 
@@ -169,8 +170,7 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 
 def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
-    listed = {order.venue_id for order in desk.orders}
-    working = [order for order in world.ledger.orders(working=True) if order.venue_id not in listed]
+    working = omitted_orders(world.ledger.orders(working=True), desk.orders)
     promised = world.ledger.promised({order.client_order_id for order in working})
     for order in working:
         record = promised.get(order.client_order_id)
@@ -211,8 +211,9 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
 def _has_turned(desk: Desk, order: Order, record: IntentRecord) -> bool:
     """Return True if the position that an exit was to close has turned, so that the exit would only add to it."""
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
-    turned = position is not None and desk.books.kept_of(position).turned
-    return turned and position is not None and closing_side(position.quantity) is not order.side
+    if position is None or closing_side(position.quantity) is order.side:
+        return False
+    return desk.books.kept_of(position).turned
 
 
 def _lived(desk: Desk, record: IntentRecord) -> timedelta:
@@ -237,20 +238,18 @@ def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> b
     return bool(lost) or (patient and not last_step_due(execution, made_after_s))
 
 
-def _end_or_reprice_one(
-    world: World, call: Call, desk: Desk, due: Due, symbols_to_close: frozenset[str]
-) -> Iterator[CandidateRecord]:
+def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_any: bool) -> Iterator[CandidateRecord]:
     """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
 
     If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. Where it changes
-    no orders, an entry stays at its price.
+    no orders, an entry stays at its price. `at_any` says that an exit is wanted at any price.
     """
     order, record, why = due
     change, price, refused = Change.END, None, Change.END
     if why in LEAVING:
         candidate, pair = exit_candidate(desk, order, record), pair_of(desk, order, record)
         price, refused = price_through(world, desk, candidate, pair), Change.ANEW
-        change = _decide_exit(world, desk, order, record, price, symbols_to_close)
+        change = _decide_exit(world, desk, order, record, price, at_any=at_any)
     elif why is Reason.ENTRY_STEP:
         change, price = _decide_step(world, desk, order, record)
     if change is Change.REPRICE and world.venue.edit is Edit.NONE:
@@ -267,12 +266,7 @@ def _end_or_reprice_one(
 
 
 def _decide_exit(
-    world: World,
-    desk: Desk,
-    order: Order,
-    record: IntentRecord,
-    price: Decimal | None,
-    symbols_to_close: frozenset[str],
+    world: World, desk: Desk, order: Order, record: IntentRecord, price: Decimal | None, *, at_any: bool
 ) -> Change:
     """Decide what to do with an exit that should fill at `price`, in USD.
 
@@ -290,7 +284,7 @@ def _decide_exit(
     if _is_followed(desk.books, order):
         return Change.NONE
     if price is None:
-        return Change.ANEW if order.symbol in symbols_to_close and order.limit_price is not None else Change.NONE
+        return Change.ANEW if at_any and order.limit_price is not None else Change.NONE
     return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
 
 
@@ -324,7 +318,7 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     return (Change.NONE if price == previous else Change.REPRICE), price
 
 
-def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
+def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
     """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
     order, _, why = due
     ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None

@@ -164,8 +164,7 @@ def _foreign_trade(one: Activity) -> Booking:
     assert one.quantity is not None
     price = one.price or abs(one.net_amount / one.quantity)
     fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, ONE, one.at)] if price else []
-    booked = _label(one.id, fills)
-    return Booking(_entries([one], booked), booked)
+    return _moved([one], one, fills)
 
 
 def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
@@ -174,20 +173,27 @@ def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> B
     symbol = str(first.symbol)
     known = held.acknowledged.get(symbol, _ZERO)
     if known:
-        booking = Booking(_entries(rows), acknowledged=((symbol, known + change),))
-        return booking if _broker_agrees(held.after(booking), broker, symbol) else None
+        return _if_agreed(held, broker, Booking(_entries(rows), acknowledged=((symbol, known + change),)), symbol)
     traded = held.positions(symbol, first.at)
     if not traded:
         # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
-    booked = _label(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)])
-    booking = Booking(_entries(rows, booked), booked)
-    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
+    fills = [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)]
+    return _if_agreed(held, broker, _moved(rows, first, fills), symbol)
 
 
-def _broker_agrees(held: BooksBefore, broker: Broker, *symbols: str) -> bool:
-    return all(held.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
+def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
+    """Return what a group writes that moves shares by these fills, which are named after one of its rows."""
+    booked = named(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
+    return Booking(_entries(rows, booked), booked)
+
+
+def _if_agreed(held: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
+    """Return the booking if the books hold what the broker does after it; else None."""
+    after = held.after(booking)
+    agrees = (after.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
+    return booking if all(agrees) else None
 
 
 def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
@@ -207,9 +213,8 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
         return None
     fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
-    booked = _label(first.id, fills)
-    booking = Booking(_entries(rows, booked), booked, restated=tuple(restated_best_prices(positions, symbol, ratio)))
-    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
+    booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
+    return _if_agreed(held, broker, booking, symbol)
 
 
 def _leaves_whole_shares(positions: Iterable[Position], ratio: Fraction) -> bool:
@@ -290,10 +295,9 @@ def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking 
     old, new = str(gone.symbol), str(come.symbol)
     positions, known = held.positions(old, gone.at), held.acknowledged.get(old, _ZERO)
     fills = [fill for position in positions for fill in _carried(position, new, gone.at)]
-    booked = _label(gone.id, fills)
     carried = ((old, _ZERO), (new, held.acknowledged.get(new, _ZERO) + known)) if known else ()
-    booking = Booking(_entries(rows, booked), booked, carried, tuple(restated_best_prices(positions, new)))
-    return booking if _broker_agrees(held.after(booking), broker, old, new) else None
+    best = tuple(restated_best_prices(positions, new))
+    return _if_agreed(held, broker, replace(_moved(rows, gone, fills), acknowledged=carried, restated=best), old, new)
 
 
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
@@ -317,20 +321,14 @@ def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
 def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a cash merger: close every owner's shares at the price that was paid."""
     first, symbol = rows[0], str(rows[0].symbol)
-    known = held.acknowledged.get(symbol, _ZERO)
     if len(rows) != 1 or not first.price:
         return None
     positions = held.positions(symbol, first.at)
     fills = [
         unreported_fill(p.strategy, "", symbol, -p.quantity, first.price, p.multiplier, first.at) for p in positions
     ]
-    booked = _label(first.id, fills)
-    booking = Booking(_entries(rows, booked), booked, ((symbol, _ZERO),) if known else ())
-    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
-
-
-def _label(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
-    return named(f"activity:{activity_id}", fills, Origin.ACTIVITY, activity_id)
+    noted = ((symbol, _ZERO),) if held.acknowledged.get(symbol) else ()
+    return _if_agreed(held, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
 
 
 def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:

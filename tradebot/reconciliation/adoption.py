@@ -77,13 +77,14 @@ def manage(
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
     found = foreign_part(current, ledger, symbol)
-    _require_manageable(reader, ledger, current, symbol)
-    _require_unmoved(current, symbol, shown)
+    _require_manageable(reader, ledger, current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    ledger.apply_fills(_adoption_fills(found, current.at), current.at)
+    # No venue reported these: they move foreign fills out and bring the whole position in.
+    out = [_adoption(FOREIGN, "from", found, -found.explained, current.at)] if found.explained else []
+    ledger.apply_fills([*out, _adoption(ADOPTED, "to", found, found.quantity, current.at)], current.at)
     if found.unexplained:
         _put_back(
             ledger, found, found.unexplained, f"{symbol} was bought before it was taken over by {who}", current.at
@@ -149,8 +150,9 @@ def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     return held[symbol]
 
 
-def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str) -> None:
-    kind = broker_position(current.view, symbol).asset_class
+def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str, shown: Decimal) -> None:
+    there = broker_position(current.view, symbol)
+    kind, quantity = there.asset_class, there.quantity
     if kind in UNTRADED:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
@@ -158,10 +160,6 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
             code=ExitCode.REFUSED,
         )
     require_listing(reader, ledger, symbol, current.at)
-
-
-def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:
-    quantity = broker_position(current.view, symbol).quantity
     if quantity != shown:
         raise OperatorError(
             f"{symbol}: you confirmed {shown:f}, but the broker now holds {quantity:f}; look again",
@@ -181,12 +179,6 @@ def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
             f"cancel it at the broker or wait until it ends, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,
         )
-
-
-def _adoption_fills(found: ForeignPart, at: datetime) -> list[OwnedFill]:
-    """Return the fills, reported by no venue, that move foreign fills out and bring the whole position in."""
-    out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
-    return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
 
 
 def _adoption(owner: str, way: str, found: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:

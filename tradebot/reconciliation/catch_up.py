@@ -22,7 +22,6 @@ from tradebot.reconciliation.new_fills import (
     is_ahead,
     new_fills,
     orders_and_intents,
-    owned_fills,
 )
 from tradebot.reconciliation.unresolved import legs_of, look_up
 
@@ -112,7 +111,7 @@ def catch_up(
     if others:
         ledger.apply_orders(others, now)
         behind = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in (*with_others, *fills)})
-        fills = tuple(owned_fills(behind, (owned.fill for owned in fills)))
+        fills = tuple(OwnedFill(behind.owner(owned.fill.venue_order_id), owned.fill) for owned in fills)
     found = (*fills, *_reassignments(behind, with_others))
     given = tuple(_liquidations(reader, ledger, with_others, found))
     if found := (*found, *given):
@@ -204,6 +203,7 @@ def may_fill(books: Books) -> tuple[Order, ...]:
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
+    """Return those of the orders that a list doesn't have."""
     there = {order.venue_id for order in listed}
     return tuple(order for order in orders if order.venue_id not in there)
 
@@ -248,10 +248,10 @@ def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator
 
     Symbols that a plan or an adoption has settled since are left as the person settled them.
     """
-    done = reassigned_ids(fills)
+    done, made = reassigned_ids(fills), fills_by_a_person(fills)
     for fill in (owned.fill for owned in fills if owned.strategy == FOREIGN):
         owner = behind.owner(fill.venue_order_id)
-        if owner != FOREIGN and fill.activity_id not in done and not _settled_since(fills, fill):
+        if owner != FOREIGN and fill.activity_id not in done and not is_settled(fill, made):
             yield from reassign(owner, fill)
 
 
@@ -261,10 +261,10 @@ def _liquidations(
     """Yield the pairs that move liquidations to the strategies whose lots they closed."""
     liquidations = [owned.fill for owned in (*with_others, *found) if is_waiting(owned)]
     if liquidations:
-        done = reassigned_ids(with_others)
-        waiting = [f for f in liquidations if f.activity_id not in done and not _settled_since(with_others, f)]
-        for number, (owner, fill, quantity) in enumerate(shares(reader, ledger, found, waiting)):
-            yield from reassign(owner, replace(fill, quantity=quantity), f":{number}")
+        done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
+        waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
+        for number, part in enumerate(shares(reader, ledger, found, waiting)):
+            yield from reassign(part.strategy, part.fill, f":{number}")
 
 
 def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
@@ -283,7 +283,12 @@ def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
     return frozenset(o.about for o in fills if o.origin is Origin.GIVEN_BACK and o.strategy != FOREIGN)
 
 
-def _settled_since(fills: Iterable[OwnedFill], fill: Fill) -> bool:
+def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
+    """Return the foreign fills made by a plan or an adoption, which no venue reported."""
+    # The other half of a pair that moved a fill to its owner says nothing of a person.
     foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
-    made = (owned.fill for owned in foreign if not owned.fill.venue_order_id and not owned.fill.liquidation)
+    return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.liquidation)]
+
+
+def is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
     return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)

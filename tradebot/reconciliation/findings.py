@@ -1,6 +1,7 @@
 """Compare the ledger's view with the broker's, as findings and what accepting each would write. Sends nothing."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
@@ -100,8 +101,10 @@ def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]
     positions = position_findings(ledger.books, ledger.missing, broker.positions, doubtful)
     # Our earlier orders may explain these; whatever is left shows up afterwards.
     explained = {order.symbol for order in ledger.unknown.forgotten}
+    rows = (f"rows left out: {broker.unreadable}",)
+    unreadable = [Finding(FindingKind.UNREADABLE, "account", None, None, rows)] if broker.unreadable else []
     return (
-        *_unreadable(broker),
+        *unreadable,
         *_orders(ledger, broker),
         *_missing(ledger),
         *_forgotten(ledger, broker),
@@ -109,11 +112,6 @@ def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]
         *(one for one in (*_others(ledger, broker), *positions) if one.subject not in explained),
         *_cash(ledger, broker, doubtful),
     )
-
-
-def _unreadable(broker: BrokerView) -> Iterator[Finding]:
-    if broker.unreadable:
-        yield Finding(FindingKind.UNREADABLE, "account", None, None, (f"rows left out: {broker.unreadable}",))
 
 
 def _missing(ledger: LedgerView) -> Iterator[Finding]:
@@ -141,12 +139,18 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 
 def _forgotten(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     """Yield one finding for each symbol that our earlier orders traded, with those orders as evidence."""
-    theirs = {position.symbol: position.quantity for position in broker.positions}
-    own = ledger.books.totals.own_quantities()
+    both = _both(ledger, broker)
     for symbol in sorted({order.symbol for order in ledger.unknown.forgotten}):
-        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         evidence = _describe_orders(ledger.unknown.forgotten, symbol)
-        yield Finding(FindingKind.FORGOTTEN, symbol, held, at_broker, evidence)
+        yield Finding(FindingKind.FORGOTTEN, symbol, *both[symbol], evidence)
+
+
+def _both(ledger: LedgerView, broker: BrokerView) -> Mapping[str, tuple[Decimal, Decimal]]:
+    """Return what we hold by symbol, without other people's shares, and what the broker holds, both signed."""
+    own, none = ledger.books.totals.own_quantities(), Decimal(0)
+    theirs = {position.symbol: position.quantity for position in broker.positions}
+    both = {symbol: (own.get(symbol, none), theirs.get(symbol, none)) for symbol in {**own, **theirs}}
+    return defaultdict(lambda: (none, none), both)
 
 
 def _describe_orders(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
@@ -190,12 +194,9 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     Foreign shares against our own position leave less of it to close. Shares traded by hand since the books began are
     reported so that nobody takes them for ours.
     """
-    theirs = {position.symbol: position.quantity for position in broker.positions}
-    acknowledged = ledger.books.acknowledged
-    foreign = ledger.books.totals.foreign_quantities(acknowledged)
-    own = ledger.books.totals.own_quantities()
-    for symbol, others in sorted(foreign.items()):
-        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+    acknowledged, both = ledger.books.acknowledged, _both(ledger, broker)
+    for symbol, others in sorted(ledger.books.totals.foreign_quantities(acknowledged).items()):
+        held, at_broker = both[symbol]
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
         elif others != acknowledged.get(symbol, Decimal(0)):
@@ -206,17 +207,12 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 
 def _liquidations(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     """Yield what the broker liquidated lately, by symbol."""
-    since = ledger.books.at - WATCHED
+    since, both = ledger.books.at - WATCHED, _both(ledger, broker)
     told = [owned.fill for owned in ledger.books.with_others if is_waiting(owned) and owned.fill.at > since]
-    if not told:
-        return
-    theirs = {position.symbol: position.quantity for position in broker.positions}
-    own = ledger.books.totals.own_quantities()
     for symbol in sorted({fill.symbol for fill in told}):
         fills = [fill for fill in told if fill.symbol == symbol]
         words = tuple(f"{one.side.value} {one.quantity:f} at {one.price:f}, {one.at:%Y-%m-%dT%H:%MZ}" for one in fills)
-        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
-        yield Finding(FindingKind.LIQUIDATION, symbol, held, at_broker, words)
+        yield Finding(FindingKind.LIQUIDATION, symbol, *both[symbol], words)
 
 
 def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from tradebot.errors import TradebotError
 from tradebot.model.order import Fill
-from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
+from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Money
 
@@ -26,18 +27,12 @@ class Liquidated(NamedTuple):
     strategies: tuple[str, ...]
 
 
-class Share(NamedTuple):
-    """How many units of a liquidation, unsigned, closed lots of one strategy."""
-
-    strategy: str
-    fill: Fill
-    quantity: Decimal
-
-
-def shares(reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]) -> Iterator[Share]:
+def shares(
+    reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]
+) -> Iterator[OwnedFill]:
     """Yield whose lots the `waiting` liquidations closed, asking the venue once about each of their symbols.
 
-    `found` are the fills that aren't in the ledger yet.
+    Each part closed lots of one strategy. `found` are the fills that aren't in the ledger yet.
     """
     if not waiting:
         return
@@ -48,7 +43,7 @@ def shares(reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], wait
             for fill in fills:
                 closed = tuple(_of_oldest_lots(totals, fill))
                 yield from closed
-                totals = totals.after(_as_theirs(share) for share in closed)
+                totals = totals.after(closed)
 
 
 def _closed_ours(
@@ -58,16 +53,21 @@ def _closed_ours(
     others = totals.foreign_quantities(acknowledged).get(symbol, Decimal(0))
     if others != sum(fill.signed_quantity for fill in fills):
         return False
+    # Without an answer, the next pass asks again.
+    return totals.quantities(acknowledged).get(symbol, Decimal(0)) == held_at_broker(reader, symbol)
+
+
+def held_at_broker(reader: BrokerReader, symbol: str) -> Decimal | None:
+    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
     try:
         position = reader.position(symbol)
     except TradebotError:
-        # The next pass asks again.
-        return False
-    return totals.quantities(acknowledged).get(symbol, Decimal(0)) == (position.quantity if position else 0)
+        return None
+    return position.quantity if position else Decimal(0)
 
 
-def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[Share]:
-    """Yield one share for each strategy with lots on the other side, in the order of its oldest lot."""
+def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
+    """Yield one part for each strategy with lots on the other side, in the order of its oldest lot."""
     lots = sorted(
         (lot.at, position.strategy, abs(lot.quantity))
         for position in totals.own_positions()
@@ -79,13 +79,8 @@ def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[Share]:
         part = min(left, quantity)
         closed[strategy] = closed.get(strategy, Decimal(0)) + part
         left -= part
-    yield from (Share(strategy, fill, quantity) for strategy, quantity in closed.items() if quantity)
-
-
-def _as_theirs(share: Share) -> OwnedFill:
-    """Return the fill that closes the share, for the next liquidation to see."""
-    fill, change = share.fill, share.quantity * share.fill.side.sign
-    return unreported_fill(share.strategy, "", fill.symbol, change, fill.price, fill.multiplier, fill.at)
+    parts = ((strategy, replace(fill, quantity=quantity)) for strategy, quantity in closed.items() if quantity)
+    yield from (OwnedFill(*part) for part in parts)
 
 
 def liquidated(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:

@@ -9,6 +9,7 @@ an order of ours that no longer fits, or a position that was opened when a unit 
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 
 from msgspec import Struct, field
@@ -115,15 +116,8 @@ def _due(
 
 def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable[[datetime], bool]:
     """Return what tells whether a moment is of the venue's day of `now`; most listings were read at the same one."""
-    today, known = session_date(calendar, now, day), dict[datetime, bool]()
-
-    def is_current(at: datetime) -> bool:
-        found = known.get(at)
-        if found is None:
-            found = known[at] = session_date(calendar, at, day) == today
-        return found
-
-    return is_current
+    today = session_date(calendar, now, day)
+    return cache(lambda at: session_date(calendar, at, day) == today)
 
 
 def require_listing(reader: BrokerReader, ledger: Ledger, symbol: str, now: datetime) -> Listing:

@@ -1,6 +1,7 @@
 """Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -37,13 +38,9 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     """
     # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
-    young = (order for order in filled if _last_reported(order, books.at) > books.at - WATCHED)
+    young = (o for o in filled if (o.updated_at or o.submitted_at or books.at) > books.at - WATCHED)
     ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
-
-
-def _last_reported(order: Order, now: datetime) -> datetime:
-    return order.updated_at or order.submitted_at or now
 
 
 FILL_OVERLAP = WATCHED
@@ -56,15 +53,10 @@ LEEWAY = timedelta(days=1)
 """How far a time may lie past both the venue's clock and the order's submission before it counts as impossible."""
 
 
-class NewFills(NamedTuple):
-    """Fills with their owners, and how many rows were dropped: unreadable, or more than their orders can fill."""
-
-    fills: tuple[OwnedFill, ...]
-    unreadable: int
-
-
-def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> NewFills:
+def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
     """Return the venue's fills that the books don't hold yet, each with its owner as far as the books know.
+
+    Also return how many rows were dropped: unreadable, or more than their orders can fill.
 
     A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
     """
@@ -72,11 +64,11 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> NewFills:
     known = ledger.known_fills({fill.activity_id for fill in reported})
     new = [fill for fill in reported if fill.activity_id not in known]
     if not new:
-        return NewFills((), reader.unreadable_fills)
+        return (), reader.unreadable_fills
     behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
     believable = tuple(_believable(ledger, behind, new, now))
     dropped = reader.unreadable_fills + len(new) - len(believable)
-    return NewFills(tuple(owned_fills(behind, believable)), dropped)
+    return tuple(OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in believable), dropped
 
 
 class OrdersBehind(NamedTuple):
@@ -92,7 +84,7 @@ class OrdersBehind(NamedTuple):
         return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
     def owner(self, venue_id: str) -> str:
-        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours too."""
+        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours, with its fills."""
         made = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
         return next((r.intent.key.strategy for r in made if r and r.intent.makes_order), FOREIGN)
 
@@ -111,11 +103,6 @@ def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Ord
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
     """Return True if a time is later than anything that can have happened to an order, allowing a day for clocks."""
     return at > max(now, sent or now) + LEEWAY
-
-
-def owned_fills(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
-    """Yield each fill with its owner, found through its order and intent; other people's fills are foreign."""
-    return (OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in fills)
 
 
 def _fills_since(ledger: Money, now: datetime) -> datetime | None:
@@ -154,18 +141,12 @@ ASKED_AT_ONCE = 50
 """At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""
 
 
-class OrdersBehindFills(NamedTuple):
-    """The orders behind foreign fills, and how many more the venue has not returned yet."""
-
-    orders: tuple[Order, ...]
-    untraced_fills: int
-
-
 def find_orders_behind_fills(
     reader: BrokerReader, behind: OrdersBehind, fills: Iterable[OwnedFill]
-) -> OrdersBehindFills:
+) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 
+    Also return how many more the venue has not returned yet.
     A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
     # No order of anybody's is behind a liquidation.
@@ -176,14 +157,11 @@ def find_orders_behind_fills(
     listed: dict[str, Order] = {}
     if len(unknown) > ASKED_SINGLY:
         listed = {order.venue_id: order for order in reader.ended(min(unknown.values()) - LISTED_BEFORE)}
-    orders, untraced_fills = [listed[venue_id] for venue_id in unknown if venue_id in listed], 0
-    for number, venue_id in enumerate(venue_id for venue_id in unknown if venue_id not in listed):
-        try:
-            order = reader.follower(venue_id) if number < ASKED_AT_ONCE else None
-        except TradebotError:
-            order = None
-            untraced_fills += 1
-        else:
-            untraced_fills += number >= ASKED_AT_ONCE
-        orders += [order] if order else []
-    return OrdersBehindFills(tuple(orders), untraced_fills)
+    orders = [listed[venue_id] for venue_id in unknown if venue_id in listed]
+    singly, answered = [venue_id for venue_id in unknown if venue_id not in listed], 0
+    for venue_id in singly[:ASKED_AT_ONCE]:
+        with suppress(TradebotError):
+            order = reader.follower(venue_id)
+            orders += [order] if order else []
+            answered += 1
+    return orders, len(singly) - answered

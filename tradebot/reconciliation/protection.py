@@ -78,18 +78,6 @@ def gaps(
             yield _gap(books, position, bare, whole)
 
 
-def bare_since(
-    books: Books,
-    listings: Mapping[str, Listing],
-    resting: Mapping[Whose, Sequence[Resting]],
-    watch: tuple[ExitRules, Callable[[str], Exits]],
-    whose: Whose,
-) -> datetime:
-    """Return since when a position has shares without a stop; now, if a request of this pass leaves some so."""
-    known = (gap for gap in gaps(books, listings, resting, *watch) if (gap.strategy, gap.symbol) == whose)
-    return next((gap.since for gap in known), books.at)
-
-
 def _whole(books: Books, listings: Mapping[str, Listing], position: Position) -> Decimal:
     """Return the shares of a position that a stop could protect, unsigned: whole lots, if the lot is known."""
     listing, shares = listings.get(position.symbol), abs(position.quantity)
@@ -215,7 +203,7 @@ def unprotected(
 
     `last_exits` is when the last exit pass started.
     """
-    ours = sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol))
+    ours = _ours(books)
     if not ours or not clock.is_open:
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
@@ -227,29 +215,34 @@ def unprotected(
         held = Held(position, best_price(position, None, books.kept_of(position).best))
         decision = judge(held, quote, clock.now, rules, state, ratio).decision
         if position.symbol not in busy and ((decision.passed and missed) or is_blind(decision)):
-            held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
-            yield Finding(
-                FindingKind.MISSING_STOP, position.symbol, position.quantity, held_by_broker, (_describe(decision),)
-            )
+            yield _finding(FindingKind.MISSING_STOP, view, position, _describe(decision))
 
 
 def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
     for gap in gaps(books, listings, resting_among(books, books.working), watch.exits, watch.exits_of):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
-            held = next((p.quantity for p in view.positions if p.symbol == gap.symbol), Decimal(0))
-            ours = books.totals.positions[gap.strategy, gap.symbol].quantity
+            ours = books.totals.positions[gap.strategy, gap.symbol]
             why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"
-            yield Finding(FindingKind.MISSING_STOP, gap.symbol, ours, held, (why,))
+            yield _finding(FindingKind.MISSING_STOP, view, ours, why)
 
 
 def overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
     """Yield our positions that an order of ours has turned to the other side, because it filled beyond the shares."""
-    for position in sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol)):
+    for position in _ours(books):
         if books.kept_of(position).turned:
-            held = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             why = f"{position.strategy} turned at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
-            yield Finding(FindingKind.OVERFILLED, position.symbol, position.quantity, held, (why,))
+            yield _finding(FindingKind.OVERFILLED, view, position, why)
+
+
+def _ours(books: Books) -> Sequence[Position]:
+    return sorted(books.totals.own_positions(), key=lambda position: position.whose)
+
+
+def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) -> Finding:
+    """Return what is wrong about a position of ours, beside what the broker holds of its symbol."""
+    held = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
+    return Finding(kind, position.symbol, position.quantity, held, (why,))
 
 
 def _rules(books: Books, position: Position, watch: Watch) -> Exits:
@@ -258,8 +251,7 @@ def _rules(books: Books, position: Position, watch: Watch) -> Exits:
 
 def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
     """Return our open positions that no rule closes at a fixed loss. That is the owner's choice, so it's no finding."""
-    ours = sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol))
-    return tuple(position for position in ours if worst_stop(_rules(books, position, watch)) is None)
+    return tuple(position for position in _ours(books) if worst_stop(_rules(books, position, watch)) is None)
 
 
 def _busy_symbols(view: BrokerView, books: Books) -> set[str]:

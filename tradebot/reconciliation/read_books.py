@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from msgspec import Struct
-
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.activity import Activity
@@ -22,6 +20,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.activities import Booked, BooksBefore, book_all
+from tradebot.reconciliation.catch_up import omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
 
@@ -29,20 +28,15 @@ LISTED_LATE = timedelta(days=31)
 """How long after it happened an activity may first be listed, or wait for a person."""
 
 
-class AppliedActivities(Struct, frozen=True):
-    """How many bookings were written, and which activities wait for a person."""
-
-    bookings: int
-    doubtful: tuple[Activity, ...]
-
-
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
-) -> AppliedActivities:
-    """Write what the broker's activities prove, each exactly once, even if a process is killed in between."""
+) -> tuple[int, tuple[Activity, ...]]:
+    """Write what the broker's activities prove, each exactly once, even if a process is killed in between.
+
+    Return how many bookings were written, and which activities wait for a person.
+    """
     booked = unbooked(reader, ledger, books, view)
-    written = sum(ledger.book(booking, at) for booking in booked.proven)
-    return AppliedActivities(written, booked.doubtful)
+    return sum(ledger.book(booking, at) for booking in booked.proven), booked.doubtful
 
 
 def unbooked(
@@ -69,7 +63,7 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
     If the broker doesn't answer, nothing is proven; exits continue and judge such a position by both quantities.
     """
     try:
-        return bool(apply_activities(reader, ledger, books, view, now).bookings)
+        return bool(apply_activities(reader, ledger, books, view, now)[0])
     except TradebotError:
         return False
 
@@ -103,11 +97,14 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
 
     What is read doesn't grow with the fills and orders that the books have collected over time.
     """
-    orders = _with_listed(ledger.recent_orders(now - WATCHED), listed)
+    # A dry run doesn't write what the venue lists.
+    known = ledger.recent_orders(now - WATCHED)
+    orders = (*known, *omitted_orders(listed, known))
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
     promised = ledger.promised({order.client_order_id for order in every.values()})
-    totals, calendars = ledger.totals(), dict(ledger.calendars(*_around(now)))
+    start, end = (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
+    totals, calendars = ledger.totals(), dict(ledger.calendars(start, end))
     own = calendars.pop("", ())
     unknown = [o for o in orders if o.client_order_id not in promised and is_marked(o.client_order_id)]
     return Books(
@@ -130,16 +127,6 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
     )
-
-
-def _around(now: datetime) -> tuple[date, date]:
-    return (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
-
-
-def _with_listed(known: Sequence[Order], listed: Sequence[Order]) -> tuple[Order, ...]:
-    """Return the known orders, then those that the venue lists and that a dry run doesn't write."""
-    there = {order.venue_id for order in known}
-    return (*known, *[order for order in listed if order.venue_id not in there])
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:

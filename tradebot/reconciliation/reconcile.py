@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
 from tradebot.model.bar import ClockReading, VenueClock
@@ -36,6 +36,7 @@ from tradebot.reconciliation.findings import (
     fingerprint,
     plan_of,
 )
+from tradebot.reconciliation.liquidations import held_at_broker
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import missing_fills
@@ -86,8 +87,8 @@ def reconcile(
     if omitted_orders(may_fill(books), view.orders):
         applied = catch_up(reader, ledger, view.orders, now, passed).after(applied)
         books = read_books(ledger, now, day, view.orders)
-    booked = apply_activities(reader, ledger, books, view, now)
-    if booked.bookings:
+    bookings, doubtful = apply_activities(reader, ledger, books, view, now)
+    if bookings:
         view = read_view(reader, ledger)
         books = read_books(ledger, now, day, view.orders)
     _require_steady(view)
@@ -98,16 +99,16 @@ def reconcile(
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
     books = with_ends(reader, books, passed)
-    compared = compare(ledger_view(ledger, books, view.positions), view, booked.doubtful)
+    compared = compare(ledger_view(ledger, books, view.positions), view, doubtful)
     findings = tuple(_check_directly(reader, compared))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
-        found = Reconciled(now, view, applied, (reset, *findings), None, booked.bookings, booked.doubtful)
+        found = Reconciled(now, view, applied, (reset, *findings), None, bookings, doubtful)
         return _mark(ledger, found)
     plan = plan_of(findings, view)
     findings += tuple(_of_positions(reader, ledger, clock, view, books, watch))
-    found = Reconciled(now, view, applied, findings, plan, booked.bookings, booked.doubtful)
-    return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
+    unstopped = without_stop(books, watch) if watch else ()
+    return _mark(ledger, Reconciled(now, view, applied, findings, plan, bookings, doubtful, unstopped))
 
 
 def _of_positions(
@@ -134,20 +135,11 @@ def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterat
         if finding.kind in CHANGES_A_POSITION and wrong_about:
             why = f"not checked, because the list was wrong about {wrong_about}"
         elif finding.kind in CHANGES_A_POSITION:
-            answer = _quantity(reader, finding.subject)
+            answer = held_at_broker(reader, finding.subject)
             if answer != finding.broker:
                 why = f"asked about this symbol directly: {'no answer' if answer is None else f'{answer:f}'}"
                 wrong_about = finding.subject
         yield replace(finding, kind=FindingKind.VIEW_UNSTEADY, evidence=(why,)) if why else finding
-
-
-def _quantity(reader: BrokerReader, symbol: str) -> Decimal | None:
-    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
-    try:
-        position = reader.position(symbol)
-    except TradebotError:
-        return None
-    return position.quantity if position else Decimal(0)
 
 
 def _require_steady(view: BrokerView) -> None:

@@ -19,12 +19,12 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation, is_marked, mark_of
-from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.model.order import Order, OrdersTold
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader
-from tradebot.reconciliation.catch_up import reassign, reassigned_ids
+from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reassign, reassigned_ids
 from tradebot.reconciliation.findings import UnknownOrders
 
 
@@ -148,27 +148,13 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
     """Yield the foreign fills that haven't been given to a strategy, and that no person has settled since."""
     done = reassigned_ids(books.with_others)
-    made = _fills_by_a_person(books)
+    made = fills_by_a_person(books.with_others)
     for owned in books.with_others:
         fill = owned.fill
         given = fill.activity_id in done
-        settled = fill.venue_order_id not in books.noted_too_early and _is_settled(fill, made)
+        settled = fill.venue_order_id not in books.noted_too_early and is_settled(fill, made)
         if owned.strategy == FOREIGN and fill.venue_order_id and not given and not settled:
             yield owned
-
-
-def _fills_by_a_person(books: Books) -> list[Fill]:
-    """Return the foreign fills made by a plan or an adoption, which no venue reported."""
-    done = reassigned_ids(books.with_others)
-    foreign = (
-        o for o in books.with_others if o.strategy == FOREIGN and not (o.fill.venue_order_id or o.fill.liquidation)
-    )
-    # The other half of a pair that moved a fill to its owner says nothing of a person.
-    return [o.fill for o in foreign if not (o.origin is Origin.GIVEN_BACK and o.about in done)]
-
-
-def _is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
-    return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)
 
 
 def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
@@ -247,13 +233,13 @@ def take_over_fills(
     order belongs to the strategy that its mark names, if exactly one of `strategies` matches; else to ADOPTED.
     """
     ids = {order.venue_id: order for order in orders}
-    made = _fills_by_a_person(books)
+    made = fills_by_a_person(books.with_others)
     for owned in unclaimed_fills(books):
         order = ids.get(owned.fill.venue_order_id)
         if order is not None:
             theirs, ours = reassign(_owner(strategies, order), owned.fill)
             # An adoption took these fills out of the books: they are foreign only by a note, so just add ours.
-            yield from (ours,) if _is_settled(owned.fill, made) else (theirs, ours)
+            yield from (ours,) if is_settled(owned.fill, made) else (theirs, ours)
     older = [order for order in orders if _is_older(books, order)]
     if position is not None and older:
         last = max(older, key=lambda order: str(order.submitted_at))

@@ -46,7 +46,8 @@ def _resolve(
         return False
     written = False
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
-    known, sessions = _targets(ledger, unknown), _sessions_since(ledger, unknown, now)
+    known, first = _targets(ledger, unknown), min(now, *(record.intent.at for record in unknown)) - timedelta(days=1)
+    sessions = ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
     for record in unknown:
         name = record.intent.client_order_id
         try:
@@ -55,20 +56,11 @@ def _resolve(
             # A lookup without an answer settles nothing, so the next pass asks again.
             continue
         if isinstance(outcome, Reply):
-            whole = _with_legs(reader, outcome)
-            if whole is not None:
-                ledger.settle(name, whole, now)
-                written = True
+            written = _settle(reader, ledger, name, outcome, now) or written
         elif outcome.end is End.OVER:
             ledger.abandon(name, outcome.evidence, now)
             written = True
     return written
-
-
-def _sessions_since(ledger: Ledger, unknown: Iterable[IntentRecord], now: datetime) -> Sequence[Session]:
-    """Return the stored sessions from the day before the first of these intents."""
-    first = min((now, *(record.intent.at for record in unknown))) - timedelta(days=1)
-    return ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
 
 
 def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
@@ -125,24 +117,24 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
-                outcome = _with_legs(reader, _found(order, record.intent))
-                if outcome is not None:
-                    ledger.settle(record.intent.client_order_id, outcome, now)
-                    written = True
+                found = _found(order, record.intent)
+                written = _settle(reader, ledger, record.intent.client_order_id, found, now) or written
     return written
 
 
-def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
-    """Return the reply with the legs of the order in it, which a lookup by our id leaves out.
+def _settle(reader: BrokerReader, ledger: Orders, name: str, found: Reply, now: datetime) -> bool:
+    """Write the reply with the legs of the order in it, which a lookup by our id leaves out; return True if written.
 
-    None if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
+    It isn't if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
     """
-    if found.order is None or not found.order.has_legs or found.outcome is not Outcome.ACCEPTED:
-        return found
-    legs = legs_of(reader, found.order.venue_id)
-    if legs is None:
-        return None if found.order.status.terminal else found
-    return replace(found, legs=tuple(legs))
+    order = found.order
+    if order is not None and order.has_legs and found.outcome is Outcome.ACCEPTED:
+        legs = legs_of(reader, order.venue_id)
+        if legs is None and order.status.terminal:
+            return False
+        found = replace(found, legs=tuple(legs or ()))
+    ledger.settle(name, found, now)
+    return True
 
 
 def _found(order: Order, intent: Intent) -> Reply:
