@@ -109,7 +109,7 @@ def _due(
     def is_known(symbol: str) -> bool:
         kept = records.get(symbol)
         read_at = kept.listing.read_at if kept else EVER
-        return kept is not None and is_current(read_at) and read_at >= refused.get(symbol, EVER)
+        return kept is not None and is_current(read_at) and read_at > refused.get(symbol, EVER)
 
     return [symbol for symbol in symbols if not is_known(symbol)]
 
