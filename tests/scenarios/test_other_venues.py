@@ -1,16 +1,18 @@
 """Orders at venues that can do less than Alpaca: no id leads to a second order, judged by what the venue received."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import pytest
 
 from tests.builders import CASH, EXITS, NOW, SESSION
 from tests.made_up import MADE_UP, MadeUpVenue
-from tests.venues import LOST
+from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
+from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, TimeInForce
@@ -239,3 +241,25 @@ def test_a_close_that_makes_room_is_not_sent_again_where_it_could_close_twice() 
         found.later(31)
         world = found.world()
         assert bool(_lost(world, take(world, with_flow=False), "flow")) is found_again
+
+
+class SmallestOrder(MadeUpVenue):
+    """Takes orders for at least three units."""
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        return {name: replace(one, minimum=Decimal(3)) for name, one in super().listings(symbols).items()}
+
+
+def test_less_than_the_smallest_order_is_asked_to_be_closed_once_a_session() -> None:
+    venue = SmallestOrder(SESSION, NOW, CASH, MADE_UP)
+    found = Scene(venue=venue, exits=EXITS.model_copy(update={"protection": Protection.BOT}))
+    trade_once(found.world(wanted("AAPL")), call())
+    venue.fill(venue.submitted[-1].client_order_id, "100", Decimal(2))
+    found.later(700)
+    found.price("AAPL", "97")
+    venue.script["AAPL"] = REJECTED
+    passes = [exits(found, f"open+{40 + number}m") for number in range(3) if not found.later(60)]
+    closing = [intent for intent in venue.submitted if intent.purpose is not Purpose.OPEN]
+    assert [intent.quantity for intent in closing] == [Decimal(2)]
+    refused = [decision for record in passes[-1].candidates for decision in record.decisions]
+    assert {one.reason for one in refused if not one.passed} == {Reason.FRACTION_REFUSED}

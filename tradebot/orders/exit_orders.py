@@ -55,15 +55,20 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
 
 
 def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:
-    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
-    quantity, whole = quantity_of(candidate), _whole(candidate)
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none.
+
+    Less than the smallest order counts as a fraction.
+    """
+    quantity, whole, listing = quantity_of(candidate), _whole(candidate), desk.listings.get(candidate.symbol)
+    least = listing.minimum if listing else candidate.instrument.lot
+    whole = whole if whole >= least else Decimal(0)
     if whole == quantity:
         return candidate, ()
     rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
     closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
-    if not any(intent.quantity % intent.instrument.lot for intent in closing):
+    if not any(intent.quantity % intent.instrument.lot or intent.quantity < least for intent in closing):
         return candidate, ()
-    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, candidate.instrument.lot)
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, least)
     return replace(candidate, quantity=whole or quantity), () if whole else (none,)
 
 
