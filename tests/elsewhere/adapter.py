@@ -202,7 +202,7 @@ class ElsewhereReader:
         for row in self._client.rows("/orders"):
             if isinstance(row, dict) and row.get("client_order_id") == client_order_id:
                 return self._readable(row)
-        return self._looked_up(client_order_id)[0]
+        return _left_out(self._looked_up(client_order_id)[0])
 
     def _looked_up(self, client_order_id: str) -> tuple[Order | None, datetime]:
         """Return the newest order with this id in the history, and how far the history has got."""
@@ -232,7 +232,8 @@ class ElsewhereReader:
             if order is not None:
                 return Proof.of(order)
         arrives = intent.at + ARRIVES_WITHIN
-        order, until = self._looked_up(intent.client_order_id)
+        known, until = self._looked_up(intent.client_order_id)
+        order = _left_out(known)
         if intent.operation is not Operation.CANCEL and order is not None:
             return Proof.of(order)
         if until <= arrives or now <= arrives:
@@ -249,7 +250,11 @@ class ElsewhereReader:
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with the venue's id."""
-        return self._one("order", f"/orders/{quote(venue_id, safe='')}", self._order)
+        order = self._one("order", f"/orders/{quote(venue_id, safe='')}", self._order)
+        if order is None or order.status.terminal:
+            return order
+        listed = (row.get("id") for row in self._client.rows("/orders") if isinstance(row, dict))
+        return order if venue_id in listed else _left_out(order)
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the stop of an entry."""
@@ -397,6 +402,11 @@ class ElsewhereReader:
             raise RowError("bid", "is above the ask")
         bid, ask, last = prices
         return Quote(row.symbol(), row.time("at"), bid, ask, last, row.number_or_none("before"), "its own")
+
+
+def _left_out(order: Order | None) -> Order | None:
+    """Return an order that the open ones lack: how it ended isn't told yet unless the history says so."""
+    return order if order is None or order.status.terminal else replace(order, status=OrderStatus.UNKNOWN)
 
 
 def _lists(row: Row, name: str) -> list[Any]:

@@ -216,7 +216,8 @@ def differences(account: Account, reference: Account, ledger: SqliteLedger, prom
             if place[0] not in silent:
                 yield f"{' '.join(map(str, place))} is missing, and nothing was cut short in {place[0]}"
             continue
-        follows = ours[place]["order_id"] in after_late
+        # Where a request isn't sent again, another one is decided on later, at the price of then.
+        follows = ours[place]["order_id"] in after_late or (place[0] in silent and not AT.repeats)
         shown = (name for name in SHOWN if not (follows and name == "limit_price"))
         fields = [name for name in shown if ours[place][name] != order[name]]
         if fields:

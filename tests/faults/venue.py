@@ -23,6 +23,7 @@ class Venue(NamedTuple):
     `api` is the beginning of its paths, `sends` that of the failpoints around what is sent. `settings` are those that a
     bot needs there, and `in_orders` what each order there says. `leaves_out` are the troubles that can't befall anybody
     there, and `lacks` the kinds of requests that there are none of. It tells `tells_after_s` later how orders ended.
+    If it `repeats`, a request whose answer was lost may be sent again, because both make one order.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Venue(NamedTuple):
     leaves_out: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
     tells_after_s: int = 0
+    repeats: bool = True
 
     @property
     def orders(self) -> str:
@@ -108,6 +110,7 @@ ELSEWHERE = Venue(
     ),
     frozenset({"replace"}),
     place.TOLD_AFTER.seconds + 1,
+    repeats=False,
 )
 BRACKETS = ELSEWHERE._replace(
     name=place.WITH_BRACKETS,

@@ -258,7 +258,10 @@ def test_less_than_the_smallest_order_is_asked_to_be_closed_once_a_session() -> 
     found.later(700)
     found.price("AAPL", "97")
     venue.script["AAPL"] = REJECTED
-    passes = [exits(found, f"open+{40 + number}m") for number in range(3) if not found.later(60)]
+    passes = list[CycleRecord]()
+    for number in range(3):
+        found.later(60)
+        passes.append(exits(found, f"open+{40 + number}m"))
     closing = [intent for intent in venue.submitted if intent.purpose is not Purpose.OPEN]
     assert [intent.quantity for intent in closing] == [Decimal(2)]
     refused = [decision for record in passes[-1].candidates for decision in record.decisions]

@@ -162,7 +162,8 @@ def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str
 def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each closing order that became too old since the pass of exits before this one."""
     life = timedelta(seconds=world.rules.limits.exit_life_s)
-    due = [(order, record.intent) for order, record in _working_closes(desk) if record.intent.at + life <= desk.now]
+    closes = [(order, record.intent) for order, record in _working_closes(desk) if order.open_quantity]
+    due = [(order, intent) for order, intent in closes if intent.at + life <= desk.now]
     if not due:
         return
     earlier = world.facts.passes(min(intent.at for _, intent in due))

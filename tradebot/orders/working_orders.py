@@ -198,7 +198,7 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             late = record.updated_at >= desk.now > record.intent.at
             # If a person gave an exit its price, keep that price.
             ours = order.client_order_id == record.intent.client_order_id
-            if ours and (late or age >= timedelta(seconds=limits.exit_life_s)):
+            if ours and order.open_quantity and (late or age >= timedelta(seconds=limits.exit_life_s)):
                 yield order, record, Reason.STALE_EXIT
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
