@@ -67,6 +67,7 @@ def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
     from tradebot.adapters.state import state_folder
+    from tradebot.adapters.state.marker_text import FIRST_VENUE
     from tradebot.app.backtest.market import open_market_in_memory
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
@@ -77,6 +78,12 @@ def planned(wish: Wish) -> Planned:
     flags = _flags(wish)
     file, loaded = _loaded(wish, folder, flags)
     settings = loaded.settings
+    if settings.venue != FIRST_VENUE:
+        raise OperatorError(
+            f"a backtest plays {FIRST_VENUE} only, and this bot trades at {settings.venue}: "
+            "its figures would be of another venue's hours, fees and margin",
+            "tradebot backtest --profile flow plays another bot; tradebot report shows what this one earned",
+        )
     recorded = settings.sandbox.source != "generated"
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
     every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"

@@ -62,6 +62,7 @@ def run(
     from commands.init.own_file import to_copy
     from commands.shared.calendar import require
     from tradebot.adapters.state import state_folder
+    from tradebot.adapters.state.marker_text import FIRST_VENUE
     from tradebot.app.connecting import first_look
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
@@ -73,6 +74,12 @@ def run(
     start = profile_file(profile, file, flags) or to_copy(file, path)
     settings = load(start or file, os.environ, flags).settings
     require_strategies(profile, settings)
+    if settings.mode == "sandbox" and settings.venue != FIRST_VENUE:
+        raise OperatorError(
+            f"the exchange of a new sandbox plays {FIRST_VENUE}, not {settings.venue}",
+            f"tradebot init --mode paper uses a paper account at {settings.venue}; "
+            "docs/internals/VENUES.md says how to make a market of another venue",
+        )
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
     if look is not None:
         # Books that begin on a wrong day would ignore everything that the broker dates before it.

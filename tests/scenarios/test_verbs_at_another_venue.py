@@ -101,6 +101,21 @@ def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: st
 
 
 @pytest.mark.campaign
+def test_what_can_only_be_played_at_the_usual_venue_is_refused(bot: Bot, tmp_path: Path) -> None:
+    assert not bot.type("backtest --sessions 2", (2,))
+    (tmp_path / "other.yaml").write_text(CONFIGURATION)
+    other = Bot(tmp_path / "other")
+    assert not other.type(f"init --config {tmp_path / 'other.yaml'}", (2,))
+    assert not other.folder.exists()
+
+
+@pytest.mark.campaign
+def test_a_halt_tells_its_time_in_utc(bot: Bot) -> None:
+    assert " UTC by " in bot.type("halt --reason look", (0, 3))
+    bot.type("unhalt --confirm " + json.loads(bot.type("status --json"))["account"], (0, 3))
+
+
+@pytest.mark.campaign
 def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: Bot) -> None:
     shown = bot.type("pnl")
     assert "agree to the cent" in shown

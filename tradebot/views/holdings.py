@@ -67,7 +67,7 @@ def protection_of(
         why = Uncovered.BY_SETTING
     elif position.strategy == ADOPTED:
         why = Uncovered.ADOPTED
-    elif quantity - covered < 1:
+    elif quantity - covered < (held.kept.instrument.lot if held.kept.instrument else 1):
         why = Uncovered.FRACTION
     elif gap is not None:
         words = _words(refused) if refused and gap.why == Uncovered.REFUSED else None
