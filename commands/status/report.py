@@ -167,7 +167,9 @@ def _show_today(console: "Console", data: "Status") -> None:
     day = data.today
     if day is not None:
         other = f" ({counted(day.unknown_fees, 'fee')} not known yet)" if day.unknown_fees else ""
-        other += f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
+        rest = day.other_usd - (day.funding_usd or 0)
+        other += f", {day.funding_usd:+,.2f} funding" if day.funding_usd else ""
+        other += f", {rest:+,.2f} dividends, interest and other" if rest else ""
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "

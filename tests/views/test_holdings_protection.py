@@ -15,7 +15,7 @@ from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus
-from tradebot.model.position import ADOPTED, Lot, Position
+from tradebot.model.position import ADOPTED, Kept, Lot, Position
 from tradebot.model.record import EXITING, Gap
 from tradebot.model.values import replace
 from tradebot.views.holdings import Holding, Protection, Uncovered, holdings, protection_of
@@ -94,6 +94,11 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     assert (found.covered, found.why) == (D(covered), why and why.value)
     assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
     assert positions.protection(found, HEADINGS) == words
+
+
+def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
+    one = Held(held("0.5"), D(100), Kept(instrument=instrument(lot=D("0.1"))))
+    assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == Uncovered.NOT_PLACED.value
 
 
 def test_refusal_older_than_the_position_is_ignored() -> None:

@@ -1,11 +1,16 @@
 """The values of `tradebot status`: what a pass did, what a comparison found, and which orders still work."""
 
+import io
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
+from rich.console import Console
 
+from commands.status.report import Status, _show_today
 from tests.adapters.samples import NOW, make_cycle, make_order
 from tests.builders import VENUE_DAY, fill, there
 from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
@@ -43,6 +48,12 @@ def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_know
     bought = fill(1, at=on(0), fee=Fee(None))
     found = there(of_last_day(history(bought, cash=(paid("-1.50", "FUNDING", on(0, 1), "AAPL"),), ends=(end(0, {}),))))
     assert (found.other_usd, found.fees_usd, found.unknown_fees) == (Decimal("-1.50"), Decimal(0), 1)
+    assert found.funding_usd == Decimal("-1.50")
+    shown = Console(file=io.StringIO(), width=200)
+    _show_today(shown, cast(Status, SimpleNamespace(today=found, realized_usd=Decimal(0))))
+    text = cast(io.StringIO, shown.file).getvalue()
+    assert "-1.50 funding" in text
+    assert "dividends" not in text
 
 
 def of_last_day(past: History) -> DayProfit | None:

@@ -34,7 +34,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 
     `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
     moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
-    fills whose fee isn't known yet.
+    fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if any.
     """
 
     day: date
@@ -46,6 +46,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     trades_closed: int
     unpriced: tuple[str, ...]
     unknown_fees: int = 0
+    funding_usd: Decimal | None = None
 
 
 def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
@@ -89,6 +90,7 @@ def day_profit(
         trades_closed=row.trades_closed,
         unpriced=row.unpriced,
         unknown_fees=found.unknown_fees,
+        funding_usd=row.funding_usd or None,
     )
 
 
