@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from rich.console import Console
 
-from commands.status.report import Status, _show_today
+from commands.status.report import _show_today
 from tests.adapters.samples import NOW, make_cycle, make_order
 from tests.builders import VENUE_DAY, fill, there
 from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
@@ -33,6 +33,7 @@ from tradebot.views.performance.pnl import Cut, pnl
 from tradebot.views.performance.trade_row import Choice
 from tradebot.views.status import (
     DayProfit,
+    Status,
     begun,
     belongs,
     day_profit,
