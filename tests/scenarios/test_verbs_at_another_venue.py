@@ -111,7 +111,7 @@ def test_what_can_only_be_played_at_the_usual_venue_is_refused(bot: Bot, tmp_pat
 
 @pytest.mark.campaign
 def test_a_halt_tells_its_time_in_utc(bot: Bot) -> None:
-    assert " UTC by " in bot.type("halt --reason look", (0, 3))
+    assert " UTC: look" in bot.type("halt --reason look", (0, 3))
     bot.type("unhalt --confirm " + json.loads(bot.type("status --json"))["account"], (0, 3))
 
 
