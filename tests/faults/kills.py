@@ -126,6 +126,19 @@ SCRIPT: tuple[tuple[str, Line], ...] = (
 )
 
 
+RECOVERS = "exits of what was lost"
+"""What nobody is killed in, so that each day comes to its end where a lost request can't be sent again."""
+LATER: tuple[tuple[str, Line], ...] = (
+    ("tick", {"seconds": 660}),
+    (RECOVERS, exits),
+    ("tick", {"seconds": 61}),
+    (RECOVERS, exits),
+    ("tick", {"seconds": 67}),
+)
+if not AT.repeats:
+    SCRIPT = (*SCRIPT[:-1], *LATER, SCRIPT[-1])
+
+
 @dataclass
 class Tally:
     """What a campaign did, and what it found."""
@@ -187,6 +200,9 @@ class Campaign:
                 self._news(bot)
                 self.tally.spans[bot.name].append((first, self._lines))
         (spared,) = self._lived([Run(bots[0], line(bots[0]))])
+        if name == RECOVERS:
+            self._lived([Run(bot, line(bot)) for bot in bots[1:]])
+            return
         self._killed([Run(bot, line(bot)) for bot in bots[1:]], step, spared.points)
         for bot in bots:
             if name == HALT:
