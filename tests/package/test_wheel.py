@@ -64,7 +64,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 def python(arguments: list[str]) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
