@@ -213,10 +213,7 @@ class Book(Struct, frozen=True, dict=True):
             buying_power=self.buying_power - (self.margin.initial_of(*order) if self.margin else cost_usd),
             margin=self.margin.with_order(*order, price) if self.margin else None,
             exposure={**self.exposure, symbol: self.exposure.get(symbol, Decimal(0)) + cost_usd},
-            sector_exposure={
-                **self.sector_exposure,
-                sector: self.sector_exposure.get(sector, Decimal(0)) + cost_usd,
-            },
+            sector_exposure={**self.sector_exposure, sector: self.sector_exposure.get(sector, Decimal(0)) + cost_usd},
             working=self.working | {symbol},
             gross=self.gross + cost_usd,
             spans={**self.spans, symbol: self.spans.get(symbol, Span()).with_order(entered.side, cost_usd)},

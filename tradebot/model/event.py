@@ -38,291 +38,242 @@ class EventKind(Enum):
     meaning: str
     severity: Severity
 
-    def __new__(cls, subsystem: str, event_type: str, meaning: str, severity: Severity = Severity.WARN) -> "EventKind":
+    def __new__(cls, value: str, meaning: str, severity: Severity = Severity.WARN) -> "EventKind":
         """Create a kind from its row; subsystem and type together are its value."""
         kind = object.__new__(cls)
-        kind._value_ = f"{subsystem}.{event_type}"
-        kind.subsystem, kind.event_type, kind.severity, kind.meaning = subsystem, event_type, severity, meaning
+        kind.subsystem, _, kind.event_type = value.partition(".")
+        kind._value_, kind.severity, kind.meaning = value, severity, meaning
         return kind
 
     COUNTER_SIGNAL = (
-        "signals",
-        "counter_signal_detected",
+        "signals.counter_signal_detected",
         "A strategy proposes the opposite side of a position that it holds, with a score that would be enough for an "
         "entry. It is told once, until a pass in which the signal is gone.",
     )
     MISSED_CANDIDATE = (
-        "decision",
-        "missed_candidate",
+        "decision.missed_candidate",
         "An entry passed every gate, but the broker refused its order or the order ended without a fill; or nothing "
         "but the limits on open positions refused it. The latter is told once, until a pass in which it isn't so.",
     )
     GATE_BLOCKED = (
-        "gate",
-        "blocked",
+        "gate.blocked",
         "A pass refused as many entries as shown, for the reason and by the gate shown. It is told once for each pass "
         "and reason; `why-no-orders` shows each entry.",
         Severity.INFO,
     )
     STALE_BARS = (
-        "data",
-        "stale_bars_detected",
+        "data.stale_bars_detected",
         "The newest bar of a symbol is older than a strategy allows, so the strategy wasn't asked about the symbol. It "
         "is told once, until a pass in which the bars are fresh.",
     )
     CLOSE_FAILED = (
-        "exit",
-        "close_position_failed",
+        "exit.close_position_failed",
         "The broker refused an order that closes a position, the order ended with shares left to close, or it stayed "
         "unfilled for `limits.exit_life_s`. It is told once for each order and each of these causes.",
         Severity.ERROR,
     )
     ALL_CLOSES_FAILED = (
-        "exit",
-        "close_position_all_attempts_failed",
+        "exit.close_position_all_attempts_failed",
         "The third order that closes the same position failed. The bot goes on trying, but a person should look.",
         Severity.CRITICAL,
     )
     PROTECTION_GAP = (
-        "orders",
-        "protection_gap",
+        "orders.protection_gap",
         "No stop at the broker can trigger for these shares since the time shown, because an exit took its place, the "
         "broker refused it, or its state doesn't allow it. The bot's own rules act. It is told once, until it ends.",
     )
     PROTECTION_GAP_ENDED = (
-        "orders",
-        "protection_gap_ended",
+        "orders.protection_gap_ended",
         "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again.",
     )
     OVERFILLED = (
-        "orders",
-        "position_overfilled",
+        "orders.position_overfilled",
         "A stop, a target or an exit filled after the shares that it was to close were gone, so the position turned to "
         "the other side. The same pass of exits closes it. It is told once.",
         Severity.ERROR,
     )
     STOP_MOVED = (
-        "orders",
-        "stop_moved_by_broker",
+        "orders.stop_moved_by_broker",
         "The broker itself moved a stop that rests there, as it does for splits and dividends. If that made the stop "
         "looser than the rules say, the next pass of exits moves it back.",
     )
     ORDER_LEFT_OUT = (
-        "venue",
-        "order_left_out",
+        "venue.order_left_out",
         "The broker's list of open orders is missing one of ours, and nothing proves that the order has ended.",
     )
     POSITION_DIFFERS = (
-        "venue",
-        "position_differs",
+        "venue.position_differs",
         "The broker's position differs from the books, and no fill on its way explains it.",
         Severity.ERROR,
     )
     POSITION_UNPROVEN = (
-        "venue",
-        "position_unproven",
+        "venue.position_unproven",
         "The broker didn't confirm a position when asked about it directly, so no exit is sent.",
         Severity.CRITICAL,
     )
-    LIQUIDATED = ("venue", "liquidated", "The broker closed a position because margin ran out.", Severity.CRITICAL)
-    ANSWER_DIFFERS = ("venue", "answer_differs", "A reply of the broker has a format that we don't know.")
+    LIQUIDATED = ("venue.liquidated", "The broker closed a position because margin ran out.", Severity.CRITICAL)
+    ANSWER_DIFFERS = ("venue.answer_differs", "A reply of the broker has a format that we don't know.")
     INSTRUMENT_CHANGED = (
-        "venue",
-        "instrument_changed",
+        "venue.instrument_changed",
         "The broker has changed what it demands of orders in a symbol, or what a unit of it is worth: before and now, "
         "with our orders that no longer fit. The new terms are in force.",
     )
     INSTRUMENT_UNKNOWN = (
-        "venue",
-        "instrument_unknown",
+        "venue.instrument_unknown",
         "The broker doesn't list a symbol that a strategy may trade, or that the bot holds and can't close without "
         "knowing its tick and lot. It is told once, until a pass in which it is listed.",
         Severity.ERROR,
     )
     PRICE_JUMPED = (
-        "prices",
-        "price_jumped",
+        "prices.price_jumped",
         "A second look didn't confirm a price, so the pass went by what it did confirm.",
     )
-    FETCH_FAILED = ("flow", "fetch_failed", "The flow source didn't answer, or its answer couldn't be used.")
+    FETCH_FAILED = ("flow.fetch_failed", "The flow source didn't answer, or its answer couldn't be used.")
     STREAM_JOINED = (
-        "flow",
-        "stream_joined",
+        "flow.stream_joined",
         "The stream of flow alerts is connected. Alerts that came meanwhile are asked for.",
         Severity.INFO,
     )
     STREAM_LOST = (
-        "flow",
-        "stream_lost",
+        "flow.stream_lost",
         "The stream of flow alerts ended or couldn't be opened. It is told once, until the stream is connected. Alerts "
         "are fetched on schedule meanwhile.",
     )
     STREAM_FELL_BEHIND = (
-        "flow",
-        "stream_fell_behind",
+        "flow.stream_fell_behind",
         "Alerts came over the stream faster than they were stored, and the rows shown were thrown away. They are asked "
         "for again.",
     )
     STREAM_INCOMPLETE = (
-        "flow",
-        "stream_incomplete",
+        "flow.stream_incomplete",
         "The stream is connected, but the alerts shown didn't come over it, so it is connected again. It is told once, "
         "until a check in which nothing is missing.",
     )
     REPLIES_BEGUN_ANEW = (
-        "flow",
-        "REPLIES_BEGUN_ANEW",
+        "flow.REPLIES_BEGUN_ANEW",
         "The store of the flow source's replies was damaged or lost, and a new one was started.",
     )
     REPLY_NOT_KEPT = (
-        "flow",
-        "reply_not_kept",
+        "flow.reply_not_kept",
         "A reply of the flow source couldn't be kept, so its session can't be scored again exactly. Its facts were "
         "stored all the same.",
     )
-    HALTED_ITSELF = ("halts", "halted_itself", "The bot halted itself.", Severity.CRITICAL)
-    HALTED_BY_FILE = ("halts", "halted_by_file", "A person's HALT file was taken over into the books.")
-    HALT_OVERRIDDEN = ("halt", "overridden", "A person ended a halt although its cause still holds.")
-    PROPOSAL_REFUSED = ("strategy", "proposal_refused", "A strategy's whole answer was refused.", Severity.ERROR)
-    OWN_SLOT_MISSED = ("strategy", "slot_missed", "No pass asked a strategy while a slot of its own clock was due.")
+    HALTED_ITSELF = ("halts.halted_itself", "The bot halted itself.", Severity.CRITICAL)
+    HALTED_BY_FILE = ("halts.halted_by_file", "A person's HALT file was taken over into the books.")
+    HALT_OVERRIDDEN = ("halt.overridden", "A person ended a halt although its cause still holds.")
+    PROPOSAL_REFUSED = ("strategy.proposal_refused", "A strategy's whole answer was refused.", Severity.ERROR)
+    OWN_SLOT_MISSED = ("strategy.slot_missed", "No pass asked a strategy while a slot of its own clock was due.")
     OWN_SLOT_UNFINISHED = (
-        "strategy",
-        "slot_unfinished",
+        "strategy.slot_unfinished",
         "A slot of a strategy's own clock ended before everything in it was done.",
     )
-    LINES_REFUSED = ("candidates", "lines_refused", "Lines of submitted candidates couldn't be used.")
-    GAVE_WAY = ("lock", "gave_way", "A pass released the lock for an exit pass and went on after it.", Severity.INFO)
+    LINES_REFUSED = ("candidates.lines_refused", "Lines of submitted candidates couldn't be used.")
+    GAVE_WAY = ("lock.gave_way", "A pass released the lock for an exit pass and went on after it.", Severity.INFO)
     SLOT_MISSED = (
-        "serve",
-        "slot_missed",
+        "serve.slot_missed",
         "Nobody ran these slots of the timetable, for the reason shown. Entries aren't made up later.",
     )
     SLEPT = (
-        "serve",
-        "slept",
+        "serve.slept",
         "The machine slept, or the process of `serve` was stopped, for the time shown. Books and broker are compared "
         "before anything else, and entries that were due meanwhile are missed.",
     )
     CALENDAR_CHANGED = (
-        "calendar",
-        "calendar_changed",
+        "calendar.calendar_changed",
         "The broker's calendar has other hours for a day than were stored, or than exchange_calendars has. Slots "
         "and exits go by the broker's; entries stay closed on a day on which the two differ.",
     )
     CALENDAR_ENDS = (
-        "calendar",
-        "calendar_ends",
+        "calendar.calendar_ends",
         "The broker's calendar, or exchange_calendars, ends within 30 days. After that nothing is due. It is told once "
         "a day.",
     )
-    JOB_FAILED = ("serve", "job_failed", "A job of `serve` ended with an error that a later run may not meet again.")
-    JOB_FAULT = ("serve", "job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
+    JOB_FAILED = ("serve.job_failed", "A job of `serve` ended with an error that a later run may not meet again.")
+    JOB_FAULT = ("serve.job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
     EXCEPTION = (
-        "serve",
-        "exception",
+        "serve.exception",
         "The same bug under the name that earlier bots gave it, with the exception's type, its text and where it was "
         "raised.",
         Severity.ERROR,
     )
-    CHORE_RAN = (
-        "serve",
-        "chore_ran",
-        "A chore of the timetable did its work; its last output is shown.",
-        Severity.INFO,
-    )
+    CHORE_RAN = ("serve.chore_ran", "A chore of the timetable did its work; its last output is shown.", Severity.INFO)
     CHORE_FAILED = (
-        "serve",
-        "chore_failed",
+        "serve.chore_failed",
         "A chore of the timetable failed, or was ended after its limit; its last output is shown. It isn't run again.",
     )
-    SERVE_NOTE = ("serve", "note", "`serve` began, ended, or has something to say about its whole run.", Severity.INFO)
+    SERVE_NOTE = ("serve.note", "`serve` began, ended, or has something to say about its whole run.", Severity.INFO)
     LANE_STALLED = (
-        "serve",
-        "lane_stalled",
+        "serve.lane_stalled",
         "A lane of `serve` made no progress for `serve.stall_s`. `serve.trace` in the state folder says what each of "
         "its threads was doing. It is told once, until the lane goes on.",
         Severity.ERROR,
     )
-    LANE_RECOVERED = ("serve", "lane_recovered", "A lane of `serve` that stood still goes on.", Severity.INFO)
+    LANE_RECOVERED = ("serve.lane_recovered", "A lane of `serve` that stood still goes on.", Severity.INFO)
     CEILING_REACHED = (
-        "serve",
-        "ceiling_reached",
+        "serve.ceiling_reached",
         "`serve` has more memory or more open files than it may, so it ends and its supervisor starts it again.",
         Severity.ERROR,
     )
-    CONFIG_RELOADED = ("serve", "config_reloaded", "A running `serve` took over a changed configuration.")
+    CONFIG_RELOADED = ("serve.config_reloaded", "A running `serve` took over a changed configuration.")
     CONFIG_NOT_RELOADED = (
-        "serve",
-        "config_not_reloaded",
+        "serve.config_not_reloaded",
         "A running `serve` was asked to reload its configuration, which isn't valid, so it keeps the one that it had.",
         Severity.ERROR,
     )
     DEPENDENCY_AWAY = (
-        "serve",
-        "dependency_away",
+        "serve.dependency_away",
         "Something that the jobs of `serve` depend on failed twice in a row, so they ask it less and less often. Exits "
         "go on. It is told once, until it answers.",
     )
-    DEPENDENCY_BACK = ("serve", "dependency_back", "Something that was away answers again.", Severity.INFO)
-    FILE_ROTATED = ("health", "file_rotated", "A full file of events was put away and a new one begun.", Severity.INFO)
-    CONFIG_ACCEPTED = ("permission", "config_accepted", "A person accepted a configuration.")
-    LIVE_ARMED = ("permission", "live_armed", "A person armed live trading.")
+    DEPENDENCY_BACK = ("serve.dependency_back", "Something that was away answers again.", Severity.INFO)
+    FILE_ROTATED = ("health.file_rotated", "A full file of events was put away and a new one begun.", Severity.INFO)
+    CONFIG_ACCEPTED = ("permission.config_accepted", "A person accepted a configuration.")
+    LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
     APPROVAL_ASKED = (
-        "approval",
-        "asked",
+        "approval.asked",
         "An entry passed every gate and waits for a person's yes. `tradebot approvals` shows it.",
         Severity.INFO,
     )
-    APPROVAL_ANSWERED = ("approval", "answered", "A person said yes or no to an entry.", Severity.INFO)
+    APPROVAL_ANSWERED = ("approval.answered", "A person said yes or no to an entry.", Severity.INFO)
     APPROVALS_BEGUN_ANEW = (
-        "approval",
-        "begun_anew",
+        "approval.begun_anew",
         "The store of approvals was damaged or lost, and a new one was started. What waited is asked again.",
     )
-    BACKUP_MADE = ("backup", "made", "The session's backup was made.", Severity.INFO)
-    BACKUP_FAILED = ("backup", "failed", "The session's backup couldn't be made.")
-    BACKUP_NOT_COPIED = ("backup", "not_copied", "A backup couldn't be copied off the machine.")
+    BACKUP_MADE = ("backup.made", "The session's backup was made.", Severity.INFO)
+    BACKUP_FAILED = ("backup.failed", "The session's backup couldn't be made.")
+    BACKUP_NOT_COPIED = ("backup.not_copied", "A backup couldn't be copied off the machine.")
     BACKUP_DAMAGED = (
-        "backup",
-        "damaged",
+        "backup.damaged",
         "An earlier backup doesn't have the content that it had when it was made.",
         Severity.ERROR,
     )
-    LEDGER_DAMAGED = ("ledger", "damaged", "The books are damaged, so the bot halted.", Severity.CRITICAL)
-    BOOKS_REBUILT = ("ledger", "rebuilt", "The books were rebuilt.")
-    BOOKS_ACCEPTED = ("ledger", "accepted", "A person accepted rebuilt books.")
-    FACTS_BEGUN_ANEW = (
-        "facts",
-        "FACTS_BEGUN_ANEW",
-        "The store of facts was damaged or lost, and a new one was started.",
-    )
+    LEDGER_DAMAGED = ("ledger.damaged", "The books are damaged, so the bot halted.", Severity.CRITICAL)
+    BOOKS_REBUILT = ("ledger.rebuilt", "The books were rebuilt.")
+    BOOKS_ACCEPTED = ("ledger.accepted", "A person accepted rebuilt books.")
+    FACTS_BEGUN_ANEW = ("facts.FACTS_BEGUN_ANEW", "The store of facts was damaged or lost, and a new one was started.")
     FACTS_ROWS_DAMAGED = (
-        "facts",
-        "rows_damaged",
+        "facts.rows_damaged",
         "Rows of the store of facts aren't as they were written. They count as absent, and the next pass deletes them.",
     )
     REPLIES_ROWS_DAMAGED = (
-        "flow",
-        "replies_damaged",
+        "flow.replies_damaged",
         "Rows of the store of replies aren't as they were written, so these replies count as absent.",
     )
     NOTICES_BEGUN_ANEW = (
-        "notices",
-        "begun_anew",
+        "notices.begun_anew",
         "The store of notices was damaged or lost, and a new one was started. What was still to be sent is lost with "
         "it.",
     )
     NOTICE_FAILED = (
-        "notices",
-        "notice_failed",
+        "notices.notice_failed",
         "A notice couldn't be sent for a day, so it isn't tried any more. `notify last` shows it.",
         Severity.ERROR,
     )
-    CHAT_PAIRED = ("chat", "paired", "A person paired the chat, or ended that.")
-    CHAT_ACTED = ("chat", "acted", "The paired chat halted the bot, or said yes or no to an entry.", Severity.INFO)
-    CHAT_REFUSED = ("chat", "refused", "As many messages to the chat as shown were refused.")
-    CHAT_BEGUN_ANEW = ("chat", "begun_anew", "The chat's records were damaged; nobody is paired now.")
-    BARS_BEGUN_ANEW = ("bars", "BARS_BEGUN_ANEW", "The store of bars was damaged or lost, and a new one was started.")
+    CHAT_PAIRED = ("chat.paired", "A person paired the chat, or ended that.")
+    CHAT_ACTED = ("chat.acted", "The paired chat halted the bot, or said yes or no to an entry.", Severity.INFO)
+    CHAT_REFUSED = ("chat.refused", "As many messages to the chat as shown were refused.")
+    CHAT_BEGUN_ANEW = ("chat.begun_anew", "The chat's records were damaged; nobody is paired now.")
+    BARS_BEGUN_ANEW = ("bars.BARS_BEGUN_ANEW", "The store of bars was damaged or lost, and a new one was started.")
 
     def at(
         self,

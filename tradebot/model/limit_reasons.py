@@ -28,9 +28,7 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
         Unit.SECONDS,
     ),
     Reason.NOTHING_TO_DISPLACE: idle(
-        "The book is full of other strategies' positions, and a strategy displaces only its own.",
-        _WAIT,
-        Unit.POSITIONS,
+        "The book is full of other strategies' positions, and a strategy displaces only its own.", _WAIT, Unit.POSITIONS
     ),
     Reason.FREES_NO_ROOM: idle(
         "Even without the position there would be no room: the book is above its limit, or someone else has the same "
@@ -43,9 +41,7 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position's exits manage it.",
     ),
     Reason.POSITION_TOO_YOUNG: idle(
-        "The position is too young to give way.",
-        "Wait; displacement.min_age_s sets the age.",
-        Unit.SECONDS,
+        "The position is too young to give way.", "Wait; displacement.min_age_s sets the age.", Unit.SECONDS
     ),
     Reason.GAIN_OUTSIDE_BAND: idle(
         "The position has gained or lost too much to give way; its exits manage it.",
@@ -82,8 +78,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         f"Look at the news; or raise limits.price_collar_fraction: {_APPROVE}",
     ),
     Reason.SPREAD_TOO_WIDE: idle(
-        "The spread would cost too much.",
-        f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
+        "The spread would cost too much.", f"Wait; or raise limits.max_spread_fraction: {_APPROVE}"
     ),
     Reason.QUOTE_TOO_THIN: idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
@@ -91,12 +86,10 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: idle(
-        "This pass has opened as many positions as the account may.",
-        "Wait for the next pass.",
+        "This pass has opened as many positions as the account may.", "Wait for the next pass."
     ),
     Reason.MAX_SESSION_ENTRIES: idle(
-        "This session has opened as many positions as the account may.",
-        "Wait for the next session; exits continue.",
+        "This session has opened as many positions as the account may.", "Wait for the next session; exits continue."
     ),
     Reason.MAX_SYMBOL_ENTRIES: blocked(
         "The strategy has entered this symbol on this side as often as it may in one session.",
@@ -107,10 +100,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do: the next slot continues. If it happens often, find out which strategy proposes so much: "
         "tradebot orders --all",
     ),
-    Reason.ORDER_NOTIONAL_ABOVE_MAX: blocked(
-        "The order is larger than a single order may be.",
-        _SIZE_LIMIT,
-    ),
+    Reason.ORDER_NOTIONAL_ABOVE_MAX: blocked("The order is larger than a single order may be.", _SIZE_LIMIT),
     Reason.ORDER_NOTIONAL_BELOW_MIN: idle(
         "The order is too small to be worth sending.",
         "Lower min_order_notional_usd (above 0) where it is set, then run tradebot config accept.",
@@ -129,12 +119,10 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "accept.",
     ),
     Reason.NET_NOTIONAL_ABOVE_MAX: idle(
-        "The account's longs would outweigh its shorts too far, or the other way around.",
-        _SIZE_LIMIT,
+        "The account's longs would outweigh its shorts too far, or the other way around.", _SIZE_LIMIT
     ),
     Reason.BETA_NOTIONAL_ABOVE_MAX: idle(
-        "The account would follow the market too closely: its exposure times beta is too large.",
-        _SIZE_LIMIT,
+        "The account would follow the market too closely: its exposure times beta is too large.", _SIZE_LIMIT
     ),
     Reason.BETA_UNKNOWN: blocked(
         "A symbol that is held, or would be, has no beta in the configuration, and max_beta_fraction is set.",
@@ -143,8 +131,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.CONCENTRATION_ABOVE_MAX: idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT),
     Reason.OWN_MAX_OPEN_POSITIONS: idle("The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT),
     Reason.OWN_MAX_NEW_ENTRIES: idle(
-        "The strategy has opened as many positions in this pass as its own limits allow.",
-        "Wait for the next pass.",
+        "The strategy has opened as many positions in this pass as its own limits allow.", "Wait for the next pass."
     ),
     Reason.OWN_MAX_SESSION_ENTRIES: idle(
         "The strategy has opened as many positions in this session as its own limits allow.",
@@ -167,8 +154,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
     ),
     Reason.OWN_NET_NOTIONAL_ABOVE_MAX: idle(
-        "The strategy's longs would outweigh its shorts too far, or the other way around.",
-        _OWN_SIZE_LIMIT,
+        "The strategy's longs would outweigh its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
     ),
     Reason.OWN_BETA_NOTIONAL_ABOVE_MAX: idle(
         "The strategy would follow the market too closely: its exposure times beta is too large for its allotment.",
@@ -186,8 +172,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Add a stop_loss to the strategy's exits, or set its max_risk_fraction to null.",
     ),
     Reason.BUYING_POWER_SHORT: blocked(
-        "The account's buying power doesn't cover the order.",
-        "Close positions or add cash.",
+        "The account's buying power doesn't cover the order.", "Close positions or add cash."
     ),
     Reason.MARGIN_UNKNOWN: unknown(
         "The broker didn't say how much margin the account uses and has left.",
@@ -203,8 +188,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Wait for quotes. If they stay away, tradebot doctor shows whether the broker answers.",
     ),
     Reason.MARGIN_ABOVE_MAX: idle(
-        "The initial margin of everything held or ordered would be above its limit.",
-        _SIZE_LIMIT,
+        "The initial margin of everything held or ordered would be above its limit.", _SIZE_LIMIT
     ),
     Reason.FREE_MARGIN_BELOW_MIN: idle(
         "Too little of the margin would be left for more orders.",

@@ -3,19 +3,24 @@
 from tradebot.model.reason_codes import Reason, ReasonRow, blocked, idle, unknown
 from tradebot.model.units import Unit
 
+_SHOWN = "Nothing to do; tradebot positions shows what protects each position."
+
+
+def _closes(meaning: str, unit: Unit | None = None) -> ReasonRow:
+    return idle(meaning, "Nothing to do; the position is being closed.", unit)
+
+
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: idle("The symbol was traded a short while ago.", "Wait for the cooldown to end."),
     Reason.LOSS_COOLDOWN: idle(
-        "The symbol lost money a short while ago.",
-        "Wait for loss_cooldown_s to pass since the last loss in it.",
+        "The symbol lost money a short while ago.", "Wait for loss_cooldown_s to pass since the last loss in it."
     ),
     Reason.WASH_SALE: idle(
         "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
         "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
     ),
     Reason.DUPLICATE_INTENT: idle(
-        "This exact order was already promised.",
-        "Nothing to do: an order is never sent twice.",
+        "This exact order was already promised.", "Nothing to do: an order is never sent twice."
     ),
     Reason.DUPLICATE_ORDER: blocked(
         "Another slot or strategy sent the same side of the same symbol moments ago.",
@@ -50,75 +55,31 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SENT: idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
     Reason.VENUE_REJECTED: blocked(
-        "The broker rejected the order.",
-        "Read the broker's message in the record: tradebot why-no-orders SYMBOL",
+        "The broker rejected the order.", "Read the broker's message in the record: tradebot why-no-orders SYMBOL"
     ),
     Reason.VENUE_UNKNOWN: unknown(
-        "The broker didn't answer, so the order may or may not exist.",
-        "Run tradebot reconcile.",
+        "The broker didn't answer, so the order may or may not exist.", "Run tradebot reconcile."
     ),
-    Reason.STOP_LOSS: idle("The loss reached the stop.", "Nothing to do; the position is being closed."),
-    Reason.TRAILING_STOP: idle(
-        "The price pulled back from its best by the trailing stop.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.PROFIT_TARGET: idle(
-        "The profit target was reached.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.TIME_EXIT: idle(
-        "The position has been held as long as it may be.",
-        "Nothing to do; the position is being closed.",
-        Unit.SECONDS,
-    ),
+    Reason.STOP_LOSS: _closes("The loss reached the stop."),
+    Reason.TRAILING_STOP: _closes("The price pulled back from its best by the trailing stop."),
+    Reason.PROFIT_TARGET: _closes("The profit target was reached."),
+    Reason.TIME_EXIT: _closes("The position has been held as long as it may be.", Unit.SECONDS),
     Reason.SCALE_OUT: idle(
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     ),
-    Reason.END_OF_DAY: idle(
-        "The session is about to close, and the position isn't held overnight.",
-        "Nothing to do; the position is being closed.",
-        Unit.SECONDS,
+    Reason.END_OF_DAY: _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS),
+    Reason.STALE_POSITION: _closes("The position was held for days and went nowhere."),
+    Reason.SIGNAL_DECAY: _closes(
+        "The score behind the entry faded by more than its noise, and didn't recover.", Unit.NONE
     ),
-    Reason.STALE_POSITION: idle(
-        "The position was held for days and went nowhere.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.SIGNAL_DECAY: idle(
-        "The score behind the entry faded by more than its noise, and didn't recover.",
-        "Nothing to do; the position is being closed.",
-        Unit.NONE,
-    ),
-    Reason.FLOW_REVERSAL: idle(
-        "Options flow has turned against the position.",
-        "Nothing to do; the position is being closed.",
-        Unit.NONE,
-    ),
-    Reason.OPEN_INTEREST_GONE: idle(
-        "Most contracts behind the entry were closed overnight.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.REGIME: idle(
-        "The market's regime is bad for this side, and the position is losing.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.POSITION_DRAWDOWN: idle(
-        "The position gave back too much of its best gain.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.LOW_MOVEMENT: idle(
-        "The price hardly moved while the position was held.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.MOMENTUM_REVERSAL: idle(
-        "The price runs away from the position.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.EVENT_AHEAD: idle(
-        "An event of the company is close.",
-        "Nothing to do; the position is being closed.",
-        Unit.SECONDS,
-    ),
+    Reason.FLOW_REVERSAL: _closes("Options flow has turned against the position.", Unit.NONE),
+    Reason.OPEN_INTEREST_GONE: _closes("Most contracts behind the entry were closed overnight."),
+    Reason.REGIME: _closes("The market's regime is bad for this side, and the position is losing."),
+    Reason.POSITION_DRAWDOWN: _closes("The position gave back too much of its best gain."),
+    Reason.LOW_MOVEMENT: _closes("The price hardly moved while the position was held."),
+    Reason.MOMENTUM_REVERSAL: _closes("The price runs away from the position."),
+    Reason.EVENT_AHEAD: _closes("An event of the company is close.", Unit.SECONDS),
     Reason.URGENCY: idle(
         "What speaks against the position adds up to too much.",
         "Nothing to do; the position or a part of it is being closed.",
@@ -129,10 +90,8 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
         Unit.NONE,
     ),
-    Reason.STRATEGY_CLOSES: idle(
-        "The strategy wants to close the position or a part of it, for the reason it gives.",
-        "Nothing to do; the position is being closed.",
-        Unit.NONE,
+    Reason.STRATEGY_CLOSES: _closes(
+        "The strategy wants to close the position or a part of it, for the reason it gives.", Unit.NONE
     ),
     Reason.DISPLACED: idle(
         "The book is full, and the position makes room for a clearly better candidate of its strategy.",
@@ -144,8 +103,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
     ),
     Reason.FLATTEN: blocked(
-        "Everything is being closed.",
-        "tradebot status shows who asked for it; tradebot unhalt ends it.",
+        "Everything is being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it."
     ),
     Reason.CLOSED_BY_HAND: idle(
         "A person asked to close the position.",
@@ -153,8 +111,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.HOLD: idle("No exit rule is met.", "Nothing to do."),
     Reason.STALE_ENTRY: idle(
-        "An entry stayed unfilled too long and is being canceled.",
-        "Nothing to do; a later pass may try again.",
+        "An entry stayed unfilled too long and is being canceled.", "Nothing to do; a later pass may try again."
     ),
     Reason.STALE_EXIT: idle(
         "An exit stayed unfilled and is being repriced.",
@@ -165,9 +122,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; patience_s and steps are under execution: in the configuration.",
     ),
     Reason.STOP_MISSING: idle(
-        "No order rests at the broker for these shares, so a stop is being placed.",
-        "Nothing to do; tradebot positions shows what protects each position.",
-        Unit.SHARES,
+        "No order rests at the broker for these shares, so a stop is being placed.", _SHOWN, Unit.SHARES
     ),
     Reason.STOP_TIGHTENED: idle(
         "The stop that rests at the broker is being moved closer, to this price.",
@@ -188,26 +143,24 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.STOP_LAPSED: idle(
         "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",
-        "Nothing to do; tradebot positions shows what protects each position.",
+        _SHOWN,
     ),
     Reason.LEFT_TO_BROKER: idle(
         "The price has reached a stop or a target that rests at the broker, which closes the position.",
         "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
     ),
     Reason.TARGET_MISSING: idle(
-        "No order rests at the broker at this target, so one is being placed beside the stop.",
-        "Nothing to do; tradebot positions shows what protects each position.",
-        Unit.SHARES,
+        "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     ),
     Reason.STOP_RESIZED: idle(
         "Some of the shares that a stop or a target at the broker is for are gone, so it is being made smaller.",
-        "Nothing to do; tradebot positions shows what protects each position.",
+        _SHOWN,
         Unit.SHARES,
     ),
     Reason.STOP_SPARE: idle(
         "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
         "one is being canceled.",
-        "Nothing to do; tradebot positions shows what protects each position.",
+        _SHOWN,
     ),
     Reason.OVERFILLED: idle(
         "An order that was to close shares filled after they were gone, so the position turned to the other side.",

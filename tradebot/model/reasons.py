@@ -16,17 +16,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     ),
     Reason.VENUE_UNREACHABLE: broken(
-        "The broker or its data service didn't answer.",
-        "Run tradebot doctor, then run the verb again later.",
+        "The broker or its data service didn't answer.", "Run tradebot doctor, then run the verb again later."
     ),
     Reason.KEYS_REFUSED: broken("The broker refused the keys.", "Fix the keys, then run tradebot doctor."),
-    Reason.PASS_FAILED: broken(
-        "The pass ended with an error.",
-        "Fix what the error names, then run the verb again.",
-    ),
+    Reason.PASS_FAILED: broken("The pass ended with an error.", "Fix what the error names, then run the verb again."),
     Reason.MARKET_CLOSED: idle(
-        "The session is closed.",
-        "Wait for the next open; on the sandbox: tradebot exchange tick next_open",
+        "The session is closed.", "Wait for the next open; on the sandbox: tradebot exchange tick next_open"
     ),
     Reason.SLOT_TAKEN: idle(
         "This slot of the timetable has already run.",
@@ -151,8 +146,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do. To send orders, set shadow: false in the configuration, then run tradebot config accept.",
     ),
     Reason.ACCOUNT_BLOCKED: blocked(
-        "The broker has blocked the account.",
-        "Ask the broker; tradebot status shows the flags.",
+        "The broker has blocked the account.", "Ask the broker; tradebot status shows the flags."
     ),
     Reason.HALTED: blocked(
         "Trading is halted: only orders that reduce risk are sent, and no rebalance gives up a position for another.",
@@ -170,17 +164,10 @@ REASONS: dict[Reason, ReasonRow] = {
         "serve was started again and again within minutes without ending well, which halted the bot. Exits continue.",
         "Run tradebot events to see why it ended, then run tradebot unhalt.",
     ),
-    Reason.NOT_RECONCILED: blocked(
-        "The books have never been compared with the broker's.",
-        "Run tradebot reconcile.",
-    ),
-    Reason.RECONCILE_STALE: blocked(
-        "The last comparison with the broker is too old.",
-        "Run tradebot reconcile.",
-    ),
+    Reason.NOT_RECONCILED: blocked("The books have never been compared with the broker's.", "Run tradebot reconcile."),
+    Reason.RECONCILE_STALE: blocked("The last comparison with the broker is too old.", "Run tradebot reconcile."),
     Reason.RECONCILE_FROM_FUTURE: broken(
-        "The last comparison with the broker is dated later than the broker's clock.",
-        "Run tradebot reconcile.",
+        "The last comparison with the broker is dated later than the broker's clock.", "Run tradebot reconcile."
     ),
     Reason.RECONCILE_FINDINGS: blocked(
         "The books and the broker differ.",
@@ -224,33 +211,23 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.FLOW_MISSING: broken("No flow has been fetched for this symbol.", "Run tradebot fetch-flow."),
     Reason.FLOW_STALE: broken("The symbol's flow was fetched too long ago.", "Run tradebot fetch-flow."),
     Reason.FLOW_FROM_FUTURE: broken(
-        "The symbol's flow is dated later than the broker's clock.",
-        "Run tradebot fetch-flow.",
+        "The symbol's flow is dated later than the broker's clock.", "Run tradebot fetch-flow."
     ),
     Reason.QUOTE_MISSING: unknown(
-        "The broker gave no usable quote.",
-        "Look up the symbol at the broker. The bot never buys without a quote.",
+        "The broker gave no usable quote.", "Look up the symbol at the broker. The bot never buys without a quote."
     ),
     Reason.PREVIOUS_CLOSE_MISSING: unknown(
         "The broker has no previous close to compare the price with.",
         "Wait one session: a newly listed symbol has no previous close on its first day.",
     ),
-    Reason.QUOTE_STALE: unknown(
-        "The quote is too old.",
-        "Wait for a newer quote; illiquid symbols are quoted rarely.",
-    ),
+    Reason.QUOTE_STALE: unknown("The quote is too old.", "Wait for a newer quote; illiquid symbols are quoted rarely."),
     Reason.QUOTE_FROM_FUTURE: broken(
-        "The quote's timestamp is later than the broker's clock.",
-        "Run tradebot status and check the clocks.",
+        "The quote's timestamp is later than the broker's clock.", "Run tradebot status and check the clocks."
     ),
     **STRATEGY_REASONS,
-    Reason.ALREADY_POSITIONED: idle(
-        "The strategy already holds this symbol.",
-        "Nothing to do; exits manage it.",
-    ),
+    Reason.ALREADY_POSITIONED: idle("The strategy already holds this symbol.", "Nothing to do; exits manage it."),
     Reason.FOREIGN_POSITION: blocked(
-        "The account holds this symbol, but the bot didn't open the position.",
-        "Trade it by hand, or leave it alone.",
+        "The account holds this symbol, but the bot didn't open the position.", "Trade it by hand, or leave it alone."
     ),
     Reason.OPPOSITE_SIDE: idle(
         "Another strategy holds this symbol on the opposite side, or has an order for it there.",
@@ -275,10 +252,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "An exit is already at work, at a price at which it can fill now.",
         "Wait for it to fill; tradebot orders shows it.",
     ),
-    Reason.ORDER_WORKING: idle(
-        "An order on this symbol is still working.",
-        "Wait for it to fill or to be canceled.",
-    ),
+    Reason.ORDER_WORKING: idle("An order on this symbol is still working.", "Wait for it to fill or to be canceled."),
     Reason.ORDER_LEFT_OUT: blocked(
         "The broker's list of open orders is missing one of our orders on this symbol, and nothing proves that the "
         "order has ended.",

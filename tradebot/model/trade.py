@@ -72,13 +72,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
 
     def with_kept(self, kept: Kept) -> "Trade":
         """Return the trade with what the books keep of its position besides fills."""
-        return replace(
-            self,
-            entry_score=kept.entry_score,
-            components=kept.components,
-            best=kept.best,
-            worst=kept.worst,
-        )
+        return replace(self, entry_score=kept.entry_score, components=kept.components, best=kept.best, worst=kept.worst)
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:

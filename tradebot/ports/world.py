@@ -95,11 +95,7 @@ class Rules(Struct, frozen=True, dict=True):
     @cached_property
     def _of_others(self) -> OwnRules:
         return OwnRules(
-            self.universe,
-            self.limits,
-            execution=self.execution,
-            displacement=self.displacement,
-            approval=self.approval,
+            self.universe, self.limits, execution=self.execution, displacement=self.displacement, approval=self.approval
         )
 
 
