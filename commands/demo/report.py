@@ -143,7 +143,7 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     held = set(books.quantities())
     missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
     worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()
-    computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.settlement)
+    computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.standing.settlement)
     differing = compare(ledger_view(app.ledger, books, view.positions), view)
     found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
     if abs(computed.equity - view.account.equity) >= CENT:

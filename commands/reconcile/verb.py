@@ -132,7 +132,7 @@ def _row(finding: "Finding") -> FindingRow:
         blocking=finding.blocking,
         applicable=finding.applicable,
         evidence=tuple(map(clean, finding.evidence)),
-        writes=finding.writes,
+        writes=finding.kind.writes,
     )
 
 

@@ -272,7 +272,7 @@ def book(
         worth=worth_of(view, quotes),
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
-        round_trips=books.round_trips,
+        round_trips=books.totals.round_trips,
         day_results=day_results(books, quotes, session),
         themes=themes,
         betas=betas,

@@ -135,7 +135,7 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
     """
     results, day = defaultdict[str, Decimal](Decimal), books.day
     # The trips of a month, in the order in which they were closed, of which nearly all are of earlier sessions.
-    for trip in takewhile(lambda trip: day.date_of(trip.closed_at) >= session, reversed(books.round_trips)):
+    for trip in takewhile(lambda trip: day.date_of(trip.closed_at) >= session, reversed(books.totals.round_trips)):
         if day.date_of(trip.closed_at) == session:
             results[trip.strategy] += trip.profit
     unknown = set[str]()

@@ -15,7 +15,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
+from tradebot.model.position import Kept, Key, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
@@ -83,11 +83,7 @@ class Books(Struct, frozen=True, dict=True):
         """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
         opening = self.standing.opening_cash
         assert opening is not None, "the books were opened before they are compared"
-        return self.totals.cash(opening, self.settlement) + self.standing.cash_adjustments
-
-    @property
-    def settlement(self) -> Settlement:
-        return self.standing.settlement
+        return self.totals.cash(opening, self.standing.settlement) + self.standing.cash_adjustments
 
     @cached_property
     def working(self) -> tuple[Order, ...]:
@@ -112,11 +108,6 @@ class Books(Struct, frozen=True, dict=True):
         asked = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
         sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)
         return frozenset(name for name in sent if name)
-
-    @property
-    def round_trips(self) -> tuple[RoundTrip, ...]:
-        """Return our positions that were closed in the last month, in the order in which they were closed."""
-        return self.totals.round_trips
 
     def kept_of(self, position: Position) -> Kept:
         """Return what is known of one of our open positions besides its lots."""

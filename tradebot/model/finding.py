@@ -178,18 +178,13 @@ class Finding(Struct, frozen=True):
         return self.kind.meaning
 
     @property
-    def writes(self) -> str:
-        """Return what accepting a plan writes for it; empty if no plan settles it."""
-        return self.kind.writes
-
-    @property
     def blocking(self) -> bool:
         return self.kind.blocking
 
     @property
     def applicable(self) -> bool:
         """Return True if accepting a plan writes something for it."""
-        return bool(self.writes)
+        return bool(self.kind.writes)
 
 
 class Plan(Struct, frozen=True):

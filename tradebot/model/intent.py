@@ -30,6 +30,7 @@ TARGET_DONE = "target_done"
 """Our own refusal code: the order to be replaced has already ended, so the replace can't have happened."""
 REFUSED_LATE = "refused_late"
 """Our own refusal code: the venue accepted the order at first, and then rejected it."""
+_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class Mark(NamedTuple):
@@ -173,7 +174,8 @@ class Intent(Struct, frozen=True):
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
             return False
-        if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not _stops(self.order_type, order):
+        both_stop = {self.order_type, order.order_type} <= _STOPS
+        if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not both_stop:
             return False
         if not self.has_prices_of(order):
             return False
@@ -182,7 +184,7 @@ class Intent(Struct, frozen=True):
 
     def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
-        if self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
+        if self.order_type in _STOPS:
             return order.stop_price in (None, self.stop_price)
         price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
         return order.limit_price == self.limit_price or price_omitted
@@ -204,7 +206,7 @@ class Intent(Struct, frozen=True):
 
     def is_shown_by(self, order: Order) -> bool:
         """Return True if an order shows what this change of it asked for, as where the venue changes it in place."""
-        stops = self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+        stops = self.order_type in _STOPS
         price, asked = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
         return (price, order.quantity) == (asked, self.quantity) and not order.status.terminal
 
@@ -252,9 +254,3 @@ def outcome_of(order: Order) -> Reply:
     if order.status is OrderStatus.REJECTED and not order.filled_quantity:
         return Reply(Outcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
     return Reply(Outcome.ACCEPTED, order)
-
-
-def _stops(asked: OrderType, order: Order) -> bool:
-    """Return True if both are stops, with a limit or without."""
-    both = (OrderType.STOP, OrderType.STOP_LIMIT)
-    return asked in both and order.order_type in both

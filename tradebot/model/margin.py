@@ -9,6 +9,7 @@ more than the maintenance margin of all of them. A liquidation price lets one in
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from tradebot.model.values import replace
 ZERO, ALL = Decimal(0), Decimal(1)
 Place = tuple[str, Side]
 """One side of an instrument, by its symbol."""
+_NEARNESS = attrgetter("distance", "symbol")
 
 
 class Need(NamedTuple):
@@ -153,14 +155,14 @@ class Margin(Struct, frozen=True, dict=True):
     @cached_property
     def initial_usd(self) -> Decimal:
         """Return the initial margin of everything that is held or may be."""
-        asked = (self.initial or ZERO) - _sum(need.initial for need in self._held_needs)
-        return max(asked, ZERO) + _sum(need.initial for need in self._needs.values())
+        asked = (self.initial or ZERO) - sum((need.initial for need in self._held_needs), ZERO)
+        return max(asked, ZERO) + sum((need.initial for need in self._needs.values()), ZERO)
 
     @cached_property
     def maintenance_usd(self) -> Decimal:
         """Return the maintenance margin of everything that is held or may be."""
-        asked = (self.maintenance or ZERO) - _sum(need.maintenance for need in self._held_needs)
-        return max(asked, ZERO) + _sum(need.maintenance for need in self._needs.values())
+        asked = (self.maintenance or ZERO) - sum((need.maintenance for need in self._held_needs), ZERO)
+        return max(asked, ZERO) + sum((need.maintenance for need in self._needs.values()), ZERO)
 
     @cached_property
     def loss(self) -> Decimal:
@@ -168,7 +170,7 @@ class Margin(Struct, frozen=True, dict=True):
         by_symbol = {symbol: ZERO for symbol, _ in self.reaches}
         for (symbol, _), reach in self.reaches.items():
             by_symbol[symbol] = max(by_symbol[symbol], reach.loss)
-        return _sum(by_symbol.values())
+        return sum(by_symbol.values(), ZERO)
 
     def liquidations(self, equity: Decimal) -> tuple[Liquidation, ...]:
         """Return how far each symbol is from its liquidation price, the nearest first; `equity` is in USD.
@@ -182,8 +184,8 @@ class Margin(Struct, frozen=True, dict=True):
             if reach.quantity and level and symbol in self.marks:
                 distance = self._distance(symbol, side, reach, level.maintenance, left)
                 one = Liquidation(symbol, distance, liquidation_price(side, self.marks[symbol], distance))
-                found[symbol] = min(found.get(symbol, one), one, key=_nearness)
-        return tuple(sorted(found.values(), key=_nearness))
+                found[symbol] = min(found.get(symbol, one), one, key=_NEARNESS)
+        return tuple(sorted(found.values(), key=_NEARNESS))
 
     def seen(self, equity: Decimal) -> MarginSeen:
         """Return what to record of it: the venue's figures, and how far what is held is from liquidation."""
@@ -229,11 +231,3 @@ class Margin(Struct, frozen=True, dict=True):
         if listing is None or mark is None or price is None:
             return ZERO
         return max(side.sign * listing.instrument.notional(quantity, price - mark), ZERO)
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    return sum(amounts, ZERO)
-
-
-def _nearness(one: Liquidation) -> tuple[Decimal, str]:
-    return one.distance, one.symbol

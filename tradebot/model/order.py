@@ -93,13 +93,7 @@ class OrderStatus(VenueWord):
 
 
 _TERMINAL = frozenset(
-    {
-        OrderStatus.FILLED,
-        OrderStatus.CANCELED,
-        OrderStatus.EXPIRED,
-        OrderStatus.REJECTED,
-        OrderStatus.REPLACED,
-    }
+    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.REPLACED}
 )
 _CAN_TRIGGER = frozenset(
     {
@@ -164,14 +158,12 @@ class Order(Struct, frozen=True):
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, known: "Order | None") -> "Order":
-        """Return the order with what we know of it besides this report."""
-        if known is None or known.arrival_mid is None or self.arrival_mid is not None:
-            return self.with_parent_of(known)
-        return replace(self, parent=self.parent or known.parent, arrival_mid=known.arrival_mid)
-
-    def with_parent_of(self, known: "Order | None") -> "Order":
-        """Return the order as a leg of what it was a leg of before: not every answer of the venue says so."""
-        return replace(self, parent=known.parent) if known and known.parent and not self.parent else self
+        """Return the order with what we know of it besides this report: not every answer says what it is a leg of."""
+        if known is None:
+            return self
+        parent, mid = self.parent or known.parent, known.arrival_mid if self.arrival_mid is None else self.arrival_mid
+        unchanged = (parent, mid) == (self.parent, self.arrival_mid)
+        return self if unchanged else replace(self, parent=parent, arrival_mid=mid)
 
     def supersedes(self, known: "Order") -> bool:
         """Return True if this report of an order replaces `known`, what we were told about the same order before.

@@ -259,7 +259,7 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
     That can't be told where a part of the position was noted as someone else's, because nobody knows its cost.
     """
     cash = broker.account.cash
-    if books.settlement is Settlement.PAID:
+    if books.standing.settlement is Settlement.PAID:
         return cash, Decimal(0)
     average = {p.symbol: p.average_price for p in broker.positions if p.symbol not in books.acknowledged}
     at_cost = [position for position in books.totals.positions.values() if position.symbol in average]
