@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.support.sizes import sized
 from tradebot.model.candidate import Side
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.series import DAY, Series, SeriesKey
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import BarNeed, Needs, Open, StrategyView
 
 if TYPE_CHECKING:
     from benchmarks.support.figures import Figure

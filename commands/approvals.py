@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from commands.trade_once.own_candidates import EntriesData
     from tradebot.app.wiring import App
-    from tradebot.model.approval import Answer, Request
+    from tradebot.model.trading import Answer, Request
 
 PROMISED_WITHIN = timedelta(days=14)
 """How far back orders are looked for that were sent on a yes."""
@@ -80,7 +80,7 @@ def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[Approva
 
 
 def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
-    from tradebot.model.approval import Answer
+    from tradebot.model.trading import Answer
 
     state = "waiting" if request.waits(now) else "expired"
     if request.answer is not None:
@@ -162,7 +162,7 @@ def approve(bot: "App", request: Id) -> Report:
     """
     from commands.trade_once.verb import run as enter
     from tradebot.errors import TradebotError
-    from tradebot.model.approval import Answer
+    from tradebot.model.trading import Answer
 
     answered = _answer(bot, request, Answer.YES)
     try:
@@ -181,7 +181,7 @@ def reject(bot: "App", request: Id) -> Report:
 
     Nobody is asked about it again in this session.
     """
-    from tradebot.model.approval import Answer
+    from tradebot.model.trading import Answer
 
     (row,) = rows(bot, [_answer(bot, request, Answer.NO)], bot.stamp_time())
     return Report("reject", AnsweredData(row, None), _render_answered)
@@ -190,8 +190,8 @@ def reject(bot: "App", request: Id) -> Report:
 def _answer(bot: "App", request: str, answer: "Answer") -> "Request":
     """Write the answer, by the broker's time for a yes, and tell of it once."""
     from tradebot.adapters.state.approvals import SHOW
-    from tradebot.model.approval import Answer
     from tradebot.model.event import EventKind
+    from tradebot.model.trading import Answer
 
     if not _was_asked(bot):
         raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)

@@ -9,7 +9,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.baseline import effective
 from tradebot.app.loading import Options, load_for
-from tradebot.model.baseline import Baseline
+from tradebot.model.trading import Baseline
 
 
 def accept(folder: Path, at: datetime | None = None) -> None:

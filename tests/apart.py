@@ -23,7 +23,7 @@ from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit, Pairs, Proof
-from tradebot.model.wants import Open
+from tradebot.model.view import Open
 from tradebot.ports.broker import Ending
 from tradebot.ports.world import Call, World
 

@@ -16,7 +16,6 @@ from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.instrument import AssetClass, Listing, notional
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import (
     Fee,
     Fill,
@@ -32,8 +31,7 @@ from tradebot.model.order import (
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.venue import Proof, Settlement
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open, Want
+from tradebot.model.view import BarNeed, Needs, Open, StrategyView, Want
 from tradebot.ports.broker import Ending
 
 ACCEPTED = Reply(Outcome.ACCEPTED)

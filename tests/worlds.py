@@ -15,13 +15,12 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.desk.look import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose
-from tradebot.model.approval import Answer, Request
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent
 from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.trading import Mode, Permission, ReconcileMark
+from tradebot.model.trading import Answer, Mode, Permission, ReconcileMark, Request
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 

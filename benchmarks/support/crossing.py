@@ -6,9 +6,7 @@ from decimal import Decimal
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.candidate import Side
-from tradebot.model.needs import BarNeed, Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Want
+from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView, Want
 
 FAST, SLOW = 10, 40
 EXITS = (StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.02")))

@@ -26,13 +26,12 @@ from tradebot.app.baseline import effective
 from tradebot.app.settings import load
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
-from tradebot.model.baseline import Baseline
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
-from tradebot.model.trading import ReconcileMark
+from tradebot.model.trading import Baseline, ReconcileMark
 
 ACCOUNT = "SBX000000042"
 CASH = Decimal(1_000_000)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.baseline import Baseline, Difference
+    from tradebot.model.trading import Baseline, Difference
 
 
 app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
@@ -86,7 +86,7 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """
     from tradebot.app.baseline import differences, effective
-    from tradebot.model.baseline import Baseline
+    from tradebot.model.trading import Baseline
 
     before = app.ledger_view.baselines.last()
     found = differences(app.settings, before, app.loaded.origins) if before else ()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.settings import Loaded
-    from tradebot.model.baseline import Difference
+    from tradebot.model.trading import Difference
 
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12

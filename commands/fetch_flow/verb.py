@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.desk.fetching import Failure, Fetched, Wanted
     from tradebot.model.bar import ClockReading
-    from tradebot.model.contract import Drift
     from tradebot.model.flow import Intake
+    from tradebot.model.kind import Drift
     from tradebot.ports.world import Call, Progress
 
 
@@ -198,7 +198,7 @@ def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
 
 
 def _differences(answers: "Iterable[Intake]") -> "tuple[Drift, ...]":
-    from tradebot.model.contract import CheckedReply
+    from tradebot.model.kind import CheckedReply
     from tradebot.signals.contracts import drifts
 
     return drifts(

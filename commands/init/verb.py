@@ -212,8 +212,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.state import switch
     from tradebot.app.baseline import effective
-    from tradebot.model.baseline import Baseline
-    from tradebot.model.trading import Mode
+    from tradebot.model.trading import Baseline, Mode
 
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now, account.settlement)

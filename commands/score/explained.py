@@ -23,11 +23,9 @@ from commands.shared.universe import in_universe
 from tradebot.app.wiring import App
 from tradebot.desk.views import Sights
 from tradebot.errors import OperatorError
-from tradebot.model.candidate import Component, OptionContract
+from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
 from tradebot.model.decision import Decision
-from tradebot.model.inputs import ComponentInputs, Input
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Open, StrategyView
 from tradebot.ports.strategy import ExplainedStrategy, Strategy
 from tradebot.signals.formula import evaluate, names
 

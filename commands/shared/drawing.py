@@ -9,7 +9,7 @@ from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:
     from tradebot.judging.judgment import State
-    from tradebot.model.units import Unit
+    from tradebot.model.reason_codes import Unit
     from tradebot.views.slippage import TotalSlippage
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
@@ -105,8 +105,8 @@ def tinted(amount: Decimal, text: str) -> str:
 
 def measured(value: object, unit: "Unit") -> str:
     """Return a number with its unit; other texts unchanged, empty for None."""
+    from tradebot.model.reason_codes import Unit
     from tradebot.model.text import plain
-    from tradebot.model.units import Unit
 
     number = _number(value)
     if number is None or unit is Unit.NONE:

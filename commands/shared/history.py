@@ -9,10 +9,9 @@ from commands.shared.records import last_passes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
-from tradebot.model.filled import Asked, Sent
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import TradeNote, renames
+from tradebot.model.trade import Asked, Sent, TradeNote, renames
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 

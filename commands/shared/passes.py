@@ -27,10 +27,10 @@ from tradebot.model.bar import ClockReading, VenueClock, Waiting
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.model.text import counted
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date

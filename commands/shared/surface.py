@@ -195,8 +195,7 @@ def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -
 
 
 def _tell_of_damage(event: "SystemEvent") -> None:
-    from tradebot.model.event import Severity
-    from tradebot.model.healing import OF_DAMAGED_STORES
+    from tradebot.model.event import OF_DAMAGED_STORES, Severity
 
     kind = OF_DAMAGED_STORES.get((event.subsystem, event.event_type))
     if kind is not None and event.severity is not Severity.INFO:

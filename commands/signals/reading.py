@@ -18,10 +18,9 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.judging.evidence import Moment
 from tradebot.judging.signals import Health, KindEvidence, KindHealth, Signals, signals
-from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import AnyKind
+from tradebot.model.kind import AnyKind, CheckedReply, NullCounts
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
 from tradebot.signals.components import component_names, component_of

@@ -8,7 +8,7 @@ from msgspec import Struct
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from tradebot.model.needs import BarNeed, Needs
+    from tradebot.model.view import BarNeed, Needs
 
 EVERY_PASS = "every pass of entries"
 """When a strategy that sets no times is asked."""

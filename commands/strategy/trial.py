@@ -26,7 +26,7 @@ from tradebot.model.decision import Decision, first_failure
 from tradebot.model.reasons import REASONS
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Open, Reduce, Target
+from tradebot.model.view import Close, Open, Reduce, Target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Loaded, Settings
     from tradebot.app.wiring import App
     from tradebot.model.record import StrategyRefusal
-    from tradebot.model.view import StrategyView
-    from tradebot.model.wants import Want
+    from tradebot.model.view import StrategyView, Want
     from tradebot.ports.strategy import Strategy
 
 

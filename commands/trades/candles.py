@@ -12,11 +12,11 @@ from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
-from tradebot.model.needs import BarNeed
 from tradebot.model.position import Origin
 from tradebot.model.series import DAY
 from tradebot.model.text import counted
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

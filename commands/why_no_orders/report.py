@@ -21,11 +21,11 @@ from tradebot.model import decision as gates
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, units_of
 from tradebot.model.intent import IntentState
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode, TradingState
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import session_of
 from tradebot.views.explain import (

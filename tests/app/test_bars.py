@@ -5,7 +5,7 @@ import pytest
 from tests.bot import Bot
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.model.needs import BarNeed
+from tradebot.model.view import BarNeed
 
 
 def test_bars_are_stored_only_by_a_pass_that_asks_strategies(bot: Bot) -> None:

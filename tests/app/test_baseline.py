@@ -14,10 +14,9 @@ from tradebot.app.baseline import declared, differences, effective, section_of
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import PermissionInputs, permission_of
-from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.limits import Frozen, Tighter
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Mode
+from tradebot.model.trading import Baseline, Difference, Mode
 from tradebot.model.values import replace
 
 AT = datetime(2026, 11, 17, 15, tzinfo=UTC)

@@ -13,7 +13,7 @@ from tradebot.app.loading import accepted_instead, refuse_other_mode
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import parse, written
-from tradebot.model.baseline import Baseline
+from tradebot.model.trading import Baseline
 
 
 def marked(path: Path, mode: str) -> StateFolder:

@@ -23,10 +23,9 @@ from tradebot.app.relations import problems
 from tradebot.app.settings import Loaded, accepted, load
 from tradebot.app.venues import Door, door_to
 from tradebot.errors import ConfigurationError
-from tradebot.model.baseline import Baseline
-from tradebot.model.execution import Style
 from tradebot.model.limits import Protection
-from tradebot.model.order import OrderType
+from tradebot.model.order import OrderType, Style
+from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
 

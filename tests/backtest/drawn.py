@@ -36,13 +36,11 @@ from tradebot.exits.lists import Exits
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.limits import Protection
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import Job, SessionEnd
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.timetable.job_times import parse
 

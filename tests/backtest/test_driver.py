@@ -17,10 +17,8 @@ from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.model.limits import Protection
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target, Want
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 
 MARKETS = st.integers(0, sized(2, 50))
 EXAMPLES = sized(2, 25)

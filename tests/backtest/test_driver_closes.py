@@ -11,9 +11,7 @@ from tests.backtest.drawn import NAME, Drawn, assembled, driver
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.spec import MODELS, SPECS
 from tradebot.model.limits import Protection
-from tradebot.model.needs import Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target, Want
+from tradebot.model.view import Needs, StrategyView, Target, Want
 
 SHARES = Decimal(10)
 

@@ -15,9 +15,7 @@ from tests.tiers import sized
 from tradebot.app.backtest.run import Plan, begin
 from tradebot.app.settings import load, shipped
 from tradebot.exchange.market.spec import CLOSE, NEXT_OPEN, MarketSpec
-from tradebot.model.needs import BarNeed, Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.strategies.rotation import RotationStrategy
 

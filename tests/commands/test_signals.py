@@ -8,8 +8,8 @@ import pytest
 from tests.bot import Bot, second_session
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
+from tradebot.model.kind import Breach, ContractFinding
 
 GONE = ContractFinding(Breach.GONE, "price", 50, "{'size': 404}")
 NEW = ContractFinding(Breach.NEW, "mood", 1, "'good'")

@@ -18,8 +18,7 @@ from tradebot.model.limits import Wanted
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 D = Decimal
 BAD_TARGETS = "its targets are not rising levels with shares of at most 1"

@@ -26,7 +26,7 @@ from tradebot.model.order import OrderStatus, Reply
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.values import replace
-from tradebot.model.wants import Close
+from tradebot.model.view import Close
 
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"
 

@@ -12,11 +12,9 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import OwnRules
-from tradebot.model.needs import Needs
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.signals.kinds import kind_of, market_tide

@@ -22,7 +22,7 @@ from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, StrategyRefusal
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Target
+from tradebot.model.view import Close, Target
 
 D = Decimal
 CHANGED, UNKNOWN = "instrument_changed", "instrument_unknown"

@@ -8,8 +8,8 @@ from tests.orders.test_sending import end_of
 from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.look import CURRENT, worst_core_drifts
-from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
+from tradebot.model.kind import Breach, ContractFinding
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 

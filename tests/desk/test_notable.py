@@ -14,11 +14,11 @@ from tradebot.adapters.state.events import JsonlEvents, last_events
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.limits import Protection
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import Job
 from tradebot.model.series import Series
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed, Needs
 from tradebot.ports.world import World
 
 PROTECTING = exit_rules(protection=Protection.VENUE)

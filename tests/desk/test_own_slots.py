@@ -18,14 +18,12 @@ from tradebot.model.candidate import Submitted
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.limits import OwnRules
-from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
 from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open, Target
+from tradebot.model.view import NOTHING, BarNeed, Needs, Open, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.strategies.submitted import SubmittedStrategy
 from tradebot.timetable import job_times

@@ -21,15 +21,13 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.limits import OwnRules, Wanted
-from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import NOTHING, BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel, why_no_orders

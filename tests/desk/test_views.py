@@ -17,12 +17,10 @@ from tradebot.errors import TemporaryError
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
 from tradebot.model.limits import OwnRules
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.signals.kinds.dark_pool import KIND

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tradebot.exits.kind import ExitRule, Input
 from tradebot.exits.lists import kinds
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS
-from tradebot.model.units import Unit
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "EXITS.md"
 LEAD = """\

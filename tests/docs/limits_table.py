@@ -13,7 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Entered
 from tradebot.model.limits import OF_EQUITY, OPTIONAL_OF_EQUITY
-from tradebot.model.units import Unit
+from tradebot.model.reason_codes import Unit
 
 HALTS = "the bot halts"
 NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.exits.why import Mark, Part, compose, measured, parse
-from tradebot.model.units import Unit
+from tradebot.model.reason_codes import Unit
 
 words = st.text("abxyz", min_size=1, max_size=4)
 names = st.lists(words, min_size=1, max_size=3).map("_".join)

@@ -19,14 +19,10 @@ from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.command import Command
 from tradebot.exits.lists import Exits
-from tradebot.model.approval import Answer
-from tradebot.model.baseline import Baseline
 from tradebot.model.limits import ApprovalRules, Protection
-from tradebot.model.needs import Needs
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import Answer, Baseline, TradingState
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
 from tradebot.strategies import submitted
 

@@ -35,11 +35,10 @@ from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
 from tradebot.exits.lists import parse
-from tradebot.model.approval import Answer
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.limits import ApprovalRules, Protection
-from tradebot.model.trading import TradingState
-from tradebot.model.wants import Close, Open, Reduce
+from tradebot.model.trading import Answer, TradingState
+from tradebot.model.view import Close, Open, Reduce
 
 RENAMED = {"AAPL": "PEAR", "MSFT": "GRAPE"}
 STOP = {"stop_loss": {"fraction": "0.004"}}

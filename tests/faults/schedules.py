@@ -51,8 +51,7 @@ from tests.faults.troubles import (
 )
 from tests.faults.venue import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.model.approval import Answer
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import Answer, TradingState
 
 ENDS = {
     0: "done",

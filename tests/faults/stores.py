@@ -34,12 +34,11 @@ from tradebot.adapters.recovery import leftovers
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.activity import Booking, Entry, Restated
-from tradebot.model.baseline import Baseline
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks
 from tradebot.model.totals import Totals
-from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 Write = Callable[[Path], None]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW
 from tradebot.gates.approval import LEAST_GOOD, SILENCE, judge
-from tradebot.model.approval import Answer, Request
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
+from tradebot.model.trading import Answer, Request
 from tradebot.model.values import replace
 
 WAIT_S = 300

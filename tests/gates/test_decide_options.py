@@ -35,8 +35,8 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
 from tradebot.model.limits import OF_MARGIN, Limits, OwnRules
 from tradebot.model.position import RoundTrip
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 
 ALL = LIMITS.model_copy(update=OPTIONS)

@@ -36,10 +36,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
 from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
 from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 
 UNASKED = (

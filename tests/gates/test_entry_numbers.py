@@ -10,13 +10,13 @@ from tradebot.gates.common import closable, still_held
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
-from tradebot.model.contract import Breach, Drift
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Entered
+from tradebot.model.kind import Breach, Drift
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 
 

@@ -21,7 +21,7 @@ from tradebot.gates.sizing import (
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict
-from tradebot.model.execution import MARKETABLE, Execution, Style
+from tradebot.model.order import MARKETABLE, Execution, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 

@@ -11,8 +11,7 @@ from tests.builders import DAY, NOW, SESSION, ago, candidate
 from tradebot.judging.evidence import Moment
 from tradebot.judging.signals import Health, KindEvidence, KindHealth, signals
 from tradebot.model.candidate import Component
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
-from tradebot.model.kind import AnyKind, Phase
+from tradebot.model.kind import AnyKind, Breach, CheckedReply, ContractFinding, Drift, NullCounts, Phase
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of

@@ -8,13 +8,13 @@ import pytest
 from tests.builders import DAY, limits
 from tests.venues import LOST, Wanting
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
-from tradebot.model.approval import Answer
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.limits import ApprovalRules, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import Answer
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Target, Want
+from tradebot.model.view import Close, Target, Want
 from tradebot.ports.world import World
 
 RULES = ApprovalRules(wait_s=300, max_worse_fraction=Decimal("0.01"))

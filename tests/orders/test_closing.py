@@ -15,7 +15,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Reduce, Target, Want
+from tradebot.model.view import Close, Reduce, Target, Want
 from tradebot.ports.world import World
 
 

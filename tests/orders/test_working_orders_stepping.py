@@ -10,10 +10,9 @@ from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.execution import Execution, LastStep, Style
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.limits import OwnRules
-from tradebot.model.order import Order, Reply
+from tradebot.model.order import Execution, LastStep, Order, Reply, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord

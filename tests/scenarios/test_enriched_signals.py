@@ -29,7 +29,7 @@ from tradebot.desk.proposals import score
 from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading
-from tradebot.model.inputs import Input
+from tradebot.model.candidate import Input
 from tradebot.model.kind import Phase
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -17,10 +17,10 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
 from tradebot.desk.proposals import propose
 from tradebot.model.bar import Session
-from tradebot.model.needs import BarNeed
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import Series
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.timetable import job_times
 

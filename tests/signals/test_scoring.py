@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.builders import DAY, NOW, ago, known
-from tradebot.model.inputs import Input
+from tradebot.model.candidate import Input
 from tradebot.model.values import replace
 from tradebot.signals.kinds.iv_rank import KIND
 from tradebot.signals.scoring import Known, ScoreComponent, Shown, still_counts

@@ -7,7 +7,7 @@ import pytest
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
 from tradebot.errors import OperatorError
-from tradebot.model.execution import Execution, LastStep, Style
+from tradebot.model.order import Execution, LastStep, Style
 
 
 def settings(folder: Path, text: str) -> Settings:

@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ComponentInputs, Input, Side
 from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
-from tradebot.model.inputs import ComponentInputs, Input
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.flow_alerts import KIND as ALERTS

@@ -14,8 +14,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.series import Series
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import StrategyView, Target
 from tradebot.strategies.rotation import RotationStrategy, momentum, regime, strongest
 from tradebot.strategies.rotation_settings import Regime, RegimeSettings
 

@@ -16,8 +16,7 @@ from tests.builders import NOW
 from tests.strategies.rotation_oracle import SECTORS, Outcome, Terms, run
 from tradebot.model.series import Series
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import StrategyView, Target
 from tradebot.strategies.rotation import RotationStrategy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,8 @@ import pytest
 
 from tests.adapters.samples import make_intent
 from tests.builders import DAY, NOW, ago
-from tradebot.model.event import EventKind, Severity
+from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.flow import Intake
-from tradebot.model.healing import HEALINGS
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace

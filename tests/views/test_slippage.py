@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.adapters.samples import make_intent, make_order
 from tests.builders import NOW, there
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.filled import Asked, FilledOrder
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.trade import Asked, FilledOrder
 from tradebot.model.values import replace
 from tradebot.views.slippage import Made, by_fill, slippage, slippage_of, summed, totals
 

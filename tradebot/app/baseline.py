@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from tradebot.app.venues import EARLIER
 from tradebot.exits.lists import Exits, parse
-from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.limits import ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
+from tradebot.model.trading import Baseline, Difference
 
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})

@@ -17,8 +17,7 @@ from tradebot.app.keys import load_gates
 from tradebot.app.settings import PLANNING, PREFIX, Loaded, accepted, load, mode_said, modes_said
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
-from tradebot.model.baseline import Baseline
-from tradebot.model.trading import Arming, Mode
+from tradebot.model.trading import Arming, Baseline, Mode
 
 ENV_FILE = Path(".env")
 MB = 1_000_000

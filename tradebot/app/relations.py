@@ -23,9 +23,8 @@ from tradebot.gates.coherence import (
     halts_by_itself,
     margin_contradictions,
 )
-from tradebot.model.execution import Style
 from tradebot.model.limits import Protection, without_effect
-from tradebot.model.order import OrderType
+from tradebot.model.order import OrderType, Style
 from tradebot.model.record import Job
 from tradebot.model.venue import Edit
 from tradebot.strategies import execution_settings

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
-from tradebot.model.baseline import Baseline
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
+from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 

@@ -12,7 +12,6 @@ from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
 from tradebot.model.event import EventKind, Severity
-from tradebot.model.execution import Execution
 from tradebot.model.limits import (
     ApprovalRules,
     DisplacementRules,
@@ -26,6 +25,7 @@ from tradebot.model.limits import (
     tightest,
 )
 from tradebot.model.notice import Channel, Topic, quiet_hours
+from tradebot.model.order import Execution
 from tradebot.model.record import Job
 from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
 from tradebot.model.trading import Mode

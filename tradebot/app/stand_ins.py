@@ -7,9 +7,9 @@ from tradebot.model.event import SystemEvent
 from tradebot.model.flow import FlowPage
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
-from tradebot.model.needs import BarNeed
 from tradebot.model.order import Reply
 from tradebot.model.series import Series
+from tradebot.model.view import BarNeed
 from tradebot.ports.broker import Ending
 
 

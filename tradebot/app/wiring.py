@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
     from tradebot.app.venues import Connection, Reader
-    from tradebot.model.baseline import Baseline
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
+    from tradebot.model.trading import Baseline
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.strategy import Strategy

@@ -11,8 +11,7 @@ from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract,
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import Wanted
 from tradebot.model.reasons import Reason
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200

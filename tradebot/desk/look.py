@@ -7,9 +7,9 @@ from tradebot.desk.halting import halt_if_needed
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import ClockReading
-from tradebot.model.contract import Drift
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.kind import Drift
 from tradebot.model.order import Order
 from tradebot.model.values import replace
 from tradebot.ports.world import World

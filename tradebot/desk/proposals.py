@@ -24,7 +24,7 @@ from tradebot.model.limits import OwnRules, Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
-from tradebot.model.wants import Close, Reduce, Target, Want
+from tradebot.model.view import Close, Reduce, Target, Want
 from tradebot.ports.strategy import is_outside
 from tradebot.ports.world import Call, World
 

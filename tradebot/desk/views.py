@@ -13,12 +13,11 @@ from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
-from tradebot.model.view import StrategyView
+from tradebot.model.view import BarNeed, Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session

@@ -16,8 +16,8 @@ from tradebot.exits.held import Held
 from tradebot.exits.why import Part, measured
 from tradebot.model.bar import Session
 from tradebot.model.limits import Frozen
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.units import Unit
 
 
 class Input(StrEnum):

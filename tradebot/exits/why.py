@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from tradebot.model.units import Unit
+from tradebot.model.reason_codes import Unit
 
 UNKNOWN = "unknown"
 _PART = re.compile(

@@ -9,11 +9,11 @@ the session, or for that slot. After silence, nobody is asked again for `SILENCE
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.model.approval import Answer, Request
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
+from tradebot.model.trading import Answer, Request
 
 LEAST_GOOD = timedelta(minutes=15)
 """How long a yes is good at least."""

@@ -10,10 +10,10 @@ from decimal import Decimal
 
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
-from tradebot.model.contract import Drift
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.instrument import Instrument
+from tradebot.model.kind import Drift
 from tradebot.model.limits import Limits
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason

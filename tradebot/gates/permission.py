@@ -10,10 +10,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.baseline import Difference
 from tradebot.model.reasons import Reason
 from tradebot.model.text import in_yaml
-from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.model.trading import Arming, Difference, Mode, Permission
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"

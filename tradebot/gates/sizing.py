@@ -11,9 +11,9 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
-from tradebot.model.execution import Execution, Style
 from tradebot.model.instrument import Listing
 from tradebot.model.limits import Limits
+from tradebot.model.order import Execution, Style
 from tradebot.model.reasons import Reason
 
 

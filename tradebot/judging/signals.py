@@ -12,9 +12,8 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment
-from tradebot.model.contract import CheckedReply, Drift, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import AnyKind, Phase
+from tradebot.model.kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import counted, noun
 from tradebot.signals.contracts import broken, drifts

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from math import exp, fsum
 
 from tradebot.legacy.score import LARGEST, THRESHOLD, LegacyInputs, LegacyScore, score, tide_of
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, ComponentInputs, Input, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.inputs import ComponentInputs, Input
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import sign
 from tradebot.signals.kinds import dark_pool, greek_exposure, iv_rank, market_tide, oi_change
 from tradebot.signals.scoring import Known

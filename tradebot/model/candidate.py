@@ -1,4 +1,4 @@
-"""A candidate: a proposed change to a position, with the score behind it."""
+"""A candidate: a proposed change to a position, with the score behind it and what that was computed from."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -106,6 +106,33 @@ class Component(Struct, frozen=True):
     value: float | None
     weight: float
     source: str
+
+
+class Input(Struct, frozen=True):
+    """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither.
+
+    The `name` of an input of a formula is an identifier, such as net_usd. `row` is the id of the stored row that it was
+    read from, if it was read from a single one.
+    """
+
+    name: str
+    value: Decimal | float | int
+    unit: str
+    at: datetime | date | None = None
+    row: str = ""
+
+
+class ComponentInputs(Struct, frozen=True):
+    """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
+
+    `inferred` says what of it the source doesn't define.
+    """
+
+    component: str
+    formula: str
+    values: tuple[Input, ...]
+    absent: str | None = None
+    inferred: str = ""
 
 
 class Candidate(Struct, frozen=True):

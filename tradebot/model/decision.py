@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.units import Unit
 
 Number = Decimal | float | int
 

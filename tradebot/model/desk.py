@@ -13,8 +13,8 @@ from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
-from tradebot.model.contract import Drift
 from tradebot.model.instrument import Instrument, Listing, of_order
+from tradebot.model.kind import Drift
 from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Fact
+from tradebot.model.kind import ContractFinding, Fact
 
 
 class Heard(Struct, frozen=True):

@@ -16,9 +16,8 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
-from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Approach, Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.values import replace
 
 ID_PREFIX = "tb1."

@@ -1,7 +1,6 @@
 """Reasons about the limits on an entry, its score and its size. `reasons` merges them into the one table."""
 
-from tradebot.model.reason_codes import Reason, ReasonRow, blocked, broken, idle, unknown
-from tradebot.model.units import Unit
+from tradebot.model.reason_codes import Reason, ReasonRow, Unit, blocked, broken, idle, unknown
 
 _WAIT = "Nothing to do: the candidate is judged again whenever its strategy proposes it."
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
-from tradebot.model.execution import MARKETABLE, Execution
+from tradebot.model.order import MARKETABLE, Execution
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]

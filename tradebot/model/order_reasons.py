@@ -1,7 +1,6 @@
 """Reasons about orders in flight and about exits. `reasons` merges them into the one table."""
 
-from tradebot.model.reason_codes import Reason, ReasonRow, blocked, idle, unknown
-from tradebot.model.units import Unit
+from tradebot.model.reason_codes import Reason, ReasonRow, Unit, blocked, idle, unknown
 
 _SHOWN = "Nothing to do; tradebot positions shows what protects each position."
 

@@ -1,11 +1,9 @@
-"""The names of all reasons and their causes. Their meanings are in the table in `reasons`."""
+"""The names of all reasons, their causes, and the units of their numbers. `reasons` says what they mean."""
 
-from enum import StrEnum, auto
+from enum import Enum, StrEnum, auto
 from functools import partial
 
 from msgspec import Struct
-
-from tradebot.model.units import Unit
 
 
 class Cause(StrEnum):
@@ -15,6 +13,29 @@ class Cause(StrEnum):
     BLOCKED = "blocked"
     IDLE = "idle by design"
     UNKNOWN = "unknown"
+
+
+class Unit(Enum):
+    """A unit's singular and plural; a number without a unit is written alone."""
+
+    NONE = ("", "")
+    SHARE_OF_WHOLE = ("%", "%")
+    """A fraction, shown to people as a percentage."""
+    USD = ("USD", "USD")
+    SECONDS = ("s", "s")
+    DAYS = ("day", "days")
+    SHARES = ("share", "shares")
+    ORDERS = ("order", "orders")
+    ENTRIES = ("entry", "entries")
+    POSITIONS = ("position", "positions")
+    ROUND_TRIPS = ("round trip", "round trips")
+    ROWS = ("row", "rows")
+    BARS = ("bar", "bars")
+    FINDINGS = ("finding", "findings")
+    ALERTS = ("alert", "alerts")
+    FAMILIES = ("family", "families")
+    SYMBOLS = ("symbol", "symbols")
+    CANDIDATES = ("candidate", "candidates")
 
 
 class Reason(StrEnum):

@@ -1,11 +1,16 @@
-"""Permission and trading state: whether anything may be sent, and how much risk the bot may take."""
+"""Permission and trading state: what may be sent, how much risk the bot may take, and what people approved."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
+from tradebot.model.candidate import Side
 from tradebot.model.reasons import Reason
 
 AS_MISSED = ", as missed"
@@ -131,3 +136,75 @@ class ReconcileMark(Struct, frozen=True):
     at: datetime
     blocking: int
     findings: int
+
+
+class Answer(StrEnum):
+    """What a person said."""
+
+    YES = "yes"
+    NO = "no"
+
+
+class Request(Struct, frozen=True):
+    """An entry that passed every gate, as a person was shown it.
+
+    `quantity` (unsigned) and `notional_usd` are the most that a yes allows. `price` is the worst one that the order
+    would have been sent at when it was asked. `slot` is that of a strategy's own clock, or empty. Without an answer the
+    request ends at `expires_at`. `reach` is how far an earlier answer to the same question holds: until the end of
+    `session`, and of `slot` if there is one.
+    """
+
+    id: str
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    notional_usd: Decimal
+    session: date
+    slot: str
+    asked_at: datetime
+    expires_at: datetime
+    score: float | None = None
+    answer: Answer | None = None
+    answered_at: datetime | None = None
+    who: str = ""
+
+    @property
+    def reach(self) -> tuple[str, str, Side, date, str]:
+        """Return what makes two requests the same question."""
+        return self.strategy, self.symbol, self.side, self.session, self.slot
+
+    def waits(self, now: datetime) -> bool:
+        """Return True if a person may still answer it."""
+        return self.answer is None and now < self.expires_at
+
+
+class Baseline(Struct, frozen=True):
+    """Every setting at the time a person approved it, nested as in the configuration and ready for JSON."""
+
+    values: Mapping[str, Any]
+    who: str
+    at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a short digest of the values; equal values have equal digests."""
+        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Difference(Struct, frozen=True):
+    """One setting that differs from its approved value, with the source of its current value.
+
+    None means there is no value on that side: `known` is False if nobody ever approved one, and `given` is False if
+    nothing sets one anymore.
+    """
+
+    name: str
+    approved: Any
+    now: Any
+    origin: str
+    looser: bool
+    known: bool = True
+    given: bool = True

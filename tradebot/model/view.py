@@ -1,4 +1,12 @@
-"""What a strategy sees when it is asked: one moment, and only what it declared that it needs."""
+"""What a strategy needs to know, what it sees when it is asked, and what it may want.
+
+What nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide.
+
+`Open` becomes an entry; a wished quantity can only make it smaller, and the stop and targets it names close the
+position whatever exits are configured. `Target` becomes the difference to what the strategy holds; what would cross
+from long to short closes first. `Reduce` and `Close` become exits of the strategy's own shares: no entry gate is asked,
+and they go out while the bot is halted.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,6 +16,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
+from tradebot.model.decision import Decision
 from tradebot.model.position import Position
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import DAY, Series, SeriesKey
@@ -48,3 +58,94 @@ class StrategyView(Struct, frozen=True):
 
         frames = {symbol: self.bars(symbol, timeframe, adjusted=adjusted).frame()[column] for symbol in self.universe}
         return pd.DataFrame(frames)
+
+
+class BarNeed(Struct, frozen=True):
+    """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
+
+    Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
+    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
+    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open.
+    """
+
+    timeframe: str
+    depth: int
+    adjusted: bool = True
+    symbols: tuple[str, ...] = ()
+    max_age_s: int | None = None
+
+
+class Needs(Struct, frozen=True):
+    """Everything a strategy reads besides the time and its universe.
+
+    `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
+    are its own open positions. `equity` is its allotment of the account's equity. A symbol without the bars or the
+    quote that it needs is left out of the strategy's universe, with a decision that says why.
+    """
+
+    facts: frozenset[str] = frozenset()
+    bars: tuple[BarNeed, ...] = ()
+    quotes: bool = False
+    lots: bool = False
+    equity: bool = False
+
+
+NOTHING = Needs()
+
+
+class Open(Struct, frozen=True):
+    """Open a position in a symbol that the strategy doesn't hold.
+
+    `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
+    that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
+    `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
+    the position whatever exits are configured; so do `targets`, which close it in parts, at rising levels of gain.
+    `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
+    proposed because of options.
+    """
+
+    symbol: str
+    side: Side
+    score: float
+    coverage: float | None = None
+    components: tuple[Component, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    quantity: Decimal | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
+    source: str = STRATEGY_SOURCE
+    targets: tuple[ScaleOutLevel, ...] = ()
+    contracts: tuple[OptionContract, ...] = ()
+
+
+class Target(Struct, frozen=True):
+    """Hold this much of a symbol, and keep working toward it until the strategy's slot is over.
+
+    Give either `weight`, a share of the strategy's allotment (1 is all of it, negative is short), or `quantity` in
+    signed shares. Both are rounded toward zero to whole shares, and zero means hold none. The core works out the
+    difference and sells before it buys.
+    """
+
+    symbol: str
+    weight: Decimal | None = None
+    quantity: Decimal | None = None
+    score: float | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+class Reduce(Struct, frozen=True):
+    """Close a part of a position that the strategy holds; `quantity` is unsigned, rounded down to whole shares."""
+
+    symbol: str
+    quantity: Decimal
+    why: str
+
+
+class Close(Struct, frozen=True):
+    """Close a position that the strategy holds, for a reason in the strategy's own words."""
+
+    symbol: str
+    why: str
+
+
+Want = Open | Target | Reduce | Close

@@ -17,12 +17,12 @@ from tradebot.gates.decide import decide
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
-from tradebot.model.approval import Request
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.event import EventKind
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
+from tradebot.model.trading import Request
 from tradebot.model.values import replace
 from tradebot.orders.sending import wanted_key
 from tradebot.ports.world import Call, World

@@ -22,11 +22,10 @@ from tradebot.gates.sizing import entry_price
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
-from tradebot.model.execution import Approach, Style
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
-from tradebot.model.order import OrderClass
+from tradebot.model.order import Approach, OrderClass, Style
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord

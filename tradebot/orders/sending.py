@@ -22,10 +22,9 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
-from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

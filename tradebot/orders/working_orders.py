@@ -27,9 +27,8 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.execution import LastStep, Style
 from tradebot.model.intent import IntentRecord, Operation, is_marked
-from tradebot.model.order import Order
+from tradebot.model.order import LastStep, Order, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose

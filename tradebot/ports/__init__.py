@@ -7,13 +7,11 @@ from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import Series
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy
 
 __all__ = [

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series
+from tradebot.model.view import BarNeed
 
 
 class Bars(Protocol):

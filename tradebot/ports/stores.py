@@ -7,22 +7,20 @@ from typing import Protocol
 
 from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.activity import Booking, Entry
-from tradebot.model.approval import Request
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
-from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.kind import Fact
+from tradebot.model.kind import CheckedReply, Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
+from tradebot.model.trading import ReconcileMark, Request, SlotClaim, TradingStateRecord
 from tradebot.model.venue import Settlement
 
 

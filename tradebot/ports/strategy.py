@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
 
-from tradebot.model.candidate import OptionContract
+from tradebot.model.candidate import ComponentInputs, OptionContract
 from tradebot.model.decision import Decision
-from tradebot.model.inputs import ComponentInputs
-from tradebot.model.needs import Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import Needs, StrategyView, Want
 
 
 class Strategy(Protocol):

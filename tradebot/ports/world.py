@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tradebot.exits.lists import Exits, in_force, of_account
-from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
+from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, mode_name

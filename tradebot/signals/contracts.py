@@ -12,8 +12,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, NamedTuple
 
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
-from tradebot.model.kind import Columns
+from tradebot.model.kind import Breach, CheckedReply, Columns, ContractFinding, Drift, NullCounts
 from tradebot.model.values import replace
 
 LONGEST_EXAMPLE = 160

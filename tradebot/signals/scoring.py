@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from tradebot.model.candidate import Input
 from tradebot.model.flow import FlowAlert
-from tradebot.model.inputs import Input
 from tradebot.model.kind import NEW_YORK, AnyKind, Kind
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.formula import compiled, names

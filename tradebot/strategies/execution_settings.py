@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.model.execution import Execution, LastStep, Style
 from tradebot.model.limits import Frozen, Tighter
+from tradebot.model.order import Execution, LastStep, Style
 
 Patience = Annotated[int, Field(ge=1, le=3600)]
 Steps = Annotated[int, Field(ge=0, le=20)]

@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import repeat
 
-from tradebot.model.candidate import Component, OptionContract, Side
+from tradebot.model.candidate import Component, ComponentInputs, OptionContract, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert
-from tradebot.model.inputs import ComponentInputs
-from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.signals.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies.flow_settings import FlowSettings

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, SeriesKey
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.strategies.rotation_settings import Regime, RegimeSettings, RotationSettings
 
 MOST_BEHIND_S = 23_400

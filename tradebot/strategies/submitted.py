@@ -6,10 +6,8 @@ from datetime import datetime
 from tradebot.model.candidate import Submitted
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import Limits
-from tradebot.model.needs import NOTHING
 from tradebot.model.reasons import Reason
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import NOTHING, Open, StrategyView
 
 
 class SubmittedStrategy:

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import HEALINGS, Severity, SystemEvent
 from tradebot.model.flow import Intake
-from tradebot.model.healing import HEALINGS
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import OwnedFill
+from tradebot.model.trade import IntentFacts, OrderFacts
 
 IN_FULL = 10_000
 """How many basis points a whole is."""

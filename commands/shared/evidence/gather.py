@@ -26,8 +26,7 @@ from tradebot.judging import passes
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.passes import last_run
 from tradebot.model.bar import Session
-from tradebot.model.event import Severity
-from tradebot.model.healing import HEALINGS
+from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue_day import VenueDay

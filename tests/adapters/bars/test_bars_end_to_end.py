@@ -22,10 +22,10 @@ from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create, ensure, stop
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 FIRST, EVENTFUL, HALF = date(2026, 11, 17), date(2026, 11, 25), date(2026, 11, 27)

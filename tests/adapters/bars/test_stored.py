@@ -18,8 +18,8 @@ from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import TemporaryError
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of
+from tradebot.model.view import BarNeed
 
 SESSIONS = sessions(FIRST, LAST)
 DAYS, FIVES, MINUTES = (BarNeed(timeframe, 5, adjusted=False) for timeframe in ("1Day", "5Min", "1Min"))

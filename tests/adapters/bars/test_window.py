@@ -7,8 +7,8 @@ import pytest
 from tests.timetable.calendars import DAY, HOUR, globex
 from tradebot.adapters.bars.window import days_from, window_of
 from tradebot.model.bar import Session
-from tradebot.model.needs import BarNeed
 from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed
 
 EVENING = VenueDay("America/New_York", -6 * HOUR, 23 * HOUR)
 AROUND = VenueDay("UTC")

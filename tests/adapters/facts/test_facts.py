@@ -34,9 +34,9 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.contract import NullCounts
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
+from tradebot.model.kind import NullCounts
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Judged, Mark, Refused
 from tradebot.model.values import replace

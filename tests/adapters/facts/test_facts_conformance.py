@@ -27,8 +27,8 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.kind import Breach, CheckedReply, ContractFinding
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
 from tradebot.model.values import replace

@@ -19,12 +19,11 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
-from tradebot.model.baseline import Baseline
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
 
 COLORS = """CREATE TABLE colors (
     account TEXT NOT NULL PRIMARY KEY REFERENCES book, color TEXT NOT NULL,

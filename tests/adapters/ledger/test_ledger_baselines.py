@@ -10,7 +10,7 @@ from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import JOURNAL
 from tradebot.errors import OperatorError
-from tradebot.model.baseline import Baseline
+from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 
 BASELINE = Baseline({"shadow": False, "universe": ["AAPL"], "limits": {"min_score": 0.2}}, "ann/1", NOW)

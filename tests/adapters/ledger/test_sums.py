@@ -25,12 +25,11 @@ from tradebot.adapters.recovery import backups, rebuild
 from tradebot.errors import DamagedBooksError, TradebotError
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
-from tradebot.model.baseline import Baseline
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import Arming, ReconcileMark
+from tradebot.model.trading import Arming, Baseline, ReconcileMark
 from tradebot.model.values import replace
 
 FLIPS = 3 * settings().max_examples

@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tradebot.model.needs import Needs
-from tradebot.model.view import StrategyView
+from tradebot.model.view import Needs, StrategyView
 
 KERNEL = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17

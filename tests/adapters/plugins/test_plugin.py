@@ -19,8 +19,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Open, StrategyView
 from tradebot.strategies.flow import FlowStrategy
 from tradebot.strategies.rotation import RotationStrategy
 

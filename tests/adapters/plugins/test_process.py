@@ -15,12 +15,10 @@ from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Pipes
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.model.decision import Decision
-from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import NOTHING, BarNeed, Needs, Open, StrategyView
 
 DAILY = BarNeed("1Day", 127)
 VALID = Declared.of(Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78, symbols=("SPY",)))), "every 5m")

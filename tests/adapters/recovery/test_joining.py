@@ -21,11 +21,10 @@ from tradebot.adapters.recovery import backups, rebuild
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import OperatorError
-from tradebot.model.baseline import Baseline
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin, OwnedFill
-from tradebot.model.trading import Arming
+from tradebot.model.trading import Arming, Baseline
 from tradebot.model.values import replace
 
 OWED = ("account", "opening", "verdicts", "fills", "cash", "notes", "acknowledged", "approved", "intents")

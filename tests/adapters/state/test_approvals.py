@@ -12,7 +12,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.approvals import KEPT, SqliteApprovals
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.approval import Answer
+from tradebot.model.trading import Answer
 from tradebot.model.values import replace
 
 

@@ -29,11 +29,9 @@ from tradebot.adapters.wire.http import Bounds
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
 from tradebot.exchange.times import to_datetime
-from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.broker import BrokerReader, Market
 
 

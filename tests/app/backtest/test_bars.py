@@ -16,8 +16,8 @@ from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import rfc3339
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of
+from tradebot.model.view import BarNeed
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 ASKED = ("AAPL", "NFLX", "THIN", "NOPE")

@@ -15,9 +15,9 @@ from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.limits import Protection
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.record import Job, SessionEnd
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed, Needs
 
 DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
 HEADER = packed.__globals__["_HEADER"]

@@ -19,8 +19,8 @@ from tradebot.desk.proposals import propose
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exchange.market.spec import DayPrices, MarketSpec
 from tradebot.exchange.times import rfc3339
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.record import Job
+from tradebot.model.view import BarNeed, Needs
 from tradebot.ports import StrategyView, Target
 from tradebot.ports.world import Call
 from tradebot.reconciliation.reconcile import reconcile

@@ -23,10 +23,8 @@ from tradebot.app.settings import Settings, load
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.spec import DayPrices, MarketSpec
 from tradebot.exchange.times import MINUTE, from_datetime
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target, Want
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 
 MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=date(2025, 3, 3), corporate_actions=True))

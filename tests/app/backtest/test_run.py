@@ -13,8 +13,7 @@ from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import CLOSE, MarketSpec
 from tradebot.model.trading import TradingState
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target, Want
+from tradebot.model.view import StrategyView, Target, Want
 
 FIRST = date(2025, 3, 3)
 DAYS = [session.date for session in us_sessions(FIRST, date(2025, 3, 21))]

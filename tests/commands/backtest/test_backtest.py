@@ -19,8 +19,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Target
+from tradebot.model.view import StrategyView, Target
 
 MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
 

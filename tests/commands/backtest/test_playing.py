@@ -17,9 +17,7 @@ from tests.backtest.playing import TRADER, configured, traded_by
 from tests.bot import Said, typed
 from tradebot.adapters.ledger.interruption import interrupt
 from tradebot.errors import ExitCode
-from tradebot.model.needs import Needs
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import Needs, StrategyView, Want
 
 MARKET = ("--sessions", "3", "--from", "2025-03-03", "--seed", "5")
 MIDDLE = date(2025, 3, 4)

@@ -6,7 +6,7 @@ from commands.bars.fetch import run
 from commands.shared.surface import opened
 from tests.bot import Bot
 from tests.venues import FixedStrategy
-from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.view import BarNeed, Needs
 
 DAILY = ("bars", "fetch", "--timeframe", "1Day")
 DOWN = "[{name: down, when: {request: bars, from: 2}, what: {status: 503}}]"

@@ -16,7 +16,7 @@ from tests.bot import PROGRAM, Bot, log, made, second_session
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.baseline import effective
-from tradebot.model.baseline import Baseline
+from tradebot.model.trading import Baseline
 
 
 def test_config_show_names_the_layer_of_each_value(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,7 @@ from commands.demo.report import _exits
 from tests.builders import SESSION
 from tests.desk.test_proposals import Answering, holding_microsoft, world
 from tests.worlds import call, trade_once
-from tradebot.model.needs import Needs
-from tradebot.model.wants import Close
+from tradebot.model.view import Close, Needs
 
 
 def test_a_strategys_own_words_are_a_reason_like_any_other() -> None:

@@ -22,11 +22,9 @@ from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
-from tradebot.model.needs import Needs
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import Needs, Open, StrategyView
 
 
 class During:

@@ -25,10 +25,10 @@ from commands.shared.surface import console
 from commands.shared.tables import Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.text import counted, counted_kind
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
-from tradebot.model.units import Unit
 from tradebot.model.values import replace
 from tradebot.views.thinning import thinned
 

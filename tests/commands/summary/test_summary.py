@@ -14,9 +14,9 @@ from tests.builders import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.baseline import Baseline
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.trading import Baseline
 
 MONDAY, TUESDAY = "2026-11-16", "2026-11-17"
 CODES = re.compile(rf"\b(?:{'|'.join(code for code in Reason if '_' in code)}|HALTED|REDUCE_ONLY|None)\b")

@@ -16,9 +16,7 @@ from tests.bot import Bot, log
 from tests.worlds import wanted
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.model.needs import NOTHING
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.view import NOTHING, Open, StrategyView
 
 NEXT = "Strategy flow isn't due now; its next slot is open+45m at 2026-11-17 10:15 ET"
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.builders import cash_movement, there
 from tests.views.performance.played import CASH, past, rotated, sessions
-from tradebot.model.filled import Asked, FilledOrder, Sent
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
+from tradebot.model.trade import Asked, FilledOrder, Sent
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import traded_usd

@@ -13,9 +13,9 @@ from tests.builders import CASH, NOW, SESSION, VENUE_DAY, ago
 from tests.model.test_position import histories
 from tests.views.performance.played import rotated, sessions
 from tests.views.performance.test_fees import fee
-from tradebot.model.filled import Sent
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.trade import Sent
 from tradebot.model.values import replace
 from tradebot.views.performance.activity import exposures
 from tradebot.views.performance.days import MarketTime

@@ -7,9 +7,8 @@ import pytest
 
 from tests.builders import ago, fill, trade
 from tradebot.model.candidate import Side
-from tradebot.model.filled import RestedStop
 from tradebot.model.order import Fill
-from tradebot.model.trade import Trade
+from tradebot.model.trade import RestedStop, Trade
 from tradebot.views.performance.risk import (
     Excursion,
     Risk,

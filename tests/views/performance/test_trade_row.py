@@ -10,10 +10,10 @@ from tests.builders import NOW, VENUE_DAY, ago, fill
 from tests.model.test_lifecycle import EXIT, LEG, PAIR, order
 from tests.views.performance.test_trades import past, sent
 from tradebot.model.candidate import Side
-from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
+from tradebot.model.trade import Sent
 from tradebot.model.values import replace
 from tradebot.views.performance.days import Days, MarketTime
 from tradebot.views.performance.lots import lots_of

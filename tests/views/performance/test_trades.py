@@ -16,11 +16,10 @@ from tests.model.test_trade import mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
-from tradebot.model.trade import TradeNote
+from tradebot.model.trade import Asked, FilledOrder, RestedStop, Sent, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History

@@ -39,9 +39,9 @@ from tradebot.adapters.bars.window import (
 )
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.bar import Session
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of
 from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed
 
 
 def merged(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, end_s: int) -> Iterator[RawBar]:

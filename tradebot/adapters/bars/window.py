@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from tradebot.adapters.bars.store import DAYS, MINUTES
 from tradebot.model.bar import Session
-from tradebot.model.needs import BarNeed
 from tradebot.model.series import width_of
 from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed
 from tradebot.timetable.sessions import BEGINS_AHEAD
 
 MINUTE_S = 60

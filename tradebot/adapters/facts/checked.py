@@ -8,8 +8,8 @@ from datetime import datetime
 
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
-from tradebot.model.contract import CheckedReply, ContractFinding, NullCounts
 from tradebot.model.flow import Intake
+from tradebot.model.kind import CheckedReply, ContractFinding, NullCounts
 
 NEWEST = """SELECT endpoint, symbol, at, received, found, nulls, max(sequence)
     FROM intakes JOIN checks ON intake = sequence

@@ -13,9 +13,8 @@ from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.codec import unpack, unpack_all
 from tradebot.errors import OperatorError
-from tradebot.model.contract import ContractFinding
 from tradebot.model.flow import Intake
-from tradebot.model.kind import Fact
+from tradebot.model.kind import ContractFinding, Fact
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_names, kind_of
 

@@ -32,11 +32,10 @@ from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.errors import DamagedBooksError, OperatorError, TradebotError
 from tradebot.model.bar import Session
-from tradebot.model.baseline import Baseline
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Key
 from tradebot.model.trade import TradeNote
-from tradebot.model.trading import Arming, ReconcileMark, SlotClaim
+from tradebot.model.trading import Arming, Baseline, ReconcileMark, SlotClaim
 
 
 class TradeNotes:

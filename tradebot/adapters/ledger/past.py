@@ -15,10 +15,10 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.filled import Asked, FilledOrder, RestedStop, Sent
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.trade import Asked, FilledOrder, RestedStop, Sent
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names

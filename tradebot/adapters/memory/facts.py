@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.adapters.memory.recorder import Level, Recorder
-from tradebot.model.contract import CheckedReply
 from tradebot.model.flow import FLOW_ALERTS, Intake
-from tradebot.model.kind import AnyKind, Fact
+from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of, kinds

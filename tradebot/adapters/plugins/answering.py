@@ -13,10 +13,9 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.desk.answers import MAX_TEXT, checked, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.text import expected
-from tradebot.model.view import StrategyView
+from tradebot.model.view import Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 
 LONGEST_PATH = 60

@@ -12,10 +12,8 @@ from msgspec import Struct
 
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.model.decision import Decision
-from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 
 HEADER = struct.Struct("!Q")
 AT_ONCE = 2**16

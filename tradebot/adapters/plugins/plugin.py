@@ -26,11 +26,9 @@ from tradebot.adapters.plugins.reach import why_unreadable
 from tradebot.desk.answers import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.text import expected
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")

@@ -35,11 +35,9 @@ from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
 from tradebot.desk.answers import MAX_TEXT, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import BarNeed
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, width_of
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Want
+from tradebot.model.view import BarNeed, StrategyView, Want
 from tradebot.signals.kinds import kind_names
 
 MOST_NEEDS = 20

@@ -13,11 +13,11 @@ from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
 from tradebot.model.activity import Booking, Entry
-from tradebot.model.baseline import Baseline
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import TradeNote
+from tradebot.model.trading import Baseline
 from tradebot.model.venue import Settlement
 
 

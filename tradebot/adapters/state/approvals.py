@@ -14,8 +14,8 @@ from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.approval import Answer, Request
 from tradebot.model.event import EventKind
+from tradebot.model.trading import Answer, Request
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events
 

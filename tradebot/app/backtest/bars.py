@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.bars import Market
     from tradebot.exchange.market.daily import DailyBars
     from tradebot.model.bar import Session
-    from tradebot.model.needs import BarNeed
+    from tradebot.model.view import BarNeed
 
 
 _MOST_NAMES = 3

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.sessions import Calendar
     from tradebot.model.decision import Decision
     from tradebot.model.record import CycleRecord, SessionEnd
-    from tradebot.model.view import StrategyView
-    from tradebot.model.wants import Want
+    from tradebot.model.view import StrategyView, Want
     from tradebot.ports.strategy import Strategy
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
     from tradebot.model.bar import Session
-    from tradebot.model.needs import BarNeed
+    from tradebot.model.view import BarNeed
     from tradebot.ports.strategy import Strategy
 
 

@@ -27,10 +27,10 @@ from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.spec import FUNDS, NO_COSTS
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
-from tradebot.model.needs import BarNeed
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

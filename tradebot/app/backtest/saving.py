@@ -25,11 +25,10 @@ from tradebot.adapters.text.canonical import time_text
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
-from tradebot.model.baseline import Baseline
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
 
 CLAIMS_KEPT = timedelta(days=30)
 """For how long before the end claimed slots are saved: they only say what was late or missed lately."""

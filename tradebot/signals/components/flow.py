@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tradebot.model.inputs import Input
+from tradebot.model.candidate import Input
 from tradebot.signals.alerts import FLOW, net_and_gross
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown

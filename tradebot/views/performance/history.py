@@ -8,11 +8,10 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from tradebot.model.account import CashKind, CashMovement
-from tradebot.model.filled import RestedStop, Sent
 from tradebot.model.order import fee_id
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import TradeNote, by_position, renames
+from tradebot.model.trade import RestedStop, Sent, TradeNote, by_position, renames
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, allotted, cash_kind, fee_with, moments

@@ -9,11 +9,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.candidate import Side
-from tradebot.model.filled import RestedStop
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Fill
 from tradebot.model.position import to_nine_places
-from tradebot.model.trade import Trade
+from tradebot.model.trade import RestedStop, Trade
 
 _SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")
 _ZERO = Decimal(0)

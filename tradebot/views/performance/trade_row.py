@@ -9,10 +9,9 @@ from msgspec import Struct
 
 from tradebot.exits.why import UNKNOWN, parse
 from tradebot.model.candidate import Component, Side
-from tradebot.model.filled import IntentFacts, OrderFacts, Sent
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Key, Origin
-from tradebot.model.trade import Trade
+from tradebot.model.trade import IntentFacts, OrderFacts, Sent, Trade
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.lots import ClosedLot
