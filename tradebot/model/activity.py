@@ -24,7 +24,6 @@ class ActivityKind(StrEnum):
     moves_shares: bool
 
     def __new__(cls, value: str, moves_shares: bool = True) -> "ActivityKind":
-        """Create a kind from its row."""
         kind = str.__new__(cls, value)
         kind._value_, kind.moves_shares = value, moves_shares
         return kind
@@ -95,10 +94,7 @@ class Entry(Struct, frozen=True):
 
 
 class Restated(Struct, frozen=True):
-    """A position whose best and worst price are converted, as in a split: from `old` shares to `new` shares.
-
-    `to_symbol` is the position's symbol from now on, usually unchanged.
-    """
+    """A position whose best and worst price are converted from `old` to `new` shares, and that may get a new symbol."""
 
     strategy: str
     symbol: str
@@ -114,10 +110,7 @@ class Restated(Struct, frozen=True):
 
 
 class Booking(Struct, frozen=True):
-    """Everything that a group of activities writes, once and atomically.
-
-    `acknowledged` are positions that aren't ours, by symbol.
-    """
+    """All that a group of activities writes, atomically; `acknowledged` are positions that aren't ours, by symbol."""
 
     entries: tuple[Entry, ...]
     fills: tuple[OwnedFill, ...] = ()

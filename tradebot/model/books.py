@@ -24,10 +24,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class Standing(NamedTuple):
-    """What the ledger has one of per account; each but the cash movements is None until it is first written.
-
-    `cash_adjustments` is the sum of accepted cash movements. Cash is in USD. `settlement` is the account's.
-    """
+    """What the ledger has one of per account, cash in USD; what hasn't been written yet is None."""
 
     opened_at: datetime | None
     opening_cash: Decimal | None
@@ -100,10 +97,7 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def canceled_now(self) -> frozenset[str]:
-        """Return the orders, by the venue's id, whose cancel was sent just now, perhaps once more.
-
-        The last report of such an order doesn't show it yet.
-        """
+        """Return the venue's ids of orders whose cancel was sent just now: their last reports don't show it yet."""
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         asked = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
         sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)

@@ -57,10 +57,7 @@ class Span(NamedTuple):
 
 
 class Stake(Struct, frozen=True):
-    """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
-
-    `held` is True for a position, False for an order that may still fill.
-    """
+    """What one strategy holds of a symbol on a side, or may hold soon if not `held`: its worst-case notional, USD."""
 
     strategy: str
     symbol: str
@@ -203,10 +200,7 @@ class Book(Struct, frozen=True, dict=True):
         quantity: Decimal = Decimal(0),
         price: Decimal | None = None,
     ) -> "Book":
-        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see.
-
-        Only margin depends on the unsigned quantity and the worst price.
-        """
+        """Return the book as if this entry had filled at its worst; only margin depends on quantity and price."""
         symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
             self,

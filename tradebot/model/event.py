@@ -39,7 +39,6 @@ class EventKind(Enum):
     severity: Severity
 
     def __new__(cls, value: str, meaning: str, severity: Severity = Severity.WARN) -> "EventKind":
-        """Create a kind from its row; subsystem and type together are its value."""
         kind = object.__new__(cls)
         kind.subsystem, _, kind.event_type = value.partition(".")
         kind._value_, kind.severity, kind.meaning = value, severity, meaning

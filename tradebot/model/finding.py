@@ -7,17 +7,13 @@ from msgspec import Struct
 
 
 class FindingKind(StrEnum):
-    """The ways in which the books and the broker can differ.
-
-    Each has what it means, whether it blocks entries, and what an accepted plan writes for it.
-    """
+    """A way in which books and broker can differ, whether it blocks entries, and what an accepted plan writes."""
 
     meaning: str
     blocking: bool
     writes: str
 
     def __new__(cls, value: str, meaning: str, blocking: bool = False, writes: str = "") -> "FindingKind":
-        """Create a kind from its row."""
         kind = str.__new__(cls, value)
         kind._value_, kind.meaning, kind.blocking, kind.writes = value, meaning, blocking, writes
         return kind
@@ -162,10 +158,7 @@ class FindingKind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
-
-    `evidence` is what the broker's activities or the exit rules say about it.
-    """
+    """One difference in signed shares or USD, and its evidence; `subject` is a symbol, an order id or the account."""
 
     kind: FindingKind
     subject: str

@@ -33,10 +33,7 @@ _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class Mark(NamedTuple):
-    """The readable parts of one of our client order ids; `strategy` is cut to five letters, in capitals.
-
-    `purpose` is None if this version doesn't know it; a truncated id has no strategy either.
-    """
+    """The readable parts of an id of ours: five letters of the strategy, in capitals, and the purpose if known."""
 
     strategy: str
     purpose: Purpose | None
@@ -226,10 +223,7 @@ class IntentRecord(Struct, frozen=True):
 
 
 def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
-    """Return what an order is for, given the nearest intent behind it: the stop of an entry protects what that opens.
-
-    It has an id of the venue's.
-    """
+    """Return what an order is for: the stop of an entry has an id of the venue's, and protects what the entry opens."""
     entry = record.intent
     if order.parent is None or entry.purpose is not Purpose.OPEN:
         return record

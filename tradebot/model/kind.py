@@ -1,7 +1,4 @@
-"""What makes a kind of flow fact: how it is requested, read, dated, kept and summed up for decisions.
-
-And how the rows of a reply differ from the fields that their source documents.
-"""
+"""What makes a kind of flow fact, and how the rows of a reply differ from the fields that their source documents."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime

@@ -58,10 +58,7 @@ class Happening(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """Hours of the day in which only what is CRITICAL is told; `until` may be on the next day.
-
-    `zone` is their time zone; empty for the venue's.
-    """
+    """Hours, perhaps past midnight, in which only what is CRITICAL is told; an empty `zone` is the venue's."""
 
     since: time
     until: time
@@ -72,10 +69,7 @@ _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+
 
 
 def quiet_hours(text: str) -> Quiet:
-    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are the venue's.
-
-    Raises ValueError that says how to write them.
-    """
+    """Read hours such as `22:00-07:00 Europe/Berlin`, or without a zone; a ValueError says how to write them."""
     found = _QUIET.fullmatch(text.strip())
     try:
         if found is None:

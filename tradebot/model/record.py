@@ -54,18 +54,14 @@ class SymbolFacts(Struct, frozen=True):
 
     def only(self, kinds: Set[str]) -> "SymbolFacts":
         """Return what is known of some kinds; the last reply with alerts belongs to the alerts."""
-        if FLOW_ALERTS not in kinds:
-            return SymbolFacts(self.symbol, {name: value for name, value in self.known.items() if name in kinds})
-        if self.known.keys() <= kinds:
+        if FLOW_ALERTS in kinds and self.known.keys() <= kinds:
             return self
-        return replace(self, known={name: value for name, value in self.known.items() if name in kinds})
+        known = {name: value for name, value in self.known.items() if name in kinds}
+        return replace(self, known=known) if FLOW_ALERTS in kinds else SymbolFacts(self.symbol, known)
 
 
 class CandidateRecord(Struct, frozen=True):
-    """What happened to one candidate: every decision, in the order the gates were asked, and the order it led to.
-
-    `reference_price` (USD) is the price it was, or would have been, sent at. It lets us measure the prediction.
-    """
+    """What became of a candidate: all decisions, its order, and the price in USD that it was or would be sent at."""
 
     candidate: Candidate
     decisions: tuple[Decision, ...]
@@ -152,10 +148,7 @@ EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
 
 
 class Gap(Struct, frozen=True):
-    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
-
-    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", or the state of the last stop.
-    """
+    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time, and why."""
 
     strategy: str
     symbol: str
@@ -200,10 +193,7 @@ AT_CLOSE = "close"
 
 
 def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
-    """Return the end of a session from two of its passes: the last that read the equity, and the last with prices.
-
-    A record of the close has all prices, even if there are none.
-    """
+    """Return a session's end from its last pass with equity and its last with prices; a close's record has all."""
     marked = seen if seen.slot == AT_CLOSE else marked
     return SessionEnd(
         session=seen.session,

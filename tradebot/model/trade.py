@@ -166,10 +166,7 @@ def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], lis
 
 
 class RestedStop(Struct, frozen=True):
-    """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
-
-    `side` is the stop's own: a long position is protected by a sell.
-    """
+    """A stop that the broker took to protect a position: when it was sent, its own side, and its price per share."""
 
     strategy: str
     symbol: str

@@ -5,18 +5,17 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from math import ceil
+from operator import attrgetter
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.values import replace
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
 DAY = timedelta(days=1)
+_OPENS = attrgetter("open")
 _YEARS = range(2000, 2038)
 """The years in whose Januaries and Julys a zone's distance from UTC is looked up."""
 
@@ -38,14 +37,14 @@ class VenueDay(Struct, frozen=True):
     apart: tuple[Session, ...] = ()
 
     @property
-    def tzinfo(self) -> "ZoneInfo":
+    def tzinfo(self) -> ZoneInfo:
         """Return the zone of its clocks."""
         return _zone(self.zone)
 
     def date_of(self, at: datetime) -> date:
         """Return the date that a moment counts for: its session's, or else the venue's date then."""
         if self.apart:
-            place = bisect_right(self.apart, at, key=_opens) - 1
+            place = bisect_right(self.apart, at, key=_OPENS) - 1
             if place >= 0 and self.apart[place].contains(at):
                 return self.apart[place].date
         first, last = _hours_of_utc_date(self.zone)
@@ -63,10 +62,7 @@ class VenueDay(Struct, frozen=True):
         return int(self.begins(day).timestamp())
 
     def at(self, day: date, clock: time) -> datetime:
-        """Return a time of day at the venue as a moment in UTC.
-
-        A time that the clocks skip in spring comes an hour later. One that they show twice in fall is the first one.
-        """
+        """Return a venue's time as UTC; one skipped in spring comes an hour later, of two in fall it is the first."""
         return datetime.combine(day, clock, self.tzinfo).astimezone(UTC)
 
     def local(self, at: datetime) -> datetime:
@@ -112,15 +108,8 @@ class VenueDay(Struct, frozen=True):
         return _label(self.zone)
 
 
-def _opens(session: Session) -> datetime:
-    return session.open
-
-
 @lru_cache(maxsize=16)
-def _zone(name: str) -> "ZoneInfo":
-    # Imported here, because `halt` goes through this module and hurries.
-    from zoneinfo import ZoneInfo
-
+def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 

@@ -37,10 +37,7 @@ class BrokerReader(Protocol):
         """Ask the venue directly for its position in one symbol; return None if it says there is none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order with this id, wherever the venue keeps it; None proves nothing by itself.
-
-        If several orders have the id, it is the newest.
-        """
+        """Return the newest order with this id, wherever the venue keeps it; None proves nothing by itself."""
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what can be proven about a request of ours without a known outcome.
@@ -50,10 +47,7 @@ class BrokerReader(Protocol):
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that an order the venue no longer lists can't fill any more by its own life.
-
-        It is empty if there is none. The rest is as for `end_of`, but this asks nobody.
-        """
+        """Return evidence that an order no longer listed has ended by its own life, or no text; this asks nobody."""
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
@@ -78,16 +72,10 @@ class BrokerReader(Protocol):
         """Return account activities other than executions later than `after`, oldest first, each once."""
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the venue's sessions from `start` through `end`, or those of one of its instruments' calendars.
-
-        A calendar that the venue doesn't list has none.
-        """
+        """Return sessions from `start` through `end`: the venue's, or those of another calendar that it lists."""
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the venue lists these symbols; those that it doesn't list, or whose row we can't read, are absent.
-
-        `read_at` is the venue's time.
-        """
+        """Return how the venue lists these symbols, without those that we can't read; `read_at` is the venue's time."""
 
 
 class Ending(Protocol):
@@ -105,10 +93,7 @@ class OrderPort(Protocol):
         """Send one order; anything other than a clear yes or no is Outcome.UNKNOWN."""
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order as it is then.
-
-        That is the order that takes its place, or the same one, as the venue's capabilities say.
-        """
+        """Ask the venue to change the price of `intent.target_venue_id`; return the order that works then, if any."""
 
     def cancel(self, intent: Ending) -> Reply:
         """Ask the venue to cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""

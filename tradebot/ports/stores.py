@@ -46,10 +46,7 @@ class Orders(Protocol):
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
     ) -> Sequence[IntentRecord]:
-        """Return intents in the order promised: for one session, for sessions from `since` on, unresolved ones, or all.
-
-        An intent is unresolved while it is SENT or UNKNOWN.
-        """
+        """Return intents as promised: of a session, of sessions since one, unresolved (SENT or UNKNOWN), or all."""
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
@@ -135,10 +132,7 @@ class Money(Protocol):
         """Return the sum of accepted cash movements, USD."""
 
     def cash_movements(self) -> Sequence[CashMovement]:
-        """Return every movement of cash that no fill explains, in the order of the books.
-
-        Its time is the broker's if that is known, otherwise when it was booked.
-        """
+        """Return each movement of cash that no fill explains, as booked; its time is the broker's, if that is known."""
 
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
@@ -265,10 +259,7 @@ class Facts(Protocol):
         """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found.
-
-        If no reply in the span has a finding, none is returned.
-        """
+        """Return what the newest reply with rows of each kind and symbol was found to be, if any has a finding."""
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""
@@ -288,10 +279,7 @@ class Facts(Protocol):
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot of a session.
-
-        Only the newest slots are read, at most as many as fit into one and a half sessions.
-        """
+        """Return these scores since a time, oldest first, one for each slot, for one and a half sessions at most."""
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""

@@ -25,10 +25,7 @@ class Strategy(Protocol):
 
     @property
     def times(self) -> str:
-        """Return when it wants to be asked, as a timetable expression; empty for every pass of entries.
-
-        The configuration may say otherwise: `strategies.NAME.times`.
-        """
+        """Return its times as a timetable expression, empty for every pass; the configuration may say otherwise."""
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         """Return what it wants, at most one want per symbol; or a single decision that says why it can't tell.

@@ -1,7 +1,4 @@
-"""The bundle of ports and rules that each pass receives from the wiring.
-
-Only the values in it differ between sandbox, paper, live and tests.
-"""
+"""The bundle of ports and rules of a pass: only the values in it differ between sandbox, paper, live and tests."""
 
 from __future__ import annotations
 
