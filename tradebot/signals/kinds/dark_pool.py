@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.flow import Direction
 from tradebot.model.kind import Kind, Phase, Row, documented
 from tradebot.signals import rows
 
@@ -28,12 +27,10 @@ class DarkPoolPrint(Struct, frozen=True):
     ask: Decimal
 
     @property
-    def direction(self) -> Direction:
-        """Return bullish above the midpoint of the quote, bearish below it, neutral on it."""
+    def sign(self) -> int:
+        """Return +1 (bullish) above the midpoint of the quote, -1 below it, 0 on it."""
         above_bid, below_ask = self.price - self.bid, self.ask - self.price
-        if above_bid == below_ask:
-            return Direction.NEUTRAL
-        return Direction.BULLISH if above_bid > below_ask else Direction.BEARISH
+        return 0 if above_bid == below_ask else 1 if above_bid > below_ask else -1
 
 
 class Prints(NamedTuple):
@@ -76,7 +73,7 @@ KIND = Kind(
     params={"date": date.isoformat, "limit": "500"},
     parse=_parse,
     moment=lambda trade: trade.at,
-    lean=lambda trade: (trade.at, float(trade.premium), trade.direction.sign),
+    lean=lambda trade: (trade.at, float(trade.premium), trade.sign),
     condense=_condense,
     poll_s=540,
     changes=False,
