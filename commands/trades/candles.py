@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.order import Fill
     from tradebot.model.series import Series
-    from tradebot.ports.bars import Bars
+    from tradebot.ports.stores import Bars
     from tradebot.views.performance.trade_row import TradeRow
 
 MINUTES, A_DAY = "5Min", 78

@@ -215,7 +215,7 @@ def exits_now(evidence: Trading) -> Judgment:
     answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
-    busy = broker.book.own_working | broker.book.unresolved
+    busy = {order.symbol for order in broker.book.own_orders} | broker.book.unresolved
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
     if not evidence.moment.is_open:

@@ -105,8 +105,7 @@ class BrokerPosition(Struct, frozen=True):
 UNEXPLAINED = Decimal("0.25")
 """How far equity may be from cash plus what positions add to it, as a share of the larger of the two.
 
-The venue computes one from the other, so the difference should be a few percent at most (fees, and trades between the
-two readings). If it is more than a quarter, one of the readings is wrong.
+The venue computes one from the other, so a few percent may be fees and trades between the readings, and not a quarter.
 """
 
 

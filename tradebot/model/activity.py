@@ -78,9 +78,7 @@ class Activity(Struct, frozen=True):
 class Entry(Struct, frozen=True):
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
-    `kind` is the broker's own name for it, and `sub_kind` its finer one, or empty. `at` is when it happened at the
-    broker; None if only an earlier version booked it. `symbol` is what it was about, or empty. `meaning` says what the
-    kinds mean.
+    The rest is as in `Activity`, but `symbol` may be empty. `at` is None if only an earlier version booked it.
     """
 
     activity_id: str

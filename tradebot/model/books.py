@@ -86,10 +86,6 @@ class Books(Struct, frozen=True, dict=True):
     def working(self) -> tuple[Order, ...]:
         return tuple([order for order in self.orders if not order.status.terminal])
 
-    @property
-    def unpromised(self) -> tuple[Order, ...]:
-        return tuple(order for order in self.orders if order.client_order_id not in self.promised)
-
     @cached_property
     def unresolved(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
@@ -179,10 +175,6 @@ class Books(Struct, frozen=True, dict=True):
             )
             for key in {**held, **work}
         }
-
-    def is_our_leg(self, order: Order) -> bool:
-        """Return True if one of these orders is the leg of an order of ours; its id is the venue's."""
-        return order.parent is not None and self.intent_behind(order) is not None
 
     def booked_of_chain(self, order: Order) -> Decimal:
         """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""

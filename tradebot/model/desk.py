@@ -180,10 +180,6 @@ class Book(Struct, frozen=True, dict=True):
         across = [stake for stake in self.stakes if stake.symbol == symbol and stake.side is not side]
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
-    @property
-    def own_working(self) -> frozenset[str]:
-        return frozenset(order.symbol for order in self.own_orders)
-
     def with_closing(self, symbol: str) -> "Book":
         """Return the book with an order that closes a position working on a symbol, for the next candidate to see."""
         return replace(self, working=self.working | {symbol})
@@ -219,15 +215,13 @@ class Book(Struct, frozen=True, dict=True):
 class Desk(Struct, frozen=True):
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `calendar` is the name of that calendar, which is the venue's own; `other_sessions` are those of instruments with
-    another one, by its name.
-
+    `calendar` is the name of that calendar, the venue's own; `other_sessions` are of instruments with another, by name.
     `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
     signed quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply held.
-    `position_ratios` are the broker's quantities as multiples of all that the books hold,
-    ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
-    the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
-    and `taken_s` is the stopwatch's reading when the desk was taken.
+    `position_ratios` are the broker's quantities as multiples of all that the books hold, ours and others', where they
+    differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable
+    one. `unreadable` counts the venue's rows of positions and orders that could not be read, and `taken_s` is the
+    stopwatch's reading when the desk was taken.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing. `differences` are positions on which the two contradict each other;

@@ -1,11 +1,7 @@
 """What a strategy needs to know, what it sees when it is asked, and what it may want.
 
-What nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide.
-
-`Open` becomes an entry; a wished quantity can only make it smaller, and the stop and targets it names close the
-position whatever exits are configured. `Target` becomes the difference to what the strategy holds; what would cross
-from long to short closes first. `Reduce` and `Close` become exits of the strategy's own shares: no entry gate is asked,
-and they go out while the bot is halted.
+What nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide. What would cross
+from long to short closes first. `Reduce` and `Close` become exits: no entry gate is asked, and a halt lets them out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +20,39 @@ from tradebot.model.series import DAY, Series, SeriesKey
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class BarNeed(Struct, frozen=True):
+    """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
+
+    Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
+    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
+    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open.
+    """
+
+    timeframe: str
+    depth: int
+    adjusted: bool = True
+    symbols: tuple[str, ...] = ()
+    max_age_s: int | None = None
+
+
+class Needs(Struct, frozen=True):
+    """Everything a strategy reads besides the time and its universe.
+
+    `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
+    are its own open positions. `equity` is its allotment of the account's equity. A symbol without the bars or the
+    quote that it needs is left out of the strategy's universe, with a decision that says why.
+    """
+
+    facts: frozenset[str] = frozenset()
+    bars: tuple[BarNeed, ...] = ()
+    quotes: bool = False
+    lots: bool = False
+    equity: bool = False
+
+
+NOTHING = Needs()
 
 
 class StrategyView(Struct, frozen=True):
@@ -58,39 +87,6 @@ class StrategyView(Struct, frozen=True):
 
         frames = {symbol: self.bars(symbol, timeframe, adjusted=adjusted).frame()[column] for symbol in self.universe}
         return pd.DataFrame(frames)
-
-
-class BarNeed(Struct, frozen=True):
-    """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
-
-    Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
-    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
-    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open.
-    """
-
-    timeframe: str
-    depth: int
-    adjusted: bool = True
-    symbols: tuple[str, ...] = ()
-    max_age_s: int | None = None
-
-
-class Needs(Struct, frozen=True):
-    """Everything a strategy reads besides the time and its universe.
-
-    `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
-    are its own open positions. `equity` is its allotment of the account's equity. A symbol without the bars or the
-    quote that it needs is left out of the strategy's universe, with a decision that says why.
-    """
-
-    facts: frozenset[str] = frozenset()
-    bars: tuple[BarNeed, ...] = ()
-    quotes: bool = False
-    lots: bool = False
-    equity: bool = False
-
-
-NOTHING = Needs()
 
 
 class Open(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Ports to the stores: the ledger, the facts, the events."""
+"""Ports to the stores: the ledger, the facts, the bars, the events."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -18,10 +18,12 @@ from tradebot.model.kind import CheckedReply, Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
+from tradebot.model.series import Series
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, Request, SlotClaim, TradingStateRecord
 from tradebot.model.venue import Settlement
+from tradebot.model.view import BarNeed
 
 
 class Calendar(Protocol):
@@ -289,6 +291,17 @@ class Facts(Protocol):
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
+
+
+class Bars(Protocol):
+    """Closed bars, from a local store that fetches what it lacks."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
+
+        A symbol has fewer bars, or is absent, if there are no more. A bar that isn't complete is never returned.
+        TemporaryError if the source doesn't answer and the store doesn't have what is needed.
+        """
 
 
 class Approvals(Protocol):

@@ -22,10 +22,9 @@ from tradebot.model.trading import Mode, Permission, mode_name
 
 if TYPE_CHECKING:
     from tradebot.model.venue import Capabilities
-    from tradebot.ports.bars import Bars
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
     from tradebot.ports.flow import FlowSource
-    from tradebot.ports.stores import Approvals, Events, Facts, Ledger
+    from tradebot.ports.stores import Approvals, Bars, Events, Facts, Ledger
     from tradebot.ports.strategy import Strategy
 
 Progress = Callable[[int, int], None]

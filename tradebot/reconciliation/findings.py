@@ -126,7 +126,7 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     listed = {order.venue_id for order in broker.orders}
     for order in broker.orders:
         # What there is to say of a pair is said of its first order.
-        told = order.parent in listed or ledger.books.is_our_leg(order)
+        told = order.parent and (order.parent in listed or ledger.books.intent_behind(order))
         if order.client_order_id not in ledger.books.promised and not told:
             yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     for order in ledger.unknown.recent_by_other_copies:

@@ -97,7 +97,8 @@ def forgotten_symbols(books: Books) -> Sequence[str]:
 
 
 def _unknown(books: Books) -> list[Order]:
-    return [order for order in books.unpromised if is_marked(order.client_order_id)]
+    names = ((order, order.client_order_id) for order in books.orders)
+    return [order for order, name in names if name not in books.promised and is_marked(name)]
 
 
 def _accepted_until(books: Books) -> datetime | None:

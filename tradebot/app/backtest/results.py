@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Run
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.evidence import Variant
-    from tradebot.ports.bars import Bars
+    from tradebot.ports.stores import Bars
 
 
 BENCHMARK = "SPY"
