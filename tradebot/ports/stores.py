@@ -261,7 +261,7 @@ class Facts(Protocol):
         """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return what the newest reply with rows of each kind and symbol was found to be, if any has a finding."""
+        """Return the check of the newest reply with rows of each kind and symbol, if any of them has a finding."""
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""
@@ -281,7 +281,7 @@ class Facts(Protocol):
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return these scores since a time, oldest first, one for each slot, for one and a half sessions at most."""
+        """Return the scores of these strategies' symbols, oldest first: one a slot, of 1.5 sessions at most."""
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""
