@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from commands.shared.plain import note
+from commands.shared.times import show_venue
 from tradebot.errors import OperatorError
 
 MAKE_ONE = "tradebot exchange serve"
@@ -13,12 +14,13 @@ ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
 
 
 def exchange_of(path: Path) -> Path:
-    """Return the folder of the exchange that belongs to a state folder; raise OperatorError if there is none."""
+    """Return the folder of a state folder's exchange, whose times are shown from now on; OperatorError without one."""
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):
         raise OperatorError(f"no exchange in {path / EXCHANGE}", f"create one: {MAKE_ONE}")
+    show_venue(sandbox.market_day(path / EXCHANGE))
     return path / EXCHANGE
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.model.venue_day import VenueDay
 
 ANSWER_TOOK = "x-exchange-answer-took"
 """The header in which the exchange says how many engine seconds an answer took."""
@@ -210,6 +211,16 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
     with explained():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
+
+
+def market_day(folder: Path) -> VenueDay:
+    """Return the day of a folder's market, whose dates and clocks are those of its calendar's zone."""
+    from tradebot.exchange.market.hours import HOURS
+    from tradebot.exchange.state import read_market
+    from tradebot.model.venue_day import VenueDay
+
+    with explained():
+        return VenueDay(HOURS[read_market(folder).spec.venue.calendar].zone.key)
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -23,6 +23,7 @@ from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
 
 NEW_NAMES = "Write the new names in universe:, and in sectors: too"
+NOT_FOUND = 404
 LOW_QUOTA = 0.1
 """Warn if less than this share of the day's quota is left."""
 COMPARED = timedelta(days=14)
@@ -220,13 +221,23 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
 
 
 def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Seen:
-    quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
+    quota, needed, asked = pages[-1].quota, calls_a_session(app), len(pages) + len(refused)
     used, limit = quota.used_today, quota.daily_limit
+    # A fetch takes this answer for a symbol that the source doesn't know, and so for no rows.
+    unknown = [page for page in pages if page.status == NOT_FOUND]
+    count = len(pages) - len(unknown)
     plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"
-    evidence = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session needs at most {needed:,}"
+    evidence = f"{count} of {asked} endpoints answer; {plan}; a session needs at most {needed:,}"
+    if not count:
+        fix = "This source has no options flow: use strategies that read none, or another source"
+        return bad(f"{evidence}; each was answered with {NOT_FOUND}, not found", fix, "endpoints", 0)
     if refused:
         fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"
         return bad(f"{evidence}; {refused[0]}", fix, "endpoints", count)
+    if unknown:
+        names = ", ".join(f"{page.endpoint} of {page.symbol or 'the market'}" for page in unknown[:3])
+        fix = "Look the symbols up at the source; without them the score's coverage is lower"
+        return warn(f"{evidence}; not found: {names}", fix, "endpoints", count)
     if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
         fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
         return warn(evidence, fix, "endpoints", count)

@@ -237,6 +237,17 @@ def test_endpoint_missing_from_the_flow_plan_fails(app: FakeApp) -> None:
     assert "not in your plan" in found.found
 
 
+@pytest.mark.parametrize(("lacking", "state", "count"), [("", State.FAILED, 0), ("oi-change", State.DEGRADED, 5)])
+def test_endpoint_that_the_flow_source_does_not_know_is_no_answer(
+    app: FakeApp, lacking: str, state: State, count: int
+) -> None:
+    app.wire.script = lambda asked: Scripted(404 if asked.path.endswith(lacking) else 200, {"data": []})
+    found = looked(venue.flow, app)
+    assert (found.state, found.count) == (state, count)
+    assert f"{count} of 6 endpoints answer" in found.found
+    assert "not found" in found.found
+
+
 def test_flow_source_that_refuses_the_key_is_asked_once(app: FakeApp) -> None:
     app.wire.script = lambda asked: Scripted(401, {})
     found = looked(venue.flow, app)

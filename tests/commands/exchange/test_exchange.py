@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from commands.exchange.place import exchange_of
+from commands.shared.times import when
 from tests import bot as real
 from tests.bot import PROGRAM, Bot, typed
+from tests.elsewhere import place as elsewhere
 from tests.forked import start
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -201,6 +204,18 @@ def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
     assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange in STATE/exchange"
     assert process.running(bot.folder / "exchange") is None
+
+
+def test_an_exchange_shows_the_times_of_its_own_market(
+    market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(elsewhere.SITE))
+    process.create(tmp_path / "round" / "exchange", elsewhere.market(date(2026, 11, 16)))
+    shown = []
+    for folder in (tmp_path / "round", market):
+        exchange_of(folder)
+        shown.append(when(datetime(2026, 11, 16, 12, tzinfo=UTC)))
+    assert shown == ["2026-11-16 12:00:00 UTC", "2026-11-16 07:00:00 ET"]
 
 
 def test_the_status_of_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
