@@ -6,7 +6,6 @@ each strategy too. If an accepted `shadow: true` is gone, every order is blocked
 positions to close.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -28,6 +27,8 @@ SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "ba
 UNSAID: Mapping[str, str] = {"venue": EARLIER}
 """What releases did that had no setting for it yet: accepting their configuration meant accepting this too."""
 _ABSENT = object()
+_AS_STORED = frozenset((str, int, bool, NoneType))
+"""The types that JSON stores as they are."""
 
 
 def effective(settings: Frozen) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def values_of(settings: Frozen) -> dict[str, Any]:
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
     """Return each setting whose value differs from the approved one, in the order of the configuration."""
     now, approved = effective(settings), with_earlier(baseline.values)
-    if _text(now) == _text(approved):
+    if _same(approved, now):
         return ()
     return tuple(_differences(type(settings), leaves(now), leaves(approved), origins))
 
@@ -174,8 +175,14 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
 
 
 def _same(approved: Any, now: Any) -> bool:
-    """Compare values and their types, because true equals 1 in Python."""
-    return type(approved) is type(now) and bool(approved == now)
+    """Compare values and their types, at any depth, because true equals 1 in Python."""
+    if type(approved) is not type(now):
+        return False
+    if isinstance(now, dict):
+        return approved.keys() == now.keys() and all(_same(approved[key], now[key]) for key in now)
+    if isinstance(now, list):
+        return len(approved) == len(now) and all(map(_same, approved, now))
+    return bool(approved == now)
 
 
 def _number(value: Any) -> Decimal | None:
@@ -193,11 +200,6 @@ def _source(origins: Mapping[str, str], name: str) -> str:
     return f"release default: {origin}" if origin in SHIPPED else origin
 
 
-def _text(values: Mapping[str, Any]) -> str:
-    """Return values as JSON, which differs where values or their types do."""
-    return json.dumps(values, sort_keys=True)
-
-
 def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
     """Return all leaf values by their path; an empty mapping counts as a leaf."""
     if not isinstance(value, dict) or not value:
@@ -207,7 +209,7 @@ def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
 
 def plain(value: Any) -> Any:
     """Return a value in the form JSON stores it; equal numbers get equal text."""
-    if type(value) is str:
+    if type(value) in _AS_STORED:
         return value
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
@@ -217,4 +219,4 @@ def plain(value: Any) -> Any:
         return f"{value.normalize():f}"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    return value if isinstance(value, int | float) else str(value)

@@ -116,8 +116,9 @@ def _of_positions(
 ) -> Iterator[Finding]:
     """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
     ours = tuple(dict.fromkeys(held_and_ordered(books)))
+    kept = ledger.listings()
     listed = in_force(reader, ledger, books, ours, clock.now, refused=refusals(books))
-    yield from instrument_findings(books, listed, ledger.listings().values())
+    yield from instrument_findings(books, listed, kept.values())
     yield from overfilled(view, books)
     if watch:
         yield from unprotected(clock, view, books, watch, last_exit_pass(ledger, clock.now, books.day))

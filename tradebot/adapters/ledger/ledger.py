@@ -233,11 +233,15 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         """What was read of the listings since another process wrote, None for symbols without one."""
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
-        if symbols is None or self.file.is_writing:
+        if self.file.is_writing:
             return Stores.listings(self, symbols)
         version = self.file.version()
         if version != self._listed_at:
             self._listed_at, self._listed = version, {}
+        if symbols is None:
+            every = Stores.listings(self)
+            self._listed.update(every)
+            return every
         new = [symbol for symbol in symbols if symbol not in self._listed]
         if new:
             found = Stores.listings(self, new)

@@ -195,7 +195,7 @@ def open_database(
                 _make_durable(database)
                 if version != form.version:
                     _require_alone(path.parent, patience_s)
-                bring_up(database, form, partial(keep_beside, path))
+                    bring_up(database, form, partial(keep_beside, path))
             elif version != form.version:
                 database = _in_memory(database, form)
         except sqlite3.OperationalError as error:
