@@ -62,7 +62,10 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
     A rule keeps its configured value if none was accepted or this version no longer allows the accepted one, because
     some stop must be in force.
     """
-    for name, value in baseline.values.get("exits", {}).items():
+    accepted = baseline.values.get("exits", {})
+    with suppress(ValidationError):
+        return ExitRules.model_validate({**rules.model_dump(), **accepted})
+    for name, value in accepted.items():
         with suppress(ValidationError):
             rules = ExitRules.model_validate({**rules.model_dump(), name: value})
     return rules

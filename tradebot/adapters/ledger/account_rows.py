@@ -50,11 +50,11 @@ class AccountRows:
         """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
         with translated(self.path):
             cursor = self.database.execute(query, (self.account_number, *values))
-        while True:
+            rows = cursor.fetchmany(ROWS_AT_ONCE)
+        yield from rows
+        while len(rows) == ROWS_AT_ONCE:
             with translated(self.path):
                 rows = cursor.fetchmany(ROWS_AT_ONCE)
-            if not rows:
-                return
             yield from rows
 
     def row(self, query: str, values: Sequence[Any] = ()) -> Any:
