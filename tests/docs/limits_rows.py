@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.docs import limits_table
-from tradebot.gates import own as own_limits
+from tradebot.gates.book import OWN_GATES
 from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
@@ -30,7 +30,7 @@ SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
-OWN = "tests/gates/test_own.py"
+OWN = "tests/gates/test_book_own.py"
 OPTIONS, OUTCOMES, ON_OPTIONS = "tradebot.gates.decide", "tradebot.gates.book", "tests/gates/test_decide_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
@@ -150,8 +150,8 @@ ROWS = (
         "limits.loss_cooldown_s, wash_sale_days", (Gate.LOSS_COOLDOWN, Gate.WASH_SALE),
         (f"{OUTCOMES}.loss_cooldown", f"{OUTCOMES}.wash_sale"), (OPTION, EDGE)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
-        "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
-        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.model.limits.in_force"),
+        "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(OWN_GATES.values()),
+        (f"{BOOK}.own", f"{BOOK}.own_monitors", "tradebot.model.limits.in_force"),
         (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
          f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
     Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",

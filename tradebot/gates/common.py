@@ -36,6 +36,12 @@ def answer(
     return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
 
 
+def rested(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
+    """Compare the seconds since something last happened with how long to wait after it; pass if it never did."""
+    waited_s = (now - last).total_seconds() if last else None
+    return answer(gate, waited_s is None or waited_s >= wait_s, reason, waited_s, wait_s, waited_s)
+
+
 def permission(desk: Desk) -> Decision:
     """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
     return _first_closed(desk.permission.closed)

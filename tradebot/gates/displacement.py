@@ -9,7 +9,7 @@ it would get around.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 
@@ -216,13 +216,8 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
 
 def _lately(last: datetime | None, now: datetime, rules: DisplacementRules) -> Decision:
     """Fail while a symbol's cooldown lasts."""
-    limit = rules.cooldown_s
-    if last is None:
-        return answer(Gate.DISPLACEMENT, True, Reason.DISPLACED_LATELY, None, limit)
-    waited = now - last
-    return answer(
-        Gate.DISPLACEMENT, waited >= timedelta(seconds=limit), Reason.DISPLACED_LATELY, waited.total_seconds(), limit
-    )
+    waited_s, limit = (now - last).total_seconds() if last else None, rules.cooldown_s
+    return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)
 
 
 def _better(advantage: float | None, limit: float) -> Decision:
