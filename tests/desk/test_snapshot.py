@@ -10,7 +10,6 @@ from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import book, take
-from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -125,8 +124,10 @@ def test_an_order_without_a_limit_counts_at_the_quote_where_nothing_of_it_is_hel
 
 def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() -> None:
     told = view(position("AAPL", "50", value="55000"), equity=Decimal(150_000), cash=Decimal(95_000))
-    assert equity_explained(seen(told))
-    assert not equity_explained(book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY))
+    quoted = book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY)
+    for found, explained in ((seen(told), True), (quoted, False)):
+        assert found.worth is not None
+        assert found.worth.explains(found.equity) is explained
 
 
 def test_the_open_quantity_of_a_working_order_counts_on_top_of_the_position() -> None:

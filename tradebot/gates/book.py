@@ -74,14 +74,6 @@ def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[s
 NOTHING = Decimal(0)
 
 
-def equity_explained(book: Book) -> bool:
-    """Return True if cash and positions roughly add up to the equity.
-
-    A position without a market value may be worth up to twice its cost.
-    """
-    return book.worth is None or book.worth.explains(book.equity)
-
-
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
     """Compare the number of symbols held, or possibly held soon, with its limit; `more` are symbols to open."""
     held, limit = book.open_symbols, limits.max_open_positions
@@ -279,7 +271,7 @@ def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
     """Return why the equity can't tell a loss, or None if it can: only on margin can all of it, and more, be lost."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
-    if book.worth is not None and not equity_explained(book):
+    if book.worth is not None and not book.worth.explains(book.equity):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, book.equity, book.worth.total)
     return None
 

@@ -137,7 +137,7 @@ def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
     """Fail while any order on the symbol may still fill, and say so if the venue omits one of our orders."""
     if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
-    return working(book.working, symbol)
+    return answer(Gate.WORKING, symbol not in book.working, Reason.ORDER_WORKING)
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
@@ -147,11 +147,6 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
     """
     limit = limits.max_clock_disagreement_s
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
-
-
-def working(symbols: frozenset[str], symbol: str) -> Decision:
-    """Fail while an order on the symbol may still fill (any order for an entry, our own for an exit)."""
-    return answer(Gate.WORKING, symbol not in symbols, Reason.ORDER_WORKING)
 
 
 def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:

@@ -74,11 +74,9 @@ def _on_margin(ask: Ask) -> Iterator[Decision]:
     """Yield the decisions about the margin of the account with the entry in it; a paid account has none."""
     if ask.book.margin is None:
         return
-    limits, halts, after = ask.account.limits, ask.account.halts, _after(ask, ask.book)
-    if after is None:
-        yield from (unpriced(one.gate, one.limit) for one in margin_of.watched(limits, halts))
-    else:
-        yield from margin_of.decisions(after, limits, halts)
+    after = _after(ask, ask.book)
+    for gate, limit, predicate in margin_of.watched(ask.account.limits, ask.account.halts):
+        yield predicate(after, after.margin, limit) if after and after.margin else unpriced(gate, limit)
 
 
 def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
