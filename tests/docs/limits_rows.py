@@ -184,7 +184,7 @@ ROWS = (
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
-        "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), ("tradebot.model.account.Worth.explains",),
+        "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.unknown_loss",),
         (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
     Row("entries per pass and per session", "limits.max_new_entries, max_session_entries",
         (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{BOOK}.session_entries"),
