@@ -11,8 +11,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
-from tradebot.desk.margins import listings_of, tying_up
-from tradebot.desk.snapshot import book
+from tradebot.desk.snapshot import book, tying_up
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
 from tradebot.model.activity import Booking
@@ -24,6 +23,7 @@ from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
@@ -110,7 +110,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
             session=session,
             themes=settings.themes,
             betas=settings.betas,
-            listings=listings_of(reader, view.account, symbols),
+            listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
         ),
         findings=compare(ours, view, booked.doubtful),
         unapplied=len(pending) + len(booked.proven) + done,

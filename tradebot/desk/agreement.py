@@ -27,14 +27,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
-from tradebot.reconciliation.catch_up import (
-    catch_up,
-    latest_orders,
-    may_fill,
-    omitted_orders,
-    read_view,
-    with_ends,
-)
+from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account

@@ -144,10 +144,7 @@ class _WantCheck(Struct, frozen=True):
         )
 
     def _reduce(self, want: Reduce) -> tuple[Rule, ...]:
-        return (
-            *self._close(want),
-            ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)),
-        )
+        return (*self._close(want), ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)))
 
     def _close(self, want: Close | Reduce) -> tuple[Rule, ...]:
         return (

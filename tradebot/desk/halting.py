@@ -8,14 +8,7 @@ from decimal import Decimal
 
 from tradebot.desk.snapshot import take
 from tradebot.gates.common import clocks_agree
-from tradebot.gates.halts import (
-    BY_ITSELF,
-    CLEARED_BY,
-    causes_text,
-    failing_rules,
-    override_for,
-    with_outcome,
-)
+from tradebot.gates.halts import BY_ITSELF, CLEARED_BY, causes_text, failing_rules, override_for, with_outcome
 from tradebot.model.account import EquityPeak, Worth
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision

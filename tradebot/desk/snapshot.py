@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now
-from tradebot.desk.margins import Possible, margin_of, tying_up
 from tradebot.desk.second_look import second_look
-from tradebot.desk.stakes import day_results, intent_usd, missing_usd, stakes, working_usd
-from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
+from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
+from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
@@ -45,7 +44,9 @@ def take(
     The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
     """
-    clocks = clocks or _read_clocks(world)
+    if clocks is None:
+        stopwatch_s = world.stopwatch()
+        clocks = ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
     now, day = clocks.now, world.venue.day
     session = session_of(world.ledger, now, day)
     today = session.date if session else day.date_of(now)
@@ -62,6 +63,15 @@ def take(
     if looked.quotes is quotes:
         return looked
     return replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
+
+
+def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
+    """Yield the symbols of everything that ties up margin, foreign positions and orders too; none if nothing does."""
+    if view.account.settlement is Settlement.MARGINED:
+        yield from (position.symbol for position in view.positions)
+        yield from (order.symbol for order in view.orders)
+        yield from (one.order.symbol for one in missing)
+        yield from (record.intent.instrument.symbol for record in books.unresolved)
 
 
 def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Mapping[str, Quote]:
@@ -153,11 +163,6 @@ def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
             yield whose[1]
 
 
-def _read_clocks(world: World) -> ClockReading:
-    stopwatch_s = world.stopwatch()
-    return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
-
-
 def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
     """Yield the symbols of passive entries, whose next prices follow the quotes."""
     for order in orders:
@@ -186,13 +191,14 @@ def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
     return (order for order in orders if not books.protects(order))
 
 
-def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
-    return tuple(record for record in promised if record.intent.operation is Operation.SUBMIT)
+def _entries_of(promised: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+    entries = (r.intent for r in promised if _submits(r) and r.intent.purpose is Purpose.OPEN)
+    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in entries)
 
 
-def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
-    intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
-    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
+def _submits(record: IntentRecord) -> bool:
+    """Return True for a new order that adds to a position or closes one, rather than protect it."""
+    return record.intent.operation is Operation.SUBMIT and not record.intent.protects
 
 
 def halt_evidence(
@@ -208,19 +214,15 @@ def halt_evidence(
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     return HaltEvidence(
-        refused=tuple(_refusals(_submits(r for r in promised if not r.intent.protects))),
+        # The venue may refuse an order at once, or after first accepting it.
+        refused=tuple(
+            r.updated_at for r in promised if r.state is IntentState.REJECTED and r.code != NEVER_SENT and _submits(r)
+        ),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
     )
-
-
-def _refusals(submits: Iterable[IntentRecord]) -> Iterator[datetime]:
-    """Yield the times at which we learned that the venue refused an order, at once or after first accepting it."""
-    for record in submits:
-        if record.state is IntentState.REJECTED and record.code != NEVER_SENT:
-            yield record.updated_at
 
 
 def _permission(configured: Permission, account: Account) -> Permission:
@@ -250,7 +252,7 @@ def book(
     priced = _prices(view, books.totals.last_price, quotes)
     trading = tuple(_trading(books, view.orders))
     orders = tuple(_possible(view, trading, books, priced, missing))
-    exposure = _exposure(view, priced, orders)
+    exposure, spans = _exposure(view, priced, orders)
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
     margin = margin_of(view, priced, orders, quotes, listings)
     return Book(
@@ -267,11 +269,11 @@ def book(
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
-        entries=_entries_of(_submits(books.promised_in(session))),
+        entries=_entries_of(books.promised_in(session)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=worth_of(view, quotes),
-        stakes=stakes(view, books, priced, missing),
-        spans=_spans(view, priced, orders),
+        stakes=tuple(stakes(view, books, priced, missing)),
+        spans=spans,
         round_trips=books.round_trips,
         day_results=day_results(books, quotes, session),
         themes=themes,
@@ -326,14 +328,22 @@ def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     return Worth(total, at_cost)
 
 
-def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Decimal]:
-    """Return the worst-case exposure by symbol in USD."""
-    exposure: dict[str, Decimal] = defaultdict(Decimal)
+def _exposure(
+    view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]
+) -> tuple[Mapping[str, Decimal], Mapping[str, Span]]:
+    """Return the worst-case exposure by symbol in USD, and what it may become with its sign.
+
+    A position counts at the venue's value or by this pass's price, whichever is worse.
+    """
+    exposure, spans = defaultdict[str, Decimal](Decimal), defaultdict[str, Span](Span)
     for position in view.positions:
-        exposure[position.symbol] += max(abs(value) for value in _values(position, prices))
+        values, span = (position.value, position.value_at(prices[position.symbol])), spans[position.symbol]
+        exposure[position.symbol] += max(map(abs, values))
+        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
     for order in orders:
         exposure[order.symbol] += order.usd
-    return exposure
+        spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
+    return exposure, spans
 
 
 def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
@@ -341,21 +351,6 @@ def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> M
     for symbol, value in exposure.items():
         found[sectors.get(symbol, "")] += value
     return found
-
-
-def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Span]:
-    spans: dict[str, Span] = defaultdict(Span)
-    for position in view.positions:
-        values, span = _values(position, prices), spans[position.symbol]
-        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
-    for order in orders:
-        spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
-    return spans
-
-
-def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
-    """Return a position's signed value by the venue and by this pass's price, in USD."""
-    return position.value, position.value_at(prices[position.symbol])
 
 
 def _possible(
@@ -375,8 +370,7 @@ def _possible(
         usd = working_usd(order, added, view, books, prices) if added else added
         yield Possible(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for record in _submits(record for record in books.unresolved if not record.intent.protects):
-        intent = record.intent
+    for intent in (record.intent for record in books.unresolved if _submits(record)):
         usd = intent_usd(intent, prices)
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for one in missing:

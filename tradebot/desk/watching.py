@@ -79,10 +79,7 @@ def _held(desk: Desk, position: Position) -> Held:
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
     known = replace(
-        kept,
-        best=marks.best,
-        worst=marks.worst,
-        instrument=listing.instrument if listing else kept.instrument,
+        kept, best=marks.best, worst=marks.worst, instrument=listing.instrument if listing else kept.instrument
     )
     return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
 
