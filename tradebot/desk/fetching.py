@@ -49,7 +49,7 @@ class Agenda(Struct, frozen=True):
 
 def everything(requests: Sequence[Request]) -> Agenda:
     """Return what a fetch asks if a person wants everything at once."""
-    return Agenda(tuple(request for _, request in sorted(enumerate(requests), key=lambda each: not each[1][0].core)))
+    return Agenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
 
 def agenda(world: World, session: date, now: datetime, requests: Sequence[Request]) -> Agenda:
@@ -245,8 +245,7 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
         facts = strategy.needs.facts | kinds_read(rules.exits_of(strategy.name))
-        kinds = facts and facts | {FLOW_ALERTS}
-        for name in kinds & frozenset(kind_names()):
+        for name in (facts and facts | {FLOW_ALERTS}) & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
     return {kind: keys_of(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
 

@@ -7,6 +7,7 @@ end is told when the books first see it.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from operator import attrgetter
 
 from tradebot.gates.displacement import CAPACITY
@@ -14,7 +15,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
-from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN, Position
@@ -92,21 +93,14 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
 
 def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) -> Iterator[SystemEvent]:
     """Yield what the end of an order means; an exit's is `expected` if we canceled it, or no shares are left for it."""
-    details = {
-        "strategy": intent.key.strategy,
-        "cause": f"the order ended {order.status.value}",
-        "order": order.client_order_id,
-        "unfilled": f"{intent.quantity - order.filled_quantity:f}",
-    }
+    cause, unfilled = f"the order ended {order.status.value}", intent.quantity - order.filled_quantity
+    details = _unfilled(intent, cause, order.client_order_id, unfilled)
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
-    elif intent.purpose in CLOSES and not expected and not _other_half_filled(order, intent):
+    # A venue cancels an exit that is a half of a pair once the stop has filled.
+    stop_filled = intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
+    if intent.purpose in CLOSES and not expected and not stop_filled:
         yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
-
-
-def _other_half_filled(order: Order, intent: Intent) -> bool:
-    """Return True if an exit that is a half of a pair was canceled, which a venue does once the stop has filled."""
-    return intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
 
 
 def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
@@ -162,20 +156,15 @@ def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str
 def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each closing order that became too old since the pass of exits before this one."""
     life = timedelta(seconds=world.rules.limits.exit_life_s)
-    closes = [(order, record.intent) for order, record in _working_closes(desk) if order.open_quantity]
-    due = [(order, intent) for order, intent in closes if intent.at + life <= desk.now]
+    due = [(order, intent) for order, intent in _working_closes(desk) if intent.at + life <= desk.now]
     if not due:
         return
     earlier = world.facts.passes(min(intent.at for _, intent in due))
     last = max((one.at for one in earlier if one.job is cycle.job and one.id != cycle.id), default=None)
     for order, intent in due:
         if last is None or last < intent.at + life:
-            details = {
-                "strategy": intent.key.strategy,
-                "cause": f"it stayed unfilled for {world.rules.limits.exit_life_s} s",
-                "order": intent.client_order_id,
-                "unfilled": f"{order.open_quantity:f}",
-            }
+            cause = f"it stayed unfilled for {world.rules.limits.exit_life_s} s"
+            details = _unfilled(intent, cause, intent.client_order_id, order.open_quantity)
             yield from _close_failed(desk, intent.key.strategy, order.symbol, details)
 
 
@@ -196,13 +185,12 @@ def _closes_excess(record: CandidateRecord, position: Position) -> bool:
     return same and any(decision.reason is Reason.OVERFILLED for decision in record.decisions)
 
 
-def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+def _working_closes(desk: Desk) -> Iterator[tuple[Order, Intent]]:
     """Yield our closing orders that may still fill; a stop that goes on beside one of them isn't one."""
     for order in desk.orders:
-        record = desk.books.intent_behind(order)
-        stands_by = order.stop_price is not None or order.status.terminal
-        if record is not None and record.intent.purpose in CLOSES and not stands_by:
-            yield order, record
+        record, may_fill = desk.books.intent_behind(order), order.open_quantity and not order.status.terminal
+        if record and record.intent.purpose in CLOSES and may_fill and order.stop_price is None:
+            yield order, record.intent
 
 
 def _blocked(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
@@ -286,6 +274,10 @@ def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) ->
     key = attrgetter("strategy", "symbol", "decision.reason")
     told = {key(refusal) for refusal in before.refused_strategies} if before else set()
     return (refusal for refusal in refused if key(refusal) not in told)
+
+
+def _unfilled(intent: Intent, cause: str, order: str, shares: Decimal) -> dict[str, str]:
+    return {"strategy": intent.key.strategy, "cause": cause, "order": order, "unfilled": f"{shares:f}"}
 
 
 def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.listing import NOT_LISTED
-from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
+from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
@@ -49,7 +49,7 @@ class Proposals(Struct, frozen=True):
 
     candidates: tuple[Candidate, ...]
     refused: tuple[StrategyRefusal, ...]
-    own: OwnSlots = NO_CLOCKS
+    own: Plan = Plan()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,10 +60,10 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     With the times of entries, a strategy with its own clock is asked only while one of its slots is due.
     """
     planned = plan(world, entries, now)
-    sights = Sights(world, now, [strategy for strategy, _ in planned.asked])
+    sights = Sights(world, now, [strategy for strategy, _ in planned.strategies])
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()
-    for strategy, slot in planned.asked:
+    for strategy, slot in planned.strategies:
         seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
         refused.extend(seen.left_out)
         result = seen.unmet or _answer(strategy, seen.view, world.rules.of(strategy.name).wants)
@@ -84,9 +84,10 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             result = refusal.decision
             details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
             world.events.emit(EventKind.PROPOSAL_REFUSED.at(now, details))
-    own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
-    reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.asked if strategy.needs.facts}
-    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads, world.code())
+    reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.strategies if strategy.needs.facts}
+    strongest = sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy))
+    own = planned._replace(strategies=(), asked=tuple(answered))
+    return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code())
 
 
 def _answer(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
@@ -142,10 +143,6 @@ def _closing(of: Callable[..., Candidate], held: Decimal, listing: Listing, want
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why.strip(),
     )
-
-
-def _strength(candidate: Candidate) -> tuple[float, str, str]:
-    return -abs(candidate.score or 0.0), candidate.symbol, candidate.strategy
 
 
 NONE = Decimal(0)
