@@ -96,7 +96,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     ours = ledger_view(ledger, books, view.positions)
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
     ours = replace(ours, booked={**ours.booked, **entries}, working=())
-    settings, session = app.settings, session_date(ledger, clock.now, app.day)
+    session = session_date(ledger, clock.now, app.day)
     return Broker(
         clock=clock,
         view=view,
@@ -105,11 +105,9 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
         book=book(
             view,
             books,
-            settings.sectors,
+            app.rules,
             quotes=quotes,
             session=session,
-            themes=settings.themes,
-            betas=settings.betas,
             listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
         ),
         findings=compare(ours, view, booked.doubtful),

@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now
-from tradebot.desk.second_look import second_look
+from tradebot.desk.second_look import Quotes, second_look
 from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
 from tradebot.model.account import Account, BrokerView, Worth
-from tradebot.model.bar import ClockReading, Quote, Session
+from tradebot.model.bar import ClockReading, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
@@ -24,8 +24,9 @@ from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
-from tradebot.ports.world import World
+from tradebot.ports.world import Rules, World
 from tradebot.reconciliation.findings import UnknownOrders
+from tradebot.reconciliation.listings import Listed
 from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
@@ -55,7 +56,7 @@ def take(
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
     quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
-    desk = replace(_desk(world, reading, clocks, session, quotes, listed.listings), unlisted=listed.unlisted)
+    desk = _desk(world, reading, clocks, session, quotes, listed)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
         desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))
@@ -74,7 +75,7 @@ def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()
         yield from (record.intent.instrument.symbol for record in books.unresolved)
 
 
-def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Mapping[str, Quote]:
+def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Quotes:
     """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
     patient = _stepping(reading.books, reading.orders) if stepping else ()
@@ -83,12 +84,7 @@ def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping:
 
 
 def _desk(
-    world: World,
-    reading: Reading,
-    clocks: ClockReading,
-    session: Session | None,
-    quotes: Mapping[str, Quote],
-    listings: Mapping[str, Listing],
+    world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Quotes, listed: Listed
 ) -> Desk:
     """Return the desk without the facts of entries."""
     view, books, now = reading.view, reading.books, clocks.now
@@ -104,7 +100,7 @@ def _desk(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=_book(world, reading, quotes, today, listings),
+        book=_book(world, reading, quotes, today, listed.listings),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -124,7 +120,8 @@ def _desk(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         other_sessions=_other_sessions(books),
-        listings=listings,
+        listings=listed.listings,
+        unlisted=listed.unlisted,
     )
 
 
@@ -134,21 +131,9 @@ def _other_sessions(books: Books) -> Mapping[str, Session]:
     return {name: session for name, session in found if session}
 
 
-def _book(
-    world: World, reading: Reading, quotes: Mapping[str, Quote], today: date, listings: Mapping[str, Listing]
-) -> Book:
-    rules, books = world.rules, reading.books
-    worst = book(
-        reading.view,
-        books,
-        rules.sectors,
-        reading.missing,
-        quotes,
-        session=today,
-        themes=rules.themes,
-        betas=rules.betas,
-        listings=listings,
-    )
+def _book(world: World, reading: Reading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:
+    books = reading.books
+    worst = book(reading.view, books, world.rules, reading.missing, quotes, session=today, listings=listings)
     own_orders = _own_orders(books, _trading(books, reading.orders))
     if world.venue.pairs is not Pairs.NATIVE:
         worst = replace(worst, working=worst.working.union(_left_over(books, reading.orders)))
@@ -234,13 +219,11 @@ def _permission(configured: Permission, account: Account) -> Permission:
 def book(
     view: BrokerView,
     books: Books,
-    sectors: Mapping[str, str],
+    rules: Rules,
     missing: Sequence[MissingFill] = (),
-    quotes: Mapping[str, Quote] = MappingProxyType({}),
+    quotes: Quotes = MappingProxyType({}),
     *,
     session: date,
-    themes: Mapping[str, str | None] = MappingProxyType({}),
-    betas: Mapping[str, Decimal] = MappingProxyType({}),
     listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
@@ -260,7 +243,7 @@ def book(
         buying_power=(margin.available or Decimal(0)) if margin else view.account.buying_power,
         day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
         exposure=exposure,
-        sector_exposure=_by_sector(exposure, sectors),
+        sector_exposure=_by_sector(exposure, rules.sectors),
         held=held,
         foreign=_foreign(view, books, held),
         working=frozenset(order.symbol for order in trading),
@@ -276,8 +259,8 @@ def book(
         spans=spans,
         round_trips=books.round_trips,
         day_results=day_results(books, quotes, session),
-        themes=themes,
-        betas=betas,
+        themes=rules.themes,
+        betas=rules.betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
         margin=margin,
     )
@@ -300,7 +283,7 @@ def _at_collar(order: Order, record: IntentRecord | None) -> Order:
     return replace(order, limit_price=max(order.limit_price or Decimal(0), record.intent.approach.collar))
 
 
-def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
+def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Mapping[str, Decimal]:
     """Return the price of one share: this pass's quote, or else the venue's price, or else what was last paid.
 
     The venue computes a position's value itself, so a wrong value must not make room under a limit.
@@ -313,7 +296,7 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, 
     return prices
 
 
-def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+def worth_of(view: BrokerView, quotes: Quotes) -> Worth:
     """Return what cash and positions add up to, so that it can be compared with the equity the venue reports.
 
     Of an account that didn't pay for its positions, their gain counts.
