@@ -239,7 +239,6 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     """Return the kinds of facts that strategies and their exit rules need, in the order of fetching, with what to ask.
 
     That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
-
     Alerts are added to any other kind, because the gates of an entry judge by them whether flow is fresh.
     """
     symbols: dict[str, dict[str, None]] = {}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
 
+from tradebot.gates.common import position_of
 from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
@@ -142,13 +143,11 @@ def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
 def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str]) -> Iterator[SystemEvent]:
     """Yield that a close failed, and once for each position that several have."""
     yield EventKind.CLOSE_FAILED.at(desk.now, details, symbol)
-    since = next((p.opened_at for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol)), desk.now)
-    sent = {details["order"]}
-    for record in desk.books.intents:
-        intent = record.intent
-        same = (intent.key.strategy, intent.instrument.symbol) == (strategy, symbol)
-        if same and intent.purpose in CLOSES and intent.makes_order and intent.at >= since:
-            sent.add(intent.client_order_id)
+    position = position_of(desk, (strategy, symbol))
+    since = position.opened_at if position else desk.now
+    later = (record.intent for record in desk.books.intents if record.intent.at >= since)
+    closes = (i for i in later if (i.key.strategy, i.instrument.symbol) == (strategy, symbol) and i.purpose in CLOSES)
+    sent = {details["order"], *(intent.client_order_id for intent in closes if intent.makes_order)}
     if len(sent) == MOST_CLOSES:
         yield EventKind.ALL_CLOSES_FAILED.at(desk.now, {**details, "attempts": str(len(sent))}, symbol)
 
@@ -238,10 +237,8 @@ def _counter_signals(
 
 def _is_counter(desk: Desk, record: CandidateRecord) -> bool:
     """Return True if a strategy wants the opposite side of its own position, with a signal that is good enough."""
-    candidate = record.candidate
-    whose = (candidate.strategy, candidate.symbol)
-    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), None)
-    return held is not None and (held > 0) != (candidate.side is Side.BUY) and _is_strong(record)
+    held = position_of(desk, (record.candidate.strategy, record.candidate.symbol))
+    return held is not None and Side.of(held.quantity) is not record.candidate.side and _is_strong(record)
 
 
 def _is_strong(record: CandidateRecord) -> bool:

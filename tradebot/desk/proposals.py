@@ -1,10 +1,9 @@
 """Ask each strategy what it wants, and turn its wants into candidates."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
@@ -19,24 +18,17 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import ONE, whole_lots
+from tradebot.model.instrument import ONE, Listing, whole_lots
 from tradebot.model.limits import OwnRules, Wanted
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
+from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Reduce, Target, Want
-from tradebot.ports.strategy import is_outside
+from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import date, datetime
-
-    from tradebot.model.instrument import Listing
-    from tradebot.model.position import Position
-    from tradebot.model.view import StrategyView
-    from tradebot.ports.strategy import Strategy
-    from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.job_times import JobTimes
 
 
 class Proposals(Struct, frozen=True):

@@ -19,7 +19,7 @@ from tradebot.model.instrument import ONE, Listing, notional
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.margin import Margin, Place, Reach
 from tradebot.model.order import Order
-from tradebot.model.position import Lot, Position
+from tradebot.model.position import Position
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.new_fills import MissingFill
@@ -134,17 +134,16 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
 
 def _change(position: Position, quote: Quote | None, session: date, day: VenueDay) -> Decimal | None:
     """Return what a position that is held earned in the session, in USD; None if a price is missing."""
-    changes = [_of_lot(lot, position.multiplier, quote, session, day) for lot in position.lots] if quote else [None]
-    known = [change for change in changes if change is not None]
-    if len(known) < len(changes):
+    if quote is None:
         return None
     entered = day.date_of(position.opened_at) == session
-    return sum(known, position.realized_pnl - position.realized_before if entered else Decimal(0))
-
-
-def _of_lot(lot: Lot, multiplier: Decimal, quote: Quote, session: date, day: VenueDay) -> Decimal | None:
-    began = lot.price if day.date_of(lot.at) == session else quote.previous_close
-    return None if began is None else notional(lot.quantity, quote.middle - began, multiplier)
+    earned = position.realized_pnl - position.realized_before if entered else Decimal(0)
+    for lot in position.lots:
+        began = lot.price if day.date_of(lot.at) == session else quote.previous_close
+        if began is None:
+            return None
+        earned += notional(lot.quantity, quote.middle - began, position.multiplier)
+    return earned
 
 
 class Possible(NamedTuple):

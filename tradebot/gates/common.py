@@ -88,19 +88,16 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
 
 def session_open(desk: Desk) -> Decision:
     """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
-    by_calendar = desk.session is not None and desk.session.contains(desk.now)
-    if by_calendar != desk.clock.is_open:
-        found = f"broker {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
-    if desk.session is None or not by_calendar:
+    clock, session, found = desk.clock, desk.session, desk.calendar_differs
+    by_calendar = session is not None and session.contains(desk.now)
+    if by_calendar != clock.is_open:
+        found = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
+    elif session is None or not by_calendar:
         return _closed(desk)
     # A half day that only one of the two knows: the broker's clock says what its calendar has.
-    if desk.clock.next_close != desk.session.close:
-        found = f"broker closes {desk.clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {desk.session.close:%Y-%m-%dT%H:%MZ}"
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
-    if desk.calendar_differs:
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, desk.calendar_differs)
-    return Decision(Gate.SESSION, Verdict.PASS)
+    elif clock.next_close != session.close:
+        found = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
+    return answer(Gate.SESSION, not found, Reason.CALENDAR_DISAGREES, found or None)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
