@@ -261,21 +261,11 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
 def fetch_flow(
     world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    session = last_session(world.ledger, clocks.now, world.venue.day)
-    fetched = fetch_all(world, session, clocks, only_due=only_due, wanted=wanted)
-    name, quota = world.mode_name, fetched.quota
-    world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, name, quota=quota))
-    return fetched
-
-
-def fetch_all(
-    world: World, session: date, clocks: ClockReading, *, only_due: bool, wanted: Wanted = EVERYTHING
-) -> Fetched:
     """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
 
     A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
     """
-    now = clocks.now
+    now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
     asked = agenda(world, session, now, requests) if only_due else everything(requests)
     intakes: list[Intake] = []
@@ -299,8 +289,8 @@ def fetch_all(
         world.progress(number, len(asked.due))
         if in_a_row > MAX_FAILURES or (failures and failures[-1].lasting):
             break
-    given_up = in_a_row >= MAX_FAILURES
-    calls = len(intakes) + len(failures)
+    name, calls, given_up = world.mode_name, len(intakes) + len(failures), in_a_row >= MAX_FAILURES
+    world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, name, quota=quota))
     return Fetched(
         now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,
         asked.left_out,

@@ -1,7 +1,7 @@
 """Ask each strategy what it wants, and turn its wants into candidates."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
@@ -96,13 +96,9 @@ def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Propo
     The caller holds the pass lock, and is about to judge the candidates.
     """
     own, refused = begin(world, call, proposed.own, now)
-    gone = {_slot_of(slot) for slot in proposed.own.asked} - {_slot_of(slot) for slot in own.asked}
+    gone = {(slot.strategy, slot.session, slot.name) for slot in proposed.own.asked if slot not in own.asked}
     left = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
     return replace(proposed, candidates=left, refused=(*proposed.refused, *refused), own=own)
-
-
-def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:
-    return slot.strategy, slot.session, slot.name
 
 
 def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:

@@ -78,7 +78,8 @@ def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()
 def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Quotes:
     """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
-    patient = _stepping(reading.books, reading.orders) if stepping else ()
+    behind = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
+    patient = (symbol for symbol, record in behind if record and record.intent.approach)
     symbols = tuple(dict.fromkeys((*entered, *held, *patient)))
     return world.market.quotes(symbols) if symbols else {}
 
@@ -146,14 +147,6 @@ def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
         held = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
         if any(held * rest.first.side.sign >= 0 for rest in rests):
             yield whose[1]
-
-
-def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
-    """Yield the symbols of passive entries, whose next prices follow the quotes."""
-    for order in orders:
-        record = books.intent_behind(order)
-        if record is not None and record.intent.approach is not None:
-            yield order.symbol
 
 
 def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:

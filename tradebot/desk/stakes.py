@@ -33,7 +33,13 @@ def stakes(
     `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
     with an unknown outcome counts on top of its position.
     """
-    yield from _positions(view, books.totals.own_positions(), prices)
+    # A lot counts at the broker's value per share or at the price, whichever is more.
+    valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
+    for position in books.totals.own_positions():
+        cost = abs(position.average_price)
+        price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
+        usd = abs(position.value_at(price))
+        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, held=True)
     for one in missing:
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
@@ -45,16 +51,6 @@ def stakes(
     for record in books.unresolved:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
             yield _of(record.intent, intent_usd(record.intent, prices), held=False)
-
-
-def _positions(view: BrokerView, held: Sequence[Position], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
-    """Yield the lots of each strategy, at the broker's value per share or at the price, whichever is more."""
-    valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
-    for position in held:
-        cost = abs(position.average_price)
-        price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
-        usd = abs(position.value_at(price))
-        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, held=True)
 
 
 def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:

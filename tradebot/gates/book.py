@@ -138,7 +138,8 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
     unknown = [symbol for symbol, span in sorted(book.spans.items()) if any(span) and symbol not in book.betas]
     if unknown:
         return Decision(Gate.BETA_NOTIONAL, Verdict.UNKNOWN, Reason.BETA_UNKNOWN, ", ".join(unknown[:3]), limit)
-    value = _farthest(_times(span, book.betas[symbol]) for symbol, span in book.spans.items() if any(span))
+    moved = ((book.betas[symbol], span) for symbol, span in book.spans.items() if any(span))
+    value = _farthest(Span(*sorted((span.lowest * beta, span.highest * beta))) for beta, span in moved)
     return share(book, Gate.BETA_NOTIONAL, Reason.BETA_NOTIONAL_ABOVE_MAX, value, limit)
 
 
@@ -219,11 +220,6 @@ def _farthest(spans: Iterable[Span]) -> Decimal:
     for span in spans:
         lowest, highest = lowest + span.lowest, highest + span.highest
     return max(abs(lowest), abs(highest))
-
-
-def _times(span: Span, factor: Decimal) -> Span:
-    one, other = span.lowest * factor, span.highest * factor
-    return Span(min(one, other), max(one, other))
 
 
 def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
