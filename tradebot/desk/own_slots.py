@@ -85,8 +85,8 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
         return Plan((), refused=(StrategyRefusal(strategy.name, decision),))
     stands = standing(strategy.name, times, world.ledger, entries, now)
     since = claims.first_seen(strategy.name)
-    new, counts = (() if since else (strategy.name,)), since or now
-    known = takewhile(lambda slot: slot.end > counts and not claims.ended(slot), stands.over[:MOST_MISSED])
+    new, seen_from = (() if since else (strategy.name,)), since or now
+    known = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
     missed = tuple(reversed(list(known)))
     if stands.current is None or claims.ended(stands.current):
         return Plan((), (Waiting(strategy.name, stands.next),), missed, new)

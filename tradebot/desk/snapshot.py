@@ -88,7 +88,7 @@ def _desk(
     world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Quotes, listed: Listed
 ) -> Desk:
     """Return the desk without the facts of entries."""
-    view, books, now = reading.view, reading.books, clocks.now
+    view, books, now, listings = reading.view, reading.books, clocks.now, listed.listings
     today = session.date if session else books.day.date_of(now)
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
@@ -101,7 +101,7 @@ def _desk(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=_book(world, reading, quotes, today, listed.listings),
+        book=_book(world, reading, quotes, today, listings),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -121,7 +121,7 @@ def _desk(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         other_sessions=_other_sessions(books),
-        listings=listed.listings,
+        listings=listings,
         unlisted=listed.unlisted,
     )
 
