@@ -11,8 +11,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
-from tradebot.desk.margins import listings_of, tying_up
-from tradebot.desk.snapshot import book
+from tradebot.desk.snapshot import book, tying_up
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
 from tradebot.model.activity import Booking
@@ -24,6 +23,7 @@ from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
@@ -96,7 +96,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     ours = ledger_view(ledger, books, view.positions)
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
     ours = replace(ours, booked={**ours.booked, **entries}, working=())
-    settings, session = app.settings, session_date(ledger, clock.now, app.day)
+    session = session_date(ledger, clock.now, app.day)
     return Broker(
         clock=clock,
         view=view,
@@ -105,12 +105,10 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
         book=book(
             view,
             books,
-            settings.sectors,
+            app.rules,
             quotes=quotes,
             session=session,
-            themes=settings.themes,
-            betas=settings.betas,
-            listings=listings_of(reader, view.account, symbols),
+            listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
         ),
         findings=compare(ours, view, booked.doubtful),
         unapplied=len(pending) + len(booked.proven) + done,

@@ -27,9 +27,10 @@ from tradebot.adapters.wire.supervisor import Supervisor
 from tradebot.app.baseline import values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
-from tradebot.desk.halting import halt_for_crash_loop
+from tradebot.desk.halting import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
 from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
@@ -308,7 +309,7 @@ class Daemon:
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
         if self._starts > starts.MOST:
-            halt_for_crash_loop(app.ledger, app.events, self._starts, starts.MOST, now)
+            halt_for(app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {starts.MOST}", now)
 
     def _end_well(self) -> None:
         with suppress(OSError):

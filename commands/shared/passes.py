@@ -52,7 +52,8 @@ class HaltOnFault(Struct, frozen=True):
         """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
         if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
             with suppress(TradebotError):
-                halt_for(self.app.ledger, self.app.events, fault, self.at)
+                why = f"{type(fault).__name__}: {fault}"
+                halt_for(self.app.ledger, self.app.events, Reason.PASS_FAULT, why, self.at)
 
 
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}

@@ -57,6 +57,7 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"profit_target_fraction": Decimal(0)}, "its target is not a Decimal between 0 and 10"),
     (OPEN, {"targets": ((D("0.02"), D("0.5")),)}, BAD_TARGETS),
     (OPEN, {"targets": (ScaleOutLevel(0.02, D("0.5")),)}, BAD_TARGETS),  # type: ignore[arg-type]
+    (OPEN, {"targets": (ScaleOutLevel(None, D("0.5")),)}, BAD_TARGETS),  # type: ignore[arg-type]
     (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D(0)),)}, BAD_TARGETS),
     (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.02"), D("0.5")))}, BAD_TARGETS),
     (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.03"), D("0.51")))}, BAD_TARGETS),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, CASH, HALTS, NOW, book, exit_rules, limits
+from tests.builders import ACCOUNT, CASH, HALTS, NOW, exit_rules, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -15,7 +15,6 @@ from tradebot.desk.halting import (
     JUMP,
     accept_causes,
     halt_for,
-    halt_for_crash_loop,
     halt_if_needed,
     remaining_causes,
     remember,
@@ -289,8 +288,8 @@ def test_rows_that_nobody_can_read_halt_until_they_can_be_read() -> None:
 
 def test_a_fault_halts_and_keeps_the_reason_of_a_halt_that_is_in_force() -> None:
     scene = Scene()
-    halt_for(scene.ledger, scene.events, ZeroDivisionError("in a gate"), NOW)
-    halt_for(scene.ledger, scene.events, KeyError("later"), NOW)
+    halt_for(scene.ledger, scene.events, Reason.PASS_FAULT, "ZeroDivisionError: in a gate", NOW)
+    halt_for(scene.ledger, scene.events, Reason.PASS_FAULT, "KeyError: 'later'", NOW)
     assert why(scene) == "PASS_FAULT: ZeroDivisionError: in a gate"
     assert len(scene.events.emitted) == 1
     unhalt(scene)
@@ -298,8 +297,8 @@ def test_a_fault_halts_and_keeps_the_reason_of_a_halt_that_is_in_force() -> None
 
 def test_a_crash_loop_halts_until_a_person_has_looked() -> None:
     scene = Scene()
-    halt_for_crash_loop(scene.ledger, scene.events, 6, 5, NOW)
-    halt_for_crash_loop(scene.ledger, scene.events, 6, 5, NOW)
+    halt_for(scene.ledger, scene.events, Reason.CRASH_LOOP, "6 against 5", NOW)
+    halt_for(scene.ledger, scene.events, Reason.CRASH_LOOP, "6 against 5", NOW)
     assert why(scene) == "CRASH_LOOP: 6 against 5"
     assert len(scene.events.emitted) == 1
     record = trade_once(scene.world(wanted("AAPL")), call())
@@ -342,7 +341,7 @@ def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger
         ledger = MemoryLedger(ACCOUNT)
         ledger.open_books(CASH, NOW)
     for equity, total in readings:
-        remember(ledger, ledger.standing(), book(equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(0))))
+        remember(ledger, ledger.standing(), Decimal(equity), Worth(Decimal(total), Decimal(0)))
     return ledger
 
 
@@ -436,7 +435,7 @@ def test_a_halt_names_each_present_cause_with_what_ends_it() -> None:
 
 def test_a_fault_halts_and_is_dated_by_when_it_happened() -> None:
     scene = Lossy()
-    halt_for(scene.ledger, scene.events, ZeroDivisionError("in a gate"), NOW)
+    halt_for(scene.ledger, scene.events, Reason.PASS_FAULT, "ZeroDivisionError: in a gate", NOW)
     assert (scene.ledger.trading_state().at, scene.events.emitted[0].timestamp) == (NOW, NOW)
 
 

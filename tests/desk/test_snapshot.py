@@ -10,7 +10,6 @@ from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import book, take
-from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -23,6 +22,7 @@ from tradebot.model.values import replace
 from tradebot.reconciliation.read_books import read_books
 from tradebot.timetable.sessions import last_session, session_of
 
+RULES = Scene().world().rules
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
 
 
@@ -46,7 +46,7 @@ def resting(symbol: str = "AAPL") -> Order:
 
 
 def seen(told: BrokerView) -> Book:
-    return book(told, books(), SECTORS, session=DAY)
+    return book(told, books(), RULES, session=DAY)
 
 
 def test_exposure_is_absolute_by_symbol_and_sector_strangers_included() -> None:
@@ -62,7 +62,7 @@ def test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_s
     value: str | None, quantity: str
 ) -> None:
     told = view(position("AAPL", quantity, price="0.01", value=value, current="0.01"))
-    found = book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY)
+    found = book(told, books(), RULES, quotes={"AAPL": quote("AAPL")}, session=DAY)
     worst = max(abs(Decimal(value or 0)), 49 * quote("AAPL").middle)
     assert (found.exposure, found.sector_exposure) == ({"AAPL": worst}, {"technology": worst})
     assert found.gross == worst
@@ -82,7 +82,7 @@ def test_a_position_counts_at_the_cost_of_our_fills_when_the_venue_says_zero() -
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
     take(scene.world(), with_flow=False)
     told = view(position("AAPL", "49", price="0.01", value="0", current="0"))
-    assert book(told, books(*scene.ledger.fills()), SECTORS, session=DAY).gross == 4900
+    assert book(told, books(*scene.ledger.fills()), RULES, session=DAY).gross == 4900
 
 
 def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
@@ -98,11 +98,11 @@ def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
     contract = replace(record.intent.instrument, multiplier=Decimal(10))
     promised = {name: replace(record, intent=replace(record.intent, instrument=contract))}
     orders = tuple(scene.venue.book.values())
-    found = book(view(orders=orders), books(orders=orders, promised=promised), SECTORS, session=DAY)
+    found = book(view(orders=orders), books(orders=orders, promised=promised), RULES, session=DAY)
     assert found.exposure == {"AAPL": record.intent.quantity * Decimal("100.20") * 10}
     assert [stake.usd for stake in found.stakes] == [found.gross]
     unanswered = replace(promised[name], state=IntentState.SENT)
-    unlisted = book(view(), books(intents=(unanswered,)), SECTORS, session=DAY)
+    unlisted = book(view(), books(intents=(unanswered,)), RULES, session=DAY)
     assert (unlisted.gross, [stake.usd for stake in unlisted.stakes]) == (found.gross, [found.gross])
     # Of someone else's order, only a position tells what it is about.
     order = replace(resting(), client_order_id="by-hand", limit_price=Decimal(11))
@@ -112,21 +112,23 @@ def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
 
 def test_our_own_order_counts_at_the_market_where_the_venue_says_it_has_a_lower_limit() -> None:
     told = replace(resting(), limit_price=Decimal("0.01"))
-    found = book(view(orders=(told,)), books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY)
+    found = book(view(orders=(told,)), books(), RULES, quotes={"AAPL": quote("AAPL")}, session=DAY)
     assert found.gross == 49 * quote("AAPL").middle
 
 
 def test_an_order_without_a_limit_counts_at_the_quote_where_nothing_of_it_is_held() -> None:
     market = replace(resting(), limit_price=None, client_order_id="by-hand")
     assert book(
-        view(orders=(market,)), books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY
+        view(orders=(market,)), books(), RULES, quotes={"AAPL": quote("AAPL")}, session=DAY
     ).gross == 49 * Decimal("99.99")
 
 
 def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() -> None:
     told = view(position("AAPL", "50", value="55000"), equity=Decimal(150_000), cash=Decimal(95_000))
-    assert equity_explained(seen(told))
-    assert not equity_explained(book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY))
+    quoted = book(told, books(), RULES, quotes={"AAPL": quote("AAPL")}, session=DAY)
+    for found, explained in ((seen(told), True), (quoted, False)):
+        assert found.worth is not None
+        assert found.worth.explains(found.equity) is explained
 
 
 def test_the_open_quantity_of_a_working_order_counts_on_top_of_the_position() -> None:
@@ -182,7 +184,7 @@ def test_a_fill_written_by_a_brokers_activity_begins_no_cooldown() -> None:
         "flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ONE, ago(10), Origin.ACTIVITY, "s1"
     )
     plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ONE, ago(10), Origin.PLAN)
-    assert book(view(), books(split, plan), SECTORS, session=DAY).last_fill_at == {"MSFT": ago(10)}
+    assert book(view(), books(split, plan), RULES, session=DAY).last_fill_at == {"MSFT": ago(10)}
 
 
 def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
@@ -281,7 +283,7 @@ def test_an_order_with_an_unknown_outcome_counts_at_its_limit_or_the_price_which
     (record,) = scene.ledger.intents()
     price = Decimal("100.20") * 2
     scene.price("AAPL", str(price))
-    found = book(view(), books(intents=(record,)), SECTORS, quotes={"AAPL": quote("AAPL", str(price), str(price))},
+    found = book(view(), books(intents=(record,)), RULES, quotes={"AAPL": quote("AAPL", str(price), str(price))},
                  session=DAY)  # fmt: skip
     assert found.exposure == {"AAPL": record.intent.quantity * price}
     assert found.spans == {"AAPL": Span(-record.intent.quantity * price, Decimal(0))}
@@ -294,7 +296,7 @@ def test_the_book_knows_what_was_lost_and_by_whom() -> None:
         fill(3, "MSFT", price="100", strategy="other"), fill(4, "MSFT", Side.SELL, price="101", strategy="other"),
         fill(5, "XOM", price="100", strategy=FOREIGN), fill(6, "XOM", Side.SELL, price="9", strategy=FOREIGN),
     )  # fmt: skip
-    found = book(view(), books(*fills), SECTORS, session=DAY)
+    found = book(view(), books(*fills), RULES, session=DAY)
     assert found.lost_at == {("flow", "AAPL"): fills[1].fill.at}
     assert {trip.symbol: trip.profit for trip in found.round_trips} == {"AAPL": Decimal(-10), "MSFT": Decimal(10)}
     assert [trip.symbol for trip in found.own("other", CASH, SECTORS).round_trips] == ["MSFT"]
@@ -308,13 +310,13 @@ def test_a_market_order_without_a_price_counts_at_the_midpoint_for_which_it_was_
     (record,) = scene.ledger.intents()
     at_market = replace(record.intent, order_type=OrderType.MARKET, limit_price=None)
     lost = replace(record, intent=at_market)
-    found = book(view(), books(intents=(lost,)), SECTORS, session=DAY)
+    found = book(view(), books(intents=(lost,)), RULES, session=DAY)
     assert at_market.send_mid == quote("AAPL").middle
     assert found.exposure == {"AAPL": at_market.quantity * quote("AAPL").middle}
     assert found.stakes[0].usd == found.gross
     order = replace(resting("AAPL"), order_type=OrderType.MARKET, limit_price=None)
     acked = replace(lost, state=IntentState.ACKED)
     known = books(promised={order.client_order_id: acked})
-    working = book(view(orders=(order,)), known, SECTORS, session=DAY)
+    working = book(view(orders=(order,)), known, RULES, session=DAY)
     assert working.exposure == {"AAPL": order.open_quantity * quote("AAPL").middle}
     assert working.stakes[0].usd == working.gross

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.docs import limits_table
-from tradebot.gates import own as own_limits
+from tradebot.gates.book import OWN_GATES
 from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
@@ -30,7 +30,7 @@ SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
-OWN = "tests/gates/test_own.py"
+OWN = "tests/gates/test_book_own.py"
 OPTIONS, OUTCOMES, ON_OPTIONS = "tradebot.gates.decide", "tradebot.gates.book", "tests/gates/test_decide_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
@@ -143,15 +143,16 @@ ROWS = (
          "tests/model/test_margin.py::test_at_its_liquidation_price_an_account_has_exactly_its_maintenance_margin")),
     Row("maintenance margin of what is held halts the bot before the broker liquidates", "halts.margin_fraction",
         (Gate.MAINTENANCE_MARGIN,), (f"{MARGIN}.maintenance_margin", f"{MARGIN}.margin_halt"),
-        (STANDS, "tests/desk/test_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
+        (STANDS,
+         "tests/desk/test_stakes_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
     Row("losing round trips in a row", "limits.max_loss_streak, loss_streak_wait_s", (Gate.LOSS_STREAK,),
         (f"{OUTCOMES}.loss_streak",), (OPTION, EDGE)),
     Row("the wait after a loss in the symbol, and the window of a wash sale (26 U.S.C. 1091)",
         "limits.loss_cooldown_s, wash_sale_days", (Gate.LOSS_COOLDOWN, Gate.WASH_SALE),
         (f"{OUTCOMES}.loss_cooldown", f"{OUTCOMES}.wash_sale"), (OPTION, EDGE)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
-        "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
-        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.model.limits.in_force"),
+        "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(OWN_GATES.values()),
+        (f"{BOOK}.own", f"{BOOK}.own_monitors", "tradebot.model.limits.in_force"),
         (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
          f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
     Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",
@@ -184,7 +185,7 @@ ROWS = (
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
-        "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.equity_explained",),
+        "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.unknown_loss",),
         (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
     Row("entries per pass and per session", "limits.max_new_entries, max_session_entries",
         (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{BOOK}.session_entries"),
@@ -198,7 +199,7 @@ ROWS = (
         "limits.duplicate_window_s", (Gate.DUPLICATE,),
         (f"{ENTRY}._duplicate", f"{BOOK}.duplicate_order"), (ALIKE, REFUSES)),
     Row("self-match: no entry while any order on the symbol is working", "always", (Gate.WORKING,),
-        (f"{COMMON}.working",), (REFUSES,)),
+        (f"{COMMON}.working_for_entry",), (REFUSES,)),
     Row("an order on the symbol with an unknown outcome", "always", (Gate.UNRESOLVED,),
         (f"{COMMON}.unresolved",), (REFUSES,)),
     Row("reject storm", "halts.rejects, storm_window_s", (Gate.REFUSALS,), (f"{HALTS}.refusals",),

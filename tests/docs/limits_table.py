@@ -137,9 +137,8 @@ def monitored() -> set[Gate]:
     held = {"AAPL": Decimal(1)}
     entered = Entered("flow", "AAPL", Side.BUY, NOW)
     seen = margined(exposure=held, sector_exposure=held, entries=(entered, entered))
-    on_book, on_losses = limits_of.monitors(seen, limits, settings.halts), limits_of.loss_monitors(seen, limits, NOW)
-    on_margin = margin_of.monitors(seen, limits, settings.halts)
-    answers = (*on_book, *limits_of.rate_monitors(seen, limits), *on_losses, *on_margin)
+    on_book, on_margin = (of.monitors(seen, limits, settings.halts) for of in (limits_of, margin_of))
+    answers = (*on_book, *limits_of.rate_monitors(seen, limits, NOW), *on_margin)
     return {decision.gate for _, decision in answers}
 
 

@@ -27,7 +27,7 @@ entries = st.lists(
 
 
 def monitored(seen: Book) -> list[tuple[str, Decision]]:
-    return list(limits_of.rate_monitors(seen, LIMITS))
+    return list(limits_of.rate_monitors(seen, LIMITS, NOW))
 
 
 @given(entries=entries)

@@ -140,7 +140,7 @@ def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> Book:
 
 def troubles(seen: Book, rules: Limits, latches: HaltRules) -> list[Decision]:
     """Return what is beyond its limit in a book, and what halts on it; the day's own gate only shuts entries."""
-    on_book = [*limits_of.monitors(seen, rules, latches), *limits_of.rate_monitors(seen, rules)]
+    on_book = [*limits_of.monitors(seen, rules, latches), *limits_of.rate_monitors(seen, rules, NOW)]
     beyond = [said for _, said in on_book if not said.passed and said.gate is not Gate.DAILY_LOSS]
     return [*beyond, *halts_of.failing_rules(desk(book=seen), latches)]
 

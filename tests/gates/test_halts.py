@@ -15,9 +15,9 @@ from tradebot.gates.halts import (
     failing_rules,
     monitors,
     override_for,
-    with_rejection,
-    with_unanswered_order,
+    with_outcome,
 )
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, HaltEvidence
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
@@ -101,8 +101,12 @@ def test_one_more_refusal_or_lost_answer_makes_a_storm() -> None:
     refused = desk(halt_evidence=HaltEvidence(refused=4 * (ago(10),)))
     silent = desk(halt_evidence=HaltEvidence(unanswered=4 * (ago(10),)))
     assert failing_rules(refused, HALTS) == failing_rules(silent, HALTS) == ()
-    assert [c.reason for c in failing_rules(with_rejection(refused), HALTS)] == [Reason.REJECT_STORM]
-    assert [c.reason for c in failing_rules(with_unanswered_order(silent), HALTS)] == [Reason.UNKNOWN_STORM]
+    for before, sent, storm in (
+        (refused, Reason.VENUE_REJECTED, Reason.REJECT_STORM),
+        (silent, Reason.VENUE_UNKNOWN, Reason.UNKNOWN_STORM),
+    ):
+        after = with_outcome(before, Decision(Gate.SEND, Verdict.FAIL, sent))
+        assert [c.reason for c in failing_rules(after, HALTS)] == [storm]
 
 
 @pytest.mark.parametrize("reason", TROUBLED)

@@ -22,7 +22,6 @@ ROUNDS = {
     "tradebot/model/instrument.py:on_tick": "rounds to the tick that is listed",
     "tradebot/model/instrument.py:whole_lots": "rounds to the lot that is listed",
     "tradebot/gates/sizing.py:entry_size": "rounds to the lot that is listed",
-    "tradebot/gates/sizing.py:passive_price": "rounds to the tick that is listed",
     "tradebot/reconciliation/activities.py:ratio_of": "a split of shares leaves whole shares, and cash for the rest",
     "tradebot/backtest/touching.py:value_above": UNITS,
     "tradebot/backtest/touching.py:value_below": UNITS,

@@ -29,7 +29,7 @@ from tradebot.backtest.touching import (
     value_below,
     value_in_usd,
 )
-from tradebot.desk.halting import remember_explained
+from tradebot.desk.halting import remember
 from tradebot.desk.snapshot import worth_of
 from tradebot.desk.watching import marked
 from tradebot.exits.held import Held, exit_price
@@ -98,8 +98,7 @@ class Quiet:
         quotes = self._quotes(positions)
         if marking and not self._mark(positions, quotes):
             return Calm(now)
-        if worth_of(view, quotes).explains(view.account.equity):
-            remember_explained(ledger, ledger.standing(), view.account.equity)
+        remember(ledger, ledger.standing(), view.account.equity, worth_of(view, quotes))
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:
             return Calm(now, settled=False)

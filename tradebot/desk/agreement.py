@@ -27,14 +27,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
-from tradebot.reconciliation.catch_up import (
-    catch_up,
-    latest_orders,
-    may_fill,
-    omitted_orders,
-    read_view,
-    with_ends,
-)
+from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
@@ -144,9 +137,7 @@ def _ask_about_each_position(world: World, reading: Reading) -> Reading:
     """Return the reading with the venue's direct answer for each position on which its list and the books differ."""
     confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in reading.ratios}
     others = (position for position in reading.view.positions if position.symbol not in confirmed_positions)
-    view = replace(
-        reading.view, positions=(*others, *(position for position in confirmed_positions.values() if position))
-    )
+    view = replace(reading.view, positions=(*others, *filter(None, confirmed_positions.values())))
     ratios = position_ratios(reading.books, view)
     unproven = frozenset(symbol for symbol, position in confirmed_positions.items() if position is None)
     return replace(reading, view=view, ratios=ratios, unproven=unproven)

@@ -1,9 +1,9 @@
 """Check a strategy's answer before it is used: one bad want discredits the whole answer."""
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
 from itertools import islice, pairwise
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from msgspec import Struct
 
@@ -19,8 +19,8 @@ MAX_TEXT = 200
 MOST_PARTS = 50
 """The most components, or decisions of its own, that one want may have."""
 MOST_LEVELS = 10
-MOST_ALERTS = 1000
 """The most levels at which a position may be closed in parts."""
+MOST_ALERTS = 1000
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
 MOST_SHARES = Decimal(10) ** 12
@@ -99,18 +99,13 @@ class _WantCheck(Struct, frozen=True):
     sources: frozenset[str]
 
     def fault(self, want: Want) -> str | None:
+        rules_of: Mapping[type, Callable[[Any], tuple[Rule, ...]]] = {
+            Open: self._open, Target: self._target, Reduce: self._reduce, Close: self._close,
+        }  # fmt: skip
         # A subclass could answer differently each time it is looked at.
-        if type(want) is Open:
-            rules = self._open(want)
-        elif type(want) is Target:
-            rules = self._target(want)
-        elif type(want) is Reduce:
-            rules = self._reduce(want)
-        elif type(want) is Close:
-            rules = self._close(want)
-        else:
+        if type(want) not in rules_of:
             return "it is not an Open, a Target, a Reduce or a Close"
-        return next((fault for fault, holds in rules if not holds()), None)
+        return next((fault for fault, holds in rules_of[type(want)](want) if not holds()), None)
 
     def _open(self, want: Open) -> tuple[Rule, ...]:
         return (
@@ -143,10 +138,7 @@ class _WantCheck(Struct, frozen=True):
         )
 
     def _reduce(self, want: Reduce) -> tuple[Rule, ...]:
-        return (
-            *self._close(want),
-            ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)),
-        )
+        return (*self._close(want), ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)))
 
     def _close(self, want: Close | Reduce) -> tuple[Rule, ...]:
         return (
@@ -184,15 +176,16 @@ def _is_contract(item: object) -> bool:
 
 def _are_levels(items: object) -> bool:
     """Return True for levels at which a position is closed in parts, as a list of exits may have them."""
-    if type(items) is not tuple or len(items) > MOST_LEVELS:
+    if type(items) is not tuple or len(items) > MOST_LEVELS or not all(map(_is_level, items)):
         return False
-    if not all(type(item) is ScaleOutLevel and _is_distance(item.fraction, 10) for item in items):
+    rising = all(a.fraction < b.fraction for a, b in pairwise(items))
+    return rising and sum((item.share for item in items), Decimal(0)) <= 1
+
+
+def _is_level(item: object) -> bool:
+    if type(item) is not ScaleOutLevel or not (_is_decimal(item.fraction) and _is_decimal(item.share)):
         return False
-    if not all(_is_decimal(item.share) and 0 < item.share <= 1 for item in items):
-        return False
-    return sum((item.share for item in items), Decimal(0)) <= 1 and all(
-        a.fraction < b.fraction for a, b in pairwise(items)
-    )
+    return 0 < item.fraction < 10 and 0 < item.share <= 1
 
 
 def _optional(value: object, low: int) -> bool:

@@ -38,11 +38,7 @@ Found = Mapping[Whose, Gap]
 
 
 def conclude(
-    world: World,
-    call: Call,
-    desk: Desk,
-    records: tuple[CandidateRecord, ...],
-    proposed: Proposals,
+    world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...], proposed: Proposals
 ) -> CycleRecord:
     cycle = replace(
         _cycle(world, call, desk),

@@ -49,7 +49,7 @@ class Agenda(Struct, frozen=True):
 
 def everything(requests: Sequence[Request]) -> Agenda:
     """Return what a fetch asks if a person wants everything at once."""
-    return Agenda(tuple(request for _, request in sorted(enumerate(requests), key=lambda each: not each[1][0].core)))
+    return Agenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
 
 def agenda(world: World, session: date, now: datetime, requests: Sequence[Request]) -> Agenda:
@@ -239,14 +239,12 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     """Return the kinds of facts that strategies and their exit rules need, in the order of fetching, with what to ask.
 
     That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
-
     Alerts are added to any other kind, because the gates of an entry judge by them whether flow is fresh.
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
         facts = strategy.needs.facts | kinds_read(rules.exits_of(strategy.name))
-        kinds = facts and facts | {FLOW_ALERTS}
-        for name in kinds & frozenset(kind_names()):
+        for name in (facts and facts | {FLOW_ALERTS}) & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
     return {kind: keys_of(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
 
@@ -263,21 +261,11 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
 def fetch_flow(
     world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    session = last_session(world.ledger, clocks.now, world.venue.day)
-    fetched = fetch_all(world, session, clocks, only_due=only_due, wanted=wanted)
-    name, quota = world.mode_name, fetched.quota
-    world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, name, quota=quota))
-    return fetched
-
-
-def fetch_all(
-    world: World, session: date, clocks: ClockReading, *, only_due: bool, wanted: Wanted = EVERYTHING
-) -> Fetched:
     """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
 
     A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
     """
-    now = clocks.now
+    now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
     asked = agenda(world, session, now, requests) if only_due else everything(requests)
     intakes: list[Intake] = []
@@ -301,8 +289,8 @@ def fetch_all(
         world.progress(number, len(asked.due))
         if in_a_row > MAX_FAILURES or (failures and failures[-1].lasting):
             break
-    given_up = in_a_row >= MAX_FAILURES
-    calls = len(intakes) + len(failures)
+    name, calls, given_up = world.mode_name, len(intakes) + len(failures), in_a_row >= MAX_FAILURES
+    world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, name, quota=quota))
     return Fetched(
         now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,
         asked.left_out,

@@ -7,22 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.desk.snapshot import take
-from tradebot.gates.book import equity_explained
 from tradebot.gates.common import clocks_agree
-from tradebot.gates.halts import (
-    BY_ITSELF,
-    CLEARED_BY,
-    causes_text,
-    failing_rules,
-    override_for,
-    with_rejection,
-    with_unanswered_order,
-    with_unknown_order,
-)
-from tradebot.model.account import EquityPeak
+from tradebot.gates.halts import BY_ITSELF, CLEARED_BY, causes_text, failing_rules, override_for, with_outcome
+from tradebot.model.account import EquityPeak, Worth
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
@@ -38,19 +28,14 @@ def halt_if_needed(world: World, desk: Desk) -> Desk:
     """
     if not world.dry_run:
         _take_over(world, desk)
-        remember(world.ledger, desk.books.standing, desk.book)
+        remember(world.ledger, desk.books.standing, desk.book.equity, desk.book.worth)
     return _halt_for_causes(world, desk)
 
 
 def after_send(world: World, desk: Desk, sent: Decision) -> Desk:
     """Return the desk with this order's outcome; it is halted if the broker's response trips a limit."""
-    if sent.reason is Reason.VENUE_REJECTED:
-        return _halt_for_causes(world, with_rejection(desk))
-    if sent.reason is Reason.VENUE_UNKNOWN:
-        return _halt_for_causes(world, with_unanswered_order(desk))
-    if sent.reason is Reason.SECOND_WRITER:
-        return _halt_for_causes(world, with_unknown_order(desk, str(sent.observed)))
-    return desk
+    after = with_outcome(desk, sent)
+    return desk if after is desk else _halt_for_causes(world, after)
 
 
 def remaining_causes(world: World) -> str:
@@ -72,17 +57,10 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
     return f"override: {why}", accepted
 
 
-def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
-    """Halt because a pass ended with a fault in the bot itself, so its gates can't be trusted."""
+def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
+    """Halt for a cause that no desk shows: a fault in the bot's own pass, or something that ends `serve` each time."""
     if ledger.trading_state().state is TradingState.ACTIVE:
-        why = f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}"
-        _halt(ledger, events, why, frozenset({Reason.PASS_FAULT}), at)
-
-
-def halt_for_crash_loop(ledger: Ledger, events: Events, starts: int, most: int, at: datetime) -> None:
-    """Halt because `serve` was started more often than `most` times within minutes, so something ends it each time."""
-    if ledger.trading_state().state is TradingState.ACTIVE:
-        _halt(ledger, events, f"{Reason.CRASH_LOOP}: {starts} against {most}", frozenset({Reason.CRASH_LOOP}), at)
+        _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 
 
 def _take_over(world: World, desk: Desk) -> None:
@@ -125,19 +103,13 @@ JUMP = 10
 """If equity exceeds this many times the known value, a second pass must see it before it is believed."""
 
 
-def remember(ledger: Ledger, standing: Standing, book: Book) -> None:
-    """Store a new highest equity if cash and positions explain it.
+def remember(ledger: Money, standing: Standing, equity: Decimal, worth: Worth | None) -> None:
+    """Store a new highest equity in USD if cash and positions explain it.
 
     A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
     known value.
     """
-    if equity_explained(book):
-        remember_explained(ledger, standing, book.equity)
-
-
-def remember_explained(ledger: Money, standing: Standing, equity: Decimal) -> None:
-    """Do so with an equity in USD that cash and positions explain."""
-    if standing.opening_cash is None:
+    if standing.opening_cash is None or (worth and not worth.explains(equity)):
         return
     before = standing.peak or EquityPeak(Decimal(0), Decimal(0))
     jumped = equity > JUMP * (before.highest or standing.opening_cash)

@@ -7,14 +7,16 @@ end is told when the books first see it.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from operator import attrgetter
 
+from tradebot.gates.common import position_of
 from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
-from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN, Position
@@ -92,21 +94,14 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
 
 def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) -> Iterator[SystemEvent]:
     """Yield what the end of an order means; an exit's is `expected` if we canceled it, or no shares are left for it."""
-    details = {
-        "strategy": intent.key.strategy,
-        "cause": f"the order ended {order.status.value}",
-        "order": order.client_order_id,
-        "unfilled": f"{intent.quantity - order.filled_quantity:f}",
-    }
+    cause, unfilled = f"the order ended {order.status.value}", intent.quantity - order.filled_quantity
+    details = _unfilled(intent, cause, order.client_order_id, unfilled)
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
-    elif intent.purpose in CLOSES and not expected and not _other_half_filled(order, intent):
+    # A venue cancels an exit that is a half of a pair once the stop has filled.
+    stop_filled = intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
+    if intent.purpose in CLOSES and not expected and not stop_filled:
         yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
-
-
-def _other_half_filled(order: Order, intent: Intent) -> bool:
-    """Return True if an exit that is a half of a pair was canceled, which a venue does once the stop has filled."""
-    return intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
 
 
 def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
@@ -148,13 +143,11 @@ def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
 def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str]) -> Iterator[SystemEvent]:
     """Yield that a close failed, and once for each position that several have."""
     yield EventKind.CLOSE_FAILED.at(desk.now, details, symbol)
-    since = next((p.opened_at for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol)), desk.now)
-    sent = {details["order"]}
-    for record in desk.books.intents:
-        intent = record.intent
-        same = (intent.key.strategy, intent.instrument.symbol) == (strategy, symbol)
-        if same and intent.purpose in CLOSES and intent.makes_order and intent.at >= since:
-            sent.add(intent.client_order_id)
+    position = position_of(desk, (strategy, symbol))
+    since = position.opened_at if position else desk.now
+    later = (record.intent for record in desk.books.intents if record.intent.at >= since)
+    closes = (i for i in later if (i.key.strategy, i.instrument.symbol) == (strategy, symbol) and i.purpose in CLOSES)
+    sent = {details["order"], *(intent.client_order_id for intent in closes if intent.makes_order)}
     if len(sent) == MOST_CLOSES:
         yield EventKind.ALL_CLOSES_FAILED.at(desk.now, {**details, "attempts": str(len(sent))}, symbol)
 
@@ -162,20 +155,15 @@ def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str
 def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each closing order that became too old since the pass of exits before this one."""
     life = timedelta(seconds=world.rules.limits.exit_life_s)
-    closes = [(order, record.intent) for order, record in _working_closes(desk) if order.open_quantity]
-    due = [(order, intent) for order, intent in closes if intent.at + life <= desk.now]
+    due = [(order, intent) for order, intent in _working_closes(desk) if intent.at + life <= desk.now]
     if not due:
         return
     earlier = world.facts.passes(min(intent.at for _, intent in due))
     last = max((one.at for one in earlier if one.job is cycle.job and one.id != cycle.id), default=None)
     for order, intent in due:
         if last is None or last < intent.at + life:
-            details = {
-                "strategy": intent.key.strategy,
-                "cause": f"it stayed unfilled for {world.rules.limits.exit_life_s} s",
-                "order": intent.client_order_id,
-                "unfilled": f"{order.open_quantity:f}",
-            }
+            cause = f"it stayed unfilled for {world.rules.limits.exit_life_s} s"
+            details = _unfilled(intent, cause, intent.client_order_id, order.open_quantity)
             yield from _close_failed(desk, intent.key.strategy, order.symbol, details)
 
 
@@ -196,13 +184,12 @@ def _closes_excess(record: CandidateRecord, position: Position) -> bool:
     return same and any(decision.reason is Reason.OVERFILLED for decision in record.decisions)
 
 
-def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+def _working_closes(desk: Desk) -> Iterator[tuple[Order, Intent]]:
     """Yield our closing orders that may still fill; a stop that goes on beside one of them isn't one."""
     for order in desk.orders:
-        record = desk.books.intent_behind(order)
-        stands_by = order.stop_price is not None or order.status.terminal
-        if record is not None and record.intent.purpose in CLOSES and not stands_by:
-            yield order, record
+        record, may_fill = desk.books.intent_behind(order), order.open_quantity and not order.status.terminal
+        if record and record.intent.purpose in CLOSES and may_fill and order.stop_price is None:
+            yield order, record.intent
 
 
 def _blocked(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
@@ -250,10 +237,8 @@ def _counter_signals(
 
 def _is_counter(desk: Desk, record: CandidateRecord) -> bool:
     """Return True if a strategy wants the opposite side of its own position, with a signal that is good enough."""
-    candidate = record.candidate
-    whose = (candidate.strategy, candidate.symbol)
-    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), None)
-    return held is not None and (held > 0) != (candidate.side is Side.BUY) and _is_strong(record)
+    held = position_of(desk, (record.candidate.strategy, record.candidate.symbol))
+    return held is not None and Side.of(held.quantity) is not record.candidate.side and _is_strong(record)
 
 
 def _is_strong(record: CandidateRecord) -> bool:
@@ -286,6 +271,10 @@ def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) ->
     key = attrgetter("strategy", "symbol", "decision.reason")
     told = {key(refusal) for refusal in before.refused_strategies} if before else set()
     return (refusal for refusal in refused if key(refusal) not in told)
+
+
+def _unfilled(intent: Intent, cause: str, order: str, shares: Decimal) -> dict[str, str]:
+    return {"strategy": intent.key.strategy, "cause": cause, "order": order, "unfilled": f"{shares:f}"}
 
 
 def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, str]:

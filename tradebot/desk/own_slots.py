@@ -11,7 +11,7 @@ session is the first of its month, nothing is due.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -23,15 +23,17 @@ from tradebot.model.event import EventKind
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
-from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.own_clock import Standing, standing, usable
+from tradebot.timetable.own_clock import standing, usable
 
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
+BEGUN, ENDED = "strategy {}", "strategy {} ended"
+"""Under which names a strategy's slots and their ends are claimed; neither a job nor a strategy has a space in its."""
+TAKEN = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, "another pass was faster")
 FIRST_SEEN, SEEN = date.min, "first seen"
 """The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
 OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
@@ -47,29 +49,16 @@ class Plan(NamedTuple):
     """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
 
     `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
-    seen before, and `refused` those whose times can't be used.
+    seen before, and `refused` those whose times can't be used. `asked` are the slots that were answered, whose
+    candidates are to be judged.
     """
 
-    asked: tuple[tuple[Strategy, StrategySlot | None], ...]
+    strategies: tuple[tuple[Strategy, StrategySlot | None], ...] = ()
     waiting: tuple[Waiting, ...] = ()
     missed: tuple[StrategySlot, ...] = ()
     new: tuple[str, ...] = ()
     refused: tuple[StrategyRefusal, ...] = ()
-
-
-class OwnSlots(Struct, frozen=True):
-    """What strategies' own clocks mean for one pass; its names are those of a plan.
-
-    `asked` are the slots that were answered, whose candidates are to be judged.
-    """
-
     asked: tuple[StrategySlot, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    missed: tuple[StrategySlot, ...] = ()
-    new: tuple[str, ...] = ()
-
-
-NO_CLOCKS = OwnSlots()
 
 
 def times_of(strategy: Strategy, rules: Rules) -> str:
@@ -96,18 +85,12 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
         return Plan((), refused=(StrategyRefusal(strategy.name, decision),))
     stands = standing(strategy.name, times, world.ledger, entries, now)
     since = claims.first_seen(strategy.name)
-    new = () if since else (strategy.name,)
-    missed = tuple(reversed(list(_missed(stands, claims, since)))) if since else ()
+    new, seen_from = (() if since else (strategy.name,)), since or now
+    known = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
+    missed = tuple(reversed(list(known)))
     if stands.current is None or claims.ended(stands.current):
         return Plan((), (Waiting(strategy.name, stands.next),), missed, new)
     return Plan(((strategy, stands.current),), (), missed, new)
-
-
-def _missed(stands: Standing, claims: "Claims", since: datetime) -> Iterator[StrategySlot]:
-    for slot in stands.over[:MOST_MISSED]:
-        if slot.end <= since or claims.ended(slot):
-            return
-        yield slot
 
 
 class Claims(Struct):
@@ -116,28 +99,18 @@ class Claims(Struct):
     ledger: Ledger
 
     def begun(self, slot: StrategySlot) -> bool:
-        return self.ledger.slot_claim(_begun(slot.strategy), slot.session, slot.name) is not None
+        return self.ledger.slot_claim(BEGUN.format(slot.strategy), slot.session, slot.name) is not None
 
     def ended(self, slot: StrategySlot) -> bool:
-        return self.ledger.slot_claim(_ended(slot.strategy), slot.session, slot.name) is not None
+        return self.ledger.slot_claim(ENDED.format(slot.strategy), slot.session, slot.name) is not None
 
     def first_seen(self, strategy: str) -> datetime | None:
         """Return when a pass first saw the strategy's clock, or None if none has."""
-        claim = self.ledger.slot_claim(_begun(strategy), FIRST_SEEN, SEEN)
+        claim = self.ledger.slot_claim(BEGUN.format(strategy), FIRST_SEEN, SEEN)
         return claim.at if claim else None
 
 
-def _begun(strategy: str) -> str:
-    """Return the name under which a strategy's slots are claimed; no job has a space in its name."""
-    return f"strategy {strategy}"
-
-
-def _ended(strategy: str) -> str:
-    """Return the name under which the end of a strategy's slots is claimed; no strategy has a space in its name."""
-    return f"strategy {strategy} ended"
-
-
-def begin(world: World, call: Call, own: OwnSlots, now: datetime) -> tuple[OwnSlots, tuple[StrategyRefusal, ...]]:
+def begin(world: World, call: Call, own: Plan, now: datetime) -> tuple[Plan, tuple[StrategyRefusal, ...]]:
     """Claim the slots whose candidates are judged now; return them, and what is to be recorded of the others.
 
     The caller holds the pass lock. A slot that another pass has done since the strategy was asked is left out, and so
@@ -146,17 +119,17 @@ def begin(world: World, call: Call, own: OwnSlots, now: datetime) -> tuple[OwnSl
     if world.dry_run:
         return own, ()
     for strategy in own.new:
-        world.ledger.claim_slot(_begun(strategy), FIRST_SEEN, SEEN, call.by, now)
+        world.ledger.claim_slot(BEGUN.format(strategy), FIRST_SEEN, SEEN, call.by, now)
     claims = Claims(world.ledger)
     late = tuple(slot for slot in own.asked if slot.end <= now)
     told = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))
     due = [slot for slot in own.asked if slot not in late]
     for slot in due:
         if not claims.ended(slot):
-            world.ledger.claim_slot(_begun(slot.strategy), slot.session, slot.name, call.by, now)
+            world.ledger.claim_slot(BEGUN.format(slot.strategy), slot.session, slot.name, call.by, now)
     taken = tuple(slot for slot in due if claims.ended(slot))
-    left = replace(own, asked=tuple(slot for slot in due if slot not in taken))
-    return left, (*told, *map(_taken, taken))
+    left = own._replace(asked=tuple(slot for slot in due if slot not in taken))
+    return left, (*told, *(StrategyRefusal(slot.strategy, TAKEN, slot=slot.name) for slot in taken))
 
 
 def _tell_missed(
@@ -170,7 +143,7 @@ def _tell_missed(
         reason, kind = Reason.SLOT_MISSED, EventKind.OWN_SLOT_MISSED
         if claims.begun(slot):
             reason, kind = Reason.SLOT_UNFINISHED, EventKind.OWN_SLOT_UNFINISHED
-        claim = world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, by, now)
+        claim = world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, by, now)
         # A pass that gave way and goes on finds its own claim.
         if claim.won or claim.by == by:
             late_s, due_s = int((now - slot.start).total_seconds()), int((slot.end - slot.start).total_seconds())
@@ -198,15 +171,10 @@ def _reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
     return shares == candidate.quantity and (candidate.purpose is not Purpose.CLOSE or not wanted)
 
 
-def _taken(slot: StrategySlot) -> StrategyRefusal:
-    decision = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, "another pass was faster")
-    return StrategyRefusal(slot.strategy, decision, slot=slot.name)
-
-
 def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
     """Record that a slot is done, so that no pass takes it up again; a dry run records nothing."""
     if not world.dry_run:
-        world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, call.by, now)
+        world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, call.by, now)
 
 
 def finish_judged(

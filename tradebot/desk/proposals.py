@@ -1,17 +1,16 @@
 """Ask each strategy what it wants, and turn its wants into candidates."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.listing import NOT_LISTED
-from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
+from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
@@ -19,24 +18,16 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import ONE, whole_lots
+from tradebot.model.instrument import ONE, Listing, whole_lots
 from tradebot.model.limits import OwnRules, Wanted
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
-from tradebot.model.view import Close, Reduce, Target, Want
-from tradebot.ports.strategy import is_outside
+from tradebot.model.view import Close, Reduce, StrategyView, Target, Want
+from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import date, datetime
-
-    from tradebot.model.instrument import Listing
-    from tradebot.model.position import Position
-    from tradebot.model.view import StrategyView
-    from tradebot.ports.strategy import Strategy
-    from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.job_times import JobTimes
 
 
 class Proposals(Struct, frozen=True):
@@ -49,7 +40,7 @@ class Proposals(Struct, frozen=True):
 
     candidates: tuple[Candidate, ...]
     refused: tuple[StrategyRefusal, ...]
-    own: OwnSlots = NO_CLOCKS
+    own: Plan = Plan()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,10 +51,10 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     With the times of entries, a strategy with its own clock is asked only while one of its slots is due.
     """
     planned = plan(world, entries, now)
-    sights = Sights(world, now, [strategy for strategy, _ in planned.asked])
+    sights = Sights(world, now, [strategy for strategy, _ in planned.strategies])
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()
-    for strategy, slot in planned.asked:
+    for strategy, slot in planned.strategies:
         seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
         refused.extend(seen.left_out)
         result = seen.unmet or _answer(strategy, seen.view, world.rules.of(strategy.name).wants)
@@ -84,9 +75,10 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             result = refusal.decision
             details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
             world.events.emit(EventKind.PROPOSAL_REFUSED.at(now, details))
-    own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
-    reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.asked if strategy.needs.facts}
-    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads, world.code())
+    reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.strategies if strategy.needs.facts}
+    strongest = sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy))
+    own = planned._replace(strategies=(), asked=tuple(answered))
+    return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code())
 
 
 def _answer(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
@@ -103,13 +95,9 @@ def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Propo
     The caller holds the pass lock, and is about to judge the candidates.
     """
     own, refused = begin(world, call, proposed.own, now)
-    gone = {_slot_of(slot) for slot in proposed.own.asked} - {_slot_of(slot) for slot in own.asked}
+    gone = {(slot.strategy, slot.session, slot.name) for slot in proposed.own.asked if slot not in own.asked}
     left = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
     return replace(proposed, candidates=left, refused=(*proposed.refused, *refused), own=own)
-
-
-def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:
-    return slot.strategy, slot.session, slot.name
 
 
 def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
@@ -142,10 +130,6 @@ def _closing(of: Callable[..., Candidate], held: Decimal, listing: Listing, want
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why.strip(),
     )
-
-
-def _strength(candidate: Candidate) -> tuple[float, str, str]:
-    return -abs(candidate.score or 0.0), candidate.symbol, candidate.strategy
 
 
 NONE = Decimal(0)

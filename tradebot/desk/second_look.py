@@ -65,11 +65,8 @@ def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, sta
     """Emit an event about the first quotes that a second look did not confirm."""
     stops, details = nearest_stops(world, desk), {}
     for symbol in doubtful:
-        first, again, limit = (
-            desk.quotes[symbol],
-            second.get(symbol),
-            doubted_move(world.rules.limits, stops.get(symbol)),
-        )
+        first, again = desk.quotes[symbol], second.get(symbol)
+        limit = doubted_move(world.rules.limits, stops.get(symbol))
         same = again is not None and max(abs(again.bid / first.bid - 1), abs(again.ask / first.ask - 1)) < limit
         if not same or standing[symbol] is not again:
             details[symbol] = f"{_describe(first)}, then {_describe(again)}"

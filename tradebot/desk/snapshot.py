@@ -2,17 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now
-from tradebot.desk.margins import Possible, margin_of, tying_up
-from tradebot.desk.second_look import second_look
-from tradebot.desk.stakes import day_results, intent_usd, missing_usd, stakes, working_usd
-from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
-from tradebot.model.bar import ClockReading, Quote, Session
+from tradebot.desk.second_look import Quotes, second_look
+from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
+from tradebot.model.account import Account, BrokerView, Worth
+from tradebot.model.bar import ClockReading, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
@@ -25,8 +24,9 @@ from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
-from tradebot.ports.world import World
+from tradebot.ports.world import Rules, World
 from tradebot.reconciliation.findings import UnknownOrders
+from tradebot.reconciliation.listings import Listed
 from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
@@ -45,7 +45,9 @@ def take(
     The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
     """
-    clocks = clocks or _read_clocks(world)
+    if clocks is None:
+        stopwatch_s = world.stopwatch()
+        clocks = ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
     now, day = clocks.now, world.venue.day
     session = session_of(world.ledger, now, day)
     today = session.date if session else day.date_of(now)
@@ -54,7 +56,7 @@ def take(
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
     quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
-    desk = replace(_desk(world, reading, clocks, session, quotes, listed.listings), unlisted=listed.unlisted)
+    desk = _desk(world, reading, clocks, session, quotes, listed)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
         desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))
@@ -64,24 +66,29 @@ def take(
     return replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
 
 
-def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Mapping[str, Quote]:
+def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
+    """Yield the symbols of everything that ties up margin, foreign positions and orders too; none if nothing does."""
+    if view.account.settlement is Settlement.MARGINED:
+        yield from (position.symbol for position in view.positions)
+        yield from (order.symbol for order in view.orders)
+        yield from (one.order.symbol for one in missing)
+        yield from (record.intent.instrument.symbol for record in books.unresolved)
+
+
+def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Quotes:
     """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
-    patient = _stepping(reading.books, reading.orders) if stepping else ()
+    behind = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
+    patient = (symbol for symbol, record in behind if record and record.intent.approach)
     symbols = tuple(dict.fromkeys((*entered, *held, *patient)))
     return world.market.quotes(symbols) if symbols else {}
 
 
 def _desk(
-    world: World,
-    reading: Reading,
-    clocks: ClockReading,
-    session: Session | None,
-    quotes: Mapping[str, Quote],
-    listings: Mapping[str, Listing],
+    world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Quotes, listed: Listed
 ) -> Desk:
     """Return the desk without the facts of entries."""
-    view, books, now = reading.view, reading.books, clocks.now
+    view, books, now, listings = reading.view, reading.books, clocks.now, listed.listings
     today = session.date if session else books.day.date_of(now)
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
@@ -115,6 +122,7 @@ def _desk(
         sectors=world.rules.sectors,
         other_sessions=_other_sessions(books),
         listings=listings,
+        unlisted=listed.unlisted,
     )
 
 
@@ -124,21 +132,9 @@ def _other_sessions(books: Books) -> Mapping[str, Session]:
     return {name: session for name, session in found if session}
 
 
-def _book(
-    world: World, reading: Reading, quotes: Mapping[str, Quote], today: date, listings: Mapping[str, Listing]
-) -> Book:
-    rules, books = world.rules, reading.books
-    worst = book(
-        reading.view,
-        books,
-        rules.sectors,
-        reading.missing,
-        quotes,
-        session=today,
-        themes=rules.themes,
-        betas=rules.betas,
-        listings=listings,
-    )
+def _book(world: World, reading: Reading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:
+    books = reading.books
+    worst = book(reading.view, books, world.rules, reading.missing, quotes, session=today, listings=listings)
     own_orders = _own_orders(books, _trading(books, reading.orders))
     if world.venue.pairs is not Pairs.NATIVE:
         worst = replace(worst, working=worst.working.union(_left_over(books, reading.orders)))
@@ -151,19 +147,6 @@ def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
         held = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
         if any(held * rest.first.side.sign >= 0 for rest in rests):
             yield whose[1]
-
-
-def _read_clocks(world: World) -> ClockReading:
-    stopwatch_s = world.stopwatch()
-    return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
-
-
-def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
-    """Yield the symbols of passive entries, whose next prices follow the quotes."""
-    for order in orders:
-        record = books.intent_behind(order)
-        if record is not None and record.intent.approach is not None:
-            yield order.symbol
 
 
 def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
@@ -186,13 +169,14 @@ def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
     return (order for order in orders if not books.protects(order))
 
 
-def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
-    return tuple(record for record in promised if record.intent.operation is Operation.SUBMIT)
+def _entries_of(promised: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+    entries = (r.intent for r in promised if _submits(r) and r.intent.purpose is Purpose.OPEN)
+    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in entries)
 
 
-def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
-    intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
-    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
+def _submits(record: IntentRecord) -> bool:
+    """Return True for a new order that adds to a position or closes one, rather than protect it."""
+    return record.intent.operation is Operation.SUBMIT and not record.intent.protects
 
 
 def halt_evidence(
@@ -208,19 +192,15 @@ def halt_evidence(
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     return HaltEvidence(
-        refused=tuple(_refusals(_submits(r for r in promised if not r.intent.protects))),
+        # The venue may refuse an order at once, or after first accepting it.
+        refused=tuple(
+            r.updated_at for r in promised if r.state is IntentState.REJECTED and r.code != NEVER_SENT and _submits(r)
+        ),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
     )
-
-
-def _refusals(submits: Iterable[IntentRecord]) -> Iterator[datetime]:
-    """Yield the times at which we learned that the venue refused an order, at once or after first accepting it."""
-    for record in submits:
-        if record.state is IntentState.REJECTED and record.code != NEVER_SENT:
-            yield record.updated_at
 
 
 def _permission(configured: Permission, account: Account) -> Permission:
@@ -232,13 +212,11 @@ def _permission(configured: Permission, account: Account) -> Permission:
 def book(
     view: BrokerView,
     books: Books,
-    sectors: Mapping[str, str],
+    rules: Rules,
     missing: Sequence[MissingFill] = (),
-    quotes: Mapping[str, Quote] = MappingProxyType({}),
+    quotes: Quotes = MappingProxyType({}),
     *,
     session: date,
-    themes: Mapping[str, str | None] = MappingProxyType({}),
-    betas: Mapping[str, Decimal] = MappingProxyType({}),
     listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
@@ -250,7 +228,7 @@ def book(
     priced = _prices(view, books.totals.last_price, quotes)
     trading = tuple(_trading(books, view.orders))
     orders = tuple(_possible(view, trading, books, priced, missing))
-    exposure = _exposure(view, priced, orders)
+    exposure, spans = _exposure(view, priced, orders)
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
     margin = margin_of(view, priced, orders, quotes, listings)
     return Book(
@@ -258,7 +236,7 @@ def book(
         buying_power=(margin.available or Decimal(0)) if margin else view.account.buying_power,
         day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
         exposure=exposure,
-        sector_exposure=_by_sector(exposure, sectors),
+        sector_exposure=_by_sector(exposure, rules.sectors),
         held=held,
         foreign=_foreign(view, books, held),
         working=frozenset(order.symbol for order in trading),
@@ -267,15 +245,15 @@ def book(
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
-        entries=_entries_of(_submits(books.promised_in(session))),
+        entries=_entries_of(books.promised_in(session)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=worth_of(view, quotes),
-        stakes=stakes(view, books, priced, missing),
-        spans=_spans(view, priced, orders),
+        stakes=tuple(stakes(view, books, priced, missing)),
+        spans=spans,
         round_trips=books.totals.round_trips,
         day_results=day_results(books, quotes, session),
-        themes=themes,
-        betas=betas,
+        themes=rules.themes,
+        betas=rules.betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
         margin=margin,
     )
@@ -298,7 +276,7 @@ def _at_collar(order: Order, record: IntentRecord | None) -> Order:
     return replace(order, limit_price=max(order.limit_price or Decimal(0), record.intent.approach.collar))
 
 
-def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
+def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Mapping[str, Decimal]:
     """Return the price of one share: this pass's quote, or else the venue's price, or else what was last paid.
 
     The venue computes a position's value itself, so a wrong value must not make room under a limit.
@@ -311,7 +289,7 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, 
     return prices
 
 
-def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+def worth_of(view: BrokerView, quotes: Quotes) -> Worth:
     """Return what cash and positions add up to, so that it can be compared with the equity the venue reports.
 
     Of an account that didn't pay for its positions, their gain counts.
@@ -326,14 +304,22 @@ def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     return Worth(total, at_cost)
 
 
-def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Decimal]:
-    """Return the worst-case exposure by symbol in USD."""
-    exposure: dict[str, Decimal] = defaultdict(Decimal)
+def _exposure(
+    view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]
+) -> tuple[Mapping[str, Decimal], Mapping[str, Span]]:
+    """Return the worst-case exposure by symbol in USD, and what it may become with its sign.
+
+    A position counts at the venue's value or by this pass's price, whichever is worse.
+    """
+    exposure, spans = defaultdict[str, Decimal](Decimal), defaultdict[str, Span](Span)
     for position in view.positions:
-        exposure[position.symbol] += max(abs(value) for value in _values(position, prices))
+        values, span = (position.value, position.value_at(prices[position.symbol])), spans[position.symbol]
+        exposure[position.symbol] += max(map(abs, values))
+        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
     for order in orders:
         exposure[order.symbol] += order.usd
-    return exposure
+        spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
+    return exposure, spans
 
 
 def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
@@ -341,21 +327,6 @@ def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> M
     for symbol, value in exposure.items():
         found[sectors.get(symbol, "")] += value
     return found
-
-
-def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]) -> Mapping[str, Span]:
-    spans: dict[str, Span] = defaultdict(Span)
-    for position in view.positions:
-        values, span = _values(position, prices), spans[position.symbol]
-        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
-    for order in orders:
-        spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
-    return spans
-
-
-def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
-    """Return a position's signed value by the venue and by this pass's price, in USD."""
-    return position.value, position.value_at(prices[position.symbol])
 
 
 def _possible(
@@ -375,8 +346,7 @@ def _possible(
         usd = working_usd(order, added, view, books, prices) if added else added
         yield Possible(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for record in _submits(record for record in books.unresolved if not record.intent.protects):
-        intent = record.intent
+    for intent in (record.intent for record in books.unresolved if _submits(record)):
         usd = intent_usd(intent, prices)
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for one in missing:

@@ -1,74 +1,56 @@
-"""Which strategy has which part of the account at stake: its lots, its orders, and what may still become of them.
+"""Which strategy has which part of the account at stake, and the margin that all of it ties up.
 
 It is computed once a pass, with each order counted at its worst, also those whose outcome is unknown.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import takewhile
+from typing import NamedTuple
 
-from tradebot.model.account import BrokerView
+from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Stake
-from tradebot.model.instrument import ONE, notional
-from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked
+from tradebot.model.instrument import ONE, Listing, notional
+from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.margin import Margin, Place, Reach
 from tradebot.model.order import Order
-from tradebot.model.position import Lot, Position
+from tradebot.model.position import Position
+from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.new_fills import MissingFill
 
 
 def stakes(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
-) -> tuple[Stake, ...]:
-    """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
+) -> Iterator[Stake]:
+    """Yield each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
 
     `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
     with an unknown outcome counts on top of its position.
     """
-    return (
-        *_positions(view, books.totals.own_positions(), prices),
-        *_missing(view, books, missing, prices),
-        *_orders(view, books, prices),
-        *_unresolved(books.unresolved, prices),
-    )
-
-
-def _positions(view: BrokerView, held: Sequence[Position], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
-    """Yield the lots of each strategy, at the broker's value per share or at the price, whichever is more."""
+    # A lot counts at the broker's value per share or at the price, whichever is more.
     valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
-    for position in held:
+    for position in books.totals.own_positions():
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
         yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, held=True)
-
-
-def _missing(
-    view: BrokerView, books: Books, missing: Sequence[MissingFill], prices: Mapping[str, Decimal]
-) -> Iterator[Stake]:
     for one in missing:
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             yield _of(record.intent, missing_usd(one, view, books, prices), held=True)
-
-
-def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             yield _of(record.intent, working_usd(order, order.open_quantity, view, books, prices), held=False)
-
-
-def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
-    for record in records:
-        intent = record.intent
-        if intent.operation is Operation.SUBMIT and not intent.protects:
-            yield _of(intent, intent_usd(intent, prices), held=False)
+    for record in books.unresolved:
+        if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
+            yield _of(record.intent, intent_usd(record.intent, prices), held=False)
 
 
 def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
@@ -148,14 +130,57 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
 
 def _change(position: Position, quote: Quote | None, session: date, day: VenueDay) -> Decimal | None:
     """Return what a position that is held earned in the session, in USD; None if a price is missing."""
-    changes = [_of_lot(lot, position.multiplier, quote, session, day) for lot in position.lots] if quote else [None]
-    known = [change for change in changes if change is not None]
-    if len(known) < len(changes):
+    if quote is None:
         return None
     entered = day.date_of(position.opened_at) == session
-    return sum(known, position.realized_pnl - position.realized_before if entered else Decimal(0))
+    earned = position.realized_pnl - position.realized_before if entered else Decimal(0)
+    for lot in position.lots:
+        began = lot.price if day.date_of(lot.at) == session else quote.previous_close
+        if began is None:
+            return None
+        earned += notional(lot.quantity, quote.middle - began, position.multiplier)
+    return earned
 
 
-def _of_lot(lot: Lot, multiplier: Decimal, quote: Quote, session: date, day: VenueDay) -> Decimal | None:
-    began = lot.price if day.date_of(lot.at) == session else quote.previous_close
-    return None if began is None else notional(lot.quantity, quote.middle - began, multiplier)
+class Possible(NamedTuple):
+    """What an order may still add to a symbol: exposure in USD, unsigned quantity, and the worst price, if it has one.
+
+    Without one, it filled already, or it fills at whatever price there is.
+    """
+
+    symbol: str
+    side: Side
+    usd: Decimal
+    quantity: Decimal
+    price: Decimal | None
+
+
+def margin_of(
+    view: BrokerView,
+    prices: Mapping[str, Decimal],
+    orders: Iterable[Possible],
+    quotes: Mapping[str, Quote],
+    listings: Mapping[str, Listing],
+) -> Margin | None:
+    """Return the margin of an account with all its open orders filled; None if the account pays for what it buys.
+
+    `prices` are those at which positions count if the venue's value is less.
+    """
+    account = view.account
+    if account.settlement is Settlement.PAID:
+        return None
+    open_positions = [position for position in view.positions if position.quantity]
+    # The venue's own prices are those by which it liquidates.
+    by_venue = {p.symbol: p.current_price for p in open_positions if p.current_price and p.current_price > 0}
+    marks = {symbol: quote.middle for symbol, quote in quotes.items()} | by_venue
+    held = dict(_reach(position, prices[position.symbol]) for position in open_positions)
+    figures = account.initial_margin, account.maintenance_margin, account.available
+    margin = Margin(*figures, listings, marks, held, held)
+    for order in orders:
+        margin = margin.with_order(order.symbol, order.side, order.quantity, order.usd, order.price)
+    return margin
+
+
+def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, Reach]:
+    usd = max(abs(position.value), abs(position.value_at(price)))
+    return (position.symbol, Side.of(position.quantity)), Reach(abs(position.quantity), usd, Decimal(0))

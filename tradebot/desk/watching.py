@@ -11,7 +11,7 @@ from typing import Any
 
 from tradebot.exits.held import Held, best_price, exit_price, worst_price
 from tradebot.exits.lists import Exits, nearest_stop
-from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
@@ -60,18 +60,15 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
     Only rules that look at a price are asked. The desk has been looked at.
     """
     closed = defaultdict[str, dict[Key, Decimal | None]](dict)
-    for position, call in _called_by_price(world, desk):
-        if call.decision.passed:
-            closed[position.symbol][position.key] = call.shares
-    return closed
-
-
-def _called_by_price(world: World, desk: Desk) -> Iterator[tuple[Position, ExitCall]]:
-    for one in (_held(desk, position) for position in desk.positions):
-        rules = tuple(rule for rule in world.rules.exits_watching(one.position, one.kept) if rule.looks_at_price)
-        quote, ratio = desk.quotes.get(one.position.symbol), desk.position_ratios.get(one.position.symbol, Decimal(1))
+    for position in desk.positions:
+        one, symbol = _held(desk, position), position.symbol
+        rules = tuple(rule for rule in world.rules.exits_watching(position, one.kept) if rule.looks_at_price)
         if rules:
-            yield one.position, judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
+            quote, ratio = desk.quotes.get(symbol), desk.position_ratios.get(symbol, Decimal(1))
+            call = judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
+            if call.decision.passed:
+                closed[symbol][position.key] = call.shares
+    return closed
 
 
 def _held(desk: Desk, position: Position) -> Held:
@@ -79,10 +76,7 @@ def _held(desk: Desk, position: Position) -> Held:
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
     known = replace(
-        kept,
-        best=marks.best,
-        worst=marks.worst,
-        instrument=listing.instrument if listing else kept.instrument,
+        kept, best=marks.best, worst=marks.worst, instrument=listing.instrument if listing else kept.instrument
     )
     return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
 
@@ -213,17 +207,12 @@ class Known:
         return self._world.facts.stored(kind, spans, self._desk.now)
 
 
-READERS: Mapping[str, Callable[[Known, Held], object]] = {
-    "scores": Known.scores,
-    "noise": Known.noise,
-    "flow": Known.flow,
-    "open_interest_kept": Known.open_interest_kept,
-    "regime": Known.regime,
-    "event_at": Known.event_at,
-    "momentum": Known.momentum,
-    "movement": Known.movement,
-}
-"""How each field of an outlook is found out."""
+_READ: tuple[Callable[[Known, Held], object], ...] = (
+    Known.scores, Known.noise, Known.flow, Known.open_interest_kept, Known.regime, Known.event_at, Known.momentum,
+    Known.movement,
+)  # fmt: skip
+READERS = {read.__name__: read for read in _READ}
+"""How each field of an outlook is found out, by its name."""
 KINDS: Mapping[str, frozenset[str]] = {
     "flow": frozenset({FLOW_ALERTS}),
     "open_interest_kept": frozenset({FLOW_ALERTS, oi_change.KIND.name}),

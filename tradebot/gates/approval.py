@@ -9,7 +9,6 @@ the session, or for that slot. After silence, nobody is asked again for `SILENCE
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
@@ -34,7 +33,8 @@ def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, standing.id)
     if standing.answer is Answer.YES:
         return _approved(wish, standing, rules) if _is_good(standing, rules, now) else None
-    age_s, limit_s = (now - standing.asked_at).total_seconds(), _seconds(standing)
+    age_s = (now - standing.asked_at).total_seconds()
+    limit_s = (standing.expires_at - standing.asked_at).total_seconds()
     if standing.waits(now):
         return waiting(age_s, limit_s)
     if wish.slot or now - standing.expires_at < SILENCE:
@@ -61,11 +61,6 @@ def _is_good(standing: Request, rules: ApprovalRules, now: datetime) -> bool:
 
 def _approved(wish: Request, standing: Request, rules: ApprovalRules) -> Decision:
     worst = worst_price(standing, rules)
-    worse = wish.price > worst if wish.side is Side.BUY else wish.price < worst
-    if worse:
+    if (wish.price - worst) * wish.side.sign > 0:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_PRICE_WORSE, wish.price, worst)
     return Decision(Gate.APPROVAL, Verdict.PASS, None, standing.id)
-
-
-def _seconds(request: Request) -> float:
-    return (request.expires_at - request.asked_at).total_seconds()

@@ -1,16 +1,19 @@
-"""Limits on the whole book. Each one is a single predicate with two uses: as a gate, on the book with one more order,
-and as a monitor, on the book as it is. The predicate of a limit that may be off returns None while it is.
+"""Limits on the whole book and on its entries, the account's or a strategy's own.
 
-Limits on how often the bot enters. Each is one predicate with two uses: as a gate, on the session's entries plus
-one more, and as a monitor, on the entries as they are. Only entries are limited; reducing risk is never throttled.
+Each one is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the book
+as it is. The predicate of a limit that may be off returns None while it is. Reducing risk is never limited.
+
+A strategy's fractions are of its allotment, and the account's limits are the outer wall for the sum. Orders of
+different strategies are never netted: two may hold a symbol on the same side, each with its own lots, and an entry
+against another strategy's side is refused (OPPOSITE_SIDE).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from tradebot.gates.common import answer
+from tradebot.gates.common import answer, rested
 from tradebot.model.account import UNEXPLAINED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -47,15 +50,11 @@ def order_rate(book: Book, limits: Limits, now: datetime, more: int = 0) -> Deci
 def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: datetime) -> Decision:
     """Fail if the same side of the symbol was entered within the window, by any strategy and under any id."""
     last = max((e.at for e in book.entries if (e.symbol, e.side) == (symbol, side)), default=None)
-    window = limits.duplicate_window_s
-    if last is None:
-        return answer(Gate.DUPLICATE, True, Reason.DUPLICATE_ORDER, None, window)
-    age = (now - last).total_seconds()
-    return answer(Gate.DUPLICATE, age >= window, Reason.DUPLICATE_ORDER, age, window, age)
+    return rested(Gate.DUPLICATE, Reason.DUPLICATE_ORDER, last, now, limits.duplicate_window_s)
 
 
-def rate_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the session's entries as they are, with the symbol concerned.
+def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
+    """Yield the decision of each limit on the session's entries and the newest round trips, with the symbol concerned.
 
     The order rate is judged at the time of the newest entry; duplicates are judged at the time of each entry.
     """
@@ -67,17 +66,12 @@ def rate_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
     for place, entered in enumerate(book.entries):
         before = replace(book, entries=book.entries[:place])
         yield entered.symbol, duplicate_order(before, limits, entered.symbol, entered.side, entered.at)
+    streak = loss_streak(book, limits, now)
+    if streak:
+        yield "", streak
 
 
 NOTHING = Decimal(0)
-
-
-def equity_explained(book: Book) -> bool:
-    """Return True if cash and positions roughly add up to the equity.
-
-    A position without a market value may be worth up to twice its cost.
-    """
-    return book.worth is None or book.worth.explains(book.equity)
 
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
@@ -144,7 +138,8 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
     unknown = [symbol for symbol, span in sorted(book.spans.items()) if any(span) and symbol not in book.betas]
     if unknown:
         return Decision(Gate.BETA_NOTIONAL, Verdict.UNKNOWN, Reason.BETA_UNKNOWN, ", ".join(unknown[:3]), limit)
-    value = _farthest(_times(span, book.betas[symbol]) for symbol, span in book.spans.items() if any(span))
+    moved = ((book.betas[symbol], span) for symbol, span in book.spans.items() if any(span))
+    value = _farthest(Span(*sorted((span.lowest * beta, span.highest * beta))) for beta, span in moved)
     return share(book, Gate.BETA_NOTIONAL, Reason.BETA_NOTIONAL_ABOVE_MAX, value, limit)
 
 
@@ -227,11 +222,6 @@ def _farthest(spans: Iterable[Span]) -> Decimal:
     return max(abs(lowest), abs(highest))
 
 
-def _times(span: Span, factor: Decimal) -> Span:
-    one, other = span.lowest * factor, span.highest * factor
-    return Span(min(one, other), max(one, other))
-
-
 def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
     unknown = unknown_loss(book, gate, limit)
     if unknown:
@@ -264,25 +254,20 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
 
 def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
     """Compare a value with its limit, both as shares of equity so that the numbers are comparable."""
-    unknown = unknown_equity(book, gate, limit)
+    if book.equity <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    unknown = unknown_loss(book, gate, limit)
     if unknown:
         return unknown
     part = value_usd / book.equity
     return answer(gate, part <= limit, reason, part, limit)
 
 
-def unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why nothing can be a share of the equity, or None if it can."""
-    if book.equity <= 0:
-        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
-    return unknown_loss(book, gate, limit)
-
-
 def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
     """Return why the equity can't tell a loss, or None if it can: only on margin can all of it, and more, be lost."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
-    if book.worth is not None and not equity_explained(book):
+    if book.worth is not None and not book.worth.explains(book.equity):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, book.equity, book.worth.total)
     return None
 
@@ -309,10 +294,7 @@ def loss_cooldown(book: Book, limits: Limits, symbol: str, now: datetime) -> Dec
     limit = limits.loss_cooldown_s
     if limit is None:
         return None
-    last = _last_loss(book, symbol)
-    waited = (now - last).total_seconds() if last else None
-    passed = waited is None or waited >= limit
-    return answer(Gate.LOSS_COOLDOWN, passed, Reason.LOSS_COOLDOWN, waited, limit, waited)
+    return rested(Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, _last_loss(book, symbol), now, limit)
 
 
 def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decision | None:
@@ -328,12 +310,27 @@ def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decisio
     return answer(Gate.WASH_SALE, days is None or days > limit, Reason.WASH_SALE, days, limit)
 
 
-def loss_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision on the account's, or a strategy's, newest round trips as they are."""
-    streak = loss_streak(book, limits, now)
-    if streak:
-        yield "", streak
-
-
 def _last_loss(book: Book, symbol: str) -> datetime | None:
     return max((at for (_, lost), at in book.lost_at.items() if lost == symbol), default=None)
+
+
+OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
+"""The account's gates that a strategy also has for itself."""
+OWN_REASONS: Mapping[Reason, Reason] = {
+    reason: Reason[f"OWN_{reason.name}"] for reason in Reason if f"OWN_{reason.name}" in Reason.__members__
+}
+"""The reasons of these gates; any other reason, such as an unknown equity, is the same for both."""
+
+
+def own(decision: Decision) -> Decision:
+    """Return a decision about a strategy's own book with its own gate and reason, which say whose limit it was."""
+    reason = decision.reason and OWN_REASONS.get(decision.reason, decision.reason)
+    gate = OWN_GATES[decision.gate]
+    return Decision(gate, decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
+
+
+def own_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
+    """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
+    for subject, decision in (*exposure_monitors(book, limits), *rate_monitors(book, limits, now)):
+        if decision.gate in OWN_GATES:
+            yield subject, own(decision)

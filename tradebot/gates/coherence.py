@@ -54,7 +54,7 @@ class Trader(Struct, frozen=True):
 
 def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
     """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
-    for scenario in (*_nested_sizes(limits), *_nested_counts(limits), *_bounds(limits), *_options(limits)):
+    for scenario in (*_nested(limits), *_options(limits)):
         yield scenario if where == "limits" else f"{where}: {scenario}"
 
 
@@ -77,27 +77,22 @@ def doubted_move(limits: Limits, nearest_stop: Decimal | None) -> Decimal:
     return jump if nearest_stop is None else min(jump, nearest_stop)
 
 
-def _bounds(limits: Limits) -> Iterator[str]:
-    if limits.max_new_entries > limits.max_open_positions:
-        yield (
-            f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
-            "one pass could never open as many as it is allowed to"
-        )
+def _nested(limits: Limits) -> Iterator[str]:
+    """Check that small limits fit into large ones: a pass's entries into a second's, and so on."""
+    for small, large, why in (
+        *((*sizes, "an order that passes {0} would always be refused by {1}") for sizes in SIZES),
+        *((*counts, "{1} would stop a bot that sends as many as {0} allows") for counts in pairwise(COUNTS)),
+        ("max_symbol_entries", "max_session_entries", "no symbol could ever reach its own limit"),
+        ("max_new_entries", "max_open_positions", "one pass could never open as many as it is allowed to"),
+    ):
+        inner, outer = getattr(limits, small), getattr(limits, large)
+        if None not in (inner, outer) and inner > outer:
+            yield f"{small} {inner} is above {large} {outer}: {why.format(small, large)}"
     if limits.min_order_notional_usd >= limits.max_order_notional_usd:
         yield (
             f"min_order_notional_usd {limits.min_order_notional_usd} is not below max_order_notional_usd "
             f"{limits.max_order_notional_usd}: every order would be too small or too large"
         )
-
-
-def _nested_sizes(limits: Limits) -> Iterator[str]:
-    for small, large in SIZES:
-        inner, outer = getattr(limits, small), getattr(limits, large)
-        if None not in (inner, outer) and inner > outer:
-            yield (
-                f"{small} {inner} is above {large} {outer}: "
-                f"an order that passes {small} would always be refused by {large}"
-            )
 
 
 def _options(limits: Limits) -> Iterator[str]:
@@ -123,21 +118,6 @@ def _options(limits: Limits) -> Iterator[str]:
         yield (
             f"loss_cooldown_s {limits.loss_cooldown_s} is not above cooldown_s {limits.cooldown_s}: after a loss, the "
             "wait after any fill would still be the longer one"
-        )
-
-
-def _nested_counts(limits: Limits) -> Iterator[str]:
-    """Check that a pass's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
-    for small, large in pairwise(COUNTS):
-        if getattr(limits, small) > getattr(limits, large):
-            yield (
-                f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
-                f"{large} would stop a bot that sends as many as {small} allows"
-            )
-    if limits.max_symbol_entries > limits.max_session_entries:
-        yield (
-            f"max_symbol_entries {limits.max_symbol_entries} is above max_session_entries "
-            f"{limits.max_session_entries}: no symbol could ever reach its own limit"
         )
 
 
@@ -290,9 +270,8 @@ def _worst_loss(traders: Sequence[Trader], wall: Decimal) -> Decimal:
 
 def _full_books(traders: Sequence[Trader]) -> str:
     """Describe the full books of the strategies that have a stop."""
-    stopped = [trader for trader in traders if trader.stop_fraction is not None]
-    books = (_full_book(trader, alone=len(traders) == 1) for trader in stopped)
-    return "; ".join(books)
+    stopped = (trader for trader in traders if trader.stop_fraction is not None)
+    return "; ".join(_full_book(trader, alone=len(traders) == 1) for trader in stopped)
 
 
 def _full_book(trader: Trader, *, alone: bool) -> str:

@@ -36,6 +36,12 @@ def answer(
     return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
 
 
+def rested(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
+    """Compare the seconds since something last happened with how long to wait after it; pass if it never did."""
+    waited_s = (now - last).total_seconds() if last else None
+    return answer(gate, waited_s is None or waited_s >= wait_s, reason, waited_s, wait_s, waited_s)
+
+
 def permission(desk: Desk) -> Decision:
     """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
     return _first_closed(desk.permission.closed)
@@ -82,19 +88,16 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
 
 def session_open(desk: Desk) -> Decision:
     """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
-    by_calendar = desk.session is not None and desk.session.contains(desk.now)
-    if by_calendar != desk.clock.is_open:
-        found = f"broker {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
-    if desk.session is None or not by_calendar:
+    clock, session, found = desk.clock, desk.session, desk.calendar_differs
+    by_calendar = session is not None and session.contains(desk.now)
+    if by_calendar != clock.is_open:
+        found = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
+    elif session is None or not by_calendar:
         return _closed(desk)
     # A half day that only one of the two knows: the broker's clock says what its calendar has.
-    if desk.clock.next_close != desk.session.close:
-        found = f"broker closes {desk.clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {desk.session.close:%Y-%m-%dT%H:%MZ}"
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
-    if desk.calendar_differs:
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, desk.calendar_differs)
-    return Decision(Gate.SESSION, Verdict.PASS)
+    elif clock.next_close != session.close:
+        found = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
+    return answer(Gate.SESSION, not found, Reason.CALENDAR_DISAGREES, found or None)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
@@ -131,7 +134,7 @@ def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
     """Fail while any order on the symbol may still fill, and say so if the venue omits one of our orders."""
     if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
-    return working(book.working, symbol)
+    return answer(Gate.WORKING, symbol not in book.working, Reason.ORDER_WORKING)
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
@@ -141,11 +144,6 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
     """
     limit = limits.max_clock_disagreement_s
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
-
-
-def working(symbols: frozenset[str], symbol: str) -> Decision:
-    """Fail while an order on the symbol may still fill (any order for an entry, our own for an exit)."""
-    return answer(Gate.WORKING, symbol not in symbols, Reason.ORDER_WORKING)
 
 
 def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:

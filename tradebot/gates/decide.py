@@ -1,13 +1,7 @@
 """Ask every gate about an entry: those that are always asked, and those of limits that may be off, if they are set.
 
-Gates follow from what a strategy needs: those of flow are asked only of strategies that read flow, and a target needs
-no score.
-
 A limit on a book is asked of the book as the entry would leave it, by the predicate that monitors the book as it is.
-
-No new entry can clear one of these limits by itself: time, a closed position or a person does. Concentration is the
-Herfindahl index of shares of equity, with cash as the rest; shares of what is held would refuse the first position of
-an empty book.
+No new entry can clear one of these limits by itself: time, a closed position or a person does.
 """
 
 from collections.abc import Iterator
@@ -17,9 +11,9 @@ from operator import attrgetter
 from tradebot.gates import book as limits_of
 from tradebot.gates import entry
 from tradebot.gates import margin as margin_of
+from tradebot.gates.book import own
 from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask, unpriced
-from tradebot.gates.own import own
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import Limits
@@ -80,11 +74,9 @@ def _on_margin(ask: Ask) -> Iterator[Decision]:
     """Yield the decisions about the margin of the account with the entry in it; a paid account has none."""
     if ask.book.margin is None:
         return
-    limits, halts, after = ask.account.limits, ask.account.halts, _after(ask, ask.book)
-    if after is None:
-        yield from (unpriced(one.gate, one.limit) for one in margin_of.watched(limits, halts))
-    else:
-        yield from margin_of.decisions(after, limits, halts)
+    after = _after(ask, ask.book)
+    for gate, limit, predicate in margin_of.watched(ask.account.limits, ask.account.halts):
+        yield predicate(after, after.margin, limit) if after and after.margin else unpriced(gate, limit)
 
 
 def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
@@ -122,17 +114,15 @@ def _risk(ask: Ask) -> Decision | None:
 
 def _own_daily_loss(ask: Ask) -> Decision | None:
     """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
-    limit, gate = ask.limits.max_daily_loss_fraction, Gate.OWN_DAILY_LOSS
+    limit = ask.limits.max_daily_loss_fraction
     if limit >= ask.account.limits.max_daily_loss_fraction:
         return None
     result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
     if result is None:
-        return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+        return unpriced(Gate.OWN_DAILY_LOSS, limit)
     # The highest equity is the account's, so it says nothing about what the strategy's day began with.
     lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
-    found = limits_of.daily_loss(lost, ask.limits)
-    reason = Reason.OWN_DAILY_LOSS_REACHED if found.reason is Reason.DAILY_LOSS_REACHED else found.reason
-    return replace(found, gate=gate, reason=reason)
+    return own(limits_of.daily_loss(lost, ask.limits))
 
 
 def _loss_cooldown(ask: Ask) -> Decision | None:

@@ -9,14 +9,15 @@ it would get around.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import chain
+from math import inf
 
 from msgspec import Struct
 
 from tradebot.exits.held import Held, exit_price
-from tradebot.gates.common import answer, still_held, unresolved_for_exit, working_for_exit
+from tradebot.gates.common import answer, rested, still_held, unresolved_for_exit, working_for_exit
 from tradebot.gates.entry import Ask
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -85,8 +86,7 @@ def judge(
         return Displacement(None, (refused,))
     own = [position for position in desk.positions if position.strategy == candidate.strategy != ADOPTED]
     if not own:
-        none = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.NOTHING_TO_DISPLACE, 0, 1)
-        return Displacement(None, (none,))
+        return Displacement(None, (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.NOTHING_TO_DISPLACE, 0, 1),))
     scores = current_scores(proposed, candidate.strategy, ask.limits.min_coverage)
     incumbents = [_incumbent(ask, position, failed, rules, scores, given_way) for position in own]
     eligible = [incumbent for incumbent in incumbents if incumbent.refusal is None]
@@ -114,11 +114,8 @@ def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
     """Return a strategy's candidates by symbol whose scores are worth comparing: enough of their data is there."""
     scored = (one for one in proposed if one.strategy == strategy and one.score is not None)
-    return {
-        one.symbol: one
-        for one in scored
-        if one.purpose is Purpose.OPEN and (one.coverage is None or one.coverage >= min_coverage)
-    }
+    opening = (one for one in scored if one.purpose is Purpose.OPEN)
+    return {one.symbol: one for one in opening if one.coverage is None or one.coverage >= min_coverage}
 
 
 def strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
@@ -164,18 +161,13 @@ def _incumbent(
     assert ask.candidate.score is not None, "the score's gate passed"
     advantage = None if own is None else abs(ask.candidate.score) - own
     gain, priced = _gain(ask, position, rules.gain_band_fraction)
-    age_s = (desk.now - position.opened_at).total_seconds()
-    decisions = chain(
-        (
-            answer(
-                Gate.DISPLACEMENT, age_s >= rules.min_age_s, Reason.POSITION_TOO_YOUNG, age_s, rules.min_age_s, age_s
-            ),
-            _lately(given_way.get(symbol), desk.now, rules),
-            _better(advantage, rules.score_advantage),
-            priced,
-        ),
-        _closable(desk, position),
-        (_frees_room(ask.book, position, one) for one in failed),
+    decisions = (
+        rested(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, rules.min_age_s),
+        _lately(given_way.get(symbol), desk.now, rules),
+        _better(advantage, rules.score_advantage),
+        priced,
+        *_closable(desk, position),
+        *(_frees_room(ask.book, position, one) for one in failed),
     )
     refusal = next((each for each in decisions if not each.passed), None)
     return Incumbent(position, gain, advantage, replace(refusal, gate=Gate.DISPLACEMENT) if refusal else None)
@@ -216,13 +208,8 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
 
 def _lately(last: datetime | None, now: datetime, rules: DisplacementRules) -> Decision:
     """Fail while a symbol's cooldown lasts."""
-    limit = rules.cooldown_s
-    if last is None:
-        return answer(Gate.DISPLACEMENT, True, Reason.DISPLACED_LATELY, None, limit)
-    waited = now - last
-    return answer(
-        Gate.DISPLACEMENT, waited >= timedelta(seconds=limit), Reason.DISPLACED_LATELY, waited.total_seconds(), limit
-    )
+    waited_s, limit = (now - last).total_seconds() if last else None, rules.cooldown_s
+    return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)
 
 
 def _better(advantage: float | None, limit: float) -> Decision:
@@ -236,8 +223,5 @@ def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
     ends = [incumbent.refusal for incumbent in incumbents if incumbent.refusal]
     counted = Counter(refusal.reason for refusal in ends)
     for reason, _ in counted.most_common():
-        yield min((one for one in ends if one.reason is reason), key=_distance)
-
-
-def _distance(decision: Decision) -> float:
-    return float("inf") if decision.distance is None else decision.distance
+        alike = (one for one in ends if one.reason is reason)
+        yield min(alike, key=lambda one: inf if one.distance is None else one.distance)

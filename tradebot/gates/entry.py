@@ -8,18 +8,19 @@ from msgspec import Struct, field
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
+from tradebot.gates.book import own
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
     clocks_agree,
     flow_contract,
     permission_to_enter,
+    rested,
     session_open,
     trading_state,
     unresolved,
     working_for_entry,
 )
-from tradebot.gates.own import own
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
@@ -215,7 +216,7 @@ def _coverage(ask: Ask) -> Decision:
 
 def _size(ask: Ask) -> Decision:
     if ask.size is None:
-        return Decision(Gate.SIZE, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+        return unpriced(Gate.SIZE)
     minimum = ask.desk.listing_for(ask.candidate.instrument).minimum
     return answer(Gate.SIZE, ask.size.quantity >= minimum, Reason.SIZE_BELOW_ONE, ask.size.quantity, minimum)
 
@@ -223,7 +224,7 @@ def _size(ask: Ask) -> Decision:
 def _price_collar(ask: Ask) -> Decision:
     limit = ask.limits.price_collar_fraction
     if ask.quote is None or ask.size is None:
-        return Decision(Gate.PRICE_COLLAR, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+        return unpriced(Gate.PRICE_COLLAR, limit)
     if ask.quote.previous_close is None:
         return Decision(Gate.PRICE_COLLAR, Verdict.UNKNOWN, Reason.PREVIOUS_CLOSE_MISSING, None, limit)
     moved = abs(ask.size.limit_price / ask.quote.previous_close - 1)
@@ -234,7 +235,7 @@ def _spread(ask: Ask) -> Decision:
     """Refuse a quote whose spread would cost too much."""
     limit = ask.limits.max_spread_fraction
     if ask.quote is None:
-        return Decision(Gate.SPREAD, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+        return unpriced(Gate.SPREAD, limit)
     spread = (ask.quote.ask - ask.quote.bid) / ask.quote.middle
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
@@ -246,7 +247,7 @@ def _new_entries(book: Book, limits: Limits) -> Decision:
 
 def _order_notional(ask: Ask) -> Decision:
     if ask.size is None:
-        return Decision(Gate.ORDER_NOTIONAL, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+        return unpriced(Gate.ORDER_NOTIONAL)
     limits, value = ask.limits, ask.size.notional_usd
     if value < limits.min_order_notional_usd:
         smallest = limits.min_order_notional_usd
@@ -280,13 +281,13 @@ def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
     return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
-def unpriced(gate: Gate, limit: Decimal) -> Decision:
+def unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
 
 
 def _buying_power(ask: Ask) -> Decision:
     if ask.size is None:
-        return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+        return unpriced(Gate.BUYING_POWER)
     lacking = ask.book.margin.lacking(ask.candidate.symbol) if ask.book.margin else None
     if lacking:
         return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, *lacking)
@@ -296,18 +297,12 @@ def _buying_power(ask: Ask) -> Decision:
 
 def _cooldown(ask: Ask) -> Decision:
     """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
-    any_fill = _rested(ask, ask.book, ask.account.limits)
-    if not any_fill.passed or ask.candidate.symbol not in ask.strategy.book.last_fill_at:
+    symbol, now = ask.candidate.symbol, ask.desk.now
+    last, own_last = ask.book.last_fill_at.get(symbol), ask.strategy.book.last_fill_at.get(symbol)
+    any_fill = rested(Gate.COOLDOWN, Reason.COOLDOWN, last, now, ask.account.limits.cooldown_s)
+    if not any_fill.passed or own_last is None:
         return any_fill
-    return _rested(ask, ask.strategy.book, ask.limits)
-
-
-def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
-    last, limit = book.last_fill_at.get(ask.candidate.symbol), limits.cooldown_s
-    if last is None:
-        return Decision(Gate.COOLDOWN, Verdict.PASS, None, None, limit)
-    waited = (ask.desk.now - last).total_seconds()
-    return answer(Gate.COOLDOWN, waited >= limit, Reason.COOLDOWN, waited, limit, waited)
+    return rested(Gate.COOLDOWN, Reason.COOLDOWN, own_last, now, ask.limits.cooldown_s)
 
 
 def _symbol_entries(ask: Ask) -> Decision:

@@ -133,17 +133,14 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
     return sum(at > since for at in times)
 
 
-def with_rejection(desk: Desk) -> Desk:
-    evidence = desk.halt_evidence
-    return replace(desk, halt_evidence=replace(evidence, refused=(*evidence.refused, desk.now)))
-
-
-def with_unknown_order(desk: Desk, client_order_id: str) -> Desk:
-    """Return the desk with one more order that someone else placed under one of our ids."""
-    evidence = desk.halt_evidence
-    return replace(desk, halt_evidence=replace(evidence, unknown_orders=(*evidence.unknown_orders, client_order_id)))
-
-
-def with_unanswered_order(desk: Desk) -> Desk:
-    evidence = desk.halt_evidence
-    return replace(desk, halt_evidence=replace(evidence, unanswered=(*evidence.unanswered, desk.now)))
+def with_outcome(desk: Desk, sent: Decision) -> Desk:
+    """Return the desk with what became of an order that was just sent, or the same desk if that is no evidence."""
+    seen = desk.halt_evidence
+    if sent.reason is Reason.VENUE_REJECTED:
+        seen = replace(seen, refused=(*seen.refused, desk.now))
+    elif sent.reason is Reason.VENUE_UNKNOWN:
+        seen = replace(seen, unanswered=(*seen.unanswered, desk.now))
+    elif sent.reason is Reason.SECOND_WRITER:
+        # Someone else has placed an order under this id.
+        seen = replace(seen, unknown_orders=(*seen.unknown_orders, str(sent.observed)))
+    return desk if seen is desk.halt_evidence else replace(desk, halt_evidence=seen)

@@ -7,7 +7,6 @@ What halts the bot is judged by what is held, because an order that may never fi
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from operator import ge, le, lt
-from typing import NamedTuple
 
 from tradebot.gates.book import unknown_loss
 from tradebot.gates.common import answer
@@ -17,6 +16,7 @@ from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.margin import Margin
 from tradebot.model.reasons import Reason
 
+Predicate = Callable[[Book, Margin, Decimal], Decision]
 NOTHING_LEFT = "no equity left"
 """What is seen where nothing can be a share of the equity any more: no margin is enough then."""
 
@@ -50,16 +50,8 @@ def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     return _judged(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
-class Watched(NamedTuple):
-    """A limit that is set, the gate that asks it, and its predicate."""
-
-    gate: Gate
-    limit: Decimal
-    predicate: Callable[[Book, Margin, Decimal], Decision]
-
-
-def watched(limits: Limits, halts: HaltRules) -> Iterator[Watched]:
-    """Yield the limits on margin that are set."""
+def watched(limits: Limits, halts: HaltRules) -> Iterator[tuple[Gate, Decimal, Predicate]]:
+    """Yield the limits on margin that are set, each with the gate that asks it and its predicate."""
     for gate, limit, predicate in (
         (Gate.INITIAL_MARGIN, limits.max_margin_fraction, initial_margin),
         (Gate.FREE_MARGIN, limits.min_free_margin_fraction, free_margin),
@@ -67,13 +59,7 @@ def watched(limits: Limits, halts: HaltRules) -> Iterator[Watched]:
         (Gate.MAINTENANCE_MARGIN, halts.margin_fraction, maintenance_margin),
     ):
         if limit is not None:
-            yield Watched(gate, limit, predicate)
-
-
-def decisions(book: Book, limits: Limits, halts: HaltRules) -> Iterator[Decision]:
-    """Yield the decision of each limit that is set on a book, with all its open orders filled."""
-    if book.margin is not None:
-        yield from (one.predicate(book, book.margin, one.limit) for one in watched(limits, halts))
+            yield gate, limit, predicate
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:

@@ -74,16 +74,13 @@ class Door(Struct, frozen=True):
     found: str
 
 
-def doors(inputs: PermissionInputs) -> tuple[Door, ...]:
-    """Return every door of this mode, open or closed. Orders are sent only if all are open."""
-    return tuple(_doors(inputs))
-
-
 def permission_of(inputs: PermissionInputs) -> Permission:
     """Return the permission: the closed doors, those closed to entries only, and when entries end."""
-    closed = tuple((door.reason, door.found) for door in doors(inputs) if not door.open)
+    closed, to_entries = (
+        tuple((door.reason, door.found) for door in some if not door.open)
+        for some in (doors(inputs), entry_doors(inputs))
+    )
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
-    to_entries = tuple((door.reason, door.found) for door in entry_doors(inputs) if not door.open)
     return Permission(closed, armed.until if armed else None, to_entries)
 
 
@@ -101,13 +98,10 @@ def configuration(inputs: PermissionInputs) -> Door:
         found = "no accepted configuration is on record"
         return Door(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
     looser = [difference for difference in inputs.differences if difference.looser]
-    found = "nothing is looser than in the accepted configuration"
-    if looser:
-        more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
-        found = "; ".join(map(described, looser[:NAMED])) + more
-        if any(map(is_about_exits, looser)):
-            found += "; exits go by the accepted rules"
-    return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
+    named = [*map(described, looser[:NAMED])] or ["nothing is looser than in the accepted configuration"]
+    named += [f"and {len(looser) - NAMED} more"] if len(looser) > NAMED else []
+    named += ["exits go by the accepted rules"] if any(map(is_about_exits, looser)) else []
+    return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, "; ".join(named))
 
 
 def storage(inputs: PermissionInputs) -> Door:
@@ -115,11 +109,9 @@ def storage(inputs: PermissionInputs) -> Door:
 
     What is left is for exits: each order is written down before it is sent.
     """
-    least = f"{inputs.min_free_mb:,} MB have to be free"
-    if inputs.free_mb is None:
-        return Door(DISK, Reason.DISK_LOW, not inputs.min_free_mb, f"how much is free can't be told, and {least}")
-    enough = inputs.free_mb >= inputs.min_free_mb
-    return Door(DISK, Reason.DISK_LOW, enough, f"{inputs.free_mb:,} MB are free, and {least}")
+    free, least = inputs.free_mb, inputs.min_free_mb
+    known = "how much is free can't be told" if free is None else f"{free:,} MB are free"
+    return Door(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{known}, and {least:,} MB have to be free")
 
 
 def lasting(inputs: PermissionInputs) -> Door:
@@ -157,11 +149,11 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
     return Arming(count, coming[0].date, coming[-1].date, coming[-1].close, who, at)
 
 
-def _doors(inputs: PermissionInputs) -> Iterator[Door]:
-    if inputs.unread is not None:
-        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=False, found=inputs.unread)
-    elif inputs.read is not None:
-        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=True, found=inputs.read)
+def doors(inputs: PermissionInputs) -> Iterator[Door]:
+    """Yield every door of this mode, open or closed. Orders are sent only if all are open."""
+    found = inputs.read if inputs.unread is None else inputs.unread
+    if found is not None:
+        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)
     if inputs.mode is not Mode.SANDBOX:
         yield _place(inputs.network)
     live = inputs.mode is Mode.LIVE
@@ -178,11 +170,10 @@ def _doors(inputs: PermissionInputs) -> Iterator[Door]:
 
 def _place(network: str | None) -> Door:
     """Check the state folder's file system: its locks must work, because they keep a second bot off the account."""
-    if network is None:
-        return Door(PLACE, Reason.STATE_ON_NETWORK, open=True, found="it isn't on any known network file system")
-    return Door(
-        PLACE, Reason.STATE_ON_NETWORK, open=False, found=f"the state folder is on a network file system: {network}"
-    )
+    found = "it isn't on any known network file system"
+    if network is not None:
+        found = f"the state folder is on a network file system: {network}"
+    return Door(PLACE, Reason.STATE_ON_NETWORK, network is None, found)
 
 
 def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[Door]:
@@ -229,12 +220,10 @@ def _blanks(value: str, words: Container[str]) -> str:
 
 def _acknowledgement(value: str | None) -> Door:
     """Check the consent that earlier bots asked for. `live arm` replaces it, so it is checked only if set."""
-    name, reason = ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED
-    if value is None:
-        return Door(name, reason, open=True, found=f"{name} is not set; live arm replaces it")
-    fits = value == UNDERSTOOD
-    found = f"{name} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
-    return Door(name, reason, fits, found)
+    found, fits = f"{ACKNOWLEDGEMENT} is not set; live arm replaces it", value in (None, UNDERSTOOD)
+    if value is not None:
+        found = f"{ACKNOWLEDGEMENT} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
+    return Door(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, found)
 
 
 def _armed(arming: Arming | None) -> Door:

@@ -114,14 +114,11 @@ def passive_price(listing: Listing, side: Side, quote: Quote, share: Decimal) ->
     It is rounded toward the own side, and at least one tick short of the other, so the order rests and adds liquidity.
     """
     near, far = (quote.bid, quote.ask) if side is Side.BUY else (quote.ask, quote.bid)
-    raw = near + share * (far - near)
-    tick = listing.tick_at(raw)
     rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-    price = (raw / tick).to_integral_value(rounding=rounding) * tick
+    price = listing.on_tick(near + share * (far - near), rounding)
     if (far - price) * side.sign <= 0:
-        short = far - side.sign * listing.tick_at(far)
-        price = (short / tick).to_integral_value(rounding=rounding) * tick
-    return max(price, tick)
+        return listing.on_tick(far - side.sign * listing.tick_at(far), rounding)
+    return price
 
 
 def stepped_price(

@@ -9,8 +9,6 @@ from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
-from tradebot.gates import own as own_limits
-from tradebot.gates.book import monitors
 from tradebot.judging import books
 from tradebot.judging.books import nothing, silent
 from tradebot.judging.evidence import Evidence, Unread
@@ -280,9 +278,8 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules, book = evidence.rules, broker.book
     for subject, decision in (
-        *monitors(book, rules.limits, rules.halts),
-        *limits_of.rate_monitors(book, rules.limits),
-        *limits_of.loss_monitors(book, rules.limits, evidence.moment.now),
+        *limits_of.monitors(book, rules.limits, rules.halts),
+        *limits_of.rate_monitors(book, rules.limits, evidence.moment.now),
         *margin_of.monitors(book, rules.limits, rules.halts),
         *_of_strategies(book, rules, evidence),
     ):
@@ -298,7 +295,7 @@ def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tupl
     for name in dict.fromkeys(names):
         own = rules.of(name)
         part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
-        for subject, decision in own_limits.monitors(part, own.limits, evidence.moment.now):
+        for subject, decision in limits_of.own_monitors(part, own.limits, evidence.moment.now):
             yield f"{name} {subject}".rstrip(), decision
 
 

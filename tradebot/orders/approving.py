@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from tradebot.desk.proposals import kept
 from tradebot.gates import approval
+from tradebot.gates.book import OWN_GATES
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import AccountAsk, Ask
-from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, first_failure
@@ -32,7 +32,7 @@ _ROOM = (
     Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION,
 )  # fmt: skip
 _MARGIN = (Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
-ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN[gate] for gate in _ROOM)})
+ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
 """The gates that a sale may open for an entry."""
 
 

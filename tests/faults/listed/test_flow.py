@@ -16,16 +16,18 @@ from tests.adapters.alpaca.samples import AT_ONCE, QUICK
 from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tests.bot import Bot
 from tests.builders import DAY, NOW
-from tests.worlds import NAMES, Scene
+from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy, printable
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.desk.fetching import Fetched, fetch_all
+from tradebot.desk.fetching import Fetched
+from tradebot.desk.fetching import fetch_flow as fetch
 from tradebot.errors import ExitCode
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
+from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.signals.kinds import flow_alerts
 
@@ -90,9 +92,8 @@ def fetched(wire: Wire, *bad: Scripted, policy: RetryPolicy = AT_ONCE) -> Pass:
     scene = Scene(facts=MemoryFacts())
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=policy)
     clocks = ClockReading(scene.venue.clock(), None, 0.0)
-    found = fetch_all(
-        replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES}), DAY, clocks, only_due=False
-    )
+    world = replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES})
+    found = fetch(world, call(Job.FETCH_FLOW), clocks, only_due=False)
     others = [symbol for symbol in NAMES if symbol != BAD_SYMBOL]
     assert [len(scene.facts.load([symbol], DAY, NOW)[symbol].alerts) for symbol in others] == [1] * len(others)
     return Pass(found, scene.facts, sum(asked.query["ticker_symbol"] == BAD_SYMBOL for asked in wire.asked))
@@ -198,7 +199,8 @@ def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
     scene = Scene(facts=MemoryFacts())
     world = replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES})
-    found = fetch_all(world, DAY, ClockReading(scene.venue.clock(), None, 0.0), only_due=False)
+    clocks = ClockReading(scene.venue.clock(), None, 0.0)
+    found = fetch(world, call(Job.FETCH_FLOW), clocks, only_due=False)
     assert "this minute's allowance is used up" in found.failures[0].message
     assert sum(asked.query["ticker_symbol"] == BAD_SYMBOL for asked in wire.asked) == 1
     if wait == "1000000000":

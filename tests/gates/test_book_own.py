@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.builders import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
 from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.gates import own as own_limits
+from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
@@ -154,13 +154,13 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_aft
     after = before.with_order(entered).with_entry(entered, asked.size.notional_usd, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
     part = after.own("flow", share * CASH, SECTORS)
-    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, ALL, NOW)}
+    monitors = {(d.gate, subject): d for subject, d in limits_of.own_monitors(part, ALL, NOW)}
     subjects = {
         Gate.OWN_SYMBOL_NOTIONAL: "MSFT",
         Gate.OWN_SECTOR_NOTIONAL: "technology",
         Gate.OWN_THEME_NOTIONAL: "cloud",
     }
-    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES}:
+    for gate in set(limits_of.OWN_GATES.values()) - {Gate.OWN_NEW_ENTRIES, Gate.OWN_DAILY_LOSS}:
         assert gates[gate] == monitors[gate, subjects.get(gate, "")]
 
 
@@ -179,8 +179,10 @@ def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...
 def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
     asked = ask(book=account_of(parts), candidate=candidate("AAPL", score=score), limits=ALL)
     said = {d.gate: d for d in decide(asked)}
-    for gate, own_gate in own_limits.GATES.items():
-        assert own_limits.own(said[gate]) == said[own_gate]
+    assert len(limits_of.OWN_GATES) == 13
+    for gate in set(limits_of.OWN_GATES) - {Gate.DAILY_LOSS}:
+        own_gate = limits_of.OWN_GATES[gate]
+        assert limits_of.own(said[gate]) == said[own_gate]
 
 
 @pytest.mark.parametrize("side", Side)
