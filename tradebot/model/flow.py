@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Fact
+from tradebot.model.kind import Fact, SymbolFact
 
 
 class Heard(Struct, frozen=True):
@@ -47,7 +47,7 @@ class Direction(StrEnum):
         return 1 if self is Direction.BULLISH else -1
 
 
-class FlowAlert(Struct, frozen=True, dict=True):
+class FlowAlert(SymbolFact, frozen=True, dict=True):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 
     `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
@@ -55,8 +55,6 @@ class FlowAlert(Struct, frozen=True, dict=True):
     them. `iv` is a fraction. None means that the source didn't say.
     """
 
-    id: str
-    symbol: str
     at: datetime
     right: Right
     strike: Decimal

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -45,12 +45,22 @@ class Phase(StrEnum):
     EVENING = "evening"
 
 
-class Fact(Protocol):
+class Fact(Struct, frozen=True):
     """One normalized row. Its id is unique within its kind and symbol."""
 
-    @property
-    def id(self) -> str:
-        """Return what tells this fact from others."""
+    id: str
+
+
+class SymbolFact(Fact, frozen=True):
+    """A fact about one symbol, in our spelling."""
+
+    symbol: str
+
+
+class DayFact(SymbolFact, frozen=True):
+    """A fact about one symbol and one date in New York."""
+
+    date: date
 
 
 class Request(Struct, frozen=True):

@@ -8,9 +8,7 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 _AMOUNT = re.compile(r"\d[\d,]{0,20}")
@@ -18,14 +16,13 @@ _LARGEST_USD = Decimal("1e12")
 _SIGNS = {"buy": 1, "purchase": 1, "sell": -1, "sale": -1}
 
 
-class CongressTrade(Struct, frozen=True):
+class CongressTrade(Fact, frozen=True):
     """One reported trade: +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
 
     `ticker` is the source's spelling. `filed` is when the public could know of the trade, up to 45 days after it.
     `amount` is the middle of the reported range in USD, or its lower end if the range is open.
     """
 
-    id: str
     ticker: str
     filed: date
     sign: int

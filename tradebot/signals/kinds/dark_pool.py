@@ -6,20 +6,16 @@ from decimal import Decimal
 from operator import mul
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from tradebot.model.flow import Direction
-from tradebot.model.kind import Kind, Phase, Row, documented
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
 
 
-class DarkPoolPrint(Struct, frozen=True):
+class DarkPoolPrint(SymbolFact, frozen=True):
     """One off-exchange trade; premium is price x size in USD."""
 
-    id: str
-    symbol: str
     at: datetime
     price: Decimal
     size: int

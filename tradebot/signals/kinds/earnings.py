@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 UNKNOWN = "unknown"
 WHEN = ("premarket", "postmarket", UNKNOWN)
 
 
-class EarningsReport(Struct, frozen=True):
+class EarningsReport(SymbolFact, frozen=True):
     """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
     `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.
     """
 
-    id: str
-    symbol: str
     seen: date
     date: date
     when: str

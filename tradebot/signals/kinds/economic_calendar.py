@@ -4,21 +4,18 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 SPEECH = "fed-speaker"
 
 
-class EconomicEvent(Struct, frozen=True):
+class EconomicEvent(Fact, frozen=True):
     """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
 
     `listed` is the New York date on which the source listed it.
     """
 
-    id: str
     listed: date
     at: datetime
     type: str

@@ -6,21 +6,16 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import DayFact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 REACH = timedelta(days=60)
 """How far back we ask."""
 
 
-class EtfFlow(Struct, frozen=True):
+class EtfFlow(DayFact, frozen=True):
     """The value of a fund's created less its redeemed shares on one date, in USD."""
 
-    id: str
-    symbol: str
-    date: date
     change: Decimal
 
 

@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 _LONGEST_TITLE = 60
@@ -14,13 +12,12 @@ REACH = timedelta(days=90)
 """How far ahead we ask."""
 
 
-class FdaEvent(Struct, frozen=True):
+class FdaEvent(Fact, frozen=True):
     """An event of a company (the source's spelling of its ticker) that is due between two dates.
 
     `listed` is the New York date on which the source listed it.
     """
 
-    id: str
     ticker: str
     listed: date
     start: date

@@ -6,18 +6,13 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 
-class GreekExposure(Struct, frozen=True):
+class GreekExposure(DayFact, frozen=True):
     """Dealer gamma of one symbol at the end of one session; the source reports put gamma as negative."""
 
-    id: str
-    symbol: str
-    date: date
     call_gamma: Decimal
     put_gamma: Decimal
 

@@ -6,9 +6,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 LOOKBACK_DAYS = 182
@@ -16,12 +14,9 @@ LOOKBACK_DAYS = 182
 _SIDES = {"buy": True, "sell": False}
 
 
-class InsiderDay(Struct, frozen=True):
+class InsiderDay(DayFact, frozen=True):
     """All purchases, or all sales, by insiders of one company on one day; premium in USD."""
 
-    id: str
-    symbol: str
-    date: date
     bought: bool
     insiders: int
     transactions: int

@@ -6,20 +6,16 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class InstitutionalHolding(Struct, frozen=True):
+class InstitutionalHolding(SymbolFact, frozen=True):
     """By how many shares one institution changed its holding of a symbol in a quarter.
 
     `filed` is when the public could know of it, up to 45 days after the quarter.
     """
 
-    id: str
-    symbol: str
     filed: date
     change: int
 

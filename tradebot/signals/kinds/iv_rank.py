@@ -1,21 +1,16 @@
 """Implied volatility within its past year."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 
-class IvRank(Struct, frozen=True):
+class IvRank(DayFact, frozen=True):
     """Implied volatility ranked within its past year: `rank` is 0 to 100, `volatility` a fraction."""
 
-    id: str
-    symbol: str
-    date: date
     rank: Decimal
     volatility: Decimal
 

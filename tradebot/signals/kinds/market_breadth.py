@@ -5,16 +5,13 @@ from datetime import date, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, Scope
+from tradebot.model.kind import Fact, Kind, Phase, Row, Scope
 from tradebot.signals import rows
 
 
-class StockMove(Struct, frozen=True):
+class StockMove(Fact, frozen=True):
     """Whether one stock (the source's spelling of its ticker) is above (+1) or below (-1) its previous close."""
 
-    id: str
     date: date
     sign: int
 

@@ -4,16 +4,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 
-class TideTick(Struct, frozen=True):
+class TideTick(Fact, frozen=True):
     """Market-wide net option premium in USD, cumulative over the session and signed."""
 
-    id: str
     at: datetime
     net_call_premium: Decimal
     net_put_premium: Decimal

@@ -5,17 +5,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class MaxPain(Struct, frozen=True):
+class MaxPain(SymbolFact, frozen=True):
     """The max pain of one expiry in USD per share, as listed on a New York date."""
 
-    id: str
-    symbol: str
     listed: date
     expiry: date
     price: Decimal

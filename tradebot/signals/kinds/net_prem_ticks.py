@@ -6,20 +6,16 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, documented
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class NetPremTick(Struct, frozen=True):
+class NetPremTick(SymbolFact, frozen=True):
     """One minute of a symbol's option trades: what was traded in it, not since the open.
 
     Net premium is that of the ask side less that of the bid side, in USD. Sides are in contracts.
     """
 
-    id: str
-    symbol: str
     at: datetime
     net_call_premium: Decimal
     net_put_premium: Decimal

@@ -5,21 +5,16 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
-class OiChange(Struct, frozen=True):
+class OiChange(DayFact, frozen=True):
     """Overnight change in the open interest of one option symbol, in contracts."""
 
-    id: str
-    symbol: str
-    date: date
     option_symbol: str
     right: Right
     change: int

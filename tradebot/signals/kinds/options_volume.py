@@ -6,9 +6,7 @@ from decimal import Decimal
 from statistics import median
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 SESSIONS = 20
@@ -16,12 +14,9 @@ SESSIONS = 20
 _DONE = time(16, 15)
 
 
-class OptionsVolume(Struct, frozen=True):
+class OptionsVolume(DayFact, frozen=True):
     """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades."""
 
-    id: str
-    symbol: str
-    date: date
     call_premium: Decimal
     put_premium: Decimal
     done: bool

@@ -6,21 +6,17 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class RealizedVolatility(Struct, frozen=True):
+class RealizedVolatility(SymbolFact, frozen=True):
     """Volatilities as fractions a year: `implied` on `day`, and `realized` over the month that ended on `measured`.
 
     The source shifts realized volatility back by 30 days, so that it stands beside what was implied for that month.
     Only from `measured` on could it be known. It is None for a month that hasn't ended.
     """
 
-    id: str
-    symbol: str
     day: date
     implied: Decimal | None
     measured: date | None

@@ -6,9 +6,7 @@ from decimal import Decimal
 from statistics import fmean, median
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 LEAST_DAYS = 17
@@ -50,14 +48,12 @@ def good_friday(year: int) -> date:
 _DELTA = 25
 
 
-class RiskReversal(Struct, frozen=True):
+class RiskReversal(SymbolFact, frozen=True):
     """Implied volatility of puts less that of calls, both with a delta of 0.25, in one session.
 
     A row doesn't say which expiry it is about. It is the monthly one that was asked for on that day.
     """
 
-    id: str
-    symbol: str
     expiry: date
     date: date
     skew: Decimal

@@ -1,29 +1,24 @@
 """Shares sold short, as reported twice a month."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 PUBLISHED_AFTER = timedelta(days=11)
 """How long after its date short interest is published, at least: two business days to report it, seven to publish."""
 
 
-class ShortInterest(Struct, frozen=True):
+class ShortInterest(DayFact, frozen=True):
     """The short interest of one symbol on one settlement date.
 
     `interest` is a fraction of the float, which is `float_shares`. `days_to_cover` is short interest over the average
     daily volume. `fee_rate` is what borrowing shares costs, in percent a year, or None if the source doesn't say.
     """
 
-    id: str
-    symbol: str
-    date: date
     interest: Decimal
     days_to_cover: Decimal
     float_shares: Decimal

@@ -7,21 +7,17 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact
 from tradebot.signals import rows
 
 
-class SpotExposure(Struct, frozen=True):
+class SpotExposure(SymbolFact, frozen=True):
     """What dealers have to trade, in USD, if the price moves by one percent, by open interest.
 
     It is positive if dealers are long gamma, and so trade against the move. The source assumes that dealers bought all
     calls and sold all puts.
     """
 
-    id: str
-    symbol: str
     at: datetime
     gamma: Decimal
 

@@ -7,19 +7,15 @@ from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 NEAR_DAYS, FAR_DAYS = 30, 90
 
 
-class ExpiryVolatility(Struct, frozen=True):
+class ExpiryVolatility(SymbolFact, frozen=True):
     """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
 
-    id: str
-    symbol: str
     expiry: date
     date: date
     days: int

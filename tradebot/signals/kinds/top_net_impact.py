@@ -6,16 +6,13 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Scope, documented
 from tradebot.signals import rows
 
 
-class NetImpact(Struct, frozen=True):
+class NetImpact(Fact, frozen=True):
     """The session's net option premium of one ticker (the source's spelling) in USD, when the source told us."""
 
-    id: str
     at: datetime
     net_premium: Decimal
 
