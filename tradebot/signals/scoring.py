@@ -66,6 +66,11 @@ class Shown(NamedTuple):
     row: str = ""
 
 
+def shown(names: str, unit: str, at: str = "") -> Mapping[str, Shown]:
+    """Return how several numbers of one unit and time are shown."""
+    return dict.fromkeys(names.split(), Shown(unit, at))
+
+
 class ScoreComponent(Struct, frozen=True, eq=False):
     """A component of the flow score, declared once: its value, its explanation and its documentation follow from this.
 
@@ -94,7 +99,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     absent: str
     looks_at: Callable[[Known], object | None]
     shows: Mapping[str, Shown]
-    source: Callable[[Known], str]
+    source: Callable[[Known], str] = lambda known: f"{len(known.alerts)} alerts"
     after: str = ""
     evidence: str = ""
     follows: str = ""
