@@ -7,12 +7,12 @@ close of each session, at its prices.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from msgspec import Struct
 
-from tradebot.backtest.grid import LOOKS, Grid, Grids
+from tradebot.backtest.grid import LOOKS, Grid, grid_of
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.refused import refused_until
@@ -86,7 +86,7 @@ class Driver:
         self._advance = advance
         self._ahead = ahead
         self._terms = terms
-        self._grids = Grids(terms.timetable)
+        self._grids: dict[timedelta, Grid] = {}
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
         self._always = _always(world, terms)
@@ -105,37 +105,20 @@ class Driver:
     def state(self, state: State) -> None:
         self.count, self._ask_from, self._compared, self._exited = state
 
-    def begin(self) -> Reconciled:
-        """Compare books and venue before anything else, as `serve` does when it starts."""
-        return self._reconcile()
+    def play(self, sessions: Iterable[Session]) -> Iterator[SessionEnd]:
+        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them."""
+        yield from map(self._play, sessions)
 
-    def play(self, sessions: Iterable[Session], after: datetime | None = None) -> Iterator[SessionEnd]:
-        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
-
-        What was due up to `after` is left alone.
-        """
-        for session in sessions:
-            yield self._play(session, after)
-
-    def end(self) -> Reconciled:
-        """Compare books and venue once more, at the close of the last session."""
-        return self._reconcile()
-
-    def _play(self, session: Session, after: datetime | None) -> SessionEnd:
-        day = _Day(session, self._grids.of(session))
-        if not (after and after >= session.open) and self._is_still(day):
+    def _play(self, session: Session) -> SessionEnd:
+        day, place = _Day(session, self._grid(session)), 0
+        if self._is_still(day):
             return self._pass_by(day)
-        begun = max(session.open, after or session.open)
-        self._advance(begun)
-        place = day.place_of(begun)
-        if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
-            place += 1
-        day.compared = place - 1
+        self._advance(session.open)
         # An earlier look may have reached beyond this moment, and nothing has changed since then.
-        if begun >= self._calm.until or self._exited != self._ahead.stamp:
+        if session.open >= self._calm.until or self._exited != self._ahead.stamp:
             # From just before, because the passes of this moment are yet to come.
-            self._look_ahead(day, begun - MICROSECOND)
-            if place == 0 and self._is_still(day):
+            self._look_ahead(day, session.open - MICROSECOND)
+            if self._is_still(day):
                 return self._pass_by(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
@@ -144,6 +127,13 @@ class Driver:
                     self._fill(day, place, Call(job, session.date, name, self._terms.by))
             place += 1
         return self._close(day)
+
+    def _grid(self, session: Session) -> Grid:
+        """Return the slots of a session; those of the same length share them."""
+        length = session.close - session.open
+        if length not in self._grids:
+            self._grids[length] = grid_of(self._terms.timetable, session)
+        return self._grids[length]
 
     def _is_still(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
@@ -199,7 +189,7 @@ class Driver:
             self._write_marks(day, place + 1)
             self._make_up(day, place)
             self._claimed(call, now)
-            self._reconcile()
+            self.reconcile()
             day.compared = place
         elif job is Job.EVALUATE_EXITS:
             if quiet:
@@ -276,7 +266,8 @@ class Driver:
         self.count.ran += 1
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
 
-    def _reconcile(self) -> Reconciled:
+    def reconcile(self) -> Reconciled:
+        """Compare books and venue, also before the first session and after the last one."""
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
         self._compared = None if compared.findings else self._ahead.stamp

@@ -59,21 +59,7 @@ class Grid(Struct, frozen=True, dict=True):
         return dict(self.due[place])[job]
 
 
-class Grids:
-    """The grid of each length of session."""
-
-    def __init__(self, timetable: Mapping[Job, JobTimes]) -> None:
-        self._timetable = timetable
-        self._known: dict[timedelta, Grid] = {}
-
-    def of(self, session: Session) -> Grid:
-        length = session.close - session.open
-        if length not in self._known:
-            self._known[length] = _grid(self._timetable, session)
-        return self._known[length]
-
-
-def _grid(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
+def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
     by_start: dict[datetime, list[tuple[Job, str]]] = {}
     for job in CHAIN:
         for slot in slots(job, timetable[job], session) if job in timetable else ():

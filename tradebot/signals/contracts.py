@@ -22,24 +22,16 @@ LEAST_ROWS = 100
 NULLS_ABOVE = 0.25
 """How far above its usual share the share of a field's nulls may rise before that is a finding."""
 
-_TYPES: Mapping[str, frozenset[type]] = {
-    "text": frozenset({str}),
-    "decimal": frozenset({str}),
-    "integer": frozenset({int}),
-    "number": frozenset({int, float, Decimal}),
-    "boolean": frozenset({bool}),
-    "list": frozenset({list}),
-    "object": frozenset({dict}),
+_TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
+    "text": ("text", frozenset({str})),
+    "decimal": ("a number in quotes", frozenset({str})),
+    "integer": ("a whole number", frozenset({int})),
+    "number": ("a number", frozenset({int, float, Decimal})),
+    "boolean": ("true or false", frozenset({bool})),
+    "list": ("a list", frozenset({list})),
+    "object": ("an object", frozenset({dict})),
 }
-_SAID: Mapping[str, str] = {
-    "text": "text",
-    "decimal": "a number in quotes",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "list": "a list",
-    "object": "an object",
-}
+"""Each documented type in words, and how JSON is read into it."""
 _CUT = "…"
 
 
@@ -86,7 +78,7 @@ def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
 
 @cache
 def _types(documented: str) -> frozenset[type]:
-    return _TYPES[documented.rstrip("?*")] | ({NoneType} if "?" in documented else set())
+    return _TYPES[documented.rstrip("?*")][1] | ({NoneType} if "?" in documented else set())
 
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
@@ -103,15 +95,14 @@ def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, ob
 
 def _differences(fields: Mapping[str, str], row: Mapping[str, object], count: int) -> Iterator[ContractFinding]:
     for name, documented in fields.items():
-        kind, marks = documented.rstrip("?*"), documented[len(documented.rstrip("?*")) :]
         if name not in row:
-            if "*" not in marks:
+            if "*" not in documented:
                 yield ContractFinding(Breach.GONE, name, count, _excerpt(row))
-        elif row[name] is None:
-            if "?" not in marks:
+        elif type(row[name]) not in _types(documented):
+            if row[name] is None:
                 yield ContractFinding(Breach.NULL, name, count, _excerpt(row))
-        elif type(row[name]) not in _TYPES[kind]:
-            yield ContractFinding(Breach.RETYPED, name, count, _excerpt(row[name], kind))
+            else:
+                yield ContractFinding(Breach.RETYPED, name, count, _excerpt(row[name], documented.rstrip("?*")))
     for name in row.keys() - fields.keys():
         yield ContractFinding(Breach.NEW, str(name)[:LONGEST_EXAMPLE], count, _excerpt(row[name]))
 
@@ -120,7 +111,7 @@ def _excerpt(value: object, expected: str = "") -> str:
     """Return a value in JSON as it came, cut short; and what was expected instead, if that can be said."""
     text = json.dumps(value, default=_number)
     short = text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - len(_CUT)] + _CUT
-    return short + (f" instead of {_SAID[expected]}" if expected else "")
+    return short + (f" instead of {_TYPES[expected][0]}" if expected else "")
 
 
 def _number(value: object) -> float | str:

@@ -83,9 +83,9 @@ class Run(Struct):
     def step(self) -> None:
         """Play the next session, or after the last one, compare books and exchange, as before the first one."""
         if self.opening is None:
-            self.opening = len(self.driver.begin().findings)
+            self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
-            self.closing = len(self.driver.end().findings)
+            self.closing = len(self.driver.reconcile().findings)
         else:
             self._end_halt()
             self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
