@@ -91,8 +91,8 @@ C = TypeVar("C")
 class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     """A kind of flow fact. `F` is a fact as stored, `L` what decisions keep of it, `C` what they see of all of them.
 
-    `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`
-    what it means if there are none, and `source` where they come from. `fact` is the stored type.
+    `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, and
+    `absent` what it means if there are none. `fact` is the stored type.
 
     `scope` says what one reply is about. The source is asked by `path` and `params`, in which {} stands for its
     spelling of a ticker or of a sector; what depends on the session is a function of its date. `fields` are the fields
@@ -113,7 +113,6 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     unit: str
     sign: str
     absent: str
-    source: str
     fact: type[F]
     path: str
     parse: Callable[[Row, str, datetime], F]

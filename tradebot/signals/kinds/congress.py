@@ -74,7 +74,6 @@ KIND = Kind(
     unit="USD, the middle of the reported range",
     sign="purchases are bullish, sales bearish",
     absent="no trade was filed in the last 30 days",
-    source="Unusual Whales, recent trades of Congress",
     fact=CongressTrade,
     path="/api/congress/recent-trades",
     params={"limit": "200"},

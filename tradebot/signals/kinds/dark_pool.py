@@ -66,7 +66,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="above the midpoint of the quote is bullish, below it bearish",
     absent="no print of this session",
-    source="Unusual Whales, dark pool",
     fact=DarkPoolPrint,
     path="/api/darkpool/{}",
     params={"date": date.isoformat, "limit": "500"},

@@ -50,7 +50,6 @@ KIND = Kind(
     unit="date",
     sign="none: when the next report is due",
     absent="no report known",
-    source="Unusual Whales, earnings",
     fact=EarningsReport,
     path="/api/earnings/{}",
     parse=_parse,

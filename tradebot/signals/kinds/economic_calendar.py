@@ -40,7 +40,6 @@ KIND = Kind(
     unit="times",
     sign="none: a report may go either way",
     absent="no list of the last days",
-    source="Unusual Whales, economic calendar",
     fact=EconomicEvent,
     path="/api/market/economic-calendar",
     parse=_parse,

@@ -48,7 +48,6 @@ KIND = Kind(
     unit="USD",
     sign="positive if money flowed in",
     absent="no flow of the last two months, or the symbol is no fund",
-    source="Unusual Whales, inflow and outflow of ETFs",
     fact=EtfFlow,
     path="/api/etfs/{}/in-outflow",
     params={"start_date": lambda session: (session - REACH).isoformat()},

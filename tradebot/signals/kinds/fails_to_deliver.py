@@ -45,7 +45,6 @@ KIND = Kind(
     unit="shares",
     sign="none: the more, the more sellers owe",
     absent="no balance of the last weeks",
-    source="Unusual Whales, failures to deliver",
     fact=FailsToDeliver,
     path="/api/shorts/{}/ftds",
     parse=_parse,

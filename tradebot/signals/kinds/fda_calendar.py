@@ -49,7 +49,6 @@ KIND = Kind(
     unit="dates",
     sign="none: a decision may go either way",
     absent="no list of the last days",
-    source="Unusual Whales, FDA calendar",
     fact=FdaEvent,
     path="/api/market/fda-calendar",
     params={

@@ -129,7 +129,6 @@ KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     unit="USD of premium, contracts",
     sign="bought calls and sold puts are bullish",
     absent="no alert since the open",
-    source="Unusual Whales, option trades",
     fact=FlowAlert,
     path="/api/option-trades/flow-alerts",
     # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.

@@ -51,7 +51,6 @@ KIND = Kind(
     unit="gamma",
     sign="positive if dealers are long gamma",
     absent="no exposure known",
-    source="Unusual Whales, greek exposure",
     fact=GreekExposure,
     path="/api/stock/{}/greek-exposure",
     parse=_parse,

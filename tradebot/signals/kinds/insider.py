@@ -50,7 +50,6 @@ KIND = Kind(
     unit="insiders, USD",
     sign="purchases are bullish; sales are bearish and count less",
     absent="no trade by an insider in the past half-year",
-    source="Unusual Whales, insider ticker flow",
     fact=InsiderDay,
     path="/api/insider/{}/ticker-flow",
     params={"limit": "500"},

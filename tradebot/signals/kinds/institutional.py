@@ -45,7 +45,6 @@ KIND = Kind(
     unit="shares",
     sign="bought shares are bullish",
     absent="no filing of the last 100 days",
-    source="Unusual Whales, institutional ownership",
     fact=InstitutionalHolding,
     path="/api/institution/{}/ownership",
     params={"limit": "200", "order": "filing_date", "order_direction": "desc"},

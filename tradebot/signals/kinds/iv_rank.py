@@ -28,7 +28,6 @@ KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     unit="rank from 0 to 100",
     sign="none: 100 if options are at their dearest of the year",
     absent="no rank known",
-    source="Unusual Whales, IV rank",
     fact=IvRank,
     path="/api/stock/{}/iv-rank",
     parse=_parse,

@@ -58,7 +58,6 @@ KIND = Kind(
     unit="stocks of the S&P 500",
     sign="rising stocks are bullish",
     absent="no reply of this session",
-    source="Unusual Whales, stock screener",
     fact=StockMove,
     path="/api/screener/stocks",
     params={"is_s_p_500": "true", "date": date.isoformat},

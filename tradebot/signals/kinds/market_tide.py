@@ -33,7 +33,6 @@ KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no tick of this session",
-    source="Unusual Whales, market tide",
     fact=TideTick,
     path="/api/market/market-tide",
     params={"date": date.isoformat, "interval_5m": "true"},

@@ -39,7 +39,6 @@ KIND = Kind(
     unit="USD per share",
     sign="bullish if it is above the price",
     absent="no list of this session",
-    source="Unusual Whales, max pain",
     fact=MaxPain,
     path="/api/stock/{}/max-pain",
     params={"date": date.isoformat},

@@ -68,7 +68,6 @@ KIND = Kind(
     unit="USD of premium, contracts",
     sign="calls at the ask and puts at the bid are bullish",
     absent="no tick of this session",
-    source="Unusual Whales, net premium ticks",
     fact=NetPremTick,
     path="/api/stock/{}/net-prem-ticks",
     params={"date": date.isoformat},

@@ -54,7 +54,6 @@ KIND = Kind(
     unit="contracts",
     sign="more open calls and fewer open puts are bullish",
     absent="no change in open interest known",
-    source="Unusual Whales, OI change",
     fact=OiChange,
     path="/api/stock/{}/oi-change",
     parse=_parse,

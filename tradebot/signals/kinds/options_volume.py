@@ -50,7 +50,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="none: how much premium trades on a usual day",
     absent="no session known",
-    source="Unusual Whales, options volume",
     fact=OptionsVolume,
     path="/api/stock/{}/options-volume",
     params={"limit": "30"},

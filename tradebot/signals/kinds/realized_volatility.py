@@ -58,7 +58,6 @@ KIND = Kind(
     unit="fraction a year",
     sign="none: the more, the more the price moves",
     absent="no volatility of the last week",
-    source="Unusual Whales, realized volatility",
     fact=RealizedVolatility,
     path="/api/stock/{}/volatility/realized",
     params={"date": date.isoformat, "timeframe": "3M"},

@@ -98,7 +98,6 @@ KIND = Kind(
     unit="volatility as a fraction",
     sign="positive if puts are dearer than calls, which is bearish",
     absent="no skew known",
-    source="Unusual Whales, historical risk reversal skew of the first monthly expiry in 17 days or more",
     fact=RiskReversal,
     path="/api/stock/{}/historical-risk-reversal-skew",
     params={"expiry": lambda session: monthly_after(session).isoformat(), "delta": str(_DELTA), "timeframe": "2M"},

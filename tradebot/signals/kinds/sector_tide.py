@@ -12,7 +12,6 @@ KIND: Kind[TideTick, TideTick, TideTick] = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no tick of this session",
-    source="Unusual Whales, sector tide",
     fact=TideTick,
     path="/api/market/{}/sector-tide",
     params={"date": date.isoformat},

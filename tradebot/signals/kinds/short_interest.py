@@ -56,7 +56,6 @@ KIND = Kind(
     unit="fraction of the float, days to cover, percent a year",
     sign="none: the more, the more shares are sold short",
     absent="no report of the last weeks",
-    source="Unusual Whales, short interest and float",
     fact=ShortInterest,
     path="/api/shorts/{}/interest-float/v2",
     parse=_parse,

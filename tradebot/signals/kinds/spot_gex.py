@@ -49,7 +49,6 @@ KIND = Kind(
     unit="USD per one percent of the price",
     sign="positive if dealers are long gamma",
     absent="no exposure of this session",
-    source="Unusual Whales, spot exposures",
     fact=SpotExposure,
     path="/api/stock/{}/spot-exposures",
     params={"date": date.isoformat},

@@ -57,7 +57,6 @@ KIND = Kind(
     unit="volatility as a fraction a year",
     sign="none: what options expect over 30 and over 90 days",
     absent="no expiry known",
-    source="Unusual Whales, implied volatility term structure",
     fact=ExpiryVolatility,
     path="/api/stock/{}/volatility/term-structure",
     parse=_parse,

@@ -38,7 +38,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no list of this session",
-    source="Unusual Whales, top net impact",
     fact=NetImpact,
     path="/api/market/top-net-impact",
     params={"date": date.isoformat, "limit": "50"},
