@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.flow import Direction, FlowAlert, FlowWindow
+from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
@@ -30,18 +30,16 @@ def many_alerts(draw: st.DrawFn) -> list[FlowAlert]:
 
 @given(alerts=many_alerts())
 def test_each_directional_alert_is_in_exactly_one_cluster(alerts: list[FlowAlert]) -> None:
-    for direction in (Direction.BULLISH, Direction.BEARISH):
-        found = sizes(alerts, TEN_MINUTES, direction.sign)
-        assert sum(found) == sum(each.direction is direction for each in alerts)
+    for sign in (1, -1):
+        found = sizes(alerts, TEN_MINUTES, sign)
+        assert sum(found) == sum(each.sign == sign for each in alerts)
         assert min(found, default=1) > 0
 
 
-@given(alerts=many_alerts(), direction=st.sampled_from([Direction.BULLISH, Direction.BEARISH]))
-def test_cluster_lies_within_its_window_and_the_next_begins_after_it(
-    alerts: list[FlowAlert], direction: Direction
-) -> None:
-    left = sorted(each.at for each in alerts if each.direction is direction)
-    for size in sizes(alerts, TEN_MINUTES, direction.sign):
+@given(alerts=many_alerts(), sign=st.sampled_from([1, -1]))
+def test_cluster_lies_within_its_window_and_the_next_begins_after_it(alerts: list[FlowAlert], sign: int) -> None:
+    left = sorted(each.at for each in alerts if each.sign == sign)
+    for size in sizes(alerts, TEN_MINUTES, sign):
         assert left[size - 1] - left[0] <= TEN_MINUTES
         assert all(at - left[0] > TEN_MINUTES for at in left[size:])
         left = left[size:]
@@ -85,7 +83,7 @@ alerts = st.lists(
 @given(known=alerts, direction=st.sampled_from([-1, 1]))
 def test_each_alert_in_the_direction_counts_for_its_contract_only(known: list[FlowAlert], direction: int) -> None:
     found = contracts_behind(known, direction)
-    leaning = [one for one in known if one.direction.sign == direction]
+    leaning = [one for one in known if one.sign == direction]
     assert len(found) == min(MOST, len({one.contract for one in leaning}))
     assert [abs(one.net_premium) for one in found] == sorted((abs(one.net_premium) for one in found), reverse=True)
     for one in found:

@@ -15,7 +15,7 @@ from tests.signals.source_rows import GOOD, JUNK, NO_QUOTA, asked, captured, row
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import TemporaryError
-from tradebot.model.flow import Direction, FlowAlert, FlowPage, Intake
+from tradebot.model.flow import FlowAlert, FlowPage, Intake
 from tradebot.model.instrument import Right
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kind_names, kind_of, kinds
@@ -162,7 +162,7 @@ def with_field(endpoint: str, name: str, value: object) -> dict[str, object]:
 def test_alert_keeps_its_money_exact_and_its_time_in_utc() -> None:
     (fact,) = asked("flow_alerts", GOOD["flow_alerts"]).facts
     assert isinstance(fact, FlowAlert)
-    assert (fact.net_premium, fact.direction) == (Decimal("20960.5"), Direction.BULLISH)
+    assert (fact.net_premium, fact.sign) == (Decimal("20960.5"), 1)
     assert fact.at == datetime(2026, 11, 16, 14, 58, 58, 393994, tzinfo=UTC)
     assert (fact.right, fact.expiry, fact.has_sweep) == (Right.CALL, date(2026, 12, 18), True)
 
@@ -197,21 +197,21 @@ def test_right_of_a_contract_is_read_from_its_name(letter: str, right: Right) ->
 
 
 @pytest.mark.parametrize(
-    ("right", "ask_side", "bid_side", "direction"),
+    ("right", "ask_side", "bid_side", "sign"),
     [
-        ("call", 2, 1, Direction.BULLISH),
-        ("call", 1, 2, Direction.BEARISH),
-        ("put", 2, 1, Direction.BEARISH),
-        ("put", 1, 2, Direction.BULLISH),
-        ("put", 1, 1, Direction.NEUTRAL),
+        ("call", 2, 1, 1),
+        ("call", 1, 2, -1),
+        ("put", 2, 1, -1),
+        ("put", 1, 2, 1),
+        ("put", 1, 1, 0),
     ],
 )
-def test_bought_calls_and_sold_puts_are_bullish(right: str, ask_side: int, bid_side: int, direction: Direction) -> None:
+def test_bought_calls_and_sold_puts_are_bullish(right: str, ask_side: int, bid_side: int, sign: int) -> None:
     row = GOOD["flow_alerts"] | {"type": right, "total_ask_side_prem": ask_side, "total_bid_side_prem": bid_side}
     (fact,) = asked("flow_alerts", row).facts
     assert isinstance(fact, FlowAlert)
-    assert fact.direction is direction
-    assert (fact.net_premium > 0) == (direction is Direction.BULLISH)
+    assert fact.sign == sign
+    assert (fact.net_premium > 0) == (sign > 0)
 
 
 @pytest.mark.parametrize(("endpoint", "name"), [(e, name) for e, names in PRICES.items() for name in names])

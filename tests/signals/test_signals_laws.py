@@ -170,7 +170,9 @@ def test_made_rows_give_every_component_a_nonzero_value() -> None:
     """Without this, the laws above might hold because nothing is ever known."""
     worlds = [world(seed, 60) for seed in range(10)]
     alerts = [world(seed, 12, ("options_volume", "flow_alerts")) for seed in range(60)]
-    found = [values(rows) for rows in (*worlds, *alerts)]
+    # A regime takes many rows: of most kinds that it reads, hardly one is recent enough.
+    markets = [world(seed, 120, [kind.name for kind in VALUES["regime"].reads]) for seed in range(10)]
+    found = [values(rows) for rows in (*worlds, *alerts, *markets)]
     assert [name for name in VALUES if not any(each[name] for each in found)] == []
 
 

@@ -262,7 +262,7 @@ def kept_open(
     """
     traded: dict[str, int] = {}
     for alert in alerts:
-        if alert.direction.sign == direction:
+        if alert.sign == direction:
             contract = option_symbol(alert)
             traded[contract] = max(traded.get(contract, 0), alert.volume)
     later = [change for change in changes if change.date > entered]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -31,20 +30,6 @@ class Heard(Struct, frozen=True):
 
 FLOW_ALERTS = "flow_alerts"
 """The kind of fact by which entries judge whether flow is fresh. It is fetched wherever any kind is needed."""
-
-
-class Direction(StrEnum):
-    """Which way a fact leans."""
-
-    BULLISH = "bullish"
-    BEARISH = "bearish"
-    NEUTRAL = "neutral"
-
-    @property
-    def sign(self) -> int:
-        if self is Direction.NEUTRAL:
-            return 0
-        return 1 if self is Direction.BULLISH else -1
 
 
 class FlowAlert(SymbolFact, frozen=True, dict=True):
@@ -81,11 +66,6 @@ class FlowAlert(SymbolFact, frozen=True, dict=True):
     iv: float | None = None
 
     @property
-    def direction(self) -> Direction:
-        """Return bullish for bought calls and sold puts, bearish for the reverse, neutral if the sides tie."""
-        return _DIRECTIONS[self.sign]
-
-    @property
     def net_premium(self) -> Decimal:
         """Return ask-side minus bid-side premium in USD, signed so that positive is bullish."""
         net = self.ask_premium - self.bid_premium
@@ -107,9 +87,6 @@ class FlowAlert(SymbolFact, frozen=True, dict=True):
     @cached_property
     def net_usd(self) -> float:
         return float(self.net_premium)
-
-
-_DIRECTIONS = {direction.sign: direction for direction in Direction}
 
 
 Filters = Mapping[str, Any]

@@ -71,12 +71,12 @@ class Request(Struct, frozen=True):
 
 
 def documented(fields: str) -> Mapping[str, str]:
-    """Return the documented fields of a row with their types, from text such as "date text, price decimal?".
+    """Return the documented fields of a row with their types, from text such as "text date, decimal? price volume".
 
     A type is text, decimal (a number as text), integer, number, boolean, list or object; a ? says that the field may be
     null, and a * that it may be left out.
     """
-    return dict(one.split(" ") for one in fields.split(", "))
+    return {name: each.split()[0] for each in fields.split(", ") for name in each.split()[1:]}
 
 
 def _whole(fact: Any) -> Any:

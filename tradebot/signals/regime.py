@@ -44,7 +44,7 @@ def market_state(market: Mapping[str, object], now: datetime) -> MarketState | N
         return None
     if ticks[-1].at <= now - OLDEST_TICK:
         return None
-    return MarketState(volatility.realized, gamma.gex, breadth.breadth, float(ticks[-1].net_premium))
+    return MarketState(volatility.realized, gamma.gex, breadth, float(ticks[-1].net_premium))
 
 
 def regime(state: MarketState) -> str:

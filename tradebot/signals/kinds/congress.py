@@ -85,8 +85,8 @@ KIND = Kind(
     changes=False,
     past_days=30,
     fields=documented(
-        "amounts text, filed_at_date text, is_active boolean, issuer text?, member_type text, name text, notes text?, "
-        "politician_id text, reporter text, ticker text?, transaction_date text, txn_type text"
+        "text amounts filed_at_date member_type name politician_id reporter transaction_date txn_type, text? issuer "
+        "notes ticker, boolean is_active"
     ),
     max_age_s=172_800,
     phase=Phase.ALWAYS,

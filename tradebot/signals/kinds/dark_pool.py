@@ -6,7 +6,6 @@ from decimal import Decimal
 from operator import mul
 from typing import NamedTuple
 
-from tradebot.model.flow import Direction
 from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
@@ -24,12 +23,10 @@ class DarkPoolPrint(SymbolFact, frozen=True):
     ask: Decimal
 
     @property
-    def direction(self) -> Direction:
-        """Return bullish above the midpoint of the quote, bearish below it, neutral on it."""
+    def sign(self) -> int:
+        """Return +1 above the midpoint of the quote, -1 below it, 0 on it."""
         above_bid, below_ask = self.price - self.bid, self.ask - self.price
-        if above_bid == below_ask:
-            return Direction.NEUTRAL
-        return Direction.BULLISH if above_bid > below_ask else Direction.BEARISH
+        return (above_bid > below_ask) - (above_bid < below_ask)
 
 
 class Prints(NamedTuple):
@@ -71,7 +68,7 @@ KIND = Kind(
     params={"date": date.isoformat, "limit": "500"},
     parse=_parse,
     moment=lambda trade: trade.at,
-    lean=lambda trade: (trade.at, float(trade.premium), trade.direction.sign),
+    lean=lambda trade: (trade.at, float(trade.premium), trade.sign),
     condense=_condense,
     poll_s=540,
     changes=False,
@@ -79,9 +76,8 @@ KIND = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "ticker text, tracking_id integer, executed_at text, trf_executed_at text?*, price decimal, size integer, "
-        "volume integer, premium decimal, nbbo_bid decimal, nbbo_ask decimal, nbbo_bid_quantity integer, "
-        "nbbo_ask_quantity integer, canceled boolean, market_center text, trade_settlement text?, trade_code text?, "
-        "sale_cond_codes text?, ext_hour_sold_codes text?"
+        "text ticker executed_at market_center, text? trade_settlement trade_code sale_cond_codes ext_hour_sold_codes, "
+        "text?* trf_executed_at, decimal price premium nbbo_bid nbbo_ask, integer tracking_id size volume "
+        "nbbo_bid_quantity nbbo_ask_quantity, boolean canceled"
     ),
 )

@@ -48,5 +48,5 @@ KIND = Kind(
     condense=_condense,
     scope=Scope.MARKET,
     past_days=4,
-    fields=documented("event text, forecast text?, prev text?, reported_period text?, time text, type text"),
+    fields=documented("text event time type, text? forecast prev reported_period"),
 )

@@ -56,5 +56,5 @@ KIND = Kind(
     condense=_condense,
     scope=Scope.FUND,
     past_days=60,
-    fields=documented("change integer, change_prem decimal, close decimal, date text, is_fomc boolean, volume integer"),
+    fields=documented("text date, decimal change_prem close, integer change volume, boolean is_fomc"),
 )

@@ -51,5 +51,5 @@ KIND = Kind(
     moment=lambda balance: balance.date + PUBLISHED_AFTER,
     condense=_condense,
     past_days=31,
-    fields=documented("date text, price decimal?, quantity integer"),
+    fields=documented("text date, decimal? price, integer quantity"),
 )

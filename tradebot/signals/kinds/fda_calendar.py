@@ -62,8 +62,7 @@ KIND = Kind(
     scope=Scope.MARKET,
     past_days=4,
     fields=documented(
-        "catalyst text?, description text?, drug text, end_date text, has_options boolean?, indication text?, "
-        "marketcap decimal?, notes text?, outcome text?, outcome_brief text?, source_link text?, start_date text, "
-        "status text, ticker text"
+        "text drug end_date start_date status ticker, text? catalyst description indication notes outcome "
+        "outcome_brief source_link, decimal? marketcap, boolean? has_options"
     ),
 )

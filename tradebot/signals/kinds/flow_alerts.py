@@ -143,12 +143,10 @@ KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "id text, ticker text, created_at text, start_time integer, end_time integer, option_chain text, type text, "
-        "strike decimal, expiry text, expiry_count integer, price decimal, bid decimal, ask decimal, total_premium "
-        "decimal, total_ask_side_prem decimal, total_bid_side_prem decimal, total_size integer, trade_count integer, "
-        "volume integer, open_interest integer, volume_oi_ratio decimal?, has_sweep boolean, has_floor boolean, "
-        "has_multileg boolean, has_singleleg boolean, all_opening_trades boolean, alert_rule text, rule_id text, "
-        "issue_type text, sector text?, marketcap decimal?, underlying_price decimal, next_earnings_date text?, "
-        "er_time text?, iv_start decimal?*, iv_end decimal?*"
+        "text id ticker created_at option_chain type expiry alert_rule rule_id issue_type, text? sector "
+        "next_earnings_date er_time, decimal strike price bid ask total_premium total_ask_side_prem "
+        "total_bid_side_prem underlying_price, decimal? volume_oi_ratio marketcap, decimal?* iv_start iv_end, integer "
+        "start_time end_time expiry_count total_size trade_count volume open_interest, boolean has_sweep has_floor "
+        "has_multileg has_singleleg all_opening_trades"
     ),
 )

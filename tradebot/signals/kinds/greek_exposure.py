@@ -16,11 +16,6 @@ class GreekExposure(DayFact, frozen=True):
     call_gamma: Decimal
     put_gamma: Decimal
 
-    @property
-    def gex(self) -> Decimal:
-        """Return gamma exposure, call plus put."""
-        return self.call_gamma + self.put_gamma
-
 
 class GammaFacts(NamedTuple):
     """Dealers' gamma at the end of the last known session.
@@ -54,11 +49,10 @@ KIND = Kind(
     fact=GreekExposure,
     path="/api/stock/{}/greek-exposure",
     parse=_parse,
-    lean=lambda exposure: (exposure.date, float(exposure.gex)),
+    lean=lambda exposure: (exposure.date, float(exposure.call_gamma + exposure.put_gamma)),
     condense=_condense,
     past_days=400,
     fields=documented(
-        "date text, call_gamma decimal, put_gamma decimal, call_delta decimal, put_delta decimal, call_charm decimal, "
-        "put_charm decimal, call_vanna decimal, put_vanna decimal"
+        "text date, decimal call_gamma put_gamma call_delta put_delta call_charm put_charm call_vanna put_vanna"
     ),
 )

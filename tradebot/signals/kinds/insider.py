@@ -59,7 +59,6 @@ KIND = Kind(
     past_days=LOOKBACK_DAYS,
     core=True,
     fields=documented(
-        "date text, buy_sell text, avg_price number, premium decimal, transactions integer, uniq_insiders integer, "
-        "volume integer"
+        "text date buy_sell, decimal premium, number avg_price, integer transactions uniq_insiders volume"
     ),
 )

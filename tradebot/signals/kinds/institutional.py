@@ -54,8 +54,7 @@ KIND = Kind(
     condense=_condense,
     past_days=100,
     fields=documented(
-        "avg_price decimal?, filing_date text, first_buy text?, historical_units list, inst_share_value decimal?, "
-        "inst_value decimal?, name text, people list, report_date text, shares_outstanding decimal?, short_name "
-        "text?, tags list, units integer, units_change integer, value decimal?"
+        "text filing_date name report_date, text? first_buy short_name, decimal? avg_price inst_share_value inst_value "
+        "shares_outstanding value, integer units units_change, list historical_units people tags"
     ),
 )

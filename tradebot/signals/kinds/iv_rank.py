@@ -33,5 +33,5 @@ KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     parse=_parse,
     condense=lambda ranks: max(ranks, key=attrgetter("date", "id")),
     past_days=400,
-    fields=documented("date text, updated_at text, close decimal, volatility decimal, iv_rank_1y decimal"),
+    fields=documented("text date updated_at, decimal close volatility iv_rank_1y"),
 )

@@ -43,7 +43,5 @@ KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     scope=Scope.MARKET,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented(
-        "timestamp text, date text, net_call_premium decimal, net_put_premium decimal, net_volume integer"
-    ),
+    fields=documented("text timestamp date, decimal net_call_premium net_put_premium, integer net_volume"),
 )

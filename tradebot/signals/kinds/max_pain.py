@@ -46,6 +46,6 @@ KIND = Kind(
     moment=lambda level: level.listed,
     lean=lambda level: (level.listed, PainAt(level.expiry, float(level.price))),
     condense=_condense,
-    fields=documented("expiry text, max_pain decimal"),
+    fields=documented("text expiry, decimal max_pain"),
     max_age_s=86_400,
 )

@@ -79,8 +79,8 @@ KIND = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "date text, tape_time text, call_volume integer, call_volume_ask_side integer, call_volume_bid_side integer, "
-        "put_volume integer, put_volume_ask_side integer, put_volume_bid_side integer, net_call_premium decimal, "
-        "net_call_volume integer, net_put_premium decimal, net_put_volume integer, net_delta decimal"
+        "text date tape_time, decimal net_call_premium net_put_premium net_delta, integer call_volume "
+        "call_volume_ask_side call_volume_bid_side put_volume put_volume_ask_side put_volume_bid_side net_call_volume "
+        "net_put_volume"
     ),
 )

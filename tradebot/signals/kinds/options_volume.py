@@ -59,11 +59,9 @@ KIND = Kind(
     past_days=45,
     max_age_s=4 * 86_400,
     fields=documented(
-        "date text, call_volume integer, put_volume integer, call_volume_ask_side integer, call_volume_bid_side "
-        "integer, put_volume_ask_side integer, put_volume_bid_side integer, call_open_interest integer, "
-        "put_open_interest integer, call_premium decimal, put_premium decimal, net_call_premium decimal, "
-        "net_put_premium decimal, bullish_premium decimal, bearish_premium decimal, avg_3_day_call_volume decimal, "
-        "avg_3_day_put_volume decimal, avg_7_day_call_volume decimal, avg_7_day_put_volume decimal, "
-        "avg_30_day_call_volume decimal, avg_30_day_put_volume decimal"
+        "text date, decimal call_premium put_premium net_call_premium net_put_premium bullish_premium bearish_premium "
+        "avg_3_day_call_volume avg_3_day_put_volume avg_7_day_call_volume avg_7_day_put_volume avg_30_day_call_volume "
+        "avg_30_day_put_volume, integer call_volume put_volume call_volume_ask_side call_volume_bid_side "
+        "put_volume_ask_side put_volume_bid_side call_open_interest put_open_interest"
     ),
 )

@@ -66,6 +66,6 @@ KIND = Kind(
     condense=condense,
     past_days=7,
     fields=documented(
-        "date text, implied_volatility decimal?, price decimal, realized_volatility decimal?, unshifted_rv_date text?"
+        "text date, text? unshifted_rv_date, decimal price, decimal? implied_volatility realized_volatility"
     ),
 )

@@ -105,5 +105,5 @@ KIND = Kind(
     lean=lambda reversal: (reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense,
     past_days=62,
-    fields=documented("date text, delta integer, risk_reversal decimal, ticker text"),
+    fields=documented("text date ticker, decimal risk_reversal, integer delta"),
 )

@@ -63,8 +63,8 @@ KIND = Kind(
     condense=_condense,
     past_days=45,
     fields=documented(
-        "days_to_cover decimal, fee_rate decimal?, market_date text, rebate_rate decimal?, short_interest integer, "
-        "short_shares_available integer?, si_float decimal, si_float_with_synth_long_pct_of_total_shares decimal?, "
-        "symbol text, total_float integer"
+        "text market_date symbol, decimal days_to_cover si_float, decimal? fee_rate rebate_rate "
+        "si_float_with_synth_long_pct_of_total_shares, integer short_interest total_float, integer? "
+        "short_shares_available"
     ),
 )

@@ -63,7 +63,5 @@ KIND = Kind(
     lean=lambda expiry: (expiry.date, expiry.days, float(expiry.volatility)),
     condense=_condense,
     past_days=7,
-    fields=documented(
-        "date text, dte integer, expiry text, implied_move decimal, implied_move_perc decimal, volatility decimal"
-    ),
+    fields=documented("text date expiry, decimal implied_move implied_move_perc volatility, integer dte"),
 )

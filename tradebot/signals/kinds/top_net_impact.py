@@ -46,7 +46,7 @@ KIND = Kind(
     condense=_condense,
     poll_s=540,
     scope=Scope.MARKET,
-    fields=documented("net_premium number, ticker text"),
+    fields=documented("text ticker, number net_premium"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )
