@@ -29,20 +29,19 @@ READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
 WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
 """The jobs that look at no account."""
+BY = "backtest"
+"""In whose name slots are claimed."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
 class Terms(Struct, frozen=True):
-    """How sessions are played: when jobs are due, in whose name slots are claimed, and whether no pass is left out.
+    """How sessions are played: when jobs are due, and whether no pass is left out.
 
-    `scored` says that the universe is scored even if nothing reads the scores. `before_asking` is called before
-    strategies are asked, so that plug-ins that erred may be asked again.
+    `before_asking` is called before strategies are asked, so that plug-ins that erred may be asked again.
     """
 
     timetable: Mapping[Job, JobTimes]
-    by: str = "backtest"
     every_pass: bool = False
-    scored: bool = False
     before_asking: Callable[[], None] = lambda: None
 
 
@@ -89,7 +88,7 @@ class Driver:
         self._grids: dict[timedelta, Grid] = {}
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
-        self._always = _always(world, terms)
+        self._always = _always(world)
         self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
         self._compared: object = None
@@ -124,7 +123,7 @@ class Driver:
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
-                    self._fill(day, place, Call(job, session.date, name, self._terms.by))
+                    self._fill(day, place, Call(job, session.date, name, BY))
             place += 1
         return self._close(day)
 
@@ -158,7 +157,7 @@ class Driver:
         self.count.due += day.grid.count
         equity, prices = self._ahead.closing()
         marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
-        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, self._terms.by), session.close, world.mode_name
+        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, BY), session.close, world.mode_name
         close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
         world.facts.record(close)
         return session_end(close, None)
@@ -286,7 +285,7 @@ class Driver:
         exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
         if exits > day.begun:
             name = day.grid.name(Job.EVALUATE_EXITS, exits)
-            call = Call(Job.EVALUATE_EXITS, day.session.date, name, self._terms.by)
+            call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits
 
@@ -296,13 +295,12 @@ class Driver:
             self._quiet.marking.write(day.exits_us[:before])
 
 
-def _always(world: World, terms: Terms) -> frozenset[Job]:
+def _always(world: World) -> frozenset[Job]:
     """Return the jobs of which no slot may be left out, whatever the account does."""
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
-    scored = terms.scored or bool(read & READ_FROM_SCORES)
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
-    return frozenset(fetched | ({Job.SCORE} if scored else set()))
+    return frozenset(fetched | ({Job.SCORE} if read & READ_FROM_SCORES else set()))
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
