@@ -15,11 +15,12 @@ from msgspec import Struct
 from tradebot.backtest.grid import LOOKS, Grid, grid_of
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
-from tradebot.backtest.refused import refused_until
 from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.model.bar import Session
-from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark, SessionEnd, session_end
+from tradebot.desk.views import sees_its_slot
+from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
@@ -27,6 +28,24 @@ from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+WITHOUT_TIME = frozenset(
+    {
+        Gate.TRADING_STATE,
+        Gate.TARGET,
+        Gate.SIZE,
+        Gate.OPEN_POSITIONS,
+        Gate.OWN_OPEN_POSITIONS,
+        Gate.ORDER_NOTIONAL,
+        Gate.SYMBOL_NOTIONAL,
+        Gate.SECTOR_NOTIONAL,
+        Gate.GROSS_NOTIONAL,
+        Gate.OWN_SYMBOL_NOTIONAL,
+        Gate.OWN_SECTOR_NOTIONAL,
+        Gate.OWN_GROSS_NOTIONAL,
+        Gate.BUYING_POWER,
+    }
+)
+"""Gates that fail again at a later time of the same session, unless a price, the account or the books have changed."""
 WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
 """The jobs that look at no account."""
 BY = "backtest"
@@ -241,7 +260,7 @@ class Driver:
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
-                self._ask_from = refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+                self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
             self._look_ahead(day, now)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
@@ -309,3 +328,35 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
     return min(starts) if starts and len(starts) == len(nexts) else None
+
+
+def _refused_until(
+    world: World, ahead: Ahead, proposed: Proposals, cycle: CycleRecord, close: datetime
+) -> datetime | None:
+    """Return until when these candidates would be refused again; None if the next pass may send one.
+
+    A slot whose targets aren't reached is asked about in each pass until it ends. While nothing that its candidates
+    depend on has changed, the strategy would answer the same, and the same gates would refuse it. So the pass must have
+    left account and orders as they were. Later sessions are left to their own passes.
+    """
+    slots = _asked_slots(world, proposed)
+    if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
+        return None
+    waiting = (one.next.start for one in proposed.own.waiting if one.next)
+    return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
+
+
+def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
+    """Return the slots that were asked about; none if some strategy was asked for what changes with time."""
+    waiting, asked = {one.strategy: one.next for one in proposed.own.waiting}, proposed.own.asked
+    answered = {slot.strategy for slot in asked}
+    for strategy in world.strategies:
+        known = sees_its_slot(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
+        if not known:
+            return ()
+    return asked
+
+
+def _is_refused_at_any_time(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME

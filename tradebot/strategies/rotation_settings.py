@@ -84,10 +84,7 @@ class RotationSettings(Frozen):
 def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Generator[str, None, Wanting | None]:
-    """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read.
-
-    All of it may be in a single fund.
-    """
+    """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read."""
     try:
         rotation = RotationSettings.model_validate(settings)
     except ValidationError as invalid:
@@ -100,6 +97,7 @@ def wanting(
             f"strategies.{name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
             "add them to universe"
         )
+    # All of it may be in a single fund.
     most = Wanted(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
     fund = (*rotation.refuge, *rotation.ranked)[0]
     return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)

@@ -27,10 +27,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> EconomicEvent:
 
 
 def _condense(events: Sequence[tuple[date, datetime, str]]) -> tuple[datetime, ...]:
-    """Return when the releases of the newest list are due, the first one first, without speeches.
-
-    An event that was taken off the list is gone.
-    """
+    """Return when the releases of the newest list are due, the first one first; what was taken off it is gone."""
     newest = max(listed for listed, _, _ in events)
     return tuple(sorted(at for listed, at, kind in events if listed == newest and kind != SPEECH))
 

@@ -37,7 +37,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> EtfFlow:
 
 
 def _condense(flows: Sequence[tuple[date, float]]) -> EtfFlowFacts:
-    """Return the last date's flow, and the scale that the earlier ones set."""
     *earlier, (day, change_usd) = sorted(flows)
     scale = fmean(abs(usd) for _, usd in earlier) if earlier else None
     return EtfFlowFacts(day, change_usd, scale, len(earlier))

@@ -35,7 +35,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> GreekExposure:
 
 
 def _condense(exposures: Sequence[tuple[date, float]]) -> GammaFacts:
-    """Return the last session's gamma, and the scale that the earlier ones set."""
     *earlier, (day, gex) = sorted(exposures)
     scale = fmean(abs(gamma) for _, gamma in earlier) if earlier else None
     return GammaFacts(gex, scale, len(earlier), day)
