@@ -53,7 +53,11 @@ def text(row: Row, name: str) -> str:
 def number(row: Row, name: str) -> Decimal:
     """Return a number from text, an integer or a decimal: the source may send the same field as any of these."""
     value = row.get(name)
-    digits = value if type(value) is str else _digits(row, name)
+    if type(value) is not str:
+        value = _present(row, name)
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+            raise BadRowError(f"{name} is not a number")
+    digits = str(value)
     if len(digits) > LONGEST_NUMBER:
         raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
     try:
@@ -166,13 +170,6 @@ def _present(row: Row, name: str) -> object:
     if value is None:
         raise BadRowError(f"{name} is missing")
     return value
-
-
-def _digits(row: Row, name: str) -> str:
-    value = _present(row, name)
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
-        raise BadRowError(f"{name} is not a number")
-    return str(value)
 
 
 def any_time(row: Row, name: str) -> datetime:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.model.kind import Kind, Row, SymbolFact, documented
@@ -41,16 +40,16 @@ def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
 
 def condense(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
     """Return the last implied and the last realized volatility, which come from different rows."""
-    implied = max((each for each in volatilities if each.implied is not None), key=attrgetter("day"), default=None)
+    expected = [(each.day, float(each.implied)) for each in volatilities if each.implied is not None]
     # Two rows may name the same day of measurement.
-    measured = (each for each in volatilities if each.measured)
-    realized = max(measured, key=attrgetter("measured", "day"), default=None)
-    return VolatilityFacts(
-        float(implied.implied) if implied and implied.implied is not None else None,
-        implied.day if implied else None,
-        float(realized.realized) if realized and realized.realized is not None else None,
-        realized.measured if realized else None,
-    )
+    ended = [
+        (each.measured, each.day, float(each.realized))
+        for each in volatilities
+        if each.measured is not None and each.realized is not None
+    ]
+    day, implied = max(expected, default=(None, None))
+    measured, _, realized = max(ended, default=(None, None, None))
+    return VolatilityFacts(implied, day, realized, measured)
 
 
 KIND = Kind(

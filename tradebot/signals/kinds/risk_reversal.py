@@ -19,11 +19,9 @@ _DECEMBER = 12
 
 def monthly_after(day: date) -> date:
     """Return the first monthly expiry that is at least 17 days away, and so at most 52."""
-    found = monthly(day.year, day.month)
     year, month = day.year, day.month
-    while (found - day).days < LEAST_DAYS:
+    while ((found := monthly(year, month)) - day).days < LEAST_DAYS:
         year, month = (year + 1, 1) if month == _DECEMBER else (year, month + 1)
-        found = monthly(year, month)
     return found
 
 
