@@ -182,7 +182,7 @@ def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass:
     driver = Driver(made.world, made.advance, made.ahead, terms)
     driver.reconcile()
     equity = None
-    for end in driver.play(made.sessions[:most]):
+    for end in map(driver.play, made.sessions[:most]):
         equity = end.equity
     driver.reconcile()
     return {

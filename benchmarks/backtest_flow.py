@@ -43,7 +43,7 @@ def main() -> None:
             profile.enable()
         began, cpu = time.perf_counter(), time.process_time()
         driver.reconcile()
-        ends = list(driver.play(made.sessions))
+        ends = list(map(driver.play, made.sessions))
         driver.reconcile()
         profile.disable()
     played_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu

@@ -250,7 +250,7 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
     plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
     plays.reconcile()
     ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, Kept]]()
-    for end in plays.play(made.sessions):
+    for end in map(plays.play, made.sessions):
         ends.append(end)
         booked.append(ledger.standing().cash_adjustments)
         kept.append(dict(ledger.kept([position.key for position in ledger.totals().own_positions()])))

@@ -39,4 +39,4 @@ def test_slot_places_are_found_forward_and_backward() -> None:
     assert at(grid.last_of(Job.RECONCILE, len(grid.offsets))) == SESSION.close - timedelta(minutes=10)
     assert grid.next_of(Job.RECONCILE, len(grid.offsets)) == len(grid.offsets)
     assert grid.last_of(Job.TRADE_ONCE, 1) == -1
-    assert grid.name(Job.EVALUATE_EXITS, 1) == "open+2m"
+    assert dict(grid.due[1])[Job.EVALUATE_EXITS] == "open+2m"

@@ -126,7 +126,7 @@ class Day(Struct, frozen=True):
             terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
             driver = Driver(made.world, made.advance, made.ahead, terms)
             driver.reconcile()
-            ends = list(driver.play(made.sessions))
+            ends = list(map(driver.play, made.sessions))
             driver.reconcile()
         told = [{"event": line.name, "at": rfc3339(line.at_us), **line.fields} for line in lines]
         return _way(told, made.ledger, facts, ends[-1].equity)

@@ -6,7 +6,7 @@ close of each session, at its prices.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -123,11 +123,8 @@ class Driver:
     def state(self, state: State) -> None:
         self.count, self._ask_from, self._compared, self._exited = state
 
-    def play(self, sessions: Iterable[Session]) -> Iterator[SessionEnd]:
-        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them."""
-        yield from map(self._play, sessions)
-
-    def _play(self, session: Session) -> SessionEnd:
+    def play(self, session: Session) -> SessionEnd:
+        """Play a session, and return how the account stood at its close."""
         day, place = _Day(session, self._grid(session)), 0
         if self._is_still(day):
             return self._pass_by(day)
@@ -303,7 +300,7 @@ class Driver:
             day.compared = compared
         exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
         if exits > day.begun:
-            name = day.grid.name(Job.EVALUATE_EXITS, exits)
+            name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
             call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits

@@ -52,9 +52,6 @@ class Grid(Struct, frozen=True, dict=True):
         """Return when the passes of exits are due, in microseconds after the open."""
         return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
 
-    def name(self, job: Job, place: int) -> str:
-        return dict(self.due[place])[job]
-
 
 def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
     by_start: dict[datetime, list[tuple[Job, str]]] = {}

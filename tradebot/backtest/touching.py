@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from heapq import merge
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -205,13 +205,8 @@ def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
 
 def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
-    streams = [_placed(ahead, symbol, place, now, end) for place, symbol in enumerate(symbols)]
+    streams = [zip(ahead.shown(symbol, now, end), repeat(place)) for place, symbol in enumerate(symbols)]
     if len(streams) == 1:
         return streams[0]
     # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.
     return sorted(chain(*streams)) if ahead.still else merge(*streams)
-
-
-def _placed(ahead: Ahead, symbol: str, place: int, now: datetime, end: datetime) -> Iterator[tuple[Shown, int]]:
-    for shown in ahead.shown(symbol, now, end):
-        yield shown, place

@@ -67,7 +67,6 @@ class RotationSettings(Frozen):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "RotationSettings":
-        """Refuse settings by which a symbol would be ranked twice, or that no ranking could fulfill."""
         twice = {symbol for symbol in self.ranked if self.ranked.count(symbol) > 1}
         if twice:
             raise ValueError(f"ranked lists {', '.join(sorted(twice))} twice")

@@ -50,13 +50,13 @@ def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
 def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played: int) -> None:
     made, plays = new(drawn)
     plays.reconcile()
-    ends = list(plays.play(made.sessions[:played]))
+    ends = list(map(plays.play, made.sessions[:played]))
     kept = packed(made, plays, ends, "these days")
-    ends += plays.play(made.sessions[played:])
+    ends += map(plays.play, made.sessions[played:])
     plays.reconcile()
     again, resumed = new(drawn)
     later = unpack(kept, again, resumed, "these days")
-    later += resumed.play(again.sessions[played:])
+    later += map(resumed.play, again.sessions[played:])
     resumed.reconcile()
     assert made.ledger.fills(), "nothing was traded"
     assert outcome(again, resumed, later) == outcome(made, plays, ends)

@@ -88,7 +88,7 @@ class Run(Struct):
             self.closing = len(self.driver.reconcile().findings)
         else:
             self._end_halt()
-            self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
+            self.ends.append(self.driver.play(self.made.sessions[len(self.ends)]))
 
     def _end_halt(self) -> None:
         """End a halt before the next session, as a person who accepts its causes, once it has lasted long enough."""

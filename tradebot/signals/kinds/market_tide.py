@@ -16,11 +16,6 @@ class TideTick(Fact, frozen=True):
     net_put_premium: Decimal
     net_volume: int
 
-    @property
-    def net_premium(self) -> Decimal:
-        """Return call minus put premium in USD; positive is bullish."""
-        return self.net_call_premium - self.net_put_premium
-
 
 def _parse(row: Row, symbol: str, at: datetime) -> TideTick:
     when = rows.past_time(row, "timestamp", at)
