@@ -50,9 +50,7 @@ def check(
     `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
     Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
     """
-    found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
-    if foreign:
-        found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
+    found = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
     nulls: Counter[str] = Counter()
     if columns is not None and _as_documented(fields, columns):
         nulls.update({name: each.values.count(None) for name, each in columns.items() if NoneType in each.types})
@@ -60,12 +58,13 @@ def check(
     shapes, strays = _shapes(rows if fields else ())
     for count, row in shapes:
         nulls.update({name: count for name, value in row.items() if value is None})
-        for each in _differences(fields, row, count):
-            found[each.breach, each.field].append(each)
+        found += _differences(fields, row, count)
     if strays:
-        stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object"))
-        found[Breach.RETYPED, ""].append(stray)
-    together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(found.items()))
+        found.append(ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object")))
+    alike = defaultdict[tuple[Breach, str], list[ContractFinding]](list)
+    for each in found:
+        alike[each.breach, each.field].append(each)
+    together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(alike.items()))
     return Checked(tuple(together), dict(nulls))
 
 
