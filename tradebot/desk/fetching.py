@@ -256,9 +256,7 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
     if kind.scope is Scope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is Scope.SECTOR:
-        return tuple(
-            dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(symbol, "")) for symbol in symbols)))
-        )
+        return tuple(dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(one, "")) for one in symbols))))
     return symbols
 
 
