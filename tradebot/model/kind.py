@@ -58,7 +58,7 @@ class SymbolFact(Fact, frozen=True):
 
 
 class DayFact(SymbolFact, frozen=True):
-    """A fact about one symbol and one date in New York."""
+    """A fact about one symbol and one trading date."""
 
     date: date
 

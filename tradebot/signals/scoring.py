@@ -66,9 +66,9 @@ class Shown(NamedTuple):
     row: str = ""
 
 
-def shown(names: str, unit: str, at: str = "") -> Mapping[str, Shown]:
+def shown(unit: str, *names: str, at: str = "") -> Mapping[str, Shown]:
     """Return how several numbers of one unit and time are shown."""
-    return dict.fromkeys(names.split(), Shown(unit, at))
+    return dict.fromkeys(names, Shown(unit, at))
 
 
 class ScoreComponent(Struct, frozen=True, eq=False):

@@ -60,7 +60,7 @@ COMPONENT = ScoreComponent(
     sign="bullish if prints are above the midpoint of the quote",
     looks_at=_counted,
     shows={
-        **shown("net total bullish bearish neutral", USD, "newest"),
+        **shown(USD, "net", "total", "bullish", "bearish", "neutral", at="newest"),
         "prints_known": Shown("prints"),
         "prints_that_count": Shown("prints", "newest"),
     },

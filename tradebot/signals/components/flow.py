@@ -62,9 +62,9 @@ COMPONENT = ScoreComponent(
     sign="bullish if more premium bought calls and sold puts",
     looks_at=_premium,
     shows={
-        **shown("net gross scale trailing_premium", USD),
+        **shown(USD, "net", "gross", "scale", "trailing_premium"),
         "trailing_sessions": Shown("sessions"),
-        **shown("alerts_known alerts_that_count alerts_without_a_field", "alerts"),
+        **shown("alerts", "alerts_known", "alerts_that_count", "alerts_without_a_field"),
     },
     formula=FLOW,
     absent="no usable reply about this symbol's alerts, or too few earlier sessions to measure them against",

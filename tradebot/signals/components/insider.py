@@ -9,7 +9,7 @@ COMPONENT = ScoreComponent(
     reads=(insider.KIND,),
     sign="bullish if insiders bought; selling counts a quarter as much",
     looks_at=latest(insider.KIND),
-    shows=shown("buyers sellers", "insiders", "last"),
+    shows=shown("insiders", "buyers", "sellers", at="last"),
     formula="(buyers - 0.25 * sellers) / (buyers + sellers)",
     absent="no trade by an insider in the past half-year",
     source=lambda known: "past half-year",

@@ -11,7 +11,7 @@ COMPONENT = ScoreComponent(
     reads=(institutional.KIND,),
     sign="bullish if more shares were bought than sold",
     looks_at=_FILINGS,
-    shows={**shown("bought sold", "shares", "filed"), "holders": Shown("institutions", "filed")},
+    shows={**shown("shares", "bought", "sold", at="filed"), "holders": Shown("institutions", "filed")},
     formula="(bought - sold) / (bought + sold) if bought + sold else 0",
     absent="no filing of the last 100 days",
     source=count_of(_FILINGS, "holders", "institutions"),

@@ -22,7 +22,7 @@ COMPONENT = ScoreComponent(
     looks_at=_skew,
     shows={
         "skew": Shown("volatility", "date"),
-        **shown("usual spread", "volatility"),
+        **shown("volatility", "usual", "spread"),
         "sessions": Shown("earlier sessions"),
     },
     formula="-clamp((skew - usual) / (2 * spread), -1, 1) if spread else 0",
