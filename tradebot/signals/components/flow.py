@@ -10,6 +10,7 @@ from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, shown
 
 READS: tuple[AnyKind, ...] = (flow_alerts.KIND, options_volume.KIND)
+"""What the flow is read from, and so what each component that follows it reads too."""
 
 
 class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
