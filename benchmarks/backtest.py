@@ -180,11 +180,11 @@ def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass:
 
     terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
     driver = Driver(made.world, made.advance, made.ahead, terms)
-    driver.begin()
+    driver.reconcile()
     equity = None
-    for end in driver.play(made.sessions[:most]):
+    for end in map(driver.play, made.sessions[:most]):
         equity = end.equity
-    driver.end()
+    driver.reconcile()
     return {
         "ran": driver.count.ran,
         "fills": len(made.ledger.fills()),

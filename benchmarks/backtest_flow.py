@@ -42,9 +42,9 @@ def main() -> None:
         if asked.profile:
             profile.enable()
         began, cpu = time.perf_counter(), time.process_time()
-        driver.begin()
-        ends = list(driver.play(made.sessions))
-        driver.end()
+        driver.reconcile()
+        ends = list(map(driver.play, made.sessions))
+        driver.reconcile()
         profile.disable()
     played_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     if asked.profile:

@@ -246,14 +246,14 @@ class Played(Struct, frozen=True):
 def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
     made = assembled(drawn)
     plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
-    plays.begin()
+    plays.reconcile()
     ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, Kept]]()
-    for end in plays.play(made.sessions):
+    for end in map(plays.play, made.sessions):
         ends.append(end)
         booked.append(ledger.standing().cash_adjustments)
         kept.append(dict(ledger.kept([position.key for position in ledger.totals().own_positions()])))
     mark = ledger.last_reconcile()
-    plays.end()
+    plays.reconcile()
     return Played(
         intents=[(record.intent, record.state, record.code) for record in ledger.intents()],
         orders=ledger.orders(),

@@ -50,7 +50,7 @@ def holding(model: str, *, daily: bool) -> Drawn:
 def test_holder_of_spy_earns_what_spy_does_from_close_to_close(model: str, daily: bool) -> None:
     drawn = holding(model, daily=daily)
     made = assembled(drawn)
-    ends = list(driver(drawn, made, every_pass=False).play(made.sessions))
+    ends = list(map(driver(drawn, made, every_pass=False).play, made.sessions))
     fills, cash = [owned.fill for owned in made.ledger.fills()], made.ledger.opening_cash()
     assert fills, "nothing was bought"
     for place, (end, session) in enumerate(zip(ends, made.sessions, strict=True)):
@@ -64,6 +64,6 @@ def test_holder_of_spy_earns_what_spy_does_from_close_to_close(model: str, daily
 def test_equity_at_the_last_fill_values_no_session() -> None:
     drawn = holding("close", daily=True)
     known, stale = assembled(drawn), assembled(drawn, equity_at="last_fill")
-    ends = [list(driver(drawn, made, every_pass=False).play(made.sessions)) for made in (known, stale)]
+    ends = [list(map(driver(drawn, made, every_pass=False).play, made.sessions)) for made in (known, stale)]
     assert known.world.reader.account().equity != stale.world.reader.account().equity
     assert ends[0] == ends[1]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.builders import SESSION, VENUE_DAY
-from tradebot.backtest.grid import Grids
+from tradebot.backtest.grid import grid_of
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import CHAIN, due_at, slots
@@ -22,7 +22,7 @@ TIMETABLE = {
 @pytest.mark.parametrize("minutes", [390, 210])
 def test_grid_has_the_slots_of_its_session(minutes: int) -> None:
     session = type(SESSION)(SESSION.date, SESSION.open, SESSION.open + timedelta(minutes=minutes))
-    grid = Grids(TIMETABLE).of(session)
+    grid = grid_of(TIMETABLE, session)
     for offset, due in zip(grid.offsets, grid.due, strict=True):
         found = [(slot.job, slot.name) for slot in due_at(TIMETABLE, session, session.open + offset)]
         assert list(due) == found
@@ -30,7 +30,7 @@ def test_grid_has_the_slots_of_its_session(minutes: int) -> None:
 
 
 def test_slot_places_are_found_forward_and_backward() -> None:
-    grid = Grids(TIMETABLE).of(SESSION)
+    grid = grid_of(TIMETABLE, SESSION)
 
     def at(place: int) -> datetime:
         return SESSION.open + grid.offsets[place]
@@ -39,4 +39,4 @@ def test_slot_places_are_found_forward_and_backward() -> None:
     assert at(grid.last_of(Job.RECONCILE, len(grid.offsets))) == SESSION.close - timedelta(minutes=10)
     assert grid.next_of(Job.RECONCILE, len(grid.offsets)) == len(grid.offsets)
     assert grid.last_of(Job.TRADE_ONCE, 1) == -1
-    assert grid.name(Job.EVALUATE_EXITS, 1) == "open+2m"
+    assert dict(grid.due[1])[Job.EVALUATE_EXITS] == "open+2m"

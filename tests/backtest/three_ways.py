@@ -125,9 +125,9 @@ class Day(Struct, frozen=True):
             made = assemble(settings, spec, traders, facts, with_flow=with_flow, flow_from=flow, log=lines.append)
             terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
             driver = Driver(made.world, made.advance, made.ahead, terms)
-            driver.begin()
-            ends = list(driver.play(made.sessions))
-            driver.end()
+            driver.reconcile()
+            ends = list(map(driver.play, made.sessions))
+            driver.reconcile()
         told = [{"event": line.name, "at": rfc3339(line.at_us), **line.fields} for line in lines]
         return _way(told, made.ledger, facts, ends[-1].equity)
 

@@ -17,16 +17,22 @@ OF_A_VENUE = frozenset({"Instrument", "Listing", "TickStep", "MarginLevel"})
 READ_FROM_OURS = {
     "tradebot/model/instrument.py:of_order": "the instrument of an order of ours, which was listed once",
 }
+TO_WHOLE = frozenset({"to_integral_value", "ceil", "floor"})
+COUNT = "a count, a rank or a bin, of no instrument"
 UNITS = "prices and values in the units of the embedded exchange, on which backtests are played"
 ROUNDS = {
     "tradebot/model/instrument.py:on_tick": "rounds to the tick that is listed",
     "tradebot/model/instrument.py:whole_lots": "rounds to the lot that is listed",
     "tradebot/gates/sizing.py:entry_size": "rounds to the lot that is listed",
     "tradebot/reconciliation/activities.py:ratio_of": "a split of shares leaves whole shares, and cash for the rest",
-    "tradebot/backtest/touching.py:value_above": UNITS,
-    "tradebot/backtest/touching.py:value_below": UNITS,
-    "tradebot/backtest/touching.py:units_above": UNITS,
-    "tradebot/backtest/touching.py:units_below": UNITS,
+    "tradebot/backtest/quiet.py:_band": UNITS,
+    "tradebot/backtest/quiet.py:_worth": UNITS,
+    "tradebot/backtest/quiet.py:_around": UNITS,
+    "tradebot/model/venue_day.py:_hours_of_utc_date": "whole hours that a zone is away from UTC",
+    "tradebot/auditing/intervals.py:estimate": COUNT,
+    "tradebot/views/performance/further.py:_of_halts": "percents that people are shown",
+    "tradebot/views/performance/return_figures.py:histogram": COUNT,
+    "tradebot/views/performance/statistics.py:quantile": COUNT,
 }
 """What rounds a quantity or a price to whole units, and to which."""
 DIGITS, SHOWN = "how many digits a computed number keeps", "how many digits people are shown"
@@ -71,8 +77,8 @@ def makes(text: str, place: str) -> Iterator[str]:
 
 
 def rounds(text: str, place: str) -> Iterator[str]:
-    if "to_integral_value" in text:
-        yield from (where for where, call in places(ast.parse(text), place) if called(call) == "to_integral_value")
+    if any(f"{name}(" in text for name in TO_WHOLE):
+        yield from (where for where, call in places(ast.parse(text), place) if called(call) in TO_WHOLE)
 
 
 def small(text: str, place: str) -> Iterator[str]:
@@ -115,6 +121,7 @@ def test_each_number_that_looks_like_a_tick_is_none() -> None:
         (makes, "close", "class A:\n    def close(self):\n        return [Instrument(symbol=s) for s in ()]"),
         (makes, "SHARE", "SHARE = Listing(of, (TickStep(0, 1),), 1, at)"),
         (rounds, "close", "def close():\n    return (price / tick).to_integral_value()"),
+        (rounds, "close", "def close():\n    return math.floor(price / tick)"),
         (small, "SUB_DOLLAR_TICK", "SUB_DOLLAR_TICK = Decimal('0.0001')"),
         (small, "close", "def close():\n    return price - Decimal('0.01')"),
         (small, "SHORT_MARKUP", "SHORT_MARKUP = Decimal('1.03')"),

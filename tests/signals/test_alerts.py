@@ -30,16 +30,16 @@ def many_alerts(draw: st.DrawFn) -> list[FlowAlert]:
 
 @given(alerts=many_alerts())
 def test_each_directional_alert_is_in_exactly_one_cluster(alerts: list[FlowAlert]) -> None:
-    for direction in (1, -1):
-        found = sizes(alerts, TEN_MINUTES, direction)
-        assert sum(found) == sum(each.sign == direction for each in alerts)
+    for sign in (1, -1):
+        found = sizes(alerts, TEN_MINUTES, sign)
+        assert sum(found) == sum(each.sign == sign for each in alerts)
         assert min(found, default=1) > 0
 
 
-@given(alerts=many_alerts(), direction=st.sampled_from([1, -1]))
-def test_cluster_lies_within_its_window_and_the_next_begins_after_it(alerts: list[FlowAlert], direction: int) -> None:
-    left = sorted(each.at for each in alerts if each.sign == direction)
-    for size in sizes(alerts, TEN_MINUTES, direction):
+@given(alerts=many_alerts(), sign=st.sampled_from([1, -1]))
+def test_cluster_lies_within_its_window_and_the_next_begins_after_it(alerts: list[FlowAlert], sign: int) -> None:
+    left = sorted(each.at for each in alerts if each.sign == sign)
+    for size in sizes(alerts, TEN_MINUTES, sign):
         assert left[size - 1] - left[0] <= TEN_MINUTES
         assert all(at - left[0] > TEN_MINUTES for at in left[size:])
         left = left[size:]

@@ -299,4 +299,7 @@ def test_captured_tide_closes_bearish_and_rank_is_of_the_last_session() -> None:
     tide, rank = (read_captured(name).facts[-1] for name in ("market_tide", "iv_rank"))
     assert isinstance(tide, TideTick)
     assert isinstance(rank, IvRank)
-    assert (round(tide.net_premium / 1_000_000, 1), rank.date) == (Decimal("-67.2"), date(2025, 12, 26))
+    assert (round((tide.net_call_premium - tide.net_put_premium) / 1_000_000, 1), rank.date) == (
+        Decimal("-67.2"),
+        date(2025, 12, 26),
+    )

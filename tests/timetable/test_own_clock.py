@@ -316,7 +316,10 @@ def test_a_calendar_with_gaps_leads_to_no_other_slot(
     if found.current is None:
         assert whole.current is None or whole.current.session <= ends or not found.known
     else:
-        assert found.current == whole.current
+        assert whole.current is not None
+        # Where it isn't known whether the next slot exists, this one ends with it.
+        assert found.current.end <= whole.current.end
+        assert replace(found.current, end=whole.current.end) == whole.current
 
 
 def test_without_the_days_before_it_nothing_is_known_of_the_first_session() -> None:
@@ -325,6 +328,19 @@ def test_without_the_days_before_it_nothing_is_known_of_the_first_session() -> N
     assert (found.current, found.known) == (None, False)
     later = stands("first session of month at open+5m for 3 sessions", at("2026-01-20T15:00"), since_monday)
     assert (later.current, later.known) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("at open for 3 sessions, 9th session of month at open", "2025-12-23T14:00"),
+        ("first session of week at open+1m for 3 sessions, 9th session of month at open", "2025-12-23T22:00"),
+    ],
+)
+def test_nothing_is_known_while_a_slot_lasts_unless_an_unknown_one_ended_it(text: str, when: str) -> None:
+    since_monday = Stored([each for each in YEAR.known if each.date >= date(2025, 12, 22)])
+    found = stands(text, at(when), since_monday)
+    assert (found.current, found.known) == (None, False)
 
 
 @pytest.mark.parametrize(

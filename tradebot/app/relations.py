@@ -139,21 +139,17 @@ def _wanted(settings: Sections) -> Iterator[str]:
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
     """Yield what is wrong with rotations; return what the others want."""
-    from tradebot.strategies import rotation_settings
+    from tradebot.strategies.rotation_settings import wanting
 
     strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
-    found = [
-        rotation_settings.read(
-            name, in_use[name], allotments[name], sections[name].limits, sections[name].universe or settings.universe
-        )
-        for name in named
-    ]
-    for wrong in found:
-        yield from wrong if isinstance(wrong, list) else ()
-    rotations = [each for each in found if not isinstance(each, list)]
-    yield from rotation_settings.problems(rotations)
-    return [each.wanting for each in rotations]
+    found: list[Wanting] = []
+    for name in named:
+        section = sections[name]
+        universe = section.universe or settings.universe
+        wanted = yield from wanting(name, in_use[name], allotments[name], section.limits, universe)
+        found += [wanted] if wanted else []
+    return found
 
 
 def _displacement(settings: Sections) -> Iterator[str]:

@@ -6,20 +6,21 @@ close of each session, at its prices.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from msgspec import Struct
 
-from tradebot.backtest.grid import LOOKS, Grid, Grids
+from tradebot.backtest.grid import LOOKS, Grid, grid_of
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
-from tradebot.backtest.refused import refused_until
 from tradebot.backtest.touching import MICROSECOND, Ahead, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.model.bar import Session
-from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark, SessionEnd, session_end
+from tradebot.desk.views import sees_its_slot
+from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
@@ -27,22 +28,39 @@ from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+WITHOUT_TIME = frozenset(
+    {
+        Gate.TRADING_STATE,
+        Gate.TARGET,
+        Gate.SIZE,
+        Gate.OPEN_POSITIONS,
+        Gate.OWN_OPEN_POSITIONS,
+        Gate.ORDER_NOTIONAL,
+        Gate.SYMBOL_NOTIONAL,
+        Gate.SECTOR_NOTIONAL,
+        Gate.GROSS_NOTIONAL,
+        Gate.OWN_SYMBOL_NOTIONAL,
+        Gate.OWN_SECTOR_NOTIONAL,
+        Gate.OWN_GROSS_NOTIONAL,
+        Gate.BUYING_POWER,
+    }
+)
+"""Gates that fail again at a later time of the same session, unless a price, the account or the books have changed."""
 WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
 """The jobs that look at no account."""
+BY = "backtest"
+"""In whose name slots are claimed."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
 class Terms(Struct, frozen=True):
-    """How sessions are played: when jobs are due, in whose name slots are claimed, and whether no pass is left out.
+    """How sessions are played: when jobs are due, and whether no pass is left out.
 
-    `scored` says that the universe is scored even if nothing reads the scores. `before_asking` is called before
-    strategies are asked, so that plug-ins that erred may be asked again.
+    `before_asking` is called before strategies are asked, so that plug-ins that erred may be asked again.
     """
 
     timetable: Mapping[Job, JobTimes]
-    by: str = "backtest"
     every_pass: bool = False
-    scored: bool = False
     before_asking: Callable[[], None] = lambda: None
 
 
@@ -86,10 +104,10 @@ class Driver:
         self._advance = advance
         self._ahead = ahead
         self._terms = terms
-        self._grids = Grids(terms.timetable)
+        self._grids: dict[timedelta, Grid] = {}
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
-        self._always = _always(world, terms)
+        self._always = _always(world)
         self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
         self._compared: object = None
@@ -105,45 +123,32 @@ class Driver:
     def state(self, state: State) -> None:
         self.count, self._ask_from, self._compared, self._exited = state
 
-    def begin(self) -> Reconciled:
-        """Compare books and venue before anything else, as `serve` does when it starts."""
-        return self._reconcile()
-
-    def play(self, sessions: Iterable[Session], after: datetime | None = None) -> Iterator[SessionEnd]:
-        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
-
-        What was due up to `after` is left alone.
-        """
-        for session in sessions:
-            yield self._play(session, after)
-
-    def end(self) -> Reconciled:
-        """Compare books and venue once more, at the close of the last session."""
-        return self._reconcile()
-
-    def _play(self, session: Session, after: datetime | None) -> SessionEnd:
-        day = _Day(session, self._grids.of(session))
-        if not (after and after >= session.open) and self._is_still(day):
+    def play(self, session: Session) -> SessionEnd:
+        """Play a session, and return how the account stood at its close."""
+        day, place = _Day(session, self._grid(session)), 0
+        if self._is_still(day):
             return self._pass_by(day)
-        begun = max(session.open, after or session.open)
-        self._advance(begun)
-        place = day.place_of(begun)
-        if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
-            place += 1
-        day.compared = place - 1
+        self._advance(session.open)
         # An earlier look may have reached beyond this moment, and nothing has changed since then.
-        if begun >= self._calm.until or self._exited != self._ahead.stamp:
+        if session.open >= self._calm.until or self._exited != self._ahead.stamp:
             # From just before, because the passes of this moment are yet to come.
-            self._look_ahead(day, begun - MICROSECOND)
-            if place == 0 and self._is_still(day):
+            self._look_ahead(day, session.open - MICROSECOND)
+            if self._is_still(day):
                 return self._pass_by(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
-                    self._fill(day, place, Call(job, session.date, name, self._terms.by))
+                    self._fill(day, place, Call(job, session.date, name, BY))
             place += 1
         return self._close(day)
+
+    def _grid(self, session: Session) -> Grid:
+        """Return the slots of a session; those of the same length share them."""
+        length = session.close - session.open
+        if length not in self._grids:
+            self._grids[length] = grid_of(self._terms.timetable, session)
+        return self._grids[length]
 
     def _is_still(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
@@ -168,7 +173,7 @@ class Driver:
         self.count.due += day.grid.count
         equity, prices = self._ahead.closing()
         marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
-        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, self._terms.by), session.close, world.mode_name
+        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, BY), session.close, world.mode_name
         close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
         world.facts.record(close)
         return session_end(close, None)
@@ -199,7 +204,7 @@ class Driver:
             self._write_marks(day, place + 1)
             self._make_up(day, place)
             self._claimed(call, now)
-            self._reconcile()
+            self.reconcile()
             day.compared = place
         elif job is Job.EVALUATE_EXITS:
             if quiet:
@@ -252,7 +257,7 @@ class Driver:
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
-                self._ask_from = refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+                self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
             self._look_ahead(day, now)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
@@ -276,7 +281,8 @@ class Driver:
         self.count.ran += 1
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
 
-    def _reconcile(self) -> Reconciled:
+    def reconcile(self) -> Reconciled:
+        """Compare books and venue, also before the first session and after the last one."""
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
         self._compared = None if compared.findings else self._ahead.stamp
@@ -294,8 +300,8 @@ class Driver:
             day.compared = compared
         exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
         if exits > day.begun:
-            name = day.grid.name(Job.EVALUATE_EXITS, exits)
-            call = Call(Job.EVALUATE_EXITS, day.session.date, name, self._terms.by)
+            name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
+            call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits
 
@@ -305,13 +311,12 @@ class Driver:
             self._quiet.marking.write(day.exits_us[:before])
 
 
-def _always(world: World, terms: Terms) -> frozenset[Job]:
+def _always(world: World) -> frozenset[Job]:
     """Return the jobs of which no slot may be left out, whatever the account does."""
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
-    scored = terms.scored or bool(read & READ_FROM_SCORES)
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
-    return frozenset(fetched | ({Job.SCORE} if scored else set()))
+    return frozenset(fetched | ({Job.SCORE} if read & READ_FROM_SCORES else set()))
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
@@ -320,3 +325,35 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
     return min(starts) if starts and len(starts) == len(nexts) else None
+
+
+def _refused_until(
+    world: World, ahead: Ahead, proposed: Proposals, cycle: CycleRecord, close: datetime
+) -> datetime | None:
+    """Return until when these candidates would be refused again; None if the next pass may send one.
+
+    A slot whose targets aren't reached is asked about in each pass until it ends. While nothing that its candidates
+    depend on has changed, the strategy would answer the same, and the same gates would refuse it. So the pass must have
+    left account and orders as they were. Later sessions are left to their own passes.
+    """
+    slots = _asked_slots(world, proposed)
+    if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
+        return None
+    waiting = (one.next.start for one in proposed.own.waiting if one.next)
+    return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
+
+
+def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
+    """Return the slots that were asked about; none if some strategy was asked for what changes with time."""
+    waiting, asked = {one.strategy: one.next for one in proposed.own.waiting}, proposed.own.asked
+    answered = {slot.strategy for slot in asked}
+    for strategy in world.strategies:
+        known = sees_its_slot(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
+        if not known:
+            return ()
+    return asked
+
+
+def _is_refused_at_any_time(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME

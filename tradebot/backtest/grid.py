@@ -18,10 +18,7 @@ LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 
 
 class Grid(Struct, frozen=True, dict=True):
-    """When something is due after the open, in order, and which jobs that is, with the names of their slots.
-
-    The jobs of one moment are in the order of the chain.
-    """
+    """When something is due after the open, and which jobs in the order of the chain, with the names of their slots."""
 
     offsets: tuple[timedelta, ...]
     due: tuple[tuple[tuple[Job, str], ...], ...]
@@ -55,25 +52,8 @@ class Grid(Struct, frozen=True, dict=True):
         """Return when the passes of exits are due, in microseconds after the open."""
         return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
 
-    def name(self, job: Job, place: int) -> str:
-        return dict(self.due[place])[job]
 
-
-class Grids:
-    """The grid of each length of session."""
-
-    def __init__(self, timetable: Mapping[Job, JobTimes]) -> None:
-        self._timetable = timetable
-        self._known: dict[timedelta, Grid] = {}
-
-    def of(self, session: Session) -> Grid:
-        length = session.close - session.open
-        if length not in self._known:
-            self._known[length] = _grid(self._timetable, session)
-        return self._known[length]
-
-
-def _grid(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
+def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
     by_start: dict[datetime, list[tuple[Job, str]]] = {}
     for job in CHAIN:
         for slot in slots(job, timetable[job], session) if job in timetable else ():

@@ -17,7 +17,7 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Quote
-from tradebot.model.position import Key, Marks
+from tradebot.model.position import Marks, Position
 from tradebot.ports.stores import Ledger
 
 BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
@@ -32,8 +32,7 @@ def is_blind(rules: Exits) -> bool:
 class Followed(NamedTuple):
     """A position whose marks follow the market: its exit price now, in units, and its marks so far."""
 
-    key: Key
-    symbol: str
+    position: Position
     long: bool
     price: int
     marks: Marks
@@ -46,11 +45,14 @@ class Marking:
         self._ledger = ledger
         self._ahead = ahead
         self._since_us = 0
-        self._followed: Sequence[Followed] = ()
+        self._followed: list[Followed] = []
 
     def follow(self, now: datetime, held: Iterable[Held], quotes: Mapping[str, Quote]) -> None:
         self._since_us = in_us(now)
-        self._followed = [_followed(one, quotes[one.position.symbol]) for one in held]
+        self._followed = []
+        for one in held:
+            price, marks = exit_price(one.position, quotes[one.position.symbol]), Marks(one.best, one.kept.worst)
+            self._followed.append(Followed(one.position, one.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
         """Store the marks that passes of exits at these times leave; earlier ones than the beginning are left alone."""
@@ -61,7 +63,7 @@ class Marking:
             return
         now = [self._at_the_last(one, slots_us) for one in self._followed]
         pairs = zip(self._followed, now, strict=True)
-        moved = {later.key: later.marks for before, later in pairs if later.marks != before.marks}
+        moved = {later.position.key: later.marks for before, later in pairs if later.marks != before.marks}
         self._since_us, self._followed = slots_us[-1], now
         if moved:
             self._ledger.put_marks(moved)
@@ -69,19 +71,12 @@ class Marking:
     def _at_the_last(self, one: Followed, slots_us: Sequence[int]) -> Followed:
         """Return a position after passes at these times: each sees what is shown last until then."""
         price, seen, place = one.price, list[int](), 0
-        for shown in self._ahead.shown(one.symbol, moment(self._since_us), moment(slots_us[-1])):
+        for shown in self._ahead.shown(one.position.symbol, moment(self._since_us), moment(slots_us[-1])):
             if slots_us[place] < shown.at_us:
                 seen.append(price)
                 place = bisect_left(slots_us, shown.at_us, place)
             price = shown.bid if one.long else shown.ask
         return one._replace(price=price, marks=_widened(one, min(*seen, price, price), max(*seen, price, price)))
-
-
-def _followed(held: Held, quote: Quote) -> Followed:
-    worst = held.kept.worst
-    assert worst is not None, "a position without marks is not followed"
-    price, position = units(exit_price(held.position, quote)), held.position
-    return Followed(position.key, position.symbol, held.direction > 0, price, Marks(held.best, worst))
 
 
 def _widened(one: Followed, low: int, high: int) -> Marks:

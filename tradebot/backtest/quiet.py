@@ -8,6 +8,7 @@ same books, the same orders and prices that lead to nothing. Whatever isn't unde
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import ceil, floor
 from typing import NamedTuple
 
 from tradebot.backtest.marking import Marking, is_blind
@@ -16,6 +17,8 @@ from tradebot.backtest.touching import (
     FAR,
     INTEREST,
     SHARES,
+    UNITS,
+    WORTH,
     Ahead,
     Band,
     Rest,
@@ -23,11 +26,6 @@ from tradebot.backtest.touching import (
     first_touch,
     moment,
     units,
-    units_above,
-    units_below,
-    value_above,
-    value_below,
-    value_in_usd,
 )
 from tradebot.desk.halting import remember
 from tradebot.desk.snapshot import worth_of
@@ -54,10 +52,7 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class Calm(NamedTuple):
-    """Until when passes would change nothing.
-
-    If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
-    """
+    """Until when passes would change nothing; if it is `settled`, only time or a price can end that."""
 
     until: datetime
     settled: bool = True
@@ -232,7 +227,7 @@ class Quiet:
         rules, times = self._rules(held.position, held.kept), list[datetime]()
         lows, highs = [-FAR], [FAR]
         if not is_blind(rules):
-            lows, highs = [units_above(min(worst, held.best))], [units_below(max(worst, held.best))]
+            lows, highs = [ceil(min(worst, held.best) * UNITS)], [floor(max(worst, held.best) * UNITS)]
         for rule in rules:
             if isinstance(rule, PriceRule):
                 for low, high in _around(rule.level(held), held.direction):
@@ -260,12 +255,12 @@ class Quiet:
 
         def low(closing: Decimal) -> int:
             """Return the value down to which no monitor halts after a close at which the equity was this."""
-            return worth + value_above(self._floor(closing, peak.highest) - equity)
+            return worth + ceil((self._floor(closing, peak.highest) - equity) * WORTH)
 
         def later_low(value: int) -> int:
-            return low(equity + value_in_usd(value - worth))
+            return low(equity + Decimal(value - worth) / WORTH)
 
-        high = worth + value_below(peak.highest - equity)
+        high = worth + floor((peak.highest - equity) * WORTH)
         if state.state is not TradingState.ACTIVE or not self._ahead.equity_moves:
             return Worth(shares, last, high=high)
         return Worth(shares, last, low(view.account.last_equity), high, later_low)
@@ -283,9 +278,9 @@ def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:
     if stop.price is None or not stop.armed:
         return
     if stop.ahead is (direction > 0):
-        yield -FAR, units_above(stop.price * (1 - HAIR)) - 1
+        yield -FAR, ceil(stop.price * (1 - HAIR) * UNITS) - 1
     else:
-        yield units_below(stop.price * (1 + HAIR)) + 1, FAR
+        yield floor(stop.price * (1 + HAIR) * UNITS) + 1, FAR
 
 
 def _time(rule: ExitRule, held: Held, now: datetime, session: Session) -> datetime | None:

@@ -5,9 +5,9 @@ Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every co
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from heapq import merge
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -76,6 +76,8 @@ MICROSECOND = timedelta(microseconds=1)
 UNITS_A_USD = 10_000
 UNITS = Decimal(UNITS_A_USD)
 SHARES = 10**9
+WORTH = UNITS * SHARES
+"""How much the value of positions counts in for each USD."""
 INTEREST = ""
 """Stands for the symbol of interest that is going to be posted."""
 CENTS = UNITS_A_USD * SHARES // 100
@@ -129,20 +131,6 @@ def moment(at_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=at_us)
 
 
-def value_above(usd: Decimal) -> int:
-    """Return the lowest value of positions that isn't below an amount in USD."""
-    return int((usd * UNITS * SHARES).to_integral_value(ROUND_CEILING))
-
-
-def value_below(usd: Decimal) -> int:
-    """Return the highest value of positions that isn't above an amount in USD."""
-    return int((usd * UNITS * SHARES).to_integral_value(ROUND_FLOOR))
-
-
-def value_in_usd(value: int) -> Decimal:
-    return Decimal(value) / (UNITS * SHARES)
-
-
 def in_usd(price: int) -> Decimal:
     """Return a price in units in USD, with the digits of a quote."""
     return Decimal(repr(price / UNITS_A_USD))
@@ -150,16 +138,6 @@ def in_usd(price: int) -> Decimal:
 
 def units(price: Decimal) -> int:
     return int(price * UNITS)
-
-
-def units_above(price: Decimal) -> int:
-    """Return the lowest whole number of units that isn't below a price."""
-    return int((price * UNITS).to_integral_value(ROUND_CEILING))
-
-
-def units_below(price: Decimal) -> int:
-    """Return the highest whole number of units that isn't above a price."""
-    return int((price * UNITS).to_integral_value(ROUND_FLOOR))
 
 
 def first_touch(
@@ -227,13 +205,8 @@ def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
 
 def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
-    streams = [_placed(ahead, symbol, place, now, end) for place, symbol in enumerate(symbols)]
+    streams = [zip(ahead.shown(symbol, now, end), repeat(place)) for place, symbol in enumerate(symbols)]
     if len(streams) == 1:
         return streams[0]
     # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.
     return sorted(chain(*streams)) if ahead.still else merge(*streams)
-
-
-def _placed(ahead: Ahead, symbol: str, place: int, now: datetime, end: datetime) -> Iterator[tuple[Shown, int]]:
-    for shown in ahead.shown(symbol, now, end):
-        yield shown, place

@@ -19,7 +19,7 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
-from tradebot.signals.sectors import source_sector
+from tradebot.signals.sectors import SOURCE_SECTORS
 from tradebot.timetable.fetch_course import ONCE_S, in_turn
 from tradebot.timetable.fetching import FetchPlan, needs_of
 from tradebot.timetable.job_times import parse, whole_day
@@ -254,7 +254,7 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
     if kind.scope is Scope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is Scope.SECTOR:
-        return tuple(dict.fromkeys(filter(None, (source_sector(rules.sectors.get(symbol, "")) for symbol in symbols))))
+        return tuple(dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(one, "")) for one in symbols))))
     return symbols
 
 

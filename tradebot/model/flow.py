@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import ContractFinding, Fact
+from tradebot.model.kind import ContractFinding, Fact, SymbolFact
 
 
 class Heard(Struct, frozen=True):
@@ -31,7 +31,7 @@ FLOW_ALERTS = "flow_alerts"
 """The kind of fact by which entries judge whether flow is fresh. It is fetched wherever any kind is needed."""
 
 
-class FlowAlert(Struct, frozen=True, dict=True):
+class FlowAlert(SymbolFact, frozen=True, dict=True):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 
     `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
@@ -39,8 +39,6 @@ class FlowAlert(Struct, frozen=True, dict=True):
     them. `iv` is a fraction. None means that the source didn't say.
     """
 
-    id: str
-    symbol: str
     at: datetime
     right: Right
     strike: Decimal

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -46,12 +46,22 @@ class Phase(StrEnum):
     EVENING = "evening"
 
 
-class Fact(Protocol):
+class Fact(Struct, frozen=True):
     """One normalized row. Its id is unique within its kind and symbol."""
 
-    @property
-    def id(self) -> str:
-        """Return what tells this fact from others."""
+    id: str
+
+
+class SymbolFact(Fact, frozen=True):
+    """A fact about one symbol, in our spelling."""
+
+    symbol: str
+
+
+class DayFact(SymbolFact, frozen=True):
+    """A fact about one symbol and one trading date."""
+
+    date: date
 
 
 class Request(Struct, frozen=True):
@@ -62,12 +72,12 @@ class Request(Struct, frozen=True):
 
 
 def documented(fields: str) -> Mapping[str, str]:
-    """Return the documented fields of a row with their types, from text such as "date text, price decimal?".
+    """Return the documented fields of a row with their types, from text such as "text date, decimal? price volume".
 
     A type is text, decimal (a number as text), integer, number, boolean, list or object; a ? says that the field may be
     null, and a * that it may be left out.
     """
-    return dict(one.split(" ") for one in fields.split(", "))
+    return {name: each.split()[0] for each in fields.split(", ") for name in each.split()[1:]}
 
 
 def _whole(fact: Any) -> Any:
@@ -82,8 +92,8 @@ C = TypeVar("C")
 class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     """A kind of flow fact. `F` is a fact as stored, `L` what decisions keep of it, `C` what they see of all of them.
 
-    `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`
-    what it means if there are none, and `source` where they come from. `fact` is the stored type.
+    `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, and
+    `absent` what it means if there are none. `fact` is the stored type.
 
     `scope` says what one reply is about. The source is asked by `path` and `params`, in which {} stands for its
     spelling of a ticker or of a sector; what depends on the session is a function of its date. `fields` are the fields
@@ -104,7 +114,6 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     unit: str
     sign: str
     absent: str
-    source: str
     fact: type[F]
     path: str
     parse: Callable[[Row, str, datetime], F]

@@ -69,10 +69,7 @@ _flow = compiled(FLOW, ("net", "gross", "scale"))
 
 
 class Counting(NamedTuple):
-    """Which alerts count at one moment, and against what: the same for all symbols.
-
-    Alerts count that are later than `since`, don't expire before `today`, and pass the filters.
-    """
+    """Which alerts of any symbol count: those later than `since`, not expired before `today`, and let through."""
 
     since: datetime
     today: date

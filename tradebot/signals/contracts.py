@@ -21,24 +21,16 @@ LEAST_ROWS = 100
 NULLS_ABOVE = 0.25
 """How far above its usual share the share of a field's nulls may rise before that is a finding."""
 
-_TYPES: Mapping[str, frozenset[type]] = {
-    "text": frozenset({str}),
-    "decimal": frozenset({str}),
-    "integer": frozenset({int}),
-    "number": frozenset({int, float, Decimal}),
-    "boolean": frozenset({bool}),
-    "list": frozenset({list}),
-    "object": frozenset({dict}),
+_TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
+    "text": ("text", frozenset({str})),
+    "decimal": ("a number in quotes", frozenset({str})),
+    "integer": ("a whole number", frozenset({int})),
+    "number": ("a number", frozenset({int, float, Decimal})),
+    "boolean": ("true or false", frozenset({bool})),
+    "list": ("a list", frozenset({list})),
+    "object": ("an object", frozenset({dict})),
 }
-_SAID: Mapping[str, str] = {
-    "text": "text",
-    "decimal": "a number in quotes",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "list": "a list",
-    "object": "an object",
-}
+"""Each documented type in words, and how JSON is read into it."""
 _CUT = "…"
 
 
@@ -57,9 +49,7 @@ def check(
     `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
     Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
     """
-    found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
-    if foreign:
-        found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
+    found = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
     nulls: Counter[str] = Counter()
     if columns is not None and _as_documented(fields, columns):
         nulls.update({name: each.values.count(None) for name, each in columns.items() if NoneType in each.types})
@@ -67,12 +57,13 @@ def check(
     shapes, strays = _shapes(rows if fields else ())
     for count, row in shapes:
         nulls.update({name: count for name, value in row.items() if value is None})
-        for each in _differences(fields, row, count):
-            found[each.breach, each.field].append(each)
+        found += _differences(fields, row, count)
     if strays:
-        stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object"))
-        found[Breach.RETYPED, ""].append(stray)
-    together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(found.items()))
+        found.append(ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object")))
+    alike = defaultdict[tuple[Breach, str], list[ContractFinding]](list)
+    for each in found:
+        alike[each.breach, each.field].append(each)
+    together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(alike.items()))
     return Checked(tuple(together), dict(nulls))
 
 
@@ -85,7 +76,7 @@ def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
 
 @cache
 def _types(documented: str) -> frozenset[type]:
-    return _TYPES[documented.rstrip("?*")] | ({NoneType} if "?" in documented else set())
+    return _TYPES[documented.rstrip("?*")][1] | ({NoneType} if "?" in documented else set())
 
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
@@ -102,15 +93,14 @@ def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, ob
 
 def _differences(fields: Mapping[str, str], row: Mapping[str, object], count: int) -> Iterator[ContractFinding]:
     for name, documented in fields.items():
-        kind, marks = documented.rstrip("?*"), documented[len(documented.rstrip("?*")) :]
         if name not in row:
-            if "*" not in marks:
+            if "*" not in documented:
                 yield ContractFinding(Breach.GONE, name, count, _excerpt(row))
-        elif row[name] is None:
-            if "?" not in marks:
+        elif type(row[name]) not in _types(documented):
+            if row[name] is None:
                 yield ContractFinding(Breach.NULL, name, count, _excerpt(row))
-        elif type(row[name]) not in _TYPES[kind]:
-            yield ContractFinding(Breach.RETYPED, name, count, _excerpt(row[name], kind))
+            else:
+                yield ContractFinding(Breach.RETYPED, name, count, _excerpt(row[name], documented.rstrip("?*")))
     for name in row.keys() - fields.keys():
         yield ContractFinding(Breach.NEW, str(name)[:LONGEST_EXAMPLE], count, _excerpt(row[name]))
 
@@ -119,7 +109,7 @@ def _excerpt(value: object, expected: str = "") -> str:
     """Return a value in JSON as it came, cut short; and what was expected instead, if that can be said."""
     text = json.dumps(value, default=_number)
     short = text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - len(_CUT)] + _CUT
-    return short + (f" instead of {_SAID[expected]}" if expected else "")
+    return short + (f" instead of {_TYPES[expected][0]}" if expected else "")
 
 
 def _number(value: object) -> float | str:

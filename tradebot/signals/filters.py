@@ -74,19 +74,16 @@ def chosen(alerts: Alerts, each: Sequence[Filter]) -> Chosen:
 
 def filters_on(today: date, filters: Filters) -> tuple[Filter, ...]:
     """Return the filters that are set; days to expiry are counted from `today`."""
+    return tuple(_each(today, filters))
+
+
+def _each(today: date, filters: Filters) -> Iterator[Filter]:
     # Flags first: they are the cheapest to look at, and the order doesn't matter for the verdict.
-    return (*_each_test(filters), *_each_bound(filters, today))
-
-
-def _each_test(filters: Filters) -> Iterator[Filter]:
     for name, wanted in filters.items():
         if name in _FLAGS:
             yield _one_of(_FLAGS[name], (wanted, None))
         elif name in _WORDS:
             yield _one_of(_WORDS[name], frozenset((*wanted, None)))
-
-
-def _each_bound(filters: Filters, today: date) -> Iterator[Filter]:
     for name, measure in _MEASURES.items():
         least, most = filters.get(f"min_{name}"), filters.get(f"max_{name}")
         if least is not None or most is not None:

@@ -5,9 +5,9 @@ A formula is an expression in Python's notation. It may use numbers, names of in
 """
 
 import ast
-import math
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import exp, log10, sqrt, tanh
 
 
 def clamp(value: float, low: float, high: float) -> float:
@@ -22,17 +22,8 @@ def sign(value: float) -> int:
     return (value > 0) - (value < 0)
 
 
-FUNCTIONS: Mapping[str, Callable[..., float]] = {
-    "abs": abs,
-    "clamp": clamp,
-    "exp": math.exp,
-    "log10": math.log10,
-    "max": max,
-    "min": min,
-    "sign": sign,
-    "sqrt": math.sqrt,
-    "tanh": math.tanh,
-}
+_KNOWN: tuple[Callable[..., float], ...] = (abs, clamp, exp, log10, max, min, sign, sqrt, tanh)
+FUNCTIONS = {each.__name__: each for each in _KNOWN}
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 

@@ -61,7 +61,6 @@ class SessionFacts:
 
 
 def _version_at(newest: Version, now: datetime) -> Version | None:
-    """Return the version of a fact that was known at `now`, or None if there was none yet."""
     version: Version | None = newest
     while version and version.known_at > now:
         version = version.before

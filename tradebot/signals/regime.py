@@ -10,10 +10,6 @@ from typing import NamedTuple
 from tradebot.model.kind import AnyKind
 from tradebot.signals.kinds import market_breadth, market_gamma, market_tide, market_volatility
 
-HIGH_VOL_NEG_GAMMA = "high_vol_neg_gamma"
-LOW_VOL_UPTREND = "low_vol_uptrend"
-DOWNTREND_FLOW_HEAVY = "downtrend_flow_heavy"
-MIXED = "mixed"
 HIGH_VOLATILITY, LOW_VOLATILITY = 0.9, 0.5
 """Realized volatility of a month as a fraction a year."""
 BROAD = 0.2
@@ -42,16 +38,17 @@ def market_state(market: Mapping[str, object], now: datetime) -> MarketState | N
     breadth, ticks = market_breadth.KIND.of(market), market_tide.KIND.of(market)
     if volatility is None or volatility.realized is None or gamma is None or breadth is None or not ticks:
         return None
-    if ticks[-1].at <= now - OLDEST_TICK:
+    last = ticks[-1]
+    if last.at <= now - OLDEST_TICK:
         return None
-    return MarketState(volatility.realized, gamma.gex, breadth.breadth, float(ticks[-1].net_premium))
+    return MarketState(volatility.realized, gamma.gex, breadth, float(last.net_call_premium - last.net_put_premium))
 
 
 def regime(state: MarketState) -> str:
     if state.volatility > HIGH_VOLATILITY and state.gamma < 0:
-        return HIGH_VOL_NEG_GAMMA
+        return "high_vol_neg_gamma"
     if state.volatility < LOW_VOLATILITY and state.breadth > BROAD:
-        return LOW_VOL_UPTREND
+        return "low_vol_uptrend"
     if state.net_premium < 0 and state.breadth < -BROAD:
-        return DOWNTREND_FLOW_HEAVY
-    return MIXED
+        return "downtrend_flow_heavy"
+    return "mixed"

@@ -28,9 +28,10 @@ class BadRowError(ValueError):
     """Raised for a row that can't be used; the message is the reason it is counted under."""
 
 
-def optional(read: Callable[[Row, str], T], row: Row, name: str) -> T | None:
-    """Return a field that may be null or left out, as `read` reads it; what is there must be usable."""
-    return None if row.get(name) is None else read(row, name)
+def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
+    """Return a field as `read` reads it, and `absent` if it is null or left out; what is there must be usable."""
+    found = None if row.get(name) is None else read(row, name)
+    return absent if found is None else found
 
 
 def text(row: Row, name: str) -> str:
@@ -52,7 +53,11 @@ def text(row: Row, name: str) -> str:
 def number(row: Row, name: str) -> Decimal:
     """Return a number from text, an integer or a decimal: the source may send the same field as any of these."""
     value = row.get(name)
-    digits = value if type(value) is str else _digits(row, name)
+    if type(value) is not str:
+        value = _present(row, name)
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+            raise BadRowError(f"{name} is not a number")
+    digits = str(value)
     if len(digits) > LONGEST_NUMBER:
         raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
     try:
@@ -102,6 +107,12 @@ def count(row: Row, name: str) -> int:
     if found != whole:
         raise BadRowError(f"{name} is not a whole number")
     return whole
+
+
+def boolean(row: Row, name: str) -> bool | None:
+    """Return true or false, and None for anything else."""
+    value = row.get(name)
+    return value if isinstance(value, bool) else None
 
 
 def right(row: Row, name: str) -> Right:
@@ -159,13 +170,6 @@ def _present(row: Row, name: str) -> object:
     if value is None:
         raise BadRowError(f"{name} is missing")
     return value
-
-
-def _digits(row: Row, name: str) -> str:
-    value = _present(row, name)
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
-        raise BadRowError(f"{name} is not a number")
-    return str(value)
 
 
 def any_time(row: Row, name: str) -> datetime:

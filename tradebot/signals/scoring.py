@@ -66,6 +66,11 @@ class Shown(NamedTuple):
     row: str = ""
 
 
+def shown(unit: str, *names: str, at: str = "") -> Mapping[str, Shown]:
+    """Return how several numbers of one unit and time are shown."""
+    return dict.fromkeys(names, Shown(unit, at))
+
+
 class ScoreComponent(Struct, frozen=True, eq=False):
     """A component of the flow score, declared once: its value, its explanation and its documentation follow from this.
 
@@ -77,8 +82,9 @@ class ScoreComponent(Struct, frozen=True, eq=False):
 
     A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is where the
     formula comes from, and `evidence` who found that it predicts returns; without evidence, a component is off by
-    default. `inferred` says what of it the source doesn't define. `source` says briefly what it was computed from, and
-    `details` yields inputs that are too many to be fields. `computed` returns the value if it was computed before.
+    default. `inferred` says what of it the source doesn't define. `source` says briefly what it was computed from,
+    usually the alerts, and `details` yields inputs that are too many to be fields. `computed` returns the value if it
+    was computed before.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
     `follows` another is a share of that one's value, absent where that one is, and no evidence in itself; its formula
@@ -94,7 +100,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     absent: str
     looks_at: Callable[[Known], object | None]
     shows: Mapping[str, Shown]
-    source: Callable[[Known], str]
+    source: Callable[[Known], str] = lambda known: f"{len(known.alerts)} alerts"
     after: str = ""
     evidence: str = ""
     follows: str = ""

@@ -18,11 +18,6 @@ SOURCE_SECTORS: Mapping[str, str] = {
 """The source's word for each sector of the configuration that it knows; it knows none of a fund."""
 
 
-def source_sector(sector: str) -> str | None:
-    """Return the source's word for a sector of the configuration, or None if it has none."""
-    return SOURCE_SECTORS.get(sector)
-
-
 def our_sector(written: str) -> str:
     """Return a sector in the configuration's words: the source's words are translated, all others are left alone."""
     return next((ours for ours, theirs in SOURCE_SECTORS.items() if theirs.lower() == written.lower()), written)

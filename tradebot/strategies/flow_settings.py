@@ -112,12 +112,8 @@ class FlowSettings(Frozen):
 
     def window(self) -> FlowWindow:
         """Return which alerts count toward the direction of flow, and against what."""
-        return FlowWindow(
-            timedelta(seconds=self.lookback_s),
-            self.filters.filters(),
-            self.flow_scale_share,
-            self.min_trailing_sessions,
-        )
+        lookback, filters = timedelta(seconds=self.lookback_s), self.filters.filters()
+        return FlowWindow(lookback, filters, self.flow_scale_share, self.min_trailing_sessions)
 
     def contradictions(self) -> Iterator[str]:
         """Yield a message for each way in which the weights couldn't make a sound score."""

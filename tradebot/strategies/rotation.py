@@ -49,8 +49,13 @@ class RotationStrategy:
         returns = {symbol: momentum(view.bars(symbol).close, settings.lookback_sessions) for symbol in known}
         chosen = strongest(returns, settings.top, settings.min_momentum) or settings.refuge
         weight = settings.leverage / max(len(chosen), 1)
+        # The defensive fund isn't ranked, so it has no momentum to compare with the least that qualifies.
+        why = {
+            symbol: (Decision(Gate.STRATEGY, Verdict.PASS, None, found, settings.min_momentum),)
+            for symbol, found in returns.items()
+        }
         return [
-            Target(symbol, weight if symbol in chosen else NOTHING, decisions=self._why(returns.get(symbol)))
+            Target(symbol, weight if symbol in chosen else NOTHING, decisions=why.get(symbol, ()))
             for symbol in self._all(view)
         ]
 
@@ -64,12 +69,6 @@ class RotationStrategy:
         """Return what is ranked, defensive or held, as far as it is known, in the order of the settings."""
         named = (*self._settings.ranked, *self._settings.refuge)
         return [*(symbol for symbol in named if symbol in view.universe), *(s for s in view.lots if s not in named)]
-
-    def _why(self, found: float | None) -> tuple[Decision, ...]:
-        """Return a fund's momentum against the least that qualifies; the defensive one isn't ranked."""
-        if found is None:
-            return ()
-        return (Decision(Gate.STRATEGY, Verdict.PASS, None, found, self._settings.min_momentum),)
 
 
 def momentum(closes: Sequence[float], sessions: int) -> float:

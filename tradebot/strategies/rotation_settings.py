@@ -1,11 +1,10 @@
 """The settings of the rotation strategy, and what it may want by them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Struct
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from tradebot.model.limits import Frozen, OwnLimits, Wanted
@@ -68,7 +67,6 @@ class RotationSettings(Frozen):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "RotationSettings":
-        """Refuse settings by which a symbol would be ranked twice, or that no ranking could fulfill."""
         twice = {symbol for symbol in self.ranked if self.ranked.count(symbol) > 1}
         if twice:
             raise ValueError(f"ranked lists {', '.join(sorted(twice))} twice")
@@ -82,44 +80,27 @@ class RotationSettings(Frozen):
         return self
 
 
-class Rotation(Struct, frozen=True):
-    """A rotation in use: its section's name, its settings, its share of the account's equity, and limits of its own."""
-
-    name: str
-    settings: RotationSettings
-    allotment_fraction: Decimal
-    limits: OwnLimits
-    universe: Collection[str]
-
-    @property
-    def wanting(self) -> Wanting:
-        """Return what it may want: all of it may be in a single fund."""
-        leverage, fund = self.settings.leverage, (*self.settings.refuge, *self.settings.ranked)[0]
-        most = Wanted(symbol_fraction=leverage, gross_fraction=leverage, positions=self.settings.top)
-        less = f"strategies.{self.name}.leverage"
-        return Wanting(self.name, most, self.allotment_fraction, self.limits, less, "fund", fund)
-
-
-def read(
+def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
-) -> Rotation | list[str]:
+) -> Generator[str, None, Wanting | None]:
+    """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read."""
     try:
-        return Rotation(name, RotationSettings.model_validate(settings), allotment, limits, universe)
+        rotation = RotationSettings.model_validate(settings)
     except ValidationError as invalid:
-        return [f"strategies.{'.'.join([name, *map(str, each['loc'])])}: {_wrong(each)}" for each in invalid.errors()]
+        for each in invalid.errors():
+            yield f"strategies.{'.'.join([name, *map(str, each['loc'])])}: {_wrong(each)}"
+        return None
+    outside = [symbol for symbol in (*rotation.ranked, *rotation.refuge) if symbol not in universe]
+    if outside:
+        yield (
+            f"strategies.{name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
+            "add them to universe"
+        )
+    # All of it may be in a single fund.
+    most = Wanted(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
+    fund = (*rotation.refuge, *rotation.ranked)[0]
+    return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)
 
 
 def _wrong(error: Mapping[str, object]) -> str:
     return "there is no such setting" if error["type"] == "extra_forbidden" else expected(error)
-
-
-def problems(rotations: Sequence[Rotation]) -> Iterator[str]:
-    """Yield a sentence for each rotation that names funds which it can't reach."""
-    for rotation in rotations:
-        named = (*rotation.settings.ranked, *rotation.settings.refuge)
-        outside = [symbol for symbol in named if symbol not in rotation.universe]
-        if outside:
-            yield (
-                f"strategies.{rotation.name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
-                "add them to universe"
-            )

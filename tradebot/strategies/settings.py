@@ -47,10 +47,6 @@ CORE_KEYS = frozenset(CoreSettings.model_fields)
 """The keys of a strategy's section that aren't passed to its factory."""
 
 
-NO_FILES = ("files", None)
-"""The one setting of a plug-in that the core knows, if it isn't set."""
-
-
 class FlowSection(FlowSettings, CoreSettings):
     """The section of the built-in flow strategy, or of one that takes its place and has the same settings."""
 
@@ -80,12 +76,15 @@ class StrategySettings(Frozen):
         return {name: section for name, section in named.items() if section is not None}
 
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
-        """Return the settings to pass to the factory of each strategy in use, the built-in one first."""
+        """Return the settings to pass to the factory of each strategy in use, the built-in one first.
+
+        The only one that the core knows, a plug-in's files, is passed if it is set.
+        """
         return {
             name: {
                 key: dict(value) if isinstance(value, Frozen) else value
                 for key, value in section
-                if key not in CORE_KEYS and (key, value) != NO_FILES
+                if key not in CORE_KEYS and (key, value) != ("files", None)
             }
             for name, section in self.sections().items()
         }

@@ -27,17 +27,10 @@ class SubmittedStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return a want for each submission, strongest first."""
-        wants = [
-            Open(
-                each.symbol,
-                each.side,
-                each.score,
-                each.coverage,
-                source=each.source,
-                decisions=(self._fresh(each, view.now),),
-            )
-            for each in self._submitted
-        ]
+        wants = []
+        for each in self._submitted:
+            fresh = (self._fresh(each, view.now),)
+            wants.append(Open(each.symbol, each.side, each.score, each.coverage, source=each.source, decisions=fresh))
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
     def _fresh(self, submitted: Submitted, now: datetime) -> Decision:

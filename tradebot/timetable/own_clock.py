@@ -246,8 +246,12 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
 @lru_cache(maxsize=64)
 def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
     """Return the slots that count, in order; each ends before the next one starts."""
-    days = [(place, day) for place, _ in enumerate(sessions) if (day := _of(strategy, times, sessions, place, entries))]
-    found = list[_Found]()
+    days, found = list[tuple[int, _Day]](), list[_Found]()
+    for place in range(len(sessions)):
+        holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
+        last_end = days[-1][1].last.slot.end if days and None in holds else None
+        if day := _day(strategy, times, holds, sessions[place : place + times.longest], entries, last_end):
+            days.append((place, day))
     for (place, day), later in zip_longest(days, days[1:]):
         last = _until(day.last, later[1].start) if later else day.last
         found += day.before
@@ -256,20 +260,27 @@ def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entrie
     return _Slots(tuple([each.slot for each in found]), tuple([each.slot.start for each in found]), unknown)
 
 
-def _of(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], place: int, entries: JobTimes) -> _Day | None:
-    """Return the slots of the session at this place; None if it has none."""
-    holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
-    return _day(strategy, times, holds, sessions[place : place + times.longest], entries)
-
-
 @lru_cache(maxsize=256)
 def _day(
-    strategy: str, times: OwnTimes, holds: tuple[bool | None, ...], sessions: tuple[Session, ...], entries: JobTimes
+    strategy: str,
+    times: OwnTimes,
+    holds: tuple[bool | None, ...],
+    sessions: tuple[Session, ...],
+    entries: JobTimes,
+    last_end: datetime | None,
 ) -> _Day | None:
-    """Return the slots of the first of these sessions; of those that start at the same time, there is only one."""
+    """Return the slots of the first of these sessions; of those that start at the same time, there is only one.
+
+    `last_end` is when the last slot before ends unless another one starts, given if that may not be known.
+    """
     by_start: dict[datetime, _Found] = {}
     for found in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
-        by_start.setdefault(found.slot.start, found)
+        first = by_start.setdefault(found.slot.start, found)
+        if not first.known:
+            # If its session doesn't have it, another slot of the same start is due, or the one before it.
+            end = max(found.slot.end, first.slot.end, last_end or found.slot.end)
+            by_start[found.slot.start] = first._replace(slot=replace(first.slot, end=end))
+        last_end = by_start[found.slot.start].slot.end
     ordered = list(by_start.values())
     if not ordered:
         return None

@@ -49,15 +49,15 @@ def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
 @pytest.mark.parametrize(("drawn", "played"), [(DAYS, 1), (MANY_DAYS, 3), (MANY_DAYS, 7)])
 def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played: int) -> None:
     made, plays = new(drawn)
-    plays.begin()
-    ends = list(plays.play(made.sessions[:played]))
+    plays.reconcile()
+    ends = list(map(plays.play, made.sessions[:played]))
     kept = packed(made, plays, ends, "these days")
-    ends += plays.play(made.sessions[played:])
-    plays.end()
+    ends += map(plays.play, made.sessions[played:])
+    plays.reconcile()
     again, resumed = new(drawn)
     later = unpack(kept, again, resumed, "these days")
-    later += resumed.play(again.sessions[played:])
-    resumed.end()
+    later += map(resumed.play, again.sessions[played:])
+    resumed.reconcile()
     assert made.ledger.fills(), "nothing was traded"
     assert outcome(again, resumed, later) == outcome(made, plays, ends)
 

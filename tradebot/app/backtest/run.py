@@ -83,12 +83,12 @@ class Run(Struct):
     def step(self) -> None:
         """Play the next session, or after the last one, compare books and exchange, as before the first one."""
         if self.opening is None:
-            self.opening = len(self.driver.begin().findings)
+            self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
-            self.closing = len(self.driver.end().findings)
+            self.closing = len(self.driver.reconcile().findings)
         else:
             self._end_halt()
-            self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
+            self.ends.append(self.driver.play(self.made.sessions[len(self.ends)]))
 
     def _end_halt(self) -> None:
         """End a halt before the next session, as a person who accepts its causes, once it has lasted long enough."""

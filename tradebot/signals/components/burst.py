@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from tradebot.signals.kinds import flow_alerts, options_volume
-from tradebot.signals.scoring import Known, ScoreComponent, Shown
+from tradebot.signals.components.flow import FlowShare
+from tradebot.signals.scoring import Known, Shown
 
 WINDOW = timedelta(minutes=5)
 LEAST_ALERTS, FULL_ALERTS = 5, 10
@@ -29,17 +29,12 @@ def _burst(known: Known) -> Burst:
     return Burst(most)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="burst",
-    family="options_flow",
-    follows="flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if many of its alerts came at once",
     looks_at=_burst,
     shows={"alerts": Shown("alerts within 5 minutes")},
     formula=f"flow * (min(1, alerts / {FULL_ALERTS}) if alerts >= {LEAST_ALERTS} else 0)",
-    absent="no direction of the flow",
-    source=lambda known: f"{len(known.alerts)} alerts",
     after="the bot before this one: five in five minutes; two a minute count in full",
     inferred="that alerts which come at once mean more than others",
 )

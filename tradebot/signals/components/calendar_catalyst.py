@@ -6,11 +6,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.kind import NEW_YORK
+from tradebot.signals.components.flow import READS, FlowShare
 from tradebot.signals.events import next_report
-from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
+from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.rows import new_york_day
-from tradebot.signals.scoring import Known, ScoreComponent, Shown
+from tradebot.signals.scoring import Known, Shown
 
 REACH_DAYS = 7
 
@@ -51,11 +52,10 @@ def _nearness(day: date | None, today: date) -> float:
     return 0.0 if day is None else max(0.0, 1 - (day - today).days / REACH_DAYS)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="calendar_catalyst",
     family="events",
-    follows="flow",
-    reads=(earnings.KIND, fda_calendar.KIND, economic_calendar.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(earnings.KIND, fda_calendar.KIND, economic_calendar.KIND, *READS),
     sign="with the flow, the nearer the events",
     looks_at=_ahead,
     shows={"earnings": Shown("0 to 1"), "fda": Shown("0 to 1"), "releases": Shown("releases")},

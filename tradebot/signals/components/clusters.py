@@ -38,7 +38,6 @@ COMPONENT = ScoreComponent(
     shows={"bullish": Shown("alerts"), "bearish": Shown("alerts")},
     formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
     absent="no usable reply about this symbol's alerts",
-    source=lambda known: f"{len(known.alerts)} alerts",
     after="the bot before this one: three alerts of one direction within ten minutes of the first are a cluster",
     inferred="that alerts of one direction in a short time belong together",
 )

@@ -7,7 +7,7 @@ from math import fsum
 
 from tradebot.signals.kinds import dark_pool
 from tradebot.signals.kinds.dark_pool import Prints
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, shown
 
 
 class Counted:
@@ -60,11 +60,7 @@ COMPONENT = ScoreComponent(
     sign="bullish if prints are above the midpoint of the quote",
     looks_at=_counted,
     shows={
-        "net": Shown(USD, "newest"),
-        "total": Shown(USD, "newest"),
-        "bullish": Shown(USD, "newest"),
-        "bearish": Shown(USD, "newest"),
-        "neutral": Shown(USD, "newest"),
+        **shown(USD, "net", "total", "bullish", "bearish", "neutral", at="newest"),
         "prints_known": Shown("prints"),
         "prints_that_count": Shown("prints", "newest"),
     },

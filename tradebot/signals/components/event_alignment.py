@@ -4,10 +4,11 @@ from datetime import date, timedelta
 from math import fsum
 from typing import NamedTuple
 
+from tradebot.signals.components.flow import READS, FlowShare
 from tradebot.signals.events import next_report
-from tradebot.signals.kinds import earnings, flow_alerts, options_volume
+from tradebot.signals.kinds import earnings
 from tradebot.signals.rows import new_york_day
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.scoring import USD, Known, Shown
 
 _DAY = timedelta(days=1)
 DAYS = 14
@@ -33,11 +34,10 @@ def _aligned(known: Known) -> Aligned | None:
     return Aligned((report.next - today).days, aligned, fsum([alert.usd for alert in known.alerts]), report.next)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="event_alignment",
     family="events",
-    follows="flow",
-    reads=(earnings.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(earnings.KIND, *READS),
     sign="with the flow if its options outlive an earnings report that is near",
     looks_at=_aligned,
     shows={"days": Shown("days", "report"), "aligned": Shown(USD), "total": Shown(USD)},

@@ -4,9 +4,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tradebot.model.candidate import Input
+from tradebot.model.kind import AnyKind
 from tradebot.signals.alerts import FLOW, net_and_gross
 from tradebot.signals.kinds import flow_alerts, options_volume
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, shown
+
+READS: tuple[AnyKind, ...] = (flow_alerts.KIND, options_volume.KIND)
+"""What the flow is read from, and so what each component that follows it reads too."""
+
+
+class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
+    """A component that follows the flow; by default it looks at the alerts alone."""
+
+    family: str = "options_flow"
+    reads: tuple[AnyKind, ...] = READS
+    absent: str = "no direction of the flow"
+    follows: str = "flow"
 
 
 class Premium(NamedTuple):
@@ -46,22 +59,16 @@ def _alerts(known: Known) -> Iterator[Input]:
 COMPONENT = ScoreComponent(
     name="flow",
     family="options_flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
+    reads=READS,
     sign="bullish if more premium bought calls and sold puts",
     looks_at=_premium,
     shows={
-        "net": Shown(USD),
-        "gross": Shown(USD),
-        "scale": Shown(USD),
-        "trailing_premium": Shown(USD),
+        **shown(USD, "net", "gross", "scale", "trailing_premium"),
         "trailing_sessions": Shown("sessions"),
-        "alerts_known": Shown("alerts"),
-        "alerts_that_count": Shown("alerts"),
-        "alerts_without_a_field": Shown("alerts"),
+        **shown("alerts", "alerts_known", "alerts_that_count", "alerts_without_a_field"),
     },
     formula=FLOW,
     absent="no usable reply about this symbol's alerts, or too few earlier sessions to measure them against",
-    source=lambda known: f"{len(known.alerts)} alerts",
     details=_alerts,
     # The components that follow flow read it too, so it is computed before any of them.
     computed=lambda known: known.flow,

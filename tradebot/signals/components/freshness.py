@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from tradebot.signals.kinds import flow_alerts, options_volume
-from tradebot.signals.scoring import Known, ScoreComponent, Shown
+from tradebot.signals.components.flow import FlowShare
+from tradebot.signals.scoring import Known, Shown
 
 MINUTES = 45
 
@@ -25,16 +25,12 @@ def _newest(known: Known) -> Newest | None:
     return Newest(max(0.0, (known.now - newest.at).total_seconds() / 60), newest.at, newest.id)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="freshness",
-    family="options_flow",
-    follows="flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow, and less so the older its newest alert is",
     looks_at=_newest,
     shows={"age_min": Shown("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {MINUTES})",
-    absent="no direction of the flow",
     source=lambda known: "newest alert",
     after="the bot before this one, which faded its whole score this way",
     inferred="how fast flow fades",

@@ -1,16 +1,16 @@
 """How dealers' gamma affects the direction of the flow."""
 
-from tradebot.signals.kinds import flow_alerts, greek_exposure, options_volume
-from tradebot.signals.scoring import ScoreComponent, Shown, count_of, recent
+from tradebot.signals.components.flow import READS, FlowShare
+from tradebot.signals.kinds import greek_exposure
+from tradebot.signals.scoring import Shown, count_of, recent
 
 _GAMMA = recent(greek_exposure.KIND)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="greek_exposure",
     family="dealers",
-    follows="flow",
-    reads=(greek_exposure.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(greek_exposure.KIND, *READS),
     sign="with the flow if dealers are short gamma, against it if they are long",
     looks_at=_GAMMA,
     shows={"gex": Shown("gamma", "date", "date"), "scale": Shown("gamma"), "sessions": Shown("earlier sessions")},

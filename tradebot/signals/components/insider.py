@@ -1,7 +1,7 @@
 """Whether a company's insiders bought or sold its shares."""
 
 from tradebot.signals.kinds import insider
-from tradebot.signals.scoring import ScoreComponent, Shown, latest
+from tradebot.signals.scoring import ScoreComponent, latest, shown
 
 COMPONENT = ScoreComponent(
     name="insider",
@@ -9,7 +9,7 @@ COMPONENT = ScoreComponent(
     reads=(insider.KIND,),
     sign="bullish if insiders bought; selling counts a quarter as much",
     looks_at=latest(insider.KIND),
-    shows={"buyers": Shown("insiders", "last"), "sellers": Shown("insiders", "last")},
+    shows=shown("insiders", "buyers", "sellers", at="last"),
     formula="(buyers - 0.25 * sellers) / (buyers + sellers)",
     absent="no trade by an insider in the past half-year",
     source=lambda known: "past half-year",

@@ -1,13 +1,13 @@
 """How dear options are, in the direction of the flow."""
 
-from tradebot.signals.kinds import flow_alerts, iv_rank, options_volume
-from tradebot.signals.scoring import ScoreComponent, Shown, recent
+from tradebot.signals.components.flow import READS, FlowShare
+from tradebot.signals.kinds import iv_rank
+from tradebot.signals.scoring import Shown, recent
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="iv_rank",
     family="volatility",
-    follows="flow",
-    reads=(iv_rank.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(iv_rank.KIND, *READS),
     sign="with the flow if options are cheap, against it if they are dear",
     looks_at=recent(iv_rank.KIND),
     shows={"rank": Shown("0 to 100", "date", "id"), "volatility": Shown("fraction", "date", "id")},

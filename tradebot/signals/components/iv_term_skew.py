@@ -1,7 +1,7 @@
 """Whether options expect more volatility soon than later."""
 
 from tradebot.signals.kinds import term_structure
-from tradebot.signals.scoring import ScoreComponent, Shown, recent
+from tradebot.signals.scoring import ScoreComponent, Shown, recent, shown
 
 COMPONENT = ScoreComponent(
     name="iv_term_skew",
@@ -9,11 +9,7 @@ COMPONENT = ScoreComponent(
     reads=(term_structure.KIND,),
     sign="bearish if options expect more volatility over 30 days than over 90",
     looks_at=recent(term_structure.KIND),
-    shows={
-        "near": Shown("volatility a year", "date"),
-        "far": Shown("volatility a year", "date"),
-        "expiries": Shown("expiries", "date"),
-    },
+    shows={**shown("volatility a year", "near", "far", at="date"), "expiries": Shown("expiries", "date")},
     formula="clamp(4 * (far - near) / (far + near), -1, 1)",
     absent="no two expiries around 30 days, or around 90 days, of the last days",
     source=lambda known: "last session",

@@ -8,11 +8,6 @@ def _state(known: Known) -> MarketState | None:
     return market_state(known.market, known.now)
 
 
-def _source(known: Known) -> str:
-    state = _state(known)
-    return "unknown" if state is None else regime(state)
-
-
 COMPONENT = ScoreComponent(
     name="regime",
     family="market",
@@ -31,6 +26,6 @@ COMPONENT = ScoreComponent(
         f" else -1 if (net_premium < 0) * (breadth < -{BROAD}) else 0"
     ),
     absent="the market's volatility, gamma, breadth or tide isn't known",
-    source=_source,
+    source=lambda known: regime(state) if (state := _state(known)) else "unknown",
     after="the regimes of the bot before this one, with measured inputs instead of constants",
 )

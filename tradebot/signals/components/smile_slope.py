@@ -2,7 +2,7 @@
 
 from tradebot.signals.kinds import risk_reversal
 from tradebot.signals.kinds.risk_reversal import SkewFacts
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, recent
+from tradebot.signals.scoring import Known, ScoreComponent, Shown, recent, shown
 
 LEAST_SESSIONS = 5
 _RECENT = recent(risk_reversal.KIND)
@@ -22,8 +22,7 @@ COMPONENT = ScoreComponent(
     looks_at=_skew,
     shows={
         "skew": Shown("volatility", "date"),
-        "usual": Shown("volatility"),
-        "spread": Shown("volatility"),
+        **shown("volatility", "usual", "spread"),
         "sessions": Shown("earlier sessions"),
     },
     formula="-clamp((skew - usual) / (2 * spread), -1, 1) if spread else 0",

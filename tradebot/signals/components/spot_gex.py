@@ -1,18 +1,18 @@
 """How dealers' gamma at the price of this minute affects the direction of the flow."""
 
-from tradebot.signals.kinds import flow_alerts, options_volume, spot_gex
-from tradebot.signals.scoring import ScoreComponent, Shown, count_of, latest
+from tradebot.signals.components.flow import READS, FlowShare
+from tradebot.signals.kinds import spot_gex
+from tradebot.signals.scoring import Shown, count_of, latest
 
 UNIT = "USD per percent"
 
 
 _GAMMA = latest(spot_gex.KIND)
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="spot_gex",
     family="dealers",
-    follows="flow",
-    reads=(spot_gex.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(spot_gex.KIND, *READS),
     sign="bullish if dealers are short gamma and the flow is bullish, or long gamma and the flow is bearish",
     looks_at=_GAMMA,
     shows={"gamma": Shown(UNIT, "at", "at"), "scale": Shown(UNIT, "at"), "minutes": Shown("minutes")},

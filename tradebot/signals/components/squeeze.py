@@ -3,10 +3,11 @@
 from datetime import date
 from typing import NamedTuple
 
+from tradebot.signals.components.flow import READS, FlowShare
 from tradebot.signals.components.shorts import CROWDED, REPORT
-from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
+from tradebot.signals.kinds import fails_to_deliver, short_interest
 from tradebot.signals.kinds.short_interest import ShortInterest
-from tradebot.signals.scoring import Known, ScoreComponent, Shown
+from tradebot.signals.scoring import Known, Shown
 
 THRESHOLD = 0.005
 """The share of a stock at which undelivered shares put it on Regulation SHO's threshold list."""
@@ -33,11 +34,10 @@ def pressure(known: Known) -> Pressure:
 PRESSURE = {**REPORT, "float_shares": Shown("shares", "report.date", "report.id"), "fails": Shown("shares", "fails_on")}
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="squeeze",
     family="short_interest",
-    follows="flow",
-    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(short_interest.KIND, fails_to_deliver.KIND, *READS),
     sign="bullish if short sellers are under pressure and the flow is bullish; bearish if the flow is",
     looks_at=pressure,
     shows=PRESSURE,

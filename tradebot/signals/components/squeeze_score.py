@@ -1,9 +1,10 @@
 """How many signs of a short squeeze there are, in the direction of the flow."""
 
+from tradebot.model.values import replace
+from tradebot.signals.components import squeeze
 from tradebot.signals.components.squeeze import PRESSURE, THRESHOLD, pressure
 from tradebot.signals.formula import compiled, names
-from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
-from tradebot.signals.scoring import Known, ScoreComponent, Shown
+from tradebot.signals.scoring import Known, Shown
 
 SIGNS = f"(interest >= 0.2) + (days_to_cover >= 7) + (fee_rate >= 5) + (fails >= {THRESHOLD} * float_shares)"
 
@@ -14,13 +15,10 @@ def _source(known: Known) -> str:
     return f"{signs:.0f} signs of 4"
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = replace(
+    squeeze.COMPONENT,
     name="squeeze_score",
-    family="short_interest",
-    follows="flow",
-    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="bullish if there are signs of a squeeze and the flow is bullish; bearish if the flow is",
-    looks_at=pressure,
     shows={**PRESSURE, "fee_rate": Shown("percent a year", "report.date", "report.id")},
     formula=f"flow * ({SIGNS}) / 4",
     absent="no flow, or one of the four signs isn't known",

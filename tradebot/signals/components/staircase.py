@@ -3,8 +3,8 @@
 from math import fsum
 from typing import NamedTuple
 
-from tradebot.signals.kinds import flow_alerts, options_volume
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.components.flow import FlowShare
+from tradebot.signals.scoring import USD, Known, Shown
 
 STEPS = 3
 
@@ -27,17 +27,12 @@ def _steps(known: Known) -> Steps:
     return Steps(*map(fsum, premiums))
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="staircase",
-    family="options_flow",
-    follows="flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if each third of the lookback had more of its premium",
     looks_at=_steps,
     shows={"first": Shown(USD), "middle": Shown(USD), "last": Shown(USD)},
     formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
-    absent="no direction of the flow",
-    source=lambda known: f"{len(known.alerts)} alerts",
     after="the bot before this one: three rising steps, here of stored premium instead of its own updates",
     inferred="that rising premium means more than steady premium",
 )

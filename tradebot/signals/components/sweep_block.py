@@ -3,8 +3,8 @@
 from math import fsum
 from typing import NamedTuple
 
-from tradebot.signals.kinds import flow_alerts, options_volume
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.components.flow import FlowShare
+from tradebot.signals.scoring import USD, Known, Shown
 
 
 class Premium(NamedTuple):
@@ -21,17 +21,12 @@ def _premium(known: Known) -> Premium:
     return Premium(urgent, fsum([alert.usd for alert in along]))
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="sweep_block",
-    family="options_flow",
-    follows="flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if its premium was swept or traded on a floor",
     looks_at=_premium,
     shows={"urgent": Shown(USD), "total": Shown(USD)},
     formula="flow * urgent / total if total else 0",
-    absent="no direction of the flow",
-    source=lambda known: f"{len(known.alerts)} alerts",
     after="the bot before this one, with the source's flags instead of the size of off-exchange prints",
     inferred="what a sweep is: the source flags alerts that have one, without defining it",
 )

@@ -1,13 +1,12 @@
 """Whether all of a symbol's option trades go against its alerts."""
 
-from tradebot.signals.kinds import flow_alerts, net_prem_ticks, options_volume
-from tradebot.signals.scoring import ScoreComponent, Shown, recent
+from tradebot.signals.components.flow import READS, FlowShare
+from tradebot.signals.kinds import net_prem_ticks
+from tradebot.signals.scoring import Shown, recent
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="toxicity",
-    family="options_flow",
-    follows="flow",
-    reads=(net_prem_ticks.KIND, flow_alerts.KIND, options_volume.KIND),
+    reads=(net_prem_ticks.KIND, *READS),
     sign="against the flow if most contracts traded against it",
     looks_at=recent(net_prem_ticks.KIND, "at"),
     shows={"bullish": Shown("contracts", "at"), "bearish": Shown("contracts", "at")},

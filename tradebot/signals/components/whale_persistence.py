@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from tradebot.signals.kinds import flow_alerts, options_volume
+from tradebot.signals.components.flow import FlowShare
+from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.kinds.flow_alerts import LARGE, SessionAlerts
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.scoring import USD, Known, Shown
 
 LEAST_ALERTS = 3
 LEAST_S = 1_800
@@ -29,11 +30,8 @@ def _large(known: Known) -> Large | None:
     return Large(along.usd, large[-direction].usd, along.number, along.span_s)
 
 
-COMPONENT = ScoreComponent(
+COMPONENT = FlowShare(
     name="whale_persistence",
-    family="options_flow",
-    follows="flow",
-    reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if at least three large alerts over half an hour or more go with it",
     looks_at=_large,
     shows={"along": Shown(USD), "against": Shown(USD), "number": Shown("alerts"), "span_s": Shown("seconds")},
@@ -41,7 +39,6 @@ COMPONENT = ScoreComponent(
         f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {LEAST_S} else 0)"
         f" if number >= {LEAST_ALERTS} else 0)"
     ),
-    absent="no direction of the flow",
     source=lambda known: f"{len(known.facts.alerts)} alerts of this session",
     after="the bot before this one: three strong readings over half an hour, here of stored alerts",
     inferred=f"what a large alert is: {LARGE} times the session's median premium or more",

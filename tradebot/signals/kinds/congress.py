@@ -8,9 +8,7 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 _AMOUNT = re.compile(r"\d[\d,]{0,20}")
@@ -18,14 +16,13 @@ _LARGEST_USD = Decimal("1e12")
 _SIGNS = {"buy": 1, "purchase": 1, "sell": -1, "sale": -1}
 
 
-class CongressTrade(Struct, frozen=True):
+class CongressTrade(Fact, frozen=True):
     """One reported trade: +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
 
     `ticker` is the source's spelling. `filed` is when the public could know of the trade, up to 45 days after it.
     `amount` is the middle of the reported range in USD, or its lower end if the range is open.
     """
 
-    id: str
     ticker: str
     filed: date
     sign: int
@@ -77,7 +74,6 @@ KIND = Kind(
     unit="USD, the middle of the reported range",
     sign="purchases are bullish, sales bearish",
     absent="no trade was filed in the last 30 days",
-    source="Unusual Whales, recent trades of Congress",
     fact=CongressTrade,
     path="/api/congress/recent-trades",
     params={"limit": "200"},
@@ -89,8 +85,8 @@ KIND = Kind(
     changes=False,
     past_days=30,
     fields=documented(
-        "amounts text, filed_at_date text, is_active boolean, issuer text?, member_type text, name text, notes text?, "
-        "politician_id text, reporter text, ticker text?, transaction_date text, txn_type text"
+        "text amounts filed_at_date member_type name politician_id reporter transaction_date txn_type, text? issuer "
+        "notes ticker, boolean is_active"
     ),
     max_age_s=172_800,
     phase=Phase.ALWAYS,

@@ -6,19 +6,15 @@ from decimal import Decimal
 from operator import mul
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, documented
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
 
 
-class DarkPoolPrint(Struct, frozen=True):
+class DarkPoolPrint(SymbolFact, frozen=True):
     """One off-exchange trade; premium is price x size in USD."""
 
-    id: str
-    symbol: str
     at: datetime
     price: Decimal
     size: int
@@ -28,9 +24,9 @@ class DarkPoolPrint(Struct, frozen=True):
 
     @property
     def sign(self) -> int:
-        """Return +1 (bullish) above the midpoint of the quote, -1 below it, 0 on it."""
+        """Return +1 above the midpoint of the quote, -1 below it, 0 on it."""
         above_bid, below_ask = self.price - self.bid, self.ask - self.price
-        return 0 if above_bid == below_ask else 1 if above_bid > below_ask else -1
+        return (above_bid > below_ask) - (above_bid < below_ask)
 
 
 class Prints(NamedTuple):
@@ -67,7 +63,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="above the midpoint of the quote is bullish, below it bearish",
     absent="no print of this session",
-    source="Unusual Whales, dark pool",
     fact=DarkPoolPrint,
     path="/api/darkpool/{}",
     params={"date": date.isoformat, "limit": "500"},
@@ -81,9 +76,8 @@ KIND = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "ticker text, tracking_id integer, executed_at text, trf_executed_at text?*, price decimal, size integer, "
-        "volume integer, premium decimal, nbbo_bid decimal, nbbo_ask decimal, nbbo_bid_quantity integer, "
-        "nbbo_ask_quantity integer, canceled boolean, market_center text, trade_settlement text?, trade_code text?, "
-        "sale_cond_codes text?, ext_hour_sold_codes text?"
+        "text ticker executed_at market_center, text? trade_settlement trade_code sale_cond_codes ext_hour_sold_codes, "
+        "text?* trf_executed_at, decimal price premium nbbo_bid nbbo_ask, integer tracking_id size volume "
+        "nbbo_bid_quantity nbbo_ask_quantity, boolean canceled"
     ),
 )

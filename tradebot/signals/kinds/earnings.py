@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 UNKNOWN = "unknown"
 WHEN = ("premarket", "postmarket", UNKNOWN)
 
 
-class EarningsReport(Struct, frozen=True):
+class EarningsReport(SymbolFact, frozen=True):
     """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
     `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.
     """
 
-    id: str
-    symbol: str
     seen: date
     date: date
     when: str
@@ -54,7 +50,6 @@ KIND = Kind(
     unit="date",
     sign="none: when the next report is due",
     absent="no report known",
-    source="Unusual Whales, earnings",
     fact=EarningsReport,
     path="/api/earnings/{}",
     parse=_parse,
@@ -63,11 +58,9 @@ KIND = Kind(
     past_days=7,
     max_age_s=7 * 86_400,
     fields=documented(
-        "report_date text, report_time text?, source text?, ending_fiscal_quarter text?, actual_eps decimal?, "
-        "street_mean_est decimal?, expected_move decimal?, expected_move_perc decimal?, long_straddle_1d decimal?, "
-        "long_straddle_1w decimal?, short_straddle_1d decimal?, short_straddle_1w decimal?, pre_earnings_move_1d "
-        "decimal?, pre_earnings_move_3d decimal?, pre_earnings_move_1w decimal?, pre_earnings_move_2w decimal?, "
-        "post_earnings_move_1d decimal?, post_earnings_move_3d decimal?, post_earnings_move_1w decimal?, "
-        "post_earnings_move_2w decimal?"
+        "text report_date, text? report_time source ending_fiscal_quarter, decimal? actual_eps street_mean_est "
+        "expected_move expected_move_perc long_straddle_1d long_straddle_1w short_straddle_1d short_straddle_1w "
+        "pre_earnings_move_1d pre_earnings_move_3d pre_earnings_move_1w pre_earnings_move_2w post_earnings_move_1d "
+        "post_earnings_move_3d post_earnings_move_1w post_earnings_move_2w"
     ),
 )

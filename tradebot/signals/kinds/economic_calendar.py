@@ -4,21 +4,18 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 SPEECH = "fed-speaker"
 
 
-class EconomicEvent(Struct, frozen=True):
+class EconomicEvent(Fact, frozen=True):
     """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
 
     `listed` is the New York date on which the source listed it.
     """
 
-    id: str
     listed: date
     at: datetime
     type: str
@@ -30,10 +27,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> EconomicEvent:
 
 
 def _condense(events: Sequence[tuple[date, datetime, str]]) -> tuple[datetime, ...]:
-    """Return when the releases of the newest list are due, the first one first, without speeches.
-
-    An event that was taken off the list is gone.
-    """
+    """Return when the releases of the newest list are due, the first one first; what was taken off it is gone."""
     newest = max(listed for listed, _, _ in events)
     return tuple(sorted(at for listed, at, kind in events if listed == newest and kind != SPEECH))
 
@@ -43,7 +37,6 @@ KIND = Kind(
     unit="times",
     sign="none: a report may go either way",
     absent="no list of the last days",
-    source="Unusual Whales, economic calendar",
     fact=EconomicEvent,
     path="/api/market/economic-calendar",
     parse=_parse,
@@ -52,5 +45,5 @@ KIND = Kind(
     condense=_condense,
     scope=Scope.MARKET,
     past_days=4,
-    fields=documented("event text, forecast text?, prev text?, reported_period text?, time text, type text"),
+    fields=documented("text event time type, text? forecast prev reported_period"),
 )

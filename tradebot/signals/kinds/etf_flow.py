@@ -6,21 +6,16 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import DayFact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 REACH = timedelta(days=60)
 """How far back we ask."""
 
 
-class EtfFlow(Struct, frozen=True):
+class EtfFlow(DayFact, frozen=True):
     """The value of a fund's created less its redeemed shares on one date, in USD."""
 
-    id: str
-    symbol: str
-    date: date
     change: Decimal
 
 
@@ -42,7 +37,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> EtfFlow:
 
 
 def _condense(flows: Sequence[tuple[date, float]]) -> EtfFlowFacts:
-    """Return the last date's flow, and the scale that the earlier ones set."""
     *earlier, (day, change_usd) = sorted(flows)
     scale = fmean(abs(usd) for _, usd in earlier) if earlier else None
     return EtfFlowFacts(day, change_usd, scale, len(earlier))
@@ -53,7 +47,6 @@ KIND = Kind(
     unit="USD",
     sign="positive if money flowed in",
     absent="no flow of the last two months, or the symbol is no fund",
-    source="Unusual Whales, inflow and outflow of ETFs",
     fact=EtfFlow,
     path="/api/etfs/{}/in-outflow",
     params={"start_date": lambda session: (session - REACH).isoformat()},
@@ -62,5 +55,5 @@ KIND = Kind(
     condense=_condense,
     scope=Scope.FUND,
     past_days=60,
-    fields=documented("change integer, change_prem decimal, close decimal, date text, is_fomc boolean, volume integer"),
+    fields=documented("text date, decimal change_prem close, integer change volume, boolean is_fomc"),
 )

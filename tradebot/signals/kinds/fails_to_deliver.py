@@ -6,9 +6,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 PUBLISHED_AFTER = timedelta(days=14)
@@ -17,12 +15,9 @@ DAYS = 5
 """How many of the last dates are averaged: as many in a row as put a security on Regulation SHO's threshold list."""
 
 
-class FailsToDeliver(Struct, frozen=True):
+class FailsToDeliver(DayFact, frozen=True):
     """The balance of one symbol's undelivered shares on one settlement date. It is a total, not the day's new fails."""
 
-    id: str
-    symbol: str
-    date: date
     shares: Decimal
 
 
@@ -50,12 +45,11 @@ KIND = Kind(
     unit="shares",
     sign="none: the more, the more sellers owe",
     absent="no balance of the last weeks",
-    source="Unusual Whales, failures to deliver",
     fact=FailsToDeliver,
     path="/api/shorts/{}/ftds",
     parse=_parse,
     moment=lambda balance: balance.date + PUBLISHED_AFTER,
     condense=_condense,
     past_days=31,
-    fields=documented("date text, price decimal?, quantity integer"),
+    fields=documented("text date, decimal? price, integer quantity"),
 )

@@ -4,9 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 _LONGEST_TITLE = 60
@@ -14,13 +12,12 @@ REACH = timedelta(days=90)
 """How far ahead we ask."""
 
 
-class FdaEvent(Struct, frozen=True):
+class FdaEvent(Fact, frozen=True):
     """An event of a company (the source's spelling of its ticker) that is due between two dates.
 
     `listed` is the New York date on which the source listed it.
     """
 
-    id: str
     ticker: str
     listed: date
     start: date
@@ -52,7 +49,6 @@ KIND = Kind(
     unit="dates",
     sign="none: a decision may go either way",
     absent="no list of the last days",
-    source="Unusual Whales, FDA calendar",
     fact=FdaEvent,
     path="/api/market/fda-calendar",
     params={
@@ -66,8 +62,7 @@ KIND = Kind(
     scope=Scope.MARKET,
     past_days=4,
     fields=documented(
-        "catalyst text?, description text?, drug text, end_date text, has_options boolean?, indication text?, "
-        "marketcap decimal?, notes text?, outcome text?, outcome_brief text?, source_link text?, start_date text, "
-        "status text, ticker text"
+        "text drug end_date start_date status ticker, text? catalyst description indication notes outcome "
+        "outcome_brief source_link, decimal? marketcap, boolean? has_options"
     ),
 )

@@ -8,7 +8,7 @@ from itertools import repeat
 from math import fsum
 from operator import attrgetter
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, Columns, Kind, Phase, Row, documented
@@ -57,71 +57,48 @@ def _since_open(session: date) -> str:
     return f"{datetime.combine(session, _OPEN, NEW_YORK).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _told(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
+    """Return an alert's fields in their order, without its symbol: of a row if read by `rows`, of many by `columns`."""
+    return (
+        read.text(of, "id"),
+        read.past_time(of, "created_at", at),
+        read.right(of, "type"),
+        read.positive(of, "strike"),
+        read.day(of, "expiry"),
+        read.positive(of, "total_premium"),
+        read.not_negative(of, "total_ask_side_prem"),
+        read.not_negative(of, "total_bid_side_prem"),
+        read.count(of, "volume"),
+        read.count(of, "open_interest"),
+        read.optional(read.boolean, of, "has_sweep", False),
+        read.optional(read.boolean, of, "has_floor", False),
+        read.optional(read.boolean, of, "has_multileg", False),
+        read.optional(read.text, of, "option_chain", ""),
+        read.optional(read.positive, of, "price"),
+        read.optional(read.not_negative, of, "bid"),
+        read.optional(read.not_negative, of, "ask"),
+        read.optional(read.count, of, "total_size"),
+        read.optional(read.count, of, "trade_count"),
+        read.optional(read.boolean, of, "all_opening_trades"),
+        read.optional(read.text, of, "issue_type"),
+        read.optional(read.positive, of, "underlying_price"),
+        read.optional(read.text, of, "alert_rule", ""),
+        read.optional(read.day, of, "next_earnings_date"),
+        read.optional(read.positive_float, of, "iv_end"),
+    )
+
+
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise rows.BadRowError("ticker is missing")
-    return FlowAlert(
-        id=rows.text(row, "id"),
-        symbol=symbol,
-        at=rows.past_time(row, "created_at", at),
-        right=rows.right(row, "type"),
-        strike=rows.positive(row, "strike"),
-        expiry=rows.day(row, "expiry"),
-        premium=rows.positive(row, "total_premium"),
-        ask_premium=rows.not_negative(row, "total_ask_side_prem"),
-        bid_premium=rows.not_negative(row, "total_bid_side_prem"),
-        volume=rows.count(row, "volume"),
-        open_interest=rows.count(row, "open_interest"),
-        has_sweep=row.get("has_sweep") is True,
-        has_floor=row.get("has_floor") is True,
-        has_multileg=row.get("has_multileg") is True,
-        contract=rows.optional(rows.text, row, "option_chain") or "",
-        price=rows.optional(rows.positive, row, "price"),
-        bid=rows.optional(rows.not_negative, row, "bid"),
-        ask=rows.optional(rows.not_negative, row, "ask"),
-        size=rows.optional(rows.count, row, "total_size"),
-        trades=rows.optional(rows.count, row, "trade_count"),
-        opening=opening if isinstance(opening := row.get("all_opening_trades"), bool) else None,
-        issue_type=rows.optional(rows.text, row, "issue_type"),
-        underlying_price=rows.optional(rows.positive, row, "underlying_price"),
-        rule=rows.optional(rows.text, row, "alert_rule") or "",
-        next_earnings=rows.optional(rows.day, row, "next_earnings_date"),
-        iv=rows.optional(rows.positive_float, row, "iv_end"),
-    )
+    identity, *others = _told(rows, row, at)
+    return FlowAlert(identity, symbol, *others)
 
 
 def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
-    """Return an alert of each row; the columns are those of its fields, in their order."""
     columns.text(found, "ticker")
-    return map(
-        FlowAlert,
-        columns.text(found, "id"),
-        repeat(symbol),
-        columns.past_time(found, "created_at", at),
-        columns.right(found, "type"),
-        columns.positive(found, "strike"),
-        columns.day(found, "expiry"),
-        columns.positive(found, "total_premium"),
-        columns.not_negative(found, "total_ask_side_prem"),
-        columns.not_negative(found, "total_bid_side_prem"),
-        columns.count(found, "volume"),
-        columns.count(found, "open_interest"),
-        columns.boolean(found, "has_sweep"),
-        columns.boolean(found, "has_floor"),
-        columns.boolean(found, "has_multileg"),
-        columns.optional(columns.text, found, "option_chain", ""),
-        columns.optional(columns.positive, found, "price"),
-        columns.optional(columns.not_negative, found, "bid"),
-        columns.optional(columns.not_negative, found, "ask"),
-        columns.optional(columns.count, found, "total_size"),
-        columns.optional(columns.count, found, "trade_count"),
-        columns.optional(columns.boolean, found, "all_opening_trades"),
-        columns.optional(columns.text, found, "issue_type"),
-        columns.optional(columns.positive, found, "underlying_price"),
-        columns.optional(columns.text, found, "alert_rule", ""),
-        columns.optional(columns.day, found, "next_earnings_date"),
-        columns.optional(columns.positive_float, found, "iv_end"),
-    )
+    identities, *others = _told(columns, found, at)
+    return map(FlowAlert, identities, repeat(symbol), *others)
 
 
 KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
@@ -129,7 +106,6 @@ KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     unit="USD of premium, contracts",
     sign="bought calls and sold puts are bullish",
     absent="no alert since the open",
-    source="Unusual Whales, option trades",
     fact=FlowAlert,
     path="/api/option-trades/flow-alerts",
     # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
@@ -144,12 +120,10 @@ KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "id text, ticker text, created_at text, start_time integer, end_time integer, option_chain text, type text, "
-        "strike decimal, expiry text, expiry_count integer, price decimal, bid decimal, ask decimal, total_premium "
-        "decimal, total_ask_side_prem decimal, total_bid_side_prem decimal, total_size integer, trade_count integer, "
-        "volume integer, open_interest integer, volume_oi_ratio decimal?, has_sweep boolean, has_floor boolean, "
-        "has_multileg boolean, has_singleleg boolean, all_opening_trades boolean, alert_rule text, rule_id text, "
-        "issue_type text, sector text?, marketcap decimal?, underlying_price decimal, next_earnings_date text?, "
-        "er_time text?, iv_start decimal?*, iv_end decimal?*"
+        "text id ticker created_at option_chain type expiry alert_rule rule_id issue_type, text? sector "
+        "next_earnings_date er_time, decimal strike price bid ask total_premium total_ask_side_prem "
+        "total_bid_side_prem underlying_price, decimal? volume_oi_ratio marketcap, decimal?* iv_start iv_end, integer "
+        "start_time end_time expiry_count total_size trade_count volume open_interest, boolean has_sweep has_floor "
+        "has_multileg has_singleleg all_opening_trades"
     ),
 )

@@ -6,25 +6,15 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 
-class GreekExposure(Struct, frozen=True):
+class GreekExposure(DayFact, frozen=True):
     """Dealer gamma of one symbol at the end of one session; the source reports put gamma as negative."""
 
-    id: str
-    symbol: str
-    date: date
     call_gamma: Decimal
     put_gamma: Decimal
-
-    @property
-    def gex(self) -> Decimal:
-        """Return gamma exposure, call plus put."""
-        return self.call_gamma + self.put_gamma
 
 
 class GammaFacts(NamedTuple):
@@ -45,7 +35,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> GreekExposure:
 
 
 def _condense(exposures: Sequence[tuple[date, float]]) -> GammaFacts:
-    """Return the last session's gamma, and the scale that the earlier ones set."""
     *earlier, (day, gex) = sorted(exposures)
     scale = fmean(abs(gamma) for _, gamma in earlier) if earlier else None
     return GammaFacts(gex, scale, len(earlier), day)
@@ -56,15 +45,13 @@ KIND = Kind(
     unit="gamma",
     sign="positive if dealers are long gamma",
     absent="no exposure known",
-    source="Unusual Whales, greek exposure",
     fact=GreekExposure,
     path="/api/stock/{}/greek-exposure",
     parse=_parse,
-    lean=lambda exposure: (exposure.date, float(exposure.gex)),
+    lean=lambda exposure: (exposure.date, float(exposure.call_gamma + exposure.put_gamma)),
     condense=_condense,
     past_days=400,
     fields=documented(
-        "date text, call_gamma decimal, put_gamma decimal, call_delta decimal, put_delta decimal, call_charm decimal, "
-        "put_charm decimal, call_vanna decimal, put_vanna decimal"
+        "text date, decimal call_gamma put_gamma call_delta put_delta call_charm put_charm call_vanna put_vanna"
     ),
 )

@@ -6,9 +6,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 LOOKBACK_DAYS = 182
@@ -16,12 +14,9 @@ LOOKBACK_DAYS = 182
 _SIDES = {"buy": True, "sell": False}
 
 
-class InsiderDay(Struct, frozen=True):
+class InsiderDay(DayFact, frozen=True):
     """All purchases, or all sales, by insiders of one company on one day; premium in USD."""
 
-    id: str
-    symbol: str
-    date: date
     bought: bool
     insiders: int
     transactions: int
@@ -55,7 +50,6 @@ KIND = Kind(
     unit="insiders, USD",
     sign="purchases are bullish; sales are bearish and count less",
     absent="no trade by an insider in the past half-year",
-    source="Unusual Whales, insider ticker flow",
     fact=InsiderDay,
     path="/api/insider/{}/ticker-flow",
     params={"limit": "500"},
@@ -65,7 +59,6 @@ KIND = Kind(
     past_days=LOOKBACK_DAYS,
     core=True,
     fields=documented(
-        "date text, buy_sell text, avg_price number, premium decimal, transactions integer, uniq_insiders integer, "
-        "volume integer"
+        "text date buy_sell, decimal premium, number avg_price, integer transactions uniq_insiders volume"
     ),
 )

@@ -6,20 +6,13 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class InstitutionalHolding(Struct, frozen=True):
-    """By how many shares one institution changed its holding of a symbol in a quarter.
+class InstitutionalHolding(SymbolFact, frozen=True):
+    """By how many shares one institution changed a holding in a quarter, `filed` up to 45 days after its end."""
 
-    `filed` is when the public could know of it, up to 45 days after the quarter.
-    """
-
-    id: str
-    symbol: str
     filed: date
     change: int
 
@@ -49,7 +42,6 @@ KIND = Kind(
     unit="shares",
     sign="bought shares are bullish",
     absent="no filing of the last 100 days",
-    source="Unusual Whales, institutional ownership",
     fact=InstitutionalHolding,
     path="/api/institution/{}/ownership",
     params={"limit": "200", "order": "filing_date", "order_direction": "desc"},
@@ -59,8 +51,7 @@ KIND = Kind(
     condense=_condense,
     past_days=100,
     fields=documented(
-        "avg_price decimal?, filing_date text, first_buy text?, historical_units list, inst_share_value decimal?, "
-        "inst_value decimal?, name text, people list, report_date text, shares_outstanding decimal?, short_name "
-        "text?, tags list, units integer, units_change integer, value decimal?"
+        "text filing_date name report_date, text? first_buy short_name, decimal? avg_price inst_share_value inst_value "
+        "shares_outstanding value, integer units units_change, list historical_units people tags"
     ),
 )

@@ -1,21 +1,16 @@
 """Implied volatility within its past year."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 
-class IvRank(Struct, frozen=True):
+class IvRank(DayFact, frozen=True):
     """Implied volatility ranked within its past year: `rank` is 0 to 100, `volatility` a fraction."""
 
-    id: str
-    symbol: str
-    date: date
     rank: Decimal
     volatility: Decimal
 
@@ -33,11 +28,10 @@ KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     unit="rank from 0 to 100",
     sign="none: 100 if options are at their dearest of the year",
     absent="no rank known",
-    source="Unusual Whales, IV rank",
     fact=IvRank,
     path="/api/stock/{}/iv-rank",
     parse=_parse,
     condense=lambda ranks: max(ranks, key=attrgetter("date", "id")),
     past_days=400,
-    fields=documented("date text, updated_at text, close decimal, volatility decimal, iv_rank_1y decimal"),
+    fields=documented("text date updated_at, decimal close volatility iv_rank_1y"),
 )

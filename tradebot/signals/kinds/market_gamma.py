@@ -9,7 +9,6 @@ KIND = replace(
     greek_exposure.KIND,
     name="market_gamma",
     absent="no exposure of the last week",
-    source="Unusual Whales, greek exposure of SPY",
     path=greek_exposure.KIND.path.format(MARKET),
     scope=Scope.MARKET,
     past_days=7,

@@ -4,25 +4,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 
-class TideTick(Struct, frozen=True):
+class TideTick(Fact, frozen=True):
     """Market-wide net option premium in USD, cumulative over the session and signed."""
 
-    id: str
     at: datetime
     net_call_premium: Decimal
     net_put_premium: Decimal
     net_volume: int
-
-    @property
-    def net_premium(self) -> Decimal:
-        """Return call minus put premium in USD; positive is bullish."""
-        return self.net_call_premium - self.net_put_premium
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> TideTick:
@@ -36,7 +28,6 @@ KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no tick of this session",
-    source="Unusual Whales, market tide",
     fact=TideTick,
     path="/api/market/market-tide",
     params={"date": date.isoformat, "interval_5m": "true"},
@@ -47,7 +38,5 @@ KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     scope=Scope.MARKET,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented(
-        "timestamp text, date text, net_call_premium decimal, net_put_premium decimal, net_volume integer"
-    ),
+    fields=documented("text timestamp date, decimal net_call_premium net_put_premium, integer net_volume"),
 )

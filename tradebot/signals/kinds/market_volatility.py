@@ -9,7 +9,6 @@ KIND = replace(
     realized_volatility.KIND,
     name="market_volatility",
     sign="none: the more, the more the market moves",
-    source="Unusual Whales, realized volatility of SPY",
     path=realized_volatility.KIND.path.format(MARKET),
     scope=Scope.MARKET,
 )

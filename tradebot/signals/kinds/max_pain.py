@@ -5,17 +5,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class MaxPain(Struct, frozen=True):
+class MaxPain(SymbolFact, frozen=True):
     """The max pain of one expiry in USD per share, as listed on a New York date."""
 
-    id: str
-    symbol: str
     listed: date
     expiry: date
     price: Decimal
@@ -43,7 +39,6 @@ KIND = Kind(
     unit="USD per share",
     sign="bullish if it is above the price",
     absent="no list of this session",
-    source="Unusual Whales, max pain",
     fact=MaxPain,
     path="/api/stock/{}/max-pain",
     params={"date": date.isoformat},
@@ -51,6 +46,6 @@ KIND = Kind(
     moment=lambda level: level.listed,
     lean=lambda level: (level.listed, PainAt(level.expiry, float(level.price))),
     condense=_condense,
-    fields=documented("expiry text, max_pain decimal"),
+    fields=documented("text expiry, decimal max_pain"),
     max_age_s=86_400,
 )

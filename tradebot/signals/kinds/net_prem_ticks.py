@@ -6,20 +6,16 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row, documented
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class NetPremTick(Struct, frozen=True):
+class NetPremTick(SymbolFact, frozen=True):
     """One minute of a symbol's option trades: what was traded in it, not since the open.
 
     Net premium is that of the ask side less that of the bid side, in USD. Sides are in contracts.
     """
 
-    id: str
-    symbol: str
     at: datetime
     net_call_premium: Decimal
     net_put_premium: Decimal
@@ -72,7 +68,6 @@ KIND = Kind(
     unit="USD of premium, contracts",
     sign="calls at the ask and puts at the bid are bullish",
     absent="no tick of this session",
-    source="Unusual Whales, net premium ticks",
     fact=NetPremTick,
     path="/api/stock/{}/net-prem-ticks",
     params={"date": date.isoformat},
@@ -84,8 +79,8 @@ KIND = Kind(
     max_age_s=1_800,
     phase=Phase.OPEN,
     fields=documented(
-        "date text, tape_time text, call_volume integer, call_volume_ask_side integer, call_volume_bid_side integer, "
-        "put_volume integer, put_volume_ask_side integer, put_volume_bid_side integer, net_call_premium decimal, "
-        "net_call_volume integer, net_put_premium decimal, net_put_volume integer, net_delta decimal"
+        "text date tape_time, decimal net_call_premium net_put_premium net_delta, integer call_volume "
+        "call_volume_ask_side call_volume_bid_side put_volume put_volume_ask_side put_volume_bid_side net_call_volume "
+        "net_put_volume"
     ),
 )

@@ -5,21 +5,16 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
-class OiChange(Struct, frozen=True):
+class OiChange(DayFact, frozen=True):
     """Overnight change in the open interest of one option symbol, in contracts."""
 
-    id: str
-    symbol: str
-    date: date
     option_symbol: str
     right: Right
     change: int
@@ -59,7 +54,6 @@ KIND = Kind(
     unit="contracts",
     sign="more open calls and fewer open puts are bullish",
     absent="no change in open interest known",
-    source="Unusual Whales, OI change",
     fact=OiChange,
     path="/api/stock/{}/oi-change",
     parse=_parse,
@@ -68,11 +62,9 @@ KIND = Kind(
     condense=_condense,
     past_days=400,
     fields=documented(
-        "option_symbol text, underlying_symbol text, curr_date text, last_date text, curr_oi integer, last_oi "
-        "integer, oi_diff_plain integer, oi_change decimal, volume integer, trades integer, avg_price decimal?, "
-        "last_fill decimal?, last_ask decimal?, last_bid decimal?, prev_ask_volume integer?, prev_bid_volume "
-        "integer?, prev_mid_volume integer?, prev_neutral_volume integer?, prev_multi_leg_volume integer?, "
-        "prev_stock_multi_leg_volume integer?, prev_total_premium decimal?, days_of_oi_increases integer?*, "
-        "days_of_vol_greater_than_oi integer?*, percentage_of_total decimal?, rnk integer"
+        "text option_symbol underlying_symbol curr_date last_date, decimal oi_change, decimal? avg_price last_fill "
+        "last_ask last_bid prev_total_premium percentage_of_total, integer curr_oi last_oi oi_diff_plain volume trades "
+        "rnk, integer? prev_ask_volume prev_bid_volume prev_mid_volume prev_neutral_volume prev_multi_leg_volume "
+        "prev_stock_multi_leg_volume, integer?* days_of_oi_increases days_of_vol_greater_than_oi"
     ),
 )

@@ -6,9 +6,7 @@ from decimal import Decimal
 from statistics import median
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 SESSIONS = 20
@@ -16,12 +14,9 @@ SESSIONS = 20
 _DONE = time(16, 15)
 
 
-class OptionsVolume(Struct, frozen=True):
+class OptionsVolume(DayFact, frozen=True):
     """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades."""
 
-    id: str
-    symbol: str
-    date: date
     call_premium: Decimal
     put_premium: Decimal
     done: bool
@@ -55,7 +50,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="none: how much premium trades on a usual day",
     absent="no session known",
-    source="Unusual Whales, options volume",
     fact=OptionsVolume,
     path="/api/stock/{}/options-volume",
     params={"limit": "30"},
@@ -65,11 +59,9 @@ KIND = Kind(
     past_days=45,
     max_age_s=4 * 86_400,
     fields=documented(
-        "date text, call_volume integer, put_volume integer, call_volume_ask_side integer, call_volume_bid_side "
-        "integer, put_volume_ask_side integer, put_volume_bid_side integer, call_open_interest integer, "
-        "put_open_interest integer, call_premium decimal, put_premium decimal, net_call_premium decimal, "
-        "net_put_premium decimal, bullish_premium decimal, bearish_premium decimal, avg_3_day_call_volume decimal, "
-        "avg_3_day_put_volume decimal, avg_7_day_call_volume decimal, avg_7_day_put_volume decimal, "
-        "avg_30_day_call_volume decimal, avg_30_day_put_volume decimal"
+        "text date, decimal call_premium put_premium net_call_premium net_put_premium bullish_premium bearish_premium "
+        "avg_3_day_call_volume avg_3_day_put_volume avg_7_day_call_volume avg_7_day_put_volume avg_30_day_call_volume "
+        "avg_30_day_put_volume, integer call_volume put_volume call_volume_ask_side call_volume_bid_side "
+        "put_volume_ask_side put_volume_bid_side call_open_interest put_open_interest"
     ),
 )

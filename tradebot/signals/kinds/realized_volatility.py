@@ -3,24 +3,19 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class RealizedVolatility(Struct, frozen=True):
+class RealizedVolatility(SymbolFact, frozen=True):
     """Volatilities as fractions a year: `implied` on `day`, and `realized` over the month that ended on `measured`.
 
     The source shifts realized volatility back by 30 days, so that it stands beside what was implied for that month.
     Only from `measured` on could it be known. It is None for a month that hasn't ended.
     """
 
-    id: str
-    symbol: str
     day: date
     implied: Decimal | None
     measured: date | None
@@ -45,16 +40,16 @@ def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
 
 def condense(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
     """Return the last implied and the last realized volatility, which come from different rows."""
-    implied = max((each for each in volatilities if each.implied is not None), key=attrgetter("day"), default=None)
+    expected = [(each.day, float(each.implied)) for each in volatilities if each.implied is not None]
     # Two rows may name the same day of measurement.
-    measured = (each for each in volatilities if each.measured)
-    realized = max(measured, key=attrgetter("measured", "day"), default=None)
-    return VolatilityFacts(
-        float(implied.implied) if implied and implied.implied is not None else None,
-        implied.day if implied else None,
-        float(realized.realized) if realized and realized.realized is not None else None,
-        realized.measured if realized else None,
-    )
+    ended = [
+        (each.measured, each.day, float(each.realized))
+        for each in volatilities
+        if each.measured is not None and each.realized is not None
+    ]
+    day, implied = max(expected, default=(None, None))
+    measured, _, realized = max(ended, default=(None, None, None))
+    return VolatilityFacts(implied, day, realized, measured)
 
 
 KIND = Kind(
@@ -62,7 +57,6 @@ KIND = Kind(
     unit="fraction a year",
     sign="none: the more, the more the price moves",
     absent="no volatility of the last week",
-    source="Unusual Whales, realized volatility",
     fact=RealizedVolatility,
     path="/api/stock/{}/volatility/realized",
     params={"date": date.isoformat, "timeframe": "3M"},
@@ -71,6 +65,6 @@ KIND = Kind(
     condense=condense,
     past_days=7,
     fields=documented(
-        "date text, implied_volatility decimal?, price decimal, realized_volatility decimal?, unshifted_rv_date text?"
+        "text date, text? unshifted_rv_date, decimal price, decimal? implied_volatility realized_volatility"
     ),
 )

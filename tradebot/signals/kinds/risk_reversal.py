@@ -6,9 +6,7 @@ from decimal import Decimal
 from statistics import fmean, median
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import NEW_YORK, Kind, Row, documented
+from tradebot.model.kind import NEW_YORK, Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 LEAST_DAYS = 17
@@ -21,11 +19,9 @@ _DECEMBER = 12
 
 def monthly_after(day: date) -> date:
     """Return the first monthly expiry that is at least 17 days away, and so at most 52."""
-    found = monthly(day.year, day.month)
     year, month = day.year, day.month
-    while (found - day).days < LEAST_DAYS:
+    while ((found := monthly(year, month)) - day).days < LEAST_DAYS:
         year, month = (year + 1, 1) if month == _DECEMBER else (year, month + 1)
-        found = monthly(year, month)
     return found
 
 
@@ -50,14 +46,12 @@ def good_friday(year: int) -> date:
 _DELTA = 25
 
 
-class RiskReversal(Struct, frozen=True):
+class RiskReversal(SymbolFact, frozen=True):
     """Implied volatility of puts less that of calls, both with a delta of 0.25, in one session.
 
     A row doesn't say which expiry it is about. It is the monthly one that was asked for on that day.
     """
 
-    id: str
-    symbol: str
     expiry: date
     date: date
     skew: Decimal
@@ -102,7 +96,6 @@ KIND = Kind(
     unit="volatility as a fraction",
     sign="positive if puts are dearer than calls, which is bearish",
     absent="no skew known",
-    source="Unusual Whales, historical risk reversal skew of the first monthly expiry in 17 days or more",
     fact=RiskReversal,
     path="/api/stock/{}/historical-risk-reversal-skew",
     params={"expiry": lambda session: monthly_after(session).isoformat(), "delta": str(_DELTA), "timeframe": "2M"},
@@ -110,5 +103,5 @@ KIND = Kind(
     lean=lambda reversal: (reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense,
     past_days=62,
-    fields=documented("date text, delta integer, risk_reversal decimal, ticker text"),
+    fields=documented("text date ticker, decimal risk_reversal, integer delta"),
 )

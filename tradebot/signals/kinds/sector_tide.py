@@ -12,7 +12,6 @@ KIND: Kind[TideTick, TideTick, TideTick] = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no tick of this session",
-    source="Unusual Whales, sector tide",
     fact=TideTick,
     path="/api/market/{}/sector-tide",
     params={"date": date.isoformat},
@@ -21,9 +20,7 @@ KIND: Kind[TideTick, TideTick, TideTick] = Kind(
     condense=lambda ticks: max(ticks, key=attrgetter("at", "id")),
     poll_s=540,
     scope=Scope.SECTOR,
-    fields=documented(
-        "date text, net_call_premium decimal, net_put_premium decimal, net_volume integer, timestamp text"
-    ),
+    fields=documented("text date timestamp, decimal net_call_premium net_put_premium, integer net_volume"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )

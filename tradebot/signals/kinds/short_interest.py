@@ -1,29 +1,24 @@
 """Shares sold short, as reported twice a month."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, documented
 from tradebot.signals import rows
 
 PUBLISHED_AFTER = timedelta(days=11)
 """How long after its date short interest is published, at least: two business days to report it, seven to publish."""
 
 
-class ShortInterest(Struct, frozen=True):
+class ShortInterest(DayFact, frozen=True):
     """The short interest of one symbol on one settlement date.
 
     `interest` is a fraction of the float, which is `float_shares`. `days_to_cover` is short interest over the average
     daily volume. `fee_rate` is what borrowing shares costs, in percent a year, or None if the source doesn't say.
     """
 
-    id: str
-    symbol: str
-    date: date
     interest: Decimal
     days_to_cover: Decimal
     float_shares: Decimal
@@ -61,7 +56,6 @@ KIND = Kind(
     unit="fraction of the float, days to cover, percent a year",
     sign="none: the more, the more shares are sold short",
     absent="no report of the last weeks",
-    source="Unusual Whales, short interest and float",
     fact=ShortInterest,
     path="/api/shorts/{}/interest-float/v2",
     parse=_parse,
@@ -69,8 +63,8 @@ KIND = Kind(
     condense=_condense,
     past_days=45,
     fields=documented(
-        "days_to_cover decimal, fee_rate decimal?, market_date text, rebate_rate decimal?, short_interest integer, "
-        "short_shares_available integer?, si_float decimal, si_float_with_synth_long_pct_of_total_shares decimal?, "
-        "symbol text, total_float integer"
+        "text market_date symbol, decimal days_to_cover si_float, decimal? fee_rate rebate_rate "
+        "si_float_with_synth_long_pct_of_total_shares, integer short_interest total_float, integer? "
+        "short_shares_available"
     ),
 )

@@ -7,21 +7,17 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Row
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 
-class SpotExposure(Struct, frozen=True):
+class SpotExposure(SymbolFact, frozen=True):
     """What dealers have to trade, in USD, if the price moves by one percent, by open interest.
 
     It is positive if dealers are long gamma, and so trade against the move. The source assumes that dealers bought all
     calls and sold all puts.
     """
 
-    id: str
-    symbol: str
     at: datetime
     gamma: Decimal
 
@@ -45,15 +41,11 @@ def _condense(exposures: Sequence[tuple[datetime, float]]) -> SpotGexFacts:
     return SpotGexFacts(*in_order[-1], fmean(abs(gamma) for _, gamma in in_order), len(exposures))
 
 
-_GREEKS = ("charm", "gamma", "vanna")
-_BASES = ("dir", "oi", "vol")
-
 KIND = Kind(
     name="spot_gex",
     unit="USD per one percent of the price",
     sign="positive if dealers are long gamma",
     absent="no exposure of this session",
-    source="Unusual Whales, spot exposures",
     fact=SpotExposure,
     path="/api/stock/{}/spot-exposures",
     params={"date": date.isoformat},
@@ -62,11 +54,12 @@ KIND = Kind(
     lean=lambda exposure: (exposure.at, float(exposure.gamma)),
     condense=_condense,
     poll_s=1_800,
-    fields={
-        **{f"{greek}_per_one_percent_move_{base}": "decimal" for greek in _GREEKS for base in _BASES},
-        "price": "decimal",
-        "time": "text",
-    },
+    fields=documented(
+        "text time, decimal charm_per_one_percent_move_dir charm_per_one_percent_move_oi "
+        "charm_per_one_percent_move_vol gamma_per_one_percent_move_dir gamma_per_one_percent_move_oi "
+        "gamma_per_one_percent_move_vol vanna_per_one_percent_move_dir vanna_per_one_percent_move_oi "
+        "vanna_per_one_percent_move_vol price"
+    ),
     max_age_s=5_400,
     phase=Phase.OPEN,
 )

@@ -7,19 +7,15 @@ from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Row, documented
+from tradebot.model.kind import Kind, Row, SymbolFact, documented
 from tradebot.signals import rows
 
 NEAR_DAYS, FAR_DAYS = 30, 90
 
 
-class ExpiryVolatility(Struct, frozen=True):
+class ExpiryVolatility(SymbolFact, frozen=True):
     """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
 
-    id: str
-    symbol: str
     expiry: date
     date: date
     days: int
@@ -61,14 +57,11 @@ KIND = Kind(
     unit="volatility as a fraction a year",
     sign="none: what options expect over 30 and over 90 days",
     absent="no expiry known",
-    source="Unusual Whales, implied volatility term structure",
     fact=ExpiryVolatility,
     path="/api/stock/{}/volatility/term-structure",
     parse=_parse,
     lean=lambda expiry: (expiry.date, expiry.days, float(expiry.volatility)),
     condense=_condense,
     past_days=7,
-    fields=documented(
-        "date text, dte integer, expiry text, implied_move decimal, implied_move_perc decimal, volatility decimal"
-    ),
+    fields=documented("text date expiry, decimal implied_move implied_move_perc volatility, integer dte"),
 )

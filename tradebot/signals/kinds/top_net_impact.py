@@ -6,16 +6,13 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.kind import Kind, Phase, Scope, documented
+from tradebot.model.kind import Fact, Kind, Phase, Scope, documented
 from tradebot.signals import rows
 
 
-class NetImpact(Struct, frozen=True):
+class NetImpact(Fact, frozen=True):
     """The session's net option premium of one ticker (the source's spelling) in USD, when the source told us."""
 
-    id: str
     at: datetime
     net_premium: Decimal
 
@@ -41,7 +38,6 @@ KIND = Kind(
     unit="USD of premium",
     sign="calls minus puts; positive is bullish",
     absent="no list of this session",
-    source="Unusual Whales, top net impact",
     fact=NetImpact,
     path="/api/market/top-net-impact",
     params={"date": date.isoformat, "limit": "50"},
@@ -50,7 +46,7 @@ KIND = Kind(
     condense=_condense,
     poll_s=540,
     scope=Scope.MARKET,
-    fields=documented("net_premium number, ticker text"),
+    fields=documented("text ticker, number net_premium"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )
