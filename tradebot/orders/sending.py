@@ -141,14 +141,7 @@ def cancel_intent(
 ) -> Intent:
     """Return an intent that cancels one of our working orders."""
     key = IntentKey(
-        account_number,
-        strategy,
-        call.session,
-        call.slot,
-        order.symbol,
-        order.side,
-        purpose,
-        target=order.venue_id,
+        account_number, strategy, call.session, call.slot, order.symbol, order.side, purpose, target=order.venue_id
     )
     return Intent(
         key=key,

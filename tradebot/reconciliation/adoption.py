@@ -60,12 +60,7 @@ def acknowledge(
 
 
 def manage(
-    reader: BrokerReader,
-    ledger: Ledger,
-    symbol: str,
-    who: str,
-    shown: Decimal,
-    undisturbed: Undisturbed = nullcontext,
+    reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 

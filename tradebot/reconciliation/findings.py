@@ -168,10 +168,7 @@ def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
 
 
 def position_findings(
-    books: Books,
-    missing: Iterable[MissingFill],
-    positions: Iterable[BrokerPosition],
-    doubtful: Sequence[Activity] = (),
+    books: Books, missing: Iterable[MissingFill], positions: Iterable[BrokerPosition], doubtful: Sequence[Activity] = ()
 ) -> Iterator[Finding]:
     """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
 

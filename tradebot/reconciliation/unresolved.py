@@ -5,15 +5,7 @@ from datetime import datetime, timedelta
 
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
-from tradebot.model.intent import (
-    ID_CONFLICT,
-    TARGET_DONE,
-    Intent,
-    IntentRecord,
-    IntentState,
-    Operation,
-    outcome_of,
-)
+from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, outcome_of
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, End, Proof
