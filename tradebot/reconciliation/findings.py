@@ -13,7 +13,7 @@ from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, Origin
+from tradebot.model.position import FOREIGN, Origin, Position
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.liquidations import is_waiting
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill
@@ -235,12 +235,29 @@ def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKi
     return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind
 
 
+def _notes_closed(books: Books) -> Iterator[Position]:
+    """Yield the trades by hand that closed all that was noted of a symbol, in an account whose cash has its profit."""
+    if books.settlement is Settlement.MARGINED:
+        for symbol, noted in sorted(books.acknowledged.items()):
+            trades = books.totals.positions.get((FOREIGN, symbol))
+            if noted and trades and trades.quantity == -noted:
+                yield trades
+
+
 def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    """Yield a finding if our cash and the broker's differ by a cent or more."""
-    theirs, rounding = cash_as_booked(ledger.books, broker)
-    if abs(ledger.books.cash - theirs) >= CENT + rounding:
+    """Yield a finding if our cash and the broker's differ by a cent or more, and one for each note that was closed.
+
+    Up to what the noted shares were closed for, a difference may be their profit.
+    """
+    books, explained, both = ledger.books, Decimal(0), _both(ledger, broker)
+    for trades in _notes_closed(books):
+        explained += abs(trades.cost)
+        words = tuple(f"{-lot.quantity:f} closed at {lot.price:f}, {lot.at:%Y-%m-%dT%H:%MZ}" for lot in trades.lots)
+        yield Finding(FindingKind.NOTE_CLOSED, trades.symbol, *both[trades.symbol], words)
+    theirs, rounding = cash_as_booked(books, broker)
+    if abs(books.cash - theirs) >= CENT + rounding + explained:
         reported = tuple(one.words for one in doubtful if one.net_amount)
-        yield Finding(FindingKind.CASH, "account", ledger.books.cash, theirs, reported)
+        yield Finding(FindingKind.CASH, "account", books.cash, theirs, reported)
 
 
 AVERAGE_STEP = Decimal("1e-6")
@@ -253,13 +270,15 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
     Cash that was paid is the same however lots are counted. A margined account's cash is not: the broker has one net
     position in a symbol, at an average price, and we have the lots of each strategy. What one of them has realized more
     by now stands in what is open at a higher cost. So the broker's cash is moved by the difference of the two costs.
+    Where our lots and those by hand cancel out, the broker has realized all of it, so any average gives the same.
     That can't be told where a part of the position was noted as someone else's, because nobody knows its cost.
     """
     cash = broker.account.cash
     if books.settlement is Settlement.PAID:
         return cash, Decimal(0)
-    average = {p.symbol: p.average_price for p in broker.positions if p.symbol not in books.acknowledged}
-    at_cost = [position for position in books.totals.positions.values() if position.symbol in average]
-    apart = (position.cost - position.value_at(average[position.symbol]) for position in at_cost)
+    average, held = {p.symbol: p.average_price for p in broker.positions}, books.quantities()
+    known = [p for p in books.totals.positions.values() if p.quantity and p.symbol not in books.acknowledged]
+    at_cost = [position for position in known if position.symbol in average or position.symbol not in held]
+    apart = (position.cost - position.value_at(average.get(position.symbol, Decimal(0))) for position in at_cost)
     rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
     return cash + sum(apart, Decimal(0)), rounding

@@ -317,6 +317,9 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
+    if finding.kind is FindingKind.NOTE_CLOSED:
+        _close_note(ledger, ledger.totals().positions[FOREIGN, finding.subject], accepted)
+        return
     change = finding.broker - _quantity_in_books(ledger, finding.subject)
     if not change and finding.kind is not FindingKind.OFFSET:
         return
@@ -356,6 +359,13 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)
+
+
+def _close_note(ledger: Ledger, trades: Position, accepted: _Accepted) -> None:
+    """Remove a note together with the trades by hand that closed it, at their prices: so they make no profit here."""
+    parts = enumerate(_at_cost(trades, -trades.quantity))
+    ledger.apply_fills([accepted.fill(FOREIGN, f"noted:{n}", trades, *part) for n, part in parts], accepted.at)
+    _acknowledge(ledger, trades.symbol, Decimal(0), accepted)
 
 
 def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
