@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, SESSION, ago, instrument, quote
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure, Moment
 from tradebot.exits.lists import Exits, kinds, parse
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import compose

@@ -12,8 +12,7 @@ from msgspec import Struct
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceTarget
+from tradebot.exits.kind import ExitRule, Held, PriceTarget
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, exit_price
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment, PriceRule
+from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure, Moment, PriceRule, exit_price
 from tradebot.exits.lists import Exits
 from tradebot.exits.why import Part, Why
 from tradebot.model.bar import Quote, Session

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from tradebot.desk.halting import after_send
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.lists import levels
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part

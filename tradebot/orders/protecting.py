@@ -15,7 +15,7 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.lists import Levels, levels
 from tradebot.gates.common import closable, permission
 from tradebot.model.candidate import Candidate, Purpose, Side

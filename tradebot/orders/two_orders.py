@@ -15,7 +15,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 from tradebot.errors import TemporaryError
-from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.lists import Levels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict

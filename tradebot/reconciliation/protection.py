@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, in_force, levels, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.model.account import BrokerView

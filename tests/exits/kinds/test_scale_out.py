@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import held, instrument
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, Input, Measure
+from tradebot.exits.kind import Absent, Held, Input, Measure
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.lists import in_force, parse
 from tradebot.model.candidate import ScaleOutLevel

@@ -1,7 +1,6 @@
 """Close a position if the contracts behind its entry were closed overnight."""
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure
+from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, PriceRule, PriceTarget, Stop
+from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure, PriceRule, PriceTarget, Stop
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason

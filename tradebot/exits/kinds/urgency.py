@@ -8,8 +8,7 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure
+from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
