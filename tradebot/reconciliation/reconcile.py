@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.account import BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.books import Books
@@ -30,7 +30,7 @@ from tradebot.reconciliation.activities import named, restated, restated_best_pr
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.findings import (
     CHANGES_A_POSITION,
-    LedgerView,
+    booked_behind,
     cash_as_booked,
     compare,
     fingerprint,
@@ -39,7 +39,6 @@ from tradebot.reconciliation.findings import (
 from tradebot.reconciliation.liquidations import held_at_broker
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
-from tradebot.reconciliation.new_fills import missing_fills
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
@@ -99,8 +98,7 @@ def reconcile(
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
     books = with_ends(reader, books, passed)
-    compared = compare(ledger_view(ledger, books, view.positions), view, doubtful)
-    findings = tuple(_check_directly(reader, compared))
+    findings = tuple(_check_directly(reader, compare(books, booked_behind(ledger, books), view, doubtful)))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
         found = Reconciled(now, view, applied, (reset, *findings), None, bookings, doubtful)
@@ -173,18 +171,6 @@ def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]
     if last is None or reader.order(last) is not None:
         return False
     return not ledger.known_fills({fill.activity_id for fill in reader.fills(ledger.books_opened_at())})
-
-
-def ledger_view(ledger: Money, books: Books, positions: Sequence[BrokerPosition]) -> LedgerView:
-    """Return the books with what follows from them for a comparison with these positions."""
-    activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
-    return LedgerView(
-        books=books,
-        booked=ledger.booked(activities) if activities else {},
-        missing=missing_fills(books),
-        unknown=unknown_orders(books, positions),
-        working=may_fill(books),
-    )
 
 
 def apply_plan(

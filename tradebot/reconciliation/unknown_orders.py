@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import Struct, field
+
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
@@ -25,7 +27,22 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader
 from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reassign, reassigned_ids
-from tradebot.reconciliation.findings import UnknownOrders
+
+
+class UnknownOrders(Struct, frozen=True):
+    """Orders with our mark that these books never promised.
+
+    `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
+    the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
+    `open` holds the ids of our own earlier orders that are still working, and `protecting` those of orders that protect
+    a position of ours, with the strategy that holds it.
+    """
+
+    forgotten: tuple[Order, ...] = ()
+    by_other_copies: tuple[Order, ...] = ()
+    recent_by_other_copies: tuple[Order, ...] = ()
+    open: frozenset[str] = frozenset()
+    protecting: Mapping[str, str] = field(default_factory=dict)
 
 
 def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> UnknownOrders:
