@@ -43,10 +43,7 @@ def cancel_order(
 def taken_back(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
-    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
-
-    A venue may accept a cancel and reject it a moment later.
-    """
+    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it."""
     asked = {order.venue_id: order.status for order in before}
     left = {order.venue_id: order.status for order in now if order.venue_id in asked}
     if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
@@ -118,15 +115,12 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
-
-    None if it refused a plain stop too, a short while ago.
-    """
+    """Return what to protect a position with: a pair, or a plain stop if that was refused; None if that was too."""
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
             continue
-        if (intent.key.strategy, intent.key.symbol) != whose or record.state is IntentState.ABANDONED:
+        if intent.whose != whose or record.state is IntentState.ABANDONED:
             continue
         if record.state is not IntentState.REJECTED:
             return intent.order_class
@@ -199,10 +193,7 @@ class Released(NamedTuple):
 
 
 def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
-    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
-
-    If the venue takes the cancel back, the pair works as before, and the record says so.
-    """
+    """Cancel a pair and prove its end, so that its shares are free; if the cancel is taken back, the record says so."""
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
         return Released(record, None)
@@ -216,7 +207,7 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
     """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
-    whose, rules = (rest.record.intent.key.strategy, rest.record.intent.key.symbol), world.rules
+    whose, rules = rest.record.intent.whose, world.rules
     known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))

@@ -41,7 +41,7 @@ from tradebot.orders.exit_orders import (
     without_refused_fraction,
 )
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send_again, submit_key, wanted_key
+from tradebot.orders.sending import closing_side, may_send_again, send_again, submit_key, wanted_key
 from tradebot.ports.world import Call, World
 
 Records = tuple[CandidateRecord, ...]
@@ -54,11 +54,7 @@ NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE
 
 
 def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], Records]) -> Records:
-    """Close positions one after another, each based on what the previous orders leave at the broker.
-
-    Two owners may hold the same symbol while the broker holds less than their sum, so two orders must not close the
-    same shares.
-    """
+    """Close positions one after another, each based on what the previous orders leave at the broker."""
     records = list[CandidateRecord]()
     for position in positions:
         closed = close(desk, position)
@@ -87,10 +83,9 @@ def afterwards(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
 def close(
     world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
 ) -> Records:
-    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass.
+    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass and it has a listing.
 
-    `displaced_by` is the symbol that it makes room for, if any. Nothing is sent for what nobody knows the instrument
-    of; the record of the pass says so.
+    `displaced_by` is the symbol that it makes room for, if any.
     """
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     if listing is None:
@@ -112,9 +107,8 @@ def close(
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
-    """Send the orders that close or reduces a position because its strategy wants that, if the exit gates pass."""
-    whose = (candidate.strategy, candidate.symbol)
-    position = position_of(desk, whose)
+    """Send the orders that close or reduce a position because its strategy wants that, if the exit gates pass."""
+    position = position_of(desk, (candidate.strategy, candidate.symbol))
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
@@ -134,11 +128,7 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 def _send_closing(
     world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: tuple[Decision, ...]
 ) -> Records:
-    """Send closing orders if everything asked so far and the exit gates pass.
-
-    A fraction of a share goes out with the whole shares. If the venue refuses it, the whole shares go out alone, and
-    the fraction stays for the rest of the session.
-    """
+    """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
     lost = _lost_exit(world, desk, position)
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
@@ -154,12 +144,12 @@ def _send_closing(
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
-    if first_failure(decisions):
-        return (CandidateRecord(candidate, decisions),)
-    if lost:
+    if lost and not first_failure(decisions):
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
         return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
+    if first_failure(decisions):
+        return (CandidateRecord(candidate, decisions),)
     return tuple(_exits(world, call, desk, candidate, decisions))
 
 
@@ -233,10 +223,7 @@ def _close_protected(
     pair: Resting,
     own: Decimal,
 ) -> Iterator[CandidateRecord]:
-    """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place.
-
-    `own` are the shares of the position that are left for this exit and the pair.
-    """
+    """Close shares that a pair protects, through it or in its place; `own` are those left for the exit and the pair."""
     price = price_through(world, desk, candidate, pair)
     obstacle = _obstacle(world, desk, candidate, pair)
     if obstacle is None and price is not None:
@@ -278,7 +265,7 @@ def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
 
 def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
     """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
-    pairs = desk.resting.get((record.intent.key.strategy, record.intent.key.symbol), ())
+    pairs = desk.resting.get(record.intent.whose, ())
     through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
     return next(through, Resting(record, order, None, can_trigger=False))
 
@@ -315,10 +302,7 @@ def _close_in_its_place(
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
-
-    A venue lets the limit of a pair go to the market, but not to its stop or past it.
-    """
+    """Return a price in USD for the limit of a pair that fills now and, as venues ask, isn't at its stop; else None."""
     price = exit_price(world, desk, candidate)
     if price is None:
         return None
@@ -345,28 +329,19 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if it may be resent and its shares are still there.
-
-    One that only reduces does no harm if they are gone.
-    """
+    """Return an exit the venue has not known for a while, if it may be resent and would close no more than is there."""
     for record in desk.books.unresolved:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
-        same = (intent.key.strategy, intent.key.symbol) == position.whose
-        # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
-        old = abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
-        if closes and same and old:
+        if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
             return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
     return None
 
 
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
-    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through still rests.
-
-    The order that a replace names is replaced only once, so the request may have arrived without doing harm.
-    """
+    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through rests."""
     if lost.operation is Operation.SUBMIT:
         held = closable(desk, position.symbol, position.quantity)
         return held >= lost.quantity and lost.side is closing_side(position.quantity)

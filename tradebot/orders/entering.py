@@ -1,9 +1,7 @@
 """Trade what strategies want, one candidate after another: each sees the account as the earlier ones leave it.
 
-Make room for a better candidate: close the strategy's weakest position, and nothing else.
-
-The candidate itself is refused in this pass. Once the close has filled, a later pass judges it like any other; so its
-order never goes out before there is room, and a pass that is killed in between leaves nothing to repair.
+To make room for a better candidate, the strategy's weakest position is closed and nothing else. The candidate itself is
+refused in this pass and judged by a later one like any other, so a killed pass leaves nothing to repair.
 """
 
 from collections import defaultdict
@@ -35,7 +33,7 @@ from tradebot.model.venue import Pairs
 from tradebot.orders.approving import consent, judged
 from tradebot.orders.closing import NEVER_FILLS, Records, afterwards, close, close_as_wanted
 from tradebot.orders.protecting import on_tick
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, submit_intent, wanted_key
+from tradebot.orders.sending import closing_side, may_send_again, send, submit_intent, wanted_key
 from tradebot.ports.world import Call, World
 
 ONCE_MORE = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, "its close was lost on the way")
@@ -52,8 +50,7 @@ def make_room(
 ) -> tuple[AccountAsk, Records]:
     """Close a position if only room was missing for a refused entry; return the account and the records after that.
 
-    The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are the
-    records that it has so far.
+    `proposed` are all candidates of the pass, and `earlier` are the records that it has so far.
     """
     refused = traded[-1]
     candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)
@@ -82,10 +79,9 @@ def _lost(world: World, desk: Desk, strategy: str) -> Position | None:
     """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more."""
     for record in desk.books.unresolved:
         intent = record.intent
-        old = abs(desk.now - intent.at) >= EXIT_LOOKUP and intent.operation is Operation.SUBMIT
-        old = old and world.venue.may_repeat(intent.operation)
-        if intent.displaced_by and old and intent.key.strategy == strategy:
-            return position_of(desk, (strategy, intent.instrument.symbol))
+        closes = intent.displaced_by and intent.operation is Operation.SUBMIT and intent.key.strategy == strategy
+        if closes and may_send_again(world, desk, intent):
+            return position_of(desk, intent.whose)
     return None
 
 

@@ -52,10 +52,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 
 
 def kept_of(watched: Mapping[Key, Held], exits: Iterable[CandidateRecord]) -> list[Held]:
-    """Return the positions that aren't leaving.
-
-    One leaves if a lost exit is sent again, or a rule closes all shares, or a part and no order worked for that.
-    """
+    """Return the positions that no exit is closing, nor a part of them by an order that was sent just now."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [held for held in watched.values() if held.position.symbol not in leaving]
 
@@ -73,8 +70,7 @@ def _is_leaving(record: CandidateRecord) -> bool:
 def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
     """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
 
-    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
-    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
+    The bot acts itself where nothing rests, or if the price runs past a stop by more than an exit's offset.
     """
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why

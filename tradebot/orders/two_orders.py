@@ -1,13 +1,12 @@
 """Protect positions by orders that rest apart: stops for all whole shares, and the targets of their rules beside them.
 
-The venue doesn't know that they belong together. So after a fill of one of them, a pass makes the others smaller or
-cancels them, until what rests fits what is held again. Each pass begins from what rests then, so a pass may end
-anywhere. The stops of a position have at most one request without an outcome, and so have its targets.
+After a fill of one of them, a pass makes the others smaller or cancels them, until what rests fits what is held again.
+Each pass begins from what rests then, so a pass may end anywhere. The stops of a position have at most one request
+without an outcome, and so have its targets.
 
-How a stop is changed depends on the venue. One that edits orders needs one request. Without edits, but with reduce-only
-orders, a new stop is placed, and once it rests, the old one is canceled: no share is without a stop in between, and
-both together close no more than is held. Where the venue has neither, two stops could turn the position around, so the
-old one is canceled first, and that gap is told.
+A venue that edits orders needs one request to change a stop. Without edits, but with reduce-only orders, a new stop is
+placed, and once it rests, the old one is canceled. Where the venue has neither, two stops could turn the position
+around, so the old one is canceled first, and that gap is told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +39,7 @@ from tradebot.orders.protecting import (
     send_once_more,
     send_to_rest,
 )
-from tradebot.orders.sending import EXIT_LOOKUP, LOOKS, closing_side
+from tradebot.orders.sending import LOOKS, closing_side, may_send_again
 from tradebot.ports.world import Call, World
 
 REFUSALS = 2
@@ -53,8 +52,7 @@ def protect_apart(
 ) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
-    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
-    one gets no targets, and new stops only if they don't get in the way of its exit.
+    A position on its way out, which isn't `kept`, gets no targets, and new stops only if its exit doesn't need them.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
@@ -92,10 +90,9 @@ def _wanted(
 
 def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
     """Yield the exits of a position among requests without an outcome; they may work."""
-    about = (*position.whose, closing_side(position.quantity))
     for intent in unresolved:
         exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
-        if exits and (intent.key.strategy, intent.key.symbol, intent.side) == about:
+        if exits and intent.whose == position.whose and intent.side is closing_side(position.quantity):
             yield intent
 
 
@@ -132,13 +129,11 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
-    """Return how many whole shares what rests should be for.
-
-    Without reduce-only orders, those of exits that work are left out, and for a while those of exits that may.
-    """
+    """Return how many whole shares what rests should be for."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
     if not world.venue.reduce_only:
+        # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY)
         left -= being_closed(desk, position) + sum(may, NONE)
@@ -146,7 +141,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
 
 
 def _is_about(intent: Intent, cover: Cover) -> bool:
-    return (intent.key.strategy, intent.key.symbol, intent.side) == (*cover.whose, cover.side)
+    return (intent.whose, intent.side) == (cover.whose, cover.side)
 
 
 def _has_outcome(record: CandidateRecord) -> bool:
@@ -178,10 +173,7 @@ def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRe
 
 
 def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
-    """Send a lost request about stops, or about targets, again if that is safe by now, and cancel what is spare.
-
-    Cancels wait for no other request: they may safely arrive twice.
-    """
+    """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
     rests = cover.targets if lost.is_target else cover.stops
     left = cover.shares - total(rests) + _given_up(rests, lost)
     if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
@@ -208,19 +200,19 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
     """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
 
-    An order is only placed again where its id can't make two, and not beside an exit that needs the shares. A stop may
-    be for more shares than it is to protect by now if it only reduces, or if these have had none for a while: the next
-    pass makes it smaller.
+    A stop may be for more shares than it is to protect by now if it only reduces, or if these have had none for a
+    while: the next pass makes it smaller.
     """
-    age = abs(desk.now - lost.at)
-    if age < EXIT_LOOKUP or not world.venue.may_repeat(lost.operation):
+    if not may_send_again(world, desk, lost):
         return False
     if lost.operation is not Operation.SUBMIT:
         return lost.target_venue_id in {rest.first.venue_id for rest in rests}
     if cover.asked is None:
         return False
     bare = cover.shares - total(rests)
-    too_large = not lost.is_target and (cover.shares > 0 if world.venue.reduce_only else bare > 0 and age >= RETRY)
+    too_large = not lost.is_target and (
+        cover.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - lost.at) >= RETRY
+    )
     return lost.quantity <= bare or too_large
 
 
@@ -298,12 +290,10 @@ def _about(step: Step) -> Decimal:
 
 
 def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
-    """Ask the venue to change an order to the shares that are left and the price, and return what became of that.
-
-    Its quantity counts what it has filled before.
-    """
+    """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
     order, promised = old.first, old.record.intent
     why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
+    # Its quantity counts what it has filled before.
     intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
     return send_to_rest(world, desk, intent, step.why, _about(step))
 

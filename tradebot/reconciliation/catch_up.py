@@ -15,11 +15,14 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
-from tradebot.reconciliation.liquidations import Liquidated, is_waiting, liquidated, shares
 from tradebot.reconciliation.new_fills import (
+    Liquidated,
     OrdersBehind,
     find_orders_behind_fills,
     is_ahead,
+    is_waiting,
+    liquidated,
+    liquidated_lots,
     new_fills,
     orders_and_intents,
 )
@@ -263,7 +266,7 @@ def _liquidations(
     if liquidations:
         done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
         waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
-        for number, part in enumerate(shares(reader, ledger, found, waiting)):
+        for number, part in enumerate(liquidated_lots(reader, ledger, found, waiting)):
             yield from reassign(part.strategy, part.fill, f":{number}")
 
 

@@ -15,8 +15,7 @@ from tradebot.model.position import FOREIGN, Origin, Position
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Money
 from tradebot.reconciliation.catch_up import may_fill
-from tradebot.reconciliation.liquidations import is_waiting
-from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fills
+from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, missing_fills
 from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
 
 Both = Mapping[str, tuple[Decimal, Decimal]]

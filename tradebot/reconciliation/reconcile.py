@@ -36,9 +36,9 @@ from tradebot.reconciliation.findings import (
     fingerprint,
     plan_of,
 )
-from tradebot.reconciliation.liquidations import held_at_broker
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
+from tradebot.reconciliation.new_fills import held_at_broker
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
