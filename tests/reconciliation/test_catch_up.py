@@ -18,7 +18,7 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill, reassign, with_ends
-from tradebot.reconciliation.new_fills import FILL_OVERLAP
+from tradebot.reconciliation.new_fills import WATCHED
 from tradebot.reconciliation.read_books import read_books
 
 LATER = NOW + timedelta(minutes=6)
@@ -80,7 +80,7 @@ def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last
     caught(scene)
     caught(scene)
     last = scene.venue.executions[-1].at
-    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - FILL_OVERLAP]
+    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - WATCHED]
 
 
 def test_a_fill_listed_late_within_the_overlap_is_still_found() -> None:

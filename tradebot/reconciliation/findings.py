@@ -150,10 +150,7 @@ def _order_kind(order: Order, unknown: UnknownOrders) -> FindingKind:
 def position_findings(
     books: Books, missing: Iterable[MissingFill], positions: Iterable[BrokerPosition], doubtful: Sequence[Activity] = ()
 ) -> Iterator[Finding]:
-    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
-
-    A reconcile calls this after applying everything; a pass calls it before it adds risk.
-    """
+    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ."""
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     ours = books.quantities()
     traded = {symbol for _, symbol in books.totals.positions} | {one.order.symbol for one in missing}
@@ -166,11 +163,7 @@ def position_findings(
 
 
 def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, both: Both) -> Iterator[Finding]:
-    """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees.
-
-    Foreign shares against our own position leave less of it to close. Shares traded by hand since the books began are
-    reported so that nobody takes them for ours.
-    """
+    """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees."""
     acknowledged = books.acknowledged
     for symbol, others in sorted(books.totals.foreign_quantities(acknowledged).items()):
         held, at_broker = both[symbol]

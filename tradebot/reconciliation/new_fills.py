@@ -40,10 +40,9 @@ class MissingFill(NamedTuple):
 
 
 def missing_fills(books: Books) -> tuple[MissingFill, ...]:
-    """Return our orders that have filled more than the books show.
+    """Return our orders that have filled more than the books show, as long as fills may come late.
 
-    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
-    order's fills may be reported under its replacement, so the orders before it in the chain count too.
+    A replaced order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
     # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
@@ -52,12 +51,6 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
 
 
-FILL_OVERLAP = WATCHED
-"""How far before the last known fill we ask again; fills we already know are recognized by their ids.
-
-The venue may list a fill late, or in a row that can't be read today. Usually this still fits on one page.
-"""
-
 LEEWAY = timedelta(days=1)
 """How far a time may lie past both the venue's clock and the order's submission before it counts as impossible."""
 
@@ -65,9 +58,8 @@ LEEWAY = timedelta(days=1)
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
     """Return the venue's fills that the books don't hold yet, each with its owner as far as the books know.
 
-    Also return how many rows were dropped: unreadable, or more than their orders can fill.
-
-    A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
+    Also return how many rows were dropped: unreadable ones, and fills that contradict their own orders, because a fill
+    in the books is permanent.
     """
     reported = reader.fills(_fills_since(ledger, now))
     known = ledger.known_fills({fill.activity_id for fill in reported})
@@ -88,7 +80,6 @@ class OrdersBehind(NamedTuple):
 
     @property
     def known(self) -> Mapping[str, Order]:
-        """Return the orders themselves, those that the books know."""
         found = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
         return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
@@ -115,9 +106,10 @@ def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
 
 
 def _fills_since(ledger: Money, now: datetime) -> datetime | None:
+    # The venue may list a fill late, or in a row that can't be read today; known ones are recognized by their ids.
     # Count only fills the venue reported: a fill written by a person or an activity doesn't show what it has listed.
     last, opened = ledger.last_reported_fill(now), ledger.books_opened_at()
-    return opened if last is None or opened is None else max(opened, last - FILL_OVERLAP)
+    return opened if last is None or opened is None else max(opened, last - WATCHED)
 
 
 def _believable(ledger: Ledger, behind: OrdersBehind, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
@@ -155,8 +147,7 @@ def find_orders_behind_fills(
 ) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 
-    Also return how many more the venue has not returned yet.
-    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
+    Also return how many more the venue has not returned yet: each pass looks those up again.
     """
     # No order of anybody's is behind a liquidation.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.liquidation)
@@ -186,9 +177,9 @@ class Liquidated(NamedTuple):
 def liquidated_lots(
     reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]
 ) -> Iterator[OwnedFill]:
-    """Yield whose lots the `waiting` liquidations closed, asking the venue once about each of their symbols.
+    """Yield whose lots the `waiting` liquidations closed, in parts, asking the venue once about each symbol.
 
-    Each part closed lots of one strategy. `found` are the fills that aren't in the ledger yet.
+    `found` are the fills that aren't in the ledger yet.
     """
     if not waiting:
         return

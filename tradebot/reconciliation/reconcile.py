@@ -68,10 +68,7 @@ Second = Callable[[], datetime | None]
 def reconcile(
     reader: BrokerReader, ledger: Ledger, watch: Watch | None = None, second: Second = lambda: None
 ) -> Reconciled:
-    """Apply the venue's facts, then compare books and broker and record the result in the ledger.
-
-    With a `watch`, also check that each of our positions is protected. Nothing is over because only one clock says so.
-    """
+    """Apply the venue's facts, compare books and broker, and with a `watch` protection too; record the result."""
     clock = reader.clock()
     now, passed = clock.now, ClockReading(clock, second(), 0.0).passed
     view = read_view(reader, ledger)
@@ -123,10 +120,7 @@ def _of_positions(
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings after asking the venue directly about each one that would change a position in the books.
-
-    A single answer that contradicts the list is enough to distrust every such difference.
-    """
+    """Yield the findings; once a direct answer contradicts the list, none that changes a position is trusted."""
     wrong_about = ""
     for finding in findings:
         why = ""
@@ -182,10 +176,7 @@ def apply_plan(
     undisturbed: Undisturbed = nullcontext,
     second: Second = lambda: None,
 ) -> Reconciled:
-    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
-
-    Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
-    """
+    """Write an accepted plan if nothing has changed at the broker since, then compare again `undisturbed` by exits."""
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(

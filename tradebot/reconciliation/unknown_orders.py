@@ -1,12 +1,9 @@
 """Sort orders that carry our mark but aren't in these books: either ours from before, or from another copy of the bot.
 
-Books don't contain what happened after they were copied. Anyone who restores an older copy of the state folder, or
-rebuilds the books from scratch, finds positions that the bot itself opened. The mark in the client order id
-distinguishes them from other people's trades on the account.
-
-Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan gives the fills
-to their strategy. If one appeared between two looks of these books in its session, another copy of the bot sent it: the
-bot halts with SECOND_WRITER and takes nothing over.
+Anyone who restores an older copy of the state folder, or rebuilds the books from scratch, finds positions that the bot
+itself opened. Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan
+gives the fills to their strategy. If one appeared between two looks of these books in its session, another copy of the
+bot sent it: the bot halts with SECOND_WRITER and takes nothing over.
 """
 
 from collections import defaultdict
@@ -136,9 +133,8 @@ def _forgotten(
 ) -> tuple[Order, ...]:
     """Return our earlier orders that wait to be taken over.
 
-    The books hold no fills of orders from before they began. Such orders count while the account holds shares on their
-    side that neither a fill nor a person explains. If a person called the shares foreign before the venue reported the
-    order, that doesn't count. If positions weren't read, the shares are assumed to be still held.
+    Those from before the books began count while the account holds shares on their side that neither a fill nor a
+    person explains. If positions weren't read, the shares are assumed to be still held.
     """
     if not earlier:
         return ()
@@ -182,10 +178,7 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
 def unexplained(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
-
-    For symbols in `without_notes`, a person's note is ignored and only fills count.
-    """
+    """Return the shares by symbol that the account holds and that neither a fill nor a person's note explains."""
     noted = {symbol: quantity for symbol, quantity in books.acknowledged.items() if symbol not in without_notes}
     held = books.totals.quantities(noted)
     there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
@@ -200,11 +193,7 @@ def _is_older(books: Books, order: Order) -> bool:
 def still_ours(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
-
-    Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
-    once a person lets the books take them over.
-    """
+    """Return the broker's signed shares by symbol; of our positions, at most what our earlier orders haven't closed."""
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
         own[position.symbol] += position.quantity
@@ -225,7 +214,6 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
     """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark.
 
     One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
-    Shares that a person noted as someone else's are asked about every time.
     """
     unknown = unexplained(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
