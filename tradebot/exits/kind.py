@@ -74,10 +74,8 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 
 
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
-    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
-
-    It moves no farther than the last trade, because a wrong quote that became the best price would stay it.
-    """
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
+    # No farther than the last trade, because a wrong quote that became the best price would stay it.
     known = position.average_price if stored is None else stored
     if quote is None:
         return known
@@ -113,10 +111,9 @@ class Input(StrEnum):
 
 
 class Moment(Struct, frozen=True):
-    """The moment at which a position is judged.
+    """When a position is judged, the price in USD at which it could be closed then, and the trading session.
 
-    `now` is None if we don't know the time, because the clocks disagree. `price` is the price in USD at which the
-    position could be closed, None without a quote. `session` is the trading session of `now`, None if there is none.
+    `now` is None if the clocks disagree, and `price` without a quote.
     """
 
     now: datetime | None = None
@@ -143,8 +140,7 @@ _KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
 class Measure(NamedTuple):
     """What a rule measured: whether it closes the position, the value it looked at, and its limit.
 
-    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
-    reason, if it isn't the observed value.
+    `shares` are how many it closes, unsigned; None means all. `shown` is the composed reason's number, if another one.
     """
 
     closes: bool
@@ -174,10 +170,7 @@ class Stop(Struct, frozen=True):
 
 
 class PriceTarget(NamedTuple):
-    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
-
-    `word` is the rule's name in composed reasons.
-    """
+    """A price in USD at which a rule takes a profit, the shares it then closes, unsigned, and its name in reasons."""
 
     price: Decimal
     shares: Decimal
@@ -292,8 +285,7 @@ class TimeRule(ExitRule):
 def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:
     """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
-    The distance is positive before the price reaches the rule and negative after. `direction` is +1 for a long, -1 for
-    a short.
+    It is positive before the price reaches the rule. `direction` is +1 for a long, -1 for a short.
     """
     if stop.price is None:
         return None
