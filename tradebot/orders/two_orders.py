@@ -19,7 +19,7 @@ from tradebot.exits.lists import Levels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED, Position
@@ -59,8 +59,10 @@ def protect_apart(
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
     # What this pass has sent so far may have no outcome either.
-    unresolved = tuple(record.intent for record in world.ledger.intents(unresolved=True))
-    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, unresolved))):
+    records = world.ledger.intents(unresolved=True)
+    unresolved = tuple(record.intent for record in records)
+    in_vain = tuple(_in_vain(desk, records))
+    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, in_vain))):
         lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
             # Whatever has no outcome yet: these orders could only open a position.
@@ -75,17 +77,29 @@ def protect_apart(
 
 
 def _wanted(
-    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], unresolved: Sequence[Intent]
+    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], in_vain: Sequence[Intent]
 ) -> Iterator[tuple[Whose, Levels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
         asked = levels(one, world.rules.exits_watching(one.position, one.kept))
-        in_vain = any(abs(desk.now - intent.at) >= RETRY for intent in _exits(unresolved, one.position))
+        gave_up = any(_exits(in_vain, one.position))
         if asked.stop is not None and one.position.whose in staying:
             yield one.position.whose, asked
-        elif asked.stop and (in_vain or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
+        elif asked.stop and (gave_up or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
             yield one.position.whose, replace(asked, targets=())
+
+
+def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+    """Yield the requests that have had no outcome for so long that shares don't wait for them any longer.
+
+    One that this pass has sent again after a long pause, and may work, is left to the next pass, which looks it up.
+    """
+    paused = {r.intent.client_order_id for r in desk.books.unresolved if abs(desk.now - r.updated_at) >= RETRY}
+    for record in unresolved:
+        sent_now = record.updated_at >= desk.now and record.intent.client_order_id in paused
+        if abs(desk.now - record.intent.at) >= RETRY and not sent_now:
+            yield record.intent
 
 
 def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
