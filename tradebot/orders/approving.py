@@ -19,7 +19,7 @@ from tradebot.gates.own import GATES as OWN
 from tradebot.gates.sizing import Size, entry_size, liquidity, stop_distance
 from tradebot.model.approval import Request
 from tradebot.model.candidate import Candidate, Purpose, WantKind
-from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, first_failure
 from tradebot.model.event import EventKind
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
@@ -48,7 +48,7 @@ class Consent(NamedTuple):
         return self.decision is not None and not self.decision.passed
 
 
-def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, tuple[Decision, ...]]:
+def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, Decisions]:
     """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
 
     The size that was asked about is None without a usable quote.

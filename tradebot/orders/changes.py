@@ -9,9 +9,10 @@ from typing import NamedTuple
 from tradebot.desk.notable import gap_began
 from tradebot.errors import TemporaryError
 from tradebot.gates.common import permission
+from tradebot.gates.sizing import marketable_limit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, mark_of
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
@@ -130,14 +131,29 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     return OrderClass.OCO
 
 
+def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
+    """Return a limit price in USD at which an exit fills now; None without a quote."""
+    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
+    listing = desk.listing_for(candidate.instrument)
+    return marketable_limit(listing, candidate.side, quote, offset) if quote else None
+
+
+def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
+    """Return a price in USD for the limit of a pair that fills now and, as venues ask, isn't at its stop; else None."""
+    price = exit_price(world, desk, candidate)
+    if price is None:
+        return None
+    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
+    if stop is None or (price - stop) * away > 0:
+        return price
+    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
+    nearest = stop + tick * away
+    best = quote.bid if away > 0 else quote.ask
+    return nearest if (best - nearest) * away >= 0 else None
+
+
 def exit_through(
-    world: World,
-    call: Call,
-    desk: Desk,
-    candidate: Candidate,
-    pair: Resting,
-    price: Decimal,
-    decisions: tuple[Decision, ...],
+    world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
 ) -> CandidateRecord:
     """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
@@ -153,33 +169,26 @@ def exit_through(
 
 
 def edit_intent(
-    call: Call,
-    desk: Desk,
-    promised: Intent,
-    order: Order,
-    shares: Decimal,
-    price: Decimal,
-    why: str,
-    leg: int = TIGHTENS,
+    call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
 ) -> Intent:
     """Return the request that brings what rests, a stop or a limit, to so many shares and a price in USD.
 
-    `promised` is the intent behind the order, and `why` names the rule that has it there.
+    `promised` is the intent behind the `old` one, and `why` names the rule that has it there.
     """
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=order.venue_id)
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
     return replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,
         quantity=shares,
-        order_type=OrderType.STOP if order.stop_price else OrderType.LIMIT,
-        limit_price=None if order.stop_price else price,
-        stop_price=price if order.stop_price else None,
+        order_type=OrderType.STOP if old.stop_price else OrderType.LIMIT,
+        limit_price=None if old.stop_price else price,
+        stop_price=price if old.stop_price else None,
         order_class=OrderClass.SIMPLE,
         cycle_id=call.cycle_id,
         at=desk.now,
-        target_venue_id=order.venue_id,
+        target_venue_id=old.venue_id,
         sent_in=None,
         why=why,
     )

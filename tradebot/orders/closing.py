@@ -21,27 +21,40 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import AccountAsk
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.intent import Intent, IntentRecord, Operation
-from tradebot.model.order import Order
+from tradebot.model.instrument import whole_lots
+from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order, OrderType
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import AGAIN, EXITS, Released, about, exit_is_refused, exit_through, release, tell_gap
-from tradebot.orders.exit_orders import (
+from tradebot.orders.changes import (
+    AGAIN,
+    EXITS,
+    Released,
+    about,
+    exit_is_refused,
     exit_price,
-    is_refused,
-    quantity_of,
-    quoted,
-    submit_whole,
-    without_refused_fraction,
+    exit_through,
+    price_through,
+    release,
+    tell_gap,
 )
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.sending import closing_side, may_send_again, send_again, submit_key, wanted_key
+from tradebot.orders.sending import (
+    MOST_LEGS,
+    closing_side,
+    may_send_again,
+    send,
+    send_again,
+    submit_intent,
+    submit_key,
+    wanted_key,
+)
 from tradebot.ports.world import Call, World
 
 Records = tuple[CandidateRecord, ...]
@@ -126,7 +139,7 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 
 
 def _send_closing(
-    world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: tuple[Decision, ...]
+    world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: Decisions
 ) -> Records:
     """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
     lost = _lost_exit(world, desk, position)
@@ -154,7 +167,7 @@ def _send_closing(
 
 
 def _exits(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
 ) -> Iterator[CandidateRecord]:
     """Close shares that nothing protects first, then those of the newest pair, and so on.
 
@@ -188,7 +201,7 @@ def _exits(
                 yield from _close_protected(world, call, desk, part, decisions, pair, own)
 
 
-def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
+def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
     """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
     return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
 
@@ -215,13 +228,7 @@ def _end_targets(
 
 
 def _close_protected(
-    world: World,
-    call: Call,
-    desk: Desk,
-    candidate: Candidate,
-    decisions: tuple[Decision, ...],
-    pair: Resting,
-    own: Decimal,
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, pair: Resting, own: Decimal
 ) -> Iterator[CandidateRecord]:
     """Close shares that a pair protects, through it or in its place; `own` are those left for the exit and the pair."""
     price = price_through(world, desk, candidate, pair)
@@ -275,7 +282,7 @@ def _close_in_its_place(
     call: Call,
     desk: Desk,
     candidate: Candidate,
-    decisions: tuple[Decision, ...],
+    decisions: Decisions,
     pair: Resting,
     cause: str,
     why: Reason = Reason.EXIT_NEEDS_SHARES,
@@ -299,20 +306,6 @@ def _close_in_its_place(
     unprotected = left - (Decimal(0) if is_refused(closed) else quantity_of(closing))
     if unprotected > 0 and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
-
-
-def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for the limit of a pair that fills now and, as venues ask, isn't at its stop; else None."""
-    price = exit_price(world, desk, candidate)
-    if price is None:
-        return None
-    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
-    if stop is None or (price - stop) * away > 0:
-        return price
-    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
-    nearest = stop + tick * away
-    best = quote.bid if away > 0 else quote.ask
-    return nearest if (best - nearest) * away >= 0 else None
 
 
 def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
@@ -347,3 +340,58 @@ def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
         return held >= lost.quantity and lost.side is closing_side(position.quantity)
     pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
+
+
+def is_refused(record: CandidateRecord) -> bool:
+    return record.decisions[-1].reason is Reason.VENUE_REJECTED
+
+
+def submit_whole(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
+    whole = whole_lots(candidate.instrument, quantity_of(candidate))
+    record = _submit(world, call, desk, candidate, decisions, key)
+    if is_refused(record) and 0 < whole < quantity_of(candidate):
+        key = replace(key, leg=key.leg + MOST_LEGS)
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
+    return record
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    price = exit_price(world, desk, candidate)
+    intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
+    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
+    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
+        return ()
+    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)
+
+
+def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none.
+
+    Less than the smallest order counts as a fraction.
+    """
+    quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
+    whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
+    whole = whole if whole >= least else Decimal(0)
+    if whole == quantity:
+        return candidate, ()
+    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
+    if not any(intent.quantity % intent.instrument.lot or intent.quantity < least for intent in closing):
+        return candidate, ()
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, least)
+    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
+
+
+def quantity_of(candidate: Candidate) -> Decimal:
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    return candidate.quantity

@@ -80,13 +80,7 @@ def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
 
 
 def _protect_one(
-    world: World,
-    call: Call,
-    desk: Desk,
-    position: Position,
-    listing: Listing,
-    levels: Levels,
-    pairs: tuple[Resting, ...],
+    world: World, call: Call, desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting]
 ) -> Iterator[CandidateRecord]:
     lost = _lost(desk, position)
     if lost:
@@ -135,7 +129,7 @@ def being_closed(desk: Desk, position: Position) -> Decimal:
     return sum((order.shares for order in own), Decimal(0))
 
 
-def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ...]) -> bool:
+def _fits(desk: Desk, position: Position, lost: Intent, pairs: Sequence[Resting]) -> bool:
     """Return True if a lost request may be sent again: its order is there, or the shares that it is for are."""
     if lost.operation is not Operation.SUBMIT:
         there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
@@ -168,7 +168,7 @@ def replace_intent(
     return sent_at(intent, desk)
 
 
-def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
+def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision:
     """Promise the order, send it once and settle it; return the decision that says what became of it.
 
     Time and trading state are checked before and after the promise: we may have slept since the desk was taken, or been
@@ -190,7 +190,7 @@ def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decisio
     return _settle(world, desk, intent, reply)
 
 
-def _promise(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision | None:
     if _adds_risk(intent):
         world.give_way()
     if not world.ledger.promise(intent, verdicts):
@@ -237,7 +237,7 @@ def _request(orders: OrderPort, intent: Intent) -> Reply:
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
 
 
-def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
     """Promise a cancel, send it once and settle it; return None if it was promised before. Nothing blocks a cancel."""
     assert world.orders is not None, "a dry run cancels nothing"
     if not world.ledger.promise(intent, verdicts):
