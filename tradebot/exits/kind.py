@@ -197,10 +197,7 @@ class ExitRule(Frozen):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
-
-        None if there is no such fixed fraction.
-        """
+        """Return the fixed gain at which it closes, if any, as a fraction of the entry price; below zero is a loss."""
         return None
 
     @property
@@ -241,7 +238,8 @@ class ExitRule(Frozen):
     def part(self, held: Held, measure: Measure) -> Part:
         """Return what it says in a composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
-        return measured(self.name, shown if self.numbered else None, self._unit)
+        units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
+        return measured(self.name, shown if self.numbered else None, units[0])
 
     @property
     def name(self) -> str:
@@ -250,11 +248,6 @@ class ExitRule(Frozen):
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
         """Return why it makes no sense in a list with these other rules, or None if it does."""
         return None
-
-    @property
-    def _unit(self) -> Unit:
-        units = REASONS[self.reason].units
-        return units[0] if units else Unit.SHARE_OF_WHOLE
 
 
 class PriceRule(ExitRule):

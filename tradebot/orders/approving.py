@@ -49,10 +49,7 @@ class Consent(NamedTuple):
 
 
 def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, Decisions]:
-    """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
-
-    The size that was asked about is None without a usable quote.
-    """
+    """Ask every gate but that of approval about an entry; return what they were asked, and what they say."""
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
@@ -133,10 +130,7 @@ def _told(wish: Request) -> Mapping[str, str]:
 def swaps_if_approved(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others.
-
-    A strategy that wants more of nothing sells to cash, for which nobody is asked.
-    """
+    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others."""
     selling = {one.strategy for one in changes if one.purpose is not Purpose.OPEN and _is_change(one)}
     asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
     if not asking:

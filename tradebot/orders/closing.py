@@ -169,10 +169,8 @@ def _send_closing(
 def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
 ) -> Iterator[CandidateRecord]:
-    """Close shares that nothing protects first, then those of the newest pair, and so on.
-
-    Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
-    """
+    """Close shares that nothing protects first, then those of the newest pair, and so on."""
+    # Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
     resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
     targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
@@ -375,12 +373,10 @@ def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
 
 
 def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
-    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none.
-
-    Less than the smallest order counts as a fraction.
-    """
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
     quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
     whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
+    # Less than the smallest order counts as a fraction.
     whole = whole if whole >= least else Decimal(0)
     if whole == quantity:
         return candidate, ()

@@ -68,10 +68,7 @@ def _is_leaving(record: CandidateRecord) -> bool:
 
 
 def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
-
-    The bot acts itself where nothing rests, or if the price runs past a stop by more than an exit's offset.
-    """
+    """Return what the exit rules say, or that the venue closes it: the price has reached, not passed, what rests."""
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)

@@ -212,11 +212,7 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
 
 
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
-    """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
-
-    A stop may be for more shares than it is to protect by now if it only reduces, or if these have had none for a
-    while: the next pass makes it smaller.
-    """
+    """Return True if a lost request may be sent again: its order rests, or the shares that it is for are bare."""
     if not may_send_again(world, desk, lost):
         return False
     if lost.operation is not Operation.SUBMIT:
@@ -337,7 +333,6 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
 
 
 def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
-    """Place the targets that don't rest yet, each for its part."""
     if cover.position is None or cover.asked is None or cover.listing is None:
         return
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE

@@ -55,8 +55,7 @@ class Change(Enum):
 def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
     """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
 
-    A halt does this before it reads the books, which may take seconds. So this reads single rows and adds new ones, and
-    leaves any order that needs more than that to the pass that follows.
+    A halt does this before it reads the books, which may take seconds. So this reads and adds single rows.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -94,10 +93,7 @@ def end_or_reprice(
 
 
 class AtWork(NamedTuple):
-    """What was done with the exits of positions that a person closes.
-
-    `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
-    """
+    """What was done with exits of positions that a person closes, the desk as if filled, and their unsigned shares."""
 
     desk: Desk
     records: tuple[CandidateRecord, ...]
@@ -326,7 +322,6 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
 
 
 def _settled(books: Books, order: Order) -> list[IntentRecord]:
-    """Return the replaces of an order whose outcome is known."""
     promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
 

@@ -185,7 +185,6 @@ def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -
 
 
 def _if_agreed(held: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
-    """Return the booking if the books hold what the broker does after it; else None."""
     after = held.after(booking)
     agrees = (after.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
     return booking if all(agrees) else None
@@ -232,10 +231,8 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
 
 
 def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that give a position `ratio` times its shares at the same cost.
-
-    New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
-    """
+    """Yield the fills that give a position `ratio` times its shares at the same cost."""
+    # New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     done, before = _ZERO, Fraction(0)
     for lot in position.lots:

@@ -121,7 +121,6 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
 
 
 def _forgotten(unknown: UnknownOrders, both: Both) -> Iterator[Finding]:
-    """Yield one finding for each symbol that our earlier orders traded, with those orders as evidence."""
     for symbol in sorted({order.symbol for order in unknown.forgotten}):
         yield Finding(FindingKind.FORGOTTEN, symbol, *both[symbol], _describe_orders(unknown.forgotten, symbol))
 
@@ -176,7 +175,6 @@ def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, b
 
 
 def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
-    """Yield what the broker liquidated lately, by symbol."""
     since = books.at - WATCHED
     told = [owned.fill for owned in books.with_others if is_waiting(owned) and owned.fill.at > since]
     for symbol in sorted({fill.symbol for fill in told}):

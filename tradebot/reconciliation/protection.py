@@ -44,10 +44,7 @@ _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 
 
 class _Stop(NamedTuple):
-    """A known stop of a position: when it was placed, for how many shares, and if it rested.
-
-    `lapse` is since when it can't trigger although it could, and its state since; None if it can, or if none was lost.
-    """
+    """A known stop of a position; its `lapse` is since when it can't trigger although it could, and its state since."""
 
     placed_at: datetime
     shares: Decimal

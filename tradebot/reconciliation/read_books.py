@@ -86,10 +86,7 @@ YESTERDAY = timedelta(days=1)
 
 
 def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
-    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
-
-    What is read doesn't grow with the fills and orders that the books have collected over time.
-    """
+    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`."""
     # A dry run doesn't write what the venue lists.
     known = ledger.recent_orders(now - WATCHED)
     orders = (*known, *omitted_orders(listed, known))
@@ -132,10 +129,7 @@ def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: dat
 
 
 def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueDay) -> bool:
-    """Return True if an unknown order was sent while these books were in use, so another copy must have sent it.
-
-    Books were in use if they were active both before and after the order in its session.
-    """
+    """Return True if an unknown order was sent while these books were in use: between two looks in its session."""
     sent = order.submitted_at or order.updated_at or now
     session = session_of(ledger, sent, day)
     if session is None:

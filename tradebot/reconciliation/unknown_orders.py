@@ -133,8 +133,7 @@ def _forgotten(
 ) -> tuple[Order, ...]:
     """Return our earlier orders that wait to be taken over.
 
-    Those from before the books began count while the account holds shares on their side that neither a fill nor a
-    person explains. If positions weren't read, the shares are assumed to be still held.
+    Those from before the books began count while nothing else explains shares that the account holds on their side.
     """
     if not earlier:
         return ()
@@ -211,16 +210,14 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Deci
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
-    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark.
-
-    One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
-    """
+    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark."""
     unknown = unexplained(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
     if not symbols:
         return OrdersTold(())
     orders, unreadable = reader.orders_of(symbols)
     ours = [order for order in orders if is_marked(order.client_order_id)]
+    # One incomplete list must not make our shares foreign.
     silent = sorted(unknown.keys() - {order.symbol for order in ours})
     if silent:
         again = reader.orders_of(silent)

@@ -29,10 +29,7 @@ def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetim
 def _resolve(
     reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
 ) -> bool:
-    """Find out what became of each unresolved intent; return True if anything was written.
-
-    What the venue doesn't know may still arrive, until its adapter proves that it can't; then it is abandoned.
-    """
+    """Settle what is known of each unresolved intent, and abandon what can't arrive any more; True if any was."""
     if not unknown:
         return False
     written = False
