@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -313,3 +314,14 @@ def _outcome(intent: Intent, reply: Reply) -> Decision:
 
 def closing_side(quantity: Decimal) -> Side:
     return Side.SELL if quantity > 0 else Side.BUY
+
+
+class _Unpromised(NamedTuple):
+    """A cancel that nothing is recorded of."""
+
+    target_venue_id: str
+
+
+def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
+    """Cancel one of our entries when no pass can promise that first; return the venue's reply. It may arrive twice."""
+    return orders.cancel(_Unpromised(order.venue_id))

@@ -5,7 +5,6 @@ reads the order's state from the venue anyway. Exits, protection and other peopl
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -13,6 +12,7 @@ from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.order import Order, Outcome
+from tradebot.orders.sending import cancel_unpromised
 from tradebot.ports.broker import BrokerReader, OrderPort
 from tradebot.ports.stores import Ledger
 
@@ -22,12 +22,6 @@ class Ended(Struct, frozen=True):
 
     cancelled: int
     problems: tuple[str, ...]
-
-
-class _Unpromised(NamedTuple):
-    """A cancel that nothing is recorded of."""
-
-    target_venue_id: str
 
 
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> Ended:
@@ -43,7 +37,7 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
             problems.append(error.message)
     cancelled = 0
     for order in entries.values():
-        reply = orders.cancel(_Unpromised(order.venue_id))
+        reply = cancel_unpromised(orders, order)
         if reply.outcome is Outcome.ACCEPTED:
             cancelled += 1
         else:

@@ -200,16 +200,15 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
     ratio = ratio_of(before, after, average, theirs.average_price)
-    if ratio is None or (len(positions) > 1 and not _leaves_whole_shares(positions, ratio)):
+    if ratio is None:
+        return None
+    # Several owners can't divide a fraction.
+    if len(positions) > 1 and any((Fraction(one.quantity) * ratio).denominator != 1 for one in positions):
         return None
     fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
     booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
     return _if_agreed(held, broker, booking, symbol)
-
-
-def _leaves_whole_shares(positions: Iterable[Position], ratio: Fraction) -> bool:
-    return all((Fraction(position.quantity) * ratio).denominator == 1 for position in positions)
 
 
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:

@@ -73,7 +73,10 @@ def reconcile(
     now, passed = clock.now, ClockReading(clock, second(), 0.0).passed
     view = read_view(reader, ledger)
     if view.account.number != ledger.account_number:
-        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
+        tails = f"…{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
+        why = (f"the broker answers for account {tails}",)
+        mismatch = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, why)
+        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (mismatch,), None))
     _require_steady(view)
     day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed)
@@ -147,13 +150,6 @@ def _mark(ledger: Slots, found: Reconciled) -> Reconciled:
     blocking = sum(finding.blocking for finding in found.findings)
     ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
     return found
-
-
-def _account_mismatch(ledger: Ledger, view: BrokerView) -> Finding:
-    sentence = (
-        f"the broker answers for account …{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
-    )
-    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (sentence,))
 
 
 def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
@@ -297,11 +293,11 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     if finding.kind is FindingKind.NOTE_CLOSED:
         _close_note(ledger, ledger.totals().positions[FOREIGN, finding.subject], accepted)
         return
-    change = finding.broker - _quantity_in_books(ledger, finding.subject)
-    if not change and finding.kind is not FindingKind.OFFSET:
-        return
     if finding.kind is FindingKind.OFFSET:
         _settle_offset(ledger, finding.subject, accepted)
+        return
+    change = finding.broker - _quantity_in_books(ledger, finding.subject)
+    if not change:
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
