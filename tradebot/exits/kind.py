@@ -150,12 +150,6 @@ class Measure(NamedTuple):
     shown: Decimal | float | None = None
 
 
-class Absent(NamedTuple):
-    """A rule can't tell, because it doesn't know this."""
-
-    what: Input
-
-
 class Stop(Struct, frozen=True):
     """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
 
@@ -210,18 +204,18 @@ class ExitRule(Frozen):
         """Return True if one wrong quote could make it close a position."""
         return not {Input.QUOTE, Input.MOMENTUM}.isdisjoint(self.needs)
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+    def judge(self, held: Held, moment: Moment) -> Measure | Input:
         """Judge the position at a moment, or return the first thing it needs that isn't known."""
         given = list[object]()
         for need in self.needs:
             if need in _KNOWN:
                 given.append(_KNOWN[need](held, moment))
                 if given[-1] is None:
-                    return Absent(need)
+                    return need
         return self.measure(held, *given)
 
     @abstractmethod
-    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Absent:
+    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Input:
         """Judge the position by what it needs, given in that order."""
 
     def level(self, held: Held) -> Stop:
@@ -256,7 +250,7 @@ class PriceRule(ExitRule):
     needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
 
     @abstractmethod
-    def measure(self, held: Held, price: Decimal) -> Measure | Absent:
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
         """Judge the position at `price`, in USD."""
 
     @abstractmethod

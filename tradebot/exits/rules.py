@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.kind import Absent, ExitRule, Held, Input, Measure, Moment, PriceRule, exit_price
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment, PriceRule, exit_price
 from tradebot.exits.lists import Exits
 from tradebot.exits.why import Part, Why
 from tradebot.model.bar import Quote, Session
@@ -99,8 +99,8 @@ def _ask(
     fired, absent = list[_Fired](), list[tuple[ExitRule, Input]]()
     for rule in rules:
         answer = rule.judge(held, moment)
-        if isinstance(answer, Absent):
-            absent.append((rule, answer.what))
+        if isinstance(answer, Input):
+            absent.append((rule, answer))
         elif answer.closes:
             fired.append(_Fired(rule, answer))
     return sorted(fired, key=_strength), sorted(absent, key=lambda pair: (pair[0].rank, pair[0].reason))

@@ -184,9 +184,8 @@ def missing_targets(
 def _far(desk: Desk, position: Position) -> Decimal:
     """Return a price that the market will hardly reach."""
     quote = desk.quotes.get(position.symbol)
-    known = (position.average_price, *((quote.middle,) if quote else ()))
-    far: Decimal = max(known) * FAR if position.quantity > 0 else min(known) / FAR
-    return far
+    known: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
+    return max(known) * FAR if position.quantity > 0 else min(known) / FAR
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:

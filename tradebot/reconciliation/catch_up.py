@@ -16,6 +16,7 @@ from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
 from tradebot.reconciliation.new_fills import (
+    ASKED_SINGLY,
     Liquidated,
     OrdersBehind,
     find_orders_behind_fills,
@@ -27,9 +28,6 @@ from tradebot.reconciliation.new_fills import (
     orders_and_intents,
 )
 from tradebot.reconciliation.unresolved import legs_of, look_up
-
-LOOKED_UP_SINGLY = 5
-"""If more orders than this have ended unseen, read a list of ended orders instead of each one."""
 
 LONGEST_CHAIN = 100
 """At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
@@ -208,7 +206,7 @@ def _outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
     """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
-    if since is None or len(gone) <= LOOKED_UP_SINGLY:
+    if since is None or len(gone) <= ASKED_SINGLY:
         return {}
     return {order.venue_id: order for order in reader.ended(since)}
 

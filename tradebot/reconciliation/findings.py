@@ -14,7 +14,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin, Position
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Money
-from tradebot.reconciliation.catch_up import may_fill
+from tradebot.reconciliation.catch_up import may_fill, omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, missing_fills
 from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
 
@@ -115,9 +115,8 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
-    for order in may_fill(books):
-        if order.venue_id not in listed:
-            yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
+    for order in omitted_orders(may_fill(books), broker.orders):
+        yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
 
 
 def _forgotten(unknown: UnknownOrders, both: Both) -> Iterator[Finding]:

@@ -136,7 +136,7 @@ LISTED_BEFORE = timedelta(days=1)
 """How long before its first fill an order may have been sent; the list of orders is read from then on."""
 
 ASKED_SINGLY = 5
-"""If more orders than this are unknown, read a list of orders first."""
+"""If more orders than this are unknown, or have ended unseen, read a list of orders first."""
 
 ASKED_AT_ONCE = 50
 """At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""

@@ -195,7 +195,9 @@ def apply_plan(
             continue
         _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
-        if _against(ledger, finding.subject):
+        totals, none = ledger.totals(), Decimal(0)
+        others = totals.foreign_quantities(ledger.acknowledged()).get(finding.subject, none)
+        if totals.own_quantities().get(finding.subject, none) * others < 0:
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
@@ -310,13 +312,6 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
 
 def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accepted) -> None:
     ledger.acknowledge(symbol, quantity, accepted.why, accepted.at, origin=Origin.PLAN, about=accepted.plan)
-
-
-def _against(ledger: Money, symbol: str) -> bool:
-    """Return True if other people's shares of a symbol are on the opposite side of ours."""
-    totals, none = ledger.totals(), Decimal(0)
-    others = totals.foreign_quantities(ledger.acknowledged()).get(symbol, none)
-    return totals.own_quantities().get(symbol, none) * others < 0
 
 
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
