@@ -139,7 +139,7 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for the limit of a pair that fills now and, as venues ask, isn't at its stop; else None."""
+    """Return a price in USD at which the limit of a pair fills now without reaching the pair's stop, or None."""
     price = exit_price(world, desk, candidate)
     if price is None:
         return None

@@ -320,7 +320,7 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if it may be resent and would close no more than is there."""
+    """Return an exit that the venue has not known for a while, if resending it would close no more than is there."""
     for record in desk.books.unresolved:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.

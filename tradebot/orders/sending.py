@@ -47,7 +47,7 @@ LAST_MOMENT = timedelta(seconds=2)
 
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of a candidate's order; a strategy's own slot counts once, whatever passes take it up."""
+    """Return the key of a candidate's order: in a strategy's own slot, a want is sent once, by whatever pass."""
     own = candidate.slot_session is not None
     return IntentKey(
         desk.account.number,
@@ -287,7 +287,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
 
 
 def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
-    """Return True if a request whose outcome isn't known may be resent: it is old enough, and no second order."""
+    """Return True if a request without an outcome may be resent: it is old enough, and can't make a second order."""
     # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
     return abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
 

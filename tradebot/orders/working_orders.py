@@ -93,7 +93,7 @@ def end_or_reprice(
 
 
 class AtWork(NamedTuple):
-    """What was done with exits of positions that a person closes, the desk as if filled, and their unsigned shares."""
+    """What was done with exits of positions that a person closes, the desk as if they filled, and what they close."""
 
     desk: Desk
     records: tuple[CandidateRecord, ...]

@@ -54,7 +54,7 @@ def unbooked(
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
-    """Book the activities that explain differing positions; return True if anything was. No answer proves nothing."""
+    """Book the activities that explain differing positions; return True if any was. Without an answer, none is."""
     try:
         return bool(apply_activities(reader, ledger, books, view, now)[0])
     except TradebotError:

@@ -177,7 +177,7 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
 def unexplained(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the shares by symbol that the account holds and that neither a fill nor a person's note explains."""
+    """Return the account's shares by symbol that neither a fill nor a note explains, but for those `without_notes`."""
     noted = {symbol: quantity for symbol, quantity in books.acknowledged.items() if symbol not in without_notes}
     held = books.totals.quantities(noted)
     there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
