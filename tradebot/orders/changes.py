@@ -79,15 +79,8 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
 
 def about(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
     """Return the candidate under which a request of this kind is recorded: a change, or protection."""
-    return Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=purpose,
-        at=at,
-        quantity=quantity,
-        source=intent.operation,
-    )
+    strategy, source = intent.key.strategy, intent.operation
+    return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:

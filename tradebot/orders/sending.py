@@ -48,15 +48,10 @@ LAST_MOMENT = timedelta(seconds=2)
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     """Return the key of a candidate's order: in a strategy's own slot, a want is sent once, by whatever pass."""
-    own = candidate.slot_session is not None
+    own = candidate.slot_session
+    session, slot = (own, f"own {candidate.slot}") if own else (call.session, call.slot)
     return IntentKey(
-        desk.account.number,
-        candidate.strategy,
-        candidate.slot_session or call.session,
-        f"own {candidate.slot}" if own else call.slot,
-        candidate.symbol,
-        candidate.side,
-        candidate.purpose,
+        desk.account.number, candidate.strategy, session, slot, candidate.symbol, candidate.side, candidate.purpose
     )
 
 

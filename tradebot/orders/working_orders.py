@@ -271,15 +271,10 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     quote = quote_to_step_by(desk.quotes.get(order.symbol), desk.now, own.limits)
     if quote is None:
         return Change.NONE, None
+    listing, offset = desk.listing_for(record.intent.instrument), own.limits.limit_offset_fraction
+    collar, execution = approach.collar, own.execution
     price = stepped_price(
-        desk.listing_for(record.intent.instrument),
-        order.side,
-        quote,
-        own.execution,
-        waited_s,
-        previous=previous,
-        collar=approach.collar,
-        offset=own.limits.limit_offset_fraction,
+        listing, order.side, quote, execution, waited_s, previous=previous, collar=collar, offset=offset
     )
     return (Change.NONE if price == previous else Change.REPRICE), price
 

@@ -77,15 +77,8 @@ def promised_pair(
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
     assert order.quantity is not None, "an order that protects has a quantity"
     at = order.submitted_at or books.at
-    key = IntentKey(
-        books.account_number,
-        strategy,
-        books.day.date_of(at),
-        f"taken over {order.venue_id}",
-        order.symbol,
-        order.side,
-        Purpose.PROTECT,
-    )
+    session, slot = books.day.date_of(at), f"taken over {order.venue_id}"
+    key = IntentKey(books.account_number, strategy, session, slot, order.symbol, order.side, Purpose.PROTECT)
     return Intent(
         key=key,
         client_order_id=order.client_order_id,
