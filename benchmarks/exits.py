@@ -31,8 +31,7 @@ from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.exits.kind import Held, Measure, PriceRule, Stop
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.position import Outlook
 from tradebot.model.reasons import Reason

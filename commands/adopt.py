@@ -84,7 +84,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    from tradebot.exits.held import Held
+    from tradebot.exits.kind import Held
     from tradebot.exits.rules import met
     from tradebot.model.position import ADOPTED, Lot, Position
 

@@ -10,7 +10,7 @@ from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size

@@ -15,9 +15,8 @@ from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.approving import swaps_if_approved
 from tradebot.orders.changes import taken_back
-from tradebot.orders.entering import account_of, make_room, trade
+from tradebot.orders.entering import account_of, make_room, swaps_if_approved, trade
 from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
 from tradebot.orders.protecting import protect
 from tradebot.orders.two_orders import protect_apart

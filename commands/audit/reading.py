@@ -17,6 +17,7 @@ from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, lea
 from tradebot.model.activity import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import Severity
+from tradebot.model.finding import FindingKind
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
@@ -25,10 +26,9 @@ from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
-from tradebot.reconciliation.findings import compare
+from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.new_fills import new_fills
 from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked
-from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.timetable.sessions import session_date
 
 DAY = timedelta(days=1)
@@ -93,9 +93,8 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     symbols = tuple(dict.fromkeys((*app.settings.universe, *own, *tying_up(view, books))))
     quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
-    ours = ledger_view(ledger, books, view.positions)
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
-    ours = replace(ours, booked={**ours.booked, **entries}, working=())
+    found = compare(books, {**booked_behind(ledger, books), **entries}, view, booked.doubtful)
     session = session_date(ledger, clock.now, app.day)
     return Broker(
         clock=clock,
@@ -110,7 +109,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
             session=session,
             listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
         ),
-        findings=compare(ours, view, booked.doubtful),
+        findings=tuple(one for one in found if one.kind is not FindingKind.ORDER_LEFT_OUT),
         unapplied=len(pending) + len(booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),

@@ -24,9 +24,8 @@ from tradebot.model.position import Kept, Position
 from tradebot.model.record import Job, SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.reconciliation.findings import compare
+from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
-from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.views.explain import Funnel, Profit, ReasonCount, funnel, profit
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
@@ -144,7 +143,7 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
     worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()
     computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.standing.settlement)
-    differing = compare(ledger_view(app.ledger, books, view.positions), view)
+    differing = compare(books, booked_behind(app.ledger, books), view)
     found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
     if abs(computed.equity - view.account.equity) >= CENT:
         found += (f"equity: ledger {computed.equity}, exchange {view.account.equity}",)

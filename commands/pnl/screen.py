@@ -17,7 +17,8 @@ from commands.shared.times import when
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
 from tradebot.model.values import columns
-from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.model.venue import Settlement
+from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import PARTS, Compared, Cut, Pnl, Row, fees_not_counted, pnl
 from tradebot.views.performance.trade_row import Choice
@@ -77,17 +78,18 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
     found = pnl(breakdown(history), by, choice)
-    said = tuple(line.format(place=history.day.place) for line in _assumptions(found, by)) if found.rows else ()
+    lines = _assumptions(found, by, history.settlement) if found.rows else ()
+    said = tuple(line.format(place=history.day.place) for line in lines)
     return ProfitAndLoss(history.at, choice.strategy, choice.symbol, len(history.fills), found, said)
 
 
-def _assumptions(found: Pnl, by: Cut) -> Iterator[str]:
+def _assumptions(found: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
     yield REALIZED
     yield OPEN
     if found.total.unpriced or any(row.unpriced for row in found.rows):
         yield UNPRICED
     if any(row.fees_usd for row in found.rows):
-        yield ASSUMPTION
+        yield fees_assumption(settlement)
     if any(row.dividends_usd for row in found.rows):
         yield DIVIDENDS
     if any(row.funding_usd for row in found.rows):

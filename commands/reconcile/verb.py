@@ -5,6 +5,7 @@ Nothing here can send an order, because no OrderPort is ever created.
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.finding import Finding, Plan
+    from tradebot.model.venue import Settlement
     from tradebot.reconciliation.reconcile import Reconciled
 
 
@@ -101,7 +103,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         without_stop=tuple(Unstopped(position.symbol, position.strategy) for position in result.without_stop),
     )
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    return Report("reconcile", data, _render, code)
+    return Report("reconcile", data, partial(_render, kinds_booked(app.settings.capabilities.settlement)), code)
 
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
@@ -122,6 +124,13 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     return compared
 
 
+def kinds_booked(settlement: "Settlement") -> str:
+    """Return what the activities of an account are mostly about, in words."""
+    from tradebot.model.venue import Settlement
+
+    return "dividends, splits, renames, cash" if settlement is Settlement.PAID else "fees, funding, cash"
+
+
 def _row(finding: "Finding") -> FindingRow:
     return FindingRow(
         kind=finding.kind.value,
@@ -136,7 +145,7 @@ def _row(finding: "Finding") -> FindingRow:
     )
 
 
-def _render(console: "Console", data: Compared) -> None:
+def _render(kinds: str, console: "Console", data: Compared) -> None:
     console.print(f"Books and broker at {when(data.at)}")
     if data.applied:
         console.print(f"  {data.applied} was applied to the books")
@@ -146,7 +155,7 @@ def _render(console: "Console", data: Compared) -> None:
     console.print(f"  recorded {changed} and {fills}")
     if data.activities_booked:
         booked = counted(data.activities_booked, "activity", "activities")
-        console.print(f"  recorded {booked} of the account: dividends, splits, renames, cash")
+        console.print(f"  recorded {booked} of the account: {kinds}")
     if data.without_stop:
         named = ", ".join(f"{clean(row.symbol)} ({row.strategy})" for row in data.without_stop)
         console.print(f"  no stop watches {named}, as configured", markup=False)

@@ -45,6 +45,7 @@ def read_history(app: "App") -> "History":
         marks=_marks(ends, fills),
         acknowledged=acknowledged,
         stops=stops,
+        settlement=app.settings.capabilities.settlement,
     )
 
 

@@ -10,9 +10,10 @@ from commands.shared.history import read_history
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
 from tradebot.model.values import columns
+from tradebot.model.venue import Settlement
 from tradebot.timetable.sessions import BEGINS_AHEAD
 from tradebot.views.performance.days import LONGEST_GAP, MarketTime
-from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.risk import Excursion
@@ -129,15 +130,15 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
         lots=chosen_lots(rows.lots, choice, history.day),
         totals=totals_of(trades),
         slippage=_together(trades),
-        assumptions=tuple(_assumptions(trades)),
+        assumptions=tuple(_assumptions(trades, history.settlement)),
     )
 
 
-def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
+def _assumptions(trades: tuple[TradeRow, ...], settlement: Settlement) -> "Iterator[str]":
     unknown = sum(row.unknown_fees for row in trades)
     yield from fees_not_counted(unknown, {})
     if trades and (not unknown or any(row.fees_usd for row in trades)):
-        yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
+        yield fees_assumption(settlement) if any(row.fees_usd for row in trades) else NO_FEES
     if any(row.risk_usd for row in trades):
         yield RISK
     if any(row.best or row.worst for row in trades):

@@ -15,7 +15,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN
 from tradebot.model.text import counted
 from tradebot.views.holdings import FOREIGN_OWNER
-from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.history import History
 from tradebot.views.performance.tax import TaxRow, TaxYear, TermTotal, tax_year
 from tradebot.views.performance.tax_lots import Method
@@ -110,7 +110,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
         totals=found.totals,
         carried_usd=found.carried_usd,
         notes=tuple(_notes(whole, found)),
-        assumptions=_assumptions(method, history.day.place) if found.rows else (NO_ADVICE,),
+        assumptions=_assumptions(method, history) if found.rows else (NO_ADVICE,),
     )
 
 
@@ -148,15 +148,16 @@ def _text(value: date | Decimal | None) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else value.isoformat()
 
 
-def _assumptions(method: str, place: str) -> tuple[str, ...]:
+def _assumptions(method: str, history: History) -> tuple[str, ...]:
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
-        f"{method}), whatever strategy held them. Dates are trade dates in {place}. Splits and new symbols keep cost "
-        "and dates, and shares that only change their owner in the account aren't sold."
+        f"{method}), whatever strategy held them. Dates are trade dates in {history.day.place}. "
+        "Splits and new symbols keep cost and dates, and shares that only change their owner in the account aren't "
+        "sold."
     )
     fees = (
         "The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS Publication "
-        f"550 (2024)). {ASSUMPTION} Other fees are in no row."
+        f"550 (2024)). {fees_assumption(history.settlement)} Other fees are in no row."
     )
     rounding = "Each row is rounded to the cent, and totals add the rows."
     return lots, HOLDING_PERIOD, WASH_SALES, SHORT_SALES, fees, rounding, NOT_COVERED, NO_ADVICE

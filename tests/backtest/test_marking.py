@@ -14,7 +14,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.backtest.marking import Marking, is_blind
 from tradebot.backtest.touching import in_us, in_usd
 from tradebot.desk.watching import marked
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.trailing_stop import TrailingStop

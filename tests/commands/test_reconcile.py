@@ -14,6 +14,8 @@ from tests.builders import DECISIONS_KEPT
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import Job
+from tradebot.model.venue import Settlement
+from tradebot.views.performance.fees import fees_assumption
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,13 @@ def test_manual_trades_can_be_adopted_and_the_books_agree(bot: Bot) -> None:
         "  recorded 0 changed orders and 0 new fills\n"
         "They agree: nothing differs."
     )
+
+
+def test_words_about_bookings_and_fees_follow_from_the_form_of_the_account() -> None:
+    assert "dividends, splits" in reconcile.kinds_booked(Settlement.PAID)
+    assert reconcile.kinds_booked(Settlement.MARGINED) == "fees, funding, cash"
+    told = [fees_assumption(settlement) for settlement in Settlement]
+    assert ["FINRA" in words for words in told] == [True, False]
 
 
 def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import LISTED, NOW, fill, quote
 from tests.exits.asked import evaluate
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
-from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, parse
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side

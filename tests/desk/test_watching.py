@@ -19,8 +19,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk import watching
 from tradebot.desk.snapshot import take
 from tradebot.desk.watching import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol, watch
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.exits.kind import Held, Measure, PriceRule, Stop
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate

@@ -4,8 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.builders import NOW, SESSION, held
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Measure, Moment
+from tradebot.exits.kind import ExitRule, Held, Measure, Moment
 from tradebot.exits.rules import judge
 from tradebot.model.decision import Decision
 from tradebot.model.position import Outlook

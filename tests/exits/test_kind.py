@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import LISTED, NOW, ago, quote
 from tests.exits.asked import evaluate
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Stop, distance
+from tradebot.exits.kind import Held, Stop, distance
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import EXITS, LISTED, NOW, ago, instrument, quote
 from tests.exits.asked import evaluate
-from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import Held, best_price
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit

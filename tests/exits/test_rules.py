@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import LIMITS, LISTED, NOW, ago, quote
 from tests.exits.asked import evaluate
-from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.exits.kind import Held, best_price, exit_price
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict

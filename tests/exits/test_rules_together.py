@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, SESSION, ago, instrument, quote
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment
 from tradebot.exits.lists import Exits, kinds, parse
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import compose
@@ -167,7 +166,7 @@ WITHOUT = {
 def test_a_rule_can_tell_exactly_if_it_has_what_it_says_it_needs(rule: ExitRule) -> None:
     assert isinstance(rule.judge(FULL, THEN), Measure)
     answers = {what: rule.judge(*given) for what, given in WITHOUT.items()}
-    assert {what for what, answer in answers.items() if answer == Absent(what)} == set(rule.needs)
+    assert {what for what, answer in answers.items() if answer == what} == set(rule.needs)
     assert all(isinstance(answer, Measure) for what, answer in answers.items() if what not in rule.needs)
     assert rule.reads <= set(Outlook.__struct_fields__)
 

@@ -25,8 +25,7 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, concluding, snapshot
 from tradebot.desk.stakes import stakes
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure
+from tradebot.exits.kind import Held, Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Session

@@ -12,7 +12,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.record import CandidateRecord
 from tradebot.model.values import replace
-from tradebot.orders import approving, entering, protecting
+from tradebot.orders import entering, protecting
 from tradebot.orders.changes import edit_intent
 
 
@@ -65,7 +65,7 @@ def first_rule_counts() -> None:
 
 def entries_without_a_yes() -> None:
     """Entries go out whether or not a person has said yes."""
-    vars(entering)["consent"] = lambda *_: approving.Consent()
+    vars(entering)["consent"] = lambda *_: entering.Consent()
 
 
 CONTROLS: Mapping[str, Callable[[], None]] = {

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import KILLED, LOST_ON_THE_WAY, REFUSED, SLOW, Bot, capabilities
+from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
 from tests.venues import FakeReader
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
@@ -349,6 +349,22 @@ def test_no_stop_is_placed_beside_an_exit_that_arrives_after_a_quarter_of_an_hou
     bot.exits(900)
     assert sizes(bot.venue.working(Purpose.CLOSE)) == [Decimal(10)]
     assert bot.venue.stops() == []
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+@pytest.mark.parametrize(("fate", "stops"), [(LOST_ON_THE_WAY_BACK, []), (LOST_ON_THE_WAY, [Decimal(10)])])
+def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_next_pass_has_looked_it_up(
+    can: Capabilities, fate: str, stops: list[Decimal]
+) -> None:
+    bot = Bot(can).held()
+    bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
+    bot.exits(7200)
+    bot.venue.fates = [fate]
+    bot.exits(900)
+    assert bot.venue.stops() == [], "the exit may work"
+    bot.venue.fates = [] if fate == LOST_ON_THE_WAY_BACK else [LOST_ON_THE_WAY]
+    bot.exits(20)
+    assert sizes(bot.venue.stops()) == stops
 
 
 @each

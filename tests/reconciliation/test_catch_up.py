@@ -17,8 +17,8 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill, reassign, with_ends
-from tradebot.reconciliation.new_fills import FILL_OVERLAP
+from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, reassign, with_ends
+from tradebot.reconciliation.new_fills import ASKED_SINGLY, WATCHED
 from tradebot.reconciliation.read_books import read_books
 
 LATER = NOW + timedelta(minutes=6)
@@ -80,7 +80,7 @@ def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last
     caught(scene)
     caught(scene)
     last = scene.venue.executions[-1].at
-    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - FILL_OVERLAP]
+    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - WATCHED]
 
 
 def test_a_fill_listed_late_within_the_overlap_is_still_found() -> None:
@@ -217,7 +217,7 @@ def test_the_venue_is_asked_for_nothing_while_the_ledger_is_being_written() -> N
     assert caught(scene).orders == 0
 
 
-@pytest.mark.parametrize(("count", "lists"), [(LOOKED_UP_SINGLY, 0), (LOOKED_UP_SINGLY + 1, 1)])
+@pytest.mark.parametrize(("count", "lists"), [(ASKED_SINGLY, 0), (ASKED_SINGLY + 1, 1)])
 def test_many_orders_that_ended_while_nobody_looked_are_read_from_one_list(count: int, lists: int) -> None:
     scene, singly, listed = Scene(), list[str](), list[datetime]()
     intent = sent(scene)

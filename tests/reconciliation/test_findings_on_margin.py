@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.adapters.samples import make_intent
 from tests.builders import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, ago, fill
 from tests.reconciliation.comparing import accepted, compared, kinds
@@ -117,3 +119,38 @@ def test_trade_by_hand_on_margin_is_noted_with_what_it_has_gained() -> None:
     _, after = acknowledge(FakeReader(venue), scene.ledger, "AAPL", "ann")
     assert after.findings == ()
     assert not scene.ledger.cash_adjustments()
+
+
+def by_hand(scene: Scene, venue: MarginedVenue, side: Side, quantity: int, price: str) -> None:
+    """Let someone else's order fill, and the venue tell its fee."""
+    name = f"hand-{len(venue.book)}"
+    venue.rest(name, "AAPL", replace(make_intent(name), client_order_id=name, side=side, quantity=Decimal(quantity)))
+    venue.fill(name, price)
+    venue.tell_fees()
+
+
+@pytest.mark.parametrize("closings", [[(Side.SELL, 2, "110")], [(Side.SELL, 4, "110"), (Side.BUY, 2, "120")]])
+def test_trades_by_hand_that_closed_our_position_explain_the_cash(closings: list[tuple[Side, int, str]]) -> None:
+    scene, venue = margined()
+    trade(scene, venue, "open+5m", Side.BUY, 2, "100")
+    for closing in closings:
+        by_hand(scene, venue, *closing)
+    found = compared(scene)
+    assert kinds(found) == [FindingKind.OFFSET]
+    assert accepted(scene, found).findings == ()
+
+
+def test_note_that_was_closed_by_hand_is_named_and_settled_and_blocks_nothing() -> None:
+    scene, venue = margined()
+    acknowledge(bought_before(scene, venue), scene.ledger, "AAPL", "ann")
+    by_hand(scene, venue, Side.SELL, 6, "100")
+    found = compared(scene)
+    assert [(one.kind, one.subject, one.blocking) for one in found.findings] == [
+        (FindingKind.NOTE_CLOSED, "AAPL", False)
+    ]
+    assert accepted(scene, found).findings == ()
+    assert not scene.ledger.acknowledged()
+    assert scene.ledger.cash_adjustments() == 6 * 4 * 50 - venue.fee_usd
+    # What differs beyond what the shares were closed for can't be their profit.
+    venue.cash -= 1
+    assert kinds(compared(scene)) == [FindingKind.CASH]

@@ -24,9 +24,8 @@ from tradebot.model.order import Fee, Fill, fee_id
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.findings import compare
+from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
-from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.views.explain import profit
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import breakdown
@@ -222,9 +221,7 @@ def test_books_and_broker_agree_on_cash_however_each_counts_lots(
     lived = live(settlement, days)
     view = lived.broker.view()
     books = read_books(lived.ledger, NOW + timedelta(days=9), VENUE_DAY)
-    assert [
-        one for one in compare(ledger_view(lived.ledger, books, view.positions), view) if one.subject == "account"
-    ] == []
+    assert [one for one in compare(books, booked_behind(lived.ledger, books), view) if one.subject == "account"] == []
     if settlement is Settlement.PAID:
         assert books.cash == view.account.cash
     worth = worth_of(view, {})
@@ -239,7 +236,7 @@ def test_a_cent_that_nothing_explains_is_found(settlement: Settlement) -> None:
     lived = live(settlement, [buy, sell, Moved("FUNDING", "ES", -125)])
     lived.broker.cash -= Decimal("0.02")
     view, books = lived.broker.view(), read_books(lived.ledger, NOW, VENUE_DAY)
-    (finding,) = compare(ledger_view(lived.ledger, books, view.positions), view)
+    (finding,) = compare(books, booked_behind(lived.ledger, books), view)
     assert finding.ours is not None
     assert finding.broker is not None
     assert round(finding.ours - finding.broker, 4) == Decimal("0.02")

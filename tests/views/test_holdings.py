@@ -10,7 +10,7 @@ from rich.console import Console
 from commands import positions
 from commands.status import report
 from tests.builders import EXITS, LISTED, NOW, ago
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.lists import parse
 from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position

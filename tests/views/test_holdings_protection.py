@@ -9,7 +9,7 @@ from rich.console import Console
 from commands import positions
 from tests.builders import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tradebot.backtest.touching import UNITS, Ahead, in_us, in_usd, moment, units
-from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss

@@ -30,8 +30,7 @@ from tradebot.backtest.touching import (
 from tradebot.desk.halting import remember
 from tradebot.desk.snapshot import worth_of
 from tradebot.desk.watching import marked
-from tradebot.exits.held import Held, exit_price
-from tradebot.exits.kind import ExitRule, PriceRule, Stop, TimeRule
+from tradebot.exits.kind import ExitRule, Held, PriceRule, Stop, TimeRule, exit_price
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.lists import Exits, in_force, levels

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tradebot.desk.notable import gap_began, tell
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.held import exit_price
+from tradebot.exits.kind import exit_price
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk

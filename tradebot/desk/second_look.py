@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tradebot.desk.watching import closed_by_price, look, nearest_stops
 from tradebot.errors import TradebotError
-from tradebot.exits.held import exit_price
+from tradebot.exits.kind import exit_price
 from tradebot.gates.coherence import doubted_move
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk

@@ -25,10 +25,9 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
 from tradebot.ports.world import Rules, World
-from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.listings import Listed
 from tradebot.reconciliation.new_fills import MissingFill
-from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
+from tradebot.reconciliation.unknown_orders import UnknownOrders, still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
 
 

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from math import fsum, sqrt
 from typing import Any
 
-from tradebot.exits.held import Held, best_price, exit_price, worst_price
+from tradebot.exits.kind import Held, best_price, exit_price, worst_price
 from tradebot.exits.lists import Exits, nearest_stop
 from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote

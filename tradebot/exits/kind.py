@@ -1,6 +1,7 @@
-"""What a kind of exit rule has: its settings, its reason, when it closes a position, and the level at which it does.
+"""A position as exit rules see it, and what a kind of exit rule has: settings, a reason, when it closes, its level.
 
-Each kind is a class called `RULE` in its own file in `kinds`. The file's name is the rule's name in the configuration.
+Each kind is the class `RULE` of its own file in `kinds`, whose name is the rule's name in the configuration. A gain is
+positive on either side.
 """
 
 from abc import abstractmethod
@@ -8,16 +9,87 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from tradebot.exits.held import Held
 from tradebot.exits.why import Part, measured
-from tradebot.model.bar import Session
+from tradebot.model.bar import Quote, Session
+from tradebot.model.instrument import whole_lots
 from tradebot.model.limits import Frozen
+from tradebot.model.position import Kept, Outlook, Position
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
+
+
+class Held(Struct, frozen=True, dict=True):
+    """A position with the best price since it was opened: the highest for a long, the lowest for a short.
+
+    `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.
+    """
+
+    position: Position
+    best: Decimal
+    kept: Kept = field(default_factory=Kept)
+    outlook: Outlook = field(default_factory=Outlook)
+
+    def gain(self, price: Decimal) -> Decimal:
+        """Return the gain at `price` as a fraction of the average entry price."""
+        return (price - self.entry) / self.entry * self.direction
+
+    def pullback(self, price: Decimal) -> Decimal:
+        """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
+        return (self.best - price) / self.best * self.direction
+
+    def price_at(self, gain: Decimal) -> Decimal:
+        """Return the price at which the position has gained this fraction of its average entry price."""
+        return self.entry * (1 + self.direction * gain)
+
+    @property
+    def original_quantity(self) -> Decimal | None:
+        """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
+        original = self.kept.original_quantity
+        if original is None:
+            original = self.position.original_quantity
+        return None if original < abs(self.position.quantity) else original
+
+    def whole_lots(self, shares: Decimal) -> Decimal:
+        """Return unsigned shares rounded down to what can be ordered, as far as the position's instrument is known."""
+        return whole_lots(self.kept.instrument, shares) if self.kept.instrument else shares
+
+    @cached_property
+    def entry(self) -> Decimal:
+        return self.position.average_price
+
+    @cached_property
+    def direction(self) -> int:
+        """Return +1 for a long and -1 for a short."""
+        return 1 if self.position.quantity > 0 else -1
+
+
+def exit_price(position: Position, quote: Quote) -> Decimal:
+    """Return the price at which the position could be closed now: the bid for a long, the ask for a short."""
+    return quote.bid if position.quantity > 0 else quote.ask
+
+
+def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
+    # No farther than the last trade, because a wrong quote that became the best price would stay it.
+    known = position.average_price if stored is None else stored
+    if quote is None:
+        return known
+    if position.quantity > 0:
+        return max(known, min(quote.bid, quote.last))
+    return min(known, max(quote.ask, quote.last))
+
+
+def worst_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the worst price so far, starting at the entry price; it only ever moves against the position."""
+    known = position.average_price if stored is None else stored
+    if quote is None:
+        return known
+    return min(known, quote.bid) if position.quantity > 0 else max(known, quote.ask)
 
 
 class Input(StrEnum):
@@ -39,10 +111,9 @@ class Input(StrEnum):
 
 
 class Moment(Struct, frozen=True):
-    """The moment at which a position is judged.
+    """When a position is judged, the price in USD at which it could be closed then, and the trading session.
 
-    `now` is None if we don't know the time, because the clocks disagree. `price` is the price in USD at which the
-    position could be closed, None without a quote. `session` is the trading session of `now`, None if there is none.
+    `now` is None if the clocks disagree, and `price` without a quote.
     """
 
     now: datetime | None = None
@@ -69,8 +140,7 @@ _KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
 class Measure(NamedTuple):
     """What a rule measured: whether it closes the position, the value it looked at, and its limit.
 
-    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
-    reason, if it isn't the observed value.
+    `shares` are how many it closes, unsigned; None means all. `shown` is the composed reason's number, if another one.
     """
 
     closes: bool
@@ -78,12 +148,6 @@ class Measure(NamedTuple):
     limit: Decimal | float | None
     shares: Decimal | None = None
     shown: Decimal | float | None = None
-
-
-class Absent(NamedTuple):
-    """A rule can't tell, because it doesn't know this."""
-
-    what: Input
 
 
 class Stop(Struct, frozen=True):
@@ -100,10 +164,7 @@ class Stop(Struct, frozen=True):
 
 
 class PriceTarget(NamedTuple):
-    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
-
-    `word` is the rule's name in composed reasons.
-    """
+    """A price in USD at which a rule takes a profit, the shares it then closes, unsigned, and its name in reasons."""
 
     price: Decimal
     shares: Decimal
@@ -130,10 +191,7 @@ class ExitRule(Frozen):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
-
-        None if there is no such fixed fraction.
-        """
+        """Return the fixed gain at which it closes, if any, as a fraction of the entry price; below zero is a loss."""
         return None
 
     @property
@@ -146,18 +204,18 @@ class ExitRule(Frozen):
         """Return True if one wrong quote could make it close a position."""
         return not {Input.QUOTE, Input.MOMENTUM}.isdisjoint(self.needs)
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+    def judge(self, held: Held, moment: Moment) -> Measure | Input:
         """Judge the position at a moment, or return the first thing it needs that isn't known."""
         given = list[object]()
         for need in self.needs:
             if need in _KNOWN:
                 given.append(_KNOWN[need](held, moment))
                 if given[-1] is None:
-                    return Absent(need)
+                    return need
         return self.measure(held, *given)
 
     @abstractmethod
-    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Absent:
+    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Input:
         """Judge the position by what it needs, given in that order."""
 
     def level(self, held: Held) -> Stop:
@@ -174,7 +232,8 @@ class ExitRule(Frozen):
     def part(self, held: Held, measure: Measure) -> Part:
         """Return what it says in a composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
-        return measured(self.name, shown if self.numbered else None, self._unit)
+        units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
+        return measured(self.name, shown if self.numbered else None, units[0])
 
     @property
     def name(self) -> str:
@@ -184,11 +243,6 @@ class ExitRule(Frozen):
         """Return why it makes no sense in a list with these other rules, or None if it does."""
         return None
 
-    @property
-    def _unit(self) -> Unit:
-        units = REASONS[self.reason].units
-        return units[0] if units else Unit.SHARE_OF_WHOLE
-
 
 class PriceRule(ExitRule):
     """A rule that looks at the price at which the position could be closed now."""
@@ -196,7 +250,7 @@ class PriceRule(ExitRule):
     needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
 
     @abstractmethod
-    def measure(self, held: Held, price: Decimal) -> Measure | Absent:
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
         """Judge the position at `price`, in USD."""
 
     @abstractmethod
@@ -218,8 +272,7 @@ class TimeRule(ExitRule):
 def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:
     """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
-    The distance is positive before the price reaches the rule and negative after. `direction` is +1 for a long, -1 for
-    a short.
+    It is positive before the price reaches the rule. `direction` is +1 for a long, -1 for a short.
     """
     if stop.price is None:
         return None

@@ -12,8 +12,7 @@ from msgspec import Struct
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceTarget
+from tradebot.exits.kind import ExitRule, Held, PriceTarget
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
@@ -70,7 +69,7 @@ def parse(listed: object) -> Exits:
     for place, item in enumerate(listed):
         try:
             rules.append(_rule(item))
-        except ExitRulesError as error:
+        except ValueError as error:
             problems += [f"rule {place + 1}: {mistake}" for mistake in error.args]
     problems += () if problems else _contradictions(rules)
     if problems:
@@ -91,20 +90,13 @@ def _rule(item: object) -> ExitRule:
     if not (isinstance(item, Mapping) and len(item) == 1):
         raise ExitRulesError("must be one exit rule with its settings, such as {stop_loss: {fraction: 0.02}}")
     ((name, settings),) = item.items()
-    kind = kinds()[_known(str(name))]
+    kind = kinds()[known_name(str(name), tuple(kinds()), "exit rule")]
     if not isinstance(settings, Mapping):
         raise ExitRulesError(f"{name} needs its settings: {', '.join(kind.model_fields)}")
     try:
         return kind.model_validate(settings)
     except ValidationError as bad:
         raise ExitRulesError(*_mistakes(name, bad)) from None
-
-
-def _known(name: str) -> str:
-    try:
-        return known_name(name, tuple(kinds()), "exit rule")
-    except ValueError as error:
-        raise ExitRulesError(str(error)) from None
 
 
 def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:
@@ -137,8 +129,7 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
 def in_force(rules: Exits, kept: Kept) -> Exits:
     """Return all rules that watch a position: those of its strategy, and the stop and targets that it was opened with.
 
-    Of two stops, and of two targets, only the nearer one is in force: it acts first. A scale-out that it was opened
-    with takes the place of its strategy's.
+    Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, the position's own.
     """
     own = _own_rules(kept.stop_loss_fraction, kept.profit_target_fraction, kept.targets)
     nearer = {type(rule): rule for rule in own}
@@ -154,14 +145,11 @@ def in_force(rules: Exits, kept: Kept) -> Exits:
 @lru_cache(maxsize=1024)
 def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[ScaleOutLevel, ...]) -> Exits:
     """Return the rules that a position was opened with; each pass asks for those of each position."""
+    levels = tuple(Level(fraction=each.fraction, share=each.share) for each in targets)
     return (
         *(() if stop is None else (StopLoss(fraction=stop),)),
         *(() if target is None else (ProfitTarget(fraction=target),)),
-        *(
-            (ScaleOut(levels=tuple(Level(fraction=each.fraction, share=each.share) for each in targets)),)
-            if targets
-            else ()
-        ),
+        *((ScaleOut(levels=levels),) if levels else ()),
     )
 
 
@@ -183,9 +171,8 @@ ExitList = Annotated[Listed, PlainValidator(_checked)]
 class Levels(Struct, frozen=True):
     """Where a position is to be closed, in USD per share, not rounded.
 
-    `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
-    nearest first. They never add up to more than is held; what they leave has no target. `word` is the name of the rule
-    whose stop that is, in composed reasons.
+    `stop` is None if no rule has a stop price now; `word` is the name of its rule in composed reasons. The targets, the
+    nearest first, never add up to more than is held; what they leave has no target.
     """
 
     stop: Decimal | None = None
@@ -194,10 +181,7 @@ class Levels(Struct, frozen=True):
 
 
 def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
-    """Return the tightest stop price in force, and the targets, of the rules that watch a position.
-
-    A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
-    """
+    """Return the tightest stop price that is armed, and the targets, of the rules that watch a position."""
     found = [(rule, rule.level(held)) for rule in rules]
     prices = [
         (level.price, rule.name) for rule, level in found if level.price is not None and level.armed and not level.ahead

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, exit_price
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment, PriceRule
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment, PriceRule, exit_price
 from tradebot.exits.lists import Exits
 from tradebot.exits.why import Part, Why
 from tradebot.model.bar import Quote, Session
@@ -21,10 +20,9 @@ from tradebot.model.values import replace
 class ExitCall(Struct, frozen=True):
     """What the exit rules say of a position.
 
-    `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
-    `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, the strongest
-    first. `unknown` are the decisions of the rules that couldn't tell, each once. `by_price` is True if nothing but
-    rules of price fired, whose levels may rest at the venue.
+    `decision` is PASS to close, by the strongest rule, or FAIL with HOLD, or UNKNOWN. `shares` are how many shares to
+    close, unsigned; None means all. `why` are all rules that fired, the strongest first. `unknown` are the decisions of
+    the rules that couldn't tell, each once. `by_price` is True if nothing but rules of price fired.
     """
 
     decision: Decision
@@ -41,18 +39,6 @@ class _Fired(NamedTuple):
     measure: Measure
 
 
-class _Answers(Struct, frozen=True):
-    """What all rules say at one price: those that fired, the strongest first, and those that can't tell."""
-
-    fired: tuple[_Fired, ...]
-    absent: tuple[tuple[ExitRule, Input], ...]
-
-    @property
-    def shares(self) -> Decimal | None:
-        """Return how many shares the strongest rule closes; None means all."""
-        return self.fired[0].measure.shares
-
-
 def judge(
     held: Held,
     quote: Quote | None,
@@ -65,67 +51,63 @@ def judge(
 ) -> ExitCall:
     """Ask all rules, in whatever order they are listed, and return what to do.
 
-    Flatten and rules of time need no price. A rule that can't tell keeps no other rule from closing the position. If
-    none does, a missing quote or clock is returned as UNKNOWN, so that the gap is visible; anything else that is
-    missing is returned so only if no rule could tell. With no rules at all, only flatten closes the position.
+    A rule that can't tell keeps no other rule from closing the position. If none does, a missing quote or clock is
+    returned as UNKNOWN; anything else that is missing is returned so only if no rule could tell.
 
-    `ratio` is the broker's shares as a multiple of the books'. If it isn't one, there may have been a split, which
-    would change every price in the books, or there may not. The rules then close the position only if they would do
-    so either way. If `clocks` didn't pass, we don't know how old the position is, and no rule that needs the time can
-    close it. `session` is the trading session of `now`.
+    `ratio` is the broker's shares as a multiple of the books'. If it isn't one, there may have been a split, and the
+    rules close the position only if they would do so either way. If `clocks` didn't pass, no rule that needs the time
+    can close it. `session` is the trading session of `now`.
     """
     if state is TradingState.FLATTEN:
         return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (Part("flatten"),))
     price = exit_price(held.position, quote) if quote else None
     moment = Moment(now if clocks is None or clocks.passed else None, price, session)
-    answers = _ask(held, moment, rules)
-    unknown = tuple(dict.fromkeys(_unknown(rule, what, clocks) for rule, what in answers.absent))
-    shares = answers.shares if answers.fired else None
+    fired, absent = _ask(held, moment, rules)
+    unknown = tuple(dict.fromkeys(_unknown(rule, what, clocks) for rule, what in absent))
+    shares = fired[0].measure.shares if fired else None
     if price is not None and ratio > 0 and ratio != 1:
-        other = _ask(held, replace(moment, price=price * ratio), rules)
-        if bool(other.fired) is not bool(answers.fired):
+        other, _ = _ask(held, replace(moment, price=price * ratio), rules)
+        if bool(other) is not bool(fired):
             age_s = quote.age_s(now) if quote else None
             unproven = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, age_s)
             return ExitCall(unproven, unknown=unknown)
-        shares = _fewer(shares, other.shares) if other.fired else None
-    if answers.fired:
-        why = tuple(fired.rule.part(held, fired.measure) for fired in answers.fired)
-        by_price = all(isinstance(fired.rule, PriceRule) for fired in answers.fired)
-        return ExitCall(_closing(held, answers.fired[0], quote, now), shares, why, unknown, by_price)
-    blind = len(answers.absent) == len(rules)
+        shares = _fewer(shares, other[0].measure.shares) if other else None
+    if fired:
+        why = tuple(rule.part(held, measure) for rule, measure in fired)
+        by_price = all(isinstance(rule, PriceRule) for rule, _ in fired)
+        return ExitCall(_closing(held, fired[0], quote, now), shares, why, unknown, by_price)
+    blind = len(absent) == len(rules)
     return ExitCall(_holding(held, quote, now, rules, unknown, blind=blind), unknown=unknown)
 
 
 def is_blind(decision: Decision) -> bool:
-    """Return True if a price or the time is missing, so that stops can't be judged.
-
-    A position whose rules lack anything else has no stop by its owner's choice.
-    """
+    """Return True if a price or the time is missing, so that stops can't be judged."""
     return decision.verdict is Verdict.UNKNOWN and decision.reason is not Reason.EXIT_INPUT_MISSING
 
 
 def met(held: Held, price: Decimal, rules: Exits) -> Reason | None:
     """Return the reason of the strongest rule of price that closes the position at `price`, in USD; None if none."""
     by_price = tuple(rule for rule in rules if isinstance(rule, PriceRule))
-    fired = _ask(held, Moment(price=price), by_price).fired
+    fired, _ = _ask(held, Moment(price=price), by_price)
     return fired[0].rule.reason if fired else None
 
 
-def _ask(held: Held, moment: Moment, rules: Iterable[ExitRule]) -> _Answers:
-    """Ask every rule. Rules that close everything are stronger than those that close a part."""
+def _ask(
+    held: Held, moment: Moment, rules: Iterable[ExitRule]
+) -> tuple[Sequence[_Fired], Sequence[tuple[ExitRule, Input]]]:
+    """Return the rules that fired, the strongest first, and those that can't tell with what they lack."""
     fired, absent = list[_Fired](), list[tuple[ExitRule, Input]]()
     for rule in rules:
         answer = rule.judge(held, moment)
-        if isinstance(answer, Absent):
-            absent.append((rule, answer.what))
+        if isinstance(answer, Input):
+            absent.append((rule, answer))
         elif answer.closes:
             fired.append(_Fired(rule, answer))
-    return _Answers(
-        tuple(sorted(fired, key=_strength)), tuple(sorted(absent, key=lambda pair: (pair[0].rank, pair[0].reason)))
-    )
+    return sorted(fired, key=_strength), sorted(absent, key=lambda pair: (pair[0].rank, pair[0].reason))
 
 
 def _strength(fired: _Fired) -> tuple[bool, Decimal, int, str]:
+    """Sort rules that close everything before those that close a part."""
     shares = fired.measure.shares
     return shares is not None, -(shares or Decimal(0)), fired.rule.rank, fired.rule.reason
 

@@ -16,7 +16,7 @@ from math import inf
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import Held, exit_price
 from tradebot.gates.common import answer, rested, still_held, unresolved_for_exit, working_for_exit
 from tradebot.gates.entry import Ask
 from tradebot.model.books import Books

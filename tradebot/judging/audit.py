@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of

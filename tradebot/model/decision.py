@@ -142,6 +142,9 @@ class Decision(Struct, frozen=True):
         return gap / abs(limit) if limit else gap
 
 
+Decisions = tuple[Decision, ...]
+
+
 def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
     """Return the units of a gate's `observed` and `limit`."""
     own = REASONS[reason].units if reason else None

@@ -120,6 +120,13 @@ class FindingKind(StrEnum):
         "a stop, a target or an exit of ours filled after the shares were gone, so the position turned to the other"
         " side; the next pass of exits closes it",
     )
+    NOTE_CLOSED = (
+        "note_closed",
+        "shares that were noted as known were closed by hand; cash moved by what they gained, which the books can't"
+        " compute without their cost",
+        False,
+        "removes the note, and books what they gained as a cash movement",
+    )
     CASH = ("cash", "cash differs from the opening balance plus fills", True, "books the difference as a cash movement")
     SPLIT = (
         "split",

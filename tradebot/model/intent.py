@@ -152,6 +152,11 @@ class Intent(Struct, frozen=True):
     approval: str = ""
 
     @property
+    def whose(self) -> tuple[str, str]:
+        """Return the strategy and the symbol that it is for."""
+        return self.key.strategy, self.key.symbol
+
+    @property
     def session(self) -> date:
         """Return the session in which it is sent; a DAY order ends with that."""
         return self.sent_in or self.key.session

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from tradebot.desk.notable import gap_began
 from tradebot.errors import TemporaryError
 from tradebot.gates.common import permission
+from tradebot.gates.sizing import marketable_limit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, mark_of
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
@@ -43,10 +44,7 @@ def cancel_order(
 def taken_back(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
-    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
-
-    A venue may accept a cancel and reject it a moment later.
-    """
+    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it."""
     asked = {order.venue_id: order.status for order in before}
     left = {order.venue_id: order.status for order in now if order.venue_id in asked}
     if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
@@ -81,15 +79,8 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
 
 def about(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
     """Return the candidate under which a request of this kind is recorded: a change, or protection."""
-    return Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=purpose,
-        at=at,
-        quantity=quantity,
-        source=intent.operation,
-    )
+    strategy, source = intent.key.strategy, intent.operation
+    return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
@@ -118,15 +109,12 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
-
-    None if it refused a plain stop too, a short while ago.
-    """
+    """Return what to protect a position with: a pair, or a plain stop if that was refused; None if that was too."""
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
             continue
-        if (intent.key.strategy, intent.key.symbol) != whose or record.state is IntentState.ABANDONED:
+        if intent.whose != whose or record.state is IntentState.ABANDONED:
             continue
         if record.state is not IntentState.REJECTED:
             return intent.order_class
@@ -136,14 +124,29 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     return OrderClass.OCO
 
 
+def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
+    """Return a limit price in USD at which an exit fills now; None without a quote."""
+    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
+    listing = desk.listing_for(candidate.instrument)
+    return marketable_limit(listing, candidate.side, quote, offset) if quote else None
+
+
+def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
+    """Return a price in USD at which the limit of a pair fills now without reaching the pair's stop, or None."""
+    price = exit_price(world, desk, candidate)
+    if price is None:
+        return None
+    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
+    if stop is None or (price - stop) * away > 0:
+        return price
+    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
+    nearest = stop + tick * away
+    best = quote.bid if away > 0 else quote.ask
+    return nearest if (best - nearest) * away >= 0 else None
+
+
 def exit_through(
-    world: World,
-    call: Call,
-    desk: Desk,
-    candidate: Candidate,
-    pair: Resting,
-    price: Decimal,
-    decisions: tuple[Decision, ...],
+    world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
 ) -> CandidateRecord:
     """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
@@ -159,33 +162,26 @@ def exit_through(
 
 
 def edit_intent(
-    call: Call,
-    desk: Desk,
-    promised: Intent,
-    order: Order,
-    shares: Decimal,
-    price: Decimal,
-    why: str,
-    leg: int = TIGHTENS,
+    call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
 ) -> Intent:
     """Return the request that brings what rests, a stop or a limit, to so many shares and a price in USD.
 
-    `promised` is the intent behind the order, and `why` names the rule that has it there.
+    `promised` is the intent behind the `old` one, and `why` names the rule that has it there.
     """
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=order.venue_id)
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
     return replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,
         quantity=shares,
-        order_type=OrderType.STOP if order.stop_price else OrderType.LIMIT,
-        limit_price=None if order.stop_price else price,
-        stop_price=price if order.stop_price else None,
+        order_type=OrderType.STOP if old.stop_price else OrderType.LIMIT,
+        limit_price=None if old.stop_price else price,
+        stop_price=price if old.stop_price else None,
         order_class=OrderClass.SIMPLE,
         cycle_id=call.cycle_id,
         at=desk.now,
-        target_venue_id=order.venue_id,
+        target_venue_id=old.venue_id,
         sent_in=None,
         why=why,
     )
@@ -199,10 +195,7 @@ class Released(NamedTuple):
 
 
 def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
-    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
-
-    If the venue takes the cancel back, the pair works as before, and the record says so.
-    """
+    """Cancel a pair and prove its end, so that its shares are free; if the cancel is taken back, the record says so."""
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
         return Released(record, None)
@@ -216,7 +209,7 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
     """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
-    whose, rules = (rest.record.intent.key.strategy, rest.record.intent.key.symbol), world.rules
+    whose, rules = rest.record.intent.whose, world.rules
     known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))

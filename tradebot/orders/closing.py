@@ -21,27 +21,40 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import AccountAsk
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.intent import Intent, IntentRecord, Operation
-from tradebot.model.order import Order
+from tradebot.model.instrument import whole_lots
+from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order, OrderType
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.changes import AGAIN, EXITS, Released, about, exit_is_refused, exit_through, release, tell_gap
-from tradebot.orders.exit_orders import (
+from tradebot.orders.changes import (
+    AGAIN,
+    EXITS,
+    Released,
+    about,
+    exit_is_refused,
     exit_price,
-    is_refused,
-    quantity_of,
-    quoted,
-    submit_whole,
-    without_refused_fraction,
+    exit_through,
+    price_through,
+    release,
+    tell_gap,
 )
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send_again, submit_key, wanted_key
+from tradebot.orders.sending import (
+    MOST_LEGS,
+    closing_side,
+    may_send_again,
+    send,
+    send_again,
+    submit_intent,
+    submit_key,
+    wanted_key,
+)
 from tradebot.ports.world import Call, World
 
 Records = tuple[CandidateRecord, ...]
@@ -54,11 +67,7 @@ NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE
 
 
 def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], Records]) -> Records:
-    """Close positions one after another, each based on what the previous orders leave at the broker.
-
-    Two owners may hold the same symbol while the broker holds less than their sum, so two orders must not close the
-    same shares.
-    """
+    """Close positions one after another, each based on what the previous orders leave at the broker."""
     records = list[CandidateRecord]()
     for position in positions:
         closed = close(desk, position)
@@ -87,10 +96,9 @@ def afterwards(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
 def close(
     world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
 ) -> Records:
-    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass.
+    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass and it has a listing.
 
-    `displaced_by` is the symbol that it makes room for, if any. Nothing is sent for what nobody knows the instrument
-    of; the record of the pass says so.
+    `displaced_by` is the symbol that it makes room for, if any.
     """
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     if listing is None:
@@ -112,9 +120,8 @@ def close(
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
-    """Send the orders that close or reduces a position because its strategy wants that, if the exit gates pass."""
-    whose = (candidate.strategy, candidate.symbol)
-    position = position_of(desk, whose)
+    """Send the orders that close or reduce a position because its strategy wants that, if the exit gates pass."""
+    position = position_of(desk, (candidate.strategy, candidate.symbol))
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
@@ -132,13 +139,9 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 
 
 def _send_closing(
-    world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: tuple[Decision, ...]
+    world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: Decisions
 ) -> Records:
-    """Send closing orders if everything asked so far and the exit gates pass.
-
-    A fraction of a share goes out with the whole shares. If the venue refuses it, the whole shares go out alone, and
-    the fraction stays for the rest of the session.
-    """
+    """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
     lost = _lost_exit(world, desk, position)
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
@@ -154,22 +157,20 @@ def _send_closing(
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
-    if first_failure(decisions):
-        return (CandidateRecord(candidate, decisions),)
-    if lost:
+    if lost and not first_failure(decisions):
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
         return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
+    if first_failure(decisions):
+        return (CandidateRecord(candidate, decisions),)
     return tuple(_exits(world, call, desk, candidate, decisions))
 
 
 def _exits(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
 ) -> Iterator[CandidateRecord]:
-    """Close shares that nothing protects first, then those of the newest pair, and so on.
-
-    Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
-    """
+    """Close shares that nothing protects first, then those of the newest pair, and so on."""
+    # Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
     resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
     targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
@@ -198,7 +199,7 @@ def _exits(
                 yield from _close_protected(world, call, desk, part, decisions, pair, own)
 
 
-def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
+def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
     """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
     return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
 
@@ -225,18 +226,9 @@ def _end_targets(
 
 
 def _close_protected(
-    world: World,
-    call: Call,
-    desk: Desk,
-    candidate: Candidate,
-    decisions: tuple[Decision, ...],
-    pair: Resting,
-    own: Decimal,
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, pair: Resting, own: Decimal
 ) -> Iterator[CandidateRecord]:
-    """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place.
-
-    `own` are the shares of the position that are left for this exit and the pair.
-    """
+    """Close shares that a pair protects, through it or in its place; `own` are those left for the exit and the pair."""
     price = price_through(world, desk, candidate, pair)
     obstacle = _obstacle(world, desk, candidate, pair)
     if obstacle is None and price is not None:
@@ -278,7 +270,7 @@ def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
 
 def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
     """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
-    pairs = desk.resting.get((record.intent.key.strategy, record.intent.key.symbol), ())
+    pairs = desk.resting.get(record.intent.whose, ())
     through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
     return next(through, Resting(record, order, None, can_trigger=False))
 
@@ -288,7 +280,7 @@ def _close_in_its_place(
     call: Call,
     desk: Desk,
     candidate: Candidate,
-    decisions: tuple[Decision, ...],
+    decisions: Decisions,
     pair: Resting,
     cause: str,
     why: Reason = Reason.EXIT_NEEDS_SHARES,
@@ -314,23 +306,6 @@ def _close_in_its_place(
         yield protect_again(world, call, desk, pair, unprotected)
 
 
-def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
-
-    A venue lets the limit of a pair go to the market, but not to its stop or past it.
-    """
-    price = exit_price(world, desk, candidate)
-    if price is None:
-        return None
-    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
-    if stop is None or (price - stop) * away > 0:
-        return price
-    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
-    nearest = stop + tick * away
-    best = quote.bid if away > 0 else quote.ask
-    return nearest if (best - nearest) * away >= 0 else None
-
-
 def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
     """Return why shares can't be closed by moving the limit of their pair, or None if they can."""
     if world.venue.edit is Edit.NONE:
@@ -345,30 +320,74 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if it may be resent and its shares are still there.
-
-    One that only reduces does no harm if they are gone.
-    """
+    """Return an exit that the venue has not known for a while, if resending it would close no more than is there."""
     for record in desk.books.unresolved:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
-        same = (intent.key.strategy, intent.key.symbol) == position.whose
-        # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
-        old = abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
-        if closes and same and old:
+        if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
             return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
     return None
 
 
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
-    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through still rests.
-
-    The order that a replace names is replaced only once, so the request may have arrived without doing harm.
-    """
+    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through rests."""
     if lost.operation is Operation.SUBMIT:
         held = closable(desk, position.symbol, position.quantity)
         return held >= lost.quantity and lost.side is closing_side(position.quantity)
     pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
+
+
+def is_refused(record: CandidateRecord) -> bool:
+    return record.decisions[-1].reason is Reason.VENUE_REJECTED
+
+
+def submit_whole(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
+    whole = whole_lots(candidate.instrument, quantity_of(candidate))
+    record = _submit(world, call, desk, candidate, decisions, key)
+    if is_refused(record) and 0 < whole < quantity_of(candidate):
+        key = replace(key, leg=key.leg + MOST_LEGS)
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
+    return record
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    price = exit_price(world, desk, candidate)
+    intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
+    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
+    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
+        return ()
+    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)
+
+
+def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
+    quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
+    whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
+    # Less than the smallest order counts as a fraction.
+    whole = whole if whole >= least else Decimal(0)
+    if whole == quantity:
+        return candidate, ()
+    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
+    if not any(intent.quantity % intent.instrument.lot or intent.quantity < least for intent in closing):
+        return candidate, ()
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, least)
+    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
+
+
+def quantity_of(candidate: Candidate) -> Decimal:
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    return candidate.quantity

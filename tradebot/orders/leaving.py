@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
-from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
 from tradebot.gates.common import clocks_agree
@@ -52,10 +52,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 
 
 def kept_of(watched: Mapping[Key, Held], exits: Iterable[CandidateRecord]) -> list[Held]:
-    """Return the positions that aren't leaving.
-
-    One leaves if a lost exit is sent again, or a rule closes all shares, or a part and no order worked for that.
-    """
+    """Return the positions that no rule closes, nor a part of them by a new order, and no exit that is sent again."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [held for held in watched.values() if held.position.symbol not in leaving]
 
@@ -71,11 +68,7 @@ def _is_leaving(record: CandidateRecord) -> bool:
 
 
 def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
-
-    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
-    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
-    """
+    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there."""
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
@@ -91,6 +84,7 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
     # How far the price is past each of them, in the direction in which it acts.
     past_stops = [(stop - price) * -side.sign / stop for stop in stops]
     reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
+    # Far past a stop, the venue should have acted.
     if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
         return why
     left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)

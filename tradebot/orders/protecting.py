@@ -1,11 +1,8 @@
 """Protect positions at the venue: rest a pair for shares that have none, tighten stops, cancel what protects nothing.
 
-What rests is an order like any other: it's promised before it's sent, and sent once. The stop of a pair only ever moves
-toward profit. While a request of this kind has no outcome, no other one is sent for the position.
-
-Only a stop that can trigger protects. A limit whose stop was canceled, or a stop that is suspended or hasn't arrived,
-protects nothing, so the bot's own rule acts; what is left of the pair is canceled, and once that is proven, a new pair
-is placed. Each filled increment has a pair, and with several targets each has its share.
+The stop of a pair only ever moves toward profit. While a request of this kind has no outcome, no other one is sent for
+the position. Only a stop that can trigger protects. Of a pair without one, the rest is canceled, and once that is
+proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
@@ -15,7 +12,7 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.exits.held import Held
+from tradebot.exits.kind import Held
 from tradebot.exits.lists import Levels, levels
 from tradebot.gates.common import closable, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -32,7 +29,7 @@ from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.changes import AGAIN, about, cancel_order, class_to_try, edit_intent, release
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_intent, submit_key
+from tradebot.orders.sending import closing_side, free_leg, may_send_again, send, send_again, submit_intent, submit_key
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
@@ -46,10 +43,7 @@ NO_RULE = "profit_target"
 
 
 def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
-    """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
-
-    Positions that aren't `kept` are on their way out, or aren't protected at the venue.
-    """
+    """Yield what was done so that the venue can close the positions that are `kept`, at the levels of their rules."""
     wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
     rests = desk.resting
     bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
@@ -86,18 +80,11 @@ def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
 
 
 def _protect_one(
-    world: World,
-    call: Call,
-    desk: Desk,
-    position: Position,
-    listing: Listing,
-    levels: Levels,
-    pairs: tuple[Resting, ...],
+    world: World, call: Call, desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting]
 ) -> Iterator[CandidateRecord]:
     lost = _lost(desk, position)
     if lost:
-        old = abs(desk.now - lost.at) >= EXIT_LOOKUP and world.venue.may_repeat(lost.operation)
-        if old and _fits(desk, position, lost, pairs):
+        if may_send_again(world, desk, lost) and _fits(desk, position, lost, pairs):
             yield send_once_more(world, desk, lost)
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
@@ -131,9 +118,8 @@ def _protect_one(
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
     """Return a request to protect this position whose outcome isn't known."""
-    whose = position.whose
     unknown = (record.intent for record in desk.books.unresolved if record.intent.protects)
-    return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
+    return next((intent for intent in unknown if intent.whose == position.whose), None)
 
 
 def being_closed(desk: Desk, position: Position) -> Decimal:
@@ -143,7 +129,7 @@ def being_closed(desk: Desk, position: Position) -> Decimal:
     return sum((order.shares for order in own), Decimal(0))
 
 
-def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ...]) -> bool:
+def _fits(desk: Desk, position: Position, lost: Intent, pairs: Sequence[Resting]) -> bool:
     """Return True if a lost request may be sent again: its order is there, or the shares that it is for are."""
     if lost.operation is not Operation.SUBMIT:
         there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
@@ -161,10 +147,7 @@ def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
 
 
 def on_tick(listing: Listing, price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
-    """Return a price on the tick, so that an order on this side acts exactly when the exact price is reached.
-
-    A sell stop is rounded down and a buy stop up; targets, which lie `beyond` the market, the other way.
-    """
+    """Return a price on the tick: a sell stop's rounded down, a buy stop's up, and those `beyond` it the other way."""
     return listing.on_tick(price, ROUND_FLOOR if (side is Side.SELL) is not beyond else ROUND_CEILING)
 
 
@@ -182,10 +165,8 @@ def _parts(
 def missing_targets(
     desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
-
-    What a working exit closes is taken from the nearest targets: it is there because they were reached.
-    """
+    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares."""
+    # What a working exit closes is taken from the nearest targets: it is there because they were reached.
     side, closing = closing_side(position.quantity), being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
@@ -203,9 +184,8 @@ def missing_targets(
 def _far(desk: Desk, position: Position) -> Decimal:
     """Return a price that the market will hardly reach."""
     quote = desk.quotes.get(position.symbol)
-    known = (position.average_price, *((quote.middle,) if quote else ()))
-    far: Decimal = max(known) * FAR if position.quantity > 0 else min(known) / FAR
-    return far
+    known: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
+    return max(known) * FAR if position.quantity > 0 else min(known) / FAR
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
@@ -227,10 +207,7 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def resting_intent(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
-
-    Its `why` names the rule of its target, if it has one, and then the rule of its stop.
-    """
+    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg."""
     assert asked.quantity is not None, "what protects knows its shares"
     key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
     intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)

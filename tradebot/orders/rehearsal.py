@@ -11,7 +11,7 @@ from tradebot.desk.snapshot import take
 from tradebot.gates.common import permission_to_enter, session_open, trading_state
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.decision import Decision, first_failure
+from tradebot.model.decision import Decision, Decisions, first_failure
 from tradebot.model.desk import Book, Desk
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
@@ -45,7 +45,7 @@ class _Placed(NamedTuple):
     desk: Desk
     intent: Intent
     sent: Decision
-    asked: tuple[Decision, ...]
+    asked: Decisions
 
 
 class Turn(Protocol):

@@ -1,15 +1,10 @@
 """The single path for every order: a durable promise, then one request, then the outcome, whatever it is.
 
-The promise is recorded as SENT before the socket is opened. If the process then dies, it doesn't matter whether the
-socket was opened: either way the order is looked up by its id, so no state is needed in between.
-
-UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds nothing proves nothing, until
-the venue's adapter proves that the request can't arrive any more. If the venue accepts an id only once, each pass of
-exits sends an unresolved exit again after half a minute, under the same id; elsewhere that could make a second order.
-A cancel with an unknown outcome is repeated while its order works; only that order's state settles it.
-
-An acknowledgement isn't the end: a broker may accept an exit and reject it a moment later. So it is looked at again in
-the same pass, and if it was rejected (`refused_late`), the next way out is taken at once.
+The promise is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
+state is needed in between. UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds
+nothing proves nothing, until the venue's adapter proves that the request can't arrive any more. If the venue accepts an
+id only once, each pass of exits sends an unresolved exit again after half a minute, under the same id; elsewhere that
+could make a second order. A cancel with an unknown outcome is repeated while its order works.
 """
 
 from collections.abc import Callable
@@ -20,7 +15,7 @@ from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
@@ -51,36 +46,23 @@ LAST_MOMENT = timedelta(seconds=2)
 
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
-
-    So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
-    the slot of a pass. An order that adds to what an earlier one left undone has another leg.
-    """
-    own = candidate.slot_session is not None
+    """Return the key of a candidate's order: in a strategy's own slot, a want is sent once, by whatever pass."""
+    own = candidate.slot_session
+    session, slot = (own, f"own {candidate.slot}") if own else (call.session, call.slot)
     return IntentKey(
-        desk.account.number,
-        candidate.strategy,
-        candidate.slot_session or call.session,
-        f"own {candidate.slot}" if own else call.slot,
-        candidate.symbol,
-        candidate.side,
-        candidate.purpose,
+        desk.account.number, candidate.strategy, session, slot, candidate.symbol, candidate.side, candidate.purpose
     )
 
 
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
-
-    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
-    """
+    """Return the key of the order for what a strategy wants; each order for a target is a leg of its slot."""
     key = submit_key(call, desk, candidate)
-    if candidate.want is not WantKind.TARGET or candidate.slot_session is None:
-        return key
-    return free_leg(world, key)
+    legs = candidate.want is WantKind.TARGET and candidate.slot_session is not None
+    return free_leg(world, key) if legs else key
 
 
 def free_leg(world: World, key: IntentKey) -> IntentKey:
-    """Return the key of the first leg that was never promised; once all are used, the last one again."""
+    """Return the key of the first leg never promised; once all are, the last one, which is refused as a duplicate."""
     for number in range(MOST_LEGS):
         leg = replace(key, leg=number)
         if not world.ledger.promised([leg.client_order_id()]):
@@ -140,14 +122,7 @@ def cancel_intent(
 ) -> Intent:
     """Return an intent that cancels one of our working orders."""
     key = IntentKey(
-        account_number,
-        strategy,
-        call.session,
-        call.slot,
-        order.symbol,
-        order.side,
-        purpose,
-        target=order.venue_id,
+        account_number, strategy, call.session, call.slot, order.symbol, order.side, purpose, target=order.venue_id
     )
     return Intent(
         key=key,
@@ -171,9 +146,7 @@ def replace_intent(
 ) -> Intent:
     """Return an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed. The id is the
-    same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
-    successors.
+    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
     intent = replace(
@@ -189,13 +162,12 @@ def replace_intent(
     return sent_at(intent, desk)
 
 
-def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
+def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision:
     """Promise the order, send it once and settle it; return the decision that says what became of it.
 
-    A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
-    after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
-    that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
-    It gives way to an exit pass before the promise, and never between the promise and the reply.
+    Time and trading state are checked before and after the promise: we may have slept since the desk was taken, or been
+    halted. An order that adds risk holds the send lock from the first check to the reply, so that a halt knows when the
+    last one is out, and gives way to an exit pass only before the promise.
     """
     return _sent(world, desk, intent, lambda: _promise(world, desk, intent, verdicts))
 
@@ -212,7 +184,7 @@ def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decisio
     return _settle(world, desk, intent, reply)
 
 
-def _promise(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision | None:
     if _adds_risk(intent):
         world.give_way()
     if not world.ledger.promise(intent, verdicts):
@@ -226,10 +198,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision,
 
 
 def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
-    """Write how a request ended, and for an exit what became of its order; return the decision that says so.
-
-    A venue may accept an exit and reject it a moment later. Then another way out is needed, and it is needed now.
-    """
+    """Write how a request ended; an exit that is rejected just after it was accepted needs another way out now."""
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
         latest = outcome_of(_latest(world, reply.order))
@@ -257,13 +226,12 @@ def _latest(world: World, order: Order) -> Order:
 
 
 def _request(orders: OrderPort, intent: Intent) -> Reply:
-    """Send the one request of an intent."""
     if intent.operation is Operation.CANCEL:
         return orders.cancel(intent)
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
 
 
-def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
     """Promise a cancel, send it once and settle it; return None if it was promised before. Nothing blocks a cancel."""
     assert world.orders is not None, "a dry run cancels nothing"
     if not world.ledger.promise(intent, verdicts):
@@ -304,12 +272,18 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """Resend, unchanged and under its own id, a request the venue doesn't know or may not have carried out.
 
-    If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
-    order, and an order is canceled or replaced only once. A venue that doesn't promise so never gets a second request.
+    There are never two orders: an id makes one order, and an order is canceled or replaced only once. A venue that
+    doesn't promise so never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
     return _sent(world, desk, intent, lambda: _retried(world, desk, intent))
+
+
+def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
+    """Return True if a request without an outcome may be resent: it is old enough, and can't make a second order."""
+    # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
+    return abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
 
 
 def _retried(world: World, desk: Desk, intent: Intent) -> Decision | None:
@@ -343,8 +317,5 @@ class _Unpromised(NamedTuple):
 
 
 def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
-    """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
-
-    A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
-    """
+    """Cancel one of our entries when no pass can promise that first; return the venue's reply. It may arrive twice."""
     return orders.cancel(_Unpromised(order.venue_id))

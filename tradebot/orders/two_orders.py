@@ -1,13 +1,12 @@
 """Protect positions by orders that rest apart: stops for all whole shares, and the targets of their rules beside them.
 
-The venue doesn't know that they belong together. So after a fill of one of them, a pass makes the others smaller or
-cancels them, until what rests fits what is held again. Each pass begins from what rests then, so a pass may end
-anywhere. The stops of a position have at most one request without an outcome, and so have its targets.
+After a fill of one of them, a pass makes the others smaller or cancels them, until what rests fits what is held again.
+Each pass begins from what rests then, so a pass may end anywhere. The stops of a position have at most one request
+without an outcome, and so have its targets.
 
-How a stop is changed depends on the venue. One that edits orders needs one request. Without edits, but with reduce-only
-orders, a new stop is placed, and once it rests, the old one is canceled: no share is without a stop in between, and
-both together close no more than is held. Where the venue has neither, two stops could turn the position around, so the
-old one is canceled first, and that gap is told.
+A venue that edits orders needs one request to change a stop. Without edits, but with reduce-only orders, a new stop is
+placed, and once it rests, the old one is canceled. Where the venue has neither, two stops could turn the position
+around, so the old one is canceled first, and that gap is told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ from contextlib import suppress
 from decimal import Decimal
 
 from tradebot.errors import TemporaryError
-from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.lists import Levels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED, Position
@@ -40,7 +39,7 @@ from tradebot.orders.protecting import (
     send_once_more,
     send_to_rest,
 )
-from tradebot.orders.sending import EXIT_LOOKUP, LOOKS, closing_side
+from tradebot.orders.sending import LOOKS, closing_side, may_send_again
 from tradebot.ports.world import Call, World
 
 REFUSALS = 2
@@ -53,16 +52,17 @@ def protect_apart(
 ) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
-    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
-    one gets no targets, and new stops only if they don't get in the way of its exit.
+    A position on its way out, which isn't `kept`, gets no targets, and new stops only if its exit doesn't need them.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
     # What this pass has sent so far may have no outcome either.
-    unresolved = tuple(record.intent for record in world.ledger.intents(unresolved=True))
-    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, unresolved))):
+    records = world.ledger.intents(unresolved=True)
+    unresolved = tuple(record.intent for record in records)
+    in_vain = tuple(_in_vain(desk, records))
+    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, in_vain))):
         lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
             # Whatever has no outcome yet: these orders could only open a position.
@@ -77,25 +77,36 @@ def protect_apart(
 
 
 def _wanted(
-    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], unresolved: Sequence[Intent]
+    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], in_vain: Sequence[Intent]
 ) -> Iterator[tuple[Whose, Levels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
         asked = levels(one, world.rules.exits_watching(one.position, one.kept))
-        in_vain = any(abs(desk.now - intent.at) >= RETRY for intent in _exits(unresolved, one.position))
+        gave_up = any(_exits(in_vain, one.position))
         if asked.stop is not None and one.position.whose in staying:
             yield one.position.whose, asked
-        elif asked.stop and (in_vain or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
+        elif asked.stop and (gave_up or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
             yield one.position.whose, replace(asked, targets=())
+
+
+def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+    """Yield the requests that have had no outcome for so long that shares don't wait for them any longer.
+
+    One that this pass has sent again after a long pause, and may work, is left to the next pass, which looks it up.
+    """
+    paused = {r.intent.client_order_id for r in desk.books.unresolved if abs(desk.now - r.updated_at) >= RETRY}
+    for record in unresolved:
+        sent_now = record.updated_at >= desk.now and record.intent.client_order_id in paused
+        if abs(desk.now - record.intent.at) >= RETRY and not sent_now:
+            yield record.intent
 
 
 def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
     """Yield the exits of a position among requests without an outcome; they may work."""
-    about = (*position.whose, closing_side(position.quantity))
     for intent in unresolved:
         exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
-        if exits and (intent.key.strategy, intent.key.symbol, intent.side) == about:
+        if exits and intent.whose == position.whose and intent.side is closing_side(position.quantity):
             yield intent
 
 
@@ -132,13 +143,11 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
-    """Return how many whole shares what rests should be for.
-
-    Without reduce-only orders, those of exits that work are left out, and for a while those of exits that may.
-    """
+    """Return how many whole shares what rests should be for."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
     if not world.venue.reduce_only:
+        # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY)
         left -= being_closed(desk, position) + sum(may, NONE)
@@ -146,7 +155,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
 
 
 def _is_about(intent: Intent, cover: Cover) -> bool:
-    return (intent.key.strategy, intent.key.symbol, intent.side) == (*cover.whose, cover.side)
+    return (intent.whose, intent.side) == (cover.whose, cover.side)
 
 
 def _has_outcome(record: CandidateRecord) -> bool:
@@ -178,10 +187,7 @@ def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRe
 
 
 def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
-    """Send a lost request about stops, or about targets, again if that is safe by now, and cancel what is spare.
-
-    Cancels wait for no other request: they may safely arrive twice.
-    """
+    """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
     rests = cover.targets if lost.is_target else cover.stops
     left = cover.shares - total(rests) + _given_up(rests, lost)
     if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
@@ -206,21 +212,17 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
 
 
 def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
-    """Return True if a lost request may be sent again by now: its order rests, or the shares that it is for are bare.
-
-    An order is only placed again where its id can't make two, and not beside an exit that needs the shares. A stop may
-    be for more shares than it is to protect by now if it only reduces, or if these have had none for a while: the next
-    pass makes it smaller.
-    """
-    age = abs(desk.now - lost.at)
-    if age < EXIT_LOOKUP or not world.venue.may_repeat(lost.operation):
+    """Return True if a lost request may be sent again: its order rests, or the shares that it is for are bare."""
+    if not may_send_again(world, desk, lost):
         return False
     if lost.operation is not Operation.SUBMIT:
         return lost.target_venue_id in {rest.first.venue_id for rest in rests}
     if cover.asked is None:
         return False
     bare = cover.shares - total(rests)
-    too_large = not lost.is_target and (cover.shares > 0 if world.venue.reduce_only else bare > 0 and age >= RETRY)
+    too_large = not lost.is_target and (
+        cover.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - lost.at) >= RETRY
+    )
     return lost.quantity <= bare or too_large
 
 
@@ -298,12 +300,10 @@ def _about(step: Step) -> Decimal:
 
 
 def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
-    """Ask the venue to change an order to the shares that are left and the price, and return what became of that.
-
-    Its quantity counts what it has filled before.
-    """
+    """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
     order, promised = old.first, old.record.intent
     why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
+    # Its quantity counts what it has filled before.
     intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
     return send_to_rest(world, desk, intent, step.why, _about(step))
 
@@ -333,7 +333,6 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
 
 
 def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
-    """Place the targets that don't rest yet, each for its part."""
     if cover.position is None or cover.asked is None or cover.listing is None:
         return
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE

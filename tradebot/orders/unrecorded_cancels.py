@@ -1,8 +1,7 @@
 """Cancel our working entries when no pass can do it; this is the only request sent without a promise.
 
-Everything else we send is recorded durably before its socket is opened, so that it is never lost or repeated by
-mistake. A cancel can do without: it only reduces risk, it may safely arrive twice, and if nobody remembers it, the next
-pass reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel can do without: it only reduces risk, it may safely arrive twice, and if nobody remembers it, the next pass
+reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator

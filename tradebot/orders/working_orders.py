@@ -1,16 +1,11 @@
 """Look after our working orders: find the ones that have been open too long, and cancel or reprice them.
 
 An exit is replaced in one step when it is repriced, so no position is left without one in between. A passive entry is
-replaced too, each time it moves closer to the other side of the spread.
-
-A replace has an id made from the order it changes and a generation number, and never changes the quantity. An order is
-replaced at most once, so a replace whose reply was lost is repeated unchanged until it is found, or until the order has
-ended. If the venue refuses the replace of an exit, the exit is canceled with its pair, and another one goes out in the
-same pass; if that fails too, the stop is placed again. Fills follow the chain of replaces, whoever made them: an entry
-that someone else repriced still ends like our others, and an exit keeps their price.
-
-Before a halt's pass checks the books, which may take seconds, it cancels the entries that the venue's list and single
-rows of the books show to be ours (`entries_ended`).
+replaced too, each time it moves closer to the other side of the spread. An order is replaced at most once, so a replace
+whose reply was lost is repeated unchanged until it is found, or until the order has ended. If the venue refuses the
+replace of an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that fails too,
+the stop is placed again. Fills follow the chain of replaces, whoever made them: an entry that someone else repriced
+still ends like our others, and an exit keeps their price.
 """
 
 from collections import defaultdict
@@ -35,15 +30,9 @@ from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, Pairs
-from tradebot.orders.changes import about, cancel_order, change_of, send_change
-from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
-from tradebot.orders.sending import (
-    ON_ITS_WAY,
-    cancel_at_once,
-    cancel_intent,
-    closing_side,
-    replace_intent,
-)
+from tradebot.orders.changes import about, cancel_order, change_of, price_through, send_change
+from tradebot.orders.closing import exit_anew, exit_candidate, pair_of
+from tradebot.orders.sending import ON_ITS_WAY, cancel_at_once, cancel_intent, closing_side, replace_intent
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.catch_up import omitted_orders
 
@@ -65,9 +54,7 @@ class Change(Enum):
 def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
     """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
 
-    A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
-    risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs
-    more than that is left to the pass that follows.
+    A halt does this before it reads the books, which may take seconds. So this reads and adds single rows.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -105,10 +92,7 @@ def end_or_reprice(
 
 
 class AtWork(NamedTuple):
-    """What was done with the exits of positions that a person closes.
-
-    `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
-    """
+    """What was done with exits of positions that a person closes, the desk as if they filled, and what they close."""
 
     desk: Desk
     records: tuple[CandidateRecord, ...]
@@ -121,15 +105,12 @@ def is_exit(order: Order, record: IntentRecord) -> bool:
 
 
 def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if an exit that works may go on when a person closes its position.
-
-    One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
-    """
+    """Return True if a working exit may go on when a person closes its position: it closes all, or is in a pair."""
     if change_of(order, desk.books.unresolved, Operation.CANCEL) or not _covered(desk, order, record):
         return False
-    whose = (record.intent.key.strategy, order.symbol)
-    held = next(p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose)
-    return record.intent.rests or order.open_quantity >= closable(desk, order.symbol, held)
+    position = position_of(desk, (record.intent.key.strategy, order.symbol))
+    assert position is not None, "what covers an exit is held"
+    return record.intent.rests or order.open_quantity >= closable(desk, order.symbol, position.quantity)
 
 
 def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> AtWork:
@@ -154,16 +135,11 @@ def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateReco
 
 
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
-    """Yield our working orders, each with the intent behind it; orders resent in this pass come last.
-
-    If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
-    """
+    """Yield our working orders, each with the intent behind it; orders resent in this pass come last."""
     # Nothing is resent but what had no outcome. This looks before the caller sends anything else.
     resent = tuple(_sent_again(world, desk)) if desk.books.unresolved else ()
-    for order in desk.orders:
-        record = desk.books.intent_behind(order)
-        if record is not None:
-            yield order, record
+    behind = ((order, desk.books.intent_behind(order)) for order in desk.orders)
+    yield from ((order, record) for order, record in behind if record is not None)
     yield from resent
 
 
@@ -222,10 +198,7 @@ def _lived(desk: Desk, record: IntentRecord) -> timedelta:
 
 
 def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if a passive entry has been patient at its price, or if its last step has no outcome yet.
-
-    Once the last step was made, the price stays. If a person gave the entry its price, that stays too.
-    """
+    """Return True if a passive entry may still step and has been patient at its price, or its step has no outcome."""
     intent, execution = record.intent, world.rules.of(record.intent.key.strategy).execution
     if intent.approach is None or execution.style is not Style.PASSIVE:
         return False
@@ -240,8 +213,8 @@ def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> b
 def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_any: bool) -> Iterator[CandidateRecord]:
     """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
 
-    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. Where it changes
-    no orders, an entry stays at its price. `at_any` says that an exit is wanted at any price.
+    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. `at_any` says that
+    an exit is wanted at any price.
     """
     order, record, why = due
     change, price, refused = Change.END, None, Change.END
@@ -267,12 +240,8 @@ def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_an
 def _decide_exit(
     world: World, desk: Desk, order: Order, record: IntentRecord, price: Decimal | None, *, at_any: bool
 ) -> Change:
-    """Decide what to do with an exit that should fill at `price`, in USD.
-
-    Cancel it if the position no longer covers it, and send another one if the venue has been busy with it for too long.
-    Without a price it stays, unless a rule wants out at any: then a market order follows. It also stays if the venue
-    did not confirm the position, because the venue may be wrong and this order may be the only protection.
-    """
+    """Decide what to do with an exit that should fill at `price`, in USD; without one it stays, unless `at_any`."""
+    # The venue may be wrong about the position, and this order may be the only protection.
     if order.symbol in desk.unproven:
         return Change.NONE
     if not _covered(desk, order, record):
@@ -288,10 +257,7 @@ def _decide_exit(
 
 
 def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> tuple[Change, Decimal | None]:
-    """Decide what to do with a passive entry, and at which price. It waits while there is no good quote to step by.
-
-    A step without an outcome is repeated unchanged, whatever the quote.
-    """
+    """Decide what to do with a passive entry, and at which price; a step without an outcome is repeated unchanged."""
     own, approach = world.rules.of(record.intent.key.strategy), record.intent.approach
     previous = order.limit_price or record.intent.limit_price
     assert approach is not None, "a passive entry has a collar"
@@ -304,15 +270,10 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     quote = quote_to_step_by(desk.quotes.get(order.symbol), desk.now, own.limits)
     if quote is None:
         return Change.NONE, None
+    listing, offset = desk.listing_for(record.intent.instrument), own.limits.limit_offset_fraction
+    collar, execution = approach.collar, own.execution
     price = stepped_price(
-        desk.listing_for(record.intent.instrument),
-        order.side,
-        quote,
-        own.execution,
-        waited_s,
-        previous=previous,
-        collar=approach.collar,
-        offset=own.limits.limit_offset_fraction,
+        listing, order.side, quote, execution, waited_s, previous=previous, collar=collar, offset=offset
     )
     return (Change.NONE if price == previous else Change.REPRICE), price
 
@@ -329,10 +290,10 @@ def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) 
 
 def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
     """Return True if our position is still at least as large as what an exit may sell or buy back."""
-    whose = (record.intent.key.strategy, order.symbol)
-    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), Decimal(0))
-    closes = bool(held) and closing_side(held) is order.side
-    return closes and closable(desk, order.symbol, held) >= order.open_quantity
+    position = position_of(desk, (record.intent.key.strategy, order.symbol))
+    if position is None or closing_side(position.quantity) is not order.side:
+        return False
+    return closable(desk, order.symbol, position.quantity) >= order.open_quantity
 
 
 def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:
@@ -344,10 +305,8 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them.
-
-    In what isn't listed nothing could be sent in their place, so they stay.
-    """
+    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them."""
+    # In what isn't listed nothing could be sent in their place, so they stay.
     listed = (position for position in desk.positions if position.symbol in desk.listings)
     sides = {(position.symbol, closing_side(position.quantity)) for position in listed}
     for order in desk.orders:
@@ -357,7 +316,6 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
 
 
 def _settled(books: Books, order: Order) -> list[IntentRecord]:
-    """Return the replaces of an order whose outcome is known."""
     promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
 

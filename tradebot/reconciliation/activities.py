@@ -1,11 +1,8 @@
 """Turn the broker's activities into bookings: write what each one proves and leave the rest open. Pure functions.
 
 Cash movements are proven by the activity itself. Shares are proven if the books, restated as the activity says, hold
-exactly what the broker holds; otherwise a person decides.
-
-A split is a pair of fills for each lot, old shares out and new shares in at the same cost, so positions are still
-computed from fills alone. While its ratio is unproven, a price rule closes a position only if it would do so both with
-and without the split. Activities are asked for only if one of our positions differs from the broker's.
+exactly what the broker holds; otherwise a person decides. A split is a pair of fills for each lot, old shares out and
+new shares in at the same cost, so positions are still computed from fills alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -145,10 +142,8 @@ def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking
 
 
 def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
-    """Return one entry for each row; the first row's entry takes the cash that the fills don't account for.
-
-    A share price with endless decimals leaves a remainder of a few billionths of a cent, which is ignored.
-    """
+    """Return one entry for each row; the first row's entry takes the cash that the fills don't account for."""
+    # A share price with endless decimals leaves a remainder of a few billionths of a cent.
     rest = sum((owned.fill.notional for owned in fills), _ZERO)
     first, *others = rows
     amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
@@ -190,17 +185,13 @@ def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -
 
 
 def _if_agreed(held: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
-    """Return the booking if the books hold what the broker does after it; else None."""
     after = held.after(booking)
     agrees = (after.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
     return booking if all(agrees) else None
 
 
 def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book a split of our shares: adjust quantity, lots and best price by an exact ratio that the broker's data proves.
-
-    If others held shares before us, or two owners would have to share a fraction, a person must decide.
-    """
+    """Book a split of our shares: adjust quantity, lots and best price by a ratio that the broker's data proves."""
     first, positions = rows[0], held.positions(str(rows[0].symbol), rows[0].at)
     symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
     if theirs is None or len({position.quantity > 0 for position in positions}) != 1:
@@ -209,7 +200,10 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
     ratio = ratio_of(before, after, average, theirs.average_price)
-    if ratio is None or (len(positions) > 1 and not _leaves_whole_shares(positions, ratio)):
+    if ratio is None:
+        return None
+    # Several owners can't divide a fraction.
+    if len(positions) > 1 and any((Fraction(one.quantity) * ratio).denominator != 1 for one in positions):
         return None
     fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
@@ -217,16 +211,8 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     return _if_agreed(held, broker, booking, symbol)
 
 
-def _leaves_whole_shares(positions: Iterable[Position], ratio: Fraction) -> bool:
-    """Return True if every owner has whole shares afterwards, so that there is no fraction to divide."""
-    return all((Fraction(position.quantity) * ratio).denominator == 1 for position in positions)
-
-
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
-    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
-
-    The broker leaves whole shares and pays for the fraction in cash, so several ratios may fit the quantities alone.
-    """
+    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices."""
     if before * after <= 0 or theirs <= 0:
         return None
     all_whole = before == before.to_integral_value() and after == after.to_integral_value()
@@ -244,11 +230,8 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
 
 
 def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
-
-    Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
-    keeps its age.
-    """
+    """Yield the fills that give a position `ratio` times its shares at the same cost."""
+    # New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     done, before = _ZERO, Fraction(0)
     for lot in position.lots:
@@ -301,13 +284,9 @@ def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking 
 
 
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that close each lot and open it under the new symbol at its own time.
-
-    The shares that were already closed come along as a lot that closes at once, so that the position keeps its original
-    quantity.
-    """
-    owner, since, price = position.strategy, position.opened_at, position.lots[0].price
-    multiplier = position.multiplier
+    """Yield the fills that close each lot and open it under the new symbol at its own time."""
+    # Shares that were already closed come along as a lot that closes at once, which keeps the original quantity.
+    owner, since, price, multiplier = position.strategy, position.opened_at, position.lots[0].price, position.multiplier
     gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
     for place, lot in enumerate(position.lots):
         yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, multiplier, at)

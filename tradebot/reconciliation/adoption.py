@@ -20,10 +20,7 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 
 class ForeignPart(Struct, frozen=True):
-    """A broker position beyond the bot's own: signed quantity and the broker's average price in USD.
-
-    `unexplained` is the part that no known fill explains because it is older than the books.
-    """
+    """A broker position beyond the bot's own; `unexplained` is the part that is older than the books' fills."""
 
     symbol: str
     quantity: Decimal
@@ -40,11 +37,9 @@ class ForeignPart(Struct, frozen=True):
 def acknowledge(
     reader: BrokerReader, ledger: Ledger, symbol: str, who: str, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
-    """Note a foreign position as known and left alone, then compare again.
+    """Note a foreign position as known and left alone, then compare again, undisturbed by exit passes.
 
-    Shares from foreign fills leave the books at the broker's average price, since they aren't ours, with the cash that
-    was paid for them.
-    Exit passes don't disturb the second comparison, because the change can't be made again.
+    Shares from foreign fills leave the books at the broker's average price, with the cash that was paid for them.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -60,19 +55,13 @@ def acknowledge(
 
 
 def manage(
-    reader: BrokerReader,
-    ledger: Ledger,
-    symbol: str,
-    who: str,
-    shown: Decimal,
-    undisturbed: Undisturbed = nullcontext,
+    reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 
     `shown` is the broker's signed quantity that the person confirmed. Raises OperatorError if the broker holds a
-    different quantity by now, or if someone else's order is working on the symbol.
-    Shares that no fill explains were paid for before the books began, so their cost is put back as cash: no money is
-    made or lost. If this is interrupted, the next reconcile finds the difference.
+    different quantity by now, or if someone else's order is working on the symbol. Shares that no fill explains were
+    paid for before the books began, so their cost is put back as cash.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -82,7 +71,6 @@ def manage(
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    # No venue reported these: they move foreign fills out and bring the whole position in.
     out = [_adoption(FOREIGN, "from", found, -found.explained, current.at)] if found.explained else []
     ledger.apply_fills([*out, _adoption(ADOPTED, "to", found, found.quantity, current.at)], current.at)
     if found.unexplained:

@@ -15,18 +15,19 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders
-from tradebot.reconciliation.liquidations import Liquidated, is_waiting, liquidated, shares
 from tradebot.reconciliation.new_fills import (
+    ASKED_SINGLY,
+    Liquidated,
     OrdersBehind,
     find_orders_behind_fills,
     is_ahead,
+    is_waiting,
+    liquidated,
+    liquidated_lots,
     new_fills,
     orders_and_intents,
 )
 from tradebot.reconciliation.unresolved import legs_of, look_up
-
-LOOKED_UP_SINGLY = 5
-"""If more orders than this have ended unseen, read a list of ended orders instead of each one."""
 
 LONGEST_CHAIN = 100
 """At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
@@ -43,9 +44,8 @@ class CaughtUp(Struct, frozen=True):
     """What catching up changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
-    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
-    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved, `liquidated`
-    what the venue closed by itself since.
+    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since with
+    shares left to fill, `moved` those whose stop the venue itself has moved.
     """
 
     orders: int
@@ -70,10 +70,7 @@ class CaughtUp(Struct, frozen=True):
 
 
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
-    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
-
-    An order that has ended is not open, and no order changes its symbol, side or id.
-    """
+    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one."""
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
     kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
@@ -90,10 +87,7 @@ def _is_untrue(order: Order, known: Order | None) -> bool:
 def catch_up(
     reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], now: datetime, passed: datetime
 ) -> CaughtUp:
-    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported.
-
-    `now` is the venue's time, and `passed` the time that has passed by every clock.
-    """
+    """Append what the venue reports to the ledger; `now` is its time, `passed` what has passed by every clock."""
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
     news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
@@ -176,10 +170,7 @@ def _in_time(order: Order, now: datetime) -> Order:
 
 
 def _looked_up(reader: BrokerReader, order: Order) -> Order | None:
-    """Return an order as the venue knows it by our id; None if it doesn't, or has another order under that id by now.
-
-    Neither that nor a missing answer proves that it ended.
-    """
+    """Return an order as the venue knows it by our id; None, which proves no end, if it doesn't or has another one."""
     try:
         latest = reader.order(order.client_order_id)
     except TemporaryError:
@@ -194,11 +185,7 @@ def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:
 
 
 def may_fill(books: Books) -> tuple[Order, ...]:
-    """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
-
-    One of our orders has ended once the venue says so about that order, or once it has outlived its own life. An order
-    that replaced our order counts as ours.
-    """
+    """Return our orders that may still fill: the venue hasn't said that they ended, nor are they past their life."""
     return tuple(order for order in books.working if order.venue_id not in books.over and books.intent_behind(order))
 
 
@@ -219,7 +206,7 @@ def _outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
     """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
-    if since is None or len(gone) <= LOOKED_UP_SINGLY:
+    if since is None or len(gone) <= ASKED_SINGLY:
         return {}
     return {order.venue_id: order for order in reader.ended(since)}
 
@@ -244,10 +231,7 @@ def _perhaps_ours(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill])
 
 
 def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
-    """Yield the pairs that move foreign fills to the owner of their order, who wasn't known when they were applied.
-
-    Symbols that a plan or an adoption has settled since are left as the person settled them.
-    """
+    """Yield the pairs that move foreign fills to the owner of their order, unless a person has settled them since."""
     done, made = reassigned_ids(fills), fills_by_a_person(fills)
     for fill in (owned.fill for owned in fills if owned.strategy == FOREIGN):
         owner = behind.owner(fill.venue_order_id)
@@ -263,15 +247,12 @@ def _liquidations(
     if liquidations:
         done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
         waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
-        for number, part in enumerate(shares(reader, ledger, found, waiting)):
+        for number, part in enumerate(liquidated_lots(reader, ledger, found, waiting)):
             yield from reassign(part.strategy, part.fill, f":{number}")
 
 
 def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
-    """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade.
-
-    Of a fill with several owners, each `part` needs another name.
-    """
+    """Yield the pair of fills that moves a foreign fill, or a `part` of it, to its owner, at its time and price."""
     name, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
     of_trade, source = (fill.price, fill.multiplier, fill.at), (Origin.GIVEN_BACK, fill.activity_id)
     yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, *of_trade, *source)

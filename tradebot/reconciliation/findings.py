@@ -5,18 +5,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from msgspec import Struct, field
-
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, Origin
+from tradebot.model.position import FOREIGN, Origin, Position
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.liquidations import is_waiting
-from tradebot.reconciliation.new_fills import WATCHED, MissingFill
+from tradebot.ports.stores import Money
+from tradebot.reconciliation.catch_up import may_fill, omitted_orders
+from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, missing_fills
+from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
+
+Both = Mapping[str, tuple[Decimal, Decimal]]
+"""What we hold by symbol, without other people's shares, and what the broker holds, both signed."""
 
 PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, FindingKind.MISSING_FILL})
 """Findings that rule out any plan: the differences may come from what we couldn't see, and a plan books all cash."""
@@ -63,91 +66,66 @@ CHANGES_A_POSITION = frozenset(
 """Kinds that a plan settles by writing the broker's quantity into the books."""
 
 
-class UnknownOrders(Struct, frozen=True):
-    """Orders with our mark that these books never promised.
-
-    `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
-    the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
-    `open` holds the ids of our own earlier orders that are still working, and `protecting` those of orders that protect
-    a position of ours, with the strategy that holds it.
-    """
-
-    forgotten: tuple[Order, ...] = ()
-    by_other_copies: tuple[Order, ...] = ()
-    recent_by_other_copies: tuple[Order, ...] = ()
-    open: frozenset[str] = frozenset()
-    protecting: Mapping[str, str] = field(default_factory=dict)
+def booked_behind(ledger: Money, books: Books) -> Mapping[str, Entry]:
+    """Return the activities behind fills that aren't ours by their ids, as they are booked."""
+    activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
+    return ledger.booked(activities) if activities else {}
 
 
-class LedgerView(Struct, frozen=True):
-    """The books after the venue's facts were applied, with what follows from them.
-
-    `booked` are the activities behind foreign fills by their ids. `missing` are our orders that have filled more than
-    is booked, `working` those that may still fill.
-    """
-
-    books: Books
-    booked: Mapping[str, Entry] = field(default_factory=dict)
-    missing: Sequence[MissingFill] = ()
-    unknown: UnknownOrders = field(default_factory=UnknownOrders)
-    working: Sequence[Order] = ()
-
-
-def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
+def compare(
+    books: Books, booked: Mapping[str, Entry], broker: BrokerView, doubtful: Sequence[Activity] = ()
+) -> tuple[Finding, ...]:
     """Return every difference: unreadable rows, orders, owners of positions, quantities by symbol, then cash.
 
+    The venue's facts are in the books, and `booked` are the activities behind fills that aren't ours, by their ids.
     `doubtful` are the broker's activities that are not booked because they prove nothing by themselves.
     """
-    positions = position_findings(ledger.books, ledger.missing, broker.positions, doubtful)
+    missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
+    positions = position_findings(books, missing, broker.positions, doubtful)
     # Our earlier orders may explain these; whatever is left shows up afterwards.
-    explained = {order.symbol for order in ledger.unknown.forgotten}
+    explained = {order.symbol for order in unknown.forgotten}
     rows = (f"rows left out: {broker.unreadable}",)
     unreadable = [Finding(FindingKind.UNREADABLE, "account", None, None, rows)] if broker.unreadable else []
     return (
         *unreadable,
-        *_orders(ledger, broker),
-        *_missing(ledger),
-        *_forgotten(ledger, broker),
-        *_liquidations(ledger, broker),
-        *(one for one in (*_others(ledger, broker), *positions) if one.subject not in explained),
-        *_cash(ledger, broker, doubtful),
+        *_orders(books, unknown, broker),
+        *_missing(missing),
+        *_forgotten(unknown, both),
+        *_liquidations(books, both),
+        *(one for one in (*_others(books, booked, unknown, both), *positions) if one.subject not in explained),
+        *_cash(books, broker, both, doubtful),
     )
 
 
-def _missing(ledger: LedgerView) -> Iterator[Finding]:
-    for order, booked in ledger.missing:
+def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:
+    for order, booked in missing:
         ours, reported = booked * order.side.sign or Decimal(0), order.filled_quantity * order.side.sign
         yield Finding(FindingKind.MISSING_FILL, order.symbol, ours, reported, (f"order {order.client_order_id}",))
 
 
-def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    for record in ledger.books.unresolved:
+def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterator[Finding]:
+    for record in books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     listed = {order.venue_id for order in broker.orders}
     for order in broker.orders:
         # What there is to say of a pair is said of its first order.
-        told = order.parent and (order.parent in listed or ledger.books.intent_behind(order))
-        if order.client_order_id not in ledger.books.promised and not told:
-            yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
-    for order in ledger.unknown.recent_by_other_copies:
+        told = order.parent and (order.parent in listed or books.intent_behind(order))
+        if order.client_order_id not in books.promised and not told:
+            yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
+    for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
-    for order in ledger.working:
-        if order.venue_id not in listed:
-            yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
+    for order in omitted_orders(may_fill(books), broker.orders):
+        yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
 
 
-def _forgotten(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """Yield one finding for each symbol that our earlier orders traded, with those orders as evidence."""
-    both = _both(ledger, broker)
-    for symbol in sorted({order.symbol for order in ledger.unknown.forgotten}):
-        evidence = _describe_orders(ledger.unknown.forgotten, symbol)
-        yield Finding(FindingKind.FORGOTTEN, symbol, *both[symbol], evidence)
+def _forgotten(unknown: UnknownOrders, both: Both) -> Iterator[Finding]:
+    for symbol in sorted({order.symbol for order in unknown.forgotten}):
+        yield Finding(FindingKind.FORGOTTEN, symbol, *both[symbol], _describe_orders(unknown.forgotten, symbol))
 
 
-def _both(ledger: LedgerView, broker: BrokerView) -> Mapping[str, tuple[Decimal, Decimal]]:
-    """Return what we hold by symbol, without other people's shares, and what the broker holds, both signed."""
-    own, none = ledger.books.totals.own_quantities(), Decimal(0)
+def _both(books: Books, broker: BrokerView) -> Both:
+    own, none = books.totals.own_quantities(), Decimal(0)
     theirs = {position.symbol: position.quantity for position in broker.positions}
     both = {symbol: (own.get(symbol, none), theirs.get(symbol, none)) for symbol in {**own, **theirs}}
     return defaultdict(lambda: (none, none), both)
@@ -158,25 +136,19 @@ def _describe_orders(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
     return tuple(f"{order.client_order_id}: {order.side} {order.filled_quantity:f}" for order in of_symbol)
 
 
-def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
+def _order_kind(order: Order, unknown: UnknownOrders) -> FindingKind:
     if not is_marked(order.client_order_id):
         return FindingKind.FOREIGN_ORDER
-    if order.client_order_id in ledger.unknown.protecting:
+    if order.client_order_id in unknown.protecting:
         return FindingKind.UNKNOWN_PAIR
-    earlier = order.client_order_id in ledger.unknown.open
+    earlier = order.client_order_id in unknown.open
     return FindingKind.EARLIER_ORDER if earlier else FindingKind.UNKNOWN_ORDER
 
 
 def position_findings(
-    books: Books,
-    missing: Iterable[MissingFill],
-    positions: Iterable[BrokerPosition],
-    doubtful: Sequence[Activity] = (),
+    books: Books, missing: Iterable[MissingFill], positions: Iterable[BrokerPosition], doubtful: Sequence[Activity] = ()
 ) -> Iterator[Finding]:
-    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
-
-    A reconcile calls this after applying everything; a pass calls it before it adds risk.
-    """
+    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ."""
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     ours = books.quantities()
     traded = {symbol for _, symbol in books.totals.positions} | {one.order.symbol for one in missing}
@@ -188,38 +160,33 @@ def position_findings(
             yield Finding(kind, symbol, book, venue, tuple(one.words for one in reported))
 
 
-def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees.
-
-    Foreign shares against our own position leave less of it to close. Shares traded by hand since the books began are
-    reported so that nobody takes them for ours.
-    """
-    acknowledged, both = ledger.books.acknowledged, _both(ledger, broker)
-    for symbol, others in sorted(ledger.books.totals.foreign_quantities(acknowledged).items()):
+def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, both: Both) -> Iterator[Finding]:
+    """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees."""
+    acknowledged = books.acknowledged
+    for symbol, others in sorted(books.totals.foreign_quantities(acknowledged).items()):
         held, at_broker = both[symbol]
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
         elif others != acknowledged.get(symbol, Decimal(0)):
-            ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.by_other_copies, symbol)
+            ends, copied = _option_ends(books, booked, symbol), _describe_orders(unknown.by_other_copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
             yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
 
 
-def _liquidations(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """Yield what the broker liquidated lately, by symbol."""
-    since, both = ledger.books.at - WATCHED, _both(ledger, broker)
-    told = [owned.fill for owned in ledger.books.with_others if is_waiting(owned) and owned.fill.at > since]
+def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
+    since = books.at - WATCHED
+    told = [owned.fill for owned in books.with_others if is_waiting(owned) and owned.fill.at > since]
     for symbol in sorted({fill.symbol for fill in told}):
         fills = [fill for fill in told if fill.symbol == symbol]
         words = tuple(f"{one.side.value} {one.quantity:f} at {one.price:f}, {one.at:%Y-%m-%dT%H:%MZ}" for one in fills)
         yield Finding(FindingKind.LIQUIDATION, symbol, *both[symbol], words)
 
 
-def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
+def _option_ends(books: Books, booked: Mapping[str, Entry], symbol: str) -> tuple[str, ...]:
     """Return descriptions of the option events that added or took away shares of a symbol."""
-    foreign = (o for o in ledger.books.with_others if o.fill.symbol == symbol and o.strategy == FOREIGN)
-    booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
-    return tuple(entry.words for entry in booked if entry and entry.meaning is ActivityKind.OPTION_TRADE)
+    foreign = (o for o in books.with_others if o.fill.symbol == symbol and o.strategy == FOREIGN)
+    entries = (booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
+    return tuple(entry.words for entry in entries if entry and entry.meaning is ActivityKind.OPTION_TRADE)
 
 
 def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
@@ -238,12 +205,29 @@ def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKi
     return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind
 
 
-def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    """Yield a finding if our cash and the broker's differ by a cent or more."""
-    theirs, rounding = cash_as_booked(ledger.books, broker)
-    if abs(ledger.books.cash - theirs) >= CENT + rounding:
+def _notes_closed(books: Books) -> Iterator[Position]:
+    """Yield the trades by hand that closed all that was noted of a symbol, in an account whose cash has its profit."""
+    if books.standing.settlement is Settlement.MARGINED:
+        for symbol, noted in sorted(books.acknowledged.items()):
+            trades = books.totals.positions.get((FOREIGN, symbol))
+            if noted and trades and trades.quantity == -noted:
+                yield trades
+
+
+def _cash(books: Books, broker: BrokerView, both: Both, doubtful: Sequence[Activity]) -> Iterator[Finding]:
+    """Yield a finding if our cash and the broker's differ by a cent or more, and one for each note that was closed.
+
+    Up to what the noted shares were closed for, a difference may be their profit.
+    """
+    explained = Decimal(0)
+    for trades in _notes_closed(books):
+        explained += abs(trades.cost)
+        words = tuple(f"{-lot.quantity:f} closed at {lot.price:f}, {lot.at:%Y-%m-%dT%H:%MZ}" for lot in trades.lots)
+        yield Finding(FindingKind.NOTE_CLOSED, trades.symbol, *both[trades.symbol], words)
+    theirs, rounding = cash_as_booked(books, broker)
+    if abs(books.cash - theirs) >= CENT + rounding + explained:
         reported = tuple(one.words for one in doubtful if one.net_amount)
-        yield Finding(FindingKind.CASH, "account", ledger.books.cash, theirs, reported)
+        yield Finding(FindingKind.CASH, "account", books.cash, theirs, reported)
 
 
 AVERAGE_STEP = Decimal("1e-6")
@@ -256,13 +240,15 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
     Cash that was paid is the same however lots are counted. A margined account's cash is not: the broker has one net
     position in a symbol, at an average price, and we have the lots of each strategy. What one of them has realized more
     by now stands in what is open at a higher cost. So the broker's cash is moved by the difference of the two costs.
+    Where our lots and those by hand cancel out, the broker has realized all of it, so any average gives the same.
     That can't be told where a part of the position was noted as someone else's, because nobody knows its cost.
     """
     cash = broker.account.cash
     if books.standing.settlement is Settlement.PAID:
         return cash, Decimal(0)
-    average = {p.symbol: p.average_price for p in broker.positions if p.symbol not in books.acknowledged}
-    at_cost = [position for position in books.totals.positions.values() if position.symbol in average]
-    apart = (position.cost - position.value_at(average[position.symbol]) for position in at_cost)
+    average, held = {p.symbol: p.average_price for p in broker.positions}, books.quantities()
+    known = [p for p in books.totals.positions.values() if p.quantity and p.symbol not in books.acknowledged]
+    at_cost = [position for position in known if position.symbol in average or position.symbol not in held]
+    apart = (position.cost - position.value_at(average.get(position.symbol, Decimal(0))) for position in at_cost)
     rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
     return cash + sum(apart, Decimal(0)), rounding

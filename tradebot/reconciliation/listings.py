@@ -1,10 +1,7 @@
 """What the venue lists: read once a day of the venue, and at once where nothing was or an order was refused since.
 
-Nothing here writes.
-
-The venue's terms hold as soon as they are read. A change is a finding for the rest of that day, because there is
-nothing to accept: the venue enforces its terms. After that it is one only while something is left to look at, which is
-an order of ours that no longer fits, or a position that was opened when a unit was worth something else.
+The venue's terms hold as soon as they are read. A change is a finding for the rest of that day. After that it is one
+only while an order of ours no longer fits, or a position was opened when a unit was worth something else.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -101,10 +98,7 @@ def _due(
     is_current: Callable[[datetime], bool],
     refused: Mapping[str, datetime],
 ) -> Sequence[str]:
-    """Return the symbols to ask about: of which nothing is kept, or only what was read on another day or before that.
-
-    What was read before an order was refused may not be the venue's terms any more.
-    """
+    """Return the symbols of which nothing is kept, or only what was read on another day or before a refusal."""
 
     def is_known(symbol: str) -> bool:
         kept = records.get(symbol)

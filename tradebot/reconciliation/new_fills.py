@@ -1,9 +1,16 @@
-"""Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders."""
+"""Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders.
+
+A liquidation has no order of ours behind it, so it is booked as foreign like anybody's trade. It has closed lots of
+ours if the books hold nothing else of the symbol that isn't ours, and the venue then holds exactly what the books do.
+The oldest lots count as closed first, whoever's they are. Otherwise a person decides, as about other people's trades.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.errors import TradebotError
@@ -11,6 +18,8 @@ from tradebot.model.books import Books
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money, Orders
 
@@ -31,10 +40,9 @@ class MissingFill(NamedTuple):
 
 
 def missing_fills(books: Books) -> tuple[MissingFill, ...]:
-    """Return our orders that have filled more than the books show.
+    """Return our orders that have filled more than the books show, as long as fills may come late.
 
-    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
-    order's fills may be reported under its replacement, so the orders before it in the chain count too.
+    A replaced order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
     # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
@@ -43,12 +51,6 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
 
 
-FILL_OVERLAP = WATCHED
-"""How far before the last known fill we ask again; fills we already know are recognized by their ids.
-
-The venue may list a fill late, or in a row that can't be read today. Usually this still fits on one page.
-"""
-
 LEEWAY = timedelta(days=1)
 """How far a time may lie past both the venue's clock and the order's submission before it counts as impossible."""
 
@@ -56,9 +58,8 @@ LEEWAY = timedelta(days=1)
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
     """Return the venue's fills that the books don't hold yet, each with its owner as far as the books know.
 
-    Also return how many rows were dropped: unreadable, or more than their orders can fill.
-
-    A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
+    Also return how many rows were dropped: unreadable ones, and fills that contradict their own orders, because a fill
+    in the books is permanent.
     """
     reported = reader.fills(_fills_since(ledger, now))
     known = ledger.known_fills({fill.activity_id for fill in reported})
@@ -79,7 +80,6 @@ class OrdersBehind(NamedTuple):
 
     @property
     def known(self) -> Mapping[str, Order]:
-        """Return the orders themselves, those that the books know."""
         found = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
         return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
@@ -106,9 +106,10 @@ def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
 
 
 def _fills_since(ledger: Money, now: datetime) -> datetime | None:
+    # The venue may list a fill late, or in a row that can't be read today; known ones are recognized by their ids.
     # Count only fills the venue reported: a fill written by a person or an activity doesn't show what it has listed.
     last, opened = ledger.last_reported_fill(now), ledger.books_opened_at()
-    return opened if last is None or opened is None else max(opened, last - FILL_OVERLAP)
+    return opened if last is None or opened is None else max(opened, last - WATCHED)
 
 
 def _believable(ledger: Ledger, behind: OrdersBehind, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
@@ -135,7 +136,7 @@ LISTED_BEFORE = timedelta(days=1)
 """How long before its first fill an order may have been sent; the list of orders is read from then on."""
 
 ASKED_SINGLY = 5
-"""If more orders than this are unknown, read a list of orders first."""
+"""If more orders than this are unknown, or have ended unseen, read a list of orders first."""
 
 ASKED_AT_ONCE = 50
 """At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""
@@ -146,8 +147,7 @@ def find_orders_behind_fills(
 ) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 
-    Also return how many more the venue has not returned yet.
-    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
+    Also return how many more the venue has not returned yet: each pass looks those up again.
     """
     # No order of anybody's is behind a liquidation.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.liquidation)
@@ -165,3 +165,79 @@ def find_orders_behind_fills(
             orders += [order] if order else []
             answered += 1
     return orders, len(singly) - answered
+
+
+class Liquidated(NamedTuple):
+    """A liquidation, and the strategies whose lots it closed; none if that isn't proven."""
+
+    fill: Fill
+    strategies: tuple[str, ...]
+
+
+def liquidated_lots(
+    reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]
+) -> Iterator[OwnedFill]:
+    """Yield whose lots the `waiting` liquidations closed, in parts, asking the venue once about each symbol.
+
+    `found` are the fills that aren't in the ledger yet.
+    """
+    if not waiting:
+        return
+    totals, acknowledged = ledger.totals().after(sorted(found, key=lambda owned: owned.fill.at)), ledger.acknowledged()
+    by_symbol = groupby(sorted(waiting, key=lambda fill: (fill.symbol, fill.at)), attrgetter("symbol"))
+    for symbol, fills in [(symbol, tuple(fills)) for symbol, fills in by_symbol]:
+        if _closed_ours(reader, totals, acknowledged, symbol, fills):
+            for fill in fills:
+                closed = tuple(_of_oldest_lots(totals, fill))
+                yield from closed
+                totals = totals.after(closed)
+
+
+def _closed_ours(
+    reader: BrokerReader, totals: Totals, acknowledged: Mapping[str, Decimal], symbol: str, fills: Sequence[Fill]
+) -> bool:
+    """Return True if nobody else holds the symbol, and the venue holds what the books do after these liquidations."""
+    others = totals.foreign_quantities(acknowledged).get(symbol, Decimal(0))
+    if others != sum(fill.signed_quantity for fill in fills):
+        return False
+    # Without an answer, the next pass asks again.
+    return totals.quantities(acknowledged).get(symbol, Decimal(0)) == held_at_broker(reader, symbol)
+
+
+def held_at_broker(reader: BrokerReader, symbol: str) -> Decimal | None:
+    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
+    try:
+        position = reader.position(symbol)
+    except TradebotError:
+        return None
+    return position.quantity if position else Decimal(0)
+
+
+def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
+    """Yield one part for each strategy with lots on the other side, in the order of its oldest lot."""
+    lots = sorted(
+        (lot.at, position.strategy, abs(lot.quantity))
+        for position in totals.own_positions()
+        for lot in position.lots
+        if position.symbol == fill.symbol and lot.quantity * fill.side.sign < 0
+    )
+    left, closed = fill.quantity, dict[str, Decimal]()
+    for _, strategy, quantity in lots:
+        part = min(left, quantity)
+        closed[strategy] = closed.get(strategy, Decimal(0)) + part
+        left -= part
+    parts = ((strategy, replace(fill, quantity=quantity)) for strategy, quantity in closed.items() if quantity)
+    yield from (OwnedFill(*part) for part in parts)
+
+
+def liquidated(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:
+    """Yield the liquidations among some fills, with the strategies that each was `given` to."""
+    for owned in fills:
+        if owned.fill.liquidation:
+            own = [one.strategy for one in given if one.about == owned.fill.activity_id]
+            yield Liquidated(owned.fill, tuple(name for name in (owned.strategy, *own) if name != FOREIGN))
+
+
+def is_waiting(owned: OwnedFill) -> bool:
+    """Return True if a fill is a liquidation that counts as foreign."""
+    return owned.fill.liquidation and owned.strategy == FOREIGN

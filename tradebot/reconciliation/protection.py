@@ -1,9 +1,7 @@
 """Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act.
 
-Gaps in protection: whole lots of our positions for which no stop at the venue can trigger, since when, and why.
-
-A gap lasts until the shares are gone or a report shows that a stop rests. Sending an exit ends no gap, whatever its
-answer, and neither does sending a stop. A fill that the next pass protects in time is no gap.
+Gaps in protection are whole lots of our positions for which no stop at the venue can trigger. A gap lasts until the
+shares are gone or a report shows that a stop rests, whatever is sent. A fill that the next pass protects is no gap.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, in_force, levels, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.model.account import BrokerView
@@ -46,10 +44,7 @@ _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 
 
 class _Stop(NamedTuple):
-    """A known stop of a position: when it was placed, for how many shares, and if it rested.
-
-    `lapse` is since when it can't trigger although it could, and its state since; None if it can, or if none was lost.
-    """
+    """A known stop of a position; its `lapse` is since when it can't trigger although it could, and its state since."""
 
     placed_at: datetime
     shares: Decimal
@@ -64,10 +59,7 @@ def gaps(
     exits: ExitRules,
     exits_of: Callable[[str], Exits],
 ) -> Iterator[Gap]:
-    """Yield our positions of which whole lots have no stop at the venue that can trigger.
-
-    Positions that need none are left out: by the configuration, because no rule has a stop now, or as adopted.
-    """
+    """Yield our positions of which whole lots need a stop at the venue and have none that can trigger."""
     if exits.protection is Protection.BOT:
         return
     for position in books.totals.own_positions():
@@ -120,10 +112,7 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap
 
 
 def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
-    """Return when the first of the shares without a stop was bought: the newest shares are the ones without.
-
-    With none that has one, that is when the position was opened, whatever a split has made of its lots.
-    """
+    """Return when the first of the shares without a stop was bought: the newest shares are the ones without."""
     if bare >= whole:
         return position.opened_at
     for lot in sorted(position.lots, key=lambda lot: lot.at, reverse=True):
@@ -185,10 +174,7 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
 
 
 class Watch(Struct, frozen=True):
-    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
-
-    `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
-    """
+    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds."""
 
     market: Market
     exits_of: Callable[[str], Exits]
@@ -199,10 +185,7 @@ class Watch(Struct, frozen=True):
 def unprotected(
     clock: VenueClock, view: BrokerView, books: Books, watch: Watch, last_exits: datetime
 ) -> Iterator[Finding]:
-    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way.
-
-    `last_exits` is when the last exit pass started.
-    """
+    """Yield our positions that no rule can judge now, or whose exit is due with none on its way since `last_exits`."""
     ours = _ours(books)
     if not ours or not clock.is_open:
         return

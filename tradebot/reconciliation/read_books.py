@@ -1,8 +1,7 @@
 """Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes.
 
-A pass writes what the venue reports, then reads the books once; comparing, sizing, exits and the reasons to halt all
-follow from this one value. An order adds four calls: its promise, its outcome, and two looks at the trading state.
-`tests/scenarios/test_reads_of_a_pass.py` counts them.
+A pass writes what the venue reports, then reads the books once. An order adds four calls: its promise, its outcome, and
+two looks at the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,10 +30,7 @@ LISTED_LATE = timedelta(days=31)
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
 ) -> tuple[int, tuple[Activity, ...]]:
-    """Write what the broker's activities prove, each exactly once, even if a process is killed in between.
-
-    Return how many bookings were written, and which activities wait for a person.
-    """
+    """Write what activities prove, each exactly once; return how many bookings that made, and what a person decides."""
     booked = unbooked(reader, ledger, books, view)
     return sum(ledger.book(booking, at) for booking in booked.proven), booked.doubtful
 
@@ -58,10 +54,7 @@ def unbooked(
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
-    """Book the activities that explain differing positions; return True if anything was written.
-
-    If the broker doesn't answer, nothing is proven; exits continue and judge such a position by both quantities.
-    """
+    """Book the activities that explain differing positions; return True if any was. Without an answer, none is."""
     try:
         return bool(apply_activities(reader, ledger, books, view, now)[0])
     except TradebotError:
@@ -93,10 +86,7 @@ YESTERDAY = timedelta(days=1)
 
 
 def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
-    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
-
-    What is read doesn't grow with the fills and orders that the books have collected over time.
-    """
+    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`."""
     # A dry run doesn't write what the venue lists.
     known = ledger.recent_orders(now - WATCHED)
     orders = (*known, *omitted_orders(listed, known))
@@ -130,10 +120,8 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:
-    """Return the first session whose intents matter: the last one, or that of our oldest working order of a day.
-
-    An order that rests for weeks needs only the intent behind it.
-    """
+    """Return the first session whose intents matter: the last one, or that of our oldest working order of a day."""
+    # An order that rests for weeks needs only the intent behind it.
     days = (o for o in orders if o.time_in_force is not TimeInForce.GTC)
     working = (o for o in days if not o.status.terminal and o.client_order_id in ours)
     sent = (order.submitted_at for order in working if order.submitted_at)
@@ -141,11 +129,7 @@ def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: dat
 
 
 def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueDay) -> bool:
-    """Return True if an unknown order was sent while these books were in use, so another copy must have sent it.
-
-    Books were in use if they were active both before and after the order in its session. Restored older books were
-    active only before, if at all, and rebuilt books not at all.
-    """
+    """Return True if an unknown order was sent while these books were in use: between two looks in its session."""
     sent = order.submitted_at or order.updated_at or now
     session = session_of(ledger, sent, day)
     if session is None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.account import BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.books import Books
@@ -30,16 +30,15 @@ from tradebot.reconciliation.activities import named, restated, restated_best_pr
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.findings import (
     CHANGES_A_POSITION,
-    LedgerView,
+    booked_behind,
     cash_as_booked,
     compare,
     fingerprint,
     plan_of,
 )
-from tradebot.reconciliation.liquidations import held_at_broker
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
-from tradebot.reconciliation.new_fills import missing_fills
+from tradebot.reconciliation.new_fills import held_at_broker
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
@@ -69,15 +68,15 @@ Second = Callable[[], datetime | None]
 def reconcile(
     reader: BrokerReader, ledger: Ledger, watch: Watch | None = None, second: Second = lambda: None
 ) -> Reconciled:
-    """Apply the venue's facts, then compare books and broker and record the result in the ledger.
-
-    With a `watch`, also check that each of our positions is protected. Nothing is over because only one clock says so.
-    """
+    """Apply the venue's facts, compare books and broker, and with a `watch` protection too; record the result."""
     clock = reader.clock()
     now, passed = clock.now, ClockReading(clock, second(), 0.0).passed
     view = read_view(reader, ledger)
     if view.account.number != ledger.account_number:
-        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
+        tails = f"…{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
+        why = (f"the broker answers for account {tails}",)
+        mismatch = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, why)
+        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (mismatch,), None))
     _require_steady(view)
     day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed)
@@ -99,8 +98,7 @@ def reconcile(
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
     books = with_ends(reader, books, passed)
-    compared = compare(ledger_view(ledger, books, view.positions), view, doubtful)
-    findings = tuple(_check_directly(reader, compared))
+    findings = tuple(_check_directly(reader, compare(books, booked_behind(ledger, books), view, doubtful)))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
         found = Reconciled(now, view, applied, (reset, *findings), None, bookings, doubtful)
@@ -126,10 +124,7 @@ def _of_positions(
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings after asking the venue directly about each one that would change a position in the books.
-
-    A single answer that contradicts the list is enough to distrust every such difference.
-    """
+    """Yield the findings; once a direct answer contradicts the list, none that changes a position is trusted."""
     wrong_about = ""
     for finding in findings:
         why = ""
@@ -158,13 +153,6 @@ def _mark(ledger: Slots, found: Reconciled) -> Reconciled:
     return found
 
 
-def _account_mismatch(ledger: Ledger, view: BrokerView) -> Finding:
-    sentence = (
-        f"the broker answers for account …{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
-    )
-    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (sentence,))
-
-
 def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
     """Return True if the account was reset under the same number: it knows neither our last order nor our fills."""
     kinds = {finding.kind for finding in findings}
@@ -176,18 +164,6 @@ def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]
     return not ledger.known_fills({fill.activity_id for fill in reader.fills(ledger.books_opened_at())})
 
 
-def ledger_view(ledger: Money, books: Books, positions: Sequence[BrokerPosition]) -> LedgerView:
-    """Return the books with what follows from them for a comparison with these positions."""
-    activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
-    return LedgerView(
-        books=books,
-        booked=ledger.booked(activities) if activities else {},
-        missing=missing_fills(books),
-        unknown=unknown_orders(books, positions),
-        working=may_fill(books),
-    )
-
-
 def apply_plan(
     reader: BrokerReader,
     ledger: Ledger,
@@ -197,10 +173,7 @@ def apply_plan(
     undisturbed: Undisturbed = nullcontext,
     second: Second = lambda: None,
 ) -> Reconciled:
-    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
-
-    Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
-    """
+    """Write an accepted plan if nothing has changed at the broker since, then compare again `undisturbed` by exits."""
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
@@ -223,7 +196,9 @@ def apply_plan(
             continue
         _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
-        if _against(ledger, finding.subject):
+        totals, none = ledger.totals(), Decimal(0)
+        others = totals.foreign_quantities(ledger.acknowledged()).get(finding.subject, none)
+        if totals.own_quantities().get(finding.subject, none) * others < 0:
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
@@ -318,11 +293,14 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
-    change = finding.broker - _quantity_in_books(ledger, finding.subject)
-    if not change and finding.kind is not FindingKind.OFFSET:
+    if finding.kind is FindingKind.NOTE_CLOSED:
+        _close_note(ledger, ledger.totals().positions[FOREIGN, finding.subject], accepted)
         return
     if finding.kind is FindingKind.OFFSET:
         _settle_offset(ledger, finding.subject, accepted)
+        return
+    change = finding.broker - _quantity_in_books(ledger, finding.subject)
+    if not change:
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
@@ -335,13 +313,6 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
 
 def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accepted) -> None:
     ledger.acknowledge(symbol, quantity, accepted.why, accepted.at, origin=Origin.PLAN, about=accepted.plan)
-
-
-def _against(ledger: Money, symbol: str) -> bool:
-    """Return True if other people's shares of a symbol are on the opposite side of ours."""
-    totals, none = ledger.totals(), Decimal(0)
-    others = totals.foreign_quantities(ledger.acknowledged()).get(symbol, none)
-    return totals.own_quantities().get(symbol, none) * others < 0
 
 
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
@@ -357,6 +328,13 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)
+
+
+def _close_note(ledger: Ledger, trades: Position, accepted: _Accepted) -> None:
+    """Remove a note together with the trades by hand that closed it, at their prices: so they make no profit here."""
+    parts = enumerate(_at_cost(trades, -trades.quantity))
+    ledger.apply_fills([accepted.fill(FOREIGN, f"noted:{n}", trades, *part) for n, part in parts], accepted.at)
+    _acknowledge(ledger, trades.symbol, Decimal(0), accepted)
 
 
 def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:

@@ -1,18 +1,17 @@
 """Sort orders that carry our mark but aren't in these books: either ours from before, or from another copy of the bot.
 
-Books don't contain what happened after they were copied. Anyone who restores an older copy of the state folder, or
-rebuilds the books from scratch, finds positions that the bot itself opened. The mark in the client order id
-distinguishes them from other people's trades on the account.
-
-Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan gives the fills
-to their strategy. If one appeared between two looks of these books in its session, another copy of the bot sent it: the
-bot halts with SECOND_WRITER and takes nothing over.
+Anyone who restores an older copy of the state folder, or rebuilds the books from scratch, finds positions that the bot
+itself opened. Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan
+gives the fills to their strategy. If one appeared between two looks of these books in its session, another copy of the
+bot sent it: the bot halts with SECOND_WRITER and takes nothing over.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
@@ -25,7 +24,22 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader
 from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reassign, reassigned_ids
-from tradebot.reconciliation.findings import UnknownOrders
+
+
+class UnknownOrders(Struct, frozen=True):
+    """Orders with our mark that these books never promised.
+
+    `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
+    the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
+    `open` holds the ids of our own earlier orders that are still working, and `protecting` those of orders that protect
+    a position of ours, with the strategy that holds it.
+    """
+
+    forgotten: tuple[Order, ...] = ()
+    by_other_copies: tuple[Order, ...] = ()
+    recent_by_other_copies: tuple[Order, ...] = ()
+    open: frozenset[str] = frozenset()
+    protecting: Mapping[str, str] = field(default_factory=dict)
 
 
 def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> UnknownOrders:
@@ -63,15 +77,8 @@ def promised_pair(
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
     assert order.quantity is not None, "an order that protects has a quantity"
     at = order.submitted_at or books.at
-    key = IntentKey(
-        books.account_number,
-        strategy,
-        books.day.date_of(at),
-        f"taken over {order.venue_id}",
-        order.symbol,
-        order.side,
-        Purpose.PROTECT,
-    )
+    session, slot = books.day.date_of(at), f"taken over {order.venue_id}"
+    key = IntentKey(books.account_number, strategy, session, slot, order.symbol, order.side, Purpose.PROTECT)
     return Intent(
         key=key,
         client_order_id=order.client_order_id,
@@ -120,9 +127,7 @@ def _forgotten(
 ) -> tuple[Order, ...]:
     """Return our earlier orders that wait to be taken over.
 
-    The books hold no fills of orders from before they began. Such orders count while the account holds shares on their
-    side that neither a fill nor a person explains. If a person called the shares foreign before the venue reported the
-    order, that doesn't count. If positions weren't read, the shares are assumed to be still held.
+    Those from before the books began count while nothing else explains shares that the account holds on their side.
     """
     if not earlier:
         return ()
@@ -166,10 +171,7 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
 def unexplained(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
-
-    For symbols in `without_notes`, a person's note is ignored and only fills count.
-    """
+    """Return the account's shares by symbol that neither a fill nor a note explains, but for those `without_notes`."""
     noted = {symbol: quantity for symbol, quantity in books.acknowledged.items() if symbol not in without_notes}
     held = books.totals.quantities(noted)
     there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
@@ -184,11 +186,7 @@ def _is_older(books: Books, order: Order) -> bool:
 def still_ours(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
-
-    Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
-    once a person lets the books take them over.
-    """
+    """Return the broker's signed shares by symbol; of our positions, at most what our earlier orders haven't closed."""
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
         own[position.symbol] += position.quantity
@@ -206,17 +204,14 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Deci
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
-    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark.
-
-    One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
-    Shares that a person noted as someone else's are asked about every time.
-    """
+    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark."""
     unknown = unexplained(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
     if not symbols:
         return OrdersTold(())
     orders, unreadable = reader.orders_of(symbols)
     ours = [order for order in orders if is_marked(order.client_order_id)]
+    # One incomplete list must not make our shares foreign.
     silent = sorted(unknown.keys() - {order.symbol for order in ours})
     if silent:
         again = reader.orders_of(silent)

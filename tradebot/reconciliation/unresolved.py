@@ -5,15 +5,7 @@ from datetime import datetime, timedelta
 
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
-from tradebot.model.intent import (
-    ID_CONFLICT,
-    TARGET_DONE,
-    Intent,
-    IntentRecord,
-    IntentState,
-    Operation,
-    outcome_of,
-)
+from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, outcome_of
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, End, Proof
@@ -37,11 +29,7 @@ def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetim
 def _resolve(
     reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
 ) -> bool:
-    """Find out what became of each unresolved intent: ask the venue about orders, and look changes up by their order.
-
-    What the venue doesn't know may still arrive, until its adapter proves that it can't. Then it is abandoned, with
-    that evidence, and still watched. Returns True if anything was written.
-    """
+    """Settle what is known of each unresolved intent, and abandon what can't arrive any more; True if any was."""
     if not unknown:
         return False
     written = False
@@ -79,8 +67,7 @@ def _outcome(
 ) -> Reply | Proof:
     """Return what became of an unresolved intent, or what is proven about it if that isn't known.
 
-    `known` holds the orders it may be about by the venue's id. An order missing from the books isn't open at the venue
-    either, so it has ended.
+    `known` are the orders it may be about by the venue's id; one that is missing there has ended.
     """
     # It may have been sent again since it was promised.
     intent = replace(record.intent, at=max(record.intent.at, record.updated_at))
@@ -101,10 +88,7 @@ def _outcome(
 
 
 def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
-    """Return True if an order has ended for another reason than a replace that the venue doesn't know.
-
-    A replaced order may have been replaced by that very request, unless another order is known to have taken its place.
-    """
+    """Return True if an order has ended for another reason than a replace that the venue doesn't know."""
     if target is None or target.status is not OrderStatus.REPLACED:
         return target is None or target.status.terminal
     return target.replaced_by in known
@@ -123,10 +107,7 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
 
 
 def _settle(reader: BrokerReader, ledger: Orders, name: str, found: Reply, now: datetime) -> bool:
-    """Write the reply with the legs of the order in it, which a lookup by our id leaves out; return True if written.
-
-    It isn't if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
-    """
+    """Write the reply with its order's legs, unless the venue doesn't tell those of an ended one; True if written."""
     order = found.order
     if order is not None and order.has_legs and found.outcome is Outcome.ACCEPTED:
         legs = legs_of(reader, order.venue_id)
@@ -145,10 +126,7 @@ def _found(order: Order, intent: Intent) -> Reply:
 
 
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
-    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
-
-    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
-    """
+    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either."""
     try:
         return reader.legs(venue_id)
     except TemporaryError:

@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from tradebot.exits.held import Held, best_price
-from tradebot.exits.kind import distance
+from tradebot.exits.kind import Held, best_price, distance
 from tradebot.exits.lists import Exits, in_force
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord

@@ -111,7 +111,7 @@ def test_cut_short_pass_is_resumed_and_asks_again(trader: Bot) -> None:
 
     strategy = During()
     with asking(trader, strategy) as app, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradebot.orders.approving.decide", lambda ask: (_ for _ in ()).throw(CutError()))
+        patch.setattr("tradebot.orders.entering.decide", lambda ask: (_ for _ in ()).throw(CutError()))
         with pytest.raises(CutError):
             entries(app)
     with asking(trader, strategy) as app:

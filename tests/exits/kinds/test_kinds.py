@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, SESSION, held
 from tests.exits.asked import closes, known
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Measure, Moment
+from tradebot.exits.kind import ExitRule, Held, Measure, Moment
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.event_ahead import EventAhead

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import held, instrument
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, Input, Measure
+from tradebot.exits.kind import Held, Input, Measure
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.lists import in_force, parse
 from tradebot.model.candidate import ScaleOutLevel
@@ -82,12 +81,12 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
 def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
     for known in (0, 9):
         of = replace(held("10"), kept=Kept(original_quantity=D(known), instrument=instrument()))
-        assert RULE.measure(of, D(110)) == Absent(Input.ORIGINAL_QUANTITY)
+        assert RULE.measure(of, D(110)) == Input.ORIGINAL_QUANTITY
         assert RULE.targets(of) == ()
 
 
 def test_without_the_original_quantity_it_can_not_tell() -> None:
-    assert RULE.measure(held("10"), D(110)) == Absent(Input.ORIGINAL_QUANTITY)
+    assert RULE.measure(held("10"), D(110)) == Input.ORIGINAL_QUANTITY
     assert RULE.targets(held("10")) == ()
     assert RULE.level(held("10")).price is None
 

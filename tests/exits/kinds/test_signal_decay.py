@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, held
-from tradebot.exits.kind import Absent, Input, Measure, Moment
+from tradebot.exits.kind import Input, Measure, Moment
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.lists import parse
 from tradebot.model.position import Kept, Outlook
@@ -70,7 +70,7 @@ def test_a_score_of_zero_or_noise_of_zero_measures_nothing() -> None:
         (Kept(entry_score=0.5), 0.0, Input.NOISE),
     ):
         known = replace(of, kept=kept, outlook=Outlook((0.1,), noise))
-        assert RULE.judge(known, Moment(NOW)) == Absent(what)
+        assert RULE.judge(known, Moment(NOW)) == what
 
 
 @pytest.mark.parametrize(

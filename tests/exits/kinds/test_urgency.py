@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.builders import NOW, held, instrument
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, Moment
+from tradebot.exits.kind import Held, Measure, Moment
 from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgency_of
 from tradebot.exits.lists import parse
 from tradebot.model.position import Kept, Outlook

@@ -29,7 +29,7 @@ from tradebot.app.wiring import App
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
-from tradebot.orders import approving
+from tradebot.orders import entering
 
 __all__ = ["ask"]
 
@@ -184,7 +184,7 @@ def test_fault_141_exception_in_a_gate(trader: Trader, monkeypatch: pytest.Monke
         raise ZeroDivisionError("in a gate")
 
     with monkeypatch.context() as patch:
-        patch.setitem(vars(approving), "decide", broken)
+        patch.setitem(vars(entering), "decide", broken)
         said = trader.buys("AAPL")
     assert (said.code, "bug in tradebot: ZeroDivisionError: in a gate" in said.err) == (1, True), said.err
     assert switch.read(trader.folder).why == "PASS_FAULT: ZeroDivisionError: in a gate"

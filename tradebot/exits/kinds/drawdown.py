@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.exits.kind import Held, Measure, PriceRule, Stop
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.model.reasons import Reason
 
 

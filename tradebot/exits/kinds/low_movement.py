@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason

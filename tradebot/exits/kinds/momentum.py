@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 

@@ -1,7 +1,6 @@
 """Close a position if the contracts behind its entry were closed overnight."""
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
@@ -19,12 +18,12 @@ class OpenInterestGone(ExitRule):
     needs = (Input.SESSION, Input.OPEN_INTEREST)
     min_kept_fraction: Fraction
 
-    def measure(self, held: Held, session: Session) -> Measure | Absent:
+    def measure(self, held: Held, session: Session) -> Measure | Input:
         if held.position.opened_at >= session.open:
             return Measure(False, None, self.min_kept_fraction)
         kept = held.outlook.open_interest_kept
         if kept is None:
-            return Absent(Input.OPEN_INTEREST)
+            return Input.OPEN_INTEREST
         return Measure(kept < self.min_kept_fraction, kept, self.min_kept_fraction)
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.exits.kind import Held, Measure, PriceRule, Stop
 from tradebot.model.reasons import Reason
 
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.why import Part
 from tradebot.model.limits import Fraction

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure, PriceRule, PriceTarget, Stop
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, PriceTarget, Stop
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason
@@ -48,10 +47,10 @@ class ScaleOut(PriceRule):
         """Return the gain of the last level, if nothing is left after that."""
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Absent:
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
         original, gain = held.original_quantity, held.gain(price)
         if original is None:
-            return Absent(Input.ORIGINAL_QUANTITY)
+            return Input.ORIGINAL_QUANTITY
         reached = [level for level in self.levels if level.fraction <= gain]
         if not reached:
             return Measure(False, gain, self.levels[0].fraction)

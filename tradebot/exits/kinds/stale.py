@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Measure, Stop, TimeRule
+from tradebot.exits.kind import ExitRule, Held, Measure, Stop, TimeRule
 from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, Measure, PriceRule, Stop
+from tradebot.exits.kind import ExitRule, Held, Measure, PriceRule, Stop
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 

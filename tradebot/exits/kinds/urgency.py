@@ -8,8 +8,7 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
-from tradebot.exits.held import Held
-from tradebot.exits.kind import Absent, ExitRule, Input, Measure
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
@@ -94,7 +93,7 @@ class Urgency(ExitRule):
         scores: Sequence[float],
         flow: float,
         momentum: Decimal,
-    ) -> Measure | Absent:
+    ) -> Measure | Input:
         against = Against(
             scores[-1] / entry,
             float(held.gain(price) * 100),
@@ -107,7 +106,7 @@ class Urgency(ExitRule):
         if urgency >= self.exit_at:
             return Measure(True, urgency, self.exit_at)
         if original is None:
-            return Absent(Input.ORIGINAL_QUANTITY)
+            return Input.ORIGINAL_QUANTITY
         keep = original - held.whole_lots(original * self.reduce_share)
         left = held.whole_lots(abs(held.position.quantity) - keep)
         return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)

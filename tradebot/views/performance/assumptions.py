@@ -5,9 +5,10 @@ from datetime import date
 from itertools import groupby
 
 from tradebot.model.text import counted, counted_kind
+from tradebot.model.venue import Settlement
 from tradebot.views.performance.activity import Exposure
 from tradebot.views.performance.curve import Benchmark, Rates
-from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path
 
@@ -19,7 +20,7 @@ NAMED = 5
 
 
 def assumptions(
-    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None
+    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None, settlement: Settlement
 ) -> Mapping[Block, tuple[str, ...]]:
     """Return the assumptions of each block that has any."""
     return {
@@ -35,7 +36,7 @@ def assumptions(
         Block.TRADES: (
             "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
             "and the profit factor all wins over all losses.",
-            ASSUMPTION,
+            fees_assumption(settlement),
         ),
         Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
         Block.REFUSALS: (

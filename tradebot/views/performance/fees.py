@@ -13,23 +13,27 @@ from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, fee_id
 from tradebot.model.position import NINE_PLACES, Origin
+from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
 LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
-ASSUMPTION = (
-    "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges the "
-    "others to the account for a whole day. They are shared among the lots that were sold on that day, or else on the "
-    "last day of sales up to 4 days before, by the value they were sold for: the SEC and FINRA charge sales."
-)
-"""What a trade's fees rest on; it is shown wherever they are."""
-
 _ZERO = Decimal(0)
 Moments = Mapping[tuple[str, datetime], Collection[str]]
 """The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
 _Part = tuple[OpenLot, Decimal]
 """A lot, and its value in USD by which it takes part in a fee."""
+
+
+def fees_assumption(settlement: Settlement) -> str:
+    """Return what a trade's fees rest on; it is shown wherever they are."""
+    charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
+    return (
+        "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
+        "the others to the account for a whole day. They are shared among the lots that were sold on that day, or else "
+        f"on the last day of sales up to 4 days before, by the value they were sold for{charged}."
+    )
 
 
 class FeeShare(Struct, frozen=True):

@@ -13,6 +13,7 @@ from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import RestedStop, Sent, TradeNote, by_position, renames
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, allotted, cash_kind, fee_with, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
@@ -46,6 +47,7 @@ class History(Struct, frozen=True, dict=True):
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
     stops: tuple[RestedStop, ...] = ()
+    settlement: Settlement = Settlement.PAID
 
     @cached_property
     def lots(self) -> Lots:

@@ -160,7 +160,7 @@ def account_report(of: Material) -> report.AccountReport:
         ),
         assumptions={
             report.Block.EARNED: (PROFIT, *what_differs(profit)),
-            **assumptions(way, of.benchmark, rates, measured.exposed),
+            **assumptions(way, of.benchmark, rates, measured.exposed, of.history.settlement),
             **further_assumptions(more),
         },
     )
