@@ -171,7 +171,7 @@ ROWS = (
         ("tests/gates/test_displacement.py::*", "tests/orders/test_entering.py::*")),
     Row("an entry that nothing else refuses waits for a person's yes", "approval", (Gate.APPROVAL,),
         ("tradebot.gates.approval.judge", "tradebot.orders.entering.consent"),
-        ("tests/gates/test_approval.py::*", "tests/orders/test_approving.py::*")),
+        ("tests/gates/test_approval.py::*", "tests/orders/test_entering_approvals.py::*")),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
         (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
