@@ -9,8 +9,7 @@ import pytest
 from tests.builders import there
 from tests.views.performance.played import known, rotated, sessions, spy
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Measured, measure
-from tradebot.views.performance.cost_drag import cost_kinds
+from tradebot.views.performance.activity import Measured, cost_kinds, measure
 from tradebot.views.performance.curve import Benchmark, Rates, years
 from tradebot.views.performance.over_time import TWO_YEARS, path_by_year, rolling_figures, year_figures
 from tradebot.views.performance.returns import path

@@ -16,7 +16,10 @@ from math import e, log1p, sqrt
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from msgspec import Struct
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
 
 from tradebot.model.evidence import Trials
 from tradebot.model.text import counted
@@ -27,17 +30,10 @@ from tradebot.views.performance.returns import Path
 from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.random import Generator
-    from numpy.typing import NDArray
 
-    Numbers = NDArray[np.float64]
-    Places = NDArray[np.int64]
-
-
-RESAMPLES, MEAN_BLOCK, SEED = 10_000, 21, 18
-"""How many resamples are drawn, the mean length of a block (a month of sessions), and the seed of the draw."""
+Numbers = NDArray[np.float64]
+Places = NDArray[np.int64]
 ONE_IN_TWENTY = 0.05
 OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
 """Figures of resampled years, and their labels: so deep, or deeper, in one year of twenty."""
@@ -64,11 +60,14 @@ class Blocks(NamedTuple):
 
 
 class Resampling(Struct, frozen=True):
-    """How returns are resampled, and the share of the resamples that lies within an interval."""
+    """How returns are resampled: the mean length of a block is a month of sessions, and `seed` is that of the draw.
 
-    resamples: int = RESAMPLES
-    mean_block: int = MEAN_BLOCK
-    seed: int = SEED
+    `level` is the share of the resamples that lies within an interval.
+    """
+
+    resamples: int = 10_000
+    mean_block: int = 21
+    seed: int = 18
     level: float = CONFIDENCE
 
 
@@ -76,10 +75,7 @@ DEFAULT = Resampling()
 
 
 class Series(Struct, frozen=True):
-    """Returns of an account, oldest first, with what they are compared with in the same sessions.
-
-    `cash` are the returns of cash. `others` are the returns of benchmarks by name.
-    """
+    """Returns of an account, oldest first, with those of cash and, by name, of benchmarks in the same sessions."""
 
     values: Sequence[float]
     cash: Sequence[float]
@@ -96,11 +92,9 @@ def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     resamples (the percentile method). None if everything was lost, because then there is no log return, or if there
     are fewer than two returns.
     """
-    import numpy as np
-
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
-    sums, found = _Sums.of(of), dict[str, "list[Numbers]"]()
+    sums, found = _Sums(of), dict[str, list[Numbers]]()
     for blocks in resampled(len(of.values), how):
         for name, values in sums.figures(blocks).items():
             found.setdefault(name, []).append(values)
@@ -121,9 +115,6 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
     All resamples of a time are drawn as one row of blocks, with a new block at the beginning of each. That changes no
     probability, because how long a block goes on doesn't depend on how long it is already.
     """
-    import numpy as np
-    from numpy.random import default_rng
-
     drawn, left = default_rng(how.seed), how.resamples
     while left:
         resamples = min(left, max(AT_ONCE // count, 1))
@@ -136,8 +127,6 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
 
 def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
     """Return where blocks end within a row of returns."""
-    import numpy as np
-
     ends = np.zeros(1, np.int64)
     while ends[-1] < whole:
         lengths = drawn.geometric(1 / mean_block, max(whole // mean_block, 1))
@@ -145,38 +134,20 @@ def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
     return ends[ends < whole]
 
 
-class _Sums(Struct, frozen=True):
+class _Sums:
     """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
 
-    count: int
-    per_year: float
-    mean_excess: float
-    logs: Numbers
-    others: dict[str, Numbers]
-    excesses: Numbers
-    squares: Numbers
-
-    @classmethod
-    def of(cls, series: Series) -> _Sums:
-        import numpy as np
-
+    def __init__(self, series: Series) -> None:
         values = np.asarray(series.values)
         excesses = values - np.asarray(series.cash)
-        mean = float(excesses.mean())
-        return cls(
-            count=len(values),
-            per_year=series.per_year,
-            mean_excess=mean,
-            logs=_running(np.log1p(values)),
-            others={name: _running(np.log1p(np.asarray(each))) for name, each in series.others.items()},
-            excesses=_running(excesses - mean),
-            squares=_running((excesses - mean) ** 2),
-        )
+        self.count, self.per_year, self.mean_excess = len(values), series.per_year, float(excesses.mean())
+        self.logs = _running(np.log1p(values))
+        self.others = {name: _running(np.log1p(np.asarray(each))) for name, each in series.others.items()}
+        self.excesses = _running(excesses - self.mean_excess)
+        self.squares = _running((excesses - self.mean_excess) ** 2)
 
     def figures(self, blocks: Blocks) -> dict[str, Numbers]:
         """Return each figure of each resample."""
-        import numpy as np
-
         grown = self._mean(self.logs, blocks)
         above = self._mean(self.excesses, blocks)
         variance = np.maximum(self._mean(self.squares, blocks) - above**2, 0.0) * self.count / (self.count - 1)
@@ -194,15 +165,11 @@ class _Sums(Struct, frozen=True):
         }
 
     def _mean(self, running: Numbers, blocks: Blocks) -> Numbers:
-        import numpy as np
-
         of_blocks = running[blocks.first + blocks.lengths] - running[blocks.first]
         return np.add.reduceat(of_blocks, blocks.rows) / self.count
 
     def _grown(self, blocks: Blocks) -> Numbers:
         """Return how each resample has grown by each of its returns, on a log scale: a row for each."""
-        import numpy as np
-
         of_blocks = self.logs[blocks.first + blocks.lengths] - self.logs[blocks.first]
         before = np.cumsum(of_blocks) - of_blocks
         in_row = np.diff(np.append(blocks.rows, len(before)))
@@ -218,8 +185,6 @@ class _Sums(Struct, frozen=True):
 
 def _deepest(rows: Numbers) -> Numbers:
     """Return the maximum drawdown of each row, as a fraction from -1 to 0; the rows are used up."""
-    import numpy as np
-
     peaks = np.maximum.accumulate(rows, axis=1)
     np.maximum(peaks, 0.0, out=peaks)
     rows -= peaks
@@ -228,8 +193,6 @@ def _deepest(rows: Numbers) -> Numbers:
 
 
 def _running(values: Numbers) -> Numbers:
-    import numpy as np
-
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))
 
 
@@ -310,15 +273,12 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
         by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
     note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
 
-    def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
-        return Figure(name, label, unit, value, count, A_QUARTER, RETURNS, note=note)
-
-    return Selected(
-        trials=trials.count,
-        known=len(trials.sharpes),
-        best_by_chance=figure("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
-        deflated=figure("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
+    rows = (
+        ("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
+        ("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
     )
+    figures = (Figure(*row, count, A_QUARTER, RETURNS, note=note) for row in rows)
+    return Selected(trials.count, len(trials.sharpes), *figures)
 
 
 def _deviation(of: Shape, sharpes: Sequence[float], per_year: float) -> float:

@@ -4,13 +4,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
-from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, fee_id
 from tradebot.model.position import NINE_PLACES, Origin
 from tradebot.model.venue_day import VenueDay
@@ -72,7 +70,7 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Momen
     for fee in charged:
         named = by_fee.get(fee.about) or sorted(fills.get((fee.symbol, fee.at), ()))
         among = [part for name in named for part in of_fills.get(name, ())]
-        if not among and fee_of(fee) is not Fee.BORROW:
+        if not among and fee.meaning is not ActivityKind.BORROW_FEE:
             among = sales.get(_day_of_sales(fee, sales, day), [])
         shares += _divided(fee, among)
         left += [] if among else [fee]
@@ -90,17 +88,6 @@ def fee_with(fill: Fill) -> CashMovement:
     return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
-def sold(lot: OpenLot, day: VenueDay) -> tuple[date, Decimal] | None:
-    """Return the day on which a lot was sold and its value in USD; None if it isn't sold yet."""
-    if isinstance(lot, ClosedLot):
-        at, usd = lot.sold_at, lot.sold_usd
-    elif lot.side is Side.SELL:
-        at, usd = lot.opened_at, lot.cost_usd
-    else:
-        return None
-    return day.date_of(at), usd
-
-
 def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
     """Return the ids of fills by their symbols and times, given these three."""
     found = defaultdict[tuple[str, datetime], list[str]](list)
@@ -113,9 +100,8 @@ def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]
     """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
     for lot in lots:
-        sale = sold(lot, day)
-        if sale is not None and sale[1]:
-            found[sale[0]].append((lot, sale[1]))
+        if lot.sold_at and lot.sold_usd:
+            found[day.date_of(lot.sold_at)].append((lot, lot.sold_usd))
     return found
 
 
@@ -153,14 +139,6 @@ def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
         given = up_to
 
 
-class Fee(StrEnum):
-    """What a fee is for."""
-
-    COMMISSION = "commission"
-    BORROW = "borrow"
-    OTHER = "other"
-
-
 _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.FEE: (ActivityKind.FEE, ActivityKind.COMMISSION, ActivityKind.BORROW_FEE, ActivityKind.OTHER_FEE),
     CashKind.DIVIDEND: (ActivityKind.DIVIDEND, ActivityKind.RETURN_OF_CAPITAL, ActivityKind.STOCK_DIVIDEND),
@@ -170,7 +148,6 @@ _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.TRANSFER: (ActivityKind.TRANSFER, ActivityKind.SHARES),
 }
 _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in meanings}
-_FEES = {ActivityKind.COMMISSION: Fee.COMMISSION, ActivityKind.BORROW_FEE: Fee.BORROW}
 
 
 def cash_kind(movement: CashMovement) -> CashKind:
@@ -183,10 +160,3 @@ def cash_kind(movement: CashMovement) -> CashKind:
         return CashKind.TRANSFER
     assert movement.meaning or not movement.kind, "an adapter says what its venue's words mean"
     return _KIND_OF.get(movement.meaning or ActivityKind.OTHER, CashKind.ADJUSTMENT)
-
-
-def fee_of(movement: CashMovement) -> Fee | None:
-    """Return what a fee is for; None if the movement is no fee."""
-    if cash_kind(movement) is not CashKind.FEE:
-        return None
-    return _FEES.get(movement.meaning or ActivityKind.OTHER, Fee.OTHER)

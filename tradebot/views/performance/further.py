@@ -7,9 +7,8 @@ from math import ceil
 from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Measured
+from tradebot.views.performance.activity import Measured, cost_kinds, costs_of
 from tradebot.views.performance.chance import KNOWN, OF_A_YEAR, chance, selected
-from tradebot.views.performance.cost_drag import cost_kinds, costs_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.over_time import holdings, over_time, rolling_figures, windows, year_figures
 from tradebot.views.performance.report import Block, CurvePoint, Further, Selected, TradeRow

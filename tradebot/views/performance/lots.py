@@ -41,6 +41,16 @@ class OpenLot(Struct, frozen=True):
         """Return what the piece was bought or sold short for, unsigned."""
         return self.value_at(self.entry_price)
 
+    @property
+    def sold_at(self) -> datetime | None:
+        """Return when the piece was sold: at its exit if it was bought, at its entry if sold short; None if not yet."""
+        return self.opened_at if self.side is Side.SELL else None
+
+    @property
+    def sold_usd(self) -> Decimal:
+        """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
+        return self.cost_usd
+
     def value_at(self, price: Decimal) -> Decimal:
         """Return what the piece is worth at a price in USD, unsigned."""
         return notional(self.quantity, price, self.multiplier)
@@ -71,12 +81,10 @@ class ClosedLot(OpenLot, frozen=True):
 
     @property
     def sold_usd(self) -> Decimal:
-        """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
         return self.value_at(self.exit_price if self.side is Side.BUY else self.entry_price)
 
     @property
     def sold_at(self) -> datetime:
-        """Return when the piece was sold: at its exit if it was bought, at its entry if sold short."""
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 

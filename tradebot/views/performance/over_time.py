@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Exposure, Measured, average_equity, traded_usd
-from tradebot.views.performance.cost_drag import Kind, paid_usd
+from tradebot.views.performance.activity import Exposure, Kind, Measured, average_equity, paid_usd, traded_usd
 from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.report_rows import Holding, OverTime, Windows, YearFigures
 from tradebot.views.performance.return_figures import A_MONTH, A_YEAR, RETURNS
