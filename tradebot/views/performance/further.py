@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 
+from msgspec.structs import asdict
+
 from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
@@ -61,7 +63,15 @@ def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
 
 
-OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
+_ASSUMED: Mapping[Block, tuple[str, ...]] = {
+    Block.YEARS: (
+        "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
+        "paid, and what fills cost against the midpoint.",
+    ),
+    Block.ROLLING: (
+        "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
+        "the years do.",
+    ),
     Block.WINDOWS: ("Each half year has 126 returns and ends at another session, so they overlap.",),
     Block.TAILS: (
         "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
@@ -78,44 +88,23 @@ OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
         "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
         "symbol was held.",
     ),
+    Block.COSTS: (
+        "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
+        "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
+        "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
+    ),
+    Block.CHANCE: (),
+    Block.SENSITIVITY: (
+        "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
+        "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
+    ),
 }
 
 
 def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of the parts that are there."""
-    there = {
-        Block.YEARS: of.by_year,
-        Block.ROLLING: of.rolling,
-        Block.WINDOWS: of.windows,
-        Block.TAILS: of.tails,
-        Block.AGAINST: of.against,
-        Block.HOLDINGS: of.holdings,
-        Block.COSTS: of.costs,
-        Block.CHANCE: of.chance or of.selected,
-        Block.SENSITIVITY: of.sensitivity,
-    }
-    every: Mapping[Block, tuple[str, ...]] = {
-        Block.YEARS: (
-            "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
-            "paid, and what fills cost against the midpoint.",
-        ),
-        Block.ROLLING: (
-            "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
-            "the years do.",
-        ),
-        **OF_SESSIONS,
-        Block.COSTS: (
-            "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-            "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
-            "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
-        ),
-        Block.CHANCE: tuple(_of_chance(of)),
-        Block.SENSITIVITY: (
-            "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
-            "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
-        ),
-    }
-    return {block: texts for block, texts in every.items() if there[block]}
+    """Return the assumptions of the parts that are there; what stands in a block has its name."""
+    there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
+    return {block: texts or tuple(_of_chance(of)) for block, texts in _ASSUMED.items() if there[block]}
 
 
 def _of_chance(of: Further) -> Iterator[str]:
