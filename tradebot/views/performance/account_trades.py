@@ -94,7 +94,6 @@ _Event = _Split | _Moved | _Traded
 
 
 def account_trades(history: History) -> AccountTrades:
-    """Return the trades of all owners of an account together."""
     shares = [owned for owned in history.fills if not OTHER_KINDS.fullmatch(owned.fill.symbol)]
     others = sorted({owned.fill.symbol for owned in history.fills} - {owned.fill.symbol for owned in shares})
     without_trade = {movement.about: movement for movement in history.cash if movement.origin is Origin.ACTIVITY}

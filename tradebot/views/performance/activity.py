@@ -339,7 +339,6 @@ def _within(charges: Iterable[Charge], path: Path) -> list[Charge]:
 
 
 def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
-    """Return what all kinds cost along a path, in USD."""
     return sum(each.usd for kind in kinds for each in _within(kind.charges, path))
 
 

@@ -21,7 +21,6 @@ NAMED = 5
 def assumptions(
     path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None
 ) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of each block that has any."""
     return {
         Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
         Block.RETURNS: tuple(_of_returns(path, rates)),

@@ -42,8 +42,6 @@ AT_ONCE = 20_000
 
 
 class Span(NamedTuple):
-    """The ends of an interval."""
-
     low: float
     high: float
 
@@ -126,7 +124,6 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
 
 
 def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
-    """Return where blocks end within a row of returns."""
     ends = np.zeros(1, np.int64)
     while ends[-1] < whole:
         lengths = drawn.geometric(1 / mean_block, max(whole // mean_block, 1))
@@ -147,7 +144,6 @@ class _Sums:
         self.squares = _running((excesses - self.mean_excess) ** 2)
 
     def figures(self, blocks: Blocks) -> dict[str, Numbers]:
-        """Return each figure of each resample."""
         grown = self._mean(self.logs, blocks)
         above = self._mean(self.excesses, blocks)
         variance = np.maximum(self._mean(self.squares, blocks) - above**2, 0.0) * self.count / (self.count - 1)

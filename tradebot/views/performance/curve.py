@@ -101,7 +101,6 @@ def _number(value: float | None) -> float:
 
 
 def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
-    """Return the curve of a path and its frame, oldest first."""
     if path.start is None:
         return ()
     index = growth(step.value or 0.0 for step in path.steps)

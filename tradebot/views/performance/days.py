@@ -18,17 +18,14 @@ class Days(Struct, frozen=True):
     last: date | None = None
 
     def has(self, at: datetime, day: VenueDay) -> bool:
-        """Return True if a moment lies in these days of a venue."""
         if self.first is None and self.last is None:
             return True
         return self.includes(day.date_of(at))
 
     def includes(self, day: date) -> bool:
-        """Return True if a day is one of these."""
         return not self.is_after(day) and (self.first is None or self.first <= day)
 
     def is_after(self, day: date) -> bool:
-        """Return True if a day lies after the last of these."""
         return self.last is not None and day > self.last
 
 

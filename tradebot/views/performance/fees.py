@@ -97,7 +97,6 @@ def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
 
 
 def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]:
-    """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
     for lot in lots:
         if lot.sold_at and lot.sold_usd:

@@ -76,7 +76,6 @@ class ClosedLot(OpenLot, frozen=True):
 
     @property
     def gross_usd(self) -> Decimal:
-        """Return the profit of the piece before fees."""
         return self.gain_at(self.exit_price)
 
     @property
@@ -116,12 +115,10 @@ class Trip(NamedTuple):
 
     @property
     def lots(self) -> list[OpenLot]:
-        """Return all pieces."""
         return [*self.closed, *self.held]
 
     @property
     def first(self) -> OpenLot:
-        """Return the piece that was bought first."""
         return min(self.lots, key=lambda lot: lot.opened_at)
 
 
@@ -222,7 +219,6 @@ class _Fold:
         self.going = _Going()
 
     def add(self, group: list[OwnedFill]) -> None:
-        """Add fills that have their effect together."""
         # A fill alone never restates.
         restating, traded = divided(_held(self.lots), group) if len(group) > 1 else ([], group)
         if restating:

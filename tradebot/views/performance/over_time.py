@@ -29,7 +29,6 @@ def path_by_year(path: Path) -> Iterator[tuple[int, Path]]:
 
 
 def year_figures(of: Measured, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> tuple[YearFigures, ...]:
-    """Return the calendar years of an account, oldest first."""
     return tuple(_year(of, year, part, fills, kinds) for year, part in path_by_year(of.way))
 
 

@@ -182,7 +182,6 @@ class Breakdown(Struct, frozen=True):
 
 
 def breakdown(history: History) -> Breakdown:
-    """Take an account's profit apart."""
     ends = day_ends(history)
     kinds = [(one, cash_kind(one)) for one in history.cash]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
@@ -196,7 +195,6 @@ def breakdown(history: History) -> Breakdown:
 
 
 def _realized(lots: Lots, day: VenueDay) -> Iterator[Piece]:
-    """Yield what each lot made when it was closed, on the day it was."""
     over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over}
     for lot in lots.closed:

@@ -121,7 +121,6 @@ ALL = Choice()
 
 
 def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    """Return the profit and loss that is asked for, in rows."""
     profit = Profit(known, choice)
     before, after = profit.values_usd
     return Pnl(
@@ -156,7 +155,6 @@ class Profit:
 
     @cached_property
     def total(self) -> Row:
-        """Return the whole as one row."""
         sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
         ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
         return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))

@@ -66,7 +66,6 @@ class Figure(Struct, frozen=True):
 
     @property
     def lacks(self) -> int:
-        """Return how many observations are missing."""
         return max(self.needed - self.observations, 0)
 
 

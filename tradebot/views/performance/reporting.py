@@ -73,7 +73,6 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
 
 
 def _mean_profit(made: Sequence[float]) -> Figure:
-    """Return the mean profit of a trade, with its interval by Student's t."""
     count = len(made)
     value = fmean(made) if count >= A_SAMPLE else None
     half = t_quantile(1 - LEVEL, count - 1) * stdev(made) / sqrt(count) if value is not None else 0.0
@@ -115,7 +114,6 @@ def transfers(history: History) -> list[CashMovement]:
 
 
 def account_report(of: Material) -> report.AccountReport:
-    """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
     rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
@@ -185,7 +183,6 @@ def earned(profit: pnl.Profit) -> report.Earned:
 
 
 def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
-    """Return the profit that is asked for, divided in several ways."""
     total = profit.total.total_usd
     return tuple(
         report.Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS

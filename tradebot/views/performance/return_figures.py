@@ -46,12 +46,10 @@ class Returns(Struct, frozen=True):
 
     @property
     def years(self) -> float:
-        """Return the time that the returns cover, in years."""
         return len(self.values) / self.per_year
 
     @property
     def excess(self) -> list[float]:
-        """Return the returns above those of cash."""
         cash_of_each = self.cash_of_each or [self.cash] * len(self.values)
         return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
 
@@ -67,7 +65,6 @@ def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Re
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
-    """Return all figures of returns."""
     values, excess, per_year = of.values, of.excess, of.per_year
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (

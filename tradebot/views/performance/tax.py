@@ -143,7 +143,6 @@ def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Metho
 
 
 def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
-    """Return each trade's part of the fees that are charged for trades, unsigned USD by fill id."""
     priced = [trade for trade in trades if trade.price is not None]
     lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
     fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]

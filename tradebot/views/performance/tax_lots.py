@@ -75,7 +75,6 @@ class TaxLot(Struct, frozen=True, dict=True):
 
     @property
     def sign(self) -> int:
-        """Return 1 for shares that were bought, and -1 for shares that were sold short."""
         return 1 if self.quantity > 0 else -1
 
     def part(self, quantity: Fraction) -> "TaxLot":
@@ -85,7 +84,6 @@ class TaxLot(Struct, frozen=True, dict=True):
         return replace(self, quantity=quantity, carried_usd=self.carried_usd * quantity / self.quantity)
 
     def joined(self, other: "TaxLot") -> "TaxLot":
-        """Return both pieces of a lot as one."""
         return replace(self, quantity=self.quantity + other.quantity, carried_usd=self.carried_usd + other.carried_usd)
 
 
@@ -161,7 +159,6 @@ class Sale(Struct, dict=True):
 
     @property
     def shares(self) -> Fraction:
-        """Return the unsigned shares."""
         return abs(self.lot.quantity)
 
     @property

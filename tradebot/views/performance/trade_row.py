@@ -175,7 +175,6 @@ class TradeRow(Struct, omit_defaults=True):
 
     @property
     def key(self) -> Key:
-        """Return what names the position in the books."""
         return self.strategy, self.symbol, self.opened_at
 
 
@@ -204,7 +203,6 @@ class Choice(Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Return True if these are all pieces of their days."""
         return self.strategy is None and self.symbol is None
 
     def has(self, strategy: str, symbol: str, day: date) -> bool:
@@ -262,7 +260,6 @@ def chosen_lots(lots: Iterable[LotRow], choice: Choice, day: VenueDay) -> tuple[
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
-    """Return what these trades add up to."""
     closed = [row for row in rows if row.status is Status.CLOSED]
     held = [row for row in rows if row.status is not Status.CLOSED]
     won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))

@@ -42,13 +42,10 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 
 class _Rows:
-    """Makes rows from one account's past."""
-
     def __init__(self, history: History, market: MarketTime) -> None:
         self.history, self.market, self.facts = history, market, TripFacts(history)
 
     def row(self, trip: Trip) -> TradeRow:
-        """Return the row of one trade."""
         history, facts, trade = self.history, self.facts, trip.trade
         kept, note = facts.kept(trip), self._note(trip)
         until = trade.closed_at or history.at
@@ -93,7 +90,6 @@ class _Rows:
         )
 
     def lots(self, trip: Trip) -> Iterator[LotRow]:
-        """Yield the rows of a trade's pieces."""
         name = self.facts.name(trip)
         return (self._lot(name, lot) for lot in trip.lots)
 
@@ -188,7 +184,6 @@ class TripFacts:
         return "".join([BASE32[number >> shift & 31] for shift in PLACES])
 
     def names(self, trip: Trip) -> Mapping[str, None]:
-        """Return the symbols that a trade has had."""
         trade = trip.trade
         if (trade.strategy, trade.symbol) not in self._history.former_names:
             return {trade.symbol: None}
@@ -196,7 +191,6 @@ class TripFacts:
         return dict.fromkeys((trade.symbol, *entries))
 
     def kept(self, trip: Trip) -> Kept:
-        """Return what the books keep of a trade besides its fills."""
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def fees_usd(self, trip: Trip) -> Decimal:
