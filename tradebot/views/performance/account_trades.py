@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
+from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.trade import divided, renames, together
 from tradebot.model.values import replace
@@ -31,33 +32,31 @@ _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, Activi
 class AccountTrade(Struct, frozen=True):
     """Shares that came into the account or left it, under today's symbol and in today's shares.
 
-    `day` is the trade date, and `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows
-    it: a plan that a person accepted adds or removes shares without a trade. `strategy` is their owner, as far as the
-    books know by now, and `fill` is what the books have. `shares_today` is how many of today's shares each of the
-    fill's shares has become.
+    `owned` is what the books have, with the owner that they know by now. `day` is the trade date, and `quantity` is
+    signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person accepted adds or
+    removes shares without a trade. `shares_today` is how many of today's shares each of the fill's has become.
     """
 
-    fill_id: str
-    order_id: str
+    owned: OwnedFill
     symbol: str
-    symbol_then: str
-    strategy: str
-    at: datetime
     day: date
     quantity: Fraction
     price: Fraction | None
-    origin: Origin = Origin.VENUE
-    shares_today: Fraction = Fraction(1)
-    multiplier: Fraction = Fraction(1)
+    shares_today: Fraction
+
+    @property
+    def fill(self) -> Fill:
+        return self.owned.fill
 
     def share_usd(self, fee_usd: Fraction) -> Fraction | None:
         """Return what one share cost or brought in USD, with a fee per share; None if nobody knows its price."""
-        return None if self.price is None else notional(Fraction(1), self.price, self.multiplier) + fee_usd
+        multiplier = Fraction(self.fill.multiplier)
+        return None if self.price is None else notional(Fraction(1), self.price, multiplier) + fee_usd
 
     @property
     def purchase(self) -> str:
         """Return what names the order, or the fill if no order made it."""
-        return self.order_id or self.fill_id
+        return self.fill.venue_order_id or self.fill.activity_id
 
 
 class AccountTrades(Struct, frozen=True):
@@ -104,7 +103,7 @@ def account_trades(history: History) -> AccountTrades:
             moved[symbol] += Fraction(quantity)
     held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
     # At one instant, the fill's id orders trades and not how the books came to list them.
-    trades.sort(key=lambda trade: (trade.at, trade.quantity < 0, trade.fill_id))
+    trades.sort(key=lambda trade: (trade.fill.at, trade.quantity < 0, trade.fill.activity_id))
     return AccountTrades(tuple(trades), held_before, tuple(others))
 
 
@@ -221,24 +220,8 @@ def _in_todays_shares(events: Sequence[_Event], day: VenueDay) -> tuple[list[Acc
                 shares_today[event.symbol] = ratio * event.ratio
             case _Moved():
                 moved[event.symbol] += event.quantity * ratio
-            case _Traded():
-                trades.append(_trade(event, ratio, day))
+            case _Traded(owned, symbol, price):
+                quantity = Fraction(owned.fill.signed_quantity) * ratio
+                in_todays = None if price is None else Fraction(price) / ratio
+                trades.append(AccountTrade(owned, symbol, day.date_of(owned.fill.at), quantity, in_todays, ratio))
     return trades, moved
-
-
-def _trade(event: _Traded, ratio: Fraction, day: VenueDay) -> AccountTrade:
-    fill = event.owned.fill
-    return AccountTrade(
-        fill_id=fill.activity_id,
-        order_id=fill.venue_order_id,
-        symbol=event.symbol,
-        symbol_then=fill.symbol,
-        strategy=event.owned.strategy,
-        at=fill.at,
-        day=day.date_of(fill.at),
-        quantity=Fraction(fill.signed_quantity) * ratio,
-        price=None if event.price is None else Fraction(event.price) / ratio,
-        origin=event.owned.origin,
-        shares_today=ratio,
-        multiplier=Fraction(fill.multiplier),
-    )

@@ -10,7 +10,7 @@ from msgspec import Struct
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.order import Fill, fee_id
-from tradebot.model.position import NINE_PLACES, Origin
+from tradebot.model.position import NINE_PLACES, Origin, OwnedFill
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
@@ -88,11 +88,12 @@ def fee_with(fill: Fill) -> CashMovement:
     return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
-def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
-    """Return the ids of fills by their symbols and times, given these three."""
+def moments(fills: Iterable[OwnedFill]) -> Moments:
+    """Return the ids of the fills among these that the broker made, by their symbols and times."""
     found = defaultdict[tuple[str, datetime], list[str]](list)
-    for name, symbol, at in fills:
-        found[symbol, at].append(name)
+    for owned in fills:
+        if owned.origin is Origin.VENUE:
+            found[owned.fill.symbol, owned.fill.at].append(owned.fill.activity_id)
     return found
 
 

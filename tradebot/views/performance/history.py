@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.filled import RestedStop, Sent
 from tradebot.model.order import fee_id
-from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace
@@ -69,9 +69,7 @@ class History(Struct, frozen=True, dict=True):
     def fees(self) -> Allotted:
         """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
-        made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
-        fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
-        return allotted(charged, (*self.lots.closed, *self.lots.held), fills, self.day)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:

@@ -260,8 +260,7 @@ def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[O
         gone, lots = _taken(lots, left)
         left -= sum((lot.quantity for lot in gone), _ZERO)
     if left:
-        trade = lots[0].trade if lots else (owned.strategy, fill.symbol, fill.at)
-        lots = [*lots, _opened(owned, left, trade)]
+        lots = [*lots, opened(owned, left, lots[0].trade if lots else None)]
     return gone, lots
 
 
@@ -285,9 +284,11 @@ def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
     return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
 
 
-def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
-    fill = owned.fill
-    return OpenLot(owned.strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
+def opened(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None = None) -> OpenLot:
+    """Return the piece that a fill, or so much of it, opens; it begins a new trade if it belongs to none."""
+    fill, strategy = owned.fill, owned.strategy
+    trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity
+    return OpenLot(strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:

@@ -92,13 +92,9 @@ def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
 
     Shares of unknown date were there first. Those of unknown cost are the last that HIFO picks.
     """
-    match method:
-        case Method.FIFO:
-            return list(lots)
-        case Method.LIFO:
-            return list(reversed(lots))
-        case Method.HIFO:
-            return sorted(lots, key=_costliest_first)
+    if method is Method.HIFO:
+        return sorted(lots, key=_costliest_first)
+    return list(lots) if method is Method.FIFO else list(reversed(lots))
 
 
 def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
@@ -242,7 +238,7 @@ def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
     """
     found: dict[object, TaxLot] = {}
     for lot in lots:
-        key: object = (lot.opening.fill_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
+        key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
         known = found.get(key)
         found[key] = known.joined(lot) if known else lot
     return list(found.values())
@@ -266,14 +262,9 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     loss = -made * shares / sale.shares
     sale.washed += shares
     sale.disallowed_usd += loss
-    sale.replacements.append(opening.fill_id)
-    replacing = lot.part(shares * lot.sign)
-    carried = replace(
-        replacing,
-        carried_usd=loss,
-        tacked_days=(sale.closing.day - held_from).days,
-        replaced=True,
-    )
+    sale.replacements.append(opening.fill.activity_id)
+    tacked_days = (sale.closing.day - held_from).days
+    carried = replace(lot.part(shares * lot.sign), carried_usd=loss, tacked_days=tacked_days, replaced=True)
     rest = lot.quantity - shares * lot.sign
     return [carried, lot.part(rest)] if rest else [carried]
 
@@ -295,5 +286,6 @@ def matched(trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterab
         state = symbols.setdefault(symbol, _Symbol(method, []))
         for _, order in groupby(of_symbol, key=lambda each: (each[0].purchase, each[0].day)):
             state.trade(list(order))
-    sales = sorted((s for state in symbols.values() for s in state.sales), key=lambda s: (s.closing.at, s.lot.symbol))
-    return Matched(tuple(sales), tuple(lot for state in symbols.values() for lot in state.lots))
+    sales = (sale for state in symbols.values() for sale in state.sales)
+    in_time = sorted(sales, key=lambda sale: (sale.closing.fill.at, sale.lot.symbol))
+    return Matched(tuple(in_time), tuple(lot for state in symbols.values() for lot in state.lots))
