@@ -23,7 +23,6 @@ from tradebot.views.performance.trade_row import (
     TradeRow,
     TradeTotals,
     chosen,
-    chosen_lots,
     totals_of,
 )
 from tradebot.views.performance.trades import rows_of
@@ -126,7 +125,7 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
         to_date=choice.days.last,
         known=len(rows.trades),
         trades=trades,
-        lots=chosen_lots(rows.lots, choice, history.day),
+        lots=chosen(rows.lots, choice, history.day),
         totals=totals_of(trades),
         slippage=_together(trades),
         assumptions=tuple(_assumptions(trades)),

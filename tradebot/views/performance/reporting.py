@@ -13,7 +13,7 @@ from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
-from tradebot.model.position import Origin, to_nine_places
+from tradebot.model.position import Origin
 from tradebot.views.performance import pnl, report
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
@@ -30,7 +30,7 @@ from tradebot.views.performance.return_figures import account_returns, compariso
 from tradebot.views.performance.returns import Path, path
 from tradebot.views.performance.risk import in_risks
 from tradebot.views.performance.statistics import wilson
-from tradebot.views.performance.trade_row import Choice, side_of
+from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.trades import TripFacts
 from tradebot.views.slippage import TotalSlippage, totals
 
@@ -225,25 +225,8 @@ def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...
 
 
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
-    trade, fees = trip.trade, facts.fees_usd(trip)
-    gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
-    cost = notional(trade.closed_quantity, price, trade.multiplier)
-    r = in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
-    return TradeRow(
-        id=facts.name(trip),
-        strategy=trade.strategy,
-        symbol=trade.symbol,
-        side=side_of(trade.side),
-        opened_at=trade.opened_at,
-        closed_at=trade.closed_at,
-        quantity=trade.quantity,
-        entry_price=price,
-        exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
-        gross_usd=gross,
-        fees_usd=fees,
-        net_usd=gross + fees,
-        fraction=float(gross / cost) if cost else None,
-        r=None if r is None else float(r),
-        reasons=facts.reasons(trip),
-        entry_score=facts.kept(trip).entry_score,
-    )
+    trade, shared = trip.trade, facts.shared(trip)
+    cost = notional(trade.closed_quantity, shared["entry_price"], trade.multiplier)
+    r = in_risks(shared["net_usd"], facts.risk(trip)) if trade.closed_at else None
+    fraction = float(trade.realized_before_fees_usd / cost) if cost else None
+    return TradeRow(**shared, fraction=fraction, r=None if r is None else float(r))

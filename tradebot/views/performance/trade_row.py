@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -19,15 +20,34 @@ from tradebot.views.performance.lots import ClosedLot
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
 
-WITHOUT_ORDER: Mapping[Origin, str] = {
-    Origin.PLAN: "accepted_plan",
-    Origin.ADOPTION: "adoption",
-    Origin.ACTIVITY: "corporate_action",
-    Origin.GIVEN_BACK: "given_back",
-    Origin.TAKEN_OVER: "taken_over",
+
+class Source(StrEnum):
+    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+
+    BOT = "bot"
+    ADOPTED = "adopted"
+    TAKEN_OVER = "taken over"
+    PLAN = "accepted plan"
+    GIVEN_BACK = "given back"
+    ACTIVITY = "corporate action"
+    RECOVERED = "recovered"
+
+
+class WithoutOrder(NamedTuple):
+    """What an exit that no order of the bot made has as its reason, and an entry as its source."""
+
+    closed: str
+    entered: Source
+
+
+WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
+    Origin.PLAN: WithoutOrder("accepted_plan", Source.PLAN),
+    Origin.ADOPTION: WithoutOrder("adoption", Source.ADOPTED),
+    Origin.ACTIVITY: WithoutOrder("corporate_action", Source.ACTIVITY),
+    Origin.GIVEN_BACK: WithoutOrder("given_back", Source.GIVEN_BACK),
+    Origin.TAKEN_OVER: WithoutOrder("taken_over", Source.TAKEN_OVER),
 }
-"""Reasons of what no order of the bot closed, by what wrote the fill: a plan that a person accepted, a change of owner,
-or the broker's activity, such as a buyout."""
+"""By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
 
 
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
@@ -50,7 +70,7 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
     """
     behind = sent.get(lot.exit_order)
     known = exit_reason(behind.order, behind.intents) if behind else None
-    return known or WITHOUT_ORDER.get(lot.origin, UNKNOWN)
+    return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
 
 
 def rules_of(reason: str) -> tuple[str, ...]:
@@ -85,18 +105,6 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-class Source(StrEnum):
-    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
-
-    BOT = "bot"
-    ADOPTED = "adopted"
-    TAKEN_OVER = "taken over"
-    PLAN = "accepted plan"
-    GIVEN_BACK = "given back"
-    ACTIVITY = "corporate action"
-    RECOVERED = "recovered"
-
-
 class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
@@ -124,6 +132,10 @@ class LotRow(Struct, frozen=True):
     reason: str = ""
     gross_usd: Decimal | None = None
     net_usd: Decimal | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.reason,)
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
@@ -176,6 +188,9 @@ class TradeRow(Struct, omit_defaults=True):
     @property
     def key(self) -> Key:
         return self.strategy, self.symbol, self.opened_at
+
+
+AnyRow = TypeVar("AnyRow", TradeRow, LotRow)
 
 
 class Rows(Struct, frozen=True):
@@ -246,17 +261,15 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     unknown_fees: int = 0
 
 
-def chosen(rows: Iterable[TradeRow], choice: Choice, day: VenueDay) -> tuple[TradeRow, ...]:
-    """Return the trades that were asked for, in their order."""
+def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
+    """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
     wanted = choice.reason
     covered = (row for row in rows if choice.covers(row, day))
-    return tuple(row for row in covered if wanted is None or any(_says(reason, wanted) for reason in row.reasons))
-
-
-def chosen_lots(lots: Iterable[LotRow], choice: Choice, day: VenueDay) -> tuple[LotRow, ...]:
-    """Return the pieces that were asked for, in their order; each has a day and a reason, whatever its trade has."""
-    covered = (lot for lot in lots if choice.covers(lot, day))
-    return tuple(lot for lot in covered if choice.reason is None or _says(lot.reason, choice.reason))
+    return tuple(
+        row
+        for row in covered
+        if wanted is None or any(reason == wanted or wanted in rules_of(reason) for reason in row.reasons)
+    )
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
@@ -278,8 +291,3 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         unpriced=sum(1 for row in held if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
     )
-
-
-def _says(reason: str, wanted: str) -> bool:
-    """Return True if a reason is the wanted one, or names that rule."""
-    return reason == wanted or wanted in rules_of(reason)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from tradebot.model.candidate import Side
 from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
@@ -14,17 +15,19 @@ from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, Trip
 from tradebot.views.performance.risk import Risk, Stops, excursion, in_risks, initial_risk
-from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of, why_closed
+from tradebot.views.performance.trade_row import (
+    WITHOUT_ORDER,
+    LotRow,
+    Rows,
+    Source,
+    Status,
+    TradeRow,
+    side_of,
+    why_closed,
+)
 from tradebot.views.slippage import Made, totals
 
 _ZERO = Decimal(0)
-_SOURCES = {
-    Origin.ADOPTION: Source.ADOPTED,
-    Origin.TAKEN_OVER: Source.TAKEN_OVER,
-    Origin.PLAN: Source.PLAN,
-    Origin.GIVEN_BACK: Source.GIVEN_BACK,
-    Origin.ACTIVITY: Source.ACTIVITY,
-}
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
@@ -34,7 +37,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     """
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]
-    lots = [lot for trip in trips for lot in making.lots(trip)] if by_lot else []
+    lots = [making.lot(trip, lot) for trip in trips for lot in trip.lots] if by_lot else []
     return Rows(
         tuple(map(making.row, trips)),
         tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))),
@@ -47,39 +50,23 @@ class _Rows:
 
     def row(self, trip: Trip) -> TradeRow:
         history, facts, trade = self.history, self.facts, trip.trade
-        kept, note = facts.kept(trip), self._note(trip)
-        until = trade.closed_at or history.at
-        risk = facts.risk(trip)
-        fees = facts.fees_usd(trip)
-        gross = trade.realized_before_fees_usd
+        shared, kept, note = facts.shared(trip), facts.kept(trip), self._note(trip)
+        until, risk = trade.closed_at or history.at, facts.risk(trip)
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trip, kept)
         return TradeRow(
-            id=facts.name(trip),
-            strategy=trade.strategy,
-            symbol=trade.symbol,
-            side=side_of(trade.side),
+            **shared,
             status=_status(trade),
             source=self._source(trip),
-            opened_at=trade.opened_at,
             last_exit_at=trip.closed[-1].closed_at if trip.closed else None,
-            closed_at=trade.closed_at,
-            quantity=trade.quantity,
             closed_quantity=trade.closed_quantity,
-            entry_price=to_nine_places(trade.entry_price),
-            exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
-            reasons=facts.reasons(trip),
-            entry_score=kept.entry_score,
             components=kept.components,
             held_s=(until - trade.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(trade.opened_at, until) if until else None,
-            gross_usd=gross,
-            fees_usd=fees,
-            net_usd=gross + fees,
             open_usd=None if mark is None else sum((lot.gain_at(mark) for lot in trip.held), _ZERO),
             risk_usd=risk.usd if risk else None,
             risk_from=risk.source if risk else None,
-            r=in_risks(gross + fees, risk) if trade.closed_at else None,
+            r=in_risks(shared["net_usd"], risk) if trade.closed_at else None,
             best=excursion(trade, best, risk),
             worst=excursion(trade, worst, risk),
             slippage=totals(list(facts.made(trip))),
@@ -89,17 +76,13 @@ class _Rows:
             unknown_fees=facts.unknown_fees(trip),
         )
 
-    def lots(self, trip: Trip) -> Iterator[LotRow]:
-        name = self.facts.name(trip)
-        return (self._lot(name, lot) for lot in trip.lots)
-
     def _source(self, trip: Trip) -> Source:
         lot = trip.first
         if lot.entry_origin is Origin.VENUE:
             sent = self.history.sent.get(lot.entry_order)
             own = Source.BOT if sent and sent.intents else Source.RECOVERED
             return Source.ADOPTED if lot.strategy == ADOPTED else own
-        return _SOURCES.get(lot.entry_origin, Source.RECOVERED)
+        return WITHOUT_ORDER[lot.entry_origin].entered if lot.entry_origin in WITHOUT_ORDER else Source.RECOVERED
 
     def _note(self, trip: Trip) -> TradeNote | None:
         """Return the last note of a trade; it may have been written before the symbol was renamed."""
@@ -121,35 +104,32 @@ class _Rows:
             None if kept.worst is None else worst((kept.worst, *exits)),
         )
 
-    def _lot(self, trade_id: str, lot: OpenLot) -> LotRow:
-        until = lot.closed_at if isinstance(lot, ClosedLot) else self.history.at
-        row = LotRow(
-            trade_id=trade_id,
-            strategy=lot.strategy,
-            symbol=lot.symbol,
+    def lot(self, trip: Trip, lot: OpenLot) -> LotRow:
+        history, fees_usd, ends = self.history, None, dict[str, Any]()
+        if not self.facts.awaited.intersection(fills_of(lot)):
+            fees_usd = history.fees.of(lot)
+        if isinstance(lot, ClosedLot):
+            until: datetime | None = lot.closed_at
+            ends = {name: getattr(lot, name) for name in _ENDS}
+            ends["reason"] = why_closed(lot, history.sent)
+            ends["net_usd"] = None if fees_usd is None else lot.gross_usd + fees_usd
+        else:
+            until, mark = history.at, history.marks.get(lot.symbol)
+            ends["open_usd"] = None if mark is None else lot.gain_at(mark)
+        return LotRow(
+            trade_id=self.facts.name(trip),
             side=side_of(lot.side),
-            quantity=lot.quantity,
-            opened_at=lot.opened_at,
-            entry_price=lot.entry_price,
-            entry_fill=lot.entry_fill,
-            entry_order=lot.entry_order,
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
-            fees_usd=None if self.facts.awaited.intersection(fills_of(lot)) else self.history.fees.of(lot),
+            fees_usd=fees_usd,
+            **{name: getattr(lot, name) for name in _BEGINS},
+            **ends,
         )
-        if not isinstance(lot, ClosedLot):
-            mark = self.history.marks.get(lot.symbol)
-            return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
-        return replace(
-            row,
-            closed_at=lot.closed_at,
-            exit_price=lot.exit_price,
-            exit_fill=lot.exit_fill,
-            exit_order=lot.exit_order,
-            reason=why_closed(lot, self.history.sent),
-            gross_usd=lot.gross_usd,
-            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
-        )
+
+
+_BEGINS = ("strategy", "symbol", "quantity", "opened_at", "entry_price", "entry_fill", "entry_order")
+_ENDS = ("closed_at", "exit_price", "exit_fill", "exit_order", "gross_usd")
+"""What the row of a piece says as the piece does: about its entry, and about its exit."""
 
 
 def _status(trade: Trade) -> Status:
@@ -193,20 +173,33 @@ class TripFacts:
     def kept(self, trip: Trip) -> Kept:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
-    def fees_usd(self, trip: Trip) -> Decimal:
-        """Return a trade's share of the days' fees, in signed USD."""
-        fees = self._history.fees
-        return sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+    def shared(self, trip: Trip) -> dict[str, Any]:
+        """Return what every kind of row says of a trade, by field; fees are its share of the days' fees."""
+        trade, fees = trip.trade, self._history.fees
+        gross = trade.realized_before_fees_usd
+        fees_usd = sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+        return {
+            "id": self.name(trip),
+            "strategy": trade.strategy,
+            "symbol": trade.symbol,
+            "side": side_of(trade.side),
+            "opened_at": trade.opened_at,
+            "closed_at": trade.closed_at,
+            "quantity": trade.quantity,
+            "entry_price": to_nine_places(trade.entry_price),
+            "exit_price": None if trade.exit_price is None else to_nine_places(trade.exit_price),
+            "gross_usd": gross,
+            "fees_usd": fees_usd,
+            "net_usd": gross + fees_usd,
+            "reasons": tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed])),
+            "entry_score": self.kept(trip).entry_score,
+        }
 
     def unknown_fees(self, trip: Trip) -> int:
         """Return how many fills of a trade have a fee that isn't known yet."""
         if not self.awaited:
             return 0
         return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
-
-    def reasons(self, trip: Trip) -> tuple[str, ...]:
-        """Return why the pieces of a trade were closed, each reason once."""
-        return tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed]))
 
     def risk(self, trip: Trip) -> Risk | None:
         """Return what a trade risked when it began; None if that isn't known."""
