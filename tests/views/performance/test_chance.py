@@ -29,7 +29,7 @@ from tradebot.views.performance.chance import (
 )
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.report import Chance
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures, returns_of
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures
 from tradebot.views.performance.returns import path
 from tradebot.views.performance.statistics import Shape, probabilistic_sharpe
 
@@ -166,7 +166,7 @@ def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
     of = there(found(A_YEAR))
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
     way = path(past(1, A_YEAR), [], sessions(A_YEAR))
-    reported = {each.name: each.value for each in return_figures(returns_of(way.returns, way, RATES))}
+    reported = {each.name: each.value for each in return_figures(Returns(way.returns, 252, 1.04 ** (1 / 252) - 1))}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown", "benchmark", "leveled", *OF_A_YEAR]
     for each in of.figures[:3]:
         assert each.value == pytest.approx(reported[each.name])

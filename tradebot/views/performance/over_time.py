@@ -64,15 +64,13 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
     count = len(path.returns)
     if rows is None or count < A_YEAR:
         return ()
-    own, other = _spans(rows, ["value"]), _spans(rows, ["value", "benchmark"])
-    enough = count >= TWO_YEARS
 
     def figure(name: str, label: str, value: float | None, observations: int = count) -> Figure:
         return Figure(name, label, Unit.FRACTION, value, observations, TWO_YEARS, RETURNS)
 
-    if not enough:
+    if count < TWO_YEARS:
         return (figure("rolling_worst", "Worst span of a year", None),)
-    mine = own["value"]
+    mine, other = _spans(rows, ["value"])["value"], _spans(rows, ["value", "benchmark"])
     found = (
         figure("rolling_worst", "Worst span of a year", float(mine.min())),
         figure("rolling_median", "Median span of a year", float(mine.median())),

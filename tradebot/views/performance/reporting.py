@@ -26,7 +26,7 @@ from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
-from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
+from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
 from tradebot.views.performance.returns import Path, path
 from tradebot.views.performance.risk import in_risks
 from tradebot.views.performance.statistics import wilson
@@ -122,7 +122,7 @@ def account_report(of: Material) -> report.AccountReport:
     trades, slippage = report_trades(of.history, choice)
     profit = pnl.Profit(known, choice)
     curve = points(way, rows) if rows is not None else ()
-    own = account_returns(way, rows, rates)
+    own = returns_of("value", way, rows, rates)
     returns = return_figures(own)
     fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)

@@ -54,14 +54,13 @@ class Returns(Struct, frozen=True):
         return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
 
 
-def returns_of(values: Sequence[float], path: Path, rates: Rates, cash_of_each: Sequence[float] = ()) -> Returns:
-    """Return the returns of something that was seen as often as the account."""
-    return Returns(values, path.per_year, (1 + rates.cash_yearly) ** (1 / path.per_year) - 1, cash_of_each)
-
-
-def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
-    """Return the account's returns, from a path and its frame, if there is one."""
-    return returns_of(path.returns, path, rates, _cash_beside(rows, "value", rates))
+def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
+    """Return the known returns in a column of a path's frame; none without a frame."""
+    cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
+    if rows is None:
+        return Returns((), path.per_year, cash)
+    known = rows[rows[column].notna()]
+    return Returns(known[column].tolist(), path.per_year, cash, known["cash"].tolist() if rates.dated else ())
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
@@ -127,24 +126,9 @@ def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
     """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
-    columns = ("benchmark", "leveled", "cash")
-    every = (
-        account_returns(path, rows, rates),
-        *(returns_of(_known(rows, name), path, rates, _cash_beside(rows, name, rates)) for name in columns),
-    )
+    every = (returns_of(column, path, rows, rates) for column in ("value", "benchmark", "leveled", "cash"))
     account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
     return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
-
-
-def _known(rows: "pd.DataFrame | None", name: str) -> list[float]:
-    return [] if rows is None else [float(value) for value in rows[name].dropna()]
-
-
-def _cash_beside(rows: "pd.DataFrame | None", name: str, rates: Rates) -> list[float]:
-    """Return what cash earned over each known return of a column, if its rate changes."""
-    if rows is None or not rates.dated:
-        return []
-    return [float(value) for value in rows.loc[rows[name].notna(), "cash"]]
 
 
 TAIL, IN_TAIL = 0.05, 13

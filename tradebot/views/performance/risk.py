@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from tradebot.model.trade import Trade
 
 _SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")
 _ZERO = Decimal(0)
+_AT = attrgetter("at")
 
 
 class RiskFrom(StrEnum):
@@ -70,22 +72,18 @@ class Stops:
     """The stops that rested, found by the trade that they protected."""
 
     def __init__(self, stops: Iterable[RestedStop]) -> None:
-        self._of: dict[tuple[str, str, Side], tuple[list[datetime], list[RestedStop]]] = {}
+        self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
         for stop in stops:
-            times, of_one = self._of.setdefault((stop.strategy, stop.symbol, stop.side), ([], []))
-            times.append(stop.at)
-            of_one.append(stop)
+            self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
 
     def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
         """Return the first stop that protected a trade, under any of the symbols that it has had."""
-        against = Side.SELL if trade.side is Side.BUY else Side.BUY
-        found = list[RestedStop]()
+        against, found = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
         for name in names:
-            if known := self._of.get((trade.strategy, name, against)):
-                times, stops = known
-                place = bisect_left(times, trade.opened_at)
-                found += stops[place : place + 1]
-        first = min(found, key=lambda stop: stop.at, default=None)
+            stops = self._of.get((trade.strategy, name, against), [])
+            place = bisect_left(stops, trade.opened_at, key=_AT)
+            found += stops[place : place + 1]
+        first = min(found, key=_AT, default=None)
         return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
 
 
