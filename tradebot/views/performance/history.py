@@ -1,6 +1,7 @@
 """An account's past: everything that performance is computed from, read once."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.filled import RestedStop, Sent
 from tradebot.model.order import fee_id
-from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import TradeNote, by_position, renames
 from tradebot.model.values import replace
@@ -51,7 +52,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def lots(self) -> Lots:
         """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
-        return lots_of(self._of_all_owners)
+        return lots_of(self.owned)
 
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
@@ -61,7 +62,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def awaited(self) -> tuple[OwnedFill, ...]:
         """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
-        unknown = [one for one in self.fills if one.fill.fee and one.fill.fee.amount is None]
+        unknown = [one for one in self.owned if one.fill.fee and one.fill.fee.amount is None]
         booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
         return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
 
@@ -74,7 +75,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
         """Return the symbols that each renamed position had before its last one, the newest first."""
-        fills = self._of_all_owners
+        fills = self.owned
         if not renames(fills):
             return {}
         raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
@@ -86,6 +87,26 @@ class History(Struct, frozen=True, dict=True):
         return {owner: tuple(reversed(before)) for owner, before in names.items()}
 
     @cached_property
-    def _of_all_owners(self) -> tuple[OwnedFill, ...]:
-        """Return the fills with those of others as if they were a strategy's, so that they are counted like these."""
-        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in self.fills)
+    def owned(self) -> tuple[OwnedFill, ...]:
+        """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
+
+        A liquidation is its owners', without what gave it to them; of several, each has a part with the fill's id.
+        """
+        fills = _with_liquidations(self.fills) if any(one.fill.liquidation for one in self.fills) else self.fills
+        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in fills)
+
+
+def _with_liquidations(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+    foreign = {one.fill.activity_id: one for one in fills if one.fill.liquidation and one.strategy == FOREIGN}
+    given = defaultdict[str, Decimal](Decimal)
+    for one in fills:
+        if one.origin is Origin.GIVEN_BACK and one.strategy != FOREIGN:
+            given[one.about] += one.fill.quantity
+    for one in fills:
+        fill, whole = one.fill, foreign.get(one.about) if one.origin is Origin.GIVEN_BACK else None
+        if whole and one.strategy != FOREIGN:
+            yield replace(whole, strategy=one.strategy, fill=replace(whole.fill, quantity=fill.quantity))
+        elif not whole and fill.activity_id not in foreign:
+            yield one
+        elif not whole and given[fill.activity_id] < fill.quantity:
+            yield replace(one, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))

@@ -73,6 +73,7 @@ class ClosedLot(OpenLot, frozen=True):
     exit_fill: str
     exit_order: str
     origin: Origin
+    liquidation: bool
 
     @property
     def gross_usd(self) -> Decimal:
@@ -292,7 +293,7 @@ def opened(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None 
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    return ClosedLot(*(*astuple(lot), *_made(owned)))
+    return ClosedLot(*(*astuple(lot), *_made(owned), owned.fill.liquidation))
 
 
 def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:

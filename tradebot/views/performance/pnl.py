@@ -1,7 +1,7 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -190,16 +190,17 @@ class Profit:
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
         """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
         history, others = self._known.history, dict[str, Decimal]()
-        for fill in self._chosen(history.fills):
+        for fill in self._chosen(history.owned):
             if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
                 others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
         return len(self._chosen(history.awaited)), others
 
-    def _chosen(self, fills: Iterable[OwnedFill]) -> list[Fill]:
-        """Return those of these fills that are asked for, without those that came without a fee."""
+    def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
+        """Return those of these fills that are asked for, each once, without those that came without a fee."""
         date_of = self._known.history.day.date_of
-        charged = ((one.strategy or NOT_OURS, one.fill) for one in fills if one.fill.fee)
-        return [fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at))]
+        charged = ((one.strategy, one.fill) for one in fills if one.fill.fee)
+        chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
+        return {fill.activity_id: fill for fill in chosen}.values()
 
     def rows(self, by: Cut) -> tuple[Row, ...]:
         """Return the rows of a cut, which add up to the total."""
