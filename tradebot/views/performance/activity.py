@@ -26,7 +26,7 @@ from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Step
 from tradebot.views.performance.report import Costs, Figure, Unit
 from tradebot.views.performance.report_rows import Cost
-from tradebot.views.performance.return_figures import A_YEAR, LOST, figure
+from tradebot.views.performance.return_figures import LOST, figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage, cost_usd
 
@@ -327,8 +327,8 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     return Costs(
         rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
         total=row("all", "All together", every, ""),
-        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, A_YEAR, _cagr(path, every), LOST),
-        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, A_YEAR, after, LOST),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, path.year, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, path.year, after, LOST),
     )
 
 
@@ -352,4 +352,4 @@ def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
             back, place = back + left[place].usd, place + 1
         if step.value is not None:
             returns.append(step.value + back / float(step.before.equity_usd))
-    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= A_YEAR else None
+    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= path.year else None

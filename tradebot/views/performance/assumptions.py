@@ -86,7 +86,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
             f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
-            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of 252 sessions."
+            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
         )
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant

@@ -25,7 +25,7 @@ from tradebot.model.evidence import Trials
 from tradebot.model.text import counted
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report import Chance, Figure, Selected, Unit
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, LOST, NO_SPREAD, RETURNS, Returns
+from tradebot.views.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.returns import Path
 from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
 
@@ -198,19 +198,20 @@ def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: R
     `names` are those of the benchmark and of the leveled one; one without a name is left out.
     """
     count = len(path.returns)
-    if rows is None or count < A_YEAR:
+    if rows is None or count < path.year:
         return None
     others = [(column, name) for column, name in zip(("benchmark", "leveled"), names, strict=True) if name]
     known = rows.iloc[1:][["value", "cash", *(column for column, _ in others)]].dropna()
-    if len(known) < A_YEAR:
+    if len(known) < path.year:
         others, known = [], rows.iloc[1:][["value", "cash"]].dropna()
     compared = {column: known[column].tolist() for column, _ in others}
     of = Series(known["value"].tolist(), known["cash"].tolist(), path.per_year, compared)
     spans = intervals(of, how)
-    return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(_figures(of, others, spans or {})))
+    figures = _figures(of, others, spans or {}, path.year)
+    return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(figures))
 
 
-def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span]) -> list[Figure]:
+def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span], year: int) -> list[Figure]:
     excess = [value - cash for value, cash in zip(of.values, of.cash, strict=True)]
     ratio = statistics.sharpe(excess, of.per_year)
     values: list[tuple[str, str, Unit, float | None]] = [
@@ -226,15 +227,15 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
     count = len(of.values)
     bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
     return [
-        *(_figure(name, label, unit, value, count, spans.get(name)) for name, label, unit, value in values),
-        *(Figure(name, label, Unit.FRACTION, value, count, A_YEAR, RETURNS) for name, label, value in bad),
+        *(_figure(name, label, unit, value, count, year, spans.get(name)) for name, label, unit, value in values),
+        *(Figure(name, label, Unit.FRACTION, value, count, year, RETURNS) for name, label, value in bad),
     ]
 
 
-def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, span: Span | None) -> Figure:
+def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, year: int, span: Span | None) -> Figure:
     low, high = (span.low, span.high) if span and value is not None else (None, None)
     note = LOST if span is None else NO_SPREAD if value is None else ""
-    return Figure(name, label, unit, value, count, A_YEAR, RETURNS, low, high, note)
+    return Figure(name, label, unit, value, count, year, RETURNS, low, high, note)
 
 
 EULER = 0.5772156649015329

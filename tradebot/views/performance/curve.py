@@ -37,7 +37,7 @@ class Benchmark(Struct, frozen=True):
 
 
 class Rates(NamedTuple):
-    """What money earns besides the account, as fractions per year of 252 sessions.
+    """What money earns besides the account, as fractions per `year` of so many sessions.
 
     `dated` are rates from their days on, oldest first; without any, `cash_yearly` is earned all the time. What is
     borrowed costs the same and `borrowing_spread`.
@@ -46,6 +46,7 @@ class Rates(NamedTuple):
     cash_yearly: float = 0.0
     dated: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
+    year: int = SESSIONS_PER_YEAR
 
     def cash(self, days: Sequence[date]) -> float:
         """Return what cash earns over some sessions, as a fraction."""
@@ -63,9 +64,9 @@ class Rates(NamedTuple):
 
     def _grown(self, days: Sequence[date], above: float) -> float:
         if not self.dated:
-            grown: float = (1 + self.cash_yearly + above) ** (len(days) / SESSIONS_PER_YEAR)
+            grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
             return grown - 1
-        return prod(float((1 + self.on(day) + above) ** (1 / SESSIONS_PER_YEAR)) for day in days) - 1
+        return prod(float((1 + self.on(day) + above) ** (1 / self.year)) for day in days) - 1
 
 
 def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":

@@ -43,12 +43,12 @@ def further(
         chance=chance(way, rows, _names(benchmark, measured)),
         selected=selected(returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
-        cautions=tuple(cautions(way.returns, curve, trades, benchmark)),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year)),
         tails=tail_figures(way.returns),
         histogram=histogram(way.returns),
         against=against_figures(rows, way.per_year, benchmark),
         over_time=sessions,
-        windows=windows(sessions),
+        windows=windows(sessions, way.year),
         holdings=holdings(sessions),
     )
 
@@ -69,10 +69,10 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
         "paid, and what fills cost against the midpoint.",
     ),
     Block.ROLLING: (
-        "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
+        "Spans are of {year} sessions and begin at each session, so they overlap: together they hold little more than "
         "the years do.",
     ),
-    Block.WINDOWS: ("Each half year has 126 returns and ends at another session, so they overlap.",),
+    Block.WINDOWS: ("Each half year has {half} returns and ends at another session, so they overlap.",),
     Block.TAILS: (
         "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
         "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
@@ -101,10 +101,12 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
 }
 
 
-def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
+def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
     """Return the assumptions of the parts that are there; what stands in a block has its name."""
     there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
-    return {block: texts or tuple(_of_chance(of)) for block, texts in _ASSUMED.items() if there[block]}
+    counts = {"year": year, "half": year // 2}
+    known = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
+    return {block: texts or tuple(_of_chance(of)) for block, texts in known.items() if there[block]}
 
 
 def _of_chance(of: Further) -> Iterator[str]:
@@ -154,17 +156,21 @@ YEARS_OF_REGIMES = 10
 
 
 def cautions(
-    returns: Sequence[float], curve: Sequence[CurvePoint], trades: Sequence[TradeRow], benchmark: str | None
+    returns: Sequence[float],
+    curve: Sequence[CurvePoint],
+    trades: Sequence[TradeRow],
+    benchmark: str | None,
+    year: int = A_YEAR,
 ) -> Iterator[str]:
     """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
-    if len(returns) < A_YEAR:
+    if len(returns) < year:
         return
     closed = _closed(trades)
     if closed < FEW_TRADES:
         yield (
             f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
         )
-    years = len(returns) / A_YEAR
+    years = len(returns) / year
     if years < YEARS_OF_REGIMES:
         yield (
             f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "

@@ -115,7 +115,7 @@ def transfers(history: History) -> list[CashMovement]:
 
 def account_report(of: Material) -> report.AccountReport:
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread)
+    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
     choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
@@ -159,7 +159,7 @@ def account_report(of: Material) -> report.AccountReport:
         assumptions={
             report.Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed),
-            **further_assumptions(more),
+            **further_assumptions(more, way.year),
         },
     )
 

@@ -36,13 +36,15 @@ Value = Interval | float | None
 class Returns(Struct, frozen=True):
     """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
 
-    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known.
+    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known. `year` is
+    how many sessions the venue has in a year, which is what it takes to say something per year.
     """
 
     values: Sequence[float]
     per_year: float
     cash: float
     cash_of_each: Sequence[float] = ()
+    year: int = A_YEAR
 
     @property
     def years(self) -> float:
@@ -58,9 +60,10 @@ def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rate
     """Return the known returns in a column of a path's frame; none without a frame."""
     cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
     if rows is None:
-        return Returns((), path.per_year, cash)
+        return Returns((), path.per_year, cash, (), path.year)
     known = rows[rows[column].notna()]
-    return Returns(known[column].tolist(), path.per_year, cash, known["cash"].tolist() if rates.dated else ())
+    of_each = known["cash"].tolist() if rates.dated else ()
+    return Returns(known[column].tolist(), path.per_year, cash, of_each, path.year)
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
@@ -68,7 +71,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
         ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), LOST),
+        ("cagr", "CAGR", Unit.YEARLY, of.year, lambda: _cagr(of), LOST),
         ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
         ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
         ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
@@ -76,7 +79,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
         ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
         ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
-        ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
+        ("calmar", "Calmar ratio", Unit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
     )
     return tuple(
         figure(len(values), name, label, unit, needed, compute() if len(values) >= needed else None, why_not)

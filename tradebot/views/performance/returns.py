@@ -11,11 +11,13 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 
 SESSIONS_PER_YEAR = 252
-"""Sessions in a nominal year."""
+"""Sessions in a nominal year of a venue that closes."""
+DAYS_PER_YEAR = 365
 FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 """Origins of fills for shares that may have been there before the books."""
 _ZERO = Decimal(0)
@@ -51,13 +53,14 @@ class Path(Struct, frozen=True):
 
     `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
     exchange's sessions that the steps cover. `missing` are those among them whose end nobody saw; the step after then
-    covers them too.
+    covers them too. `year` is how many sessions the venue has in a year.
     """
 
     start: Seen | None
     steps: tuple[Step, ...]
     sessions: tuple[date, ...]
     missing: tuple[date, ...]
+    year: int = SESSIONS_PER_YEAR
 
     @property
     def returns(self) -> tuple[float, ...]:
@@ -66,10 +69,8 @@ class Path(Struct, frozen=True):
 
     @property
     def per_year(self) -> float:
-        """Return how many returns a year has at the rate of this span; 252 if no session is missing."""
-        if not self.steps or not self.sessions:
-            return SESSIONS_PER_YEAR
-        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
+        """Return how many returns a year has at the rate of this span; `year` if no session is missing."""
+        return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
 def path(
@@ -91,7 +92,13 @@ def path(
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
     covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
-    return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
+    missing = tuple(day for day in covered if day not in known)
+    return Path(within[0], steps, covered, missing, sessions_per_year(history.day))
+
+
+def sessions_per_year(day: VenueDay) -> int:
+    """Return how many sessions a year of a venue has: each day is one if it never closes."""
+    return DAYS_PER_YEAR if day.never_ends else SESSIONS_PER_YEAR
 
 
 def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
