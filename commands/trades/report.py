@@ -15,9 +15,9 @@ from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pnl import fees_not_counted
-from tradebot.views.performance.risk import Excursion
 from tradebot.views.performance.trade_row import (
     Choice,
+    Excursion,
     LotRow,
     Rows,
     TradeRow,

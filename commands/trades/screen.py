@@ -12,8 +12,16 @@ from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.trades.report import Trades
 from tradebot.model.text import counted
-from tradebot.views.performance.risk import Excursion, RiskFrom
-from tradebot.views.performance.trade_row import SHORT, LotRow, Source, Status, TradeRow, TradeTotals
+from tradebot.views.performance.trade_row import (
+    SHORT,
+    Excursion,
+    LotRow,
+    RiskFrom,
+    Source,
+    Status,
+    TradeRow,
+    TradeTotals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

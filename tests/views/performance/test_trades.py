@@ -29,8 +29,16 @@ from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Cut, pnl
 from tradebot.views.performance.reporting import report_trades
-from tradebot.views.performance.risk import Excursion, RiskFrom
-from tradebot.views.performance.trade_row import Choice, Source, Status, TradeRow, chosen, totals_of
+from tradebot.views.performance.trade_row import (
+    Choice,
+    Excursion,
+    RiskFrom,
+    Source,
+    Status,
+    TradeRow,
+    chosen,
+    totals_of,
+)
 from tradebot.views.performance.trades import PLACES, rows_of
 from tradebot.views.slippage import summed
 

@@ -48,21 +48,14 @@ class Rates(NamedTuple):
     borrowing_spread: float = 0.0
     year: int = SESSIONS_PER_YEAR
 
-    def cash(self, days: Sequence[date]) -> float:
-        """Return what cash earns over some sessions, as a fraction."""
-        return self._grown(days, 0.0)
-
-    def borrowed(self, days: Sequence[date]) -> float:
-        """Return what borrowed cash costs over some sessions, as a fraction."""
-        return self._grown(days, self.borrowing_spread)
-
     def on(self, day: date) -> float:
         """Return the rate per year on a day; before the first one that is known, it is that one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
 
-    def _grown(self, days: Sequence[date], above: float) -> float:
+    def earned(self, days: Sequence[date], above: float = 0.0) -> float:
+        """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
         if not self.dated:
             grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
             return grown - 1
@@ -87,11 +80,11 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[flo
     # How many sessions of the path were over at each sight.
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
-    rows["cash"] = [float("nan"), *map(rates.cash, passed)]
+    rows["cash"] = [float("nan"), *map(rates.earned, passed)]
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
     rows["exposure"] = [float("nan"), *(leverage or [float("nan")] * len(path.steps))]
-    borrowed = pd.Series([float("nan"), *map(rates.borrowed, passed)])
+    borrowed = pd.Series([float("nan"), *(rates.earned(days, rates.borrowing_spread) for days in passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows
@@ -139,23 +132,21 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
     if not path.steps:
         return ()
-    ended = rows.iloc[1:]
-    by_month = dict(_month(group) for _, group in ended.groupby(["year", "month"]))
+    ended, months = rows.iloc[1:], dict[tuple[int, int], Month]()
+    for (year, month), of in ended.groupby(["year", "month"]):
+        known = int(of["value"].notna().sum())
+        months[year, month] = Month(int(year), int(month), _compound(of["value"]), known, _compound(of["benchmark"]))
     return tuple(
         Year(
             int(year),
-            _compound(group["value"]),
-            _compound(group["benchmark"]),
-            tuple(by_month.get((year, month)) or Month(year, month, None, 0, None) for month in range(1, MONTHS + 1)),
+            _compound(of["value"]),
+            _compound(of["benchmark"]),
+            tuple(
+                months.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)
+            ),
         )
-        for year, group in ended.groupby("year")
+        for year, of in ended.groupby("year")
     )
-
-
-def _month(rows: "pd.DataFrame") -> tuple[tuple[int, int], Month]:
-    year, month = int(rows["year"].iloc[0]), int(rows["month"].iloc[0])
-    known = int(rows["value"].notna().sum())
-    return (year, month), Month(year, month, _compound(rows["value"]), known, _compound(rows["benchmark"]))
 
 
 def _compound(returns: "pd.Series[float]") -> float | None:

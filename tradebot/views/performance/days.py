@@ -50,8 +50,6 @@ class MarketTime:
     def between_s(self, start: datetime, end: datetime) -> float | None:
         """Return for how many seconds the market was open between two moments; None if a session isn't known."""
         first, last = bisect_right(self._opens, start), bisect_right(self._opens, end)
-        if first == last and first and end - self._opens[first - 1] <= LONGEST_GAP:
-            return self._until_s(end, last) - self._until_s(start, first)
         times = [*self._opens[max(first - 1, 0) : last], end]
         if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
             return None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache, cached_property, partial
@@ -263,7 +263,6 @@ class _Namer:
         self._history = known.history
         self._rule = cache(rule_of)
         self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
-        self._hours: dict[tuple[date, int], str] = {}
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
         """Return what names a piece's row."""
@@ -279,12 +278,7 @@ class _Namer:
     def _hour(self, piece: Piece) -> str:
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        at = piece.lot.closed_at.astimezone(UTC)
-        hour = at.date(), at.hour
-        known = self._hours.get(hour)
-        if known is None:
-            known = self._hours[hour] = f"{self._history.day.local(at):%H}:00"
-        return known
+        return f"{self._history.day.local(piece.lot.closed_at):%H}:00"
 
     def _reason(self, piece: Piece) -> str:
         if piece.strategy == NOT_OURS:

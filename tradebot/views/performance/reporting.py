@@ -27,11 +27,10 @@ from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
 from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
-from tradebot.views.performance.returns import Path, path
-from tradebot.views.performance.risk import in_risks
+from tradebot.views.performance.returns import path
 from tradebot.views.performance.statistics import wilson
 from tradebot.views.performance.trade_row import Choice
-from tradebot.views.performance.trades import TripFacts
+from tradebot.views.performance.trades import TripFacts, in_risks
 from tradebot.views.slippage import TotalSlippage, totals
 
 A_SAMPLE = 30
@@ -80,6 +79,7 @@ def _mean_profit(made: Sequence[float]) -> Figure:
     return Figure("mean_profit", "Mean profit", Unit.USD, value, count, A_SAMPLE, TRADES, *bounds)
 
 
+UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
 DEEPEST = 5
 """How many drawdowns a report lists."""
 
@@ -151,7 +151,7 @@ def account_report(of: Material) -> report.AccountReport:
         cuts=cuts_of(profit),
         refusals=of.refusals,
         unknown=(
-            *_unseen(way),
+            *(() if way.steps else (UNSEEN,)),
             *fees_not_counted(*profit.fees_left_out),
             *what_is_lacking(chain(returns, of_trades, more.rolling)),
             *of.unknown,
@@ -162,12 +162,6 @@ def account_report(of: Material) -> report.AccountReport:
             **further_assumptions(more, way.year),
         },
     )
-
-
-def _unseen(way: Path) -> tuple[str, ...]:
-    if way.steps:
-        return ()
-    return ("No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve",)
 
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)

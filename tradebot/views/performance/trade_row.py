@@ -17,7 +17,6 @@ from tradebot.model.trade import Trade
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.lots import ClosedLot
-from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
 
 
@@ -108,6 +107,25 @@ class Status(StrEnum):
     OPEN = "open"
     PARTLY_CLOSED = "partly closed"
     CLOSED = "closed"
+
+
+class RiskFrom(StrEnum):
+    """Where an initial risk is known from."""
+
+    RESTING = "first resting stop"
+    ENTRY = "stop asked for at entry"
+
+
+class Excursion(Struct, frozen=True):
+    """How far a trade went: a price in USD, the gain there as a fraction of the entry price, in USD, and in risks.
+
+    `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
+    """
+
+    price: Decimal
+    fraction: Decimal
+    usd: Decimal
+    r: Decimal | None
 
 
 class LotRow(Struct, frozen=True):
