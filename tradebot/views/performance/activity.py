@@ -90,8 +90,8 @@ class _Held(NamedTuple):
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
     """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
 
-    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
-    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    Fractions are of the equity at the beginning of the step, and zero if there is none. What was held then counts at
+    its market value. None if the path has no step, or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
@@ -221,10 +221,7 @@ def _slippage(of: TotalSlippage) -> Figure:
 
 
 class Measured(Struct, frozen=True):
-    """A path with its exposure over each step, and its frame beside a benchmark and cash.
-
-    `exposed` is the average of `exposures`; both are None if they aren't known. `rows` is None if the path has no step.
-    """
+    """A path with its exposure over each step and on average, if known, and its frame, if the path has any step."""
 
     way: Path
     exposures: tuple[Exposure, ...] | None

@@ -84,11 +84,9 @@ class Series(Struct, frozen=True):
 def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
-    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each.
-
-    An excess is the difference of the growth per year on a log scale. The ends of an interval are quantiles of the
-    resamples (the percentile method). None if everything was lost, because then there is no log return, or if there
-    are fewer than two returns.
+    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each. The
+    ends of an interval are quantiles of the resamples (the percentile method). None if everything was lost, because
+    then there is no log return, or if there are fewer than two returns.
     """
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None

@@ -39,8 +39,8 @@ class Benchmark(Struct, frozen=True):
 class Rates(NamedTuple):
     """What money earns besides the account, as fractions per `year` of so many sessions.
 
-    `dated` are rates from their days on, oldest first; without any, `cash_yearly` is earned all the time. What is
-    borrowed costs the same and `borrowing_spread`.
+    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs the same and
+    `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
@@ -65,9 +65,9 @@ class Rates(NamedTuple):
 def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns and how many sessions it covers.
 
-    `leverage` is the share of equity that the leveled benchmark holds over each step; empty if it isn't known. It is
-    the column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions; NaN where
-    one isn't known. A benchmark without a price on a day has its return on the next day that has one.
+    `leverage`, empty if it isn't known, is the share of equity that the leveled benchmark holds over each step: the
+    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where one
+    isn't known. A benchmark without a price on a day has its return on the next day that has one.
     """
     import pandas as pd
 

@@ -20,8 +20,8 @@ _ZERO = Decimal(0)
 class OpenLot(Struct, frozen=True):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
-    A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
-    `trade` names the position by strategy, symbol and opening time; two of them may be opened at the same instant.
+    A split restates quantity and price, and a rename the symbol. `trade` names the position, perhaps with another one
+    that was opened at the same instant.
     """
 
     strategy: str
@@ -61,11 +61,9 @@ class OpenLot(Struct, frozen=True):
 
 
 class ClosedLot(OpenLot, frozen=True):
-    """A piece of a position that one fill closed, with its end.
+    """A piece of a position that one fill closed, in the shares of that day: a later split doesn't restate them.
 
     An order's id is empty if no order made the fill.
-
-    Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
 
     closed_at: datetime
@@ -105,10 +103,7 @@ class Step(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """A position from its first fill to its last: its closed pieces in the order of their exits, and those still held.
-
-    `trade` is what they add up to.
-    """
+    """A position with what it adds up to: its closed pieces in the order of their exits, and those still held."""
 
     trade: Trade
     closed: Sequence[ClosedLot]
@@ -124,10 +119,9 @@ class Trip(NamedTuple):
 
 
 class Lots(NamedTuple):
-    """The pieces of positions that were closed, those that are still held, and the positions that they make up.
+    """The pieces that were closed, by their exits, and those still held and the positions, by their entries.
 
-    Each is the oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are what was
-    held of each position after each of its fills, under its last symbol.
+    `steps` are what was held of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
@@ -158,18 +152,12 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
 
 
 def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
-    """Return a trade for each position of ours in these fills, in the order in which they were opened.
-
-    The fills must be as for `lots_of`.
-    """
+    """Return a trade for each position in fills as for `lots_of`, in the order in which they were opened."""
     return tuple(trip.trade for trip in lots_of(fills).trips)
 
 
 class _Going(Struct):
-    """The position that is held: its closed pieces, and what its fills add up to so far, unsigned.
-
-    `entered` and `left` are in today's shares.
-    """
+    """The position that is held: its closed pieces, and what its fills add up to, unsigned, in today's shares."""
 
     entered: Decimal = _ZERO
     paid: Decimal = _ZERO
@@ -177,7 +165,6 @@ class _Going(Struct):
     closed: list[ClosedLot] = field(default_factory=list)
 
     def restate(self, ratio: Decimal) -> None:
-        """Count today's shares after a split."""
         self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
 
     def trip(self, held: Sequence[OpenLot]) -> Trip:
@@ -281,7 +268,6 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
 
 
 def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
-    """Return when, at which price and by what a fill began or ended a piece."""
     return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
 
 

@@ -24,10 +24,7 @@ _ZERO = Decimal(0)
 
 
 class Seen(NamedTuple):
-    """The account's equity in USD at a session's close, or when the books were opened (`is_start`).
-
-    If the venue didn't tell it of the close, it is as a pass last saw it.
-    """
+    """The account's equity in USD at a session's close, or as a pass last saw it, or at the opening of the books."""
 
     session: date
     at: datetime
@@ -38,8 +35,8 @@ class Seen(NamedTuple):
 class Step(NamedTuple):
     """The way from one sight of the account to the next one.
 
-    `value` is the return as a fraction. It is None if there was nothing to earn a return on: the equity before was zero
-    or less. `transfers_usd` is what the owner moved in (positive) or out in between.
+    `value` is the return as a fraction, None if the equity before was zero or less. `transfers_usd` is what the owner
+    moved in (positive) or out in between.
     """
 
     before: Seen
@@ -52,8 +49,8 @@ class Path(Struct, frozen=True):
     """An account's steps through a span, oldest first.
 
     `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
-    exchange's sessions that the steps cover. `missing` are those among them whose end nobody saw; the step after then
-    covers them too. `year` is how many sessions the venue has in a year.
+    exchange's sessions that the steps cover, and `missing` those of them whose end nobody saw: the step after covers
+    them too. `year` is how many sessions the venue has in a year.
     """
 
     start: Seen | None
@@ -81,19 +78,20 @@ def path(
 ) -> Path:
     """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
-    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
-    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
+    `sessions` are the exchange's since the books were opened, oldest first. The first step begins at the last sight
+    before the span. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
-    seen = [each for each in _sights(history, sessions) if not days.is_after(each.session)]
-    before = [place for place, each in enumerate(seen) if days.first is not None and each.session < days.first]
-    within = seen[max(before, default=0) :]
+    seen, year = _sights(history, sessions), sessions_per_year(history.day)
+    until = [each for each in seen if not days.is_after(each.session)]
+    before = [place for place, each in enumerate(until) if days.first is not None and each.session < days.first]
+    within = until[max(before, default=0) :]
     if not within:
-        return Path(None, (), (), ())
+        return Path(None, (), (), (), year)
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
     covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
     missing = tuple(day for day in covered if day not in known)
-    return Path(within[0], steps, covered, missing, sessions_per_year(history.day))
+    return Path(within[0], steps, covered, missing, year)
 
 
 def sessions_per_year(day: VenueDay) -> int:
@@ -102,10 +100,7 @@ def sessions_per_year(day: VenueDay) -> int:
 
 
 def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
-    """Yield each sight of the account's equity, oldest first.
-
-    The opening counts if the account held nothing but cash then, because the books keep only the cash.
-    """
+    # Of what was held when the books were opened, they keep only the cash.
     if history.opened_at is not None and not _held_shares(history):
         opened_on = history.day.date_of(history.opened_at)
         yield Seen(opened_on, history.opened_at, history.opening_cash, is_start=True)

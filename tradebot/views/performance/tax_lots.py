@@ -42,12 +42,11 @@ class Method(StrEnum):
 class TaxLot(Struct, frozen=True, dict=True):
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
-    `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
-    their date and cost aren't known. `fee_usd` is what that trade paid in fees, in USD per share: it adds to what the
-    shares cost, or is taken off what they brought (IRS Publication 550, 2024, "Stocks and Bonds").
-    `carried_usd` are the losses that wash sales added to its basis, and `tacked_days` the time for which the shares
-    sold at these losses were held; it counts as if these shares had been held. `replaced` says that the lot already
-    stands for shares that were sold at a loss.
+    `opening` is the trade that opened it, or None if it was before the books began: then date and cost aren't known.
+    `fee_usd` is that trade's fee in USD per share: it adds to what the shares cost, or is taken off what they brought
+    (IRS Publication 550, 2024, "Stocks and Bonds"). `replaced` says that the lot stands for shares that were sold at a
+    loss: `carried_usd` are these losses, which add to its basis, and for `tacked_days` those shares were held, which
+    counts as if these had been.
     """
 
     symbol: str
@@ -88,10 +87,7 @@ class TaxLot(Struct, frozen=True, dict=True):
 
 
 def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
-    """Return open lots in the order in which a sale closes them; they are given oldest first.
-
-    Shares of unknown date were there first. Those of unknown cost are the last that HIFO picks.
-    """
+    """Return open lots, given oldest first, in the order in which a sale closes them; HIFO takes unknown costs last."""
     if method is Method.HIFO:
         return sorted(lots, key=_costliest_first)
     return list(lots) if method is Method.FIFO else list(reversed(lots))
@@ -104,10 +100,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
-    """Return the pieces that a sale of `quantity` unsigned shares closes, and what is left of the lots, oldest first.
-
-    The shares must not be more than the lots hold.
-    """
+    """Return the pieces that a sale of so many unsigned shares closes, and what is left of the lots, oldest first."""
     pieces, left = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:
@@ -127,8 +120,7 @@ def is_long_term(held_from: date, sold: date) -> bool:
     """Return True if shares were held for more than one year: counted from the day after they were bought.
 
     Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-97 for trade dates; Rev. Rul. 66-7 for the ends
-    of months. So shares bought on 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01
-    on.
+    of months. So shares of 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01 on.
     """
     first = held_from + _ONE_DAY
     leap_day = (first.month, first.day) == (2, 29)
@@ -232,10 +224,8 @@ class _Symbol(Struct):
 
 
 def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
-    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long.
-
-    They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
-    """
+    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long."""
+    # They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
     found: dict[object, TaxLot] = {}
     for lot in lots:
         key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
