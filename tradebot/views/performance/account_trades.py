@@ -145,10 +145,7 @@ def _events(named: Sequence[tuple[str, OwnedFill]], cash: Mapping[str, CashMovem
 
 
 def _of_group(
-    symbol: str,
-    fills: Sequence[OwnedFill],
-    held: Mapping[tuple[str, str], Decimal],
-    cash: Mapping[str, CashMovement],
+    symbol: str, fills: Sequence[OwnedFill], held: Mapping[tuple[str, str], Decimal], cash: Mapping[str, CashMovement]
 ) -> Iterator[_Event]:
     origin = fills[0].origin
     if origin is Origin.VENUE:

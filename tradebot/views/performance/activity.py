@@ -166,9 +166,6 @@ def _through(held: _Held, steps: Sequence[Step], window: _Window, market: Market
     return held, usd + share * abs(held.usd), signed + share * held.usd
 
 
-_ZERO = Decimal(0)
-
-
 def average_equity(path: Path) -> float | None:
     """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
     ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
@@ -178,11 +175,8 @@ def average_equity(path: Path) -> float | None:
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
     """Return the value of all executions at the broker along a path, bought and sold, in USD."""
-    if path.start is None or not path.steps:
-        return _ZERO
-    start, end = path.start.at, path.steps[-1].after.at
-    executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
-    return sum([abs(fill.notional) for fill in executed], _ZERO)
+    executed = (each.fill for each in fills if each.origin is Origin.VENUE and path.has(each.fill.at))
+    return sum((abs(fill.notional) for fill in executed), Decimal(0))
 
 
 SEEN, FILLS = "sessions", "fills of the bot's orders"
@@ -190,11 +184,7 @@ NO_TIME = "no equity is known, or no session in which it could be invested"
 
 
 def activity_figures(
-    path: Path,
-    exposed: Exposure | None,
-    traded_usd: Decimal,
-    fees_usd: Decimal | None,
-    costs: Sequence[TotalSlippage],
+    path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
     """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
     mean, seen = average_equity(path), len(path.steps)
@@ -309,7 +299,7 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
     and trades stay as they were.
     """
-    within = [(kind, _within(kind.charges, path)) for kind in kinds]
+    within = [(kind, [each for each in kind.charges if path.has(each.at)]) for kind in kinds]
     paid = [(kind, charges) for kind, charges in within if charges]
     if not path.steps or not paid:
         return None
@@ -329,14 +319,8 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     )
 
 
-def _within(charges: Iterable[Charge], path: Path) -> list[Charge]:
-    if path.start is None or not path.steps:
-        return []
-    return [each for each in charges if path.start.at < each.at <= path.steps[-1].after.at]
-
-
 def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
-    return sum(each.usd for kind in kinds for each in _within(kind.charges, path))
+    return sum(each.usd for kind in kinds for each in kind.charges if path.has(each.at))
 
 
 def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:

@@ -195,17 +195,8 @@ def _realized(lots: Lots, day: VenueDay) -> Iterator[Piece]:
     over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over}
     for lot in lots.closed:
-        yield Piece(
-            day=day.date_of(lot.closed_at),
-            kind=Kind.REALIZED,
-            usd=lot.gross_usd,
-            strategy=lot.strategy,
-            symbol=lot.symbol,
-            trade=lot.trade,
-            side=lot.side,
-            lot=lot,
-            ended=id(lot) in ends,
-        )
+        at, ended = day.date_of(lot.closed_at), id(lot) in ends
+        yield Piece(at, Kind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
 
 
 def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:

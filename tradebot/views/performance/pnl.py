@@ -144,11 +144,8 @@ class Profit:
     def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
         self._known, self._choice = known, choice
         self.ends = [end for end in known.ends if choice.days.includes(end.day)]
-        chosen = (
-            known.pieces
-            if choice == ALL
-            else [one for one in known.pieces if choice.has(one.strategy, one.symbol, one.day)]
-        )
+        every = choice == ALL
+        chosen = [one for one in known.pieces if every or choice.has(one.strategy, one.symbol, one.day)]
         self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
         self._names = _Namer(known)
         self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)

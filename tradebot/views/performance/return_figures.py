@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
 """How many returns figures need. A month's volatility is off by a sixth (one standard error). A Sharpe ratio needs its
 skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
-RETURNS = "session returns"
+RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 LOST = "everything was lost"
 NO_SPREAD = "the returns don't vary"
@@ -88,14 +88,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 
 
 def figure(
-    count: int,
-    name: str,
-    label: str,
-    unit: Unit,
-    needed: int,
-    found: Value,
-    why_not: str = "",
-    of: str = RETURNS,
+    count: int, name: str, label: str, unit: Unit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
     """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
@@ -156,15 +149,7 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
     )
     return (
         *(figure(len(values), *row) for row in rows),
-        figure(
-            len(worst),
-            "shortfall",
-            "Expected shortfall",
-            Unit.FRACTION,
-            IN_TAIL,
-            fmean(worst),
-            of="sessions in the tail",
-        ),
+        figure(len(worst), "shortfall", "Expected shortfall", Unit.FRACTION, IN_TAIL, fmean(worst), of=TAIL_SESSIONS),
     )
 
 

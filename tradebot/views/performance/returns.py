@@ -64,18 +64,17 @@ class Path(Struct, frozen=True):
         """Return the known returns, oldest first."""
         return tuple(step.value for step in self.steps if step.value is not None)
 
+    def has(self, at: datetime) -> bool:
+        """Return True if a moment lies within the steps."""
+        return self.start is not None and bool(self.steps) and self.start.at < at <= self.steps[-1].after.at
+
     @property
     def per_year(self) -> float:
         """Return how many returns a year has at the rate of this span; `year` if no session is missing."""
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
-def path(
-    history: History,
-    transfers: Sequence[CashMovement],
-    sessions: Sequence[Session],
-    days: Days = EVER,
-) -> Path:
+def path(history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: Days = EVER) -> Path:
     """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
     `sessions` are the exchange's since the books were opened, oldest first. The first step begins at the last sight

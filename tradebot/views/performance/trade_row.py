@@ -249,16 +249,11 @@ class Choice(Struct, frozen=True):
 
     def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
         """Return True for what is chosen by everything but its reason."""
-        return (
-            self.strategy in (None, one.strategy)
-            and self.symbol in (None, one.symbol)
-            and self.is_open in (None, one.closed_at is None)
-            and (
-                self.days.has(one.closed_at, day)
-                if one.closed_at
-                else not self.days.is_after(day.date_of(one.opened_at))
-            )
-        )
+        if self.strategy not in (None, one.strategy) or self.symbol not in (None, one.symbol):
+            return False
+        if one.closed_at:
+            return self.is_open is not True and self.days.has(one.closed_at, day)
+        return self.is_open is not False and not self.days.is_after(day.date_of(one.opened_at))
 
 
 class TradeTotals(Struct, frozen=True, omit_defaults=True):
@@ -287,12 +282,11 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
 def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
     """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
     wanted = choice.reason
-    covered = (row for row in rows if choice.covers(row, day))
-    return tuple(
-        row
-        for row in covered
-        if wanted is None or any(reason == wanted or wanted in rules_of(reason) for reason in row.reasons)
-    )
+
+    def says_so(row: AnyRow) -> bool:
+        return wanted is None or any(reason == wanted or wanted in rules_of(reason) for reason in row.reasons)
+
+    return tuple(row for row in rows if choice.covers(row, day) and says_so(row))
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:

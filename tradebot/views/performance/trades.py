@@ -1,6 +1,7 @@
 """Round trips and lots from an account's past: what each was, why it ended, what it risked and what it earned."""
 
 import hashlib
+from base64 import b32encode
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -106,13 +107,14 @@ class _Rows:
         """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
         if kept.best is None and kept.worst is None:
             return None, None
-        is_restated = self.facts.restated_at(trip) is not None
-        exits = [] if is_restated else [lot.exit_price for lot in trip.closed]
-        best, worst = (max, min) if trip.trade.side is Side.BUY else (min, max)
-        return (
-            None if kept.best is None else best((kept.best, *exits)),
-            None if kept.worst is None else worst((kept.worst, *exits)),
+        exits = [] if self.facts.restated_at(trip) else [lot.exit_price for lot in trip.closed]
+        ends = (
+            ((kept.best, max), (kept.worst, min))
+            if trip.trade.side is Side.BUY
+            else ((kept.best, min), (kept.worst, max))
         )
+        best, worst = (None if seen is None else furthest((seen, *exits)) for seen, furthest in ends)
+        return best, worst
 
     def lot(self, trip: Trip, lot: OpenLot) -> LotRow:
         history, fees_usd, ends = self.history, None, dict[str, Any]()
@@ -217,9 +219,8 @@ def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
     return Risk(to_nine_places(usd), source) if fraction > 0 else None
 
 
-BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-PLACES = (35, 30, 25, 20, 15, 10, 5)
-"""Where the letters of an id begin in the 40 bits of a digest that it takes: each has 5."""
+LETTERS = 7
+"""How many letters, of 5 bits each, an id has."""
 
 
 class TripFacts:
@@ -239,8 +240,7 @@ class TripFacts:
     def name(self, trip: Trip) -> str:
         """Return the id of a trade: letters made from its first fill, which stays its first whatever follows."""
         digest = hashlib.sha256(trip.first.entry_fill.encode()).digest()
-        number = int.from_bytes(digest[:5], "big")
-        return "".join([BASE32[number >> shift & 31] for shift in PLACES])
+        return b32encode(digest[:5]).decode()[:LETTERS].lower()
 
     def names(self, trip: Trip) -> Mapping[str, None]:
         trade = trip.trade
@@ -297,12 +297,11 @@ class TripFacts:
 
     def made(self, trip: Trip) -> Iterator[Made]:
         """Yield each fill of a trade that an order of ours made; a fill of two trades is divided."""
-        parts = dict[str, Decimal]()
+        parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
-            parts[lot.exit_fill] = parts.get(lot.exit_fill, _ZERO) + lot.quantity
+            parts[lot.exit_fill] += lot.quantity
         for owned in self._entered(trip):
-            name = owned.fill.activity_id
-            parts[name] = parts.get(name, _ZERO) + owned.fill.quantity
+            parts[owned.fill.activity_id] += owned.fill.quantity
         for name, part in parts.items():
             fill = self._fills[name].fill
             sent = self._history.sent.get(fill.venue_order_id)
