@@ -39,7 +39,7 @@ from tradebot.views.performance.trade_row import (
     chosen,
     totals_of,
 )
-from tradebot.views.performance.trades import PLACES, rows_of
+from tradebot.views.performance.trades import LETTERS, rows_of
 from tradebot.views.slippage import summed
 
 D = Decimal
@@ -93,7 +93,7 @@ def test_closed_trade_shows_everything_that_is_recorded() -> None:
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
     assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
     assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
-    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, len(PLACES))
+    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
     assert row.key == KEY
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
@@ -48,11 +48,9 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
     A position is valued at the last price of the day's session, and counted under its last symbol.
     """
-    account, cash = _Account(history.opening_cash, history.former_names, history.day), dict[date, Decimal]()
-    date_of = history.day.date_of
+    account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
     for at, amount in _cash(history):
-        day = date_of(at)
-        cash[day] = cash.get(day, _ZERO) + amount
+        cash[date_of(at)] += amount
     traded = defaultdict[date, dict[Owner, Step]](dict)
     for owner, steps in history.lots.steps.items():
         for step in steps:
@@ -65,14 +63,13 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    account = _Account(history.opening_cash, history.former_names, history.day)
     cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
     reached = {
         owner: steps[place - 1]
         for owner, steps in history.lots.steps.items()
         if (place := bisect_right(steps, moment, key=lambda step: step.at))
     }
-    return account.end(history.day.date_of(moment), reached, cash, marks)
+    return _Account(history).end(history.day.date_of(moment), reached, cash, marks)
 
 
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
@@ -84,14 +81,12 @@ def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
         yield movement.at, movement.amount_usd
 
 
-class _Account(Struct):
+class _Account:
     """What the account holds while its days pass; `marked` is each position's last price, and of which day it is."""
 
-    cash: Decimal
-    names: Mapping[Owner, Sequence[str]]
-    venue: VenueDay
-    open: dict[Owner, Step] = field(default_factory=dict)
-    marked: dict[Owner, tuple[date, Decimal]] = field(default_factory=dict)
+    def __init__(self, history: History) -> None:
+        self.cash, self.names, self.date_of = history.opening_cash, history.former_names, history.day.date_of
+        self.open, self.marked = dict[Owner, Step](), dict[Owner, tuple[date, Decimal]]()
 
     def end(
         self, day: date, traded: Mapping[Owner, Step], cash: Decimal, marks: Mapping[str, Decimal] | None
@@ -119,10 +114,9 @@ class _Account(Struct):
 
     def _gain(self, owner: Owner, step: Step) -> Decimal:
         day, price = self.marked.get(owner, (None, _ZERO))
-        date_of = self.venue.date_of
-        if day is None or (step.restated_at and date_of(step.restated_at) > day):
+        if day is None or (step.restated_at and self.date_of(step.restated_at) > day):
             return _ZERO
-        there = (lot for lot in step.held if date_of(lot.opened_at) <= day)
+        there = (lot for lot in step.held if self.date_of(lot.opened_at) <= day)
         return sum((lot.gain_at(price) for lot in there), _ZERO)
 
 

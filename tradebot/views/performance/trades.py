@@ -108,11 +108,7 @@ class _Rows:
         if kept.best is None and kept.worst is None:
             return None, None
         exits = [] if self.facts.restated_at(trip) else [lot.exit_price for lot in trip.closed]
-        ends = (
-            ((kept.best, max), (kept.worst, min))
-            if trip.trade.side is Side.BUY
-            else ((kept.best, min), (kept.worst, max))
-        )
+        ends = zip((kept.best, kept.worst), (max, min) if trip.trade.side is Side.BUY else (min, max), strict=True)
         best, worst = (None if seen is None else furthest((seen, *exits)) for seen, furthest in ends)
         return best, worst
 
