@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from math import prod
 from operator import attrgetter
@@ -72,26 +73,22 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[flo
     import pandas as pd
 
     assert path.start is not None, "a path without a step has no frame"
-    seen = [path.start, *(step.after for step in path.steps)]
+    column, seen = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
     rows = pd.DataFrame({"session": [each.session for each in seen]})
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
-    rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
-    rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
+    rows["value"] = column([None, *(step.value for step in path.steps)])
+    rows["price"] = column([benchmark.price(each, path.sessions) for each in seen])
     # How many sessions of the path were over at each sight.
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
-    rows["cash"] = [float("nan"), *map(rates.earned, passed)]
+    rows["cash"] = column([None, *map(rates.earned, passed)])
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
-    rows["exposure"] = [float("nan"), *(leverage or [float("nan")] * len(path.steps))]
-    borrowed = pd.Series([float("nan"), *(rates.earned(days, rates.borrowing_spread) for days in passed)])
+    rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
+    borrowed = column([None, *(rates.earned(days, rates.borrowing_spread) for days in passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:

@@ -1,8 +1,10 @@
 """Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -287,21 +289,12 @@ def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenL
     after = lots
     for owned in restating:
         after = _after(after, owned)[1]
-    before, held = sum((lot.quantity for lot in lots), _ZERO), sum((lot.quantity for lot in after), _ZERO)
+    reached, held = list(accumulate(lot.quantity for lot in lots)), sum((lot.quantity for lot in after), _ZERO)
     restated, done = list[OpenLot](), _ZERO
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
-        was = _at(lots, (done + lot.quantity / 2) * before / held)
+        place = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / held)
+        was = lots[min(place, len(lots) - 1)]
         restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated
-
-
-def _at(lots: Sequence[OpenLot], share: Decimal) -> OpenLot:
-    """Return the piece in which a share lies, counted from the oldest."""
-    reached = _ZERO
-    for lot in lots:
-        reached += lot.quantity
-        if share < reached:
-            return lot
-    return lots[-1]

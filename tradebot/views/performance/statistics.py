@@ -1,6 +1,6 @@
 """Statistics of returns, with the source of each formula. Floats in, floats out; None where there is no value."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import atanh, ceil, exp, expm1, fsum, log1p, prod, sqrt, tanh
 from statistics import NormalDist, fmean, stdev
@@ -167,16 +167,13 @@ class Fall(NamedTuple):
 
 def falls(index: Sequence[float]) -> list[Fall]:
     """Return each drawdown of an index, the deepest first."""
-    return sorted(_falls(index), key=lambda fall: fall.depth)
-
-
-def _falls(index: Sequence[float]) -> Iterator[Fall]:
-    under = below_peak(index)
+    under, found = below_peak(index), list[Fall]()
     tops = [place for place, depth in enumerate(under) if depth >= 0]
     for peak, following in pairwise([*tops, len(under)]):
         if following > peak + 1:
             trough = min(range(peak + 1, following), key=lambda place: under[place])
-            yield Fall(under[trough], peak, trough, following if following < len(under) else None)
+            found.append(Fall(under[trough], peak, trough, following if following < len(under) else None))
+    return sorted(found, key=lambda fall: fall.depth)
 
 
 def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:
