@@ -115,7 +115,6 @@ def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposur
 
 
 def average(of: Sequence[Exposure] | None) -> Exposure | None:
-    """Return the average over steps; None if they aren't known."""
     return Exposure(fmean(each.gross for each in of), fmean(each.net for each in of)) if of else None
 
 

@@ -147,7 +147,6 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
 
 
 def _compound(returns: "pd.Series[float]") -> float | None:
-    """Return the growth of the known returns together, or None if none is known."""
     known = returns.dropna()
     return float((1 + known).prod() - 1) if len(known) else None
 

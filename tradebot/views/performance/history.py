@@ -67,7 +67,6 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def fees(self) -> Allotted:
-        """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
         return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
 

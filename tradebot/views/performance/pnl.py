@@ -262,7 +262,6 @@ class _Namer:
         self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
-        """Return what names a piece's row."""
         names: Mapping[Cut, Callable[[Piece], str]] = {
             Cut.STRATEGY: attrgetter("strategy"),
             Cut.SYMBOL: attrgetter("symbol"),

@@ -170,7 +170,6 @@ LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", p
 
 
 def earned(profit: pnl.Profit) -> report.Earned:
-    """Return the profit that is asked for, and the account's value around it."""
     row, (before, after) = profit.total, profit.values_usd
     parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
     return report.Earned(before, after, profit.transfers_usd, row.total_usd, **parts)

@@ -135,7 +135,6 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
 
 
 def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method, day: VenueDay) -> Matched:
-    """Return all sales of an account with their lots and wash sales."""
     fees = _fees(cash, account.trades, day)
     before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
     charged = ((trade, fees.get(trade.fill.activity_id, Fraction(0))) for trade in account.trades)

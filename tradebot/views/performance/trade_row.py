@@ -97,7 +97,6 @@ LONG, SHORT = "long", "short"
 
 
 def side_of(side: Side) -> str:
-    """Return what a position is called that was entered on this side."""
     return LONG if side is Side.BUY else SHORT
 
 

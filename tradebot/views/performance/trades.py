@@ -271,13 +271,11 @@ class TripFacts:
         }
 
     def unknown_fees(self, trip: Trip) -> int:
-        """Return how many fills of a trade have a fee that isn't known yet."""
         if not self.awaited:
             return 0
         return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
     def risk(self, trip: Trip) -> Risk | None:
-        """Return what a trade risked when it began; None if that isn't known."""
         stop = self._stops.first_of(trip.trade, self.names(trip))
         entered = [owned.fill for owned in self._entered(trip)] if stop else []
         return initial_risk(trip.trade, entered, stop, self.kept(trip).stop_loss_fraction, self.restated_at(trip))
