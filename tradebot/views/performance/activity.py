@@ -174,8 +174,9 @@ def average_equity(path: Path) -> float | None:
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
     """Return the value of all executions at the broker along a path, bought and sold, in USD."""
-    executed = (each.fill for each in fills if each.origin is Origin.VENUE and path.has(each.fill.at))
-    return sum((abs(fill.notional) for fill in executed), Decimal(0))
+    start, end = path.span
+    executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
+    return sum([abs(fill.notional) for fill in executed], Decimal(0))
 
 
 SEEN, FILLS = "sessions", "fills of the bot's orders"
@@ -298,7 +299,8 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
     A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
     and trades stay as they were.
     """
-    within = [(kind, [each for each in kind.charges if path.has(each.at)]) for kind in kinds]
+    start, end = path.span
+    within = [(kind, [each for each in kind.charges if start < each.at <= end]) for kind in kinds]
     paid = [(kind, charges) for kind, charges in within if charges]
     if not path.steps or not paid:
         return None
@@ -319,7 +321,8 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
 
 
 def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
-    return sum(each.usd for kind in kinds for each in kind.charges if path.has(each.at))
+    start, end = path.span
+    return sum(each.usd for kind in kinds for each in kind.charges if start < each.at <= end)
 
 
 def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:

@@ -1,7 +1,7 @@
 """Returns of an account, session by session, without what its owner moved in or out."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,6 +20,7 @@ SESSIONS_PER_YEAR = 252
 DAYS_PER_YEAR = 365
 FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 """Origins of fills for shares that may have been there before the books."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _ZERO = Decimal(0)
 
 
@@ -64,9 +65,10 @@ class Path(Struct, frozen=True):
         """Return the known returns, oldest first."""
         return tuple(step.value for step in self.steps if step.value is not None)
 
-    def has(self, at: datetime) -> bool:
-        """Return True if a moment lies within the steps."""
-        return self.start is not None and bool(self.steps) and self.start.at < at <= self.steps[-1].after.at
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Return when the steps begin and end; what happened at the beginning came before them."""
+        return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
 
     @property
     def per_year(self) -> float:

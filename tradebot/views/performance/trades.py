@@ -48,11 +48,10 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     """
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]
-    lots = [making.lot(trip, lot) for trip in trips for lot in trip.lots] if by_lot else []
-    return Rows(
-        tuple(map(making.row, trips)),
-        tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))),
-    )
+    rows = tuple(map(making.row, trips))
+    of_rows = zip(rows, trips, strict=True) if by_lot else ()
+    lots = [making.lot(row.id, lot) for row, trip in of_rows for lot in trip.lots]
+    return Rows(rows, tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 class _Rows:
@@ -112,10 +111,9 @@ class _Rows:
         best, worst = (None if seen is None else furthest((seen, *exits)) for seen, furthest in ends)
         return best, worst
 
-    def lot(self, trip: Trip, lot: OpenLot) -> LotRow:
-        history, fees_usd, ends = self.history, None, dict[str, Any]()
-        if not self.facts.awaited.intersection(fills_of(lot)):
-            fees_usd = history.fees.of(lot)
+    def lot(self, trade_id: str, lot: OpenLot) -> LotRow:
+        history, ends = self.history, dict[str, Any]()
+        fees_usd = None if self.facts.awaited.intersection(fills_of(lot)) else history.fees.of(lot)
         if isinstance(lot, ClosedLot):
             until: datetime | None = lot.closed_at
             ends = {name: getattr(lot, name) for name in _ENDS}
@@ -125,7 +123,7 @@ class _Rows:
             until, mark = history.at, history.marks.get(lot.symbol)
             ends["open_usd"] = None if mark is None else lot.gain_at(mark)
         return LotRow(
-            trade_id=self.facts.name(trip),
+            trade_id=trade_id,
             side=side_of(lot.side),
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
