@@ -8,8 +8,8 @@ from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
 from tradebot.views.performance.pnl import PARTS
-from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
-from tradebot.views.performance.report_rows import Sensitivity, VariantRow, Windows
+from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
+from tradebot.views.performance.sensitivity import Sensitivity, VariantRow
 
 if TYPE_CHECKING:
     from decimal import Decimal

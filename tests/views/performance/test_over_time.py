@@ -9,7 +9,7 @@ from tradebot.views.performance.activity import Measured, measure
 from tradebot.views.performance.curve import Benchmark, Rates
 from tradebot.views.performance.history import History
 from tradebot.views.performance.over_time import holdings, over_time, windows
-from tradebot.views.performance.report_rows import OverTime
+from tradebot.views.performance.report import OverTime
 from tradebot.views.performance.returns import path
 
 HALF_YEAR, COUNT = 126, 260

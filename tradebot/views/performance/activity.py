@@ -24,8 +24,7 @@ from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Step
-from tradebot.views.performance.report import Costs, Figure, Unit
-from tradebot.views.performance.report_rows import Cost
+from tradebot.views.performance.report import Cost, Costs, Figure, Unit
 from tradebot.views.performance.return_figures import LOST, figure
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage, cost_usd

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Exposure, Kind, Measured, average_equity, paid_usd, traded_usd
-from tradebot.views.performance.report import Figure, Unit
-from tradebot.views.performance.report_rows import Holding, OverTime, Windows, YearFigures
+from tradebot.views.performance.report import Figure, Holding, OverTime, Unit, Windows, YearFigures
 from tradebot.views.performance.return_figures import A_MONTH, RETURNS
 from tradebot.views.performance.returns import Path
 

@@ -13,9 +13,8 @@ from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.report import Comparison, Figure, Unit
-from tradebot.views.performance.report_rows import Bin
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
-from tradebot.views.performance.statistics import Interval, Shape, probabilistic_sharpe, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import Bin, Interval, Shape, probabilistic_sharpe, sharpe, sortino
 from tradebot.views.performance.statistics import minimum_track_record as track_record
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
         ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
         ("cagr", "CAGR", Unit.YEARLY, of.year, lambda: _cagr(of), LOST),
         ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
-        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
+        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: statistics.volatility(values, per_year), NO_SPREAD),
         ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
         ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
         ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),

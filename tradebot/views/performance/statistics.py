@@ -6,6 +6,8 @@ from math import atanh, ceil, exp, expm1, fsum, log1p, prod, sqrt, tanh
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tradebot.auditing.intervals import t_quantile
 
 CONFIDENCE = 0.95
@@ -242,6 +244,14 @@ def _correlation(value: float, count: int) -> Interval:
         return Interval(value, value, value)
     half = Z_95 / sqrt(count - 3)
     return Interval(value, tanh(atanh(value) - half), tanh(atanh(value) + half))
+
+
+class Bin(Struct, frozen=True):
+    """How many session returns, as fractions, are from `low` on and below `high`."""
+
+    low: float
+    high: float
+    count: int
 
 
 def quantile(values: Sequence[float], share: float) -> Interval:
