@@ -88,9 +88,13 @@ class TaxLot(Struct, frozen=True, dict=True):
 
 def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
     """Return open lots, given oldest first, in the order in which a sale closes them; HIFO takes unknown costs last."""
-    if method is Method.HIFO:
-        return sorted(lots, key=_costliest_first)
-    return list(lots) if method is Method.FIFO else list(reversed(lots))
+    match method:
+        case Method.FIFO:
+            return list(lots)
+        case Method.LIFO:
+            return list(reversed(lots))
+        case Method.HIFO:
+            return sorted(lots, key=_costliest_first)
 
 
 def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
