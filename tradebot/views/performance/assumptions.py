@@ -103,7 +103,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
 
 
 def _missing(days: Sequence[date]) -> str:
-    shown = _and([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
+    shown = listed([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
     return (
         f"Nobody looked at the account in {counted(len(days), 'session')} ({shown}); the next return covers "
         f"{'it' if len(days) == 1 else 'them'} too."
@@ -116,13 +116,13 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
         by_need = groupby(rows, key=lambda each: each.needed)
-        needs = [f"{needed:,} for {_and([_within(each) for each in some])}" for needed, some in by_need]
+        needs = [f"{needed:,} for {listed([_within(each) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
         known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
         yield f"{known}; it takes {', '.join(needs)}."
 
 
-def _and(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
