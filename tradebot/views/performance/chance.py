@@ -11,7 +11,7 @@ beginning after its end. Unlike resampling single returns, this keeps the depend
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import e, log1p, sqrt
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, NamedTuple
@@ -72,13 +72,10 @@ class Resampling(Struct, frozen=True):
 DEFAULT = Resampling()
 
 
-class Series(Struct, frozen=True):
-    """Returns of an account, oldest first, with those of cash and, by name, of benchmarks in the same sessions."""
+class Series(Returns, frozen=True):
+    """Returns of an account, and by name, those of benchmarks in the same sessions."""
 
-    values: Sequence[float]
-    cash: Sequence[float]
-    per_year: float
-    others: dict[str, Sequence[float]]
+    others: Mapping[str, Sequence[float]] = {}
 
 
 def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
@@ -133,8 +130,7 @@ class _Sums:
     """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
 
     def __init__(self, series: Series) -> None:
-        values = np.asarray(series.values)
-        excesses = values - np.asarray(series.cash)
+        values, excesses = np.asarray(series.values), np.asarray(series.excess)
         self.count, self.per_year, self.mean_excess = len(values), series.per_year, float(excesses.mean())
         self.logs = _running(np.log1p(values))
         self.others = {name: _running(np.log1p(np.asarray(each))) for name, each in series.others.items()}
@@ -203,17 +199,16 @@ def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: R
     if len(known) < path.year:
         others, known = [], rows.iloc[1:][["value", "cash"]].dropna()
     compared = {column: known[column].tolist() for column, _ in others}
-    of = Series(known["value"].tolist(), known["cash"].tolist(), path.per_year, compared)
+    of = Series(known["value"].tolist(), path.per_year, 0.0, known["cash"].tolist(), path.year, compared)
     spans = intervals(of, how)
-    figures = _figures(of, others, spans or {}, path.year)
+    figures = _figures(of, others, spans or {})
     return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(figures))
 
 
-def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span], year: int) -> list[Figure]:
-    excess = [value - cash for value, cash in zip(of.values, of.cash, strict=True)]
-    ratio = statistics.sharpe(excess, of.per_year)
+def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span]) -> list[Figure]:
+    ratio = statistics.sharpe(of.excess, of.per_year)
     values: list[tuple[str, str, Unit, float | None]] = [
-        ("cagr", "CAGR", Unit.YEARLY, statistics.cagr(of.values, len(of.values) / of.per_year)),
+        ("cagr", "CAGR", Unit.YEARLY, statistics.cagr(of.values, of.years)),
         ("sharpe", "Sharpe ratio", Unit.RATIO, ratio.value if ratio else None),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, statistics.max_drawdown(of.values)),
     ]
@@ -225,8 +220,8 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
     count = len(of.values)
     bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
     return [
-        *(_figure(name, label, unit, value, count, year, spans.get(name)) for name, label, unit, value in values),
-        *(Figure(name, label, Unit.FRACTION, value, count, year, RETURNS) for name, label, value in bad),
+        *(_figure(name, label, unit, value, count, of.year, spans.get(name)) for name, label, unit, value in values),
+        *(Figure(name, label, Unit.FRACTION, value, count, of.year, RETURNS) for name, label, value in bad),
     ]
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path, Seen
-from tradebot.views.performance.statistics import below_peak, falls, growth
+from tradebot.views.performance.statistics import below_peak, falls, growth, total_return
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,12 +132,12 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     ended, months = rows.iloc[1:], dict[tuple[int, int], Month]()
     for (year, month), of in ended.groupby(["year", "month"]):
         known = int(of["value"].notna().sum())
-        months[year, month] = Month(int(year), int(month), _compound(of["value"]), known, _compound(of["benchmark"]))
+        months[year, month] = Month(int(year), int(month), compound(of["value"]), known, compound(of["benchmark"]))
     return tuple(
         Year(
             int(year),
-            _compound(of["value"]),
-            _compound(of["benchmark"]),
+            compound(of["value"]),
+            compound(of["benchmark"]),
             tuple(
                 months.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)
             ),
@@ -146,9 +146,10 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     )
 
 
-def _compound(returns: "pd.Series[float]") -> float | None:
-    known = returns.dropna()
-    return float((1 + known).prod() - 1) if len(known) else None
+def compound(returns: "pd.Series[float]") -> float | None:
+    """Return the growth of the known returns together, or None if none is known."""
+    known = returns.dropna().tolist()
+    return total_return(known) if known else None
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Exposure, Kind, Measured, average_equity, paid_usd, traded_usd
+from tradebot.views.performance.curve import compound
 from tradebot.views.performance.report import Figure, Holding, OverTime, Unit, Windows, YearFigures
 from tradebot.views.performance.return_figures import A_MONTH, RETURNS
 from tradebot.views.performance.returns import Path
@@ -39,20 +40,15 @@ def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds
         year=year,
         sessions=len(part.sessions),
         value=statistics.total_return(returns) if returns else None,
-        benchmark=_compound(rows["benchmark"]),
-        benchmark_leveled=_compound(rows["leveled"]),
-        cash=_compound(rows["cash"]) or 0.0,
+        benchmark=compound(rows["benchmark"]),
+        benchmark_leveled=compound(rows["leveled"]),
+        cash=compound(rows["cash"]) or 0.0,
         volatility=volatility.value if volatility else None,
         max_drawdown=statistics.max_drawdown(returns) if returns else None,
         exposure=float(rows["exposure"].mean()) if of.exposed else None,
         turnover=traded / 2 / average if average else None,
         costs_usd=paid_usd(kinds, part),
     )
-
-
-def _compound(returns: "pd.Series[float]") -> float | None:
-    known = [float(value) for value in returns.dropna()]
-    return statistics.total_return(known) if known else None
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
