@@ -36,10 +36,7 @@ _AT = attrgetter("at")
 
 
 class Exposure(NamedTuple):
-    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
-
-    `held` is the net of each symbol that was held.
-    """
+    """What positions are worth, as fractions of equity: long and short added up, long less short, and by symbol."""
 
     gross: float
     net: float

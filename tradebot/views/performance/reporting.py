@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import sqrt
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 from typing import Any
 
 from msgspec import Struct, field
 
-from tradebot.auditing.intervals import LEVEL, t_quantile
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
@@ -26,9 +24,9 @@ from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
-from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
+from tradebot.views.performance.return_figures import comparisons, figure, return_figures, returns_of
 from tradebot.views.performance.returns import path
-from tradebot.views.performance.statistics import wilson
+from tradebot.views.performance.statistics import mean_of, wilson
 from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.trades import TripFacts, in_risks
 from tradebot.views.slippage import TotalSlippage, totals
@@ -46,12 +44,12 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
     made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
-    held_s = median(times) if times else None
+    held_s, mean = median(times) if times else None, mean_of(made) if len(made) >= A_SAMPLE else None
     return (
         _win_rate(len(wins), len(made)),
         _of_sides("payoff", "Payoff", wins, losses, means=True),
         _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
-        _mean_profit(made),
+        figure(len(made), "mean_profit", "Mean profit", Unit.USD, A_SAMPLE, mean, of=TRADES),
         Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
     )
 
@@ -69,14 +67,6 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     combined = fmean if means else sum
     value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
     return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
-
-
-def _mean_profit(made: Sequence[float]) -> Figure:
-    count = len(made)
-    value = fmean(made) if count >= A_SAMPLE else None
-    half = t_quantile(1 - LEVEL, count - 1) * stdev(made) / sqrt(count) if value is not None else 0.0
-    bounds = (None, None) if value is None else (value - half, value + half)
-    return Figure("mean_profit", "Mean profit", Unit.USD, value, count, A_SAMPLE, TRADES, *bounds)
 
 
 UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
@@ -105,10 +95,8 @@ class Material(Struct, frozen=True):
 
 
 def transfers(history: History) -> list[CashMovement]:
-    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
-
-    Adopted shares were in that equity before, so their adoption moves nothing.
-    """
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows."""
+    # Adopted shares were in that equity before, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
     return [each for each in moved if each.origin is not Origin.ADOPTION]
 

@@ -185,9 +185,14 @@ def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, f
     """
     if len(returns) < 2 or any(each <= -1 for each in returns):
         return None
-    logs = [log1p(each) for each in returns]
-    half = t_quantile(CONFIDENCE, len(logs) - 1) * stdev(logs) / sqrt(len(logs))
-    return expm1((fmean(logs) - half) * per_year), expm1((fmean(logs) + half) * per_year)
+    mean = mean_of([log1p(each) for each in returns])
+    return expm1(mean.low * per_year), expm1(mean.high * per_year)
+
+
+def mean_of(values: Sequence[float]) -> Interval:
+    """Return the mean of two values or more with its 95% interval by Student's t."""
+    mean, half = fmean(values), t_quantile(CONFIDENCE, len(values) - 1) * stdev(values) / sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
 
 
 def wilson(successes: int, trials: int) -> Interval:
