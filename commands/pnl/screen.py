@@ -78,7 +78,8 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     history = read_history(app)
     found = pnl(breakdown(history), by, choice)
     said = tuple(line.format(place=history.day.place) for line in _assumptions(found, by)) if found.rows else ()
-    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, len(history.fills), found, said)
+    fills = len({one.fill.activity_id for one in history.owned})
+    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, found, said)
 
 
 def _assumptions(found: Pnl, by: Cut) -> Iterator[str]:

@@ -133,6 +133,7 @@ def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(us
     assert (flow.reason, flow.exit_fill, flow.fees_usd) == ("liquidation", whole.fill.activity_id, usd and D(-1))
     assert (momentum.reason, momentum.quantity, momentum.fees_usd) == ("liquidation", D(1), usd and D("-0.1"))
     assert ([row.unknown_fees for row in rows.trades], held.reason) == ([int(not usd)] * 2, "")
+    assert {one.fill.activity_id for one in history.owned} == {"fill-0", "fill-1", "fill-2"}
     # What nobody was given stays with others.
     assert [(lot.strategy, lot.quantity) for lot in history.lots.held if lot.side is Side.SELL] == [(NOT_OURS, D(1))]
     assert [row.name for row in pnl(known, Cut.REASON).rows if row.realized_usd] == ["liquidation"]
