@@ -27,7 +27,7 @@ from tradebot.views.performance import statistics
 from tradebot.views.performance.report import Chance, Figure, Selected, Unit
 from tradebot.views.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.returns import Path
-from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
+from tradebot.views.performance.statistics import CONFIDENCE, probabilistic_sharpe, shape, sharpe_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,18 +217,14 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
             (column, f"Yearly log excess over {name}", Unit.YEARLY, yearly_excess(of.values, returns, of.per_year))
             for (column, name), returns in zip(others, of.others.values(), strict=True)
         ]
-    count = len(of.values)
+    count, figures = len(of.values), list[Figure]()
+    for name, label, unit, value in values:
+        span = spans.get(name)
+        low, high = (span.low, span.high) if span and value is not None else (None, None)
+        note = LOST if span is None else NO_SPREAD if value is None else ""
+        figures.append(Figure(name, label, unit, value, count, of.year, RETURNS, low, high, note))
     bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
-    return [
-        *(_figure(name, label, unit, value, count, of.year, spans.get(name)) for name, label, unit, value in values),
-        *(Figure(name, label, Unit.FRACTION, value, count, of.year, RETURNS) for name, label, value in bad),
-    ]
-
-
-def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, year: int, span: Span | None) -> Figure:
-    low, high = (span.low, span.high) if span and value is not None else (None, None)
-    note = LOST if span is None else NO_SPREAD if value is None else ""
-    return Figure(name, label, unit, value, count, year, RETURNS, low, high, note)
+    return [*figures, *(Figure(name, label, Unit.FRACTION, low, count, of.year, RETURNS) for name, label, low in bad)]
 
 
 EULER = 0.5772156649015329
@@ -255,22 +251,18 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
     if trials is None or trials.count < 1:
         return None
     count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None
-    deviation = _deviation(moments, trials.sharpes, of.per_year) if moments else None
     by_chance = deflated = None
-    if moments is not None and deviation is not None:
-        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
+    if moments is not None:
+        # If too few of the trials' ratios are known, their deviation is taken as what chance alone would make it.
+        sharpes = trials.sharpes
+        deviation = stdev(sharpes) / sqrt(of.per_year) if len(sharpes) >= KNOWN else sharpe_error(moments)
         best = best_by_chance(trials.count, deviation)
+        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
         by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
     note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
-
     rows = (
         ("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
         ("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
     )
     figures = (Figure(*row, count, A_QUARTER, RETURNS, note=note) for row in rows)
     return Selected(trials.count, len(trials.sharpes), *figures)
-
-
-def _deviation(of: Shape, sharpes: Sequence[float], per_year: float) -> float:
-    """Return the deviation of the trials' ratios; if too few are known, what chance alone would make it."""
-    return stdev(sharpes) / sqrt(per_year) if len(sharpes) >= KNOWN else sharpe_error(of)

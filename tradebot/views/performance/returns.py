@@ -101,8 +101,9 @@ def sessions_per_year(day: VenueDay) -> int:
 
 
 def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
-    # Of what was held when the books were opened, they keep only the cash.
-    if history.opened_at is not None and not _held_shares(history):
+    # Of what was held when the books were opened, they keep only the cash; a person may have taken shares over.
+    held = history.acknowledged or any(owned.origin in FOUND for owned in history.fills)
+    if history.opened_at is not None and not held:
         opened_on = history.day.date_of(history.opened_at)
         yield Seen(opened_on, history.opened_at, history.opening_cash, is_start=True)
     looks = (
@@ -121,11 +122,6 @@ def _closes(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
         usd = told.get(after.date)
         if usd and history.opened_at is not None and session.close > history.opened_at:
             yield Seen(session.date, session.close, usd)
-
-
-def _held_shares(history: History) -> bool:
-    """Return True if the account may have held shares when its books were opened: a person took some over."""
-    return bool(history.acknowledged) or any(owned.origin in FOUND for owned in history.fills)
 
 
 def _step(before: Seen, after: Seen, transfers: Sequence[CashMovement]) -> Step:
