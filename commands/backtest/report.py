@@ -23,7 +23,7 @@ from tradebot.app.backtest.run import Run, bars_in
 from tradebot.model.text import counted
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
-from tradebot.views.performance.report_rows import Sensitivity
+from tradebot.views.performance.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

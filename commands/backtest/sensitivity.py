@@ -16,8 +16,7 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.evidence import Variant
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.performance.report_rows import Sensitivity
-from tradebot.views.performance.sensitivity import sensitivity
+from tradebot.views.performance.sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -80,7 +80,8 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     found = pnl(breakdown(history), by, choice)
     lines = _assumptions(found, by, history.settlement) if found.rows else ()
     said = tuple(line.format(place=history.day.place) for line in lines)
-    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, len(history.fills), found, said)
+    fills = len({one.fill.activity_id for one in history.owned})
+    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, found, said)
 
 
 def _assumptions(found: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
 from tradebot.model.text import counted, counted_kind
+from tradebot.views.performance.assumptions import listed
 from tradebot.views.performance.pnl import PARTS
-from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit
-from tradebot.views.performance.report_rows import Sensitivity, VariantRow, Windows
+from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
+from tradebot.views.performance.sensitivity import Sensitivity, VariantRow
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -235,7 +236,7 @@ def lede(account: "AccountReport") -> str:
     if total is None or not total.account.value is not None:
         return ""
     others = list(_others(account))
-    beside = f" Meanwhile, {_and(others)}." if others else ""
+    beside = f" Meanwhile, {listed(others)}." if others else ""
     moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
     return f"The account's return was {value_of(total.account)}{moved}.{beside}"
 
@@ -250,10 +251,6 @@ def _others(account: "AccountReport") -> Iterator[str]:
         yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
     if total.cash.value:
         yield f"cash {value_of(total.cash)}"
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def belief(account: "AccountReport") -> list[str]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tradebot.views.performance.report import AccountReport
-    from tradebot.views.performance.report_rows import OverTime
+    from tradebot.views.performance.report import AccountReport, OverTime
 
 COLORED = len(ACCOUNTS) - 1
 """So many symbols have a color of their own; the others share the last one."""

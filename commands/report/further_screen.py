@@ -25,8 +25,8 @@ from commands.shared.drawing import signed, sparkline
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from tradebot.model.text import counted
-from tradebot.views.performance.report import AccountReport, Block, Figure
-from tradebot.views.performance.report_rows import Cost, Sensitivity
+from tradebot.views.performance.report import AccountReport, Block, Cost, Figure
+from tradebot.views.performance.sensitivity import Sensitivity
 
 SHOWN_HOLDINGS = 10
 

@@ -16,15 +16,14 @@ from tradebot.views.performance.days import LONGEST_GAP, MarketTime
 from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pnl import fees_not_counted
-from tradebot.views.performance.risk import Excursion
 from tradebot.views.performance.trade_row import (
     Choice,
+    Excursion,
     LotRow,
     Rows,
     TradeRow,
     TradeTotals,
     chosen,
-    chosen_lots,
     totals_of,
 )
 from tradebot.views.performance.trades import rows_of
@@ -127,7 +126,7 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
         to_date=choice.days.last,
         known=len(rows.trades),
         trades=trades,
-        lots=chosen_lots(rows.lots, choice, history.day),
+        lots=chosen(rows.lots, choice, history.day),
         totals=totals_of(trades),
         slippage=_together(trades),
         assumptions=tuple(_assumptions(trades, history.settlement)),

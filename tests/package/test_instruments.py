@@ -48,8 +48,8 @@ SMALL = {
     "tradebot/exits/why.py:measured": SHOWN,
     "tradebot/views/targets.py:PERCENT": SHOWN,
     "tradebot/views/performance/pnl.py:CENT": SHOWN,
-    "tradebot/views/performance/risk.py:(_SIX_PLACES, _CENTS)": SHOWN,
     "tradebot/views/performance/tax.py:_CENT": SHOWN,
+    "tradebot/views/performance/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
 }
 """Numbers that could be taken for a tick, and what they are."""
 

@@ -12,8 +12,7 @@ from msgspec.structs import asdict
 
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.views.performance.report import AccountReport, CurvePoint, TradeRow
-from tradebot.views.performance.report_rows import OverTime
+from tradebot.views.performance.report import AccountReport, CurvePoint, OverTime, TradeRow
 
 if TYPE_CHECKING:
     import pandas as pd

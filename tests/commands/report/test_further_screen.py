@@ -8,8 +8,7 @@ from commands.report.screen import render
 from commands.shared.surface import console
 from tests.commands.report.made import account, long_backtest, report, without_exposure
 from tradebot.model.values import replace
-from tradebot.views.performance.report import AccountReport
-from tradebot.views.performance.report_rows import Cost
+from tradebot.views.performance.report import AccountReport, Cost
 
 
 def screen(*of: AccountReport) -> list[str]:

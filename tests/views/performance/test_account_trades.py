@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -44,8 +45,8 @@ def brief(trades: Iterable[AccountTrade]) -> list[tuple[object, ...]]:
 @given(fills=histories())
 def test_account_trades_are_the_fills_when_nothing_special_happened(fills: list[OwnedFill]) -> None:
     found = account_trades(past(fills))
-    assert [of(t, "fill_id", "quantity", "price", "strategy") for t in found.trades] == [
-        (o.fill.activity_id, o.fill.signed_quantity, o.fill.price, o.strategy) for o in fills
+    assert [(t.fill.activity_id, t.quantity, t.price, t.owned.strategy) for t in found.trades] == [
+        (o.fill.activity_id, Fraction(o.fill.signed_quantity), Fraction(o.fill.price), o.strategy) for o in fills
     ]
     assert of(found, "held_before", "other_kinds") == ({}, ())
 
@@ -84,7 +85,7 @@ def test_rename_carries_shares_and_dates_without_a_sale() -> None:
     happens(scene, activity("NC", quantity="-9"), activity("NC", "PEAR", "9", number=2))
     found = account_trades(history(scene))
     assert brief(found.trades) == [("PEAR", 10, 100), ("PEAR", 5, 103), ("PEAR", -6, 110)]
-    assert {trade.symbol_then for trade in found.trades} == {"AAPL"}
+    assert {trade.fill.symbol for trade in found.trades} == {"AAPL"}
     assert [of(row, "symbol", "gain_usd") for row in rows(history(scene))] == [("AAPL", 60)]
 
 
@@ -97,7 +98,9 @@ def test_buyout_counts_as_a_sale() -> None:
 def test_given_back_fill_counts_once_for_its_owner() -> None:
     (bought,) = traded("2026-02-02 buy 10 50 hand")
     found = account_trades(past([bought, *reassign("flow", bought.fill)]))
-    assert [of(trade, "fill_id", "strategy", "quantity") for trade in found.trades] == [("fill-1", "flow", 10)]
+    assert [(t.fill.activity_id, t.owned.strategy, t.quantity) for t in found.trades] == [
+        ("fill-1", "flow", Fraction(10))
+    ]
 
 
 def test_shares_from_before_the_books_have_no_date_and_no_cost() -> None:

@@ -29,7 +29,7 @@ from tradebot.views.performance.chance import (
 )
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.report import Chance
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures, returns_of
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures
 from tradebot.views.performance.returns import path
 from tradebot.views.performance.statistics import Shape, probabilistic_sharpe
 
@@ -59,7 +59,7 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
     for blocks in resampled(len(of.values), how):
         for places in rows_of(blocks, len(of.values)):
             values = [of.values[place] for place in places]
-            excess = [of.values[place] - of.cash[place] for place in places]
+            excess = [of.values[place] - of.cash_of_each[place] for place in places]
             others = {
                 name: yearly_excess(values, [each[place] for place in places], of.per_year)
                 for name, each in of.others.items()
@@ -81,7 +81,7 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
 
 @pytest.mark.parametrize(("per_year", "years"), [(252, set[str]()), (20, set(OF_A_YEAR)), (50, set(OF_A_YEAR))])
 def test_resampled_figures_equal_those_of_a_plain_loop(per_year: float, years: set[str]) -> None:
-    of = Series(series(50), series(50, 2, 0.0001, 0.0001), per_year, {"SPY": series(50, 3)})
+    of = Series(series(50), per_year, 0.0, series(50, 2, 0.0001, 0.0001), others={"SPY": series(50, 3)})
     found, expected = there(intervals(of, SMALL)), plainly(of, SMALL)
     assert found.keys() == expected.keys() == {"cagr", "sharpe", "max_drawdown", "SPY"} | years
     for name, span in expected.items():
@@ -107,7 +107,7 @@ def test_blocks_have_the_given_mean_length_and_start_anywhere() -> None:
 
 
 def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
-    of = Series(series(300), [0.0] * 300, 252, {})
+    of = Series(series(300), 252, 0.0)
     first, again, other = (intervals(of, Resampling(seed=seed)) for seed in (1, 1, 2))
     assert first == again != other
     assert first is not None
@@ -117,7 +117,7 @@ def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
 
 def test_independent_returns_have_the_interval_of_their_standard_error() -> None:
     values = series(1_257, deviation=0.01)
-    found = there(intervals(Series(values, [0.0] * len(values), 252, {"zero": [0.0] * len(values)}), DEFAULT))
+    found = there(intervals(Series(values, 252, 0.0, others={"zero": [0.0] * len(values)}), DEFAULT))
     half = (found["zero"].high - found["zero"].low) / 2
     assert half == pytest.approx(1.96 * stdev(map(log1p, values)) * 252 / sqrt(1_257), rel=0.1)
 
@@ -125,13 +125,13 @@ def test_independent_returns_have_the_interval_of_their_standard_error() -> None
 def test_autocorrelated_returns_widen_the_interval() -> None:
     runs = [value for start in range(20) for value in [0.01 if start % 2 else -0.01] * 21]
     mixed = [0.01, -0.01] * 210
-    in_runs, in_turn = (there(intervals(Series(values, [0.0] * 420, 252, {}))) for values in (runs, mixed))
+    in_runs, in_turn = (there(intervals(Series(values, 252, 0.0))) for values in (runs, mixed))
     assert in_runs["cagr"].high - in_runs["cagr"].low > 5 * (in_turn["cagr"].high - in_turn["cagr"].low)
     assert in_runs["max_drawdown"].low < in_turn["max_drawdown"].low
 
 
 def test_constant_returns_have_an_interval_without_width() -> None:
-    found = there(intervals(Series([0.001] * 30, [0.001] * 30, 252, {"same": [0.001] * 30}), SMALL))
+    found = there(intervals(Series([0.001] * 30, 252, 0.001, others={"same": [0.001] * 30}), SMALL))
     assert found["cagr"].low == pytest.approx(1.001**252 - 1) == pytest.approx(found["cagr"].high)
     assert found["max_drawdown"] == (0.0, 0.0)
     assert found["same"] == pytest.approx((0.0, 0.0))
@@ -139,11 +139,11 @@ def test_constant_returns_have_an_interval_without_width() -> None:
 
 @pytest.mark.parametrize("values", [[0.1], [], [0.1, -1.0, 0.2]])
 def test_one_return_or_a_total_loss_has_no_interval(values: list[float]) -> None:
-    assert intervals(Series(values, [0.0] * len(values), 252, {}), SMALL) is None
+    assert intervals(Series(values, 252, 0.0), SMALL) is None
 
 
 def test_benchmark_that_lost_everything_has_no_excess() -> None:
-    assert intervals(Series([0.1, 0.2], [0.0] * 2, 252, {"gone": [0.0, -1.0]}), SMALL) is None
+    assert intervals(Series([0.1, 0.2], 252, 0.0, others={"gone": [0.0, -1.0]}), SMALL) is None
 
 
 def test_excess_is_the_difference_of_yearly_log_growth() -> None:
@@ -166,7 +166,7 @@ def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
     of = there(found(A_YEAR))
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
     way = path(past(1, A_YEAR), [], sessions(A_YEAR))
-    reported = {each.name: each.value for each in return_figures(returns_of(way.returns, way, RATES))}
+    reported = {each.name: each.value for each in return_figures(Returns(way.returns, 252, 1.04 ** (1 / 252) - 1))}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown", "benchmark", "leveled", *OF_A_YEAR]
     for each in of.figures[:3]:
         assert each.value == pytest.approx(reported[each.name])

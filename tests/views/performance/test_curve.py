@@ -46,8 +46,8 @@ def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     leveled = prod(1 + 1.5 * each - 0.5 * cost for each, cost in zip(returns, costs, strict=True))
     assert curve[-1].benchmark_leveled == pytest.approx(leveled)
     constant = Rates(0.03, (), 0.02)
-    assert constant.borrowed(DAYS[:2]) == pytest.approx(1.05 ** (2 / 252) - 1)
-    assert rates.cash(()) == constant.cash(()) == 0
+    assert constant.earned(DAYS[:2], 0.02) == pytest.approx(1.05 ** (2 / 252) - 1)
+    assert rates.earned(()) == constant.earned(()) == 0
 
 
 def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:

@@ -31,7 +31,7 @@ def fee(amount: str, at: datetime = NOW) -> CashMovement:
 
 
 def moments_of(fills: Sequence[OwnedFill]) -> Moments:
-    return moments((owned.fill.activity_id, owned.fill.symbol, owned.fill.at) for owned in fills)
+    return moments(fills)
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[OpenLot]:

@@ -8,11 +8,11 @@ from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.views.performance.activity import Measured, measure
 from tradebot.views.performance.curve import Benchmark, Rates
 from tradebot.views.performance.history import History
-from tradebot.views.performance.over_time import HALF_YEAR, holdings, over_time, windows
-from tradebot.views.performance.report_rows import OverTime
+from tradebot.views.performance.over_time import holdings, over_time, windows
+from tradebot.views.performance.report import OverTime
 from tradebot.views.performance.returns import path
 
-COUNT = 260
+HALF_YEAR, COUNT = 126, 260
 
 
 def measured(history: History, count: int, benchmark: Benchmark | None = None) -> Measured:
@@ -51,14 +51,14 @@ def test_half_years_without_prices_or_spread_have_no_beta_and_no_ratio() -> None
 
 
 def test_windows_are_said_from_a_year_of_returns_on() -> None:
-    found = windows(rows(measured(past(1, COUNT), COUNT)))
+    found = windows(rows(measured(past(1, COUNT), COUNT)), 252)
     assert [(each.name, each.windows) for each in found] == [
         (name, COUNT - HALF_YEAR + 1) for name in ("volatility", "sharpe", "beta")
     ]
     assert all(each.lowest <= each.median <= each.highest for each in found)
     assert all(each.lowest <= each.last <= each.highest for each in found)
-    assert len(windows(rows(measured(past(1, 252), 252)))) == 3
-    assert windows(rows(measured(past(1, 251), 251))) == ()
+    assert len(windows(rows(measured(past(1, 252), 252)), 252)) == 3
+    assert windows(rows(measured(past(1, 251), 251)), 252) == ()
 
 
 def test_what_was_held_adds_up_to_the_net_exposure() -> None:

@@ -9,10 +9,9 @@ import pytest
 from tests.builders import there
 from tests.views.performance.played import known, rotated, sessions, spy
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Measured, measure
-from tradebot.views.performance.cost_drag import cost_kinds
+from tradebot.views.performance.activity import Measured, cost_kinds, measure
 from tradebot.views.performance.curve import Benchmark, Rates, years
-from tradebot.views.performance.over_time import TWO_YEARS, path_by_year, rolling_figures, year_figures
+from tradebot.views.performance.over_time import path_by_year, rolling_figures, year_figures
 from tradebot.views.performance.returns import path
 
 COUNT = 530
@@ -78,7 +77,7 @@ def test_rolling_figures_below_two_years_say_how_many_returns_they_need() -> Non
     short, year = measured(251), measured(252)
     assert rolling_figures(short.way, short.rows) == ()
     (only,) = rolling_figures(year.way, year.rows)
-    assert (only.value, only.observations, only.needed) == (None, 252, TWO_YEARS)
+    assert (only.value, only.observations, only.needed) == (None, 252, 504)
 
 
 def test_rolling_figures_without_a_benchmark_compare_nothing() -> None:

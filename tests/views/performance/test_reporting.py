@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from math import isfinite
+from itertools import pairwise
+from math import isfinite, sqrt
+from statistics import stdev
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from tests.builders import NOW, VENUE_DAY, cash_movement, there
-from tests.views.performance.played import CASH, past, sessions, spy
+from tests.views.performance.played import CASH, known, past, rotated, sessions, spy
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, Block, Figure, TradeRow
@@ -168,6 +171,25 @@ def test_missing_sessions_are_named_and_lower_the_returns_per_year() -> None:
     said = " ".join(found.assumptions[Block.RETURNS])
     assert "68 returns in 70 sessions make 245 in a year of 252 sessions." in said
     assert f"2 sessions ({found.missing[0]} and {found.missing[1]}); the next return covers them too." in said
+
+
+def test_venue_that_never_closes_has_365_sessions_in_a_year() -> None:
+    whole, evidence = replace(rotated(1, 370), day=VenueDay("UTC")), replace(known(370), cash_rates=())
+    found = account_report(Material("state", whole, sessions(370), spy(2, 370), 0.05, evidence=evidence))
+    values, equities = {each.name: each for each in found.returns}, [float(each.equity_usd) for each in found.curve]
+    deviation = stdev(after / before for before, after in pairwise(equities))
+    assert there(values["volatility"].value) == pytest.approx(deviation * sqrt(365))
+    growth = 1 + there(values["total_return"].value)
+    assert there(values["cagr"].value) == pytest.approx(growth ** (365 / 370) - 1)
+    assert (values["cagr"].needed, found.further.rolling[0].needed) == (365, 730)
+    assert found.curve[-1].cash == pytest.approx(1.05 ** (370 / 365))
+    said = " ".join(text for texts in found.assumptions.values() for text in texts)
+    for words in ("make 365 in a year of 365 sessions.", "Spans are of 365 sessions", "Each half year has 182 returns"):
+        assert words in said
+    assert "These 1.0 years are one stretch of history." in " ".join(found.further.cautions)
+    assert there(found.further.costs).after.value == values["cagr"].value
+    assert found.further.windows[0].windows == 370 - 182 + 1
+    assert there(found.further.chance).figures[0].value == pytest.approx(values["cagr"].value)
 
 
 def test_without_prices_there_is_no_benchmark() -> None:

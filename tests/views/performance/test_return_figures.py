@@ -12,7 +12,6 @@ from tradebot.views.performance.return_figures import (
     A_QUARTER,
     A_YEAR,
     Returns,
-    account_returns,
     comparisons,
     return_figures,
     returns_of,
@@ -37,7 +36,7 @@ def figures(count: int) -> dict[str, Figure]:
     if not count:
         return {each.name: each for each in return_figures(Returns((), 252, 0.0))}
     way = path(past(3, count), [], sessions(count))
-    return {each.name: each for each in return_figures(returns_of(way.returns, way, Rates()))}
+    return {each.name: each for each in return_figures(Returns(way.returns, way.per_year, 0.0))}
 
 
 @pytest.mark.parametrize(("name", "needed"), NEEDED.items())
@@ -94,7 +93,7 @@ def test_ratios_subtract_each_sessions_cash_return() -> None:
     dated = Rates(0.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
     rows = frame(way, prices, dated, [1.0] * 100)
     daily = 1.10 ** (1 / 252) - 1
-    of = account_returns(way, rows, dated)
+    of = returns_of("value", way, rows, dated)
     assert of.excess == pytest.approx(
         [value - (daily if place >= 50 else 0) for place, value in enumerate(way.returns)]
     )

@@ -228,15 +228,15 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
 def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[OwnedFill], method: Method) -> None:
     found = sales_of(account_trades(past(fills)), (), method, VENUE_DAY)
     used = defaultdict[str, Fraction](Fraction)
-    days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
+    days = {trade.fill.activity_id: trade.day for trade in account_trades(past(fills)).trades}
     for sale in found.sales:
         assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
-        assert not {there(sale.lot.opening).fill_id, sale.closing.fill_id} & set(sale.replacements)
+        assert not {there(sale.lot.opening).fill.activity_id, sale.closing.fill.activity_id} & set(sale.replacements)
         assert 0 <= sale.washed <= sale.shares
         assert sale.washed == 0 or (sale.made_usd or 0) < 0
-        used[sale.closing.fill_id] += sale.shares
+        used[sale.closing.fill.activity_id] += sale.shares
     for lot in (*(sale.lot for sale in found.sales), *found.lots):
-        used[there(lot.opening).fill_id] += abs(lot.quantity)
+        used[there(lot.opening).fill.activity_id] += abs(lot.quantity)
         assert bool(lot.carried_usd) == lot.replaced
     assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
     washed = sum((sale.washed for sale in found.sales), Fraction(0))
@@ -341,7 +341,7 @@ def test_taken_and_remaining_lots_add_up_to_all_lots(held: list[Fraction], part:
 def test_account_with_one_strategy_sells_the_lots_of_that_strategy(fills: list[OwnedFill]) -> None:
     one = [OwnedFill("flow", owned.fill) for owned in fills if owned.strategy != FOREIGN]
     ours = [
-        (s.lot.opening.fill_id, s.closing.fill_id, s.shares)
+        (s.lot.opening.fill.activity_id, s.closing.fill.activity_id, s.shares)
         for s in sales_of(account_trades(past(one)), (), Method.FIFO, VENUE_DAY).sales
         if s.lot.opening
     ]

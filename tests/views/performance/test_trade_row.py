@@ -20,7 +20,6 @@ from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.trade_row import (
     Choice,
     chosen,
-    chosen_lots,
     exit_reason,
     rule_of,
     totals_of,
@@ -116,7 +115,7 @@ ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelt
 def test_choice_keeps_trades_that_match_all_its_parts(choice: dict[str, Any], trades: str, lots: str) -> None:
     wanted = Choice(**choice)
     assert [row.symbol for row in chosen(ROWS.trades, wanted, VENUE_DAY)] == trades.split()
-    assert [lot.symbol for lot in chosen_lots(ROWS.lots, wanted, VENUE_DAY)] == lots.split()
+    assert [lot.symbol for lot in chosen(ROWS.lots, wanted, VENUE_DAY)] == lots.split()
 
 
 def test_totals_count_unpriced_trades_that_they_leave_out() -> None:

@@ -21,13 +21,24 @@ from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.trade import Asked, FilledOrder, RestedStop, Sent, TradeNote
 from tradebot.model.values import replace
+from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.history import History
+from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import trades
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, pnl
 from tradebot.views.performance.reporting import report_trades
-from tradebot.views.performance.risk import Excursion, RiskFrom
-from tradebot.views.performance.trade_row import Choice, Source, Status, TradeRow, chosen, totals_of
-from tradebot.views.performance.trades import PLACES, rows_of
+from tradebot.views.performance.trade_row import (
+    Choice,
+    Excursion,
+    RiskFrom,
+    Source,
+    Status,
+    TradeRow,
+    chosen,
+    totals_of,
+)
+from tradebot.views.performance.trades import LETTERS, rows_of
 from tradebot.views.slippage import summed
 
 D = Decimal
@@ -81,7 +92,7 @@ def test_closed_trade_shows_everything_that_is_recorded() -> None:
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
     assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
     assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
-    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, len(PLACES))
+    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
     assert row.key == KEY
 
 
@@ -107,6 +118,26 @@ def test_fee_that_is_not_known_yet_is_counted_and_leaves_its_lots_without_one() 
     after = rows_of(past([known, unknown], cash=(later,)), MARKET, by_lot=True)
     assert (after.trades[0].fees_usd, after.trades[0].unknown_fees) == (D("-1.50"), 0)
     assert [lot.fees_usd for lot in after.lots] == [D("-0.75"), D("-0.75")]
+
+
+@pytest.mark.parametrize("usd", [D("1.20"), None])
+def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(usd: Decimal | None) -> None:
+    whole = fill(2, side=Side.SELL, quantity="12", price="90", strategy=FOREIGN, fee=Fee(usd))
+    whole = replace(whole, fill=replace(whole.fill, liquidation=True))
+    parts = [("flow", "10", ":0"), ("momentum", "1", ":1")]
+    given = [one for owner, part, name in parts for one in reassign(owner, replace(whole.fill, quantity=D(part)), name)]
+    history = past([BOUGHT, fill(1, strategy="momentum", at=ago(500)), whole, *given])
+    rows, known = rows_of(history, MARKET, by_lot=True), breakdown(history)
+    flow, momentum, held = rows.lots
+    assert (flow.reason, flow.exit_fill, flow.fees_usd) == ("liquidation", whole.fill.activity_id, usd and D(-1))
+    assert (momentum.reason, momentum.quantity, momentum.fees_usd) == ("liquidation", D(1), usd and D("-0.1"))
+    assert ([row.unknown_fees for row in rows.trades], held.reason) == ([int(not usd)] * 2, "")
+    assert {one.fill.activity_id for one in history.owned} == {"fill-0", "fill-1", "fill-2"}
+    # What nobody was given stays with others.
+    assert [(lot.strategy, lot.quantity) for lot in history.lots.held if lot.side is Side.SELL] == [(NOT_OURS, D(1))]
+    assert [row.name for row in pnl(known, Cut.REASON).rows if row.realized_usd] == ["liquidation"]
+    assert [pnl(known, Cut.DAY, Choice(strategy=name)).unknown_fees for name in (None, "flow")] == [int(not usd)] * 2
+    assert known.ends[-1].value_usd == CASH - 11 * (100 - 90) - (usd or 0)
 
 
 def test_partly_closed_trade_has_its_status_and_no_r() -> None:

@@ -3,9 +3,10 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -13,14 +14,16 @@ from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
+from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.trade import divided, together
+from tradebot.model.trade import divided, renames, together
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.performance.history import History
+from tradebot.views.performance.history import NOT_OURS, History
 
 OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
 """Symbols of option contracts and of crypto currencies. Only shares are matched."""
+_ZERO = Decimal(0)
 _MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
 # Earlier versions kept no finer word for a dividend that pays shares.
 _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, ActivityKind.DIVIDEND})
@@ -29,33 +32,31 @@ _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, Activi
 class AccountTrade(Struct, frozen=True):
     """Shares that came into the account or left it, under today's symbol and in today's shares.
 
-    `day` is the trade date, and `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows
-    it: a plan that a person accepted adds or removes shares without a trade. `strategy` is their owner, as far as the
-    books know by now, and `fill` is what the books have. `shares_today` is how many of today's shares each of the
-    fill's shares has become.
+    `owned` is what the books have, with the owner that they know by now. `day` is the trade date, and `quantity` is
+    signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person accepted adds or
+    removes shares without a trade. `shares_today` is how many of today's shares each of the fill's has become.
     """
 
-    fill_id: str
-    order_id: str
+    owned: OwnedFill
     symbol: str
-    symbol_then: str
-    strategy: str
-    at: datetime
     day: date
     quantity: Fraction
     price: Fraction | None
-    origin: Origin = Origin.VENUE
-    shares_today: Fraction = Fraction(1)
-    multiplier: Fraction = Fraction(1)
+    shares_today: Fraction
+
+    @property
+    def fill(self) -> Fill:
+        return self.owned.fill
 
     def share_usd(self, fee_usd: Fraction) -> Fraction | None:
         """Return what one share cost or brought in USD, with a fee per share; None if nobody knows its price."""
-        return None if self.price is None else notional(Fraction(1), self.price, self.multiplier) + fee_usd
+        multiplier = Fraction(self.fill.multiplier)
+        return None if self.price is None else notional(Fraction(1), self.price, multiplier) + fee_usd
 
     @property
     def purchase(self) -> str:
         """Return what names the order, or the fill if no order made it."""
-        return self.order_id or self.fill_id
+        return self.fill.venue_order_id or self.fill.activity_id
 
 
 class AccountTrades(Struct, frozen=True):
@@ -70,19 +71,19 @@ class AccountTrades(Struct, frozen=True):
     other_kinds: tuple[str, ...]
 
 
-class _Split(Struct, frozen=True):
+class _Split(NamedTuple):
     symbol: str
     ratio: Fraction
 
 
-class _Moved(Struct, frozen=True):
+class _Moved(NamedTuple):
     """Shares that came without a trade, or left the books and not the account."""
 
     symbol: str
     quantity: Fraction
 
 
-class _Traded(Struct, frozen=True):
+class _Traded(NamedTuple):
     owned: OwnedFill
     symbol: str
     price: Decimal | None
@@ -92,7 +93,6 @@ _Event = _Split | _Moved | _Traded
 
 
 def account_trades(history: History) -> AccountTrades:
-    """Return the trades of all owners of an account together."""
     shares = [owned for owned in history.fills if not OTHER_KINDS.fullmatch(owned.fill.symbol)]
     others = sorted({owned.fill.symbol for owned in history.fills} - {owned.fill.symbol for owned in shares})
     without_trade = {movement.about: movement for movement in history.cash if movement.origin is Origin.ACTIVITY}
@@ -103,35 +103,30 @@ def account_trades(history: History) -> AccountTrades:
             moved[symbol] += Fraction(quantity)
     held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
     # At one instant, the fill's id orders trades and not how the books came to list them.
-    trades.sort(key=lambda trade: (trade.at, trade.quantity < 0, trade.fill_id))
+    trades.sort(key=lambda trade: (trade.fill.at, trade.quantity < 0, trade.fill.activity_id))
     return AccountTrades(tuple(trades), held_before, tuple(others))
 
 
-def _with_last_owner(fills: Iterable[OwnedFill]) -> list[OwnedFill]:
+def _with_last_owner(fills: Sequence[OwnedFill]) -> list[OwnedFill]:
     """Return the fills under the owner to whom they were given back, without what moved them there."""
-    every = list(fills)
-    given = {owned.about: owned.strategy for owned in every if owned.origin is Origin.GIVEN_BACK and owned.strategy}
+    given = {owned.about: owned.strategy for owned in fills if owned.origin is Origin.GIVEN_BACK and owned.strategy}
     return [
         replace(owned, strategy=given.get(owned.fill.activity_id, owned.strategy))
-        for owned in every
+        for owned in fills
         if owned.origin is not Origin.GIVEN_BACK
     ]
 
 
 def _under_last_symbol(fills: list[OwnedFill]) -> list[tuple[str, OwnedFill]]:
     """Return the fills with today's symbol, without those that moved shares to a new symbol."""
-    by_activity = defaultdict[str, list[OwnedFill]](list)
-    for owned in fills:
-        if owned.origin is Origin.ACTIVITY:
-            by_activity[owned.about].append(owned)
-    renames = [group for group in by_activity.values() if len({owned.fill.symbol for owned in group}) > 1]
-    moved = {owned.fill.activity_id for group in renames for owned in group}
-    named = [(owned.fill.symbol, owned) for owned in fills if owned.fill.activity_id not in moved]
-    for group in sorted(renames, key=lambda group: max(owned.fill.at for owned in group)):
-        when = max(owned.fill.at for owned in group)
-        old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
-        (new,) = {owned.fill.symbol for owned in group} - {old}
-        named = [(new if symbol == old and owned.fill.at <= when else symbol, owned) for symbol, owned in named]
+    named = [(owned.fill.symbol, owned) for owned in fills]
+    # The new name of a symbol is that of all who hold it.
+    for one in renames(replace(owned, strategy=NOT_OURS) for owned in fills if owned.origin is Origin.ACTIVITY):
+        named = [
+            (one.new if symbol == one.old and owned.fill.at <= one.at else symbol, owned)
+            for symbol, owned in named
+            if owned.fill.activity_id not in one.moved
+        ]
     return named
 
 
@@ -150,10 +145,7 @@ def _events(named: Sequence[tuple[str, OwnedFill]], cash: Mapping[str, CashMovem
 
 
 def _of_group(
-    symbol: str,
-    fills: Sequence[OwnedFill],
-    held: Mapping[tuple[str, str], Decimal],
-    cash: Mapping[str, CashMovement],
+    symbol: str, fills: Sequence[OwnedFill], held: Mapping[tuple[str, str], Decimal], cash: Mapping[str, CashMovement]
 ) -> Iterator[_Event]:
     origin = fills[0].origin
     if origin is Origin.VENUE:
@@ -165,31 +157,30 @@ def _of_group(
     by_owner = defaultdict[str, list[OwnedFill]](list)
     for owned in fills:
         by_owner[owned.strategy].append(owned)
-    parts = {owner: divided(held.get((owner, symbol), Decimal(0)), each) for owner, each in by_owner.items()}
-    before = {owner: held.get((owner, symbol), Decimal(0)) for owner, (restating, _) in parts.items() if restating}
-    changes = {owner: _net(parts[owner][0]) for owner in before}
-    if before:
-        yield _Split(symbol, _ratio(before, changes))
+    parts = {owner: divided(held.get((owner, symbol), _ZERO), each) for owner, each in by_owner.items()}
+    changed = [(held.get((owner, symbol), _ZERO), _net(part)) for owner, (part, _) in parts.items() if part]
+    if changed:
+        yield _Split(symbol, _ratio(changed))
     rest = [owned for _, traded in parts.values() for owned in traded]
     if origin is not Origin.ACTIVITY:
         yield from _adjusted(symbol, rest)
         return
     for owned in rest:
-        movement = None if before else cash.get(owned.about)
-        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), Decimal(0)), movement)
+        movement = None if changed else cash.get(owned.about)
+        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), _ZERO), movement)
 
 
 def _net(fills: Iterable[OwnedFill]) -> Decimal:
-    return sum((owned.fill.signed_quantity for owned in fills), Decimal(0))
+    return sum((owned.fill.signed_quantity for owned in fills), _ZERO)
 
 
-def _ratio(before: Mapping[str, Decimal], changes: Mapping[str, Decimal]) -> Fraction:
-    """Return how many shares each share became, from what all owners held together."""
-    held = sum(before.values(), Decimal(0))
+def _ratio(changed: Sequence[tuple[Decimal, Decimal]]) -> Fraction:
+    """Return how many shares each share became, from what each owner held and by how much that changed."""
+    held, change = (sum(each, _ZERO) for each in zip(*changed, strict=True))
     if not held:
-        owner, held = next(iter(before.items()))
-        return 1 + Fraction(changes[owner]) / Fraction(held)
-    return 1 + Fraction(sum(changes.values(), Decimal(0))) / Fraction(held)
+        # Longs and shorts cancel out.
+        held, change = changed[0]
+    return 1 + Fraction(change) / Fraction(held)
 
 
 def _adjusted(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
@@ -226,24 +217,8 @@ def _in_todays_shares(events: Sequence[_Event], day: VenueDay) -> tuple[list[Acc
                 shares_today[event.symbol] = ratio * event.ratio
             case _Moved():
                 moved[event.symbol] += event.quantity * ratio
-            case _Traded():
-                trades.append(_trade(event, ratio, day))
+            case _Traded(owned, symbol, price):
+                quantity = Fraction(owned.fill.signed_quantity) * ratio
+                in_todays = None if price is None else Fraction(price) / ratio
+                trades.append(AccountTrade(owned, symbol, day.date_of(owned.fill.at), quantity, in_todays, ratio))
     return trades, moved
-
-
-def _trade(event: _Traded, ratio: Fraction, day: VenueDay) -> AccountTrade:
-    fill = event.owned.fill
-    return AccountTrade(
-        fill_id=fill.activity_id,
-        order_id=fill.venue_order_id,
-        symbol=event.symbol,
-        symbol_then=fill.symbol,
-        strategy=event.owned.strategy,
-        at=fill.at,
-        day=day.date_of(fill.at),
-        quantity=Fraction(fill.signed_quantity) * ratio,
-        price=None if event.price is None else Fraction(event.price) / ratio,
-        origin=event.owned.origin,
-        shares_today=ratio,
-        multiplier=Fraction(fill.multiplier),
-    )

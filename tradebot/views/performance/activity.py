@@ -2,26 +2,32 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
+from itertools import chain
 from operator import attrgetter
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.bar import Session
 from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, OwnedFill
+from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Step
-from tradebot.views.performance.report import Figure, Unit
-from tradebot.views.performance.return_figures import figure
+from tradebot.views.performance.report import Cost, Costs, Figure, Unit
+from tradebot.views.performance.return_figures import LOST, figure
 from tradebot.views.performance.returns import Path
-from tradebot.views.slippage import TotalSlippage
+from tradebot.views.slippage import TotalSlippage, cost_usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,10 +36,7 @@ _AT = attrgetter("at")
 
 
 class Exposure(NamedTuple):
-    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
-
-    `held` is the net of each symbol that was held.
-    """
+    """What positions are worth, as fractions of equity: long and short added up, long less short, and by symbol."""
 
     gross: float
     net: float
@@ -83,8 +86,8 @@ class _Held(NamedTuple):
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
     """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
 
-    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
-    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    Fractions are of the equity at the beginning of the step, and zero if there is none. What was held then counts at
+    its market value. None if the path has no step, or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
@@ -108,7 +111,6 @@ def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposur
 
 
 def average(of: Sequence[Exposure] | None) -> Exposure | None:
-    """Return the average over steps; None if they aren't known."""
     return Exposure(fmean(each.gross for each in of), fmean(each.net for each in of)) if of else None
 
 
@@ -159,9 +161,6 @@ def _through(held: _Held, steps: Sequence[Step], window: _Window, market: Market
     return held, usd + share * abs(held.usd), signed + share * held.usd
 
 
-_ZERO = Decimal(0)
-
-
 def average_equity(path: Path) -> float | None:
     """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
     ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
@@ -171,11 +170,9 @@ def average_equity(path: Path) -> float | None:
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
     """Return the value of all executions at the broker along a path, bought and sold, in USD."""
-    if path.start is None or not path.steps:
-        return _ZERO
-    start, end = path.start.at, path.steps[-1].after.at
+    start, end = path.span
     executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
-    return sum([abs(fill.notional) for fill in executed], _ZERO)
+    return sum([abs(fill.notional) for fill in executed], Decimal(0))
 
 
 SEEN, FILLS = "sessions", "fills of the bot's orders"
@@ -183,11 +180,7 @@ NO_TIME = "no equity is known, or no session in which it could be invested"
 
 
 def activity_figures(
-    path: Path,
-    exposed: Exposure | None,
-    traded_usd: Decimal,
-    fees_usd: Decimal | None,
-    costs: Sequence[TotalSlippage],
+    path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
     """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
     mean, seen = average_equity(path), len(path.steps)
@@ -214,10 +207,7 @@ def _slippage(of: TotalSlippage) -> Figure:
 
 
 class Measured(Struct, frozen=True):
-    """A path with its exposure over each step, and its frame beside a benchmark and cash.
-
-    `exposed` is the average of `exposures`; both are None if they aren't known. `rows` is None if the path has no step.
-    """
+    """A path with its exposure over each step and on average, if known, and its frame, if the path has any step."""
 
     way: Path
     exposures: tuple[Exposure, ...] | None
@@ -230,3 +220,115 @@ def measure(history: History, way: Path, sessions: Sequence[Session], benchmark:
     found = exposures(history, way, MarketTime(sessions))
     leverage = [each.gross for each in found or ()]
     return Measured(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)
+
+
+BPS = 10_000
+
+
+class Charge(NamedTuple):
+    """An amount in USD that was paid (positive) or given back."""
+
+    at: datetime
+    usd: float
+
+
+class Kind(NamedTuple):
+    """A kind of cost with its charges, oldest first."""
+
+    name: str
+    label: str
+    charges: Sequence[Charge]
+    note: str = ""
+
+
+_COSTS = {
+    "commission": "Commissions",
+    "fees": "Other fees",
+    "interest": "Interest on borrowed cash",
+    "funding": "Funding",
+    "borrow": "Stock borrow fees",
+}
+_OF_FEES = {ActivityKind.COMMISSION: "commission", ActivityKind.BORROW_FEE: "borrow"}
+
+
+def cost_kinds(history: History) -> tuple[Kind, ...]:
+    """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
+
+    Interest and funding that were earned are no cost.
+    """
+    charges = defaultdict[str | None, list[Charge]](list)
+    for each in history.movements:
+        charges[_cost(each)].append(Charge(each.at, -float(each.amount_usd)))
+    slippage = Kind("slippage", "Slippage", tuple(_slipped(history)), "it is inside the prices of fills")
+    return (*(Kind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
+
+
+def _cost(movement: CashMovement) -> str | None:
+    match cash_kind(movement):
+        case CashKind.FEE:
+            return _OF_FEES.get(movement.meaning or ActivityKind.FEE, "fees")
+        case CashKind.INTEREST | CashKind.FUNDING as kind if movement.amount_usd < 0:
+            return kind.value
+        case _:
+            return None
+
+
+def _slipped(history: History) -> Iterator[Charge]:
+    """Yield what each fill of ours cost against the last midpoint known before it.
+
+    That is the one on arrival, but no pass sees an order arrive that fills at once; then it is the one at sending, or
+    else at decision.
+    """
+    for fill in (owned.fill for owned in history.fills):
+        sent = history.sent.get(fill.venue_order_id)
+        own = sent.traded_by if sent else None
+        if sent and own:
+            known = (each for each in (sent.order.arrival_mid, own.send_mid, own.decision_mid) if each is not None)
+            middle = next(known, None)
+            if middle is not None:
+                yield Charge(fill.at, float(cost_usd(fill, middle)))
+
+
+def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:
+    """Return what each kind cost along a path; None if nothing was seen or paid.
+
+    A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
+    and trades stay as they were.
+    """
+    start, end = path.span
+    within = [(kind, [each for each in kind.charges if start < each.at <= end]) for kind in kinds]
+    paid = [(kind, charges) for kind, charges in within if charges]
+    if not path.steps or not paid:
+        return None
+    after, traded, yearly = _cagr(path, ()), float(traded_usd), partial(figure, len(path.returns))
+
+    def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
+        usd, without = sum(each.usd for each in charges), _cagr(path, charges)
+        drag = None if without is None or after is None else without - after
+        return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
+
+    every = list(chain.from_iterable(charges for _, charges in paid))
+    return Costs(
+        rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
+        total=row("all", "All together", every, ""),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, path.year, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, path.year, after, LOST),
+    )
+
+
+def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
+    start, end = path.span
+    return sum(each.usd for kind in kinds for each in kind.charges if start < each.at <= end)
+
+
+def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
+    """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
+    returns, left = list[float](), sorted(charges)
+    place = 0
+    for step in path.steps:
+        back = 0.0
+        while place < len(left) and left[place].at <= step.after.at:
+            back, place = back + left[place].usd, place + 1
+        if step.value is not None:
+            returns.append(step.value + back / float(step.before.equity_usd))
+    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= path.year else None

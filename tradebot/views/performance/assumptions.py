@@ -22,7 +22,6 @@ NAMED = 5
 def assumptions(
     path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None, settlement: Settlement
 ) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of each block that has any."""
     return {
         Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
         Block.RETURNS: tuple(_of_returns(path, rates)),
@@ -88,7 +87,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
             f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
-            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of 252 sessions."
+            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
         )
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant
@@ -105,7 +104,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
 
 
 def _missing(days: Sequence[date]) -> str:
-    shown = _and([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
+    shown = listed([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
     return (
         f"Nobody looked at the account in {counted(len(days), 'session')} ({shown}); the next return covers "
         f"{'it' if len(days) == 1 else 'them'} too."
@@ -118,13 +117,13 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
         by_need = groupby(rows, key=lambda each: each.needed)
-        needs = [f"{needed:,} for {_and([_within(each) for each in some])}" for needed, some in by_need]
+        needs = [f"{needed:,} for {listed([_within(each) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
         known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
         yield f"{known}; it takes {', '.join(needs)}."
 
 
-def _and(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

@@ -11,33 +11,29 @@ beginning after its end. Unlike resampling single returns, this keeps the depend
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import e, log1p, sqrt
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from msgspec import Struct
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
 
 from tradebot.model.evidence import Trials
 from tradebot.model.text import counted
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report import Chance, Figure, Selected, Unit
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, LOST, NO_SPREAD, RETURNS, Returns
+from tradebot.views.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.returns import Path
-from tradebot.views.performance.statistics import CONFIDENCE, Shape, probabilistic_sharpe, shape, sharpe_error
+from tradebot.views.performance.statistics import CONFIDENCE, probabilistic_sharpe, shape, sharpe_error
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.random import Generator
-    from numpy.typing import NDArray
 
-    Numbers = NDArray[np.float64]
-    Places = NDArray[np.int64]
-
-
-RESAMPLES, MEAN_BLOCK, SEED = 10_000, 21, 18
-"""How many resamples are drawn, the mean length of a block (a month of sessions), and the seed of the draw."""
+Numbers = NDArray[np.float64]
+Places = NDArray[np.int64]
 ONE_IN_TWENTY = 0.05
 OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
 """Figures of resampled years, and their labels: so deep, or deeper, in one year of twenty."""
@@ -46,8 +42,6 @@ AT_ONCE = 20_000
 
 
 class Span(NamedTuple):
-    """The ends of an interval."""
-
     low: float
     high: float
 
@@ -64,43 +58,36 @@ class Blocks(NamedTuple):
 
 
 class Resampling(Struct, frozen=True):
-    """How returns are resampled, and the share of the resamples that lies within an interval."""
+    """How returns are resampled: the mean length of a block is a month of sessions, and `seed` is that of the draw.
 
-    resamples: int = RESAMPLES
-    mean_block: int = MEAN_BLOCK
-    seed: int = SEED
+    `level` is the share of the resamples that lies within an interval.
+    """
+
+    resamples: int = 10_000
+    mean_block: int = 21
+    seed: int = 18
     level: float = CONFIDENCE
 
 
 DEFAULT = Resampling()
 
 
-class Series(Struct, frozen=True):
-    """Returns of an account, oldest first, with what they are compared with in the same sessions.
+class Series(Returns, frozen=True):
+    """Returns of an account, and by name, those of benchmarks in the same sessions."""
 
-    `cash` are the returns of cash. `others` are the returns of benchmarks by name.
-    """
-
-    values: Sequence[float]
-    cash: Sequence[float]
-    per_year: float
-    others: dict[str, Sequence[float]]
+    others: Mapping[str, Sequence[float]] = {}
 
 
 def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
-    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each.
-
-    An excess is the difference of the growth per year on a log scale. The ends of an interval are quantiles of the
-    resamples (the percentile method). None if everything was lost, because then there is no log return, or if there
-    are fewer than two returns.
+    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each. The
+    ends of an interval are quantiles of the resamples (the percentile method). None if everything was lost, because
+    then there is no log return, or if there are fewer than two returns.
     """
-    import numpy as np
-
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
-    sums, found = _Sums.of(of), dict[str, "list[Numbers]"]()
+    sums, found = _Sums(of), dict[str, list[Numbers]]()
     for blocks in resampled(len(of.values), how):
         for name, values in sums.figures(blocks).items():
             found.setdefault(name, []).append(values)
@@ -121,9 +108,6 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
     All resamples of a time are drawn as one row of blocks, with a new block at the beginning of each. That changes no
     probability, because how long a block goes on doesn't depend on how long it is already.
     """
-    import numpy as np
-    from numpy.random import default_rng
-
     drawn, left = default_rng(how.seed), how.resamples
     while left:
         resamples = min(left, max(AT_ONCE // count, 1))
@@ -135,9 +119,6 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
 
 
 def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
-    """Return where blocks end within a row of returns."""
-    import numpy as np
-
     ends = np.zeros(1, np.int64)
     while ends[-1] < whole:
         lengths = drawn.geometric(1 / mean_block, max(whole // mean_block, 1))
@@ -145,38 +126,18 @@ def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
     return ends[ends < whole]
 
 
-class _Sums(Struct, frozen=True):
+class _Sums:
     """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
 
-    count: int
-    per_year: float
-    mean_excess: float
-    logs: Numbers
-    others: dict[str, Numbers]
-    excesses: Numbers
-    squares: Numbers
-
-    @classmethod
-    def of(cls, series: Series) -> _Sums:
-        import numpy as np
-
-        values = np.asarray(series.values)
-        excesses = values - np.asarray(series.cash)
-        mean = float(excesses.mean())
-        return cls(
-            count=len(values),
-            per_year=series.per_year,
-            mean_excess=mean,
-            logs=_running(np.log1p(values)),
-            others={name: _running(np.log1p(np.asarray(each))) for name, each in series.others.items()},
-            excesses=_running(excesses - mean),
-            squares=_running((excesses - mean) ** 2),
-        )
+    def __init__(self, series: Series) -> None:
+        values, excesses = np.asarray(series.values), np.asarray(series.excess)
+        self.count, self.per_year, self.mean_excess = len(values), series.per_year, float(excesses.mean())
+        self.logs = _running(np.log1p(values))
+        self.others = {name: _running(np.log1p(np.asarray(each))) for name, each in series.others.items()}
+        self.excesses = _running(excesses - self.mean_excess)
+        self.squares = _running((excesses - self.mean_excess) ** 2)
 
     def figures(self, blocks: Blocks) -> dict[str, Numbers]:
-        """Return each figure of each resample."""
-        import numpy as np
-
         grown = self._mean(self.logs, blocks)
         above = self._mean(self.excesses, blocks)
         variance = np.maximum(self._mean(self.squares, blocks) - above**2, 0.0) * self.count / (self.count - 1)
@@ -194,15 +155,11 @@ class _Sums(Struct, frozen=True):
         }
 
     def _mean(self, running: Numbers, blocks: Blocks) -> Numbers:
-        import numpy as np
-
         of_blocks = running[blocks.first + blocks.lengths] - running[blocks.first]
         return np.add.reduceat(of_blocks, blocks.rows) / self.count
 
     def _grown(self, blocks: Blocks) -> Numbers:
         """Return how each resample has grown by each of its returns, on a log scale: a row for each."""
-        import numpy as np
-
         of_blocks = self.logs[blocks.first + blocks.lengths] - self.logs[blocks.first]
         before = np.cumsum(of_blocks) - of_blocks
         in_row = np.diff(np.append(blocks.rows, len(before)))
@@ -218,8 +175,6 @@ class _Sums(Struct, frozen=True):
 
 def _deepest(rows: Numbers) -> Numbers:
     """Return the maximum drawdown of each row, as a fraction from -1 to 0; the rows are used up."""
-    import numpy as np
-
     peaks = np.maximum.accumulate(rows, axis=1)
     np.maximum(peaks, 0.0, out=peaks)
     rows -= peaks
@@ -228,8 +183,6 @@ def _deepest(rows: Numbers) -> Numbers:
 
 
 def _running(values: Numbers) -> Numbers:
-    import numpy as np
-
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))
 
 
@@ -239,23 +192,23 @@ def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: R
     `names` are those of the benchmark and of the leveled one; one without a name is left out.
     """
     count = len(path.returns)
-    if rows is None or count < A_YEAR:
+    if rows is None or count < path.year:
         return None
     others = [(column, name) for column, name in zip(("benchmark", "leveled"), names, strict=True) if name]
     known = rows.iloc[1:][["value", "cash", *(column for column, _ in others)]].dropna()
-    if len(known) < A_YEAR:
+    if len(known) < path.year:
         others, known = [], rows.iloc[1:][["value", "cash"]].dropna()
     compared = {column: known[column].tolist() for column, _ in others}
-    of = Series(known["value"].tolist(), known["cash"].tolist(), path.per_year, compared)
+    of = Series(known["value"].tolist(), path.per_year, 0.0, known["cash"].tolist(), path.year, compared)
     spans = intervals(of, how)
-    return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(_figures(of, others, spans or {})))
+    figures = _figures(of, others, spans or {})
+    return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(figures))
 
 
 def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span]) -> list[Figure]:
-    excess = [value - cash for value, cash in zip(of.values, of.cash, strict=True)]
-    ratio = statistics.sharpe(excess, of.per_year)
+    ratio = statistics.sharpe(of.excess, of.per_year)
     values: list[tuple[str, str, Unit, float | None]] = [
-        ("cagr", "CAGR", Unit.YEARLY, statistics.cagr(of.values, len(of.values) / of.per_year)),
+        ("cagr", "CAGR", Unit.YEARLY, statistics.cagr(of.values, of.years)),
         ("sharpe", "Sharpe ratio", Unit.RATIO, ratio.value if ratio else None),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, statistics.max_drawdown(of.values)),
     ]
@@ -264,18 +217,14 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
             (column, f"Yearly log excess over {name}", Unit.YEARLY, yearly_excess(of.values, returns, of.per_year))
             for (column, name), returns in zip(others, of.others.values(), strict=True)
         ]
-    count = len(of.values)
+    count, figures = len(of.values), list[Figure]()
+    for name, label, unit, value in values:
+        span = spans.get(name)
+        low, high = (span.low, span.high) if span and value is not None else (None, None)
+        note = LOST if span is None else NO_SPREAD if value is None else ""
+        figures.append(Figure(name, label, unit, value, count, of.year, RETURNS, low, high, note))
     bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
-    return [
-        *(_figure(name, label, unit, value, count, spans.get(name)) for name, label, unit, value in values),
-        *(Figure(name, label, Unit.FRACTION, value, count, A_YEAR, RETURNS) for name, label, value in bad),
-    ]
-
-
-def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, span: Span | None) -> Figure:
-    low, high = (span.low, span.high) if span and value is not None else (None, None)
-    note = LOST if span is None else NO_SPREAD if value is None else ""
-    return Figure(name, label, unit, value, count, A_YEAR, RETURNS, low, high, note)
+    return [*figures, *(Figure(name, label, Unit.FRACTION, low, count, of.year, RETURNS) for name, label, low in bad)]
 
 
 EULER = 0.5772156649015329
@@ -302,25 +251,18 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
     if trials is None or trials.count < 1:
         return None
     count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None
-    deviation = _deviation(moments, trials.sharpes, of.per_year) if moments else None
     by_chance = deflated = None
-    if moments is not None and deviation is not None:
-        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
+    if moments is not None:
+        # If too few of the trials' ratios are known, their deviation is taken as what chance alone would make it.
+        sharpes = trials.sharpes
+        deviation = stdev(sharpes) / sqrt(of.per_year) if len(sharpes) >= KNOWN else sharpe_error(moments)
         best = best_by_chance(trials.count, deviation)
+        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
         by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
     note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
-
-    def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
-        return Figure(name, label, unit, value, count, A_QUARTER, RETURNS, note=note)
-
-    return Selected(
-        trials=trials.count,
-        known=len(trials.sharpes),
-        best_by_chance=figure("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
-        deflated=figure("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
+    rows = (
+        ("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
+        ("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
     )
-
-
-def _deviation(of: Shape, sharpes: Sequence[float], per_year: float) -> float:
-    """Return the deviation of the trials' ratios; if too few are known, what chance alone would make it."""
-    return stdev(sharpes) / sqrt(per_year) if len(sharpes) >= KNOWN else sharpe_error(of)
+    figures = (Figure(*row, count, A_QUARTER, RETURNS, note=note) for row in rows)
+    return Selected(trials.count, len(trials.sharpes), *figures)

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from math import prod
 from operator import attrgetter
@@ -14,7 +15,7 @@ from msgspec import Struct, field
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path, Seen
-from tradebot.views.performance.statistics import below_peak, falls, growth
+from tradebot.views.performance.statistics import below_peak, falls, growth, total_return
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,23 +38,16 @@ class Benchmark(Struct, frozen=True):
 
 
 class Rates(NamedTuple):
-    """What money earns besides the account, as fractions per year of 252 sessions.
+    """What money earns besides the account, as fractions per `year` of so many sessions.
 
-    `dated` are rates from their days on, oldest first; without any, `cash_yearly` is earned all the time. What is
-    borrowed costs the same and `borrowing_spread`.
+    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs the same and
+    `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
     dated: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
-
-    def cash(self, days: Sequence[date]) -> float:
-        """Return what cash earns over some sessions, as a fraction."""
-        return self._grown(days, 0.0)
-
-    def borrowed(self, days: Sequence[date]) -> float:
-        """Return what borrowed cash costs over some sessions, as a fraction."""
-        return self._grown(days, self.borrowing_spread)
+    year: int = SESSIONS_PER_YEAR
 
     def on(self, day: date) -> float:
         """Return the rate per year on a day; before the first one that is known, it is that one."""
@@ -61,47 +55,43 @@ class Rates(NamedTuple):
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
 
-    def _grown(self, days: Sequence[date], above: float) -> float:
+    def earned(self, days: Sequence[date], above: float = 0.0) -> float:
+        """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
         if not self.dated:
-            grown: float = (1 + self.cash_yearly + above) ** (len(days) / SESSIONS_PER_YEAR)
+            grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
             return grown - 1
-        return prod(float((1 + self.on(day) + above) ** (1 / SESSIONS_PER_YEAR)) for day in days) - 1
+        return prod(float((1 + self.on(day) + above) ** (1 / self.year)) for day in days) - 1
 
 
 def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns and how many sessions it covers.
 
-    `leverage` is the share of equity that the leveled benchmark holds over each step; empty if it isn't known. It is
-    the column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions; NaN where
-    one isn't known. A benchmark without a price on a day has its return on the next day that has one.
+    `leverage`, empty if it isn't known, is the share of equity that the leveled benchmark holds over each step: the
+    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where one
+    isn't known. A benchmark without a price on a day has its return on the next day that has one.
     """
     import pandas as pd
 
     assert path.start is not None, "a path without a step has no frame"
-    seen = [path.start, *(step.after for step in path.steps)]
+    column, seen = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
     rows = pd.DataFrame({"session": [each.session for each in seen]})
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
-    rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
-    rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
+    rows["value"] = column([None, *(step.value for step in path.steps)])
+    rows["price"] = column([benchmark.price(each, path.sessions) for each in seen])
     # How many sessions of the path were over at each sight.
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
-    rows["cash"] = [float("nan"), *map(rates.cash, passed)]
+    rows["cash"] = column([None, *map(rates.earned, passed)])
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
-    rows["exposure"] = [float("nan"), *(leverage or [float("nan")] * len(path.steps))]
-    borrowed = pd.Series([float("nan"), *map(rates.borrowed, passed)])
+    rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
+    borrowed = column([None, *(rates.earned(days, rates.borrowing_spread) for days in passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
 def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
-    """Return the curve of a path and its frame, oldest first."""
     if path.start is None:
         return ()
     index = growth(step.value or 0.0 for step in path.steps)
@@ -139,29 +129,27 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
     if not path.steps:
         return ()
-    ended = rows.iloc[1:]
-    by_month = dict(_month(group) for _, group in ended.groupby(["year", "month"]))
+    ended, months = rows.iloc[1:], dict[tuple[int, int], Month]()
+    for (year, month), of in ended.groupby(["year", "month"]):
+        known = int(of["value"].notna().sum())
+        months[year, month] = Month(int(year), int(month), compound(of["value"]), known, compound(of["benchmark"]))
     return tuple(
         Year(
             int(year),
-            _compound(group["value"]),
-            _compound(group["benchmark"]),
-            tuple(by_month.get((year, month)) or Month(year, month, None, 0, None) for month in range(1, MONTHS + 1)),
+            compound(of["value"]),
+            compound(of["benchmark"]),
+            tuple(
+                months.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)
+            ),
         )
-        for year, group in ended.groupby("year")
+        for year, of in ended.groupby("year")
     )
 
 
-def _month(rows: "pd.DataFrame") -> tuple[tuple[int, int], Month]:
-    year, month = int(rows["year"].iloc[0]), int(rows["month"].iloc[0])
-    known = int(rows["value"].notna().sum())
-    return (year, month), Month(year, month, _compound(rows["value"]), known, _compound(rows["benchmark"]))
-
-
-def _compound(returns: "pd.Series[float]") -> float | None:
+def compound(returns: "pd.Series[float]") -> float | None:
     """Return the growth of the known returns together, or None if none is known."""
-    known = returns.dropna()
-    return float((1 + known).prod() - 1) if len(known) else None
+    known = returns.dropna().tolist()
+    return total_return(known) if known else None
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:

@@ -18,17 +18,14 @@ class Days(Struct, frozen=True):
     last: date | None = None
 
     def has(self, at: datetime, day: VenueDay) -> bool:
-        """Return True if a moment lies in these days of a venue."""
         if self.first is None and self.last is None:
             return True
         return self.includes(day.date_of(at))
 
     def includes(self, day: date) -> bool:
-        """Return True if a day is one of these."""
         return not self.is_after(day) and (self.first is None or self.first <= day)
 
     def is_after(self, day: date) -> bool:
-        """Return True if a day lies after the last of these."""
         return self.last is not None and day > self.last
 
 
@@ -53,8 +50,6 @@ class MarketTime:
     def between_s(self, start: datetime, end: datetime) -> float | None:
         """Return for how many seconds the market was open between two moments; None if a session isn't known."""
         first, last = bisect_right(self._opens, start), bisect_right(self._opens, end)
-        if first == last and first and end - self._opens[first - 1] <= LONGEST_GAP:
-            return self._until_s(end, last) - self._until_s(start, first)
         times = [*self._opens[max(first - 1, 0) : last], end]
         if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
             return None

@@ -4,15 +4,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
-from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, fee_id
-from tradebot.model.position import NINE_PLACES, Origin
+from tradebot.model.position import NINE_PLACES, Origin, OwnedFill
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.lots import ClosedLot, OpenLot
@@ -45,14 +43,12 @@ class FeeShare(Struct, frozen=True):
 
 
 class Allotted(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
-
-    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
-    """
+    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees."""
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
     by_lot: Mapping[int, Decimal]
+    """By the lot's `id`, because two pieces of one purchase can be equal."""
 
     def of(self, lot: OpenLot) -> Decimal:
         """Return what all fees took from one of the lots that were given, in signed USD."""
@@ -62,11 +58,10 @@ class Allotted(Struct, frozen=True):
 def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
     """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
 
-    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
-    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
-    most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
-    its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
-    Shares are exact to nine decimals, and add up to the fee.
+    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. If
+    nothing was sold that day, the fee belongs to the last day with sales before it, but at most `LATEST` earlier: the
+    broker books some in the morning after. What it charged for borrowing stock is for no sale. Shares are exact to nine
+    decimals, and add up to the fee.
     """
     charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
@@ -76,7 +71,7 @@ def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Momen
     for fee in charged:
         named = by_fee.get(fee.about) or sorted(fills.get((fee.symbol, fee.at), ()))
         among = [part for name in named for part in of_fills.get(name, ())]
-        if not among and fee_of(fee) is not Fee.BORROW:
+        if not among and fee.meaning is not ActivityKind.BORROW_FEE:
             among = sales.get(_day_of_sales(fee, sales, day), [])
         shares += _divided(fee, among)
         left += [] if among else [fee]
@@ -94,37 +89,24 @@ def fee_with(fill: Fill) -> CashMovement:
     return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
-def sold(lot: OpenLot, day: VenueDay) -> tuple[date, Decimal] | None:
-    """Return the day on which a lot was sold and its value in USD; None if it isn't sold yet."""
-    if isinstance(lot, ClosedLot):
-        at, usd = lot.sold_at, lot.sold_usd
-    elif lot.side is Side.SELL:
-        at, usd = lot.opened_at, lot.cost_usd
-    else:
-        return None
-    return day.date_of(at), usd
-
-
-def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
-    """Return the ids of fills by their symbols and times, given these three."""
+def moments(fills: Iterable[OwnedFill]) -> Moments:
+    """Return the ids of the fills among these that the broker made, by their symbols and times."""
     found = defaultdict[tuple[str, datetime], list[str]](list)
-    for name, symbol, at in fills:
-        found[symbol, at].append(name)
+    for owned in fills:
+        if owned.origin is Origin.VENUE:
+            found[owned.fill.symbol, owned.fill.at].append(owned.fill.activity_id)
     return found
 
 
 def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]:
-    """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
     for lot in lots:
-        sale = sold(lot, day)
-        if sale is not None and sale[1]:
-            found[sale[0]].append((lot, sale[1]))
+        if lot.sold_at and lot.sold_usd:
+            found[day.date_of(lot.sold_at)].append((lot, lot.sold_usd))
     return found
 
 
 def _of_fills(lots: Iterable[OpenLot]) -> Mapping[str, list[_Part]]:
-    """Return the lots that each fill opened or closed, by what was paid or received for them."""
     found = defaultdict[str, list[_Part]](list)
     for lot in lots:
         ends = [(lot.entry_fill, lot.entry_price)]
@@ -157,14 +139,6 @@ def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
         given = up_to
 
 
-class Fee(StrEnum):
-    """What a fee is for."""
-
-    COMMISSION = "commission"
-    BORROW = "borrow"
-    OTHER = "other"
-
-
 _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.FEE: (ActivityKind.FEE, ActivityKind.COMMISSION, ActivityKind.BORROW_FEE, ActivityKind.OTHER_FEE),
     CashKind.DIVIDEND: (ActivityKind.DIVIDEND, ActivityKind.RETURN_OF_CAPITAL, ActivityKind.STOCK_DIVIDEND),
@@ -174,23 +148,12 @@ _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.TRANSFER: (ActivityKind.TRANSFER, ActivityKind.SHARES),
 }
 _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in meanings}
-_FEES = {ActivityKind.COMMISSION: Fee.COMMISSION, ActivityKind.BORROW_FEE: Fee.BORROW}
 
 
 def cash_kind(movement: CashMovement) -> CashKind:
-    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from.
-
-    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The cash
-    that makes up for it is no profit, so it counts as a transfer.
-    """
+    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from."""
     if movement.origin is Origin.ADOPTION:
+        # Adopted shares enter the books at the broker's average price, so the cash that makes up for it is no profit.
         return CashKind.TRANSFER
     assert movement.meaning or not movement.kind, "an adapter says what its venue's words mean"
     return _KIND_OF.get(movement.meaning or ActivityKind.OTHER, CashKind.ADJUSTMENT)
-
-
-def fee_of(movement: CashMovement) -> Fee | None:
-    """Return what a fee is for; None if the movement is no fee."""
-    if cash_kind(movement) is not CashKind.FEE:
-        return None
-    return _FEES.get(movement.meaning or ActivityKind.OTHER, Fee.OTHER)

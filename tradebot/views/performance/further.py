@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 
+from msgspec.structs import asdict
+
 from tradebot.model.evidence import Evidence
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Measured
+from tradebot.views.performance.activity import Measured, cost_kinds, costs_of
 from tradebot.views.performance.chance import KNOWN, OF_A_YEAR, chance, selected
-from tradebot.views.performance.cost_drag import cost_kinds, costs_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.over_time import holdings, over_time, rolling_figures, windows, year_figures
 from tradebot.views.performance.report import Block, CurvePoint, Further, Selected, TradeRow
@@ -42,12 +43,12 @@ def further(
         chance=chance(way, rows, _names(benchmark, measured)),
         selected=selected(returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
-        cautions=tuple(cautions(way.returns, curve, trades, benchmark)),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year)),
         tails=tail_figures(way.returns),
         histogram=histogram(way.returns),
         against=against_figures(rows, way.per_year, benchmark),
         over_time=sessions,
-        windows=windows(sessions),
+        windows=windows(sessions, way.year),
         holdings=holdings(sessions),
     )
 
@@ -62,8 +63,16 @@ def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
 
 
-OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
-    Block.WINDOWS: ("Each half year has 126 returns and ends at another session, so they overlap.",),
+_ASSUMED: Mapping[Block, tuple[str, ...]] = {
+    Block.YEARS: (
+        "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
+        "paid, and what fills cost against the midpoint.",
+    ),
+    Block.ROLLING: (
+        "Spans are of {year} sessions and begin at each session, so they overlap: together they hold little more than "
+        "the years do.",
+    ),
+    Block.WINDOWS: ("Each half year has {half} returns and ends at another session, so they overlap.",),
     Block.TAILS: (
         "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
         "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
@@ -79,44 +88,25 @@ OF_SESSIONS: Mapping[Block, tuple[str, ...]] = {
         "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
         "symbol was held.",
     ),
+    Block.COSTS: (
+        "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
+        "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
+        "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
+    ),
+    Block.CHANCE: (),
+    Block.SENSITIVITY: (
+        "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
+        "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
+    ),
 }
 
 
-def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of the parts that are there."""
-    there = {
-        Block.YEARS: of.by_year,
-        Block.ROLLING: of.rolling,
-        Block.WINDOWS: of.windows,
-        Block.TAILS: of.tails,
-        Block.AGAINST: of.against,
-        Block.HOLDINGS: of.holdings,
-        Block.COSTS: of.costs,
-        Block.CHANCE: of.chance or of.selected,
-        Block.SENSITIVITY: of.sensitivity,
-    }
-    every: Mapping[Block, tuple[str, ...]] = {
-        Block.YEARS: (
-            "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
-            "paid, and what fills cost against the midpoint.",
-        ),
-        Block.ROLLING: (
-            "Spans are of 252 sessions and begin at each session, so they overlap: together they hold little more than "
-            "the years do.",
-        ),
-        **OF_SESSIONS,
-        Block.COSTS: (
-            "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-            "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
-            "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
-        ),
-        Block.CHANCE: tuple(_of_chance(of)),
-        Block.SENSITIVITY: (
-            "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
-            "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
-        ),
-    }
-    return {block: texts for block, texts in every.items() if there[block]}
+def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
+    """Return the assumptions of the parts that are there; what stands in a block has its name."""
+    there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
+    counts = {"year": year, "half": year // 2}
+    known = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
+    return {block: texts or tuple(_of_chance(of)) for block, texts in known.items() if there[block]}
 
 
 def _of_chance(of: Further) -> Iterator[str]:
@@ -166,17 +156,21 @@ YEARS_OF_REGIMES = 10
 
 
 def cautions(
-    returns: Sequence[float], curve: Sequence[CurvePoint], trades: Sequence[TradeRow], benchmark: str | None
+    returns: Sequence[float],
+    curve: Sequence[CurvePoint],
+    trades: Sequence[TradeRow],
+    benchmark: str | None,
+    year: int = A_YEAR,
 ) -> Iterator[str]:
     """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
-    if len(returns) < A_YEAR:
+    if len(returns) < year:
         return
     closed = _closed(trades)
     if closed < FEW_TRADES:
         yield (
             f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
         )
-    years = len(returns) / A_YEAR
+    years = len(returns) / year
     if years < YEARS_OF_REGIMES:
         yield (
             f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "

@@ -1,6 +1,7 @@
 """An account's past: everything that performance is computed from, read once."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -25,11 +26,10 @@ NOT_OURS = "not the bot's"
 class History(Struct, frozen=True, dict=True):
     """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
 
-    `day` is the venue's: it says on which day something happened. `fills` are in the order of the books, oldest first,
-    and so are `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy,
-    symbol and opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None
-    and empty if nothing has been recorded. `acknowledged` are positions of others that the books don't price, as signed
-    shares by symbol. `stops` are in the order in which they were sent.
+    `day` says on which day of the venue something happened. `fills`, `cash` and `ends` are in the order of the books,
+    oldest first, and `stops` in that in which they were sent. `sent` is by the venue's order id. `at` is the last
+    recorded trading time, with the last prices known then, or None. `acknowledged` are positions of others that the
+    books don't price, as signed shares by symbol.
     """
 
     account: str
@@ -52,32 +52,29 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def lots(self) -> Lots:
         """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
-        return lots_of(self._of_all_owners)
+        return lots_of(self.owned)
 
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
-        """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
+        """Return the books' movements of cash, and the fees that came with fills."""
         return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
 
     @cached_property
     def awaited(self) -> tuple[OwnedFill, ...]:
         """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
-        unknown = [one for one in self.fills if one.fill.fee and one.fill.fee.amount is None]
+        unknown = [one for one in self.owned if one.fill.fee and one.fill.fee.amount is None]
         booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
         return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
 
     @cached_property
     def fees(self) -> Allotted:
-        """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
-        made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
-        fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
-        return allotted(charged, (*self.lots.closed, *self.lots.held), fills, self.day)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
         """Return the symbols that each renamed position had before its last one, the newest first."""
-        fills = self._of_all_owners
+        fills = self.owned
         if not renames(fills):
             return {}
         raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
@@ -89,6 +86,26 @@ class History(Struct, frozen=True, dict=True):
         return {owner: tuple(reversed(before)) for owner, before in names.items()}
 
     @cached_property
-    def _of_all_owners(self) -> tuple[OwnedFill, ...]:
-        """Return the fills with those of others as if they were a strategy's, so that they are counted like these."""
-        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in self.fills)
+    def owned(self) -> tuple[OwnedFill, ...]:
+        """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
+
+        A liquidation is its owners', without what gave it to them; of several, each has a part with the fill's id.
+        """
+        fills = _with_liquidations(self.fills) if any(one.fill.liquidation for one in self.fills) else self.fills
+        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in fills)
+
+
+def _with_liquidations(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+    foreign = {one.fill.activity_id: one for one in fills if one.fill.liquidation and one.strategy == FOREIGN}
+    given = defaultdict[str, Decimal](Decimal)
+    for one in fills:
+        if one.origin is Origin.GIVEN_BACK and one.strategy != FOREIGN:
+            given[one.about] += one.fill.quantity
+    for one in fills:
+        fill, whole = one.fill, foreign.get(one.about) if one.origin is Origin.GIVEN_BACK else None
+        if whole and one.strategy != FOREIGN:
+            yield replace(whole, strategy=one.strategy, fill=replace(whole.fill, quantity=fill.quantity))
+        elif not whole and fill.activity_id not in foreign:
+            yield one
+        elif not whole and given[fill.activity_id] < fill.quantity:
+            yield replace(one, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))

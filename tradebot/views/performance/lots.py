@@ -1,8 +1,10 @@
 """Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -20,8 +22,8 @@ _ZERO = Decimal(0)
 class OpenLot(Struct, frozen=True):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
-    A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
-    `trade` names the position by strategy, symbol and opening time; two of them may be opened at the same instant.
+    A split restates quantity and price, and a rename the symbol. `trade` names the position, perhaps with another one
+    that was opened at the same instant.
     """
 
     strategy: str
@@ -41,6 +43,16 @@ class OpenLot(Struct, frozen=True):
         """Return what the piece was bought or sold short for, unsigned."""
         return self.value_at(self.entry_price)
 
+    @property
+    def sold_at(self) -> datetime | None:
+        """Return when the piece was sold: at its exit if it was bought, at its entry if sold short; None if not yet."""
+        return self.opened_at if self.side is Side.SELL else None
+
+    @property
+    def sold_usd(self) -> Decimal:
+        """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
+        return self.cost_usd
+
     def value_at(self, price: Decimal) -> Decimal:
         """Return what the piece is worth at a price in USD, unsigned."""
         return notional(self.quantity, price, self.multiplier)
@@ -51,11 +63,9 @@ class OpenLot(Struct, frozen=True):
 
 
 class ClosedLot(OpenLot, frozen=True):
-    """A piece of a position that one fill closed, with its end.
+    """A piece of a position that one fill closed, in the shares of that day: a later split doesn't restate them.
 
     An order's id is empty if no order made the fill.
-
-    Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
 
     closed_at: datetime
@@ -63,20 +73,18 @@ class ClosedLot(OpenLot, frozen=True):
     exit_fill: str
     exit_order: str
     origin: Origin
+    liquidation: bool
 
     @property
     def gross_usd(self) -> Decimal:
-        """Return the profit of the piece before fees."""
         return self.gain_at(self.exit_price)
 
     @property
     def sold_usd(self) -> Decimal:
-        """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
         return self.value_at(self.exit_price if self.side is Side.BUY else self.entry_price)
 
     @property
     def sold_at(self) -> datetime:
-        """Return when the piece was sold: at its exit if it was bought, at its entry if sold short."""
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
@@ -97,10 +105,7 @@ class Step(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """A position from its first fill to its last: its closed pieces in the order of their exits, and those still held.
-
-    `trade` is what they add up to.
-    """
+    """A position with what it adds up to: its closed pieces in the order of their exits, and those still held."""
 
     trade: Trade
     closed: Sequence[ClosedLot]
@@ -108,20 +113,17 @@ class Trip(NamedTuple):
 
     @property
     def lots(self) -> list[OpenLot]:
-        """Return all pieces."""
         return [*self.closed, *self.held]
 
     @property
     def first(self) -> OpenLot:
-        """Return the piece that was bought first."""
         return min(self.lots, key=lambda lot: lot.opened_at)
 
 
 class Lots(NamedTuple):
-    """The pieces of positions that were closed, those that are still held, and the positions that they make up.
+    """The pieces that were closed, by their exits, and those still held and the positions, by their entries.
 
-    Each is the oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are what was
-    held of each position after each of its fills, under its last symbol.
+    `steps` are what was held of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
@@ -152,18 +154,12 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
 
 
 def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
-    """Return a trade for each position of ours in these fills, in the order in which they were opened.
-
-    The fills must be as for `lots_of`.
-    """
+    """Return a trade for each position in fills as for `lots_of`, in the order in which they were opened."""
     return tuple(trip.trade for trip in lots_of(fills).trips)
 
 
 class _Going(Struct):
-    """The position that is held: its closed pieces, and what its fills add up to so far, unsigned.
-
-    `entered` and `left` are in today's shares.
-    """
+    """The position that is held: its closed pieces, and what its fills add up to, unsigned, in today's shares."""
 
     entered: Decimal = _ZERO
     paid: Decimal = _ZERO
@@ -171,7 +167,6 @@ class _Going(Struct):
     closed: list[ClosedLot] = field(default_factory=list)
 
     def restate(self, ratio: Decimal) -> None:
-        """Count today's shares after a split."""
         self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
 
     def trip(self, held: Sequence[OpenLot]) -> Trip:
@@ -214,7 +209,6 @@ class _Fold:
         self.going = _Going()
 
     def add(self, group: list[OwnedFill]) -> None:
-        """Add fills that have their effect together."""
         # A fill alone never restates.
         restating, traded = divided(_held(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
@@ -256,8 +250,7 @@ def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[O
         gone, lots = _taken(lots, left)
         left -= sum((lot.quantity for lot in gone), _ZERO)
     if left:
-        trade = lots[0].trade if lots else (owned.strategy, fill.symbol, fill.at)
-        lots = [*lots, _opened(owned, left, trade)]
+        lots = [*lots, opened(owned, left, lots[0].trade if lots else None)]
     return gone, lots
 
 
@@ -277,17 +270,18 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
 
 
 def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
-    """Return when, at which price and by what a fill began or ended a piece."""
     return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
 
 
-def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
-    fill = owned.fill
-    return OpenLot(owned.strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
+def opened(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None = None) -> OpenLot:
+    """Return the piece that a fill, or so much of it, opens; it begins a new trade if it belongs to none."""
+    fill, strategy = owned.fill, owned.strategy
+    trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity
+    return OpenLot(strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    return ClosedLot(*(*astuple(lot), *_made(owned)))
+    return ClosedLot(*(*astuple(lot), *_made(owned), owned.fill.liquidation))
 
 
 def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
@@ -295,21 +289,12 @@ def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenL
     after = lots
     for owned in restating:
         after = _after(after, owned)[1]
-    before, held = sum((lot.quantity for lot in lots), _ZERO), sum((lot.quantity for lot in after), _ZERO)
+    reached, held = list(accumulate(lot.quantity for lot in lots)), sum((lot.quantity for lot in after), _ZERO)
     restated, done = list[OpenLot](), _ZERO
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
-        was = _at(lots, (done + lot.quantity / 2) * before / held)
+        place = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / held)
+        was = lots[min(place, len(lots) - 1)]
         restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated
-
-
-def _at(lots: Sequence[OpenLot], share: Decimal) -> OpenLot:
-    """Return the piece in which a share lies, counted from the oldest."""
-    reached = _ZERO
-    for lot in lots:
-        reached += lot.quantity
-        if share < reached:
-            return lot
-    return lots[-1]

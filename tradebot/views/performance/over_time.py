@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import Exposure, Measured, average_equity, traded_usd
-from tradebot.views.performance.cost_drag import Kind, paid_usd
-from tradebot.views.performance.report import Figure, Unit
-from tradebot.views.performance.report_rows import Holding, OverTime, Windows, YearFigures
-from tradebot.views.performance.return_figures import A_MONTH, A_YEAR, RETURNS
+from tradebot.views.performance.activity import Exposure, Kind, Measured, average_equity, paid_usd, traded_usd
+from tradebot.views.performance.curve import compound
+from tradebot.views.performance.report import Figure, Holding, OverTime, Unit, Windows, YearFigures
+from tradebot.views.performance.return_figures import A_MONTH, RETURNS
 from tradebot.views.performance.returns import Path
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TWO_YEARS = 2 * A_YEAR
-"""So many returns it takes for figures of spans of a year: with fewer, hardly any two of them are different."""
 
 
 def path_by_year(path: Path) -> Iterator[tuple[int, Path]]:
@@ -26,11 +22,10 @@ def path_by_year(path: Path) -> Iterator[tuple[int, Path]]:
     for year, group in groupby(path.steps, key=lambda step: step.after.session.year):
         steps = tuple(group)
         sessions, missing = (tuple(day for day in days if day.year == year) for days in (path.sessions, path.missing))
-        yield year, Path(steps[0].before, steps, sessions, missing)
+        yield year, Path(steps[0].before, steps, sessions, missing, path.year)
 
 
 def year_figures(of: Measured, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> tuple[YearFigures, ...]:
-    """Return the calendar years of an account, oldest first."""
     return tuple(_year(of, year, part, fills, kinds) for year, part in path_by_year(of.way))
 
 
@@ -45,9 +40,9 @@ def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds
         year=year,
         sessions=len(part.sessions),
         value=statistics.total_return(returns) if returns else None,
-        benchmark=_compound(rows["benchmark"]),
-        benchmark_leveled=_compound(rows["leveled"]),
-        cash=_compound(rows["cash"]) or 0.0,
+        benchmark=compound(rows["benchmark"]),
+        benchmark_leveled=compound(rows["leveled"]),
+        cash=compound(rows["cash"]) or 0.0,
         volatility=volatility.value if volatility else None,
         max_drawdown=statistics.max_drawdown(returns) if returns else None,
         exposure=float(rows["exposure"].mean()) if of.exposed else None,
@@ -56,48 +51,43 @@ def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds
     )
 
 
-def _compound(returns: "pd.Series[float]") -> float | None:
-    known = [float(value) for value in returns.dropna()]
-    return statistics.total_return(known) if known else None
-
-
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return figures of all spans of 252 returns; none at all below a year, so that short reports stay short."""
-    count = len(path.returns)
-    if rows is None or count < A_YEAR:
+    """Return figures of all spans of a year of returns; none at all below a year, so that short reports stay short.
+
+    It takes returns of two years: with fewer, hardly any two spans are different.
+    """
+    count, needed = len(path.returns), 2 * path.year
+    if rows is None or count < path.year:
         return ()
-    own, other = _spans(rows, ["value"]), _spans(rows, ["value", "benchmark"])
-    enough = count >= TWO_YEARS
 
     def figure(name: str, label: str, value: float | None, observations: int = count) -> Figure:
-        return Figure(name, label, Unit.FRACTION, value, observations, TWO_YEARS, RETURNS)
+        return Figure(name, label, Unit.FRACTION, value, observations, needed, RETURNS)
 
-    if not enough:
+    if count < needed:
         return (figure("rolling_worst", "Worst span of a year", None),)
-    mine = own["value"]
+    mine, other = _spans(rows, ["value"], path.year)["value"], _spans(rows, ["value", "benchmark"], path.year)
     found = (
         figure("rolling_worst", "Worst span of a year", float(mine.min())),
         figure("rolling_median", "Median span of a year", float(mine.median())),
         figure("rolling_best", "Best span of a year", float(mine.max())),
         figure("rolling_losing", "Spans that lost", float((mine < 0).mean())),
     )
-    if len(other) <= TWO_YEARS - A_YEAR:
+    if len(other) <= path.year:
         return found
     behind = float((other["value"] < other["benchmark"]).mean())
-    return (*found, figure("rolling_behind", "Spans behind the benchmark", behind, len(other) + A_YEAR - 1))
+    return (*found, figure("rolling_behind", "Spans behind the benchmark", behind, len(other) + path.year - 1))
 
 
-def _spans(rows: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
-    """Return the growth over each span of 252 returns that are known of all these columns, as fractions."""
+def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
+    """Return the growth over each span of a year of returns that are known of all these columns, as fractions."""
     import numpy as np
 
     known = rows[names].dropna()
     logs = np.log1p(known.clip(lower=-1 + 1e-12)).cumsum()
-    before = logs.shift(A_YEAR).fillna(0.0)
-    return np.expm1(logs - before).iloc[A_YEAR - 1 :]
+    before = logs.shift(year).fillna(0.0)
+    return np.expm1(logs - before).iloc[year - 1 :]
 
 
-HALF_YEAR = A_YEAR // 2
 STILL = 1e-12
 """A deviation of returns as small as this is what rounding leaves of none."""
 ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Beta"))
@@ -105,7 +95,7 @@ ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Be
 
 def over_time(of: Measured, rows: "pd.DataFrame") -> tuple[OverTime, ...]:
     """Return a row for each step of a path, oldest first; what isn't known is None."""
-    rolled = _rolled(rows, of.way.per_year)
+    rolled = _rolled(rows, of.way)
     invested: Sequence[Exposure | None] = of.exposures or [None] * len(of.way.steps)
     return tuple(
         OverTime(
@@ -118,18 +108,18 @@ def over_time(of: Measured, rows: "pd.DataFrame") -> tuple[OverTime, ...]:
     )
 
 
-def _rolled(rows: "pd.DataFrame", per_year: float) -> "Sequence[tuple[float, float, float]]":
+def _rolled(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float, float, float]]":
     """Return volatility, Sharpe ratio and beta of the half year until each step; NaN where a return isn't known."""
-    ended = rows.iloc[1:]
+    ended, half, scale = rows.iloc[1:], path.year // 2, path.per_year**0.5
     own, other = ended["value"] - ended["cash"], ended["benchmark"] - ended["cash"]
-    deviation, spread = (each.rolling(HALF_YEAR).std() for each in (own, other))
-    volatility = ended["value"].rolling(HALF_YEAR).std() * per_year**0.5
-    sharpe = (own.rolling(HALF_YEAR).mean() / deviation).where(deviation > STILL) * per_year**0.5
-    beta = (own.rolling(HALF_YEAR).cov(other) / spread**2).where(spread > STILL)
+    deviation, spread = (each.rolling(half).std() for each in (own, other))
+    volatility = ended["value"].rolling(half).std() * scale
+    sharpe = (own.rolling(half).mean() / deviation).where(deviation > STILL) * scale
+    beta = (own.rolling(half).cov(other) / spread**2).where(spread > STILL)
     return list(zip(volatility, sharpe, beta, strict=True))
 
 
-def windows(of: "Sequence[OverTime]") -> tuple[Windows, ...]:
+def windows(of: "Sequence[OverTime]", year: int) -> tuple[Windows, ...]:
     """Return each figure of half years that is known in as many windows as one has sessions: a year of returns."""
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED
@@ -137,7 +127,7 @@ def windows(of: "Sequence[OverTime]") -> tuple[Windows, ...]:
     return tuple(
         Windows(name, label, min(values), median(values), max(values), values[-1], len(values))
         for name, label, values in columns
-        if len(values) > HALF_YEAR
+        if len(values) > year // 2
     )
 
 

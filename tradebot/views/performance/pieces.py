@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
@@ -32,8 +32,8 @@ class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
     `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
-    that were open at the end of the day or were traded on it, and `unpriced` the symbols that had no price of that
-    day: their shares are valued at the last price before it, and at their cost if they were bought since.
+    that were open then or traded on that day, and `unpriced` the symbols without a price of that day: their shares
+    count at the last price before it, or if they were bought since, at their cost.
     """
 
     day: date
@@ -46,14 +46,11 @@ class DayEnd(Struct, frozen=True):
 def day_ends(history: History) -> tuple[DayEnd, ...]:
     """Return the end of each day on which something was traded, paid or seen, oldest first.
 
-    A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
-    last symbol.
+    A position is valued at the last price of the day's session, and counted under its last symbol.
     """
-    account, cash = _Account(history.opening_cash, history.former_names, history.day), dict[date, Decimal]()
-    date_of = history.day.date_of
+    account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
     for at, amount in _cash(history):
-        day = date_of(at)
-        cash[day] = cash.get(day, _ZERO) + amount
+        cash[date_of(at)] += amount
     traded = defaultdict[date, dict[Owner, Step]](dict)
     for owner, steps in history.lots.steps.items():
         for step in steps:
@@ -66,14 +63,13 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    account = _Account(history.opening_cash, history.former_names, history.day)
     cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
     reached = {
         owner: steps[place - 1]
         for owner, steps in history.lots.steps.items()
         if (place := bisect_right(steps, moment, key=lambda step: step.at))
     }
-    return account.end(history.day.date_of(moment), reached, cash, marks)
+    return _Account(history).end(history.day.date_of(moment), reached, cash, marks)
 
 
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
@@ -85,14 +81,12 @@ def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
         yield movement.at, movement.amount_usd
 
 
-class _Account(Struct):
+class _Account:
     """What the account holds while its days pass; `marked` is each position's last price, and of which day it is."""
 
-    cash: Decimal
-    names: Mapping[Owner, Sequence[str]]
-    venue: VenueDay
-    open: dict[Owner, Step] = field(default_factory=dict)
-    marked: dict[Owner, tuple[date, Decimal]] = field(default_factory=dict)
+    def __init__(self, history: History) -> None:
+        self.cash, self.names, self.date_of = history.opening_cash, history.former_names, history.day.date_of
+        self.open, self.marked = dict[Owner, Step](), dict[Owner, tuple[date, Decimal]]()
 
     def end(
         self, day: date, traded: Mapping[Owner, Step], cash: Decimal, marks: Mapping[str, Decimal] | None
@@ -119,12 +113,10 @@ class _Account(Struct):
             yield Gain(owner, step.held[0].trade, step.held[0].side, self._gain(owner, step))
 
     def _gain(self, owner: Owner, step: Step) -> Decimal:
-        """Return what the lots have gained that were there when the position's price was last seen."""
         day, price = self.marked.get(owner, (None, _ZERO))
-        date_of = self.venue.date_of
-        if day is None or (step.restated_at and date_of(step.restated_at) > day):
+        if day is None or (step.restated_at and self.date_of(step.restated_at) > day):
             return _ZERO
-        there = (lot for lot in step.held if date_of(lot.opened_at) <= day)
+        there = (lot for lot in step.held if self.date_of(lot.opened_at) <= day)
         return sum((lot.gain_at(price) for lot in there), _ZERO)
 
 
@@ -156,10 +148,9 @@ _CASH = {
 
 
 class Piece(NamedTuple):
-    """A piece of profit in signed USD.
+    """A piece of profit in signed USD, with the position behind it and the lot that was closed, if there is one.
 
-    `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
-    piece that ended a position of the bot's.
+    `ended` is True for the piece that ended a position of the bot's.
     """
 
     day: date
@@ -182,7 +173,6 @@ class Breakdown(Struct, frozen=True):
 
 
 def breakdown(history: History) -> Breakdown:
-    """Take an account's profit apart."""
     ends = day_ends(history)
     kinds = [(one, cash_kind(one)) for one in history.cash]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
@@ -196,21 +186,11 @@ def breakdown(history: History) -> Breakdown:
 
 
 def _realized(lots: Lots, day: VenueDay) -> Iterator[Piece]:
-    """Yield what each lot made when it was closed, on the day it was."""
     over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over}
     for lot in lots.closed:
-        yield Piece(
-            day=day.date_of(lot.closed_at),
-            kind=Kind.REALIZED,
-            usd=lot.gross_usd,
-            strategy=lot.strategy,
-            symbol=lot.symbol,
-            trade=lot.trade,
-            side=lot.side,
-            lot=lot,
-            ended=id(lot) in ends,
-        )
+        at, ended = day.date_of(lot.closed_at), id(lot) in ends
+        yield Piece(at, Kind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
 
 
 def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:

@@ -1,8 +1,8 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache, cached_property, partial
@@ -121,7 +121,6 @@ ALL = Choice()
 
 
 def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    """Return the profit and loss that is asked for, in rows."""
     profit = Profit(known, choice)
     before, after = profit.values_usd
     return Pnl(
@@ -145,18 +144,14 @@ class Profit:
     def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
         self._known, self._choice = known, choice
         self.ends = [end for end in known.ends if choice.days.includes(end.day)]
-        chosen = (
-            known.pieces
-            if choice == ALL
-            else [one for one in known.pieces if choice.has(one.strategy, one.symbol, one.day)]
-        )
+        every = choice == ALL
+        chosen = [one for one in known.pieces if every or choice.has(one.strategy, one.symbol, one.day)]
         self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
         self._names = _Namer(known)
         self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)
 
     @cached_property
     def total(self) -> Row:
-        """Return the whole as one row."""
         sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
         ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
         return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))
@@ -192,16 +187,17 @@ class Profit:
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
         """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
         history, others = self._known.history, dict[str, Decimal]()
-        for fill in self._chosen(history.fills):
+        for fill in self._chosen(history.owned):
             if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
                 others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
         return len(self._chosen(history.awaited)), others
 
-    def _chosen(self, fills: Iterable[OwnedFill]) -> list[Fill]:
-        """Return those of these fills that are asked for, without those that came without a fee."""
+    def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
+        """Return those of these fills that are asked for, each once, without those that came without a fee."""
         date_of = self._known.history.day.date_of
-        charged = ((one.strategy or NOT_OURS, one.fill) for one in fills if one.fill.fee)
-        return [fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at))]
+        charged = ((one.strategy, one.fill) for one in fills if one.fill.fee)
+        chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
+        return {fill.activity_id: fill for fill in chosen}.values()
 
     def rows(self, by: Cut) -> tuple[Row, ...]:
         """Return the rows of a cut, which add up to the total."""
@@ -264,10 +260,8 @@ class _Namer:
         self._history = known.history
         self._rule = cache(rule_of)
         self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
-        self._hours: dict[tuple[date, int], str] = {}
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
-        """Return what names a piece's row."""
         names: Mapping[Cut, Callable[[Piece], str]] = {
             Cut.STRATEGY: attrgetter("strategy"),
             Cut.SYMBOL: attrgetter("symbol"),
@@ -280,12 +274,7 @@ class _Namer:
     def _hour(self, piece: Piece) -> str:
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        at = piece.lot.closed_at.astimezone(UTC)
-        hour = at.date(), at.hour
-        known = self._hours.get(hour)
-        if known is None:
-            known = self._hours[hour] = f"{self._history.day.local(at):%H}:00"
-        return known
+        return f"{self._history.day.local(piece.lot.closed_at):%H}:00"
 
     def _reason(self, piece: Piece) -> str:
         if piece.strategy == NOT_OURS:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.views.performance.pnl import Part
-from tradebot.views.performance.report_rows import Bin, Cost, Holding, OverTime, Sensitivity, Windows, YearFigures
+from tradebot.views.performance.sensitivity import Sensitivity
+from tradebot.views.performance.statistics import Bin
 
 
 class Block(StrEnum):
@@ -66,7 +67,6 @@ class Figure(Struct, frozen=True):
 
     @property
     def lacks(self) -> int:
-        """Return how many observations are missing."""
         return max(self.needed - self.observations, 0)
 
 
@@ -118,6 +118,21 @@ class Year(Struct, frozen=True):
     value: float | None
     benchmark: float | None
     months: tuple[Month, ...]
+
+
+class Cost(Struct, frozen=True):
+    """What one kind of cost took, in USD, and as basis points of what was bought and sold.
+
+    `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
+    year. `note` says what it rests on.
+    """
+
+    name: str
+    label: str
+    usd: float
+    bps: float | None
+    drag: float | None
+    note: str = ""
 
 
 class Costs(Struct, frozen=True):
@@ -250,6 +265,66 @@ class TradeRow(Struct):
     r: float | None
     reasons: tuple[str, ...]
     entry_score: float | None
+
+
+class OverTime(Struct, frozen=True):
+    """One session of the account: how it was invested, and what it was like in the half year until then.
+
+    `exposure` is long and short together as a fraction of equity, and `held` each symbol's, below zero for a short.
+    `volatility`, `sharpe` and `beta` are of the last 126 returns, the first two per year; None if one isn't known.
+    """
+
+    session: date
+    exposure: float | None
+    held: Mapping[str, float]
+    volatility: float | None
+    sharpe: float | None
+    beta: float | None
+
+
+class Windows(Struct, frozen=True):
+    """A figure over all half years of the account, one for each session at which one ended."""
+
+    name: str
+    label: str
+    lowest: float
+    median: float
+    highest: float
+    last: float
+    windows: int
+
+
+class Holding(Struct, frozen=True):
+    """A symbol that was held in some sessions: its average share of equity in these, the furthest one, the last one.
+
+    Shares are fractions, negative for a short. `last` is None if it wasn't held in the last session.
+    """
+
+    symbol: str
+    sessions: int
+    average: float
+    furthest: float
+    last: float | None
+
+
+class YearFigures(Struct, frozen=True):
+    """One calendar year of the account, as far as the span reaches into it; fractions, and USD.
+
+    Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if it isn't
+    known, or if there are too few sessions for it.
+    """
+
+    year: int
+    sessions: int
+    value: float | None
+    benchmark: float | None
+    benchmark_leveled: float | None
+    cash: float
+    volatility: float | None
+    max_drawdown: float | None
+    exposure: float | None
+    turnover: float | None
+    costs_usd: float
 
 
 class Further(Struct, frozen=True):

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import sqrt
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 from typing import Any
 
 from msgspec import Struct, field
 
-from tradebot.auditing.intervals import LEVEL, t_quantile
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
-from tradebot.model.position import Origin, to_nine_places
+from tradebot.model.position import Origin
 from tradebot.views.performance import pnl, report
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
@@ -26,12 +24,11 @@ from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
-from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
-from tradebot.views.performance.returns import Path, path
-from tradebot.views.performance.risk import in_risks
-from tradebot.views.performance.statistics import wilson
-from tradebot.views.performance.trade_row import Choice, side_of
-from tradebot.views.performance.trades import TripFacts
+from tradebot.views.performance.return_figures import comparisons, figure, return_figures, returns_of
+from tradebot.views.performance.returns import path
+from tradebot.views.performance.statistics import mean_of, wilson
+from tradebot.views.performance.trade_row import Choice
+from tradebot.views.performance.trades import TripFacts, in_risks
 from tradebot.views.slippage import TotalSlippage, totals
 
 A_SAMPLE = 30
@@ -47,12 +44,12 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
     made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
-    held_s = median(times) if times else None
+    held_s, mean = median(times) if times else None, mean_of(made) if len(made) >= A_SAMPLE else None
     return (
         _win_rate(len(wins), len(made)),
         _of_sides("payoff", "Payoff", wins, losses, means=True),
         _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
-        _mean_profit(made),
+        figure(len(made), "mean_profit", "Mean profit", Unit.USD, A_SAMPLE, mean, of=TRADES),
         Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
     )
 
@@ -72,15 +69,7 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
 
 
-def _mean_profit(made: Sequence[float]) -> Figure:
-    """Return the mean profit of a trade, with its interval by Student's t."""
-    count = len(made)
-    value = fmean(made) if count >= A_SAMPLE else None
-    half = t_quantile(1 - LEVEL, count - 1) * stdev(made) / sqrt(count) if value is not None else 0.0
-    bounds = (None, None) if value is None else (value - half, value + half)
-    return Figure("mean_profit", "Mean profit", Unit.USD, value, count, A_SAMPLE, TRADES, *bounds)
-
-
+UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
 DEEPEST = 5
 """How many drawdowns a report lists."""
 
@@ -106,25 +95,22 @@ class Material(Struct, frozen=True):
 
 
 def transfers(history: History) -> list[CashMovement]:
-    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
-
-    Adopted shares were in that equity before, so their adoption moves nothing.
-    """
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows."""
+    # Adopted shares were in that equity before, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
     return [each for each in moved if each.origin is not Origin.ADOPTION]
 
 
 def account_report(of: Material) -> report.AccountReport:
-    """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread)
+    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
     choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
     trades, slippage = report_trades(of.history, choice)
     profit = pnl.Profit(known, choice)
     curve = points(way, rows) if rows is not None else ()
-    own = account_returns(way, rows, rates)
+    own = returns_of("value", way, rows, rates)
     returns = return_figures(own)
     fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
@@ -153,7 +139,7 @@ def account_report(of: Material) -> report.AccountReport:
         cuts=cuts_of(profit),
         refusals=of.refusals,
         unknown=(
-            *_unseen(way),
+            *(() if way.steps else (UNSEEN,)),
             *fees_not_counted(*profit.fees_left_out),
             *what_is_lacking(chain(returns, of_trades, more.rolling)),
             *of.unknown,
@@ -161,15 +147,9 @@ def account_report(of: Material) -> report.AccountReport:
         assumptions={
             report.Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed, of.history.settlement),
-            **further_assumptions(more),
+            **further_assumptions(more, way.year),
         },
     )
-
-
-def _unseen(way: Path) -> tuple[str, ...]:
-    if way.steps:
-        return ()
-    return ("No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve",)
 
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
@@ -178,14 +158,12 @@ LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", p
 
 
 def earned(profit: pnl.Profit) -> report.Earned:
-    """Return the profit that is asked for, and the account's value around it."""
     row, (before, after) = profit.total, profit.values_usd
     parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
     return report.Earned(before, after, profit.transfers_usd, row.total_usd, **parts)
 
 
 def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
-    """Return the profit that is asked for, divided in several ways."""
     total = profit.total.total_usd
     return tuple(
         report.Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS
@@ -228,25 +206,8 @@ def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...
 
 
 def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
-    trade, fees = trip.trade, facts.fees_usd(trip)
-    gross, price = trade.realized_before_fees_usd, to_nine_places(trade.entry_price)
-    cost = notional(trade.closed_quantity, price, trade.multiplier)
-    r = in_risks(gross + fees, facts.risk(trip)) if trade.closed_at else None
-    return TradeRow(
-        id=facts.name(trip),
-        strategy=trade.strategy,
-        symbol=trade.symbol,
-        side=side_of(trade.side),
-        opened_at=trade.opened_at,
-        closed_at=trade.closed_at,
-        quantity=trade.quantity,
-        entry_price=price,
-        exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
-        gross_usd=gross,
-        fees_usd=fees,
-        net_usd=gross + fees,
-        fraction=float(gross / cost) if cost else None,
-        r=None if r is None else float(r),
-        reasons=facts.reasons(trip),
-        entry_score=facts.kept(trip).entry_score,
-    )
+    trade, shared = trip.trade, facts.shared(trip)
+    cost = notional(trade.closed_quantity, shared["entry_price"], trade.multiplier)
+    r = in_risks(shared["net_usd"], facts.risk(trip)) if trade.closed_at else None
+    fraction = float(trade.realized_before_fees_usd / cost) if cost else None
+    return TradeRow(**shared, fraction=fraction, r=None if r is None else float(r))

@@ -13,9 +13,8 @@ from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.views.performance import statistics
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.report import Comparison, Figure, Unit
-from tradebot.views.performance.report_rows import Bin
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
-from tradebot.views.performance.statistics import Interval, Shape, probabilistic_sharpe, sharpe, sortino, volatility
+from tradebot.views.performance.statistics import Bin, Interval, Shape, probabilistic_sharpe, sharpe, sortino
 from tradebot.views.performance.statistics import minimum_track_record as track_record
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
 """How many returns figures need. A month's volatility is off by a sixth (one standard error). A Sharpe ratio needs its
 skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
-RETURNS = "session returns"
+RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 LOST = "everything was lost"
 NO_SPREAD = "the returns don't vary"
@@ -36,51 +35,50 @@ Value = Interval | float | None
 class Returns(Struct, frozen=True):
     """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
 
-    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known.
+    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known. `year` is
+    how many sessions the venue has in a year, which is what it takes to say something per year.
     """
 
     values: Sequence[float]
     per_year: float
     cash: float
     cash_of_each: Sequence[float] = ()
+    year: int = A_YEAR
 
     @property
     def years(self) -> float:
-        """Return the time that the returns cover, in years."""
         return len(self.values) / self.per_year
 
     @property
     def excess(self) -> list[float]:
-        """Return the returns above those of cash."""
         cash_of_each = self.cash_of_each or [self.cash] * len(self.values)
         return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
 
 
-def returns_of(values: Sequence[float], path: Path, rates: Rates, cash_of_each: Sequence[float] = ()) -> Returns:
-    """Return the returns of something that was seen as often as the account."""
-    return Returns(values, path.per_year, (1 + rates.cash_yearly) ** (1 / path.per_year) - 1, cash_of_each)
-
-
-def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
-    """Return the account's returns, from a path and its frame, if there is one."""
-    return returns_of(path.returns, path, rates, _cash_beside(rows, "value", rates))
+def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
+    """Return the known returns in a column of a path's frame; none without a frame."""
+    cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
+    if rows is None:
+        return Returns((), path.per_year, cash, (), path.year)
+    known = rows[rows[column].notna()]
+    of_each = known["cash"].tolist() if rates.dated else ()
+    return Returns(known[column].tolist(), path.per_year, cash, of_each, path.year)
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
-    """Return all figures of returns."""
     values, excess, per_year = of.values, of.excess, of.per_year
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
     rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
         ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-        ("cagr", "CAGR", Unit.YEARLY, A_YEAR, lambda: _cagr(of), LOST),
+        ("cagr", "CAGR", Unit.YEARLY, of.year, lambda: _cagr(of), LOST),
         ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
-        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: volatility(values, per_year), NO_SPREAD),
+        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: statistics.volatility(values, per_year), NO_SPREAD),
         ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
         ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
         ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
         ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
         ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
-        ("calmar", "Calmar ratio", Unit.RATIO, A_YEAR, lambda: statistics.calmar(values, of.years), NO_FALL),
+        ("calmar", "Calmar ratio", Unit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
     )
     return tuple(
         figure(len(values), name, label, unit, needed, compute() if len(values) >= needed else None, why_not)
@@ -89,14 +87,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 
 
 def figure(
-    count: int,
-    name: str,
-    label: str,
-    unit: Unit,
-    needed: int,
-    found: Value,
-    why_not: str = "",
-    of: str = RETURNS,
+    count: int, name: str, label: str, unit: Unit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
     """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
@@ -130,24 +121,9 @@ def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
     """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
-    columns = ("benchmark", "leveled", "cash")
-    every = (
-        account_returns(path, rows, rates),
-        *(returns_of(_known(rows, name), path, rates, _cash_beside(rows, name, rates)) for name in columns),
-    )
+    every = (returns_of(column, path, rows, rates) for column in ("value", "benchmark", "leveled", "cash"))
     account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
     return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
-
-
-def _known(rows: "pd.DataFrame | None", name: str) -> list[float]:
-    return [] if rows is None else [float(value) for value in rows[name].dropna()]
-
-
-def _cash_beside(rows: "pd.DataFrame | None", name: str, rates: Rates) -> list[float]:
-    """Return what cash earned over each known return of a column, if its rate changes."""
-    if rows is None or not rates.dated:
-        return []
-    return [float(value) for value in rows.loc[rows[name].notna(), "cash"]]
 
 
 TAIL, IN_TAIL = 0.05, 13
@@ -172,15 +148,7 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
     )
     return (
         *(figure(len(values), *row) for row in rows),
-        figure(
-            len(worst),
-            "shortfall",
-            "Expected shortfall",
-            Unit.FRACTION,
-            IN_TAIL,
-            fmean(worst),
-            of="sessions in the tail",
-        ),
+        figure(len(worst), "shortfall", "Expected shortfall", Unit.FRACTION, IN_TAIL, fmean(worst), of=TAIL_SESSIONS),
     )
 
 

@@ -1,7 +1,7 @@
 """Returns of an account, session by session, without what its owner moved in or out."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,21 +11,21 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 
 SESSIONS_PER_YEAR = 252
-"""Sessions in a nominal year."""
+"""Sessions in a nominal year of a venue that closes."""
+DAYS_PER_YEAR = 365
 FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 """Origins of fills for shares that may have been there before the books."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _ZERO = Decimal(0)
 
 
 class Seen(NamedTuple):
-    """The account's equity in USD at a session's close, or when the books were opened (`is_start`).
-
-    If the venue didn't tell it of the close, it is as a pass last saw it.
-    """
+    """The account's equity in USD at a session's close, or as a pass last saw it, or at the opening of the books."""
 
     session: date
     at: datetime
@@ -36,8 +36,8 @@ class Seen(NamedTuple):
 class Step(NamedTuple):
     """The way from one sight of the account to the next one.
 
-    `value` is the return as a fraction. It is None if there was nothing to earn a return on: the equity before was zero
-    or less. `transfers_usd` is what the owner moved in (positive) or out in between.
+    `value` is the return as a fraction, None if the equity before was zero or less. `transfers_usd` is what the owner
+    moved in (positive) or out in between.
     """
 
     before: Seen
@@ -50,14 +50,15 @@ class Path(Struct, frozen=True):
     """An account's steps through a span, oldest first.
 
     `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
-    exchange's sessions that the steps cover. `missing` are those among them whose end nobody saw; the step after then
-    covers them too.
+    exchange's sessions that the steps cover, and `missing` those of them whose end nobody saw: the step after covers
+    them too. `year` is how many sessions the venue has in a year.
     """
 
     start: Seen | None
     steps: tuple[Step, ...]
     sessions: tuple[date, ...]
     missing: tuple[date, ...]
+    year: int = SESSIONS_PER_YEAR
 
     @property
     def returns(self) -> tuple[float, ...]:
@@ -65,41 +66,44 @@ class Path(Struct, frozen=True):
         return tuple(step.value for step in self.steps if step.value is not None)
 
     @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Return when the steps begin and end; what happened at the beginning came before them."""
+        return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
+
+    @property
     def per_year(self) -> float:
-        """Return how many returns a year has at the rate of this span; 252 if no session is missing."""
-        if not self.steps or not self.sessions:
-            return SESSIONS_PER_YEAR
-        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
+        """Return how many returns a year has at the rate of this span; `year` if no session is missing."""
+        return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
-def path(
-    history: History,
-    transfers: Sequence[CashMovement],
-    sessions: Sequence[Session],
-    days: Days = EVER,
-) -> Path:
+def path(history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: Days = EVER) -> Path:
     """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
-    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
-    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
+    `sessions` are the exchange's since the books were opened, oldest first. The first step begins at the last sight
+    before the span. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
-    seen = [each for each in _sights(history, sessions) if not days.is_after(each.session)]
-    before = [place for place, each in enumerate(seen) if days.first is not None and each.session < days.first]
-    within = seen[max(before, default=0) :]
+    seen, year = _sights(history, sessions), sessions_per_year(history.day)
+    until = [each for each in seen if not days.is_after(each.session)]
+    before = [place for place, each in enumerate(until) if days.first is not None and each.session < days.first]
+    within = until[max(before, default=0) :]
     if not within:
-        return Path(None, (), (), ())
+        return Path(None, (), (), (), year)
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
     covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
-    return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
+    missing = tuple(day for day in covered if day not in known)
+    return Path(within[0], steps, covered, missing, year)
+
+
+def sessions_per_year(day: VenueDay) -> int:
+    """Return how many sessions a year of a venue has: each day is one if it never closes."""
+    return DAYS_PER_YEAR if day.never_ends else SESSIONS_PER_YEAR
 
 
 def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
-    """Yield each sight of the account's equity, oldest first.
-
-    The opening counts if the account held nothing but cash then, because the books keep only the cash.
-    """
-    if history.opened_at is not None and not _held_shares(history):
+    # Of what was held when the books were opened, they keep only the cash; a person may have taken shares over.
+    held = history.acknowledged or any(owned.origin in FOUND for owned in history.fills)
+    if history.opened_at is not None and not held:
         opened_on = history.day.date_of(history.opened_at)
         yield Seen(opened_on, history.opened_at, history.opening_cash, is_start=True)
     looks = (
@@ -118,11 +122,6 @@ def _closes(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
         usd = told.get(after.date)
         if usd and history.opened_at is not None and session.close > history.opened_at:
             yield Seen(session.date, session.close, usd)
-
-
-def _held_shares(history: History) -> bool:
-    """Return True if the account may have held shares when its books were opened: a person took some over."""
-    return bool(history.acknowledged) or any(owned.origin in FOUND for owned in history.fills)
 
 
 def _step(before: Seen, after: Seen, transfers: Sequence[CashMovement]) -> Step:

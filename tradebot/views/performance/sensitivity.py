@@ -4,17 +4,52 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import quantiles
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.views.performance import statistics
-from tradebot.views.performance.report_rows import Band, Sensitivity, VariantRow
-from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
 
 FEWEST = 5
 """So many days of rebalancing it takes for quartiles."""
 AS_PLAYED = "as played"
+
+
+class VariantRow(Struct, frozen=True):
+    """A backtest that was played again with one thing changed; `cagr_change` is against the backtest as played."""
+
+    kind: str
+    name: str
+    sessions: int
+    trades: int
+    total_return: float
+    cagr: float | None
+    cagr_change: float | None
+    max_drawdown: float
+    sharpe: float | None
+
+
+class Band(Struct, frozen=True):
+    """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
+
+    days: int
+    lowest: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    highest: float
+    below_played: int | None
+
+
+class Sensitivity(Struct, frozen=True):
+    """The backtest as it was played, its variants, and the band over days of rebalancing if there are enough."""
+
+    played: VariantRow
+    rows: tuple[VariantRow, ...]
+    rebalance_days: tuple[VariantRow, ...]
+    band: Band | None
+    needed_days: int
 
 
 def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
@@ -32,7 +67,7 @@ def played_as(path: Path, trades: int) -> Variant:
 
 
 def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: float, trades: int) -> Variant:
-    ratio = statistics.sharpe(returns, per_year) if len(returns) >= A_QUARTER else None
+    ratio = statistics.sharpe(returns, per_year) if len(returns) >= SESSIONS_PER_YEAR // 4 else None
     return Variant(
         kind=kind,
         name=name,
@@ -40,7 +75,7 @@ def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: f
         trades=trades,
         total_return=statistics.total_return(returns),
         max_drawdown=statistics.max_drawdown(returns),
-        cagr=statistics.cagr(returns, len(returns) / per_year) if len(returns) >= A_YEAR else None,
+        cagr=statistics.cagr(returns, len(returns) / per_year) if len(returns) >= SESSIONS_PER_YEAR else None,
         sharpe=ratio.value if ratio else None,
     )
 

@@ -1,10 +1,12 @@
 """Statistics of returns, with the source of each formula. Floats in, floats out; None where there is no value."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import atanh, ceil, exp, expm1, fsum, log1p, prod, sqrt, tanh
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.auditing.intervals import t_quantile
 
@@ -167,16 +169,13 @@ class Fall(NamedTuple):
 
 def falls(index: Sequence[float]) -> list[Fall]:
     """Return each drawdown of an index, the deepest first."""
-    return sorted(_falls(index), key=lambda fall: fall.depth)
-
-
-def _falls(index: Sequence[float]) -> Iterator[Fall]:
-    under = below_peak(index)
+    under, found = below_peak(index), list[Fall]()
     tops = [place for place, depth in enumerate(under) if depth >= 0]
     for peak, following in pairwise([*tops, len(under)]):
         if following > peak + 1:
             trough = min(range(peak + 1, following), key=lambda place: under[place])
-            yield Fall(under[trough], peak, trough, following if following < len(under) else None)
+            found.append(Fall(under[trough], peak, trough, following if following < len(under) else None))
+    return sorted(found, key=lambda fall: fall.depth)
 
 
 def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:
@@ -186,9 +185,14 @@ def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, f
     """
     if len(returns) < 2 or any(each <= -1 for each in returns):
         return None
-    logs = [log1p(each) for each in returns]
-    half = t_quantile(CONFIDENCE, len(logs) - 1) * stdev(logs) / sqrt(len(logs))
-    return expm1((fmean(logs) - half) * per_year), expm1((fmean(logs) + half) * per_year)
+    mean = mean_of([log1p(each) for each in returns])
+    return expm1(mean.low * per_year), expm1(mean.high * per_year)
+
+
+def mean_of(values: Sequence[float]) -> Interval:
+    """Return the mean of two values or more with its 95% interval by Student's t."""
+    mean, half = fmean(values), t_quantile(CONFIDENCE, len(values) - 1) * stdev(values) / sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
 
 
 def wilson(successes: int, trials: int) -> Interval:
@@ -245,6 +249,14 @@ def _correlation(value: float, count: int) -> Interval:
         return Interval(value, value, value)
     half = Z_95 / sqrt(count - 3)
     return Interval(value, tanh(atanh(value) - half), tanh(atanh(value) + half))
+
+
+class Bin(Struct, frozen=True):
+    """How many session returns, as fractions, are from `low` on and below `high`."""
+
+    low: float
+    high: float
+    count: int
 
 
 def quantile(values: Sequence[float], share: float) -> Interval:

@@ -11,13 +11,13 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side
-from tradebot.model.position import NINE_PLACES, Origin
+from tradebot.model.position import NINE_PLACES
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
 from tradebot.views.performance.fees import allotted, moments
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import OpenLot
+from tradebot.views.performance.lots import OpenLot, opened
 from tradebot.views.performance.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, matched
 
 _CENT = Decimal("0.01")
@@ -114,7 +114,7 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
     all_sales = sales_of(account, history.movements, method, history.day)
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
     rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
-    last = max((trade.at for trade in account.trades), default=history.opened_at)
+    last = max((trade.fill.at for trade in account.trades), default=history.opened_at)
     awaited = {owned.fill.activity_id for owned in history.awaited}
     until = max((history.day.date_of(at) for at in (history.at, last) if at), default=None)
     return TaxYear(
@@ -129,44 +129,31 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
         near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
         other_kinds=account.other_kinds,
         returns_capital=any(movement.meaning is ActivityKind.RETURN_OF_CAPITAL for movement in history.cash),
-        contracts=tuple(sorted({sale.closing.symbol_then for sale in of_year if sale.closing.multiplier != 1})),
+        contracts=tuple(sorted({sale.closing.fill.symbol for sale in of_year if sale.closing.fill.multiplier != 1})),
         unknown_fees=len({name for row in rows for name in (row.lot, row.sale)} & awaited),
     )
 
 
 def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method, day: VenueDay) -> Matched:
-    """Return all sales of an account with their lots and wash sales."""
     fees = _fees(cash, account.trades, day)
     before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
-    with_fees = [(trade, fees.get(trade.fill_id, Fraction(0)) / abs(trade.quantity)) for trade in account.trades]
-    return matched(with_fees, before, method)
+    charged = ((trade, fees.get(trade.fill.activity_id, Fraction(0))) for trade in account.trades)
+    return matched(((trade, fee / abs(trade.quantity)) for trade, fee in charged), before, method)
 
 
 def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
-    """Return each trade's part of the fees that are charged for trades, unsigned USD by fill id."""
     priced = [trade for trade in trades if trade.price is not None]
-    lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
     fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
-    fills = moments((one.fill_id, one.symbol_then, one.at) for one in priced if one.origin is Origin.VENUE)
-    shared = allotted(fees, lots, fills, day)
+    lots = list(map(_as_lot, priced))
+    shared = allotted(fees, lots, moments(trade.owned for trade in priced), day)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 
-def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
-    """Return a trade as shares that were bought or sold short, which is how fees see it."""
-    return OpenLot(
-        strategy=trade.strategy,
-        symbol=trade.symbol,
-        side=Side.BUY if trade.quantity > 0 else Side.SELL,
-        quantity=decimal(abs(trade.quantity)),
-        opened_at=trade.at,
-        entry_price=decimal(price),
-        entry_fill=trade.fill_id,
-        entry_order=trade.order_id,
-        entry_origin=trade.origin,
-        trade=(trade.strategy, trade.symbol, trade.at),
-        multiplier=decimal(trade.multiplier),
-    )
+def _as_lot(trade: AccountTrade) -> OpenLot:
+    """Return a trade as shares that were bought or sold short at a known price, which is how fees see it."""
+    assert trade.price is not None, "fees are for what has a price"
+    quantity, price = decimal(abs(trade.quantity)), decimal(trade.price)
+    return opened(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
 
 
 def decimal(value: Fraction) -> Decimal:
@@ -180,11 +167,11 @@ def _cents(value: Fraction) -> Decimal:
 
 def _row(sale: Sale) -> TaxRow:
     lot, closing = sale.lot, sale.closing
-    side, unit = Side.BUY if lot.sign > 0 else Side.SELL, "sh." if closing.multiplier == 1 else "contracts"
-    shares = decimal(sale.shares / closing.shares_today)
+    side, unit = Side.BUY if lot.sign > 0 else Side.SELL, "sh." if closing.fill.multiplier == 1 else "contracts"
+    shares, symbol = decimal(sale.shares / closing.shares_today), closing.fill.symbol
     proceeds, basis, adjustment, gain = _money(sale)
     return TaxRow(
-        description=f"{shares:f} {unit} {closing.symbol_then}{' sold short' if side is Side.SELL else ''}",
+        description=f"{shares:f} {unit} {symbol}{' sold short' if side is Side.SELL else ''}",
         acquired=lot.opened if side is Side.BUY else closing.day,
         sold=closing.day,
         proceeds_usd=proceeds,
@@ -194,13 +181,13 @@ def _row(sale: Sale) -> TaxRow:
         gain_usd=gain,
         term=_term(sale),
         held_from=lot.held_from if side is Side.BUY else None,
-        symbol=closing.symbol_then,
+        symbol=symbol,
         side=side,
         shares=shares,
         fees_usd=_cents((sale.fee_usd + lot.fee_usd) * sale.shares),
-        strategy=lot.opening.strategy if lot.opening else "",
-        lot=lot.opening.fill_id if lot.opening else "",
-        sale=closing.fill_id,
+        strategy=lot.opening.owned.strategy if lot.opening else "",
+        lot=lot.opening.fill.activity_id if lot.opening else "",
+        sale=closing.fill.activity_id,
         replaced_by=tuple(dict.fromkeys(sale.replacements)),
     )
 

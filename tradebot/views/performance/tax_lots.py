@@ -42,12 +42,11 @@ class Method(StrEnum):
 class TaxLot(Struct, frozen=True, dict=True):
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
-    `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
-    their date and cost aren't known. `fee_usd` is what that trade paid in fees, in USD per share: it adds to what the
-    shares cost, or is taken off what they brought (IRS Publication 550, 2024, "Stocks and Bonds").
-    `carried_usd` are the losses that wash sales added to its basis, and `tacked_days` the time for which the shares
-    sold at these losses were held; it counts as if these shares had been held. `replaced` says that the lot already
-    stands for shares that were sold at a loss.
+    `opening` is the trade that opened it, or None if it was before the books began: then date and cost aren't known.
+    `fee_usd` is that trade's fee in USD per share: it adds to what the shares cost, or is taken off what they brought
+    (IRS Publication 550, 2024, "Stocks and Bonds"). `replaced` says that the lot stands for shares that were sold at a
+    loss: `carried_usd` are these losses, which add to its basis, and for `tacked_days` those shares were held, which
+    counts as if these had been.
     """
 
     symbol: str
@@ -75,7 +74,6 @@ class TaxLot(Struct, frozen=True, dict=True):
 
     @property
     def sign(self) -> int:
-        """Return 1 for shares that were bought, and -1 for shares that were sold short."""
         return 1 if self.quantity > 0 else -1
 
     def part(self, quantity: Fraction) -> "TaxLot":
@@ -85,15 +83,11 @@ class TaxLot(Struct, frozen=True, dict=True):
         return replace(self, quantity=quantity, carried_usd=self.carried_usd * quantity / self.quantity)
 
     def joined(self, other: "TaxLot") -> "TaxLot":
-        """Return both pieces of a lot as one."""
         return replace(self, quantity=self.quantity + other.quantity, carried_usd=self.carried_usd + other.carried_usd)
 
 
 def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
-    """Return open lots in the order in which a sale closes them; they are given oldest first.
-
-    Shares of unknown date were there first. Those of unknown cost are the last that HIFO picks.
-    """
+    """Return open lots, given oldest first, in the order in which a sale closes them; HIFO takes unknown costs last."""
     match method:
         case Method.FIFO:
             return list(lots)
@@ -110,10 +104,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
-    """Return the pieces that a sale of `quantity` unsigned shares closes, and what is left of the lots, oldest first.
-
-    The shares must not be more than the lots hold.
-    """
+    """Return the pieces that a sale of so many unsigned shares closes, and what is left of the lots, oldest first."""
     pieces, left = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:
@@ -133,8 +124,7 @@ def is_long_term(held_from: date, sold: date) -> bool:
     """Return True if shares were held for more than one year: counted from the day after they were bought.
 
     Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-97 for trade dates; Rev. Rul. 66-7 for the ends
-    of months. So shares bought on 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01
-    on.
+    of months. So shares of 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01 on.
     """
     first = held_from + _ONE_DAY
     leap_day = (first.month, first.day) == (2, 29)
@@ -161,7 +151,6 @@ class Sale(Struct, dict=True):
 
     @property
     def shares(self) -> Fraction:
-        """Return the unsigned shares."""
         return abs(self.lot.quantity)
 
     @property
@@ -239,13 +228,11 @@ class _Symbol(Struct):
 
 
 def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
-    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long.
-
-    They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
-    """
+    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long."""
+    # They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
     found: dict[object, TaxLot] = {}
     for lot in lots:
-        key: object = (lot.opening.fill_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
+        key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
         known = found.get(key)
         found[key] = known.joined(lot) if known else lot
     return list(found.values())
@@ -269,14 +256,9 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     loss = -made * shares / sale.shares
     sale.washed += shares
     sale.disallowed_usd += loss
-    sale.replacements.append(opening.fill_id)
-    replacing = lot.part(shares * lot.sign)
-    carried = replace(
-        replacing,
-        carried_usd=loss,
-        tacked_days=(sale.closing.day - held_from).days,
-        replaced=True,
-    )
+    sale.replacements.append(opening.fill.activity_id)
+    tacked_days = (sale.closing.day - held_from).days
+    carried = replace(lot.part(shares * lot.sign), carried_usd=loss, tacked_days=tacked_days, replaced=True)
     rest = lot.quantity - shares * lot.sign
     return [carried, lot.part(rest)] if rest else [carried]
 
@@ -298,5 +280,6 @@ def matched(trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterab
         state = symbols.setdefault(symbol, _Symbol(method, []))
         for _, order in groupby(of_symbol, key=lambda each: (each[0].purchase, each[0].day)):
             state.trade(list(order))
-    sales = sorted((s for state in symbols.values() for s in state.sales), key=lambda s: (s.closing.at, s.lot.symbol))
-    return Matched(tuple(sales), tuple(lot for state in symbols.values() for lot in state.lots))
+    sales = (sale for state in symbols.values() for sale in state.sales)
+    in_time = sorted(sales, key=lambda sale: (sale.closing.fill.at, sale.lot.symbol))
+    return Matched(tuple(in_time), tuple(lot for state in symbols.values() for lot in state.lots))

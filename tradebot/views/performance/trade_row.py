@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -15,18 +16,39 @@ from tradebot.model.trade import IntentFacts, OrderFacts, Sent, Trade
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.lots import ClosedLot
-from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
 
-WITHOUT_ORDER: Mapping[Origin, str] = {
-    Origin.PLAN: "accepted_plan",
-    Origin.ADOPTION: "adoption",
-    Origin.ACTIVITY: "corporate_action",
-    Origin.GIVEN_BACK: "given_back",
-    Origin.TAKEN_OVER: "taken_over",
+
+class Source(StrEnum):
+    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+
+    BOT = "bot"
+    ADOPTED = "adopted"
+    TAKEN_OVER = "taken over"
+    PLAN = "accepted plan"
+    GIVEN_BACK = "given back"
+    ACTIVITY = "corporate action"
+    RECOVERED = "recovered"
+
+
+class WithoutOrder(NamedTuple):
+    """What an exit that no order of the bot made has as its reason, and an entry as its source."""
+
+    closed: str
+    entered: Source
+
+
+WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
+    Origin.PLAN: WithoutOrder("accepted_plan", Source.PLAN),
+    Origin.ADOPTION: WithoutOrder("adoption", Source.ADOPTED),
+    Origin.ACTIVITY: WithoutOrder("corporate_action", Source.ACTIVITY),
+    Origin.GIVEN_BACK: WithoutOrder("given_back", Source.GIVEN_BACK),
+    Origin.TAKEN_OVER: WithoutOrder("taken_over", Source.TAKEN_OVER),
 }
-"""Reasons of what no order of the bot closed, by what wrote the fill: a plan that a person accepted, a change of owner,
-or the broker's activity, such as a buyout."""
+"""By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
+
+
+LIQUIDATION = "liquidation"
 
 
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
@@ -42,21 +64,19 @@ def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
 
 
 def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
-    """Return why a piece of a position was closed; `unknown` if nothing was recorded.
+    """Return why a piece was closed, in the grammar of `exits.why` or in a strategy's own words, or `unknown`.
 
-    `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
-    own words.
+    `sent` are the orders that filled, by the venue's id.
     """
+    if lot.liquidation:
+        return LIQUIDATION
     behind = sent.get(lot.exit_order)
     known = exit_reason(behind.order, behind.intents) if behind else None
-    return known or WITHOUT_ORDER.get(lot.origin, UNKNOWN)
+    return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
 
 
 def rules_of(reason: str) -> tuple[str, ...]:
-    """Return the rules in a reason, without their amounts; none if nothing was recorded.
-
-    A strategy's own words have no rules in them, so they are returned whole.
-    """
+    """Return the rules in a reason, without their amounts, or a strategy's own words; none if nothing was recorded."""
     try:
         return tuple(part.name for part in parse(reason))
     except ValueError:
@@ -72,7 +92,6 @@ LONG, SHORT = "long", "short"
 
 
 def side_of(side: Side) -> str:
-    """Return what a position is called that was entered on this side."""
     return LONG if side is Side.BUY else SHORT
 
 
@@ -84,16 +103,23 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-class Source(StrEnum):
-    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+class RiskFrom(StrEnum):
+    """Where an initial risk is known from."""
 
-    BOT = "bot"
-    ADOPTED = "adopted"
-    TAKEN_OVER = "taken over"
-    PLAN = "accepted plan"
-    GIVEN_BACK = "given back"
-    ACTIVITY = "corporate action"
-    RECOVERED = "recovered"
+    RESTING = "first resting stop"
+    ENTRY = "stop asked for at entry"
+
+
+class Excursion(Struct, frozen=True):
+    """How far a trade went: a price in USD, the gain there as a fraction of the entry price, in USD, and in risks.
+
+    `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
+    """
+
+    price: Decimal
+    fraction: Decimal
+    usd: Decimal
+    r: Decimal | None
 
 
 class LotRow(Struct, frozen=True):
@@ -123,6 +149,10 @@ class LotRow(Struct, frozen=True):
     reason: str = ""
     gross_usd: Decimal | None = None
     net_usd: Decimal | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.reason,)
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
@@ -174,8 +204,10 @@ class TradeRow(Struct, omit_defaults=True):
 
     @property
     def key(self) -> Key:
-        """Return what names the position in the books."""
         return self.strategy, self.symbol, self.opened_at
+
+
+AnyRow = TypeVar("AnyRow", TradeRow, LotRow)
 
 
 class Rows(Struct, frozen=True):
@@ -191,8 +223,8 @@ _ZERO = Decimal(0)
 class Choice(Struct, frozen=True):
     """What trades and pieces of the profit must be to be chosen; None leaves it open.
 
-    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it is only asked of trades. A trade
-    belongs to the day of its last exit, or to all days from its entry on while shares are held.
+    `reason`, a whole one or one rule's name, and `is_open` are only asked of trades. A trade belongs to the day of its
+    last exit, or while shares are held, to all days from its entry on.
     """
 
     days: Days = EVER
@@ -203,7 +235,6 @@ class Choice(Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Return True if these are all pieces of their days."""
         return self.strategy is None and self.symbol is None
 
     def has(self, strategy: str, symbol: str, day: date) -> bool:
@@ -212,16 +243,11 @@ class Choice(Struct, frozen=True):
 
     def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
         """Return True for what is chosen by everything but its reason."""
-        return (
-            self.strategy in (None, one.strategy)
-            and self.symbol in (None, one.symbol)
-            and self.is_open in (None, one.closed_at is None)
-            and (
-                self.days.has(one.closed_at, day)
-                if one.closed_at
-                else not self.days.is_after(day.date_of(one.opened_at))
-            )
-        )
+        if self.strategy not in (None, one.strategy) or self.symbol not in (None, one.symbol):
+            return False
+        if one.closed_at:
+            return self.is_open is not True and self.days.has(one.closed_at, day)
+        return self.is_open is not False and not self.days.is_after(day.date_of(one.opened_at))
 
 
 class TradeTotals(Struct, frozen=True, omit_defaults=True):
@@ -247,21 +273,17 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     unknown_fees: int = 0
 
 
-def chosen(rows: Iterable[TradeRow], choice: Choice, day: VenueDay) -> tuple[TradeRow, ...]:
-    """Return the trades that were asked for, in their order."""
+def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
+    """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
     wanted = choice.reason
-    covered = (row for row in rows if choice.covers(row, day))
-    return tuple(row for row in covered if wanted is None or any(_says(reason, wanted) for reason in row.reasons))
 
+    def says_so(row: AnyRow) -> bool:
+        return wanted is None or any(reason == wanted or wanted in rules_of(reason) for reason in row.reasons)
 
-def chosen_lots(lots: Iterable[LotRow], choice: Choice, day: VenueDay) -> tuple[LotRow, ...]:
-    """Return the pieces that were asked for, in their order; each has a day and a reason, whatever its trade has."""
-    covered = (lot for lot in lots if choice.covers(lot, day))
-    return tuple(lot for lot in covered if choice.reason is None or _says(lot.reason, choice.reason))
+    return tuple(row for row in rows if choice.covers(row, day) and says_so(row))
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
-    """Return what these trades add up to."""
     closed = [row for row in rows if row.status is Status.CLOSED]
     held = [row for row in rows if row.status is not Status.CLOSED]
     won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))
@@ -280,8 +302,3 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         unpriced=sum(1 for row in held if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
     )
-
-
-def _says(reason: str, wanted: str) -> bool:
-    """Return True if a reason is the wanted one, or names that rule."""
-    return reason == wanted or wanted in rules_of(reason)

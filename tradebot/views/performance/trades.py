@@ -1,30 +1,43 @@
 """Round trips and lots from an account's past: what each was, why it ended, what it risked and what it earned."""
 
 import hashlib
+from base64 import b32encode
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
 
 from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE, notional
+from tradebot.model.order import Fill
 from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
-from tradebot.model.trade import Trade, TradeNote
+from tradebot.model.trade import RestedStop, Trade, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, Trip
-from tradebot.views.performance.risk import Risk, Stops, excursion, in_risks, initial_risk
-from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow, side_of, why_closed
+from tradebot.views.performance.trade_row import (
+    WITHOUT_ORDER,
+    Excursion,
+    LotRow,
+    RiskFrom,
+    Rows,
+    Source,
+    Status,
+    TradeRow,
+    side_of,
+    why_closed,
+)
 from tradebot.views.slippage import Made, totals
 
 _ZERO = Decimal(0)
-_SOURCES = {
-    Origin.ADOPTION: Source.ADOPTED,
-    Origin.TAKEN_OVER: Source.TAKEN_OVER,
-    Origin.PLAN: Source.PLAN,
-    Origin.GIVEN_BACK: Source.GIVEN_BACK,
-    Origin.ACTIVITY: Source.ACTIVITY,
-}
+_SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")
+_AT = attrgetter("at")
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
@@ -34,55 +47,35 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     """
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]
-    lots = [lot for trip in trips for lot in making.lots(trip)] if by_lot else []
-    return Rows(
-        tuple(map(making.row, trips)),
-        tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))),
-    )
+    rows = tuple(map(making.row, trips))
+    of_rows = zip(rows, trips, strict=True) if by_lot else ()
+    lots = [making.lot(row.id, lot) for row, trip in of_rows for lot in trip.lots]
+    return Rows(rows, tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 class _Rows:
-    """Makes rows from one account's past."""
-
     def __init__(self, history: History, market: MarketTime) -> None:
         self.history, self.market, self.facts = history, market, TripFacts(history)
 
     def row(self, trip: Trip) -> TradeRow:
-        """Return the row of one trade."""
         history, facts, trade = self.history, self.facts, trip.trade
-        kept, note = facts.kept(trip), self._note(trip)
-        until = trade.closed_at or history.at
-        risk = facts.risk(trip)
-        fees = facts.fees_usd(trip)
-        gross = trade.realized_before_fees_usd
+        shared, kept, note = facts.shared(trip), facts.kept(trip), self._note(trip)
+        until, risk = trade.closed_at or history.at, facts.risk(trip)
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trip, kept)
         return TradeRow(
-            id=facts.name(trip),
-            strategy=trade.strategy,
-            symbol=trade.symbol,
-            side=side_of(trade.side),
+            **shared,
             status=_status(trade),
             source=self._source(trip),
-            opened_at=trade.opened_at,
             last_exit_at=trip.closed[-1].closed_at if trip.closed else None,
-            closed_at=trade.closed_at,
-            quantity=trade.quantity,
             closed_quantity=trade.closed_quantity,
-            entry_price=to_nine_places(trade.entry_price),
-            exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
-            reasons=facts.reasons(trip),
-            entry_score=kept.entry_score,
             components=kept.components,
             held_s=(until - trade.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(trade.opened_at, until) if until else None,
-            gross_usd=gross,
-            fees_usd=fees,
-            net_usd=gross + fees,
             open_usd=None if mark is None else sum((lot.gain_at(mark) for lot in trip.held), _ZERO),
             risk_usd=risk.usd if risk else None,
             risk_from=risk.source if risk else None,
-            r=in_risks(gross + fees, risk) if trade.closed_at else None,
+            r=in_risks(shared["net_usd"], risk) if trade.closed_at else None,
             best=excursion(trade, best, risk),
             worst=excursion(trade, worst, risk),
             slippage=totals(list(facts.made(trip))),
@@ -92,18 +85,13 @@ class _Rows:
             unknown_fees=facts.unknown_fees(trip),
         )
 
-    def lots(self, trip: Trip) -> Iterator[LotRow]:
-        """Yield the rows of a trade's pieces."""
-        name = self.facts.name(trip)
-        return (self._lot(name, lot) for lot in trip.lots)
-
     def _source(self, trip: Trip) -> Source:
         lot = trip.first
         if lot.entry_origin is Origin.VENUE:
             sent = self.history.sent.get(lot.entry_order)
             own = Source.BOT if sent and sent.intents else Source.RECOVERED
             return Source.ADOPTED if lot.strategy == ADOPTED else own
-        return _SOURCES.get(lot.entry_origin, Source.RECOVERED)
+        return WITHOUT_ORDER[lot.entry_origin].entered if lot.entry_origin in WITHOUT_ORDER else Source.RECOVERED
 
     def _note(self, trip: Trip) -> TradeNote | None:
         """Return the last note of a trade; it may have been written before the symbol was renamed."""
@@ -117,43 +105,36 @@ class _Rows:
         """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
         if kept.best is None and kept.worst is None:
             return None, None
-        is_restated = self.facts.restated_at(trip) is not None
-        exits = [] if is_restated else [lot.exit_price for lot in trip.closed]
-        best, worst = (max, min) if trip.trade.side is Side.BUY else (min, max)
-        return (
-            None if kept.best is None else best((kept.best, *exits)),
-            None if kept.worst is None else worst((kept.worst, *exits)),
-        )
+        exits = [] if self.facts.restated_at(trip) else [lot.exit_price for lot in trip.closed]
+        ends = zip((kept.best, kept.worst), (max, min) if trip.trade.side is Side.BUY else (min, max), strict=True)
+        best, worst = (None if seen is None else furthest((seen, *exits)) for seen, furthest in ends)
+        return best, worst
 
-    def _lot(self, trade_id: str, lot: OpenLot) -> LotRow:
-        until = lot.closed_at if isinstance(lot, ClosedLot) else self.history.at
-        row = LotRow(
+    def lot(self, trade_id: str, lot: OpenLot) -> LotRow:
+        history, ends = self.history, dict[str, Any]()
+        fees_usd = None if self.facts.awaited.intersection(fills_of(lot)) else history.fees.of(lot)
+        if isinstance(lot, ClosedLot):
+            until: datetime | None = lot.closed_at
+            ends = {name: getattr(lot, name) for name in _ENDS}
+            ends["reason"] = why_closed(lot, history.sent)
+            ends["net_usd"] = None if fees_usd is None else lot.gross_usd + fees_usd
+        else:
+            until, mark = history.at, history.marks.get(lot.symbol)
+            ends["open_usd"] = None if mark is None else lot.gain_at(mark)
+        return LotRow(
             trade_id=trade_id,
-            strategy=lot.strategy,
-            symbol=lot.symbol,
             side=side_of(lot.side),
-            quantity=lot.quantity,
-            opened_at=lot.opened_at,
-            entry_price=lot.entry_price,
-            entry_fill=lot.entry_fill,
-            entry_order=lot.entry_order,
             held_s=(until - lot.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(lot.opened_at, until) if until else None,
-            fees_usd=None if self.facts.awaited.intersection(fills_of(lot)) else self.history.fees.of(lot),
+            fees_usd=fees_usd,
+            **{name: getattr(lot, name) for name in _BEGINS},
+            **ends,
         )
-        if not isinstance(lot, ClosedLot):
-            mark = self.history.marks.get(lot.symbol)
-            return row if mark is None else replace(row, open_usd=lot.gain_at(mark))
-        return replace(
-            row,
-            closed_at=lot.closed_at,
-            exit_price=lot.exit_price,
-            exit_fill=lot.exit_fill,
-            exit_order=lot.exit_order,
-            reason=why_closed(lot, self.history.sent),
-            gross_usd=lot.gross_usd,
-            net_usd=None if row.fees_usd is None else lot.gross_usd + row.fees_usd,
-        )
+
+
+_BEGINS = ("strategy", "symbol", "quantity", "opened_at", "entry_price", "entry_fill", "entry_order")
+_ENDS = ("closed_at", "exit_price", "exit_fill", "exit_order", "gross_usd")
+"""What the row of a piece says as the piece does: about its entry, and about its exit."""
 
 
 def _status(trade: Trade) -> Status:
@@ -162,9 +143,77 @@ def _status(trade: Trade) -> Status:
     return Status.PARTLY_CLOSED if trade.closed_quantity else Status.OPEN
 
 
-BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-PLACES = (35, 30, 25, 20, 15, 10, 5)
-"""Where the letters of an id begin in the 40 bits of a digest that it takes: each has 5."""
+class Risk(Struct, frozen=True):
+    """What a trade would have lost at its first stop, in USD before fees: its distance times all shares entered."""
+
+    usd: Decimal
+    source: RiskFrom
+
+
+def initial_risk(
+    trade: Trade,
+    entered: Collection[Fill],
+    stop: RestedStop | None,
+    asked_fraction: Decimal | None,
+    restated_at: datetime | None = None,
+) -> Risk | None:
+    """Return what a trade risked: by the `stop` that rested first, or else by the fraction that its entry asked for.
+
+    The stop's distance is measured from the average price until then of the fills that `entered` the trade.
+    `restated_at` is when its shares were first split, if they were. None if there is no stop on the losing side.
+    """
+    if stop is None:
+        return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)
+    before = [fill for fill in entered if fill.at <= stop.at]
+    is_restated = restated_at is not None and restated_at <= stop.at
+    entry = trade.entry_price if is_restated or not before else _average(before)
+    return _risk(trade, trade.side.sign * (entry - stop.price) / entry, RiskFrom.RESTING)
+
+
+class Stops:
+    """The stops that rested, found by the trade that they protected."""
+
+    def __init__(self, stops: Iterable[RestedStop]) -> None:
+        self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
+        for stop in stops:
+            self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
+
+    def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
+        """Return the first stop that protected a trade, under any of the symbols that it has had."""
+        against, found = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
+        for name in names:
+            stops = self._of.get((trade.strategy, name, against), [])
+            place = bisect_left(stops, trade.opened_at, key=_AT)
+            found += stops[place : place + 1]
+        first = min(found, key=_AT, default=None)
+        return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
+
+
+def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursion | None:
+    if price is None:
+        return None
+    gain = trade.side.sign * (price - trade.entry_price)
+    usd = to_nine_places(notional(trade.quantity, gain, trade.multiplier))
+    return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
+
+
+def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
+    """Return an amount as a multiple of the initial risk (an R multiple), to two places; None if that isn't known."""
+    return None if risk is None else (usd / risk.usd).quantize(_CENTS)
+
+
+def _average(entered: Collection[Fill]) -> Decimal:
+    whole = sum((fill.quantity for fill in entered), _ZERO)
+    return sum((notional(fill.quantity, fill.price, ONE) for fill in entered), _ZERO) / whole
+
+
+def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
+    usd = notional(trade.quantity, fraction * trade.entry_price, trade.multiplier)
+    return Risk(to_nine_places(usd), source) if fraction > 0 else None
+
+
+LETTERS = 7
+"""How many letters, of 5 bits each, an id has."""
 
 
 class TripFacts:
@@ -184,11 +233,9 @@ class TripFacts:
     def name(self, trip: Trip) -> str:
         """Return the id of a trade: letters made from its first fill, which stays its first whatever follows."""
         digest = hashlib.sha256(trip.first.entry_fill.encode()).digest()
-        number = int.from_bytes(digest[:5], "big")
-        return "".join([BASE32[number >> shift & 31] for shift in PLACES])
+        return b32encode(digest[:5]).decode()[:LETTERS].lower()
 
     def names(self, trip: Trip) -> Mapping[str, None]:
-        """Return the symbols that a trade has had."""
         trade = trip.trade
         if (trade.strategy, trade.symbol) not in self._history.former_names:
             return {trade.symbol: None}
@@ -196,26 +243,36 @@ class TripFacts:
         return dict.fromkeys((trade.symbol, *entries))
 
     def kept(self, trip: Trip) -> Kept:
-        """Return what the books keep of a trade besides its fills."""
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
-    def fees_usd(self, trip: Trip) -> Decimal:
-        """Return a trade's share of the days' fees, in signed USD."""
-        fees = self._history.fees
-        return sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+    def shared(self, trip: Trip) -> dict[str, Any]:
+        """Return what every kind of row says of a trade, by field; fees are its share of the days' fees."""
+        trade, fees = trip.trade, self._history.fees
+        gross = trade.realized_before_fees_usd
+        fees_usd = sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+        return {
+            "id": self.name(trip),
+            "strategy": trade.strategy,
+            "symbol": trade.symbol,
+            "side": side_of(trade.side),
+            "opened_at": trade.opened_at,
+            "closed_at": trade.closed_at,
+            "quantity": trade.quantity,
+            "entry_price": to_nine_places(trade.entry_price),
+            "exit_price": None if trade.exit_price is None else to_nine_places(trade.exit_price),
+            "gross_usd": gross,
+            "fees_usd": fees_usd,
+            "net_usd": gross + fees_usd,
+            "reasons": tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed])),
+            "entry_score": self.kept(trip).entry_score,
+        }
 
     def unknown_fees(self, trip: Trip) -> int:
-        """Return how many fills of a trade have a fee that isn't known yet."""
         if not self.awaited:
             return 0
         return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
-    def reasons(self, trip: Trip) -> tuple[str, ...]:
-        """Return why the pieces of a trade were closed, each reason once."""
-        return tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed]))
-
     def risk(self, trip: Trip) -> Risk | None:
-        """Return what a trade risked when it began; None if that isn't known."""
         stop = self._stops.first_of(trip.trade, self.names(trip))
         entered = [owned.fill for owned in self._entered(trip)] if stop else []
         return initial_risk(trip.trade, entered, stop, self.kept(trip).stop_loss_fraction, self.restated_at(trip))
@@ -231,12 +288,11 @@ class TripFacts:
 
     def made(self, trip: Trip) -> Iterator[Made]:
         """Yield each fill of a trade that an order of ours made; a fill of two trades is divided."""
-        parts = dict[str, Decimal]()
+        parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
-            parts[lot.exit_fill] = parts.get(lot.exit_fill, _ZERO) + lot.quantity
+            parts[lot.exit_fill] += lot.quantity
         for owned in self._entered(trip):
-            name = owned.fill.activity_id
-            parts[name] = parts.get(name, _ZERO) + owned.fill.quantity
+            parts[owned.fill.activity_id] += owned.fill.quantity
         for name, part in parts.items():
             fill = self._fills[name].fill
             sent = self._history.sent.get(fill.venue_order_id)

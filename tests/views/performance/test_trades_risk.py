@@ -9,15 +9,8 @@ from tests.builders import ago, fill, trade
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.trade import RestedStop, Trade
-from tradebot.views.performance.risk import (
-    Excursion,
-    Risk,
-    RiskFrom,
-    Stops,
-    excursion,
-    in_risks,
-    initial_risk,
-)
+from tradebot.views.performance.trade_row import Excursion, RiskFrom
+from tradebot.views.performance.trades import Risk, Stops, excursion, in_risks, initial_risk
 
 D = Decimal
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}

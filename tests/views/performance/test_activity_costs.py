@@ -12,8 +12,7 @@ from tradebot.model.position import Origin
 from tradebot.model.trade import Asked, FilledOrder, Sent
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics
-from tradebot.views.performance.activity import traded_usd
-from tradebot.views.performance.cost_drag import Charge, Kind, cost_kinds, costs_of, paid_usd
+from tradebot.views.performance.activity import Charge, Kind, cost_kinds, costs_of, paid_usd, traded_usd
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import Costs
 from tradebot.views.performance.returns import Path, path
