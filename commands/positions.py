@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import Holding, Protection, StopRow
-    from tradebot.views.margins import AccountMargin
+    from tradebot.views.holdings import AccountMargin, Holding, Protection, StopRow
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):
@@ -50,7 +49,7 @@ def run(app: "App") -> Report:
     from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
-    from tradebot.views.margins import account_margin
+    from tradebot.views.holdings import account_margin
 
     passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))

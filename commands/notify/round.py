@@ -18,14 +18,13 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 from tradebot.exits.why import UNKNOWN
 from tradebot.judging.judgment import State, overall, ranked
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import Happening, HeldThen, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.happenings import Now, of_event, seen_of, since
-from tradebot.views.notices import composed, due_at, wants
+from tradebot.views.happenings import Now, composed, due_at, of_event, seen_of, since, wants
 from tradebot.views.performance.lots import trades
 
 LOOK_S = 5.0

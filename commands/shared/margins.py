@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.model.margin import Liquidation
-    from tradebot.views.margins import AccountMargin
+    from tradebot.views.holdings import AccountMargin
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:

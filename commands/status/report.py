@@ -21,15 +21,14 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.judgment import State, overall, permission, ranked
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
-from tradebot.views.holdings import Holding
-from tradebot.views.margins import account_margin
+from tradebot.views.holdings import Holding, account_margin
 from tradebot.views.status import (
     DayProfit,
     LastPass,

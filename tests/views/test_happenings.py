@@ -15,8 +15,17 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.views.happenings import OF_EVENTS, UNWELL_FOR, Now, of_event, reason_in_words, seen_of, since
-from tradebot.views.notices import composed, safe
+from tradebot.views.happenings import (
+    OF_EVENTS,
+    UNWELL_FOR,
+    Now,
+    composed,
+    of_event,
+    reason_in_words,
+    safe,
+    seen_of,
+    since,
+)
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -13,11 +13,10 @@ from tradebot.gates import own as own_limits
 from tradebot.gates.book import monitors
 from tradebot.judging import books
 from tradebot.judging.books import nothing, silent
-from tradebot.judging.evidence import Evidence, Unread
+from tradebot.judging.evidence import Broker, Evidence, Trading, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
+from tradebot.judging.passes import RECOVER, TABLE, judged
 from tradebot.judging.signals import Health, KindHealth
-from tradebot.judging.table import RECOVER, TABLE, judged
-from tradebot.judging.trading import Broker, Trading
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.flow import FLOW_ALERTS

@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from tradebot.judging.evidence import Unread
+from tradebot.judging.evidence import Broker, Trading, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, skipped
-from tradebot.judging.table import RECONCILE, RECOVER
-from tradebot.judging.trading import Broker, Trading
+from tradebot.judging.passes import RECONCILE, RECOVER
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order, OrderStatus

@@ -18,8 +18,7 @@ from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.holdings import Holding
-from tradebot.views.margins import AccountMargin
+from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner

@@ -24,7 +24,7 @@ from tradebot.app.wiring import App, opened
 from tradebot.judging import table
 from tradebot.judging.evidence import Backups, Disk, Past, Serve, Stream, Unread
 from tradebot.judging.judgment import State
-from tradebot.judging.table import TABLE
+from tradebot.judging.passes import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
