@@ -172,7 +172,7 @@ def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
 
 
 def test_foreign_position_is_quarantined_and_unprotected() -> None:
-    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
+    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 

@@ -198,29 +198,15 @@ class OpenOrder(Struct, frozen=True):
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
     """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will learn."""
-    return OpenOrder(
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=order.open_quantity,
-        limit_price=order.limit_price,
-        stop_price=order.stop_price,
-        status="cancel sent" if ending else order.status.value,
-        client_order_id=order.client_order_id,
-    )
+    prices, status = (order.limit_price, order.stop_price), "cancel sent" if ending else order.status.value
+    return OpenOrder(order.symbol, order.side.value, order.open_quantity, *prices, status, order.client_order_id)
 
 
 def unresolved_order(record: IntentRecord) -> OpenOrder:
     """Return an order with an unknown outcome as it was promised."""
-    intent = record.intent
-    return OpenOrder(
-        symbol=intent.instrument.symbol,
-        side=intent.side.value,
-        quantity=intent.quantity,
-        limit_price=intent.limit_price,
-        stop_price=None if intent.limit_price else intent.stop_price,
-        status=record.state.value,
-        client_order_id=intent.client_order_id,
-    )
+    intent, symbol = record.intent, record.intent.instrument.symbol
+    prices = intent.limit_price, None if intent.limit_price else intent.stop_price
+    return OpenOrder(symbol, intent.side.value, intent.quantity, *prices, record.state.value, intent.client_order_id)
 
 
 class LookedAt(Struct, frozen=True):

@@ -52,9 +52,8 @@ PLAY_AGAIN = "play the backtest again with --recorder full"
 class Why(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
-    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
-    `left_out` says in a sentence what a backtest didn't record.
-    `missed` are the slots that nobody ran in the sessions of these passes.
+    The last pass didn't ask the strategies `waiting`, because they weren't due. `left_out` says in a sentence what a
+    backtest didn't record, and nobody ran the slots `missed`.
     """
 
     explanation: Explanation
@@ -70,10 +69,9 @@ class Why(Struct, frozen=True):
 class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
-    Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
-    with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
-    backtest didn't record.
+    The price is in USD. `sentence` says which gate refused it, `remedy` what would change that, and `then` which gate
+    would refuse it next. `others` has for the other strategies in the same pass why it ended there, None if it was
+    sent. `left_out` says in a sentence what a backtest didn't record.
     """
 
     symbol: str
@@ -158,7 +156,6 @@ def was_halted(way: Way) -> bool:
 
 
 def _then(way: Way) -> str | None:
-    """Return which gate would refuse the candidate next; every gate was asked, so the record shows it."""
     following = next_refusal(way.record)
     if following is None or following.reason is None:
         return None

@@ -16,7 +16,7 @@ from tradebot.model.text import counted, noun
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.explain import ReasonCount, decisive
+from tradebot.views.explain import decisive
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.performance.trade_row import rule_of, side_of
 from tradebot.views.status import quota
@@ -231,15 +231,11 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
         yield f"It sent no order: {why}, in {counted(known.passes, 'pass', 'passes')}."
         return
-    rows = [_counted(one) for one in known.refusals]
-    row = decisive(rows)
-    share = "each" if row.count == known.candidates else f"{row.count:,} of them"
+    counts = {one.reason: one.count for one in known.refusals}
+    reason = decisive(counts)
+    share = "each" if counts[reason] == known.candidates else f"{counts[reason]:,} of them"
+    row = REASONS[reason]
     yield f"{VERDICTS[row.cause]}. {looked} and refused {share}, because {inner(row.meaning)}"
-
-
-def _counted(one: Refusal) -> ReasonCount:
-    row = REASONS[one.reason]
-    return ReasonCount(one.reason, row.cause, one.count, row.meaning, row.remedy, None)
 
 
 def _trades(known: Summary) -> Iterator[str]:
