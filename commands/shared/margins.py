@@ -40,4 +40,4 @@ def _usd(amount: Decimal | None) -> str:
 def _liquidation(one: "Liquidation") -> str:
     if one.price is None:
         return f"{clean(one.symbol)} by no price of its own"
-    return f"{clean(one.symbol)} at {usd(one.price)}, {one.distance:.2%} away"
+    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away"

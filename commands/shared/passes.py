@@ -324,7 +324,9 @@ def render_rows(console: "Console", data: PassData) -> None:
     for row in data.rows:
         ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
-        numbers = _compared(ended) if ended else (_quantity(row), f"{usd(row.price)} USD" if row.price else "")
+        numbers = (
+            _compared(ended) if ended else (_quantity(row), f"{usd(row.price, row.symbol)} USD" if row.price else "")
+        )
         if row.reason in common:
             numbers = "", ""
         score = "" if row.score is None else signed(row.score, 3)

@@ -185,7 +185,7 @@ def _positions(console: "Console", data: "Status") -> None:
     for one in data.positions:
         gain = "" if one.gain is None else f"{one.gain:+.2%}"
         age = "" if one.age_s is None else duration(one.age_s)
-        prices = usd(one.average_price), usd(one.price)
+        prices = usd(one.average_price, one.symbol), usd(one.price, one.symbol)
         table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)
     if data.positions:
         console.print(table)
@@ -201,14 +201,14 @@ def nearest_rule(held: "Holding") -> str:
     if stop.distance is None:
         return ""
     away = " away" if stop.distance > 0 else ""
-    return f"{stop.rule} {usd(stop.price)}, {way_there(stop.distance)}{away}"
+    return f"{stop.rule} {usd(stop.price, held.symbol)}, {way_there(stop.distance)}{away}"
 
 
 def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
     console.print(counted(len(orders), one, many))
     table = Table("symbol", "side", number("open"), number("price"), "status", "id")
     for order in orders:
-        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price))
+        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price, order.symbol))
         table.row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
     if orders:
         console.print(table)

@@ -167,7 +167,7 @@ def _wanted(way: "SymbolWhy") -> Iterator[str]:
     if way.coverage is not None:
         yield f"data for {way.coverage:.0%} of its weight"
     if way.price is not None:
-        yield f"checked at {usd(way.price)} USD"
+        yield f"checked at {usd(way.price, way.symbol)} USD"
 
 
 def _components(console: "Console", components: "Sequence[Component]") -> None:

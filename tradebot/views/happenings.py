@@ -19,9 +19,10 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.notice import GATHERED, Channel, Happening, HeldThen, Notice, Quiet, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import counted, noun, price_text
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 
 UNKNOWN_FOR = timedelta(minutes=1)
@@ -50,7 +51,8 @@ class Now(Struct, frozen=True):
     """How the bot is: what is compared with how it was `Seen`.
 
     `unresolved` are the orders whose outcome is unknown, `trips` the positions closed lately, and `closing` the reasons
-    of the orders that closed each last. `unwell` names the parts whose health isn't OK.
+    of the orders that closed each last. `unwell` names the parts whose health isn't OK. `ticks` are those of the prices
+    of what is held.
     """
 
     at: datetime
@@ -62,50 +64,52 @@ class Now(Struct, frozen=True):
     closing: Mapping[Key, str]
     unwell: str
     severity: Severity
+    ticks: Mapping[str, Decimal] = {}
 
 
 class _Told(NamedTuple):
     topic: Topic
     what: str
-    sentence: str | Callable[[SystemEvent, VenueDay], str]
-    """A text is filled with the symbol and the details of the event."""
+    sentence: str | Callable[[SystemEvent, Capabilities], str]
+    """A text is filled with the symbol and the details of the event, and with what quantities count at the venue."""
 
 
 def _worded(event: SystemEvent) -> Mapping[str, str]:
     return {name: without_codes(said) for name, said in event.details.items()}
 
 
-def _gap(event: SystemEvent, _: VenueDay) -> str:
-    why, shares = event.details.get("why", ""), _shares(event.details["shares"])
-    return f"{event.symbol}: no stop protects {shares}, because {GAPS.get(why, f'it is {why}')}"
+def _gap(event: SystemEvent, venue: Capabilities) -> str:
+    why, count = event.details.get("why", ""), _units(event.details["shares"], venue)
+    return f"{event.symbol}: no stop protects {count}, because {GAPS.get(why, f'it is {why}')}"
 
 
-def _shares(count: str) -> str:
-    return f"{count} {'share' if count.lstrip('-') == '1' else 'shares'}"
+def _units(count: str, venue: Capabilities) -> str:
+    return f"{count} {noun(1 if count.lstrip('-') == '1' else 2, venue.unit)}"
 
 
-def _differs(event: SystemEvent, _: VenueDay) -> str:
-    return f"{event.symbol}: the broker has {_shares(event.details['broker'])}, the books have {event.details['books']}"
+def _differs(event: SystemEvent, venue: Capabilities) -> str:
+    held, books = _units(event.details["broker"], venue), event.details["books"]
+    return f"{event.symbol}: the broker has {held}, the books have {books}"
 
 
-def _armed(event: SystemEvent, _: VenueDay) -> str:
+def _armed(event: SystemEvent, _: Capabilities) -> str:
     return f"Live trading is armed for {counted(int(event.details['sessions']), 'session')}"
 
 
-def _gap_ended(event: SystemEvent, _: VenueDay) -> str:
+def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
     lasted = counted(round(float(event.details["lasted_s"])), "second")
-    end = "the shares were closed" if event.details["ended"] == "closed" else "a stop rests again"
+    end = f"the {venue.unit}s were closed" if event.details["ended"] == "closed" else "a stop rests again"
     return f"{event.symbol}: after {lasted} without a stop, {end}"
 
 
-def _refused(event: SystemEvent, _: VenueDay) -> str:
+def _refused(event: SystemEvent, _: Capabilities) -> str:
     reason = event.details["reason"]
     why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
     return f"The strategy {event.details['strategy']} was refused. {why}"
 
 
-def _approval(event: SystemEvent, venue: VenueDay) -> str:
-    told, until = event.details, venue.local(datetime.fromisoformat(event.details["until"]))
+def _approval(event: SystemEvent, venue: Capabilities) -> str:
+    told, until = event.details, venue.day.local(datetime.fromisoformat(event.details["until"]))
     side = "buy" if told["side"] == Side.BUY else "sell short"
     what = f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better"
     worth = f"{Decimal(told['worth']):,.2f} USD in all"
@@ -121,7 +125,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.OVERFILLED: _Told(
         Topic.PROTECTION,
         "positions that turned",
-        "{symbol}: orders that close filled {shares} shares more than there were. The bot closes them",
+        "{symbol}: orders that close filled {shares} {unit}s more than there were. The bot closes them",
     ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,
@@ -170,7 +174,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
 """The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
 
 
-def of_event(event: SystemEvent, venue: VenueDay, asked: Iterable[str] = ()) -> Happening | None:
+def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
     """Return what an event tells; None if it tells nothing that anybody wants. `asked` are further kinds by name."""
     name = f"{event.subsystem}.{event.event_type}"
     told = _BY_NAME.get(name)
@@ -185,11 +189,11 @@ def of_event(event: SystemEvent, venue: VenueDay, asked: Iterable[str] = ()) -> 
 _BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
 
 
-def _in_words(told: _Told, event: SystemEvent, venue: VenueDay) -> str:
+def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
         if isinstance(told.sentence, str):
-            return told.sentence.format(**{"symbol": event.symbol, **_worded(event)})
+            return told.sentence.format(**{"symbol": event.symbol, "unit": venue.unit, **_worded(event)})
         return told.sentence(event, venue)
     except (LookupError, ValueError):
         return ""
@@ -251,7 +255,8 @@ def _positions(before: Seen, now: Now) -> Iterator[Happening]:
     for one in now.held:
         if _key(one) not in known:
             side = "bought" if one.quantity > 0 else "sold short"
-            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {one.price:,.2f} USD ({one.strategy})"
+            price = price_text(one.price, now.ticks.get(one.symbol))
+            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {price} USD ({one.strategy})"
             yield Happening(one.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
     # One that was opened and closed between two looks is told once.
     for trip in now.trips:
