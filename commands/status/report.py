@@ -175,7 +175,9 @@ def _show_today(console: "Console", data: "Status") -> None:
             f"{day.open_usd:+,.2f} open at bid or ask, {day.fees_usd:+,.2f} fees{other}; "
             f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
         )
-    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
+    elsewhere = data.realized_elsewhere_usd
+    others = f", {elsewhere:+,.2f} of it from trades that the bot didn't make" if elsewhere else ""
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD{others}")
 
 
 def _positions(console: "Console", data: "Status") -> None:
@@ -229,7 +231,7 @@ def status_of(app: "App") -> Status:
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
-    positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
+    positions = totals.positions.values()
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     recorded = last_passes(facts)
@@ -256,10 +258,11 @@ def status_of(app: "App") -> Status:
         positions=held(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
-        realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
+        realized_usd=sum((one.realized_pnl for one in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
+        realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
     )
 
 

@@ -235,7 +235,8 @@ class Status(Struct, frozen=True, omit_defaults=True):
     that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
     trade in the account; None if nothing was held or paid, or if the records don't tell.
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
-    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`.
+    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
+    the part of `realized_usd` that wasn't made by the bot's trades.
     """
 
     state_dir: str
@@ -263,3 +264,4 @@ class Status(Struct, frozen=True, omit_defaults=True):
     today: DayProfit | None
     looked_at: LookedAt
     margin: AccountMargin | None = None
+    realized_elsewhere_usd: Decimal = Decimal(0)
