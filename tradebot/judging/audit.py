@@ -26,7 +26,7 @@ from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.text import counted, plain, span
 from tradebot.ports.world import Rules
 
-FETCH, SIGNALS = "tradebot fetch-flow", "tradebot signals"
+FETCH, SIGNALS, WHY = "tradebot fetch-flow", "tradebot signals", "tradebot why-no-orders --since session"
 
 
 def market(evidence: Trading) -> Judgment:
@@ -39,9 +39,8 @@ def market(evidence: Trading) -> Judgment:
     if broker.clock.is_open != ours:
         found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
         return looked(name, look, moment.now, State.FAILED, found, "tradebot status")
-    turn = "closes" if ours else "opens"
-    turn += f" {broker.clock.next_close if ours else broker.clock.next_open:%Y-%m-%d %H:%M}"
-    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} UTC")
+    turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
+    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
 
 
 def kinds(evidence: Trading) -> Iterator[Judgment]:
@@ -91,17 +90,15 @@ def coverage(evidence: Trading) -> Judgment:
     if last is None and Job.SCORE not in evidence.due:
         return skipped(name, "no score has been due yet", "scores")
     if last is None or not last.candidates:
-        found = "nothing was scored" if last is None else "the last pass scored no symbol"
+        found = "the last pass scored no symbol" if last else "nothing was scored"
         return Judgment(name, State.UNKNOWN, "scores", 0, found, "tradebot score")
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data" + (
-        f": {', '.join(thin[:5])}" if thin else ""
-    )
-    look = Look("scores", len(last.candidates), last.at)
+    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data"
+    found += f": {', '.join(thin[:5])}" if thin else ""
     state = State.DEGRADED if thin and len(thin) == len(covered) else State.OK
-    return looked(name, look, moment.now, state, found, FETCH)
+    return looked(name, Look("scores", len(last.candidates), last.at), moment.now, state, found, FETCH)
 
 
 def cycles(evidence: Trading) -> Judgment:
@@ -110,8 +107,7 @@ def cycles(evidence: Trading) -> Judgment:
     if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
         return skipped(name, "no pass has been due yet", "passes")
     if not seen.cycles:
-        found = "none was recorded in this period"
-        return Judgment(name, State.UNKNOWN, "passes", 0, found, f"tradebot {Job.TRADE_ONCE.value}")
+        return Judgment(name, State.UNKNOWN, "passes", 0, "none was recorded in this period", "tradebot trade-once")
     look = Look("passes", len(seen.cycles), seen.cycles[-1].at)
     refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
     ended = sum(seen.ends.values())
@@ -120,8 +116,7 @@ def cycles(evidence: Trading) -> Judgment:
         return looked(name, look, evidence.moment.now, State.OK, found)
     found = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {found}"
     broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
-    state = State.FAILED if broken else State.OK
-    return looked(name, look, evidence.moment.now, state, found, "tradebot why-no-orders --since session")
+    return looked(name, look, evidence.moment.now, State.FAILED if broken else State.OK, found, WHY)
 
 
 def blocks(evidence: Trading) -> Judgment:
@@ -133,9 +128,7 @@ def blocks(evidence: Trading) -> Judgment:
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
     found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
-    if not faults:
-        return looked(name, look, evidence.moment.now, State.OK, found)
-    return looked(name, look, evidence.moment.now, State.DEGRADED, found, "tradebot why-no-orders --since session")
+    return looked(name, look, evidence.moment.now, State.DEGRADED if faults else State.OK, found, WHY)
 
 
 def events(evidence: Trading) -> Judgment:
@@ -144,16 +137,13 @@ def events(evidence: Trading) -> Judgment:
     if seen is None or not (seen.lines or seen.torn):
         return skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
-    look, now = Look("events", seen.lines), evidence.moment.now
     found = [f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
     found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
-    if not found:
-        return looked(name, look, now, State.OK, "none needs attention")
-    state = State.FAILED if seen.errors else State.DEGRADED
-    return looked(name, look, now, state, ", ".join(found), "tradebot events" if seen.counts else "tradebot doctor")
+    state = State.FAILED if seen.errors else State.DEGRADED if found else State.OK
+    said, command = ", ".join(found) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
+    return looked(name, Look("events", seen.lines), evidence.moment.now, state, said, command)
 
 
-POSITIONS = "tradebot positions"
 EXITS = "tradebot evaluate-exits"
 WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
 """Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
@@ -164,8 +154,7 @@ def positions(evidence: Trading) -> Judgment:
     name = "own positions"
     if not evidence.fills:
         return nothing(name, "position", evidence)
-    held = evidence.positions
-    look = Look("fills", evidence.fills, evidence.newest_fill)
+    held, look = evidence.positions, Look("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
     found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
@@ -198,10 +187,10 @@ def exits_recorded(evidence: Trading) -> Judgment:
 
 def _stuck(record: CandidateRecord) -> str | None:
     """Return why a position wasn't closed or judged although it should have been; None if it is managed."""
-    terminal = record.terminal
-    if terminal is None or terminal.reason is None or terminal.reason in WAITING:
+    reason = record.terminal.reason if record.terminal else None
+    if reason is None or reason in WAITING:
         return None
-    return f"{record.candidate.symbol} ended at {terminal.reason}: {REASONS[terminal.reason].meaning}"
+    return f"{record.candidate.symbol} ended at {reason}: {REASONS[reason].meaning}"
 
 
 def exits_now(evidence: Trading) -> Judgment:
@@ -221,11 +210,8 @@ def exits_now(evidence: Trading) -> Judgment:
         found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
         return looked(name, look, now, State.OK, found)
     if beyond or blind:
-        found = "; ".join(
-            f"{what}: {', '.join(names)}"
-            for what, names in (("should be closing", beyond), ("can't be judged", blind))
-            if names
-        )
+        parts = (("should be closing", beyond), ("can't be judged", blind))
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
         return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
     return looked(name, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
 
@@ -293,8 +279,7 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
 
 def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
-    names = (*rules.own, *(stake.strategy for stake in book.stakes))
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys((*rules.own, *(stake.strategy for stake in book.stakes))):
         own = rules.of(name)
         part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
         for subject, decision in own_limits.monitors(part, own.limits, evidence.moment.now):
@@ -303,22 +288,18 @@ def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tupl
 
 def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Trading) -> Judgment:
     name, now = gate.value, evidence.moment.now
+    look = Look("values" if answers else "account without exposure", len(answers) or 1, broker.clock.now)
     if not answers:
-        look = Look("account without exposure", 1, broker.clock.now)
         return looked(name, look, now, State.OK, "nothing is exposed")
-    look = Look("values", len(answers), broker.clock.now)
     broken = [(subject, d) for subject, d in answers if not d.passed]
-    subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
+    sizes = [0.0 if isinstance(d.observed, str | None) else float(d.observed) for _, d in broken or answers]
+    subject, worst = (broken or answers)[sizes.index(max(sizes))]
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
         return looked(name, look, now, State.OK, f"largest: {numbers}")
-    unknown = worst.verdict is Verdict.UNKNOWN
     found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
-    return looked(name, look, now, State.UNKNOWN if unknown else State.FAILED, found, POSITIONS)
-
-
-def _size(decision: Decision) -> float:
-    return 0.0 if isinstance(decision.observed, str | None) else float(decision.observed)
+    state = State.UNKNOWN if worst.verdict is Verdict.UNKNOWN else State.FAILED
+    return looked(name, look, now, state, found, "tradebot positions")
 
 
 BOOKS = ("ledger", "journal", "books", "backup")
@@ -335,29 +316,14 @@ def audit(evidence: Evidence, seen: Trading | Unread, *, finished: bool = False)
 
 
 def _of_finished(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
-    yield from judged(evidence, FINISHED)
-    yield books.rows(seen)
-    yield positions(seen)
-    yield books.orders(seen)
+    yield from (*judged(evidence, FINISHED), books.rows(seen), positions(seen), books.orders(seen))
 
 
 def _everything(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
     own = {judgment.subject: judgment for judgment in judged(evidence)}
     yield from (own.pop(name) for name in BOOKS)
-    yield books.rows(seen)
-    yield books.broker(seen)
-    yield exits_recorded(seen)
-    yield exits_now(seen)
-    yield from limits(seen)
-    yield books.orders(seen)
+    yield from (books.rows(seen), books.broker(seen), exits_recorded(seen), exits_now(seen))
+    yield from (*limits(seen), books.orders(seen))
     flags = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
-    yield permission(seen.permission, seen.moment.now, flags)
-    yield from own.values()
-    yield market(seen)
-    yield positions(seen)
-    yield quotes(seen)
-    yield from kinds(seen)
-    yield coverage(seen)
-    yield cycles(seen)
-    yield blocks(seen)
-    yield events(seen)
+    yield from (permission(seen.permission, seen.moment.now, flags), *own.values(), market(seen), positions(seen))
+    yield from (quotes(seen), *kinds(seen), coverage(seen), cycles(seen), blocks(seen), events(seen))

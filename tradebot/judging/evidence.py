@@ -1,8 +1,7 @@
 """The evidence that the bot is judged by, gathered from records: nothing in it was written to say that all is well.
 
 A part is None if there was nothing to look at, and `Unread` if it couldn't be looked at. Times of passes are trading
-time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. What an audit looks at besides is in
-`Trading`: the broker's replies, and what was read of one span of time.
+time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit looks at `Trading`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,10 +41,7 @@ class Unread(Struct, frozen=True):
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
-
-    `was_last` is True if a `serve` did.
-    """
+    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, by whom, and if by it."""
 
     running: bool
     note: Serving | None
@@ -55,10 +51,7 @@ class Serve(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
-
-    `without_sector` are symbols that aren't bought, because they have no sector.
-    """
+    """How many settings count, why the configuration itself can't be read, and symbols that aren't bought for that."""
 
     settings: int
     unread: str = ""
@@ -74,7 +67,6 @@ class Moment(Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Return True if the session is open according to the stored calendar."""
         return self.session is not None and self.session.contains(self.now)
 
     @property
@@ -138,10 +130,7 @@ class Calendar(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
-
-    `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
-    """
+    """What is left on the state folder's disk and needed to go on; why its `kind` is `unfit` for it, even `fatal`."""
 
     free_bytes: int
     total_bytes: int
@@ -170,9 +159,8 @@ class Storage(Struct, frozen=True):
 class Backups(Struct, frozen=True):
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
-    `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
-    `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
-    `not_copied` says why the last copy off the machine failed.
+    `failed` says why that one's last try failed, and when it is tried again, `damaged` which have changed since they
+    were made, `not_copied` why the last copy off the machine failed, and `coming` when the next session ends.
     """
 
     kept: int
@@ -196,10 +184,7 @@ class ChoreRun(Struct, frozen=True):
 
 
 class Chores(Struct, frozen=True):
-    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
-
-    `coming` is when the next one is due.
-    """
+    """How many chores the timetable has, whether any was due yet, each one's last run, and when the next is due."""
 
     lines: int
     due: bool
@@ -262,8 +247,7 @@ class Budgets(Struct, frozen=True):
 class Evidence(Struct, frozen=True):
     """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `past` is what was recorded of the last session. `due` has, by job, the starts of the slots that were due so far, in
-    this session and the one before; `coming` the start of each job's next slot.
+    `due` has by job when slots began in the last session and the one before, and `coming` when its next one will.
     """
 
     at: datetime
@@ -313,10 +297,9 @@ class Rows(Struct, frozen=True):
 class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, and `proven` are the activities among the facts.
-
-    `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
-    `leaps` are positions that these facts change in a way that no position changes.
+    `totals` and `findings` are of these books, `proven` the activities among the facts, and `leaps` changes of
+    positions by them that can't be. `position_ratios` is the broker's quantity as a multiple of the books', where they
+    differ for no known reason.
     """
 
     clock: VenueClock
@@ -343,9 +326,9 @@ class Watched(Struct, frozen=True):
 
 
 class Trading(Struct, frozen=True):
-    """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
+    """What only an audit looks at; a slot of the jobs `due` was due in the last session.
 
-    `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.
+    The ledger keeps `kept` of each position besides its fills, and `broker` is None if nobody wanted it asked.
     """
 
     moment: Moment

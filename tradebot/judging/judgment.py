@@ -30,12 +30,10 @@ class State(StrEnum):
 
 
 class Judgment(Struct, frozen=True):
-    """How one subject is, and by what evidence.
+    """How one subject is, by how many of what was `looked_at`, and what to do `next`, if anything.
 
-    `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`
-    is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
-    `budget_s`. `until` is when the first evidence has to be there, if it is NOT_DUE. `next` is what to do, empty if
-    there is nothing to do.
+    The newest was made `at` and is `age_s` old. Newer evidence has been due for `late_s`; the subject has FAILED once
+    that is more than `budget_s`. If it is NOT_DUE, the first has to be there by `until`.
     """
 
     subject: str
@@ -51,7 +49,6 @@ class Judgment(Struct, frozen=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Assert the laws of every judgment: nothing looked at isn't OK, and a finding says what to do."""
         assert self.count or self.state is not State.OK, f"{self.subject}: nothing looked at is not ok"
         assert bool(self.next) is self.state.is_finding, f"{self.subject}: a finding, and only that, has a next step"
 

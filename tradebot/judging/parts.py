@@ -22,7 +22,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Freshness(NamedTuple):
-    """When evidence was made, its age, how long newer evidence has been due, and how long that may be; seconds."""
+    """When evidence was made, its age, how long newer evidence has been due, and how long that may be; in seconds."""
 
     at: datetime | None
     age_s: float | None
@@ -78,10 +78,7 @@ OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED
 
 
 class Verdict(Struct, frozen=True):
-    """The state of a part by what was found in it, how much was looked at, how fresh it is, and what to do.
-
-    `until` is when the first evidence has to be there, if it is NOT_DUE.
-    """
+    """The state of a part by what was found in so many of it, how fresh that is, and what to do; NOT_DUE has an end."""
 
     state: State
     found: str

@@ -27,10 +27,7 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
 def is_finished(cycle: CycleRecord) -> bool:
-    """Return True if a pass did its work to the end, which may be to find that the market is closed.
-
-    A pass that was cut short, refused or only recorded as missed has looked at nothing.
-    """
+    """Return True if a pass wasn't cut short, refused or missed: it may have found that the market is closed."""
     if "/" in cycle.slot or cycle.dry_run:
         # Someone's own candidates; the strategies and their slot have another pass.
         return False
@@ -92,10 +89,7 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
 def prices_of(
     cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
 ) -> Prices | None:
-    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
-
-    `priced_at` names the symbols whose prices the pass of a time saw.
-    """
+    """Return the prices of the last pass of exits that read the account, given the symbols that it priced."""
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
     if last is None:
@@ -159,8 +153,7 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
 def missed(past: Past) -> list[tuple[str, str, str]]:
     """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
 
-    A slot that never came, because the session closed early, wasn't missed. Slots of a strategy's own clock are told of
-    by its passes.
+    One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
     """
     ours = _scheduled(past)
     claimed = {_key(claim) for claim in ours}
@@ -229,8 +222,7 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 class Subject(NamedTuple):
     """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
 
-    Passes of `renewed_by` make its evidence, if it isn't read again each time. A `store` that can't be read has FAILED;
-    anything else that can't be looked at is UNKNOWN.
+    Evidence that isn't read again each time is `renewed_by` a job. Only a `store` that can't be read has FAILED.
     """
 
     judge: Judge

@@ -41,11 +41,9 @@ class Verdict(Struct, frozen=True):
 
 
 class KindEvidence(Struct, frozen=True):
-    """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
+    """What was seen of one kind: its newest replies (one for each of `wanted` calls) with their times, and failures.
 
-    `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
-    all replies lately, and so does `nulls` by field. `more_nulls` are fields that are null much more often than they
-    used to be.
+    Rows are counted over all replies lately, `nulls` by field; `more_nulls` are much more often null than before.
     """
 
     kind: AnyKind
@@ -74,9 +72,8 @@ class DriftRow(Struct, frozen=True):
 class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that nothing was there to measure.
 
-    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
-    replies lately: `bad` are foreign or can't be read, `match_rate` is the share that belongs to the ticker asked for,
-    and `null_rate` the share of documented values that are null.
+    The oldest of the newest replies is `age_s` old and may get `limit_s`. Of all `rows` lately, `bad` are foreign or
+    can't be read, and `match_rate` belong to the ticker asked for; `null_rate` of their documented values are null.
     """
 
     name: str
@@ -131,8 +128,7 @@ def signals(
 ) -> Signals:
     """Return the health of every signal, by what was seen of the kinds, and by the last scores.
 
-    `largest_share` is the largest share of rows that may differ from what the source documents, and `reads` has the
-    kinds that each component reads, by name.
+    At most `largest_share` of rows may differ from the source's documents; `reads` has each component's kinds by name.
     """
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
@@ -175,7 +171,6 @@ def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> 
 
 
 def _null_rate(seen: KindEvidence) -> float | None:
-    """Return the share of documented values that are null; None if no row came, or no field is documented."""
     fields, rows = seen.kind.fields, seen.nulls.rows
     nulls = sum(count for name, count in seen.nulls.nulls.items() if name in fields)
     return nulls / (rows * len(fields)) if rows and fields else None
@@ -225,7 +220,6 @@ def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open:
 
 
 def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
-    """Return how many rows are foreign or can't be read, if they are too many; empty if not."""
     bad = seen.foreign + seen.rejected
     if not seen.received or Decimal(bad) / seen.received <= largest_share:
         return ""
