@@ -31,10 +31,10 @@ Wanted = Mapping[str, Decimal]
 
 
 class Targets(Struct, frozen=True):
-    """In how many rebalances the targets were held in the end, or ordered in full, and what stopped the others.
+    """In how many rebalances the targets were held in the end, or ordered in full, and what `stopped` the others.
 
-    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were below
-    what was wanted in such a rebalance, and the values with which it would have fit. `said` is all that in sentences.
+    `fitting` has the limits that were too low for them, and the values with which they would have fit. `said` is all
+    that in sentences.
     """
 
     reached: int
@@ -46,10 +46,7 @@ class Targets(Struct, frozen=True):
 
 
 def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
-    """Return what became of targets in passes of entries, oldest first; None if there was none.
-
-    `filled` are the shares that orders filled, by our id.
-    """
+    """Return what became of targets in passes, oldest first, given what orders filled by our id; None without any."""
     held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     found, without, reached = _last_passes(cycles), dict[str, None](), 0
     for (strategy, *_), records in found.items():
@@ -165,10 +162,7 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
-
-    `ended` is when a person ended it; None if nobody did.
-    """
+    """A halt that the bot set itself, its causes, the settings that would let it go on, and when a person ended it."""
 
     at: datetime
     state: TradingState
@@ -190,9 +184,8 @@ class AnswersRefused(Struct, frozen=True):
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
-    `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
-    root of 252, cash earning nothing; None if equity didn't move. `targets` is None if no strategy has any, or if the
-    run didn't record decisions.
+    `yearly_return` is the compound rate of a year or more. `sharpe` is over all sessions, annualized with the root of
+    252, cash earning nothing; None if equity didn't move. There are no `targets` unless decisions were recorded.
     """
 
     first_session: date
@@ -228,6 +221,8 @@ def backtest_result(
 ) -> BacktestResult:
     """Return what the sessions of `ends` earned; there must be one."""
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
+    grown = float(equities[-1] / opening_usd)
+    has_rate = len(ends) >= SESSIONS_PER_YEAR and grown > 0
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
     ratio = sharpe(returns, SESSIONS_PER_YEAR)
     made, moved = trades(fills), defaultdict[CashKind, Decimal](Decimal)
@@ -240,7 +235,7 @@ def backtest_result(
         start_usd=opening_usd,
         end_usd=equities[-1],
         total_return=float(equities[-1] / opening_usd - 1),
-        yearly_return=_yearly(float(equities[-1] / opening_usd), len(ends)),
+        yearly_return=grown ** (SESSIONS_PER_YEAR / len(ends)) - 1 if has_rate else None,
         sharpe=ratio.value if ratio else None,
         max_drawdown=_deepest(opening_usd, ends),
         trades=sum(trade.closed_at is not None for trade in made),
@@ -273,12 +268,6 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _yearly(grown: float, sessions: int) -> float | None:
-    if sessions < SESSIONS_PER_YEAR or grown <= 0:
-        return None
-    return float(grown ** (SESSIONS_PER_YEAR / sessions) - 1)
-
-
 def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
     known = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
     index = [float(opening_usd), *(equity for _, equity in known)]
@@ -291,7 +280,6 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
 
 
 def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
-    """Yield each halt of these states, oldest first."""
     for one, after in zip_longest(every := [*states], every[1:]):
         if one.state is not TradingState.ACTIVE and one.at is not None:
             causes = sorted(one.causes)

@@ -20,10 +20,7 @@ from tradebot.model.venue import Settlement
 
 
 class NearMiss(Struct, frozen=True):
-    """The candidate that came closest to passing the gate it failed.
-
-    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
-    """
+    """The candidate that came closest to passing the gate it failed; `distance` is a fraction of the limit."""
 
     symbol: str
     at: datetime
@@ -175,11 +172,9 @@ _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
-    """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
+    """Explain why some passes of trade-once sent no orders: what decided it (see `decisive`), and what would change it.
 
-    If any candidate became an order, the verdict is TRADED. Otherwise the cause that ended more than half of the
-    candidates decides, or else the worst cause. Anything broken outranks "idle by design". A failed strategy is
-    mentioned even if others traded.
+    A failed strategy is mentioned even if others traded.
     """
     seen = funnel(cycles)
     if not cycles:
@@ -266,7 +261,7 @@ _FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 def decisive(reasons: Mapping[Reason, int]) -> Reason:
     """Return which of these counted reasons decided: of the cause of more than half, or else of the worst cause.
 
-    Unless something is broken, an entry for which only a yes is missing decides, however many others were refused.
+    Anything broken outranks "idle by design". Unless something is, an entry decides for which only a yes is missing.
     """
     by_cause = Counter[Cause]()
     for reason, count in reasons.items():
@@ -308,10 +303,9 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
 
 
 class Profit(Struct, frozen=True, omit_defaults=True):
-    """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks.
+    """Profit in USD, computed from the ledger; `fees` were paid with fills.
 
     `position_value` is what positions add to the cash: their value, or in a margined account their unrealized profit.
-    `fees` were paid with fills.
     """
 
     opening_cash: Decimal
@@ -323,12 +317,10 @@ class Profit(Struct, frozen=True, omit_defaults=True):
 
     @property
     def equity(self) -> Decimal:
-        """Return cash plus the value of open positions."""
         return self.cash + self.position_value
 
     @property
     def total(self) -> Decimal:
-        """Return realized plus unrealized profit, less the fees of fills."""
         return self.realized + self.unrealized - self.fees
 
 

@@ -30,10 +30,7 @@ class MissedSlots(Struct, frozen=True):
 
 
 def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
-    """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
-
-    A strategy's own slots aren't among them: its passes tell of these.
-    """
+    """Return the slots that nobody ran, in the order in which that was noticed; passes tell of a strategy's own."""
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
         if claim.missed is not None and " " not in claim.job:
@@ -115,10 +112,9 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
 
 
 def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
-    """Return a symbol's way through the last pass that looked at it, out of all that did.
+    """Return a symbol's way through the last pass that looked at it, with what has changed by `now`.
 
-    `halt` is the cause of the halt as a sentence, and what clears it, if the bot was halted then; `now` is what has
-    changed since.
+    If the bot was halted then, `halt` is the cause as a sentence and what clears it.
     """
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent says most.
@@ -163,10 +159,7 @@ def _then(way: Way) -> str | None:
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show of a symbol: no pass, a pass refused as a whole, or no proposal.
-
-    `answer` explains all of these passes.
-    """
+    """Return why there is nothing to show of a symbol in these passes, which `answer` explains as a whole."""
     last = cycles[-1] if cycles else None
     refused = last.job_decision if last else None
     sentence, remedy = answer.sentence, answer.remedy

@@ -4,7 +4,7 @@ All sentences are made here, so that terminal, page, document and chat message s
 in UTC; whoever shows them converts these.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from textwrap import shorten
@@ -116,9 +116,9 @@ NOBODY = "Nobody ran them, and nothing says why yet."
 
 
 def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
-    together: dict[tuple[str, str], list[str]] = {}
+    together = defaultdict[tuple[str, str], list[str]](list)
     for job, slot, why in slots:
-        together.setdefault((job, why), []).append(slot)
+        together[job, why].append(slot)
     return tuple(
         Missed(job, len(names), names[0], names[-1], REASONS[Reason(why)].meaning if why in set(Reason) else NOBODY)
         for (job, why), names in together.items()
@@ -311,9 +311,8 @@ def _slots(known: Summary, seen: Seen) -> Iterator[str]:
     for why in dict.fromkeys(one.why for one in known.missed):
         some = [one for one in known.missed if one.why == why]
         count = sum(one.count for one in some)
-        which = "; ".join(
-            f"{one.count:,} of {one.job}, {one.first}{f' to {one.last}' if one.count > 1 else ''}" for one in some
-        )
+        spans = (f"{one.first} to {one.last}" if one.count > 1 else one.first for one in some)
+        which = "; ".join(f"{one.count:,} of {one.job}, {span}" for one, span in zip(some, spans, strict=True))
         yield f"{counted(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
     if not known.missed and seen.slots:
         yield f"None of {counted(seen.slots, 'slot')} was missed."
