@@ -64,11 +64,6 @@ def by_clock(evidence: Evidence, at: datetime, budget_s: int | None = None) -> F
     return Freshness(at, age_s, age_s, budget_s)
 
 
-def just_now(evidence: Evidence) -> Freshness:
-    """Return the freshness of what was read to answer this very question."""
-    return Freshness(evidence.at, 0.0, 0.0, None)
-
-
 MB = 1_000_000
 LEAST_INODES = 1_000
 """With fewer free inodes, a pass that writes a few files may find none."""

@@ -278,7 +278,7 @@ def judge(name: str, evidence: Evidence) -> Judgment:
     seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
     renewed = by_slots(evidence, None, job) if job else parts.UNKNOWABLE
     verdict = seen or Verdict(State.UNKNOWN, "there is nothing to look at", 0, renewed)
-    fresh = verdict.fresh or parts.just_now(evidence)
+    fresh = verdict.fresh or parts.by_clock(evidence, evidence.at)
     state, found = verdict.state, verdict.found
     if fresh.overdue and seen is not None:
         state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"

@@ -3,15 +3,18 @@
 A signal is a kind of facts that strategies in use need, or a component of a score that is computed from such kinds.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment
+from tradebot.model.candidate import Component
 from tradebot.model.contract import CheckedReply, Drift, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, Phase
@@ -32,7 +35,7 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(NamedTuple):
     """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
 
     state: Health
@@ -230,28 +233,14 @@ def _components(
     scores: CycleRecord | None, reads: Mapping[str, tuple[str, ...]], kinds: Mapping[str, KindHealth]
 ) -> Iterator[ComponentHealth]:
     """Yield the components of the last scores, in the order of each strategy's own list."""
-    values: dict[tuple[str, str], list[float | None]] = {}
-    weights: dict[tuple[str, str], float] = {}
+    parts = defaultdict[tuple[str, str], list[Component]](list)
     for record in scores.candidates if scores else ():
         for part in record.candidate.components:
-            key = record.candidate.strategy, part.name
-            values.setdefault(key, []).append(part.value)
-            weights[key] = part.weight
-    for (strategy, name), seen in values.items():
-        used = sum(value is not None for value in seen)
-        kinds_read = reads.get(name, ())
+            parts[record.candidate.strategy, part.name].append(part)
+    for (strategy, name), seen in parts.items():
+        used, kinds_read = sum(part.value is not None for part in seen), reads.get(name, ())
         verdict = _used(used, len(seen), [kinds[kind] for kind in kinds_read if kind in kinds])
-        yield ComponentHealth(
-            strategy=strategy,
-            name=name,
-            weight=weights[strategy, name],
-            state=verdict.state,
-            why=verdict.why,
-            idle=verdict.idle,
-            used=used,
-            symbols=len(seen),
-            reads=kinds_read,
-        )
+        yield ComponentHealth(strategy, name, seen[-1].weight, *verdict, used, len(seen), kinds_read)
 
 
 def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:

@@ -218,8 +218,8 @@ def _plain(event: SystemEvent) -> str:
 
 def seen_of(now: Now) -> Seen:
     """Return a first look, before which nothing counts as having happened."""
-    unwell_since, unknown = now.at if now.unwell else None, tuple(each.intent.client_order_id for each in _old(now))
-    return Seen(now.at, now.trading.state, now.version, now.held, unknown, unwell_since)
+    unknown = tuple(each.intent.client_order_id for each in _old(now))
+    return Seen(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
 def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
@@ -288,7 +288,6 @@ def _part(part: Part) -> str:
 
 
 def _old(now: Now) -> Iterator[IntentRecord]:
-    """Yield the orders whose outcome has been unknown for too long."""
     return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
 
 
@@ -310,12 +309,12 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")
 _LINK = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})")
 _LABELS = {Severity.WARN: ": a warning", Severity.ERROR: ": an error", Severity.CRITICAL: ": CRITICAL"}
 _BLANKS = re.compile(r"\s+")
-_ORDER = (Severity.INFO, Severity.WARN, Severity.ERROR, Severity.CRITICAL)
+_ORDER = list(Severity)
 
 
 def wants(channel: Channel, happening: Happening) -> bool:
     """Return True if a channel's rules choose a happening."""
-    return happening.topic in channel.topics and _rank(happening.severity) >= _rank(channel.least)
+    return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
 def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDay) -> datetime:
@@ -345,7 +344,7 @@ def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_si
 
     `held_since` says since when the first of them was held back, because enough was sent within the hour.
     """
-    ranked = sorted(happenings, key=lambda one: (-_rank(one.severity), one.at))
+    ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
     kinds = dict.fromkeys((one.topic, one.what) for one in ranked)
     alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)
     lines = [line for group in alike for line in _lines(group, venue)]
@@ -379,7 +378,3 @@ def safe(text: str) -> str:
     """Return one line in which nothing can be read as a link, a command, a mention or markup, whatever it was."""
     line = _BLANKS.sub(" ", _LINK.sub(". ", _UNSAFE.sub(" ", text))).strip()
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
-
-
-def _rank(severity: Severity) -> int:
-    return _ORDER.index(severity)

@@ -55,8 +55,9 @@ def protection_of(
     covered, quantity = work.covered(position.quantity), abs(position.quantity)
     if covered == quantity:
         return Protection(covered, work.resting, None, None, None)
-    rule = _nearest_stop(held, rules)
+    rule, since = _nearest_stop(held, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
+    why: str = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
     if rule is None:
         why = Uncovered.NO_STOP_RULE
     elif not at_venue:
@@ -66,15 +67,12 @@ def protection_of(
     elif quantity - covered < (held.kept.instrument.lot if held.kept.instrument else 1):
         why = Uncovered.FRACTION
     elif gap is not None:
-        words = _words(refused) if refused and gap.why == Uncovered.REFUSED else None
-        gap_s = (now - gap.since).total_seconds() if now else None
-        return Protection(covered, work.resting, rule, gap.why, words, gap.since, gap_s)
+        why, since = gap.why, gap.since
     elif work.arriving:
         why = Uncovered.ARRIVING
-    else:
-        why = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
-    words = _words(refused) if refused and why is Uncovered.REFUSED else None
-    return Protection(covered, work.resting, rule, why.value, words)
+    words = _words(refused) if refused and why == Uncovered.REFUSED else None
+    gap_s = (now - since).total_seconds() if now and since else None
+    return Protection(covered, work.resting, rule, str(why), words, since, gap_s)
 
 
 def _words(refused: IntentRecord) -> str:
