@@ -254,16 +254,9 @@ def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:
     if not seen:
         return None
     at, equity, margin = max(seen, key=lambda one: one[0])
-    return AccountMargin(
-        at=at,
-        initial_usd=margin.initial,
-        initial_fraction=_of_equity(margin.initial, equity),
-        maintenance_usd=margin.maintenance,
-        maintenance_fraction=_of_equity(margin.maintenance, equity),
-        available_usd=margin.available,
-        liquidations=margin.liquidations,
-    )
 
+    def with_share(usd: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+        return usd, usd / equity if usd is not None and equity is not None and equity > 0 else None
 
-def _of_equity(usd: Decimal | None, equity: Decimal | None) -> Decimal | None:
-    return usd / equity if usd is not None and equity is not None and equity > 0 else None
+    tied = (*with_share(margin.initial), *with_share(margin.maintenance))
+    return AccountMargin(at, *tied, margin.available, margin.liquidations)
