@@ -55,16 +55,15 @@ class Judgment(Struct, frozen=True):
 
 def overall(judgments: Iterable[Judgment]) -> State:
     """Return the worst state of any subject; OK if nobody has to act and anything is OK, UNKNOWN if there is none."""
-    order, states = list(State), {judgment.state for judgment in judgments}
-    worst = max(states, key=order.index, default=State.UNKNOWN)
+    states = {judgment.state for judgment in judgments}
+    worst = max(states, key=list(State).index, default=State.UNKNOWN)
     return worst if worst.is_finding or State.OK not in states else State.OK
 
 
 def ranked(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
     """Return the findings, most urgent first: failures, then unknowns, then the rest; within each as they come."""
-    order = list(State)
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
-    return tuple(sorted(findings, key=lambda finding: -order.index(finding.state)))
+    return tuple(sorted(findings, key=lambda finding: -list(State).index(finding.state)))
 
 
 class Look(Struct, frozen=True):
@@ -96,5 +95,4 @@ def permission(given: Permission, now: datetime, blocks: Collection[str] | None 
     only_entries = given.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
     found = f"{', '.join(f'{reason} ({found})' for reason, found in closed)}: {effect}"
-    remedy = REASONS[closed[0][0]].remedy
-    return Judgment("permission", State.DEGRADED, looked_at, count, found, remedy, age_s=0.0)
+    return Judgment("permission", State.DEGRADED, looked_at, count, found, REASONS[closed[0][0]].remedy, age_s=0.0)

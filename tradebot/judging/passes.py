@@ -28,10 +28,9 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 def is_finished(cycle: CycleRecord) -> bool:
     """Return True if a pass wasn't cut short, refused or missed: it may have found that the market is closed."""
-    if "/" in cycle.slot or cycle.dry_run:
-        # Someone's own candidates; the strategies and their slot have another pass.
-        return False
-    return cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED
+    # For someone's own candidates, the strategies and their slot have another pass.
+    counts = "/" not in cycle.slot and not cycle.dry_run
+    return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
 
 
 def finished(past: Past, job: Job) -> list[CycleRecord]:
@@ -78,8 +77,7 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
     if not answers:
         return None
     fresh = by_slots(evidence, max(answers), Job.EVALUATE_EXITS)
-    ends = [cycle for cycle in past.cycles if cycle.job_decision and cycle.job_decision.reason in UNANSWERED]
-    failed = newest(ends)
+    failed = newest(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
     if failed and failed.job_decision and failed.at >= max(answers):
         why = str(failed.job_decision.observed or failed.job_decision.reason)
         return Verdict(FAILED, why, len(answers), fresh)

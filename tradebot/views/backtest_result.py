@@ -66,13 +66,12 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
 
 
 def _last_passes(cycles: Iterable[CycleRecord]) -> Mapping[Rebalance, Mapping[str, CandidateRecord]]:
-    found: dict[Rebalance, dict[str, CandidateRecord]] = {}
+    found = defaultdict[Rebalance, dict[str, CandidateRecord]](dict)
     for cycle in cycles:
         for record in cycle.candidates:
             one = record.candidate
             if one.want is WantKind.TARGET:
-                key = one.strategy, one.slot_session or cycle.session, one.slot
-                found.setdefault(key, {})[one.symbol] = record
+                found[one.strategy, one.slot_session or cycle.session, one.slot][one.symbol] = record
     return found
 
 

@@ -49,12 +49,11 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 
 def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
     """Return when each of our positions was opened that is held, or was closed on a day; the earliest of several."""
-    opened = [(position.strategy, position.symbol, position.opened_at) for position in totals.own_positions()]
+    held = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
-    found = dict[Owner, datetime]()
-    for strategy, symbol, at in (*opened, *((trip.strategy, trip.symbol, trip.opened_at) for trip in trips)):
-        found[strategy, symbol] = min(at, found.get((strategy, symbol), at))
-    return found
+    ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
+    # Of several, the earliest comes last, and stays.
+    return {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
 
 
 def day_profit(
@@ -77,19 +76,10 @@ def day_profit(
         return None
     history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
     found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
-    row = found.total
-    return DayProfit(
-        day=day,
-        realized_usd=row.realized_usd,
-        open_usd=row.open_usd,
-        fees_usd=row.fees_usd,
-        other_usd=row.dividends_usd + row.interest_usd + row.funding_usd + row.other_usd,
-        total_usd=row.total_usd,
-        trades_closed=row.trades_closed,
-        unpriced=row.unpriced,
-        unknown_fees=found.unknown_fees,
-        funding_usd=row.funding_usd or None,
-    )
+    row, funding = found.total, found.total.funding_usd
+    other = row.dividends_usd + row.interest_usd + funding + row.other_usd
+    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, row.total_usd
+    return DayProfit(day, *amounts, row.trades_closed, row.unpriced, found.unknown_fees, funding or None)
 
 
 def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
@@ -139,12 +129,12 @@ def drawdown(seen: Equity | None, peak: EquityPeak | None) -> Decimal | None:
 
 def equity(passes: Sequence[CycleRecord]) -> Equity | None:
     """Return the equity of the newest session in which a pass saw the account."""
-    seen = [cycle for cycle in passes if cycle.equity is not None]
-    values = [cycle.equity for cycle in seen if cycle.session == seen[-1].session and cycle.equity is not None]
+    seen = [(cycle.session, cycle.equity) for cycle in passes if cycle.equity is not None]
+    values = [equity for session, equity in seen if session == seen[-1][0]]
     if not values:
         return None
-    plot = thinned(values, PLOTTED)
-    return Equity(seen[-1].session, len(values), values[0], values[-1], min(values), max(values), plot)
+    ends = values[0], values[-1], min(values), max(values)
+    return Equity(seen[-1][0], len(values), *ends, thinned(values, PLOTTED))
 
 
 class LastPass(Struct, frozen=True):
