@@ -232,7 +232,6 @@ def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
 def _components(
     scores: CycleRecord | None, reads: Mapping[str, tuple[str, ...]], kinds: Mapping[str, KindHealth]
 ) -> Iterator[ComponentHealth]:
-    """Yield the components of the last scores, in the order of each strategy's own list."""
     parts = defaultdict[tuple[str, str], list[Component]](list)
     for record in scores.candidates if scores else ():
         for part in record.candidate.components:
@@ -244,7 +243,6 @@ def _components(
 
 
 def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:
-    """Judge a component by what it reads, and by whether the last scores could use it."""
     for state in (Health.CRITICAL, Health.DEGRADED, Health.UNKNOWN):
         for kind in kinds:
             if kind.state is state:

@@ -78,7 +78,6 @@ def _frame(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.Dat
 
 
 def _plain(value: object) -> object:
-    """Return a value as frames hold it: a number, a text, a time, or None."""
     import pandas as pd
 
     if isinstance(value, Decimal):

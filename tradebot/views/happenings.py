@@ -50,9 +50,8 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 class Now(Struct, frozen=True):
     """How the bot is: what is compared with how it was `Seen`.
 
-    `unresolved` are the orders whose outcome is unknown, `trips` the positions closed lately, and `closing` the reasons
-    of the orders that closed each last. `unwell` names the parts whose health isn't OK. `ticks` are those of the prices
-    of what is held.
+    The outcome of the orders `unresolved` is unknown, `trips` were closed lately for the reasons `closing`, `unwell`
+    names the parts whose health isn't OK, and `ticks` are those of the prices of what is held.
     """
 
     at: datetime
@@ -210,7 +209,6 @@ def without_codes(text: str) -> str:
 
 
 def _plain(event: SystemEvent) -> str:
-    """Return an event as its type and details, in the order in which they were written."""
     details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in _worded(event).items() if text)
     type_ = event.event_type.replace("_", " ").lower()
     return ": ".join(part for part in (event.symbol, type_, details) if part)
@@ -226,12 +224,10 @@ def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
     """Return how the bot is, and what has happened since it was looked at before."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
-    told = before.told_unwell
-    if now.unwell and not told and unwell_since and now.at - unwell_since >= UNWELL_FOR:
-        told = True
+    told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
+    if told and not before.told_unwell:
         happened.append(Happening(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}"))
-    elif told and not now.unwell:
-        told = False
+    elif before.told_unwell and not told:
         happened.append(Happening(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again"))
     return replace(seen_of(now), unwell_since=unwell_since, told_unwell=told), tuple(happened)
 

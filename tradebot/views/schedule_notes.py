@@ -77,7 +77,6 @@ def _comes(line: Line, session: Session, sessions: Sequence[Session]) -> bool:
 
 
 def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
-    """Yield what happens in a night in which the venue's clocks change."""
     before, after = (venue.usual(each).open for each in (day - DAY, day))
     change = after - before - DAY
     if not change:

@@ -152,17 +152,16 @@ def was_halted(way: Way) -> bool:
 
 
 def _then(way: Way) -> str | None:
-    following = next_refusal(way.record)
-    if following is None or following.reason is None:
+    end = next_refusal(way.record)
+    if end is None or end.reason is None:
         return None
-    return f"{following.gate} would refuse it next, {following.reason}: {remedy_of(following.reason, [following])}"
+    return f"{end.gate} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
     """Return why there is nothing to show of a symbol in these passes, which `answer` explains as a whole."""
     last = cycles[-1] if cycles else None
-    refused = last.job_decision if last else None
-    sentence, remedy = answer.sentence, answer.remedy
+    refused, sentence, remedy = last.job_decision if last else None, answer.sentence, answer.remedy
     if last and refused is None and not any(each.symbol is None for each in last.refused_strategies):
         sentence, remedy = "No strategy wanted anything for it.", "tradebot score"
     left_out = next((each for each in last.refused_strategies if each.symbol == symbol), None) if last else None

@@ -99,17 +99,9 @@ def _held(one: Holding) -> Held:
     # The stop that acts first is the highest below a long position, and the lowest above a short one.
     sign = 1 if one.quantity > 0 else -1
     stop = max(resting or own, key=lambda level: sign * level, default=None)
-    return Held(
-        symbol=one.symbol,
-        strategy=one.strategy,
-        quantity=one.quantity,
-        entry_usd=one.average_price,
-        price_usd=price,
-        gain_usd=one.unrealized_usd,
-        stop_usd=stop,
-        distance=sign * (price - stop) / price if stop is not None and price else None,
-        at_broker=bool(resting),
-    )
+    distance = sign * (price - stop) / price if stop is not None and price else None
+    amounts = one.quantity, one.average_price, price, one.unrealized_usd, stop
+    return Held(one.symbol, one.strategy, *amounts, distance, at_broker=bool(resting))
 
 
 NOBODY = "Nobody ran them, and nothing says why yet."
@@ -190,7 +182,6 @@ def _code(seen: Seen) -> Iterator[str]:
 
 
 def _headline(known: Summary, seen: Seen) -> str:
-    """Say first what needs a person, then what it made and did."""
     money = known.money
     halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
     needs = f"{counted(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
