@@ -200,7 +200,13 @@ def exits_now(evidence: Trading) -> Judgment:
         return silent(name, broker)
     if not evidence.positions:
         return _unheld(name, evidence)
-    answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
+    answers, unstopped = list[tuple[Position, Decision]](), list[str]()
+    for position in evidence.positions:
+        kept = evidence.kept.get(position.whose, Kept())
+        rules = in_force(evidence.rules.exits_of(position.strategy), kept)
+        answers.append((position, _exit(position, kept, rules, broker, evidence)))
+        # Their strategies' exits have no stop, which is the owner's choice.
+        unstopped += [position.symbol] if worst_stop(rules) is None else []
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = broker.book.own_working | broker.book.unresolved
@@ -213,29 +219,15 @@ def exits_now(evidence: Trading) -> Judgment:
         parts = (("should be closing", beyond), ("can't be judged", blind))
         found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
         return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
-    return looked(name, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
+    found = "each is within its rules or being closed"
+    found += f"; without a stop: {', '.join(unstopped)}" if unstopped else ""
+    return looked(name, look, now, State.OK, found)
 
 
-def _unstopped(evidence: Trading) -> str:
-    """Return which positions have no stop, because their strategies' exits have none; that is the owner's choice."""
-    names = [position.symbol for position in evidence.positions if worst_stop(_rules(position, evidence)) is None]
-    return f"; without a stop: {', '.join(names)}" if names else ""
-
-
-def _exit(position: Position, broker: Broker, evidence: Trading) -> Decision:
-    quote = broker.quotes.get(position.symbol)
-    ratio = broker.position_ratios.get(position.symbol, Decimal(1))
-    best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
-    rules, state = _rules(position, evidence), evidence.state.state
-    return judge(Held(position, best), quote, evidence.moment.now, rules, state, ratio).decision
-
-
-def _rules(position: Position, evidence: Trading) -> Exits:
-    return in_force(evidence.rules.exits_of(position.strategy), _kept(position, evidence))
-
-
-def _kept(position: Position, evidence: Trading) -> Kept:
-    return evidence.kept.get((position.strategy, position.symbol), Kept())
+def _exit(position: Position, kept: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
+    quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
+    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    return judge(Held(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio).decision
 
 
 def _unheld(name: str, evidence: Trading) -> Judgment:
@@ -245,15 +237,8 @@ def _unheld(name: str, evidence: Trading) -> Judgment:
     return looked(name, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
 
 
-_LIMITS = (
-    Gate.GROSS_NOTIONAL,
-    Gate.SYMBOL_NOTIONAL,
-    Gate.SECTOR_NOTIONAL,
-    Gate.OPEN_POSITIONS,
-    Gate.DAILY_LOSS,
-    Gate.DRAWDOWN,
-    Gate.SESSION_ENTRIES,
-)
+_OF_BOOK = (Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS)
+_LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
 def limits(evidence: Trading) -> Iterator[Judgment]:

@@ -132,9 +132,8 @@ def strategies(evidence: Evidence, past: Past) -> Verdict:
     if refused:
         broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[: parts.SHOWN])
         return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
-    untested = [
-        told for name in names if (told := untested_code(name, (last.code or {}).get(name), past.tested.get(name)))
-    ]
+    code = last.code or {}
+    untested = [*filter(None, (untested_code(name, code.get(name), past.tested.get(name)) for name in names))]
     if untested:
         return Verdict(DEGRADED, "; ".join(untested[: parts.SHOWN]), len(names), fresh, "tradebot backtest")
     return Verdict(OK, f"{', '.join(names[: parts.SHOWN])} answered", len(names), fresh)

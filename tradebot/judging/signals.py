@@ -135,18 +135,9 @@ def signals(
     """
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
-    return Signals(
-        as_of=moment.now,
-        market_open=moment.is_open,
-        scored_at=scores.at if scores else None,
-        findings=sum(map(_is_finding, kinds)) + sum(map(_is_finding, components)),
-        kinds=kinds,
-        components=components,
-    )
-
-
-def _is_finding(health: KindHealth | ComponentHealth) -> bool:
-    return health.state is not Health.HEALTHY and not health.idle
+    every: tuple[KindHealth | ComponentHealth, ...] = (*kinds, *components)
+    findings = sum(one.state is not Health.HEALTHY and not one.idle for one in every)
+    return Signals(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
 
 
 def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> KindHealth:
@@ -154,11 +145,9 @@ def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> 
     harmful = broken(drifts(seen.replies), largest_share)
     verdict = _judged(seen, found, harmful, moment, largest_share)
     return KindHealth(
-        name=seen.kind.name,
-        core=seen.kind.core,
-        state=verdict.state,
-        why=verdict.why,
-        idle=verdict.idle,
+        seen.kind.name,
+        seen.kind.core,
+        *verdict,
         last_success=max(seen.at, default=None),
         age_s=_age_s(seen, moment) if seen.at else None,
         limit_s=seen.limit_s,

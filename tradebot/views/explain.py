@@ -187,7 +187,9 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
         return Explanation(Verdict.TRADED, sentence, remedy, seen)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
-        return Explanation(Verdict.IDLE, _waited(cycles), "tradebot schedule shows when each strategy is due", seen)
+        names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
+        waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
+        return Explanation(Verdict.IDLE, waited, "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
     decided = decisive({row.reason: row.count for row in seen.reasons})
@@ -217,11 +219,6 @@ def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
     refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
     return next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
-
-
-def _waited(cycles: Sequence[CycleRecord]) -> str:
-    names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
-    return f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
 
 
 def _blame(refusal: StrategyRefusal) -> str:
