@@ -152,29 +152,18 @@ def missed(past: Past) -> list[tuple[str, str, str]]:
 
     One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
     """
-    ours = _scheduled(past)
+    ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
-    noted = [
-        (claim.at, (claim.job, claim.slot, str(claim.missed)))
-        for claim in ours
-        if claim.missed not in (None, Reason.CLOSED_EARLY)
-    ]
-    lost = [
-        (slot.end, (slot.job, slot.name, "nobody ran it"))
-        for due in past.due.values()
-        for slot in due
-        if slot.end <= past.now and slot.key not in claimed
-    ]
-    return [slot for _, slot in sorted(noted + lost, key=lambda pair: pair[0])]
-
-
-def _scheduled(past: Past) -> list[SlotClaim]:
-    return [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
+    noted = [claim for claim in ours if claim.missed not in (None, Reason.CLOSED_EARLY)]
+    found = [(claim.at, (claim.job, claim.slot, str(claim.missed))) for claim in noted]
+    over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
+    found += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
+    return [slot for _, slot in sorted(found, key=lambda pair: pair[0])]
 
 
 def schedule(evidence: Evidence, past: Past) -> Verdict:
     """Judge the timetable by the slots of the last session that nobody ran."""
-    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in _scheduled(past))
+    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in past.claims)
     if not count:
         coming = min((slot.start for slot in past.coming.values()), default=None)
         return Verdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)

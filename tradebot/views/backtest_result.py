@@ -95,15 +95,12 @@ def _lacking(strategy: str, held: Mapping[str, Wanted], rules: Rules) -> Iterato
     room = 1 + walls.limit_offset_fraction + walls.max_spread_fraction
     for name, size in _sizes(held.values(), rules.sectors).items():
         if size * room > getattr(walls, name):
-            yield f"limits.{name}", _rounded(size * room)
+            yield f"limits.{name}", (size * room).quantize(PERCENT, ROUND_CEILING)
     for name, size in _sizes([held[strategy]], rules.sectors).items():
         limit = getattr(own.limits, name) * own.allotment_fraction
         if limit < getattr(walls, name) and size * room > limit:
-            yield f"strategies.{strategy}.limits.{name}", _rounded(size * room / own.allotment_fraction)
-
-
-def _rounded(value: Decimal) -> Decimal:
-    return value.quantize(PERCENT, ROUND_CEILING)
+            fitting = size * room / own.allotment_fraction
+            yield f"strategies.{strategy}.limits.{name}", fitting.quantize(PERCENT, ROUND_CEILING)
 
 
 def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:

@@ -133,9 +133,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     ),
     EventKind.POSITION_DIFFERS: _Told(Topic.BOOKS, "differences", _differs),
     EventKind.POSITION_UNPROVEN: _Told(
-        Topic.BOOKS,
-        "unconfirmed positions",
-        "{symbol}: the broker doesn't confirm the position, so no exit is sent",
+        Topic.BOOKS, "unconfirmed positions", "{symbol}: the broker doesn't confirm the position, so no exit is sent"
     ),
     EventKind.LIQUIDATED: _Told(
         Topic.POSITIONS,

@@ -53,7 +53,6 @@ class MovedCandidate(Struct, frozen=True):
 
     @property
     def has_moved(self) -> bool:
-        """Return True if the pass that came later differs in anything that is shown."""
         before = (self.score_before, self.side_before, self.result_before)
         after = (self.score_after, self.side_after, self.result_after)
         return before != after or any(part.before != part.after for part in self.components)

@@ -163,11 +163,8 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     if cycle.job is Job.FETCH_FLOW:
         return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
     orders = sum(record.terminal is None for record in cycle.candidates)
-    failed = "".join(
-        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})"
-        for refusal in cycle.refused_strategies
-        if refusal.decision.gate is Gate.STRATEGY
-    )
+    refused = (each for each in cycle.refused_strategies if each.decision.gate is Gate.STRATEGY)
+    failed = "".join(f"; strategy {each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     if cycle.job is Job.SCORE:
         return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
