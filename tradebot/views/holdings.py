@@ -11,7 +11,6 @@ from tradebot.exits.held import Held, best_price
 from tradebot.exits.kind import distance
 from tradebot.exits.lists import Exits, in_force
 from tradebot.model.instrument import ONE
-from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.margin import Liquidation
 from tradebot.model.position import ADOPTED, Kept, Position
@@ -70,13 +69,10 @@ def protection_of(
         why, since = gap.why, gap.since
     elif work.arriving:
         why = Uncovered.ARRIVING
-    words = _words(refused) if refused and why == Uncovered.REFUSED else None
+    said = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
+    words = None if said is None else " ".join(filter(None, said))
     gap_s = (now - since).total_seconds() if now and since else None
     return Protection(covered, work.resting, rule, str(why), words, since, gap_s)
-
-
-def _words(refused: IntentRecord) -> str:
-    return " ".join(filter(None, (refused.code, refused.message)))
 
 
 def _nearest_stop(held: Held, rules: Exits) -> str | None:
