@@ -11,11 +11,7 @@ from tradebot.model.trading import Permission
 
 
 class State(StrEnum):
-    """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
-
-    SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
-    was due.
-    """
+    """From best to worst: SKIPPED wasn't looked at, no evidence was due of NOT_DUE, and there is none of UNKNOWN."""
 
     OK = "OK"
     SKIPPED = "SKIPPED"

@@ -24,10 +24,7 @@ from tradebot.signals.contracts import broken, drifts
 
 
 class Health(StrEnum):
-    """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
-
-    UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
-    """
+    """CRITICAL can't be used, DEGRADED can; UNKNOWN can't be judged, as while the market is asleep."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"

@@ -31,11 +31,7 @@ Wanted = Mapping[str, Decimal]
 
 
 class Targets(Struct, frozen=True):
-    """In how many rebalances the targets were held in the end, or ordered in full, and what `stopped` the others.
-
-    `fitting` has the limits that were too low for them, and the values with which they would have fit. `said` is all
-    that in sentences.
-    """
+    """In how many rebalances the targets were held in the end, what `stopped` the others, and what limits fit them."""
 
     reached: int
     rebalances: int

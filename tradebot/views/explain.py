@@ -51,10 +51,7 @@ class StrategyFunnel(Struct, frozen=True):
 
 
 class Funnel(Struct, frozen=True):
-    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
-
-    The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
-    """
+    """Candidates = orders + sum of reasons; only passes that were refused entirely are in no part by strategy."""
 
     passes: int
     refused_passes: int
@@ -172,13 +169,11 @@ _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
-    """Explain why some passes of trade-once sent no orders: what decided it (see `decisive`), and what would change it.
-
-    A failed strategy is mentioned even if others traded.
-    """
+    """Explain why some passes of trade-once sent no orders: what was `decisive`, and what would change it."""
     seen = funnel(cycles)
     if not cycles:
         return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
+    # A failed strategy is mentioned even if others traded.
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
     if seen.orders:

@@ -14,10 +14,7 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
 class Figures(Struct, frozen=True):
-    """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
-
-    `position_mismatches` are what the last comparison of books and broker found, `healings` the bot's own repairs.
-    """
+    """Passes of the last session, and orders and events of the last day; None for what nothing is known of."""
 
     total_cycles: int
     last_cycle_ago_seconds: float | None

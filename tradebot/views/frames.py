@@ -28,10 +28,10 @@ NUMBERS = frozenset({"benchmark", "benchmark_leveled", *HALF_YEARS, "score", "re
 
 
 class Frames(NamedTuple):
-    """Four tables, oldest row first. What isn't known is NaN or None.
+    """Four tables, oldest row first; what isn't known is NaN or None.
 
-    `equity` has a row for each session, as `CurvePoint` and `OverTime` say, and `trades` one for each `TradeRow`.
-    `decisions` has one for each candidate, with the first decision that refused it in texts, None if it was sent.
+    `equity` is as `CurvePoint` and `OverTime` say, and `trades` as `TradeRow` does. `decisions` has one row for each
+    candidate, with the first decision that refused it in texts.
     """
 
     equity: "pd.DataFrame"

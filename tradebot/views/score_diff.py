@@ -35,10 +35,7 @@ class MovedComponent(Struct, frozen=True):
 
 
 class MovedCandidate(Struct, frozen=True):
-    """A symbol's score, side and result in each pass that looked at it; the largest change of a component is first.
-
-    The result is a reason, or "candidate" or "sent" if nothing refused it.
-    """
+    """A symbol's score, side and result (a reason, "candidate" or "sent") in each pass that looked at it."""
 
     symbol: str
     strategy: str

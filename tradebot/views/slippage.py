@@ -37,11 +37,7 @@ class FillSlippage(Struct, frozen=True):
 
 
 class TotalSlippage(Struct, frozen=True):
-    """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
-
-    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
-    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
-    """
+    """Slippage against a midpoint, of the `known` fills of all that our orders made; the age is of the oldest quote."""
 
     against: str
     total: Slippage | None
@@ -77,10 +73,7 @@ class Made(NamedTuple):
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
 ) -> Mapping[str, Made]:
-    """Return each fill that an order of ours made, by activity id.
-
-    A stop or target that rested at the venue isn't among them: its price was waited for.
-    """
+    """Return each fill that an order of ours made, by activity id, but for stops and targets, which wait for prices."""
     behind = {order.venue_id: order for order in orders}
     found = dict[str, Made]()
     for fill in (owned.fill for owned in fills):

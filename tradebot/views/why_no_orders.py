@@ -112,10 +112,7 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
 
 
 def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
-    """Return a symbol's way through the last pass that looked at it, with what has changed by `now`.
-
-    If the bot was halted then, `halt` is the cause as a sentence and what clears it.
-    """
+    """Return a symbol's last way of these, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent says most.
     way = next((way for way in same if way.record.terminal is None), same[0])
