@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from commands.backup import of_ended_session
 from commands.shared.calendar import disagreement, keep_calendar
-from commands.shared.drawing import measured, signed, usd
+from commands.shared.drawing import in_units, measured, signed, usd
 from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_run import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.plain import clean
@@ -354,7 +354,7 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
 def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
     """Print what each reason in the table means, with the evidence that is common to all of its rows."""
     for reason in data.refused:
-        meaning = with_evidence(REASONS[reason].meaning, common.get(reason))
+        meaning = with_evidence(in_units(REASONS[reason].meaning), common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)
     render_refusals(console, data.refused_strategies)
     for waiting in data.waiting:
