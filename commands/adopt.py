@@ -98,7 +98,9 @@ def _met_already(app: "App", held: "BrokerPosition") -> str | None:
 
 def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
     screen = console(err=True)
-    screen.print(f"The broker holds {held.quantity:,f} {held.symbol} at {usd(held.average_price)} USD", markup=False)
+    screen.print(
+        f"The broker holds {held.quantity:,f} {held.symbol} at {usd(held.average_price, held.symbol)} USD", markup=False
+    )
     if closes:
         screen.print(f"Its price already meets {closes}, so the next evaluate-exits would close it", markup=False)
     what, command = f"Letting the bot's exit rules close {held.symbol}", f"tradebot adopt {held.symbol} --manage"
@@ -106,7 +108,7 @@ def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: 
 
 
 def _render(console: "Console", data: Adopted) -> None:
-    what = f"{data.quantity:,f} {clean(data.symbol)} at {usd(data.average_price)} USD"
+    what = f"{data.quantity:,f} {clean(data.symbol)} at {usd(data.average_price, data.symbol)} USD"
     if data.managed:
         console.print(f"{what}: now managed by the bot, as strategy {data.strategy}", markup=False)
         console.print("  the exit rules apply from now on; tradebot positions shows how far each one is")

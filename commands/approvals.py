@@ -139,7 +139,7 @@ def _render(console: "Console", data: ApprovalsData) -> None:
 def _told(row: ApprovalRow) -> str:
     score = "" if row.score is None else f", score {row.score:+.2f}"
     side = "sell short" if row.side == "sell" else row.side
-    what = f"{side} {row.quantity:,f} {clean(row.symbol)} at {usd(row.price)} or better"
+    what = f"{side} {row.quantity:,f} {clean(row.symbol)} at {usd(row.price, row.symbol)} or better"
     return f"{what}, {row.worth_usd:,.2f} USD ({row.strategy}{score})"
 
 

@@ -56,7 +56,7 @@ def _rows(app: "App") -> "Iterator[Judgment]":
     from commands.doctor.checks.row import attempt
     from commands.shared.evidence.gather import evidence_of
     from tradebot.adapters.state import serving
-    from tradebot.judging.table import judged
+    from tradebot.judging.passes import judged
 
     folder = app.folder.path
     note = serving.read_serving(folder) if serving.is_running(folder) else None

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from commands.shared.completing import symbols
 from commands.shared.days import Since, span_of
-from commands.shared.drawing import slippage_sentence, usd
+from commands.shared.drawing import slippage_sentence, units, usd
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import stamp, zone
@@ -158,10 +158,10 @@ def _render(console: "Console", data: Fills) -> None:
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
     money = "worth USD" if data.margined else "cash USD"
-    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", money, "fee", "slippage")))
+    columns = (*map(staying, ("symbol", "side")), *map(number, (units(), "price", money, "fee", "slippage")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
-        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}", _fee(row.fee), _bps(row))
+        numbers = (f"{row.quantity:,f}", usd(row.price, row.symbol), f"{row.cash_usd:+,.2f}", _fee(row.fee), _bps(row))
         table.row(stamp(row.at), escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
     if data.fills:
         console.print(table)

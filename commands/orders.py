@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.drawing import acts_at, usd
+from commands.shared.drawing import acts_at, units, usd
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import DAY_SECOND, stamp, zone
@@ -152,7 +152,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
 
     from commands.shared.tables import Table, number, sentence, staying
 
-    numbers = (number(name) for name in ("shares", "filled", "price", "paid"))
+    numbers = (number(name) for name in (units(), "filled", "price", "paid"))
     words = "status", sentence("strategy and note", "strategy")
     table = Table(f"sent {zone()}", staying("symbol"), staying("side"), "for", *numbers, *words)
     for row in rows:
@@ -164,8 +164,8 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
             row.purpose,
             "" if row.quantity is None else f"{row.quantity:,f}",
             f"{row.filled:,f}",
-            acts_at(row.limit_price, row.stop_price),
-            usd(row.average_price),
+            acts_at(row.limit_price, row.stop_price, row.symbol),
+            usd(row.average_price, row.symbol),
             f"[{style}]{row.status}[/{style}]",
             escape(f"{row.strategy} {row.note}".strip()),
         )

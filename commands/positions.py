@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import Holding, Protection, StopRow
-    from tradebot.views.margins import AccountMargin
+    from tradebot.views.holdings import AccountMargin, Holding, Protection, StopRow
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):
@@ -50,7 +49,7 @@ def run(app: "App") -> Report:
     from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
-    from tradebot.views.margins import account_margin
+    from tradebot.views.holdings import account_margin
 
     passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
@@ -100,7 +99,8 @@ def _render(console: "Console", data: Positions) -> None:
 def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
     what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
     prices = (
-        f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
+        f"from {usd(trade.entry_price, trade.symbol)} to {usd(exit_price, trade.symbol)}, "
+        f"{trade.realized_before_fees_usd:+,.2f} USD before fees"
     )
     return f"{what}: {prices}{''.join(f', {clean(reason)}' for reason in trade.reasons)}"
 
@@ -122,19 +122,19 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
     where = [sentence("protection", "protection")] if rests or bare else []
     table = Table("symbol", *owners, "state", *map(number, names), *where)
     for row in rows:
-        stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}
+        stops = {stop.rule: _stop(stop, row) for stop in row.stops}
         table.row(
             escape(clean(row.symbol)),
             *(row.strategy for _ in owners),
             row.state,
             f"{row.quantity:,f}",
-            usd(row.average_price),
-            usd(row.price),
+            usd(row.average_price, row.symbol),
+            usd(row.price, row.symbol),
             _gain(row.gain),
-            usd(row.high_water),
+            usd(row.high_water, row.symbol),
             *(stops.get(rule, "") for rule in rules),
             "" if row.age_s is None else duration(row.age_s),
-            *("" if row.protection is None else escape(protection(row.protection, rules)) for _ in where),
+            *("" if row.protection is None else escape(protection(row.protection, rules, row.symbol)) for _ in where),
         )
     if rows:
         console.print(table)
@@ -167,14 +167,14 @@ WHY = {
 """Why no stop rests at the broker, if it isn't the state of the last one."""
 
 
-def protection(held: "Protection", headings: "Mapping[str, str]") -> str:
+def protection(held: "Protection", headings: "Mapping[str, str]", symbol: str) -> str:
     """Return what rests at the broker for a position, and for the rest which rule of the bot serves instead and why."""
     parts = list[str]()
     for name, levels in (
         ("stop", [one for one in held.resting if one.is_stop]),
         ("target", [one for one in held.resting if not one.is_stop]),
     ):
-        prices = " and ".join(dict.fromkeys(usd(one.price) for one in levels))
+        prices = " and ".join(dict.fromkeys(usd(one.price, symbol) for one in levels))
         parts += [f"{name} {prices}"] if prices else []
     if held.why is None:
         return ", ".join(parts)
@@ -201,16 +201,16 @@ def _own_rules(row: "Holding") -> list[str]:
     return [heading for rule, heading in columns([row]).items() if rule in own]
 
 
-def _stop(stop: "StopRow", nearest: str | None) -> str:
+def _stop(stop: "StopRow", row: "Holding") -> str:
     """Return the price and how far it is; in brackets if the rule only starts to apply there."""
     if stop.price is None:
         text = "" if stop.left_s is None else time_left(stop.left_s)
-        return f"[bold]{text}[/bold]" if stop.rule == nearest else text
+        return f"[bold]{text}[/bold]" if stop.rule == row.nearest else text
     way = "" if stop.distance is None else way_there(stop.distance)
-    text = f"{usd(stop.price)} {way}".rstrip()
+    text = f"{usd(stop.price, row.symbol)} {way}".rstrip()
     if not stop.armed:
         return f"[dim]({text})[/dim]"
-    return f"[bold]{text}[/bold]" if stop.rule == nearest else text
+    return f"[bold]{text}[/bold]" if stop.rule == row.nearest else text
 
 
 def _gain(gain: Decimal | None) -> str:

@@ -12,8 +12,7 @@ from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.desk.snapshot import book, tying_up
-from tradebot.judging.evidence import Evidence, Moment, Past, Unread
-from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched, leaps
+from tradebot.judging.evidence import Broker, Evidence, Moment, Passes, Past, Rows, Trading, Unread, Watched, leaps
 from tradebot.model.activity import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import Severity

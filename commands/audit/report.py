@@ -14,8 +14,8 @@ from commands.shared.times import MINUTE, when
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.wiring import App
 from tradebot.judging.audit import audit
+from tradebot.judging.evidence import Trading
 from tradebot.judging.judgment import Judgment, ranked
-from tradebot.judging.trading import Trading
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 

@@ -34,8 +34,7 @@ from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
-from tradebot.views.backtest_result import AnswersRefused, BacktestResult, backtest_result
-from tradebot.views.targets import Targets, targets
+from tradebot.views.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
@@ -65,10 +66,11 @@ def of_positions(data: Data) -> Iterator[str]:
     yield f"{counted(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
     for one in found:
         gain = "no price" if one["gain"] is None else f"{float(one['gain']):+.2%}, {_signed(one['unrealized_usd'])} USD"
-        yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_usd(one['average_price'])}: {gain}"
+        yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_price(one, 'average_price')}: {gain}"
         stop = next((each for each in one["stops"] if each["rule"] == one["nearest"]), None)
         if stop and stop["price"]:
-            yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {_usd(stop['price'])}"
+            price = usd(Decimal(stop["price"]), one["symbol"])
+            yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {price}"
 
 
 def of_pnl(data: Data) -> Iterator[str]:
@@ -108,7 +110,7 @@ def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
     """Yield what one entry that waits is about: price and worth as they were when it was asked."""
     side = "sell short" if row["side"] == "sell" else row["side"]
     quantity = f"{Decimal(row['quantity']).normalize():,f}"
-    yield f"{side} {quantity} {row['symbol']} at {_usd(row['price'])} or better, {_usd(row['worth_usd'])} USD"
+    yield f"{side} {quantity} {row['symbol']} at {_price(row, 'price')} or better, {_usd(row['worth_usd'])} USD"
     if not waits:
         return
     score = "" if row["score"] is None else f", score {row['score']:+.2f}"
@@ -157,6 +159,10 @@ def _unwell(judgment: Data) -> bool:
 
 def _when(text: str) -> str:
     return when(datetime.fromisoformat(text))
+
+
+def _price(row: Data, name: str) -> str:
+    return usd(Decimal(row[name]), row["symbol"])
 
 
 def _usd(text: str) -> str:

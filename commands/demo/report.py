@@ -296,7 +296,7 @@ def _positions(console: "Console", data: "DemoData") -> None:
     owners = ["strategy"] if len({row.strategy for row in data.positions}) > 1 else []
     table = Table("symbol", *owners, *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
     for row in data.positions:
-        prices = usd(row.average_price), usd(row.mark)
+        prices = usd(row.average_price, row.symbol), usd(row.mark, row.symbol)
         whose = (row.strategy for _ in owners)
         table.row(row.symbol, *whose, f"{row.quantity:,f}", *prices, gain(row.unrealized))
     console.print(table)

@@ -18,7 +18,7 @@ def run(app: "App", *, probe: bool = False) -> Report:
     from commands.health.report import Health, show, summary
     from commands.shared.evidence.gather import evidence_of
     from tradebot.judging.judgment import State, overall
-    from tradebot.judging.table import judged
+    from tradebot.judging.passes import judged
 
     judgments = judged(evidence_of(app))
     state, whose = overall(judgments), identity(app)

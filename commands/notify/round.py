@@ -18,14 +18,13 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 from tradebot.exits.why import UNKNOWN
 from tradebot.judging.judgment import State, overall, ranked
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import Happening, HeldThen, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.happenings import Now, of_event, seen_of, since
-from tradebot.views.notices import composed, due_at, wants
+from tradebot.views.happenings import Now, composed, due_at, of_event, seen_of, since, wants
 from tradebot.views.performance.lots import trades
 
 LOOK_S = 5.0
@@ -74,7 +73,7 @@ class Round:
         now = self._now()
         seen, happened = since(seen, now)
         asked = frozenset(name for channel in self._channels for name in channel.events)
-        told = filter(None, (of_event(event, self._app.day, asked) for event in written))
+        told = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
         self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
 
     def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
@@ -149,7 +148,9 @@ class Round:
         state = books.trading_state()
         unresolved = books.intents(unresolved=True)
         closing = self._closing(totals.round_trips)
-        return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity)
+        listed, prices = books.listings({one.symbol for one in held}), {one.symbol: one.price for one in held}
+        ticks = {name: record.listing.tick_at(prices[name]) for name, record in listed.items()}
+        return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity, ticks)
 
     def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:
         """Return why each of these positions was closed, by the order that closed the last of it."""

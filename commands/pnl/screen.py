@@ -8,7 +8,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import bar, gain, tinted, to_cent
+from commands.shared.drawing import bar, gain, in_units, tinted, to_cent
 from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
 from commands.shared.plain import clean
@@ -121,7 +121,7 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
     show_rows(console, found.by, found.rows[-SHOWN:], found.total)
     for line in (*_account(found), *_unpriced(found), *fees_not_counted(found.unknown_fees, found.other_fees)):
         console.print(line, highlight=False)
-    for line in data.assumptions:
+    for line in map(in_units, data.assumptions):
         console.print(line, markup=False, style="dim")
 
 

@@ -200,6 +200,7 @@ def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> No
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     from rich.markup import escape
 
+    from commands.shared.drawing import in_units
     from commands.shared.tables import Table, number, sentence, staying
 
     blocking = sum(row.blocking for row in findings)
@@ -209,7 +210,7 @@ def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> No
     table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:
         entries = "[red]closed[/red]" if row.blocking else "open"
-        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), entries, row.meaning)
+        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), entries, in_units(row.meaning))
     console.print(table)
 
 

@@ -35,7 +35,7 @@ from commands.report.further_screen import (
     render_years,
     short,
 )
-from commands.shared.drawing import signed
+from commands.shared.drawing import signed, units
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
@@ -292,7 +292,7 @@ def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
     shown = outer(closed, SHOWN_TRADES)
     what = "Closed trades" if shown is closed else "Best and worst trades"
     out.print(f"\n{what}, the best first; tradebot trades shows all")
-    table = Table("symbol", "side", "opened", "closed", *map(number, ("shares", "net USD", "gross %")), sentence("why"))
+    table = Table("symbol", "side", "opened", "closed", *map(number, (units(), "net USD", "gross %")), sentence("why"))
     for trade in shown:
         table.row(
             escape(clean(trade.symbol)),

@@ -16,7 +16,7 @@ from tradebot.app.calendar import listed
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.judging.judgment import Judgment
-from tradebot.judging.table import judge
+from tradebot.judging.passes import judge
 from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace

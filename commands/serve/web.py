@@ -24,7 +24,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.table import judge, judged
+from tradebot.judging.passes import judge, judged
 from tradebot.views.figures import Figures
 from tradebot.views.holdings import Holding
 

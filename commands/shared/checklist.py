@@ -22,7 +22,7 @@ from tradebot.app.keys import confirmation_code
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import State
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.position import Position, add, round_trip
 from tradebot.model.record import Job
 from tradebot.model.text import counted

@@ -1,14 +1,16 @@
 """Format numbers for people: with units, as bars, as a sparkline, as spans of time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tradebot.model.text import counted, noun
+from tradebot.model.text import counted, noun, price_text
 from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:
     from tradebot.judging.judgment import State
+    from tradebot.model.instrument import Listing
     from tradebot.model.reason_codes import Unit
     from tradebot.views.slippage import TotalSlippage
 
@@ -70,16 +72,42 @@ def duration(seconds: float) -> str:
     return f"{sign}{hours}h{minutes:02d}m" if hours else f"{sign}{minutes}m"
 
 
-def usd(price: Decimal | None) -> str:
-    """Return an amount in USD with two decimals, or four below one dollar; empty for None."""
+class _Traded:
+    """What the opened bot trades: the unit of its quantities, and its venue's listings by symbol if it needs them."""
+
+    unit = "share"
+    listings: "Mapping[str, Listing]" = MappingProxyType({})
+
+
+def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
+    """Show quantities in a unit from now on, and prices to the ticks of these listings."""
+    _Traded.unit, _Traded.listings = unit, listings
+
+
+def units(count: int | Decimal = 2) -> str:
+    """Return what quantities of the opened bot count, in the number that fits: shares."""
+    return noun(1 if count == 1 else 2, _Traded.unit)
+
+
+def in_units(sentence: str) -> str:
+    """Return a sentence about shares as one about what quantities of the opened bot count."""
+    return sentence.replace("shares", units())
+
+
+def usd(price: Decimal | None, symbol: str = "") -> str:
+    """Return an amount in USD with two decimals, or four below one dollar; empty for None.
+
+    The price of a symbol has as many decimals as its tick, if that is finer.
+    """
     if price is None:
         return ""
-    return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
+    listing = _Traded.listings.get(symbol)
+    return price_text(price, listing.tick_at(price) if listing else None)
 
 
-def acts_at(limit: Decimal | None, stop: Decimal | None) -> str:
+def acts_at(limit: Decimal | None, stop: Decimal | None, symbol: str) -> str:
     """Return the price in USD at which an order acts; for a stop-limit, that is its stop."""
-    return f"stop {usd(stop)}" if stop is not None else usd(limit) or "market"
+    return f"stop {usd(stop, symbol)}" if stop is not None else usd(limit, symbol) or "market"
 
 
 def signed(value: float, places: int) -> str:
@@ -117,6 +145,8 @@ def measured(value: object, unit: "Unit") -> str:
         return f"{usd(number)} USD"
     if unit is Unit.SECONDS:
         return _clocked(number)
+    if unit is Unit.SHARES:
+        return f"{plain(number)} {units(number)}"
     return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
 
 

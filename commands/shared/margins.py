@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.model.margin import Liquidation
-    from tradebot.views.margins import AccountMargin
+    from tradebot.views.holdings import AccountMargin
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
@@ -40,4 +40,4 @@ def _usd(amount: Decimal | None) -> str:
 def _liquidation(one: "Liquidation") -> str:
     if one.price is None:
         return f"{clean(one.symbol)} by no price of its own"
-    return f"{clean(one.symbol)} at {usd(one.price)}, {one.distance:.2%} away"
+    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away"

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from commands.backup import of_ended_session
 from commands.shared.calendar import disagreement, keep_calendar
-from commands.shared.drawing import measured, signed, usd
+from commands.shared.drawing import in_units, measured, signed, usd
 from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_run import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.plain import clean
@@ -325,7 +325,9 @@ def render_rows(console: "Console", data: PassData) -> None:
     for row in data.rows:
         ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
-        numbers = _compared(ended) if ended else (_quantity(row), f"{usd(row.price)} USD" if row.price else "")
+        numbers = (
+            _compared(ended) if ended else (_quantity(row), f"{usd(row.price, row.symbol)} USD" if row.price else "")
+        )
         if row.reason in common:
             numbers = "", ""
         score = "" if row.score is None else signed(row.score, 3)
@@ -353,7 +355,7 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
 def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
     """Print what each reason in the table means, with the evidence that is common to all of its rows."""
     for reason in data.refused:
-        meaning = with_evidence(REASONS[reason].meaning, common.get(reason))
+        meaning = with_evidence(in_units(REASONS[reason].meaning), common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)
     render_refusals(console, data.refused_strategies)
     for waiting in data.waiting:

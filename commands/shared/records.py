@@ -7,7 +7,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.model.lifecycle import Records, Work
 from tradebot.model.limits import Protection
-from tradebot.model.position import FOREIGN, Kept
+from tradebot.model.position import Kept
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
@@ -40,13 +40,12 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
     ledger = app.ledger_view
-    positions = [position for position in totals.positions.values() if position.quantity]
-    ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
-    kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept(ours).items()}
+    own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
+    kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept([p.key for p in own]).items()}
     at_venue = app.rules.exits.protection is not Protection.BOT
-    noted, exits_of, work = ledger.acknowledged(), app.rules.exits_of, _work(app, now)
+    exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
-    return holdings(positions, noted, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue)
+    return holdings(own, foreign, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue)
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
@@ -65,7 +64,7 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     """Return the trade of each of our open positions, in the order in which they were opened."""
     ledger = app.ledger_view
-    held = {(p.strategy, p.symbol, p.opened_at): p.quantity for p in totals.own_positions()}
+    held = {p.key: p.quantity for p in totals.own_positions()}
     if not held:
         return ()
     since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -32,7 +32,7 @@ from commands.shared.plain import (
     say_parts,
 )
 from commands.shared.times import show_venue
-from tradebot.errors import DamagedMarkerError, ExitCode
+from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
 from tradebot.model.values import replace, written_fields
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
+    from tradebot.model.instrument import Listing
     from tradebot.ports.world import Progress
 
 __all__ = ["caller"]
@@ -191,7 +192,21 @@ def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -
     with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
         show_venue(app.day)
+        _show_traded(app)
         yield app
+        _show_traded(app)
+
+
+def _show_traded(app: "App") -> None:
+    """Show quantities and prices as the bot's venue has them; those of shares are shown to their ticks anyway."""
+    from commands.shared.drawing import show_traded
+
+    unit = app.settings.capabilities.unit
+    listings: dict[str, Listing] = {}
+    with suppress(TradebotError):
+        if unit != "share":
+            listings = {name: record.listing for name, record in app.ledger_view.listings().items()}
+    show_traded(unit, listings)
 
 
 def _tell_of_damage(event: "SystemEvent") -> None:

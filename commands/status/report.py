@@ -21,15 +21,14 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.judgment import State, overall, permission, ranked
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
-from tradebot.views.holdings import Holding
-from tradebot.views.margins import account_margin
+from tradebot.views.holdings import Holding, account_margin
 from tradebot.views.status import (
     DayProfit,
     LastPass,
@@ -176,7 +175,9 @@ def _show_today(console: "Console", data: "Status") -> None:
             f"{day.open_usd:+,.2f} open at bid or ask, {day.fees_usd:+,.2f} fees{other}; "
             f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
         )
-    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
+    elsewhere = data.realized_elsewhere_usd
+    others = f", {elsewhere:+,.2f} of it from trades that the bot didn't make" if elsewhere else ""
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD{others}")
 
 
 def _positions(console: "Console", data: "Status") -> None:
@@ -186,7 +187,7 @@ def _positions(console: "Console", data: "Status") -> None:
     for one in data.positions:
         gain = "" if one.gain is None else f"{one.gain:+.2%}"
         age = "" if one.age_s is None else duration(one.age_s)
-        prices = usd(one.average_price), usd(one.price)
+        prices = usd(one.average_price, one.symbol), usd(one.price, one.symbol)
         table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)
     if data.positions:
         console.print(table)
@@ -202,14 +203,14 @@ def nearest_rule(held: "Holding") -> str:
     if stop.distance is None:
         return ""
     away = " away" if stop.distance > 0 else ""
-    return f"{stop.rule} {usd(stop.price)}, {way_there(stop.distance)}{away}"
+    return f"{stop.rule} {usd(stop.price, held.symbol)}, {way_there(stop.distance)}{away}"
 
 
 def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
     console.print(counted(len(orders), one, many))
     table = Table("symbol", "side", number("open"), number("price"), "status", "id")
     for order in orders:
-        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price))
+        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price, order.symbol))
         table.row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
     if orders:
         console.print(table)
@@ -230,7 +231,7 @@ def status_of(app: "App") -> Status:
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
-    positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
+    positions = totals.positions.values()
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     recorded = last_passes(facts)
@@ -257,10 +258,11 @@ def status_of(app: "App") -> Status:
         positions=held(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
-        realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
+        realized_usd=sum((one.realized_pnl for one in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
+        realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
-from tradebot.judging.evidence import Kept
+from tradebot.judging.evidence import Stored
 
 MB = 1_000_000
 ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in place"
@@ -186,9 +186,9 @@ def stores_of(folder: Path) -> Stores:
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
 
 
-def unbounded(folder: Path) -> Sequence[Kept]:
+def unbounded(folder: Path) -> Sequence[Stored]:
     """Return what only a person makes smaller, and how, the largest first; raise OSError for what can't be read."""
-    stores = (Kept(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
+    stores = (Stored(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 

@@ -21,8 +21,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line, word
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.passes import missed
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged, missed
 from tradebot.model.account import CashKind
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import gain, usd
+from commands.shared.drawing import gain, units, usd
 from commands.shared.plain import Identity, clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
@@ -74,10 +74,10 @@ def columns(data: Summary) -> list[str]:
 def cells(row: Held) -> dict[str, str]:
     """Return the cells of a position besides its symbol, as plain text by their heading."""
     return {
-        "shares": f"{row.quantity:,f}",
-        "entry": usd(row.entry_usd),
-        "now": usd(row.price_usd),
+        units(): f"{row.quantity:,f}",
+        "entry": usd(row.entry_usd, row.symbol),
+        "now": usd(row.price_usd, row.symbol),
         "gain USD": "" if row.gain_usd is None else f"{row.gain_usd:+,.2f}",
-        "stop": usd(row.stop_usd),
+        "stop": usd(row.stop_usd, row.symbol),
         "away": "" if row.distance is None else f"{row.distance:.1%}",
     }

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from commands.shared.drawing import duration, gain, signed, slippage_sentence, usd
+from commands.shared.drawing import duration, gain, in_units, signed, slippage_sentence, units, usd
 from commands.shared.plain import clean
 from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
@@ -43,7 +43,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
         _trades(console, data.trades[-SHOWN:])
     for line in (*_sums(data.totals), *_known_r(data), *_slippage(data)):
         console.print(line, markup=False)
-    for line in data.assumptions:
+    for line in map(in_units, data.assumptions):
         console.print(line, markup=False, style="dim")
 
 
@@ -86,14 +86,14 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
 
 
 def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
-    numbers = map(number, ("held", "shares", "entry", "exit", *amounts))
+    numbers = map(number, ("held", units(), "entry", "exit", *amounts))
     opened = Column(f"opened {zone()}", "opened", stays=True)
     return Table(opened, staying("symbol"), *numbers, "strategy", "closed by", *last)
 
 
 def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:
     held = "" if row.held_s is None else duration(row.held_s)
-    prices = usd(row.entry_price), usd(row.exit_price) or "open"
+    prices = usd(row.entry_price, row.symbol), usd(row.exit_price, row.symbol) or "open"
     return stamp(row.opened_at, form), escape(clean(row.symbol)), held, shares, *prices
 
 

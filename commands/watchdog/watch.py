@@ -22,7 +22,7 @@ from tradebot.model.event import Severity
 from tradebot.model.notice import Happening, Topic
 from tradebot.model.text import span
 from tradebot.model.values import replace
-from tradebot.views.notices import composed
+from tradebot.views.happenings import composed
 
 MEMORY = "memory.json"
 LONGEST = 1 << 20

@@ -7,7 +7,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import measured, off_by
+from commands.shared.drawing import in_units, measured, off_by
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report, identity
 from commands.shared.tables import LONGEST_NUMBER, Table, number
@@ -98,7 +98,7 @@ def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[
 
 def show(console: "Console", data: Ended) -> None:
     """Print what the reason means, what would change it, and its candidates, equal ones in one line."""
-    console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
+    console.print(f"[bold]{data.reason}[/bold]  {in_units(data.meaning)}")
     console.print(f"Next: {data.remedy}", markup=False)
     refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
     passes = len({row.at for row in data.rows})

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.days import UNITS, Span
-from commands.shared.drawing import bar, measured, off_by, signed, usd
+from commands.shared.drawing import bar, in_units, measured, off_by, signed, usd
 from commands.shared.not_run import not_due, remedy_of
 from commands.shared.notes import cause_of_halt
 from commands.shared.plain import clean, did_you_mean
@@ -114,7 +114,7 @@ def _funnel(console: "Console", seen: Funnel) -> None:
     for row in seen.reasons:
         style = VERDICT_STYLE[Verdict(row.cause.value)]
         name, drawn = f"[{style}]{row.reason}[/{style}]", f"[{style}]{bar(row.count, most, BAR)}[/{style}]"
-        table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), row.meaning)
+        table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), in_units(row.meaning))
     if seen.reasons:
         console.print(table)
     by_strategy(console, seen)
@@ -167,7 +167,7 @@ def _wanted(way: "SymbolWhy") -> Iterator[str]:
     if way.coverage is not None:
         yield f"data for {way.coverage:.0%} of its weight"
     if way.price is not None:
-        yield f"checked at {usd(way.price)} USD"
+        yield f"checked at {usd(way.price, way.symbol)} USD"
 
 
 def _components(console: "Console", components: "Sequence[Component]") -> None:

@@ -26,7 +26,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import DamagedBooksError
 from tradebot.judging.evidence import Backups
 from tradebot.judging.judgment import State
-from tradebot.judging.table import judge
+from tradebot.judging.passes import judge
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 from tradebot.timetable.failed_backups import failed_backup

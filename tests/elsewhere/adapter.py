@@ -63,6 +63,7 @@ ELSEWHERE = Capabilities(
     currency="USD",
     short_reserve=Decimal(1),
     reduce_only=True,
+    unit="contract",
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "received": OrderStatus.PENDING_NEW,

@@ -81,7 +81,7 @@ def made_at(now: datetime) -> dict[str, Any]:
         "calendar": seen.Calendar(40, now.date() + timedelta(days=40)),
         "disk": seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 1_000_000),
         "storage": seen.Storage(
-            (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backtests", 0, "rm")), 5_000 * MB
+            (seen.Stored("bars", 300 * MB, "rm bars.db"), seen.Stored("backtests", 0, "rm")), 5_000 * MB
         ),
         "backup": seen.Backups(3, now.date(), now, now.date(), now),
         "chores": seen.Chores(2, True, (seen.ChoreRun("audit", ago(60_000), True, "exit 10, 2.0 s"),)),

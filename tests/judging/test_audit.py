@@ -26,11 +26,10 @@ from tests.builders import (
 )
 from tests.judging.samples import at
 from tradebot.judging.audit import FINISHED, audit
-from tradebot.judging.evidence import Moment, Unread
+from tradebot.judging.evidence import Broker, Leap, Moment, Passes, Rows, Trading, Unread, Watched
 from tradebot.judging.judgment import Judgment, Look, State, looked, ranked
+from tradebot.judging.passes import TABLE
 from tradebot.judging.signals import Health, KindHealth
-from tradebot.judging.table import TABLE
-from tradebot.judging.trading import Broker, Leap, Passes, Rows, Trading, Watched
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

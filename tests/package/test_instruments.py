@@ -46,7 +46,7 @@ SMALL = {
     "tradebot/desk/answers.py:ROUNDING": DIGITS,
     "tradebot/exits/why.py:_SHOWN": SHOWN,
     "tradebot/exits/why.py:measured": SHOWN,
-    "tradebot/views/targets.py:PERCENT": SHOWN,
+    "tradebot/views/backtest_result.py:PERCENT": SHOWN,
     "tradebot/views/performance/pnl.py:CENT": SHOWN,
     "tradebot/views/performance/tax.py:_CENT": SHOWN,
     "tradebot/views/performance/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,

@@ -32,7 +32,7 @@ PLACES: Mapping[str, tuple[int, str]] = {
     "tradebot/model/venue.py": (1, "an example of a calendar's name"),
     "tradebot/model/venue_day.py": (1, "the zone of whatever venue it is"),
     "tradebot/model/notice.py": (1, "quiet hours may name a zone"),
-    "tradebot/views/notices.py": (1, "quiet hours may name a zone"),
+    "tradebot/views/happenings.py": (1, "quiet hours may name a zone"),
     "commands/bars/import_files.py": (1, "--zone names the zone of a file"),
     "commands/shared/times.py": (3, "no bot is opened yet, and a halt has no time to ask which venue it is"),
     "commands/shared/plain.py": (1, "a time stays on one line with its zone"),

@@ -121,4 +121,8 @@ def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: Bot) 
     assert "agree to the cent" in shown
     assert all(word in shown for word in ("realized", "fees", "funding"))
     assert json.loads(bot.type("reconcile --json"))["data"]["findings"] == []
-    assert "worth USD" in bot.type("fills"), "a fill moves no cash of a margined account"
+    fills = bot.type("fills")
+    assert "worth USD" in fills, "a fill moves no cash of a margined account"
+    assert "contracts" in fills
+    for row in json.loads(bot.type("fills --json"))["data"]["fills"]:
+        assert f" {Decimal(row['price']):.4f} " in fills, "prices have the decimals of their tick"

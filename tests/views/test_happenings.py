@@ -8,6 +8,7 @@ import pytest
 from tests.adapters.samples import make_intent
 from tests.builders import VENUE_DAY, there
 from tests.telling import flaws
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.notice import HeldThen, Topic
@@ -15,8 +16,17 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.views.happenings import OF_EVENTS, UNWELL_FOR, Now, of_event, reason_in_words, seen_of, since
-from tradebot.views.notices import composed, safe
+from tradebot.views.happenings import (
+    OF_EVENTS,
+    UNWELL_FOR,
+    Now,
+    composed,
+    of_event,
+    reason_in_words,
+    safe,
+    seen_of,
+    since,
+)
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -61,7 +71,7 @@ DETAILS = {
 
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
 def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(kind: EventKind) -> None:
-    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"), VENUE_DAY)
+    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"), ALPACA)
     assert happening is not None
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
     assert flaws(happening.text) == []
@@ -71,7 +81,7 @@ def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
 def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind) -> None:
     details = {name: text.replace("/", "-") for name, text in DETAILS[kind].items()}
-    happening = there(of_event(kind.at(AT, details, "AAPL"), VENUE_DAY))
+    happening = there(of_event(kind.at(AT, details, "AAPL"), ALPACA))
     assert safe(happening.text) == happening.text
 
 
@@ -86,7 +96,7 @@ def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind)
 def test_one_share_and_one_session_are_told_in_the_singular(
     kind: EventKind, details: dict[str, str], said: str
 ) -> None:
-    assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"), VENUE_DAY)).text == said
+    assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"), ALPACA)).text == said
 
 
 @pytest.mark.parametrize(
@@ -103,8 +113,8 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
     why = f"{reason}: -0.031 against 0.03; {reason}: 3 against 3"
     halted = TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", why, AT, frozenset({reason}))
     told = [
-        of_event(EventKind.SLOT_MISSED.at(AT, missed), VENUE_DAY),
-        of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused), VENUE_DAY),
+        of_event(EventKind.SLOT_MISSED.at(AT, missed), ALPACA),
+        of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused), ALPACA),
     ]
     told += since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE, trading=halted))[1]
     meaning = REASONS[reason].meaning.removesuffix(".")
@@ -116,15 +126,15 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
 
 def test_event_with_other_details_is_told_by_them() -> None:
     event = SystemEvent(AT, "venue", "position_differs", Severity.ERROR, "AAPL", {"what": "more"})
-    happening = of_event(event, VENUE_DAY)
+    happening = of_event(event, ALPACA)
     assert happening is not None
     assert happening.text == "AAPL: position differs: what more"
 
 
 def test_other_events_are_told_only_if_asked_for_by_name() -> None:
     event = EventKind.ANSWER_DIFFERS.at(AT, {"message": "a new field"})
-    assert of_event(event, VENUE_DAY) is None
-    asked = of_event(event, VENUE_DAY, ["venue.answer_differs"])
+    assert of_event(event, ALPACA) is None
+    asked = of_event(event, ALPACA, ["venue.answer_differs"])
     assert asked is not None
     assert (asked.topic, asked.text) == (Topic.EVENTS, "answer differs: message a new field")
 
@@ -154,6 +164,18 @@ def test_opened_and_closed_positions_are_told_with_price_profit_and_reason() -> 
     seen, (told,) = since(seen, closed)
     assert told.text == "AAPL: closed with +12.50 USD (+0.8%): trail stop at -1.2% and signal decay at 0.65 (flow)"
     assert since(seen, replace(closed, at=AT + 3 * MINUTE))[1] == ()
+
+
+def test_contracts_are_told_as_contracts_and_their_prices_to_the_tick() -> None:
+    held = replace(HELD, price=Decimal("150.25"))
+    (told,) = since(seen_of(QUIET), replace(QUIET, held=(held,), ticks={"AAPL": Decimal("0.0005")}))[1]
+    assert told.text == "AAPL: bought 10 at 150.2500 USD (flow)"
+    contracts = replace(ALPACA, unit="contract")
+    kinds = (EventKind.PROTECTION_GAP, EventKind.PROTECTION_GAP_ENDED, EventKind.POSITION_DIFFERS, EventKind.OVERFILLED)
+    texts = [
+        there(of_event(kind.at(AT, DETAILS[kind] | {"ended": "closed"}, "AAPL"), contracts)).text for kind in kinds
+    ]
+    assert all("contracts" in text and "share" not in text for text in texts)
 
 
 def test_position_opened_and_closed_between_two_looks_is_told_once() -> None:

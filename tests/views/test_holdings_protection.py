@@ -93,7 +93,7 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     found = protection_of(Held(position, D(100)), work, rules, None, NOW, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
     assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
-    assert positions.protection(found, HEADINGS) == words
+    assert positions.protection(found, HEADINGS, "AAPL") == words
 
 
 def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
@@ -127,7 +127,7 @@ def test_every_protection_reason_has_its_own_words() -> None:
 def test_open_gap_shows_its_age_and_reason(why: str, work: Work, words: str) -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), why)
     found = protection_of(Held(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
-    assert positions.protection(found, HEADINGS) == words
+    assert positions.protection(found, HEADINGS, "AAPL") == words
     assert (found.since, found.gap_s) == ((None, None) if work.resting else (ago(180), 180))
 
 
@@ -172,7 +172,7 @@ def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
 
 
 def test_foreign_position_is_quarantined_and_unprotected() -> None:
-    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
+    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 

@@ -51,7 +51,9 @@ def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_know
     assert (found.other_usd, found.fees_usd, found.unknown_fees) == (Decimal("-1.50"), Decimal(0), 1)
     assert found.funding_usd == Decimal("-1.50")
     shown = Console(file=io.StringIO(), width=200)
-    _show_today(shown, cast(Status, SimpleNamespace(today=found, realized_usd=Decimal(0))))
+    _show_today(
+        shown, cast(Status, SimpleNamespace(today=found, realized_usd=Decimal(0), realized_elsewhere_usd=Decimal(0)))
+    )
     text = cast(io.StringIO, shown.file).getvalue()
     assert "-1.50 funding" in text
     assert "dividends" not in text

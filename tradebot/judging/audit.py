@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits.kind import Held, best_price
@@ -9,23 +10,105 @@ from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
-from tradebot.judging import books
-from tradebot.judging.books import nothing, silent
-from tradebot.judging.evidence import Evidence, Unread
+from tradebot.judging.evidence import Broker, Evidence, Trading, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
+from tradebot.judging.passes import RECONCILE, RECOVER, TABLE, judged
 from tradebot.judging.signals import Health, KindHealth
-from tradebot.judging.table import RECOVER, TABLE, judged
-from tradebot.judging.trading import Broker, Trading
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.text import counted, plain, span
 from tradebot.ports.world import Rules
 
-FETCH, SIGNALS = "tradebot fetch-flow", "tradebot signals"
+FETCH, SIGNALS, WHY = "tradebot fetch-flow", "tradebot signals", "tradebot why-no-orders --since session"
+EXITS = "tradebot evaluate-exits"
+LATE = timedelta(minutes=3)
+"""How long an order may keep working past its life, because the pass that cancels it comes a little later."""
+
+
+def silent(name: str, why: Unread | None) -> Judgment:
+    """Return the judgment about something that only the broker could have answered; None if it wasn't asked."""
+    if why is None:
+        return skipped(name, "skipped: --offline", "the broker")
+    return Judgment(name, State.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
+
+
+def nothing(name: str, what: str, evidence: Trading) -> Judgment:
+    """Return the judgment about something the books don't have: it is OK only if the broker confirms it."""
+    if isinstance(evidence.broker, Broker):
+        look = Look("reply from the broker", 1, evidence.broker.clock.now)
+        return looked(name, look, evidence.moment.now, State.OK, f"no {what}, in the books and at the broker")
+    return skipped(name, f"the books hold no {what}, and the broker wasn't asked", what)
+
+
+def orders(evidence: Trading) -> Judgment:
+    """Judge the orders: working too long, with a status we don't know, or recently rejected by the venue."""
+    name, total = "working orders", sum(evidence.intents.values())
+    if not total:
+        return nothing(name, "order", evidence)
+    old = [order for order, record in evidence.working if record and _overdue(order, record, evidence)]
+    odd = [order for order, _ in evidence.working if order.status is OrderStatus.UNKNOWN]
+    found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
+    found += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
+    found += f"; {len(odd)} with a status we don't know: {_ids(odd)}" if odd else ""
+    state = State.DEGRADED if old or odd or evidence.rejected else State.OK
+    at = max((record.intent.at for _, record in evidence.working if record), default=None)
+    command = (EXITS if evidence.moment.is_open else RECONCILE) if old or odd else WHY
+    return looked(name, Look("intents", total, at), evidence.moment.now, state, found, command)
+
+
+def _overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
+    """Return True if the order has outlived its life and the pass that should have ended it."""
+    # What protects a position rests until it acts or the position is closed.
+    if record.intent.protects or order.status.terminal:
+        return False
+    limits = evidence.rules.limits
+    life_s = limits.entry_life_s if record.intent.purpose is Purpose.OPEN else limits.exit_life_s
+    return evidence.moment.now - record.intent.at > timedelta(seconds=life_s) + LATE
+
+
+def _ids(orders: list[Order]) -> str:
+    return ", ".join(f"{order.symbol} {order.client_order_id}" for order in orders[:3])
+
+
+def broker(evidence: Trading) -> Judgment:
+    """Compare the ledger with the broker, as a reconcile would."""
+    name, answer = "ledger against broker", evidence.broker
+    if not isinstance(answer, Broker):
+        return silent(name, answer)
+    view, now = answer.view, evidence.moment.now
+    look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
+    known = f"; {counted(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
+    if view.unreadable:
+        found = f"{view.unreadable} of the broker's rows can't be read: entries are closed"
+        return looked(name, look, now, State.FAILED, found, RECONCILE)
+    if not answer.findings:
+        return looked(name, look, now, State.OK, f"they agree{known}")
+    blocking = sum(finding.blocking for finding in answer.findings)
+    first = min(answer.findings, key=lambda finding: not finding.blocking)
+    count = f"{counted(len(answer.findings), 'difference')}, {blocking} blocking entries"
+    found = f"{count}; {first.subject}: {first.meaning}{known}"
+    return looked(name, look, now, State.FAILED if blocking else State.DEGRADED, found, RECONCILE)
+
+
+def rows(evidence: Trading) -> Judgment:
+    """Compare the ledger with the journal: every money row must be in both and identical."""
+    name, seen = "money rows", evidence.rows
+    if isinstance(seen, Unread):
+        return Judgment(name, State.FAILED, "rows and records", 0, seen.why, seen.next)
+    look, now = Look("rows and records", seen.rows + seen.records), evidence.moment.now
+    if seen.missing:
+        found = f"{seen.missing} of {counted(seen.rows, 'ledger row')} don't match the journal"
+        return looked(name, look, now, State.FAILED, found, RECOVER)
+    found = f"{counted(seen.records, 'record')} cover all {counted(seen.rows, 'row')}"
+    found += f"; {counted(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
+    return looked(name, look, now, State.OK, found)
 
 
 def market(evidence: Trading) -> Judgment:
@@ -38,9 +121,8 @@ def market(evidence: Trading) -> Judgment:
     if broker.clock.is_open != ours:
         found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
         return looked(name, look, moment.now, State.FAILED, found, "tradebot status")
-    turn = "closes" if ours else "opens"
-    turn += f" {broker.clock.next_close if ours else broker.clock.next_open:%Y-%m-%d %H:%M}"
-    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} UTC")
+    turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
+    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
 
 
 def kinds(evidence: Trading) -> Iterator[Judgment]:
@@ -90,17 +172,15 @@ def coverage(evidence: Trading) -> Judgment:
     if last is None and Job.SCORE not in evidence.due:
         return skipped(name, "no score has been due yet", "scores")
     if last is None or not last.candidates:
-        found = "nothing was scored" if last is None else "the last pass scored no symbol"
+        found = "the last pass scored no symbol" if last else "nothing was scored"
         return Judgment(name, State.UNKNOWN, "scores", 0, found, "tradebot score")
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data" + (
-        f": {', '.join(thin[:5])}" if thin else ""
-    )
-    look = Look("scores", len(last.candidates), last.at)
+    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data"
+    found += f": {', '.join(thin[:5])}" if thin else ""
     state = State.DEGRADED if thin and len(thin) == len(covered) else State.OK
-    return looked(name, look, moment.now, state, found, FETCH)
+    return looked(name, Look("scores", len(last.candidates), last.at), moment.now, state, found, FETCH)
 
 
 def cycles(evidence: Trading) -> Judgment:
@@ -109,8 +189,7 @@ def cycles(evidence: Trading) -> Judgment:
     if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
         return skipped(name, "no pass has been due yet", "passes")
     if not seen.cycles:
-        found = "none was recorded in this period"
-        return Judgment(name, State.UNKNOWN, "passes", 0, found, f"tradebot {Job.TRADE_ONCE.value}")
+        return Judgment(name, State.UNKNOWN, "passes", 0, "none was recorded in this period", "tradebot trade-once")
     look = Look("passes", len(seen.cycles), seen.cycles[-1].at)
     refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
     ended = sum(seen.ends.values())
@@ -119,8 +198,7 @@ def cycles(evidence: Trading) -> Judgment:
         return looked(name, look, evidence.moment.now, State.OK, found)
     found = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {found}"
     broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
-    state = State.FAILED if broken else State.OK
-    return looked(name, look, evidence.moment.now, state, found, "tradebot why-no-orders --since session")
+    return looked(name, look, evidence.moment.now, State.FAILED if broken else State.OK, found, WHY)
 
 
 def blocks(evidence: Trading) -> Judgment:
@@ -132,9 +210,7 @@ def blocks(evidence: Trading) -> Judgment:
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
     found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
-    if not faults:
-        return looked(name, look, evidence.moment.now, State.OK, found)
-    return looked(name, look, evidence.moment.now, State.DEGRADED, found, "tradebot why-no-orders --since session")
+    return looked(name, look, evidence.moment.now, State.DEGRADED if faults else State.OK, found, WHY)
 
 
 def events(evidence: Trading) -> Judgment:
@@ -143,17 +219,13 @@ def events(evidence: Trading) -> Judgment:
     if seen is None or not (seen.lines or seen.torn):
         return skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
-    look, now = Look("events", seen.lines), evidence.moment.now
     found = [f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
     found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
-    if not found:
-        return looked(name, look, now, State.OK, "none needs attention")
-    state = State.FAILED if seen.errors else State.DEGRADED
-    return looked(name, look, now, state, ", ".join(found), "tradebot events" if seen.counts else "tradebot doctor")
+    state = State.FAILED if seen.errors else State.DEGRADED if found else State.OK
+    said, command = ", ".join(found) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
+    return looked(name, Look("events", seen.lines), evidence.moment.now, state, said, command)
 
 
-POSITIONS = "tradebot positions"
-EXITS = "tradebot evaluate-exits"
 WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
 """Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
 
@@ -163,8 +235,7 @@ def positions(evidence: Trading) -> Judgment:
     name = "own positions"
     if not evidence.fills:
         return nothing(name, "position", evidence)
-    held = evidence.positions
-    look = Look("fills", evidence.fills, evidence.newest_fill)
+    held, look = evidence.positions, Look("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
     found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
@@ -197,10 +268,10 @@ def exits_recorded(evidence: Trading) -> Judgment:
 
 def _stuck(record: CandidateRecord) -> str | None:
     """Return why a position wasn't closed or judged although it should have been; None if it is managed."""
-    terminal = record.terminal
-    if terminal is None or terminal.reason is None or terminal.reason in WAITING:
+    reason = record.terminal.reason if record.terminal else None
+    if reason is None or reason in WAITING:
         return None
-    return f"{record.candidate.symbol} ended at {terminal.reason}: {REASONS[terminal.reason].meaning}"
+    return f"{record.candidate.symbol} ended at {reason}: {REASONS[reason].meaning}"
 
 
 def exits_now(evidence: Trading) -> Judgment:
@@ -210,7 +281,13 @@ def exits_now(evidence: Trading) -> Judgment:
         return silent(name, broker)
     if not evidence.positions:
         return _unheld(name, evidence)
-    answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
+    answers, unstopped = list[tuple[Position, Decision]](), list[str]()
+    for position in evidence.positions:
+        kept = evidence.kept.get(position.whose, Kept())
+        rules = in_force(evidence.rules.exits_of(position.strategy), kept)
+        answers.append((position, _exit(position, kept, rules, broker, evidence)))
+        # Their strategies' exits have no stop, which is the owner's choice.
+        unstopped += [position.symbol] if worst_stop(rules) is None else []
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = {order.symbol for order in broker.book.own_orders} | broker.book.unresolved
@@ -220,35 +297,18 @@ def exits_now(evidence: Trading) -> Judgment:
         found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
         return looked(name, look, now, State.OK, found)
     if beyond or blind:
-        found = "; ".join(
-            f"{what}: {', '.join(names)}"
-            for what, names in (("should be closing", beyond), ("can't be judged", blind))
-            if names
-        )
+        parts = (("should be closing", beyond), ("can't be judged", blind))
+        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
         return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
-    return looked(name, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
+    found = "each is within its rules or being closed"
+    found += f"; without a stop: {', '.join(unstopped)}" if unstopped else ""
+    return looked(name, look, now, State.OK, found)
 
 
-def _unstopped(evidence: Trading) -> str:
-    """Return which positions have no stop, because their strategies' exits have none; that is the owner's choice."""
-    names = [position.symbol for position in evidence.positions if worst_stop(_rules(position, evidence)) is None]
-    return f"; without a stop: {', '.join(names)}" if names else ""
-
-
-def _exit(position: Position, broker: Broker, evidence: Trading) -> Decision:
-    quote = broker.quotes.get(position.symbol)
-    ratio = broker.position_ratios.get(position.symbol, Decimal(1))
-    best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
-    rules, state = _rules(position, evidence), evidence.state.state
-    return judge(Held(position, best), quote, evidence.moment.now, rules, state, ratio).decision
-
-
-def _rules(position: Position, evidence: Trading) -> Exits:
-    return in_force(evidence.rules.exits_of(position.strategy), _kept(position, evidence))
-
-
-def _kept(position: Position, evidence: Trading) -> Kept:
-    return evidence.kept.get((position.strategy, position.symbol), Kept())
+def _exit(position: Position, kept: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
+    quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
+    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    return judge(Held(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio).decision
 
 
 def _unheld(name: str, evidence: Trading) -> Judgment:
@@ -258,15 +318,8 @@ def _unheld(name: str, evidence: Trading) -> Judgment:
     return looked(name, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
 
 
-_LIMITS = (
-    Gate.GROSS_NOTIONAL,
-    Gate.SYMBOL_NOTIONAL,
-    Gate.SECTOR_NOTIONAL,
-    Gate.OPEN_POSITIONS,
-    Gate.DAILY_LOSS,
-    Gate.DRAWDOWN,
-    Gate.SESSION_ENTRIES,
-)
+_OF_BOOK = (Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS)
+_LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
 def limits(evidence: Trading) -> Iterator[Judgment]:
@@ -291,8 +344,7 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
 
 def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
-    names = (*rules.own, *(stake.strategy for stake in book.stakes))
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys((*rules.own, *(stake.strategy for stake in book.stakes))):
         own = rules.of(name)
         part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
         for subject, decision in limits_of.own_monitors(part, own.limits, evidence.moment.now):
@@ -301,22 +353,18 @@ def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tupl
 
 def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Trading) -> Judgment:
     name, now = gate.value, evidence.moment.now
+    look = Look("values" if answers else "account without exposure", len(answers) or 1, broker.clock.now)
     if not answers:
-        look = Look("account without exposure", 1, broker.clock.now)
         return looked(name, look, now, State.OK, "nothing is exposed")
-    look = Look("values", len(answers), broker.clock.now)
     broken = [(subject, d) for subject, d in answers if not d.passed]
-    subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
+    sizes = [0.0 if isinstance(d.observed, str | None) else float(d.observed) for _, d in broken or answers]
+    subject, worst = (broken or answers)[sizes.index(max(sizes))]
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
         return looked(name, look, now, State.OK, f"largest: {numbers}")
-    unknown = worst.verdict is Verdict.UNKNOWN
     found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
-    return looked(name, look, now, State.UNKNOWN if unknown else State.FAILED, found, POSITIONS)
-
-
-def _size(decision: Decision) -> float:
-    return 0.0 if isinstance(decision.observed, str | None) else float(decision.observed)
+    state = State.UNKNOWN if worst.verdict is Verdict.UNKNOWN else State.FAILED
+    return looked(name, look, now, state, found, "tradebot positions")
 
 
 BOOKS = ("ledger", "journal", "books", "backup")
@@ -333,29 +381,14 @@ def audit(evidence: Evidence, seen: Trading | Unread, *, finished: bool = False)
 
 
 def _of_finished(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
-    yield from judged(evidence, FINISHED)
-    yield books.rows(seen)
-    yield positions(seen)
-    yield books.orders(seen)
+    yield from (*judged(evidence, FINISHED), rows(seen), positions(seen), orders(seen))
 
 
 def _everything(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
     own = {judgment.subject: judgment for judgment in judged(evidence)}
     yield from (own.pop(name) for name in BOOKS)
-    yield books.rows(seen)
-    yield books.broker(seen)
-    yield exits_recorded(seen)
-    yield exits_now(seen)
-    yield from limits(seen)
-    yield books.orders(seen)
+    yield from (rows(seen), broker(seen), exits_recorded(seen), exits_now(seen))
+    yield from (*limits(seen), orders(seen))
     flags = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
-    yield permission(seen.permission, seen.moment.now, flags)
-    yield from own.values()
-    yield market(seen)
-    yield positions(seen)
-    yield quotes(seen)
-    yield from kinds(seen)
-    yield coverage(seen)
-    yield cycles(seen)
-    yield blocks(seen)
-    yield events(seen)
+    yield from (permission(seen.permission, seen.moment.now, flags), *own.values(), market(seen), positions(seen))
+    yield from (quotes(seen), *kinds(seen), coverage(seen), cycles(seen), blocks(seen), events(seen))

@@ -1,20 +1,36 @@
 """The evidence that the bot is judged by, gathered from records: nothing in it was written to say that all is well.
 
 A part is None if there was nothing to look at, and `Unread` if it couldn't be looked at. Times of passes are trading
-time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
+time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit looks at `Trading`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.model.bar import Session
+from tradebot.model.account import BrokerView
+from tradebot.model.activity import Booking
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.books import Books
+from tradebot.model.desk import Book
+from tradebot.model.finding import Finding
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.lifecycle import State, may_follow
+from tradebot.model.order import Order
+from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
-from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
+from tradebot.model.totals import Totals
+from tradebot.model.trading import Permission, ReconcileMark, SlotClaim, TradingStateRecord
+from tradebot.ports.world import Rules
 from tradebot.timetable.sessions import Slot
+
+if TYPE_CHECKING:
+    from tradebot.judging.signals import KindHealth
 
 
 class Unread(Struct, frozen=True):
@@ -25,10 +41,7 @@ class Unread(Struct, frozen=True):
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
-
-    `was_last` is True if a `serve` did.
-    """
+    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, by whom, and if by it."""
 
     running: bool
     note: Serving | None
@@ -38,10 +51,7 @@ class Serve(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
-
-    `without_sector` are symbols that aren't bought, because they have no sector.
-    """
+    """How many settings count, why the configuration itself can't be read, and symbols that aren't bought for that."""
 
     settings: int
     unread: str = ""
@@ -57,7 +67,6 @@ class Moment(Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Return True if the session is open according to the stored calendar."""
         return self.session is not None and self.session.contains(self.now)
 
     @property
@@ -121,10 +130,7 @@ class Calendar(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
-
-    `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
-    """
+    """What is left on the state folder's disk and needed to go on; why its `kind` is `unfit` for it, even `fatal`."""
 
     free_bytes: int
     total_bytes: int
@@ -135,7 +141,7 @@ class Disk(Struct, frozen=True):
     fatal: bool = False
 
 
-class Kept(Struct, frozen=True):
+class Stored(Struct, frozen=True):
     """What is stored of one kind that only a person deletes, its size, and how to make it smaller."""
 
     name: str
@@ -146,16 +152,15 @@ class Kept(Struct, frozen=True):
 class Storage(Struct, frozen=True):
     """What only a person deletes, the largest first, and how large all of it may be before that is told."""
 
-    stores: tuple[Kept, ...]
+    stores: tuple[Stored, ...]
     tell_bytes: int
 
 
 class Backups(Struct, frozen=True):
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
-    `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
-    `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
-    `not_copied` says why the last copy off the machine failed.
+    `failed` says why that one's last try failed, and when it is tried again, `damaged` which have changed since they
+    were made, `not_copied` why the last copy off the machine failed, and `coming` when the next session ends.
     """
 
     kept: int
@@ -179,10 +184,7 @@ class ChoreRun(Struct, frozen=True):
 
 
 class Chores(Struct, frozen=True):
-    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
-
-    `coming` is when the next one is due.
-    """
+    """How many chores the timetable has, whether any was due yet, each one's last run, and when the next is due."""
 
     lines: int
     due: bool
@@ -245,8 +247,7 @@ class Budgets(Struct, frozen=True):
 class Evidence(Struct, frozen=True):
     """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `past` is what was recorded of the last session. `due` has, by job, the starts of the slots that were due so far, in
-    this session and the one before; `coming` the start of each job's next slot.
+    `due` has by job when slots began in the last session and the one before, and `coming` when its next one will.
     """
 
     at: datetime
@@ -256,3 +257,96 @@ class Evidence(Struct, frozen=True):
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     coming: Mapping[Job, datetime] = field(default_factory=dict)
     past: Past | Unread | None = None
+
+
+class Leap(NamedTuple):
+    """A position that fills take from one state to another that can't follow it."""
+
+    strategy: str
+    symbol: str
+    before: State
+    after: State
+
+
+def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
+    """Yield the leaps of our positions by fills that the broker reports and the books don't have yet."""
+    before, after = books.states(), books.with_pending(pending).states()
+    for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
+        was = before.get(key, State.CLOSED)
+        if not may_follow(after[key], was):
+            yield Leap(*key, was, after[key])
+
+
+class Passes(Struct, frozen=True):
+    """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
+
+    cycles: Sequence[CycleRecord]
+    candidates: int
+    ends: Mapping[Reason, int]
+
+
+class Rows(Struct, frozen=True):
+    """The money rows compared with the journal: how many rows aren't in it, and how many records are ahead."""
+
+    records: int
+    rows: int
+    missing: int
+    ahead: int
+
+
+class Broker(Struct, frozen=True):
+    """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
+
+    `totals` and `findings` are of these books, `proven` the activities among the facts, and `leaps` changes of
+    positions by them that can't be. `position_ratios` is the broker's quantity as a multiple of the books', where they
+    differ for no known reason.
+    """
+
+    clock: VenueClock
+    view: BrokerView
+    totals: Totals
+    proven: Sequence[Booking]
+    book: Book
+    findings: tuple[Finding, ...]
+    unapplied: int
+    quotes: Mapping[str, Quote]
+    asked_quotes: int
+    rejected_quotes: Mapping[str, str]
+    position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
+    leaps: tuple[Leap, ...] = ()
+
+
+class Watched(Struct, frozen=True):
+    """Events a person should see: how often each happened, and how many lines were read and how many are no events."""
+
+    lines: int
+    torn: int
+    counts: Mapping[str, int]
+    errors: int
+
+
+class Trading(Struct, frozen=True):
+    """What only an audit looks at; a slot of the jobs `due` was due in the last session.
+
+    The ledger keeps `kept` of each position besides its fills, and `broker` is None if nobody wanted it asked.
+    """
+
+    moment: Moment
+    rules: Rules
+    due: Collection[Job]
+    kinds: "Sequence[KindHealth]"
+    score: CycleRecord | None
+    passes: Passes
+    exits: CycleRecord | None
+    events: Watched | None
+    permission: Permission
+    state: TradingStateRecord
+    fills: int
+    newest_fill: datetime | None
+    positions: Sequence[Position]
+    kept: Mapping[tuple[str, str], Kept]
+    intents: Mapping[IntentState, int]
+    rejected: int
+    working: Sequence[tuple[Order, IntentRecord | None]]
+    rows: Rows | Unread
+    broker: Broker | Unread | None

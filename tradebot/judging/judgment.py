@@ -11,11 +11,7 @@ from tradebot.model.trading import Permission
 
 
 class State(StrEnum):
-    """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
-
-    SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
-    was due.
-    """
+    """From best to worst: SKIPPED wasn't looked at, no evidence was due of NOT_DUE, and there is none of UNKNOWN."""
 
     OK = "OK"
     SKIPPED = "SKIPPED"
@@ -30,12 +26,10 @@ class State(StrEnum):
 
 
 class Judgment(Struct, frozen=True):
-    """How one subject is, and by what evidence.
+    """How one subject is, by how many of what was `looked_at`, and what to do `next`, if anything.
 
-    `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`
-    is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
-    `budget_s`. `until` is when the first evidence has to be there, if it is NOT_DUE. `next` is what to do, empty if
-    there is nothing to do.
+    The newest was made `at` and is `age_s` old. Newer evidence has been due for `late_s`; the subject has FAILED once
+    that is more than `budget_s`. If it is NOT_DUE, the first has to be there by `until`.
     """
 
     subject: str
@@ -51,23 +45,21 @@ class Judgment(Struct, frozen=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Assert the laws of every judgment: nothing looked at isn't OK, and a finding says what to do."""
         assert self.count or self.state is not State.OK, f"{self.subject}: nothing looked at is not ok"
         assert bool(self.next) is self.state.is_finding, f"{self.subject}: a finding, and only that, has a next step"
 
 
 def overall(judgments: Iterable[Judgment]) -> State:
     """Return the worst state of any subject; OK if nobody has to act and anything is OK, UNKNOWN if there is none."""
-    order, states = list(State), {judgment.state for judgment in judgments}
-    worst = max(states, key=order.index, default=State.UNKNOWN)
+    states = {judgment.state for judgment in judgments}
+    worst = max(states, key=list(State).index, default=State.UNKNOWN)
     return worst if worst.is_finding or State.OK not in states else State.OK
 
 
 def ranked(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
     """Return the findings, most urgent first: failures, then unknowns, then the rest; within each as they come."""
-    order = list(State)
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
-    return tuple(sorted(findings, key=lambda finding: -order.index(finding.state)))
+    return tuple(sorted(findings, key=lambda finding: -list(State).index(finding.state)))
 
 
 class Look(Struct, frozen=True):
@@ -99,5 +91,4 @@ def permission(given: Permission, now: datetime, blocks: Collection[str] | None 
     only_entries = given.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
     found = f"{', '.join(f'{reason} ({found})' for reason, found in closed)}: {effect}"
-    remedy = REASONS[closed[0][0]].remedy
-    return Judgment("permission", State.DEGRADED, looked_at, count, found, remedy, age_s=0.0)
+    return Judgment("permission", State.DEGRADED, looked_at, count, found, REASONS[closed[0][0]].remedy, age_s=0.0)

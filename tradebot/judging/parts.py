@@ -22,7 +22,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Freshness(NamedTuple):
-    """When evidence was made, its age, how long newer evidence has been due, and how long that may be; seconds."""
+    """When evidence was made, its age, how long newer evidence has been due, and how long that may be; in seconds."""
 
     at: datetime | None
     age_s: float | None
@@ -64,11 +64,6 @@ def by_clock(evidence: Evidence, at: datetime, budget_s: int | None = None) -> F
     return Freshness(at, age_s, age_s, budget_s)
 
 
-def just_now(evidence: Evidence) -> Freshness:
-    """Return the freshness of what was read to answer this very question."""
-    return Freshness(evidence.at, 0.0, 0.0, None)
-
-
 MB = 1_000_000
 LEAST_INODES = 1_000
 """With fewer free inodes, a pass that writes a few files may find none."""
@@ -78,10 +73,7 @@ OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED
 
 
 class Verdict(Struct, frozen=True):
-    """The state of a part by what was found in it, how much was looked at, how fresh it is, and what to do.
-
-    `until` is when the first evidence has to be there, if it is NOT_DUE.
-    """
+    """The state of a part by what was found in so many of it, how fresh that is, and what to do; NOT_DUE has an end."""
 
     state: State
     found: str
@@ -176,8 +168,8 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
 def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been."""
     if not seen.unresolved:
-        found = f"none with an unknown outcome in {counted(seen.records, 'record')} of the books"
-        return Verdict(OK, found, seen.records)
+        count = counted(seen.records, "record")
+        return Verdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
     found = f"{counted(seen.unresolved, 'order')} with an unknown outcome"
     found += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
@@ -201,10 +193,9 @@ def calendar(evidence: Evidence, seen: records.Calendar) -> Verdict:
     if seen.differs:
         return Verdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
     left = (seen.until - (evidence.now or evidence.at).date()).days
-    if left >= evidence.budgets.calendar_days:
-        return Verdict(OK, found, seen.sessions)
-    found += f": {counted(left, 'day')} left. After that nothing is due"
-    return Verdict(DEGRADED, found, seen.sessions)
+    if left < evidence.budgets.calendar_days:
+        return Verdict(DEGRADED, f"{found}: {counted(left, 'day')} left. After that nothing is due", seen.sessions)
+    return Verdict(OK, found, seen.sessions)
 
 
 def disk(evidence: Evidence, seen: records.Disk) -> Verdict:
@@ -232,7 +223,7 @@ def storage(evidence: Evidence, seen: records.Storage) -> Verdict:
 def backup(evidence: Evidence, seen: records.Backups) -> Verdict:
     """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
     newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
-    age_s = max((evidence.at - newest).total_seconds(), 0.0) if newest else None
+    age_s = by_clock(evidence, newest).age_s if newest else None
     late = max(((evidence.now or evidence.at) - since).total_seconds(), 0.0) if since else 0.0
     done = seen.due is None or (seen.newest is not None and seen.newest >= seen.due)
     fresh = Freshness(newest, age_s, 0.0 if done else late, budget_s)

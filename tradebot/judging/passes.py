@@ -1,10 +1,17 @@
-"""Judge what recorded passes and claimed slots are evidence of. A judge returns None if it has seen none of it."""
+"""What recorded passes and claimed slots are evidence of, and the table of everything that is judged.
+
+A subject of which nothing was looked at is UNKNOWN, never OK; while nothing was due of it yet, it is NOT_DUE. Every
+verb shows a selection of the same judgments, so none of them can contradict another.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
-from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices
-from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, SHOWN, UNKNOWABLE, UNKNOWN, Judge, Verdict, by_slots
+from tradebot.judging import parts
+from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Unread
+from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
 from tradebot.model.decision import Gate
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -20,14 +27,10 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
 def is_finished(cycle: CycleRecord) -> bool:
-    """Return True if a pass did its work to the end, which may be to find that the market is closed.
-
-    A pass that was cut short, refused or only recorded as missed has looked at nothing.
-    """
-    if "/" in cycle.slot or cycle.dry_run:
-        # Someone's own candidates; the strategies and their slot have another pass.
-        return False
-    return cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED
+    """Return True if a pass wasn't cut short, refused or missed: it may have found that the market is closed."""
+    # For someone's own candidates, the strategies and their slot have another pass.
+    counts = "/" not in cycle.slot and not cycle.dry_run
+    return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
 
 
 def finished(past: Past, job: Job) -> list[CycleRecord]:
@@ -51,11 +54,11 @@ def of_job(job: Job) -> Judge:
         looked = newest(cycle for cycle in done if cycle.job_decision is None)
         stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
         if stuck:
-            held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[:SHOWN])
+            held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: parts.SHOWN])
             return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
         gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
         if gaps and last:
-            bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[:SHOWN])
+            bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN])
             return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
         return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
 
@@ -74,8 +77,7 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
     if not answers:
         return None
     fresh = by_slots(evidence, max(answers), Job.EVALUATE_EXITS)
-    ends = [cycle for cycle in past.cycles if cycle.job_decision and cycle.job_decision.reason in UNANSWERED]
-    failed = newest(ends)
+    failed = newest(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
     if failed and failed.job_decision and failed.at >= max(answers):
         why = str(failed.job_decision.observed or failed.job_decision.reason)
         return Verdict(FAILED, why, len(answers), fresh)
@@ -85,10 +87,7 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
 def prices_of(
     cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
 ) -> Prices | None:
-    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
-
-    `priced_at` names the symbols whose prices the pass of a time saw.
-    """
+    """Return the prices of the last pass of exits that read the account, given the symbols that it priced."""
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
     if last is None:
@@ -126,19 +125,18 @@ def strategies(evidence: Evidence, past: Past) -> Verdict:
     last, names = newest(finished(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
-        return Verdict(UNKNOWN, "none is in use", 0, UNKNOWABLE)
+        return Verdict(UNKNOWN, "none is in use", 0, parts.UNKNOWABLE)
     if last is None:
         return Verdict(UNKNOWN, "not asked yet", 0, fresh)
     refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY]
     if refused:
-        broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[:SHOWN])
+        broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[: parts.SHOWN])
         return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
-    untested = [
-        told for name in names if (told := untested_code(name, (last.code or {}).get(name), past.tested.get(name)))
-    ]
+    code = last.code or {}
+    untested = [*filter(None, (untested_code(name, code.get(name), past.tested.get(name)) for name in names))]
     if untested:
-        return Verdict(DEGRADED, "; ".join(untested[:SHOWN]), len(names), fresh, "tradebot backtest")
-    return Verdict(OK, f"{', '.join(names[:SHOWN])} answered", len(names), fresh)
+        return Verdict(DEGRADED, "; ".join(untested[: parts.SHOWN]), len(names), fresh, "tradebot backtest")
+    return Verdict(OK, f"{', '.join(names[: parts.SHOWN])} answered", len(names), fresh)
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
@@ -152,32 +150,20 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
 def missed(past: Past) -> list[tuple[str, str, str]]:
     """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
 
-    A slot that never came, because the session closed early, wasn't missed. Slots of a strategy's own clock are told of
-    by its passes.
+    One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
     """
-    ours = _scheduled(past)
+    ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
-    noted = [
-        (claim.at, (claim.job, claim.slot, str(claim.missed)))
-        for claim in ours
-        if claim.missed not in (None, Reason.CLOSED_EARLY)
-    ]
-    lost = [
-        (slot.end, (slot.job, slot.name, "nobody ran it"))
-        for due in past.due.values()
-        for slot in due
-        if slot.end <= past.now and slot.key not in claimed
-    ]
-    return [slot for _, slot in sorted(noted + lost, key=lambda pair: pair[0])]
-
-
-def _scheduled(past: Past) -> list[SlotClaim]:
-    return [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
+    noted = [claim for claim in ours if claim.missed not in (None, Reason.CLOSED_EARLY)]
+    found = [(claim.at, (claim.job, claim.slot, str(claim.missed))) for claim in noted]
+    over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
+    found += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
+    return [slot for _, slot in sorted(found, key=lambda pair: pair[0])]
 
 
 def schedule(evidence: Evidence, past: Past) -> Verdict:
     """Judge the timetable by the slots of the last session that nobody ran."""
-    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in _scheduled(past))
+    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in past.claims)
     if not count:
         coming = min((slot.start for slot in past.coming.values()), default=None)
         return Verdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)
@@ -217,3 +203,77 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
     last = newest(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
     ended = last.job_decision if last else None
     return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""
+
+
+class Subject(NamedTuple):
+    """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
+
+    Evidence that isn't read again each time is `renewed_by` a job. Only a `store` that can't be read has FAILED.
+    """
+
+    judge: Judge
+    looked_at: str
+    next: str
+    renewed_by: Job | None = None
+    store: bool = False
+
+
+RECONCILE, RECOVER, DOCTOR = "tradebot reconcile", "tradebot recover", "tradebot doctor"
+EXITS, ENTRIES, FETCH = Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW
+TABLE: Mapping[str, Subject] = {
+    "ledger": Subject(parts.ledger, "pages of ledger.db", RECOVER, store=True),
+    "journal": Subject(parts.journal, "records", RECOVER, store=True),
+    "books": Subject(parts.books, "comparison", RECONCILE, Job.RECONCILE),
+    "backup": Subject(parts.backup, "backups", "tradebot backup"),
+    "orders": Subject(parts.orders, "records", RECONCILE),
+    "halts": Subject(parts.halts, "trading state", "tradebot unhalt"),
+    "serve": Subject(parts.serve, "notes and claims", "tradebot serve"),
+    "exits": Subject(of_job(EXITS), "passes", f"tradebot {EXITS}", EXITS),
+    "entries": Subject(of_job(ENTRIES), "passes", f"tradebot {ENTRIES}", ENTRIES),
+    "flow": Subject(of_job(FETCH), "passes", f"tradebot {FETCH}", FETCH),
+    "scores": Subject(of_job(Job.SCORE), "passes", f"tradebot {Job.SCORE}", Job.SCORE),
+    "schedule": Subject(schedule, "slots", "tradebot schedule"),
+    "chores": Subject(parts.chores, "chores", "tradebot schedule"),
+    "strategies": Subject(strategies, "strategies", "tradebot strategy list", ENTRIES),
+    "broker": Subject(broker, "answers", DOCTOR, EXITS),
+    "prices": Subject(parts.prices, "passes", "tradebot positions", EXITS),
+    "stream": Subject(parts.stream, "look", "tradebot events"),
+    "notices": Subject(parts.notices, "channels", "tradebot notify last"),
+    "chat": Subject(parts.chat, "listener", "tradebot chat status"),
+    "clock": Subject(clock, "passes", DOCTOR, EXITS),
+    "calendar": Subject(parts.calendar, "sessions", RECONCILE),
+    "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),
+    "facts": Subject(facts, "passes", DOCTOR, EXITS, store=True),
+    "config": Subject(parts.config, "settings", "tradebot config check"),
+    "disk": Subject(parts.disk, "disk", "Move the state folder to a local disk, then use --state-dir NEW", store=True),
+    "storage": Subject(parts.storage, "stores", "tradebot status --stores"),
+}
+"""Every subject that the bot's own records are evidence of, the most urgent first."""
+
+
+def judged(evidence: Evidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
+    return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
+
+
+def judge(name: str, evidence: Evidence) -> Judgment:
+    """Return the judgment about one subject, by its own part of the evidence and nothing else."""
+    subject, part = TABLE[name], evidence.parts[name]
+    if isinstance(part, Unread):
+        state = State.FAILED if subject.store else State.UNKNOWN
+        return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
+    seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
+    renewed = by_slots(evidence, None, job) if job else parts.UNKNOWABLE
+    verdict = seen or Verdict(State.UNKNOWN, "there is nothing to look at", 0, renewed)
+    fresh = verdict.fresh or parts.by_clock(evidence, evidence.at)
+    state, found = verdict.state, verdict.found
+    if fresh.overdue and seen is not None:
+        state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
+    until = verdict.until
+    if state is State.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.overdue:
+        until = parts.due_by(evidence, job)
+        state = State.NOT_DUE if until else state
+    if state is State.NOT_DUE and until:
+        found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
+    shown = fresh if seen else parts.UNKNOWABLE
+    following = (verdict.next or subject.next) if state.is_finding else ""
+    return Judgment(name, state, subject.looked_at, verdict.count, found, following, *shown, until)

@@ -3,15 +3,18 @@
 A signal is a kind of facts that strategies in use need, or a component of a score that is computed from such kinds.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from tradebot.judging.evidence import Moment
+from tradebot.model.candidate import Component
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.record import CycleRecord
@@ -20,10 +23,7 @@ from tradebot.signals.contracts import broken, drifts
 
 
 class Health(StrEnum):
-    """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
-
-    UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
-    """
+    """CRITICAL can't be used, DEGRADED can; UNKNOWN can't be judged, as while the market is asleep."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
@@ -31,7 +31,7 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(NamedTuple):
     """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
 
     state: Health
@@ -40,11 +40,9 @@ class Verdict(Struct, frozen=True):
 
 
 class KindEvidence(Struct, frozen=True):
-    """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
+    """What was seen of one kind: its newest replies (one for each of `wanted` calls) with their times, and failures.
 
-    `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
-    all replies lately, and so does `nulls` by field. `more_nulls` are fields that are null much more often than they
-    used to be.
+    Rows are counted over all replies lately, `nulls` by field; `more_nulls` are much more often null than before.
     """
 
     kind: AnyKind
@@ -73,9 +71,8 @@ class DriftRow(Struct, frozen=True):
 class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that nothing was there to measure.
 
-    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
-    replies lately: `bad` are foreign or can't be read, `match_rate` is the share that belongs to the ticker asked for,
-    and `null_rate` the share of documented values that are null.
+    The oldest of the newest replies is `age_s` old and may get `limit_s`. Of all `rows` lately, `bad` are foreign or
+    can't be read, and `match_rate` belong to the ticker asked for; `null_rate` of their documented values are null.
     """
 
     name: str
@@ -130,23 +127,13 @@ def signals(
 ) -> Signals:
     """Return the health of every signal, by what was seen of the kinds, and by the last scores.
 
-    `largest_share` is the largest share of rows that may differ from what the source documents, and `reads` has the
-    kinds that each component reads, by name.
+    At most `largest_share` of rows may differ from the source's documents; `reads` has each component's kinds by name.
     """
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
-    return Signals(
-        as_of=moment.now,
-        market_open=moment.is_open,
-        scored_at=scores.at if scores else None,
-        findings=sum(map(_is_finding, kinds)) + sum(map(_is_finding, components)),
-        kinds=kinds,
-        components=components,
-    )
-
-
-def _is_finding(health: KindHealth | ComponentHealth) -> bool:
-    return health.state is not Health.HEALTHY and not health.idle
+    every: tuple[KindHealth | ComponentHealth, ...] = (*kinds, *components)
+    findings = sum(one.state is not Health.HEALTHY and not one.idle for one in every)
+    return Signals(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
 
 
 def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> KindHealth:
@@ -154,11 +141,9 @@ def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> 
     harmful = broken(drifts(seen.replies), largest_share)
     verdict = _judged(seen, found, harmful, moment, largest_share)
     return KindHealth(
-        name=seen.kind.name,
-        core=seen.kind.core,
-        state=verdict.state,
-        why=verdict.why,
-        idle=verdict.idle,
+        seen.kind.name,
+        seen.kind.core,
+        *verdict,
         last_success=max(seen.at, default=None),
         age_s=_age_s(seen, moment) if seen.at else None,
         limit_s=seen.limit_s,
@@ -174,7 +159,6 @@ def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> 
 
 
 def _null_rate(seen: KindEvidence) -> float | None:
-    """Return the share of documented values that are null; None if no row came, or no field is documented."""
     fields, rows = seen.kind.fields, seen.nulls.rows
     nulls = sum(count for name, count in seen.nulls.nulls.items() if name in fields)
     return nulls / (rows * len(fields)) if rows and fields else None
@@ -224,7 +208,6 @@ def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open:
 
 
 def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
-    """Return how many rows are foreign or can't be read, if they are too many; empty if not."""
     bad = seen.foreign + seen.rejected
     if not seen.received or Decimal(bad) / seen.received <= largest_share:
         return ""
@@ -234,33 +217,17 @@ def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
 def _components(
     scores: CycleRecord | None, reads: Mapping[str, tuple[str, ...]], kinds: Mapping[str, KindHealth]
 ) -> Iterator[ComponentHealth]:
-    """Yield the components of the last scores, in the order of each strategy's own list."""
-    values: dict[tuple[str, str], list[float | None]] = {}
-    weights: dict[tuple[str, str], float] = {}
+    parts = defaultdict[tuple[str, str], list[Component]](list)
     for record in scores.candidates if scores else ():
         for part in record.candidate.components:
-            key = record.candidate.strategy, part.name
-            values.setdefault(key, []).append(part.value)
-            weights[key] = part.weight
-    for (strategy, name), seen in values.items():
-        used = sum(value is not None for value in seen)
-        kinds_read = reads.get(name, ())
+            parts[record.candidate.strategy, part.name].append(part)
+    for (strategy, name), seen in parts.items():
+        used, kinds_read = sum(part.value is not None for part in seen), reads.get(name, ())
         verdict = _used(used, len(seen), [kinds[kind] for kind in kinds_read if kind in kinds])
-        yield ComponentHealth(
-            strategy=strategy,
-            name=name,
-            weight=weights[strategy, name],
-            state=verdict.state,
-            why=verdict.why,
-            idle=verdict.idle,
-            used=used,
-            symbols=len(seen),
-            reads=kinds_read,
-        )
+        yield ComponentHealth(strategy, name, seen[-1].weight, *verdict, used, len(seen), kinds_read)
 
 
 def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:
-    """Judge a component by what it reads, and by whether the last scores could use it."""
     for state in (Health.CRITICAL, Health.DEGRADED, Health.UNKNOWN):
         for kind in kinds:
             if kind.state is state:

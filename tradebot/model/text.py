@@ -113,6 +113,12 @@ def plain(value: object) -> str:
     return "0" if short == "-0" else short
 
 
+def price_text(price: Decimal, tick: Decimal | None = None) -> str:
+    """Return a price with the decimals of its tick, but at least two, or four below one dollar."""
+    places = 4 if 0 < abs(price) < 1 else 2
+    return f"{price:,.{max(places, -int(tick.normalize().as_tuple().exponent)) if tick else places}f}"
+
+
 def span(seconds: float) -> str:
     """Return a duration as people write it, such as 45 s, 12 min, 3.5 h or 2 days."""
     minutes = seconds / 60

@@ -62,6 +62,7 @@ class Capabilities(Struct, frozen=True):
 
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
+    Quantities count a `unit`: "share" or "contract".
     """
 
     name: str
@@ -77,6 +78,7 @@ class Capabilities(Struct, frozen=True):
     currency: str
     short_reserve: Decimal
     reduce_only: bool
+    unit: str
 
     @property
     def passing_life(self) -> TimeInForce:

@@ -1,24 +1,130 @@
-"""What a backtest earned, and what ended it: a fold over its books."""
+"""What a backtest earned, what ended it, and what became of its targets: folds over its books and recorded passes."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
-from itertools import pairwise, zip_longest
+from decimal import ROUND_CEILING, Decimal
+from itertools import chain, pairwise, zip_longest
 
 from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.candidate import WantKind
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import SessionEnd
+from tradebot.model.record import CandidateRecord, CycleRecord, SessionEnd
 from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.ports.world import Rules
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR
 from tradebot.views.performance.statistics import falls, sharpe
-from tradebot.views.targets import Targets
+
+SHOWN = 3
+PERCENT = Decimal("0.01")
+NONE = Decimal(0)
+Rebalance = tuple[str, date, str]
+"""A strategy, and the session and name of its slot; without a clock of its own, each session is one rebalance."""
+Wanted = Mapping[str, Decimal]
+"""By symbol, the most equity that a strategy wanted to hold, as an unsigned share."""
+
+
+class Targets(Struct, frozen=True):
+    """In how many rebalances the targets were held in the end, what `stopped` the others, and what limits fit them."""
+
+    reached: int
+    rebalances: int
+    stopped: dict[str, int]
+    fitting: dict[str, Decimal]
+    without_sector: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
+    """Return what became of targets in passes, oldest first, given what orders filled by our id; None without any."""
+    held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
+    found, without, reached = _last_passes(cycles), dict[str, None](), 0
+    for (strategy, *_), records in found.items():
+        held[strategy] = {name: _wanted(record, rules) for name, record in records.items()}
+        ends = [(name, record.terminal) for name, record in records.items() if not _is_reached(record, filled)]
+        reached += not ends
+        stopped.update({str(end.reason) if end else "NOT_FILLED" for _, end in ends})
+        without |= dict.fromkeys(name for name, end in ends if end and end.reason is Reason.SECTOR_UNKNOWN)
+        if ends:
+            for name, value in _lacking(strategy, held, rules):
+                fitting[name] = max(value, fitting.get(name, NONE))
+    if not found:
+        return None
+    counts, names = dict(stopped.most_common()), tuple(sorted(without))
+    said = tuple(_said(reached, len(found), counts, fitting, names))
+    return Targets(reached, len(found), counts, fitting, names, said)
+
+
+def _last_passes(cycles: Iterable[CycleRecord]) -> Mapping[Rebalance, Mapping[str, CandidateRecord]]:
+    found = defaultdict[Rebalance, dict[str, CandidateRecord]](dict)
+    for cycle in cycles:
+        for record in cycle.candidates:
+            one = record.candidate
+            if one.want is WantKind.TARGET:
+                found[one.strategy, one.slot_session or cycle.session, one.slot][one.symbol] = record
+    return found
+
+
+def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
+    if record.client_order_id is not None:
+        return filled.get(record.client_order_id) == record.candidate.quantity
+    return record.terminal is not None and record.terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
+
+
+def _wanted(record: CandidateRecord, rules: Rules) -> Decimal:
+    """Return the most equity that a target may hold, as a share; one in shares isn't compared with limits."""
+    own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or NONE)
+    # What is above a target by less than the tolerance isn't sold.
+    return (weight + own.limits.target_tolerance_fraction) * own.allotment_fraction if weight else NONE
+
+
+def _lacking(strategy: str, held: Mapping[str, Wanted], rules: Rules) -> Iterator[tuple[str, Decimal]]:
+    """Yield the limits, the account's and the strategy's own, that are below what was wanted, with what would fit."""
+    own, walls = rules.of(strategy), rules.limits
+    # An order's limit is above the price that the shares were worked out at.
+    room = 1 + walls.limit_offset_fraction + walls.max_spread_fraction
+    for name, size in _sizes(held.values(), rules.sectors).items():
+        if size * room > getattr(walls, name):
+            yield f"limits.{name}", (size * room).quantize(PERCENT, ROUND_CEILING)
+    for name, size in _sizes([held[strategy]], rules.sectors).items():
+        limit = getattr(own.limits, name) * own.allotment_fraction
+        if limit < getattr(walls, name) and size * room > limit:
+            fitting = size * room / own.allotment_fraction
+            yield f"strategies.{strategy}.limits.{name}", fitting.quantize(PERCENT, ROUND_CEILING)
+
+
+def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
+    """Return the largest share in one symbol and in one sector, and all together, by the limit on each."""
+    of_symbol, of_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
+    for symbol, share in chain.from_iterable(each.items() for each in wants):
+        of_symbol[symbol] += share
+        of_sector[sectors.get(symbol, symbol)] += share
+    return {
+        "max_symbol_fraction": max(of_symbol.values(), default=NONE),
+        "max_sector_fraction": max(of_sector.values(), default=NONE),
+        "max_gross_fraction": sum(of_symbol.values(), NONE),
+    }
+
+
+def _said(
+    reached: int, rebalances: int, stopped: Mapping[str, int], fitting: Mapping[str, Decimal], without: Iterable[str]
+) -> Iterator[str]:
+    yield f"reached in {reached:,} of {counted(rebalances, 'rebalance')}"
+    if stopped:
+        most = [f"{reason} in {count:,}" for reason, count in stopped.items()]
+        more = f", and {len(most) - SHOWN} more reasons" if len(most) > SHOWN + 1 else ""
+        yield f"stopped by {', '.join(most[: SHOWN if more else SHOWN + 1])}{more}"
+    if fitting:
+        yield f"to fit them: {', '.join(f'{name}: {value}' for name, value in fitting.items())}"
+    if names := ", ".join(without):
+        yield f"without a sector, so never bought: {names}; give each one under sectors"
+
 
 FEW_TRADES = 30
 """With fewer closed trades, a backtest says next to nothing about the next one."""
@@ -48,10 +154,7 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
-
-    `ended` is when a person ended it; None if nobody did.
-    """
+    """A halt that the bot set itself, its causes, the settings that would let it go on, and when a person ended it."""
 
     at: datetime
     state: TradingState
@@ -73,9 +176,8 @@ class AnswersRefused(Struct, frozen=True):
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
-    `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
-    root of 252, cash earning nothing; None if equity didn't move. `targets` is None if no strategy has any, or if the
-    run didn't record decisions.
+    `yearly_return` is the compound rate of a year or more. `sharpe` is over all sessions, annualized with the root of
+    252, cash earning nothing; None if equity didn't move. There are no `targets` unless decisions were recorded.
     """
 
     first_session: date
@@ -111,6 +213,8 @@ def backtest_result(
 ) -> BacktestResult:
     """Return what the sessions of `ends` earned; there must be one."""
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
+    grown = float(equities[-1] / opening_usd)
+    has_rate = len(ends) >= SESSIONS_PER_YEAR and grown > 0
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
     ratio = sharpe(returns, SESSIONS_PER_YEAR)
     made, moved = trades(fills), defaultdict[CashKind, Decimal](Decimal)
@@ -123,7 +227,7 @@ def backtest_result(
         start_usd=opening_usd,
         end_usd=equities[-1],
         total_return=float(equities[-1] / opening_usd - 1),
-        yearly_return=_yearly(float(equities[-1] / opening_usd), len(ends)),
+        yearly_return=grown ** (SESSIONS_PER_YEAR / len(ends)) - 1 if has_rate else None,
         sharpe=ratio.value if ratio else None,
         max_drawdown=_deepest(opening_usd, ends),
         trades=sum(trade.closed_at is not None for trade in made),
@@ -156,12 +260,6 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _yearly(grown: float, sessions: int) -> float | None:
-    if sessions < SESSIONS_PER_YEAR or grown <= 0:
-        return None
-    return float(grown ** (SESSIONS_PER_YEAR / sessions) - 1)
-
-
 def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
     known = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
     index = [float(opening_usd), *(equity for _, equity in known)]
@@ -174,7 +272,6 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
 
 
 def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
-    """Yield each halt of these states, oldest first."""
     for one, after in zip_longest(every := [*states], every[1:]):
         if one.state is not TradingState.ACTIVE and one.at is not None:
             causes = sorted(one.causes)

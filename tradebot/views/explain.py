@@ -20,10 +20,7 @@ from tradebot.model.venue import Settlement
 
 
 class NearMiss(Struct, frozen=True):
-    """The candidate that came closest to passing the gate it failed.
-
-    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
-    """
+    """The candidate that came closest to passing the gate it failed; `distance` is a fraction of the limit."""
 
     symbol: str
     at: datetime
@@ -54,10 +51,7 @@ class StrategyFunnel(Struct, frozen=True):
 
 
 class Funnel(Struct, frozen=True):
-    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
-
-    The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
-    """
+    """Candidates = orders + sum of reasons; only passes that were refused entirely are in no part by strategy."""
 
     passes: int
     refused_passes: int
@@ -74,6 +68,10 @@ class End(NamedTuple):
     symbol: str
     at: datetime
     decision: Decision | None
+
+    @property
+    def reason(self) -> Reason | None:
+        return _reason(self.decision) if self.decision else None
 
 
 class Verdict(StrEnum):
@@ -100,14 +98,12 @@ class Explanation(Struct, frozen=True):
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
     """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate."""
     ends = [end for cycle in cycles for end in _ends(cycle)]
-    lost: dict[Reason, list[End]] = defaultdict(list)
+    lost = defaultdict[Reason, list[End]](list)
     for end in ends:
-        if end.decision is not None:
-            lost[_reason(end.decision)].append(end)
+        if end.reason:
+            lost[end.reason].append(end)
     orders = sum(end.decision is None for end in ends)
-    reasons = sorted(
-        (_count(reason, found) for reason, found in lost.items()), key=lambda row: (-row.count, row.reason)
-    )
+    reasons = sorted(map(_count, lost, lost.values()), key=lambda row: (-row.count, row.reason))
     assert len(ends) == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
     refused = sum(cycle.job_decision is not None for cycle in cycles)
     parts = _by_strategy(ends)
@@ -125,12 +121,8 @@ def _ends(cycle: CycleRecord) -> Iterator[End]:
 
 
 def _by_strategy(ends: Sequence[End]) -> tuple[StrategyFunnel, ...]:
-    """Return each strategy's part, by name."""
     candidates = Counter(end.strategy for end in ends if end.strategy is not None)
-    lost = defaultdict[str, Counter[Reason]](Counter)
-    for end in ends:
-        if end.strategy is not None and end.decision is not None:
-            lost[end.strategy][_reason(end.decision)] += 1
+    lost = {name: Counter(end.reason for end in ends if end.reason and end.strategy == name) for name in candidates}
     return tuple(
         StrategyFunnel(name, count, count - lost[name].total(), dict(lost[name].most_common()))
         for name, count in sorted(candidates.items())
@@ -159,17 +151,16 @@ def _reason(decision: Decision) -> Reason:
 
 def _count(reason: Reason, ends: Sequence[End]) -> ReasonCount:
     row, remedy = REASONS[reason], remedy_of(reason, [end.decision for end in ends if end.decision])
-    misses = [miss for end in ends if end.decision and (miss := _miss(end, end.decision))]
-    nearest = min(misses, key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
+    nearest = min(filter(None, map(_miss, ends)), key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
     return ReasonCount(reason, row.cause, len(ends), row.meaning, remedy, nearest)
 
 
-def _miss(end: End, decision: Decision) -> NearMiss | None:
-    """Return by how much a decision missed its limit; None without numbers."""
-    observed, limit, distance = decision.observed, decision.limit, decision.distance
-    if distance is None or isinstance(observed, str | None) or isinstance(limit, str | None):
+def _miss(end: End) -> NearMiss | None:
+    decision = end.decision
+    if decision is None or isinstance(decision.observed, str | None) or isinstance(decision.limit, str | None):
         return None
-    return NearMiss(end.symbol, end.at, decision.gate, observed, limit, distance)
+    numbers, distance = (decision.observed, decision.limit), decision.distance
+    return None if distance is None else NearMiss(end.symbol, end.at, decision.gate, *numbers, distance)
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
@@ -178,15 +169,11 @@ _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
-    """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
-
-    If any candidate became an order, the verdict is TRADED. Otherwise the cause that ended more than half of the
-    candidates decides, or else the worst cause. Anything broken outranks "idle by design". A failed strategy is
-    mentioned even if others traded.
-    """
+    """Explain why some passes of trade-once sent no orders: what was `decisive`, and what would change it."""
     seen = funnel(cycles)
     if not cycles:
         return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
+    # A failed strategy is mentioned even if others traded.
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
     if seen.orders:
@@ -195,10 +182,13 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
         return Explanation(Verdict.TRADED, sentence, remedy, seen)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
-        return Explanation(Verdict.IDLE, _waited(cycles), "tradebot schedule shows when each strategy is due", seen)
+        names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
+        waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
+        return Explanation(Verdict.IDLE, waited, "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
-    deciding = decisive(seen.reasons)
+    decided = decisive({row.reason: row.count for row in seen.reasons})
+    deciding = next(row for row in seen.reasons if row.reason is decided)
     verdict = Verdict(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
         return Explanation(verdict, blame, deciding.remedy, seen)
@@ -222,14 +212,8 @@ def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
 
 
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
-    """Return the newest refusal of a strategy's entire answer, or None."""
     refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
     return next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
-
-
-def _waited(cycles: Sequence[CycleRecord]) -> str:
-    names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
-    return f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
 
 
 def _blame(refusal: StrategyRefusal) -> str:
@@ -257,7 +241,6 @@ def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
-    """Return the message of the newest error that ended a pass with this reason, or nothing."""
     ends = (cycle.job_decision for cycle in reversed(cycles) if reason in ERRORS and cycle.job_decision)
     observed = next((end.observed for end in ends if end.reason is reason), None)
     return f" It said: {observed}" if observed else ""
@@ -267,22 +250,21 @@ _FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 """Reasons of entries that passed every gate and would be orders if a person had said yes."""
 
 
-def decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
-    """Return the reason that decided: of the cause of more than half, or else of the worst cause.
+def decisive(reasons: Mapping[Reason, int]) -> Reason:
+    """Return which of these counted reasons decided: of the cause of more than half, or else of the worst cause.
 
-    Unless something is broken, an entry for which only a yes is missing decides, however many others were refused.
+    Anything broken outranks "idle by design". Unless something is, an entry decides for which only a yes is missing.
     """
-    missing = next((row for row in reasons if row.reason in _FOR_A_YES), None)
-    if missing and not any(row.cause is Cause.BROKEN for row in reasons):
+    by_cause = Counter[Cause]()
+    for reason, count in reasons.items():
+        by_cause[REASONS[reason].cause] += count
+    missing = next((reason for reason in reasons if reason in _FOR_A_YES), None)
+    if missing and Cause.BROKEN not in by_cause:
         return missing
-    by_cause: Counter[Cause] = Counter()
-    for row in reasons:
-        by_cause[row.cause] += row.count
-    total = sum(by_cause.values())
-    majority = next((cause for cause, count in by_cause.items() if 2 * count > total), None)
+    majority = next((cause for cause, count in by_cause.items() if 2 * count > by_cause.total()), None)
     if majority is None or (majority is Cause.IDLE and Cause.BROKEN in by_cause):
         majority = min(by_cause, key=_ORDER_OF_BLAME.index)
-    return next(row for row in reasons if row.cause is majority)
+    return next(reason for reason in reasons if REASONS[reason].cause is majority)
 
 
 class Way(Struct, frozen=True):
@@ -308,19 +290,14 @@ def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecor
 
 def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     """Return a symbol's path through each pass that looked at it, oldest first."""
-    return tuple(
-        Way(cycle.at, cycle.slot, record)
-        for cycle in cycles
-        for record in cycle.candidates
-        if record.candidate.symbol == symbol
-    )
+    looked = ((cycle, record) for cycle in cycles for record in cycle.candidates)
+    return tuple(Way(cycle.at, cycle.slot, record) for cycle, record in looked if record.candidate.symbol == symbol)
 
 
 class Profit(Struct, frozen=True, omit_defaults=True):
-    """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks.
+    """Profit in USD, computed from the ledger; `fees` were paid with fills.
 
     `position_value` is what positions add to the cash: their value, or in a margined account their unrealized profit.
-    `fees` were paid with fills.
     """
 
     opening_cash: Decimal
@@ -332,12 +309,10 @@ class Profit(Struct, frozen=True, omit_defaults=True):
 
     @property
     def equity(self) -> Decimal:
-        """Return cash plus the value of open positions."""
         return self.cash + self.position_value
 
     @property
     def total(self) -> Decimal:
-        """Return realized plus unrealized profit, less the fees of fills."""
         return self.realized + self.unrealized - self.fees
 
 

@@ -21,21 +21,16 @@ FILLS = ("at", "strategy", "symbol", "side", "quantity", "price", "cash_usd", "s
 OF_CANDIDATE = ("strategy", "symbol", "side", "purpose", "score", "reference_price", "order")
 DECISIONS = ("at", "job", "session", *OF_CANDIDATE, "gate", "reason", "observed", "limit")
 HALF_YEARS = ("exposure", "volatility", "sharpe", "beta")
-NUMBERS = frozenset(
-    {
-        *("benchmark", "benchmark_leveled", *HALF_YEARS, "score", "reference_price"),
-        *("exit_price", "fraction", "r", "entry_score"),
-    }
-)
+_OF_TRADES = ("exit_price", "fraction", "r", "entry_score")
+NUMBERS = frozenset({"benchmark", "benchmark_leveled", *HALF_YEARS, "score", "reference_price", *_OF_TRADES})
 """Columns of numbers that may all be unknown, which pandas can't tell from texts."""
 
 
 class Frames(NamedTuple):
-    """Four tables, oldest row first. What isn't known is NaN or None.
+    """Four tables, oldest row first; what isn't known is NaN or None.
 
-    `equity` has a row for each session, as `CurvePoint` and `OverTime` say, and `trades` one for each trade, as
-    `TradeRow` does. `decisions` has one for each candidate: `gate` and `reason` are of the first decision that refused
-    it, with what it observed and its limit as texts; None if it was sent.
+    `equity` is as `CurvePoint` and `OverTime` say, and `trades` as `TradeRow` does. `decisions` has one row for each
+    candidate, with the first decision that refused it in texts.
     """
 
     equity: "pd.DataFrame"
@@ -60,25 +55,18 @@ def frames(account: AccountReport, fills: Iterable[OwnedFill], passes: Iterable[
 
 
 def _fill(owned: OwnedFill) -> Mapping[str, Any]:
-    fill = owned.fill
-    return asdict(fill) | {
-        "strategy": owned.strategy,
-        "cash_usd": -fill.notional,
-        "source": owned.origin,
-        "order": fill.venue_order_id,
-        "id": fill.activity_id,
-    }
+    fill, whose = owned.fill, {"strategy": owned.strategy, "source": owned.origin}
+    return {**asdict(fill), **whose, "cash_usd": -fill.notional, "order": fill.venue_order_id, "id": fill.activity_id}
 
 
 def _decided(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:
-    of, ended = record.candidate, record.terminal
-    found: dict[str, Any] = {"at": of.at, "job": cycle.job, "session": cycle.session, "symbol": of.instrument.symbol}
-    found |= {name: getattr(of, name) for name in ("strategy", "side", "purpose", "score")}
-    found |= {"reference_price": record.reference_price, "order": record.client_order_id}
-    for name in ("gate", "reason", "observed", "limit"):
-        value = getattr(ended, name, None)
-        found[name] = None if value is None else str(value)
-    return found
+    found: dict[str, Any] = {"job": cycle.job, "session": cycle.session, "reference_price": record.reference_price}
+    found |= {
+        name: getattr(record.candidate, name) for name in ("at", "strategy", "symbol", "side", "purpose", "score")
+    }
+    ended = {name: getattr(record.terminal, name, None) for name in ("gate", "reason", "observed", "limit")}
+    ended = {name: None if value is None else str(value) for name, value in ended.items()}
+    return {**found, "order": record.client_order_id, **ended}
 
 
 def _frame(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -89,7 +77,6 @@ def _frame(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.Dat
 
 
 def _plain(value: object) -> object:
-    """Return a value as frames hold it: a number, a text, a time, or None."""
     import pandas as pd
 
     if isinstance(value, Decimal):

@@ -1,10 +1,14 @@
-"""What has happened that a person may want to be told: by the events, and by how the bot differs from a moment ago."""
+"""What has happened that a person may want to be told, which of it a channel is told, when, and in which words.
+
+A notice quotes nothing that may act where it is read: no link that opens, no command, no name that a chat would call.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -12,12 +16,13 @@ from tradebot.exits.why import UNKNOWN, Mark, Part, parse
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
-from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.notice import GATHERED, Channel, Happening, HeldThen, Notice, Quiet, Seen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import counted, noun, price_text
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 
 UNKNOWN_FOR = timedelta(minutes=1)
@@ -45,8 +50,8 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 class Now(Struct, frozen=True):
     """How the bot is: what is compared with how it was `Seen`.
 
-    `unresolved` are the orders whose outcome is unknown, `trips` the positions closed lately, and `closing` the reasons
-    of the orders that closed each last. `unwell` names the parts whose health isn't OK.
+    The outcome of the orders `unresolved` is unknown, `trips` were closed lately for the reasons `closing`, `unwell`
+    names the parts whose health isn't OK, and `ticks` are those of the prices of what is held.
     """
 
     at: datetime
@@ -58,50 +63,52 @@ class Now(Struct, frozen=True):
     closing: Mapping[Key, str]
     unwell: str
     severity: Severity
+    ticks: Mapping[str, Decimal] = {}
 
 
 class _Told(NamedTuple):
     topic: Topic
     what: str
-    sentence: str | Callable[[SystemEvent, VenueDay], str]
-    """A text is filled with the symbol and the details of the event."""
+    sentence: str | Callable[[SystemEvent, Capabilities], str]
+    """A text is filled with the symbol and the details of the event, and with what quantities count at the venue."""
 
 
 def _worded(event: SystemEvent) -> Mapping[str, str]:
     return {name: without_codes(said) for name, said in event.details.items()}
 
 
-def _gap(event: SystemEvent, _: VenueDay) -> str:
-    why, shares = event.details.get("why", ""), _shares(event.details["shares"])
-    return f"{event.symbol}: no stop protects {shares}, because {GAPS.get(why, f'it is {why}')}"
+def _gap(event: SystemEvent, venue: Capabilities) -> str:
+    why, count = event.details.get("why", ""), _units(event.details["shares"], venue)
+    return f"{event.symbol}: no stop protects {count}, because {GAPS.get(why, f'it is {why}')}"
 
 
-def _shares(count: str) -> str:
-    return f"{count} {'share' if count.lstrip('-') == '1' else 'shares'}"
+def _units(count: str, venue: Capabilities) -> str:
+    return f"{count} {noun(1 if count.lstrip('-') == '1' else 2, venue.unit)}"
 
 
-def _differs(event: SystemEvent, _: VenueDay) -> str:
-    return f"{event.symbol}: the broker has {_shares(event.details['broker'])}, the books have {event.details['books']}"
+def _differs(event: SystemEvent, venue: Capabilities) -> str:
+    held, books = _units(event.details["broker"], venue), event.details["books"]
+    return f"{event.symbol}: the broker has {held}, the books have {books}"
 
 
-def _armed(event: SystemEvent, _: VenueDay) -> str:
+def _armed(event: SystemEvent, _: Capabilities) -> str:
     return f"Live trading is armed for {counted(int(event.details['sessions']), 'session')}"
 
 
-def _gap_ended(event: SystemEvent, _: VenueDay) -> str:
+def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
     lasted = counted(round(float(event.details["lasted_s"])), "second")
-    end = "the shares were closed" if event.details["ended"] == "closed" else "a stop rests again"
+    end = f"the {venue.unit}s were closed" if event.details["ended"] == "closed" else "a stop rests again"
     return f"{event.symbol}: after {lasted} without a stop, {end}"
 
 
-def _refused(event: SystemEvent, _: VenueDay) -> str:
+def _refused(event: SystemEvent, _: Capabilities) -> str:
     reason = event.details["reason"]
     why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
     return f"The strategy {event.details['strategy']} was refused. {why}"
 
 
-def _approval(event: SystemEvent, venue: VenueDay) -> str:
-    told, until = event.details, venue.local(datetime.fromisoformat(event.details["until"]))
+def _approval(event: SystemEvent, venue: Capabilities) -> str:
+    told, until = event.details, venue.day.local(datetime.fromisoformat(event.details["until"]))
     side = "buy" if told["side"] == Side.BUY else "sell short"
     what = f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better"
     worth = f"{Decimal(told['worth']):,.2f} USD in all"
@@ -117,7 +124,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.OVERFILLED: _Told(
         Topic.PROTECTION,
         "positions that turned",
-        "{symbol}: orders that close filled {shares} shares more than there were. The bot closes them",
+        "{symbol}: orders that close filled {shares} {unit}s more than there were. The bot closes them",
     ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,
@@ -126,9 +133,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     ),
     EventKind.POSITION_DIFFERS: _Told(Topic.BOOKS, "differences", _differs),
     EventKind.POSITION_UNPROVEN: _Told(
-        Topic.BOOKS,
-        "unconfirmed positions",
-        "{symbol}: the broker doesn't confirm the position, so no exit is sent",
+        Topic.BOOKS, "unconfirmed positions", "{symbol}: the broker doesn't confirm the position, so no exit is sent"
     ),
     EventKind.LIQUIDATED: _Told(
         Topic.POSITIONS,
@@ -166,7 +171,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
 """The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
 
 
-def of_event(event: SystemEvent, venue: VenueDay, asked: Iterable[str] = ()) -> Happening | None:
+def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
     """Return what an event tells; None if it tells nothing that anybody wants. `asked` are further kinds by name."""
     name = f"{event.subsystem}.{event.event_type}"
     told = _BY_NAME.get(name)
@@ -181,11 +186,11 @@ def of_event(event: SystemEvent, venue: VenueDay, asked: Iterable[str] = ()) -> 
 _BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
 
 
-def _in_words(told: _Told, event: SystemEvent, venue: VenueDay) -> str:
+def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
         if isinstance(told.sentence, str):
-            return told.sentence.format(**{"symbol": event.symbol, **_worded(event)})
+            return told.sentence.format(**{"symbol": event.symbol, "unit": venue.unit, **_worded(event)})
         return told.sentence(event, venue)
     except (LookupError, ValueError):
         return ""
@@ -202,7 +207,6 @@ def without_codes(text: str) -> str:
 
 
 def _plain(event: SystemEvent) -> str:
-    """Return an event as its type and details, in the order in which they were written."""
     details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in _worded(event).items() if text)
     type_ = event.event_type.replace("_", " ").lower()
     return ": ".join(part for part in (event.symbol, type_, details) if part)
@@ -210,20 +214,18 @@ def _plain(event: SystemEvent) -> str:
 
 def seen_of(now: Now) -> Seen:
     """Return a first look, before which nothing counts as having happened."""
-    unwell_since, unknown = now.at if now.unwell else None, tuple(each.intent.client_order_id for each in _old(now))
-    return Seen(now.at, now.trading.state, now.version, now.held, unknown, unwell_since)
+    unknown = tuple(each.intent.client_order_id for each in _old(now))
+    return Seen(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
 def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
     """Return how the bot is, and what has happened since it was looked at before."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
-    told = before.told_unwell
-    if now.unwell and not told and unwell_since and now.at - unwell_since >= UNWELL_FOR:
-        told = True
+    told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
+    if told and not before.told_unwell:
         happened.append(Happening(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}"))
-    elif told and not now.unwell:
-        told = False
+    elif before.told_unwell and not told:
         happened.append(Happening(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again"))
     return replace(seen_of(now), unwell_since=unwell_since, told_unwell=told), tuple(happened)
 
@@ -247,7 +249,8 @@ def _positions(before: Seen, now: Now) -> Iterator[Happening]:
     for one in now.held:
         if _key(one) not in known:
             side = "bought" if one.quantity > 0 else "sold short"
-            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {one.price:,.2f} USD ({one.strategy})"
+            price = price_text(one.price, now.ticks.get(one.symbol))
+            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {price} USD ({one.strategy})"
             yield Happening(one.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
     # One that was opened and closed between two looks is told once.
     for trip in now.trips:
@@ -279,7 +282,6 @@ def _part(part: Part) -> str:
 
 
 def _old(now: Now) -> Iterator[IntentRecord]:
-    """Yield the orders whose outcome has been unknown for too long."""
     return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
 
 
@@ -289,3 +291,81 @@ def _unknown(before: Seen, now: Now) -> Iterator[Happening]:
         if intent.client_order_id not in before.unknown:
             text = f"{intent.instrument.symbol}: nobody knows yet whether the broker has the order to {intent.side}"
             yield Happening(now.at, Topic.ORDERS, Severity.ERROR, "orders with an unknown outcome", text)
+
+
+GATHER = timedelta(minutes=30)
+"""What is gathered is told at every half hour."""
+ALIKE = 3
+"""How many happenings of a kind are told one by one; of more, their number, the first and the last."""
+LONGEST, MOST_LINES = 240, 20
+"""Characters of a line, and lines of a notice."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")
+_LINK = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})")
+_LABELS = {Severity.WARN: ": a warning", Severity.ERROR: ": an error", Severity.CRITICAL: ": CRITICAL"}
+_BLANKS = re.compile(r"\s+")
+_ORDER = list(Severity)
+
+
+def wants(channel: Channel, happening: Happening) -> bool:
+    """Return True if a channel's rules choose a happening."""
+    return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
+
+
+def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDay) -> datetime:
+    """Return when a channel is told of a happening: at once, with others of its half hour, or when quiet ends."""
+    if happening.severity is Severity.CRITICAL:
+        return now
+    begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)
+    at = begun + GATHER if happening.topic in GATHERED else now
+    return ends(channel.quiet, at, venue) if channel.quiet else at
+
+
+def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
+    """Return when the quiet hours that a time lies in end; the time itself if it lies in none."""
+    zone = ZoneInfo(quiet.zone or venue.zone)
+    local = at.astimezone(zone)
+    since, until, clock = quiet.since, quiet.until, local.timetz().replace(tzinfo=None)
+    over_midnight = until <= since
+    inside = clock >= since or clock < until if over_midnight else since <= clock < until
+    if not inside:
+        return at
+    day = local.date() + timedelta(days=1 if over_midnight and clock >= since else 0)
+    return datetime.combine(day, until, zone).astimezone(at.tzinfo)
+
+
+def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None) -> Notice:
+    """Return one notice of `who` about these happenings, the most severe first, and since when one was held back."""
+    ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
+    kinds = dict.fromkeys((one.topic, one.what) for one in ranked)
+    alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)
+    lines = [line for group in alike for line in _lines(group, venue)]
+    left = len(lines) - MOST_LINES
+    lines = [*lines[:MOST_LINES], *([f"and {counted(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
+    if held_since is not None:
+        lines.append(f"Held back since {_clock(held_since, venue)}, because enough was sent within the hour")
+    worst = ranked[0].severity
+    return Notice(f"{who}{_LABELS.get(worst, '')}", "\n".join(lines), worst)
+
+
+def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
+    if len(alike) <= ALIKE:
+        return [line for one in alike for line in _told(one, venue)]
+    first, last = min(one.at for one in alike), max(one.at for one in alike)
+    newest = max(alike, key=lambda one: one.at)
+    span = f"first {_clock(first, venue)}, last {_clock(last, venue)}"
+    return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
+
+
+def _told(one: Happening, venue: VenueDay) -> Iterable[str]:
+    first, *more = one.text.split("\n")
+    return [f"{_clock(one.at, venue)} {safe(first)}", *map(safe, more)]
+
+
+def _clock(at: datetime, venue: VenueDay) -> str:
+    return f"{venue.local(at):%H:%M}"
+
+
+def safe(text: str) -> str:
+    """Return one line in which nothing can be read as a link, a command, a mention or markup, whatever it was."""
+    line = _BLANKS.sub(" ", _LINK.sub(". ", _UNSAFE.sub(" ", text))).strip()
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -1,4 +1,4 @@
-"""The positions held, and where their exit rules act, at the prices that recorded passes saw."""
+"""The positions held, where their exit rules act at the prices that recorded passes saw, and the account's margin."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -10,9 +10,9 @@ from msgspec import Struct
 from tradebot.exits.kind import Held, best_price, distance
 from tradebot.exits.lists import Exits, in_force
 from tradebot.model.instrument import ONE
-from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
+from tradebot.model.margin import Liquidation
+from tradebot.model.position import ADOPTED, Kept, Position
 from tradebot.model.record import CycleRecord, Gap
 
 
@@ -29,12 +29,11 @@ class Uncovered(StrEnum):
 
 
 class Protection(Struct, frozen=True):
-    """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
+    """What protects a position: a stop rests at the broker for `covered` of it (unsigned), with what else is `resting`.
 
-    `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
-    None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is what the broker
-    said if it refused one. All three are None if every share is covered. `since` is when a gap in the protection began
-    that the last pass of exits left, and `gap_s` its age; None without one.
+    For the rest, `rule` is the bot's own rule with the nearest stop, if any has one now, `why` says why no stop is at
+    the broker, and `refusal` what it said if it refused one; all None if everything is covered. `since` is when a gap
+    began that the last pass of exits left, and `gap_s` its age.
     """
 
     covered: Decimal
@@ -49,17 +48,14 @@ class Protection(Struct, frozen=True):
 def protection_of(
     held: Held, work: Work, rules: Exits, gap: Gap | None, now: datetime | None, *, at_venue: bool
 ) -> Protection:
-    """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
-
-    `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
-    the broker.
-    """
+    """Return what protects a position of ours, given the orders on its symbol and the rules that watch it."""
     position = held.position
     covered, quantity = work.covered(position.quantity), abs(position.quantity)
     if covered == quantity:
         return Protection(covered, work.resting, None, None, None)
-    rule = _nearest_stop(held, rules)
+    rule, since = _nearest_stop(held, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
+    why: str = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
     if rule is None:
         why = Uncovered.NO_STOP_RULE
     elif not at_venue:
@@ -69,23 +65,16 @@ def protection_of(
     elif quantity - covered < (held.kept.instrument.lot if held.kept.instrument else 1):
         why = Uncovered.FRACTION
     elif gap is not None:
-        words = _words(refused) if refused and gap.why == Uncovered.REFUSED else None
-        gap_s = (now - gap.since).total_seconds() if now else None
-        return Protection(covered, work.resting, rule, gap.why, words, gap.since, gap_s)
+        why, since = gap.why, gap.since
     elif work.arriving:
         why = Uncovered.ARRIVING
-    else:
-        why = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
-    words = _words(refused) if refused and why is Uncovered.REFUSED else None
-    return Protection(covered, work.resting, rule, why.value, words)
-
-
-def _words(refused: IntentRecord) -> str:
-    return " ".join(filter(None, (refused.code, refused.message)))
+    said = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
+    words = None if said is None else " ".join(filter(None, said))
+    gap_s = (now - since).total_seconds() if now and since else None
+    return Protection(covered, work.resting, rule, str(why), words, since, gap_s)
 
 
 def _nearest_stop(held: Held, rules: Exits) -> str | None:
-    """Return the reason of the rule whose stop is nearest, as it would rest at the broker; None if none has one now."""
     stops = (level for rule in rules if (level := rule.level(held)).armed and not level.ahead)
     prices = [(level.price * held.direction, level.rule.value) for level in stops if level.price is not None]
     return max(prices)[1] if prices else None
@@ -111,14 +100,11 @@ class StopRow(Struct, frozen=True):
 
 
 class Holding(Struct, frozen=True, omit_defaults=True):
-    """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
-    manage.
+    """An open position: signed quantity, prices in USD; those that the bot doesn't manage are of strategy "foreign".
 
-    `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
-    `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
-    passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
-    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
-    are worth is quantity x price x `multiplier`.
+    It could have been closed at `price` at `price_at`; what needs a price is None if none was recorded. `gain` is a
+    fraction of the entry price, and `nearest` names the armed rule that acts first. `state` is as in
+    `tradebot.model.lifecycle`. It is worth quantity x price x `multiplier`.
     """
 
     symbol: str
@@ -153,8 +139,8 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, Priced]:
 
 
 def holdings(
-    positions: Sequence[Position],
-    acknowledged: Mapping[str, Decimal],
+    own: Iterable[Position],
+    foreign: Mapping[str, Decimal],
     kept: Mapping[tuple[str, str], Kept],
     exits_of: Callable[[str], Exits],
     priced: Mapping[str, Priced],
@@ -164,43 +150,40 @@ def holdings(
     *,
     at_venue: bool,
 ) -> tuple[Holding, ...]:
-    """Return a row for every open position, the bot's own first.
+    """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
 
-    `acknowledged` holds signed shares of foreign positions by symbol. `kept` is what the ledger keeps of each position
-    besides its fills, and `work` its orders, both by strategy and symbol. `exits_of` returns the exit rules of a
-    strategy. `gaps` are those that the last pass of exits left in the protection at the broker. `at_venue` is False if
-    the configuration wants no stops there.
+    What the ledger keeps of a position and its orders are by strategy and symbol. `gaps` are those that the last pass
+    of exits left in the protection at the broker; `at_venue` is False if the configuration wants no stops there.
     """
-    left = {(gap.strategy, gap.symbol): gap for gap in gaps}
-    book = [position for position in positions if position.quantity]
-    ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
-    foreign = {p.symbol: p.quantity for p in book if p.strategy == FOREIGN}
-    for symbol, quantity in acknowledged.items():
-        foreign[symbol] = foreign.get(symbol, Decimal(0)) + quantity
-    rows = list[Holding]()
-    for p in ours:
-        key = p.strategy, p.symbol
-        orders, of_one, price = work.get(key, NOTHING), kept.get(key, Kept()), priced.get(p.symbol)
-        rows.append(_own(p, of_one, exits_of(p.strategy), price, now, orders, left.get(key), at_venue=at_venue))
-    return (*rows, *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity))
+    left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
+    for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
+        of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
+        held, rules = Held(position, best_price(position, None, of_one.best), of_one), exits_of(position.strategy)
+        gap, watching = left.get(position.whose), in_force(rules, of_one)
+        protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue)
+        state = state_of(position.strategy, position.quantity, orders)
+        rows.append(_own(held, watching, rules, priced.get(position.symbol), now, state, protection))
+    # We know nothing of the owner's plans, and none of our rules closes what is foreign.
+    unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
+    return (
+        *rows,
+        *(Holding(symbol, FOREIGN_OWNER, quantity, *unknown) for symbol, quantity in sorted(foreign.items())),
+    )
 
 
 def _own(
-    position: Position,
-    kept: Kept,
-    rules: Exits,
+    held: Held,
+    watching: Exits,
+    listed: Exits,
     priced: Priced | None,
     now: datetime | None,
-    work: Work,
-    gap: Gap | None,
-    *,
-    at_venue: bool,
+    state: State,
+    of: Protection,
 ) -> Holding:
-    held = Held(position, best_price(position, None, kept.best), kept)
+    position = held.position
     # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
     price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
-    watching = in_force(rules, kept)
-    rows = stop_rows(held, watching, price, now, listed=rules)
+    rows = stop_rows(held, watching, price, now, listed)
     return Holding(
         symbol=position.symbol,
         strategy=position.strategy,
@@ -213,11 +196,11 @@ def _own(
         price_at=priced.at if priced and price is not None else None,
         gain=held.gain(price) if price is not None else None,
         unrealized_usd=position.value_at(price) - position.cost if price is not None else None,
-        high_water=kept.best,
+        high_water=held.kept.best,
         stops=rows,
         nearest=nearest_of(rows),
-        state=state_of(position.strategy, position.quantity, work).value,
-        protection=protection_of(held, work, watching, gap, now, at_venue=at_venue),
+        state=state.value,
+        protection=of,
         multiplier=position.multiplier,
     )
 
@@ -225,24 +208,16 @@ def _own(
 def stop_rows(
     held: Held, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
 ) -> tuple[StopRow, ...]:
-    """Measure the distance from each exit rule of a position, given its last price in USD and the time.
-
-    The rules that aren't `listed` are those that the position was opened with.
-    """
-    levels = ((rule.level(held), rule not in listed) for rule in rules)
-    known = ((stop, own) for stop, own in levels if stop.price is not None or stop.at is not None)
-    return tuple(
-        StopRow(
-            rule=stop.rule.value,
-            price=stop.price,
-            at=stop.at,
-            armed=stop.armed,
-            distance=None if price is None else distance(stop, price, held.direction),
-            left_s=(stop.at - now).total_seconds() if stop.at and now else None,
-            own=own,
-        )
-        for stop, own in known
-    )
+    """Measure how far each exit rule of a position is; those that aren't `listed` are its own."""
+    rows = list[StopRow]()
+    for rule in rules:
+        stop = rule.level(held)
+        if stop.price is not None or stop.at is not None:
+            away = None if price is None else distance(stop, price, held.direction)
+            left_s = (stop.at - now).total_seconds() if stop.at and now else None
+            own = rule not in listed
+            rows.append(StopRow(stop.rule.value, stop.price, stop.at, stop.armed, away, left_s, own))
+    return tuple(rows)
 
 
 def nearest_of(rows: Sequence[StopRow]) -> str | None:
@@ -252,7 +227,31 @@ def nearest_of(rows: Sequence[StopRow]) -> str | None:
     return next(overdue, min(measured)[1] if measured else None)
 
 
-def _foreign(symbol: str, quantity: Decimal) -> Holding:
-    """Return a row without exits: we know nothing about plans of the owner, and none of our rules closes it."""
-    unknown = (None,) * 9
-    return Holding(symbol, FOREIGN_OWNER, quantity, *unknown, (), None, State.QUARANTINED.value, None)
+class AccountMargin(Struct, frozen=True):
+    """What the positions of an account tied up when a pass saw it, in USD and as fractions of its equity, if known.
+
+    `initial` opens positions, `maintenance` keeps them: the broker liquidates once that is all of the equity.
+    `liquidations` are the positions' prices for that, with how far each mark is from it, the nearest first.
+    """
+
+    at: datetime
+    initial_usd: Decimal | None
+    initial_fraction: Decimal | None
+    maintenance_usd: Decimal | None
+    maintenance_fraction: Decimal | None
+    available_usd: Decimal | None
+    liquidations: tuple[Liquidation, ...]
+
+
+def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:
+    """Return the margin that the last of these passes saw; None if the account pays for what it buys."""
+    seen = [(cycle.at, cycle.equity, cycle.margin) for cycle in passes if cycle.margin is not None]
+    if not seen:
+        return None
+    at, equity, margin = max(seen, key=lambda one: one[0])
+
+    def with_share(usd: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+        return usd, usd / equity if usd is not None and equity is not None and equity > 0 else None
+
+    tied = (*with_share(margin.initial), *with_share(margin.maintenance))
+    return AccountMargin(at, *tied, margin.available, margin.liquidations)

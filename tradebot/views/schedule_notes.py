@@ -32,17 +32,13 @@ def notes(
     venue: VenueDay,
     differences: Mapping[date, str] = MappingProxyType({}),
 ) -> Sequence[Note]:
-    """Return what is unusual about the days from `first` through `last`, in order.
-
-    `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
-    """
-    by_day = {session.date: session for session in sessions}
+    """Return what is unusual from `first` through `last`; `differences` says where the broker has another calendar."""
     found = list[Note]()
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if day in differences:
             said = "These times go by the broker's, and so do exits; entries stay closed that day."
             found.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {said}"))
-        found += [Note(day, said) for said in _of_day(day, by_day.get(day), sessions, lines, venue)]
+        found += [Note(day, said) for said in _of_day(day, sessions, lines, venue)]
     return found
 
 
@@ -51,9 +47,8 @@ def is_half(session: Session, venue: VenueDay) -> bool:
     return session.close - session.open < venue.lasts and not venue.never_ends
 
 
-def _of_day(
-    day: date, session: Session | None, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay
-) -> Iterator[str]:
+def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
+    session = next((each for each in sessions if each.date == day), None)
     if session is None and day.weekday() < SATURDAY:
         yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing comes that is counted from one."
     if session is not None and is_half(session, venue):
@@ -73,14 +68,12 @@ def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Lin
 
 
 def _comes(line: Line, session: Session, sessions: Sequence[Session]) -> bool:
-    if isinstance(line.times, ChoreTimes) and line.times.names_sessions:
-        # Which session of the month it is doesn't matter here.
-        return True
-    return bool(line.slots(session.date, sessions, 0))
+    # Which session of the month it is doesn't matter here.
+    names_sessions = isinstance(line.times, ChoreTimes) and line.times.names_sessions
+    return names_sessions or bool(line.slots(session.date, sessions, 0))
 
 
 def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
-    """Yield what happens in a night in which the venue's clocks change."""
     before, after = (venue.usual(each).open for each in (day - DAY, day))
     change = after - before - DAY
     if not change:

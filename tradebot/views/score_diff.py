@@ -26,10 +26,7 @@ class Given(Struct, frozen=True):
 
 
 class MovedComponent(Struct, frozen=True):
-    """One part of a score in both passes; None in a pass whose score doesn't have it.
-
-    `change` is of the contribution, where an absent one counts as zero.
-    """
+    """One part of a score in each pass that has it, and the change of its contribution; absent counts as zero."""
 
     name: str
     before: Given | None
@@ -38,10 +35,7 @@ class MovedComponent(Struct, frozen=True):
 
 
 class MovedCandidate(Struct, frozen=True):
-    """A symbol's score, side and result in both passes; None in a pass that didn't look at it.
-
-    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are in the order of their size.
-    """
+    """A symbol's score, side and result (a reason, "candidate" or "sent") in each pass that looked at it."""
 
     symbol: str
     strategy: str
@@ -56,7 +50,6 @@ class MovedCandidate(Struct, frozen=True):
 
     @property
     def has_moved(self) -> bool:
-        """Return True if the pass that came later differs in anything that is shown."""
         before = (self.score_before, self.side_before, self.result_before)
         after = (self.score_after, self.side_after, self.result_after)
         return before != after or any(part.before != part.after for part in self.components)
@@ -114,16 +107,16 @@ def _result(job: Job, record: CandidateRecord | None) -> str | None:
 
 def _components(before: Sequence[Component], after: Sequence[Component]) -> tuple[MovedComponent, ...]:
     then, now = _given(before), _given(after)
-    rows = [_component(name, then.get(name), now.get(name)) for name in dict.fromkeys((*then, *now))]
+    names = dict.fromkeys((*then, *now))
+    rows = (MovedComponent(name, then.get(name), now.get(name), _gave(name, now) - _gave(name, then)) for name in names)
     return tuple(sorted(rows, key=lambda row: -abs(row.change)))
 
 
-def _component(name: str, then: Given | None, now: Given | None) -> MovedComponent:
-    before, after = (part.contribution if part and part.contribution else 0.0 for part in (then, now))
-    return MovedComponent(name, then, now, after - before)
+def _gave(name: str, parts: Mapping[str, Given]) -> float:
+    return (parts[name].contribution or 0.0) if name in parts else 0.0
 
 
 def _given(parts: Sequence[Component]) -> Mapping[str, Given]:
     total = sum(part.weight for part in parts)
-    given = {part.name: None if part.value is None or not total else part.value * part.weight / total for part in parts}
-    return {part.name: Given(part.value, part.weight, given[part.name]) for part in parts}
+    shares = [None if part.value is None or not total else part.value * part.weight / total for part in parts]
+    return {part.name: Given(part.value, part.weight, share) for part, share in zip(parts, shares, strict=True)}

@@ -20,11 +20,7 @@ IN_FULL = 10_000
 
 
 class Slippage(Struct, frozen=True):
-    """The slippage of one fill, or of several together, against one midpoint.
-
-    A cost is positive for either side. `usd` is for all shares, `value_usd` is their value at the midpoint, and `bps`
-    is the ratio of the two in basis points, to two decimals.
-    """
+    """What fills cost against a midpoint, positive on either side, their value there, and the ratio in basis points."""
 
     usd: Decimal
     value_usd: Decimal
@@ -32,10 +28,7 @@ class Slippage(Struct, frozen=True):
 
 
 class FillSlippage(Struct, frozen=True):
-    """The slippage of one fill against each midpoint; None if that midpoint isn't known.
-
-    `send_quote_age_s` is how old the quote was that the order was sent at.
-    """
+    """The slippage of a fill against each midpoint that is known; the age is of the quote that it was sent at."""
 
     decision: Slippage | None = None
     send: Slippage | None = None
@@ -44,11 +37,7 @@ class FillSlippage(Struct, frozen=True):
 
 
 class TotalSlippage(Struct, frozen=True):
-    """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
-
-    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
-    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
-    """
+    """Slippage against a midpoint, of the `known` fills of all that our orders made; the age is of the oldest quote."""
 
     against: str
     total: Slippage | None
@@ -59,18 +48,12 @@ class TotalSlippage(Struct, frozen=True):
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
     """Return the slippage of a fill against a midpoint, as `cost_usd` says; None if the midpoint isn't known."""
-    if middle is None:
-        return None
-    return _of(cost_usd(fill, middle), _value_usd(fill, middle))
+    return None if middle is None else _rated(cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier))
 
 
 def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
     """Return what a fill cost in USD against a midpoint: side x (price - midpoint) x quantity x multiplier."""
     return notional(fill.signed_quantity, fill.price - middle, fill.multiplier)
-
-
-def _value_usd(fill: Fill, middle: Decimal) -> Decimal:
-    return notional(fill.quantity, middle, fill.multiplier)
 
 
 class Made(NamedTuple):
@@ -90,10 +73,7 @@ class Made(NamedTuple):
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
 ) -> Mapping[str, Made]:
-    """Return each fill that an order of ours made, by activity id.
-
-    A stop or target that rested at the venue isn't among them: its price was waited for.
-    """
+    """Return each fill that an order of ours made, by activity id, but for stops and targets, which wait for prices."""
     behind = {order.venue_id: order for order in orders}
     found = dict[str, Made]()
     for fill in (owned.fill for owned in fills):
@@ -105,7 +85,6 @@ def by_fill(
 
 
 def slippage_of(made: Made) -> FillSlippage:
-    """Return the slippage of a fill."""
     fill, order, intent = made
     return FillSlippage(
         slippage(fill, intent.decision_mid),
@@ -127,27 +106,25 @@ def totals(made: Sequence[Made]) -> tuple[TotalSlippage, ...]:
 
 def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
     """Return several totals against the same midpoint as one; there must be at least one."""
-    known = [part.total for part in parts if part.total is not None]
-    usd = sum((one.usd for one in known), Decimal(0))
-    value = sum((one.value_usd for one in known), Decimal(0))
+    total = _of((part.total.usd, part.total.value_usd) for part in parts if part.total is not None)
     ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]
-    return TotalSlippage(
-        against=parts[0].against,
-        total=_of(usd, value) if known else None,
-        known=sum(part.known for part in parts),
-        of=sum(part.of for part in parts),
-        oldest_quote_s=max(ages, default=None),
-    )
+    known, of = sum(part.known for part in parts), sum(part.of for part in parts)
+    return TotalSlippage(parts[0].against, total, known, of, max(ages, default=None))
 
 
 def _total(
     against: str, found: Sequence[tuple[Fill, Decimal | None]], oldest_quote_s: float | None = None
 ) -> TotalSlippage:
     known = [(fill, middle) for fill, middle in found if middle is not None]
-    usd = sum((cost_usd(fill, middle) for fill, middle in known), Decimal(0))
-    value = sum((_value_usd(fill, middle) for fill, middle in known), Decimal(0))
-    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found), oldest_quote_s)
+    total = _of((cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier)) for fill, middle in known)
+    return TotalSlippage(against, total, len(known), len(found), oldest_quote_s)
 
 
-def _of(usd: Decimal, value: Decimal) -> Slippage:
+def _of(parts: Iterable[tuple[Decimal, Decimal]]) -> Slippage | None:
+    known = [*parts]
+    usd, value = (sum((each[place] for each in known), Decimal(0)) for place in (0, 1))
+    return _rated(usd, value) if known else None
+
+
+def _rated(usd: Decimal, value: Decimal) -> Slippage:
     return Slippage(usd, value, round(usd / value * IN_FULL, 2))

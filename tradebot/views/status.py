@@ -18,8 +18,7 @@ from tradebot.model.text import counted
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.holdings import Holding
-from tradebot.views.margins import AccountMargin
+from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner
@@ -32,9 +31,8 @@ from tradebot.views.thinning import thinned
 class DayProfit(Struct, frozen=True, omit_defaults=True):
     """What the bot's positions and the account's cash made on one day, in signed USD; transfers apart.
 
-    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
-    moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
-    fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if any.
+    `open_usd` is by how much the gain of what is held changed, without the `unpriced` symbols; `other_usd` is what else
+    moved cash, `funding_usd` of it funding. `unknown_fees` counts fills whose fee isn't known yet.
     """
 
     day: date
@@ -51,12 +49,11 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 
 def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
     """Return when each of our positions was opened that is held, or was closed on a day; the earliest of several."""
-    opened = [(position.strategy, position.symbol, position.opened_at) for position in totals.own_positions()]
+    held = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
-    found = dict[Owner, datetime]()
-    for strategy, symbol, at in (*opened, *((trip.strategy, trip.symbol, trip.opened_at) for trip in trips)):
-        found[strategy, symbol] = min(at, found.get((strategy, symbol), at))
-    return found
+    ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
+    # Of several, the earliest comes last, and stays.
+    return {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
 
 
 def day_profit(
@@ -79,19 +76,10 @@ def day_profit(
         return None
     history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
     found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
-    row = found.total
-    return DayProfit(
-        day=day,
-        realized_usd=row.realized_usd,
-        open_usd=row.open_usd,
-        fees_usd=row.fees_usd,
-        other_usd=row.dividends_usd + row.interest_usd + row.funding_usd + row.other_usd,
-        total_usd=row.total_usd,
-        trades_closed=row.trades_closed,
-        unpriced=row.unpriced,
-        unknown_fees=found.unknown_fees,
-        funding_usd=row.funding_usd or None,
-    )
+    row, funding = found.total, found.total.funding_usd
+    other = row.dividends_usd + row.interest_usd + funding + row.other_usd
+    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, row.total_usd
+    return DayProfit(day, *amounts, row.trades_closed, row.unpriced, found.unknown_fees, funding or None)
 
 
 def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
@@ -141,12 +129,12 @@ def drawdown(seen: Equity | None, peak: EquityPeak | None) -> Decimal | None:
 
 def equity(passes: Sequence[CycleRecord]) -> Equity | None:
     """Return the equity of the newest session in which a pass saw the account."""
-    seen = [cycle for cycle in passes if cycle.equity is not None]
-    values = [cycle.equity for cycle in seen if cycle.session == seen[-1].session and cycle.equity is not None]
+    seen = [(cycle.session, cycle.equity) for cycle in passes if cycle.equity is not None]
+    values = [equity for session, equity in seen if session == seen[-1][0]]
     if not values:
         return None
-    plot = thinned(values, PLOTTED)
-    return Equity(seen[-1].session, len(values), values[0], values[-1], min(values), max(values), plot)
+    ends = values[0], values[-1], min(values), max(values)
+    return Equity(seen[-1][0], len(values), *ends, thinned(values, PLOTTED))
 
 
 class LastPass(Struct, frozen=True):
@@ -175,11 +163,8 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     if cycle.job is Job.FETCH_FLOW:
         return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
     orders = sum(record.terminal is None for record in cycle.candidates)
-    failed = "".join(
-        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})"
-        for refusal in cycle.refused_strategies
-        if refusal.decision.gate is Gate.STRATEGY
-    )
+    refused = (each for each in cycle.refused_strategies if each.decision.gate is Gate.STRATEGY)
+    failed = "".join(f"; strategy {each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     if cycle.job is Job.SCORE:
         return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
@@ -199,29 +184,15 @@ class OpenOrder(Struct, frozen=True):
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
     """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will learn."""
-    return OpenOrder(
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=order.open_quantity,
-        limit_price=order.limit_price,
-        stop_price=order.stop_price,
-        status="cancel sent" if ending else order.status.value,
-        client_order_id=order.client_order_id,
-    )
+    prices, status = (order.limit_price, order.stop_price), "cancel sent" if ending else order.status.value
+    return OpenOrder(order.symbol, order.side.value, order.open_quantity, *prices, status, order.client_order_id)
 
 
 def unresolved_order(record: IntentRecord) -> OpenOrder:
     """Return an order with an unknown outcome as it was promised."""
-    intent = record.intent
-    return OpenOrder(
-        symbol=intent.instrument.symbol,
-        side=intent.side.value,
-        quantity=intent.quantity,
-        limit_price=intent.limit_price,
-        stop_price=None if intent.limit_price else intent.stop_price,
-        status=record.state.value,
-        client_order_id=intent.client_order_id,
-    )
+    intent, symbol = record.intent, record.intent.instrument.symbol
+    prices = intent.limit_price, None if intent.limit_price else intent.stop_price
+    return OpenOrder(symbol, intent.side.value, intent.quantity, *prices, record.state.value, intent.client_order_id)
 
 
 class LookedAt(Struct, frozen=True):
@@ -245,12 +216,11 @@ class NextSlot(Struct, frozen=True):
 class Status(Struct, frozen=True, omit_defaults=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
-    With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
-    are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
-    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
-    trade in the account; None if nothing was held or paid, or if the records don't tell.
-    `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
-    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`.
+    With a real broker, `trading_at` may be this machine's time. `next_slots` are those after `now`, which is `as_of` in
+    the sandbox. `halted_itself` are the reasons of the bot's own halts under a person's. `today` is the profit of the
+    day of `as_of` without what others trade, if anything was held or paid and the records tell. `drawdown` is as a
+    fraction of the highest equity; from `drawdown_halt` on, the bot halts itself. Only a margined account has `margin`.
+    `realized_elsewhere_usd` is what of `realized_usd` the bot's trades didn't make.
     """
 
     state_dir: str
@@ -278,3 +248,4 @@ class Status(Struct, frozen=True, omit_defaults=True):
     today: DayProfit | None
     looked_at: LookedAt
     margin: AccountMargin | None = None
+    realized_elsewhere_usd: Decimal = Decimal(0)

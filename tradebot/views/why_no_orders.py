@@ -30,10 +30,7 @@ class MissedSlots(Struct, frozen=True):
 
 
 def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
-    """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
-
-    A strategy's own slots aren't among them: its passes tell of these.
-    """
+    """Return the slots that nobody ran, in the order in which that was noticed; passes tell of a strategy's own."""
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
         if claim.missed is not None and " " not in claim.job:
@@ -52,9 +49,8 @@ PLAY_AGAIN = "play the backtest again with --recorder full"
 class Why(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
-    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
-    `left_out` says in a sentence what a backtest didn't record.
-    `missed` are the slots that nobody ran in the sessions of these passes.
+    The last pass didn't ask the strategies `waiting`, because they weren't due. `left_out` says in a sentence what a
+    backtest didn't record, and nobody ran the slots `missed`.
     """
 
     explanation: Explanation
@@ -70,10 +66,9 @@ class Why(Struct, frozen=True):
 class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
-    Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
-    with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
-    backtest didn't record.
+    The price is in USD. `sentence` says which gate refused it, `remedy` what would change that, and `then` which gate
+    would refuse it next. `others` has for the other strategies in the same pass why it ended there, None if it was
+    sent. `left_out` says in a sentence what a backtest didn't record.
     """
 
     symbol: str
@@ -117,11 +112,7 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
 
 
 def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
-    """Return a symbol's way through the last pass that looked at it, out of all that did.
-
-    `halt` is the cause of the halt as a sentence, and what clears it, if the bot was halted then; `now` is what has
-    changed since.
-    """
+    """Return a symbol's last way of these, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent says most.
     way = next((way for way in same if way.record.terminal is None), same[0])
@@ -158,21 +149,16 @@ def was_halted(way: Way) -> bool:
 
 
 def _then(way: Way) -> str | None:
-    """Return which gate would refuse the candidate next; every gate was asked, so the record shows it."""
-    following = next_refusal(way.record)
-    if following is None or following.reason is None:
+    end = next_refusal(way.record)
+    if end is None or end.reason is None:
         return None
-    return f"{following.gate} would refuse it next, {following.reason}: {remedy_of(following.reason, [following])}"
+    return f"{end.gate} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show of a symbol: no pass, a pass refused as a whole, or no proposal.
-
-    `answer` explains all of these passes.
-    """
+    """Return why there is nothing to show of a symbol in these passes, which `answer` explains as a whole."""
     last = cycles[-1] if cycles else None
-    refused = last.job_decision if last else None
-    sentence, remedy = answer.sentence, answer.remedy
+    refused, sentence, remedy = last.job_decision if last else None, answer.sentence, answer.remedy
     if last and refused is None and not any(each.symbol is None for each in last.refused_strategies):
         sentence, remedy = "No strategy wanted anything for it.", "tradebot score"
     left_out = next((each for each in last.refused_strategies if each.symbol == symbol), None) if last else None

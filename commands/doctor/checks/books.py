@@ -14,7 +14,7 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.table import judged
+from tradebot.judging.passes import judged
 from tradebot.model.text import counted
 
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"

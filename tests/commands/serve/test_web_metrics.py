@@ -13,7 +13,7 @@ from tests.commands.serve.test_web_pages import asking, looked
 from tests.judging.samples import cycle, past
 from tradebot import __version__
 from tradebot.judging.evidence import Unread
-from tradebot.judging.table import TABLE
+from tradebot.judging.passes import TABLE
 from tradebot.model.values import replace
 
 OPEN = "application/openmetrics-text; version=1.0.0"

@@ -16,7 +16,7 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, Unread
 from tradebot.judging.judgment import permission
-from tradebot.judging.table import TABLE, judge, judged
+from tradebot.judging.passes import TABLE, judge, judged
 from tradebot.model.event import EventKind
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason

@@ -17,14 +17,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.shared.console import Screen
-from commands.shared.drawing import HEIGHTS, bar, duration, gain, measured, sparkline, tinted, usd
+from commands.shared.drawing import (
+    HEIGHTS,
+    acts_at,
+    bar,
+    duration,
+    gain,
+    in_units,
+    measured,
+    show_traded,
+    sparkline,
+    tinted,
+    usd,
+)
 from commands.shared.notes import why_in_state
 from commands.shared.plain import VERSIONS, clean, confirm, print_error, wrapped_plain
 from commands.shared.schema import DATA, schema_of
 from commands.shared.surface import console
 from commands.shared.tables import Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
+from tests.builders import listing
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.instrument import TickStep
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.text import counted, counted_kind
@@ -92,6 +106,19 @@ def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, uni
 def test_price_shows_cents_or_hundredths_of_a_cent_below_a_dollar() -> None:
     prices = [Decimal("187.2567"), Decimal("0.5"), Decimal(0), None]
     assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.00", ""]
+
+
+def test_prices_and_quantities_are_shown_as_the_opened_bots_venue_lists_them() -> None:
+    ticks = (TickStep(Decimal(0), Decimal("0.0005")), TickStep(Decimal(10), Decimal("0.25")))
+    try:
+        show_traded("contract", {"AAPL": listing("AAPL", ticks=ticks)})
+        prices = [usd(Decimal(price), symbol) for price in ("3.9995", "0.5", "12.25") for symbol in ("AAPL", "MSFT")]
+        assert prices == ["3.9995", "4.00", "0.5000", "0.5000", "12.25", "12.25"]
+        assert acts_at(None, Decimal("3.974"), "AAPL") == "stop 3.9740"
+        assert [measured(count, Unit.SHARES) for count in (1, 2)] == ["1 contract", "2 contracts"]
+        assert in_units("all shares entered") == "all contracts entered"
+    finally:
+        show_traded("share", {})
 
 
 @pytest.mark.parametrize(

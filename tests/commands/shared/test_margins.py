@@ -9,7 +9,7 @@ from commands.shared.margins import show_margin
 from tests.builders import NOW
 from tradebot.model.margin import Liquidation
 from tradebot.model.values import replace
-from tradebot.views.margins import AccountMargin
+from tradebot.views.holdings import AccountMargin
 
 D = Decimal
 NEAR, FAR = Liquidation("PF_XBTUSD", D("0.10213"), D("26936.03")), Liquidation("PF_ETHUSD", D("0.5"), D("1500"))

@@ -6,9 +6,11 @@ from decimal import Decimal
 import requests
 
 from tests.bot import KEYS, Bot, second_session
-from tests.builders import there
+from tests.builders import fill, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
+from tradebot.model.candidate import Side
+from tradebot.model.position import FOREIGN
 
 
 def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
@@ -108,3 +110,17 @@ def test_status_does_not_start_a_stopped_exchange(bot: Bot) -> None:
     assert bot.json("status")["exchange_url"] is None
     assert "embedded exchange not running" in bot.shown("status")
     assert process.running(bot.folder / "exchange") is None
+
+
+def test_status_counts_the_realized_profit_of_trades_made_elsewhere_and_says_so(copy: Bot) -> None:
+    before = Decimal(copy.json("status")["realized_usd"])
+    by_hand = [
+        fill(number, "MSFT", side, "10", price, strategy=FOREIGN)
+        for number, (side, price) in enumerate(((Side.BUY, "100"), (Side.SELL, "101.25")))
+    ]
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(by_hand, by_hand[-1].fill.at)
+    found = copy.json("status")
+    realized, elsewhere = (Decimal(found[name]) for name in ("realized_usd", "realized_elsewhere_usd"))
+    assert (realized - before, elsewhere) == (Decimal("12.5"), Decimal("12.5"))
+    assert "+12.50 of it from trades that the bot didn't make" in " ".join(copy.says("status").out.split())

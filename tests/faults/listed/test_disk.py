@@ -25,7 +25,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.judging.judgment import State
-from tradebot.judging.table import judge
+from tradebot.judging.passes import judge
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode

@@ -28,4 +28,5 @@ ALPACA = Capabilities(
     # "The order's limit price or 3 % above the current ask, whichever is higher", its documents say of short sales.
     short_reserve=Decimal("1.03"),
     reduce_only=False,
+    unit="share",
 )

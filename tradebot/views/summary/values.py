@@ -54,9 +54,8 @@ class Held(Struct, frozen=True):
 class Money(Struct, frozen=True):
     """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
 
-    `benchmark` is SPY's change from close to close as a fraction, None if it isn't known, and `without` says why.
-    `since` is the date of the close before the bot's first session, if that is an earlier one; `first_usd` is what the
-    account was worth then, and `benchmark_since` SPY's change since.
+    `benchmark` is SPY's change from close to close as a fraction, and `without` says why it isn't known. If the bot's
+    first session was an earlier one, the account was worth `first_usd` at the close before it, on `since`.
     """
 
     before_usd: Decimal
@@ -70,7 +69,6 @@ class Money(Struct, frozen=True):
 
     @property
     def profit_usd(self) -> Decimal:
-        """Return what the account made in the session."""
         return self.after_usd - self.before_usd - self.transfers_usd
 
 
@@ -101,9 +99,8 @@ class Section(Struct, frozen=True):
 class Summary(Struct, frozen=True):
     """A session that is over, or one that is under way (`so_far`), as of the last recorded trading time.
 
-    `sections` tell all of it in sentences, `short` in one chat message. `health` counts the parts of the bot by state;
-    it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown` says what
-    can't be told, and why.
+    `sections` tell all of it in sentences, `short` in one chat message. `health` (parts of the bot by state),
+    `positions` with their stops and `needs` are as of now. `unknown` says what can't be told, and why.
     """
 
     session: date
@@ -128,14 +125,12 @@ class Summary(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What the records say of a session.
+    """What the records say of a session, `since` the close before it.
 
     `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
-    how many candidates entries had, and how many ended for each reason. `opened` are the symbols of positions that were
-    opened since the close before and are still held, and `closed` the trades that ended since. `holdings` are None if
-    they aren't known, and `judgments` empty for an earlier session. `states`, `accepted` (who, when and which settings)
-    and `restarts` (when, and the version of the program) are `since` the close before. `recorded` is False if what was
-    decided can't be read.
+    how many candidates entries had, and how many ended for each reason. What was `opened` is still held. `accepted`
+    says who, when and which settings, `restarts` when and the program's version. An earlier session has no `judgments`.
+    `recorded` is False if what was decided can't be read.
     """
 
     session: Session

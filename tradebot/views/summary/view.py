@@ -4,7 +4,7 @@ All sentences are made here, so that terminal, page, document and chat message s
 in UTC; whoever shows them converts these.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from textwrap import shorten
@@ -16,7 +16,7 @@ from tradebot.model.text import counted, noun
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.explain import ReasonCount, decisive
+from tradebot.views.explain import decisive
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.performance.trade_row import rule_of, side_of
 from tradebot.views.status import quota
@@ -99,26 +99,18 @@ def _held(one: Holding) -> Held:
     # The stop that acts first is the highest below a long position, and the lowest above a short one.
     sign = 1 if one.quantity > 0 else -1
     stop = max(resting or own, key=lambda level: sign * level, default=None)
-    return Held(
-        symbol=one.symbol,
-        strategy=one.strategy,
-        quantity=one.quantity,
-        entry_usd=one.average_price,
-        price_usd=price,
-        gain_usd=one.unrealized_usd,
-        stop_usd=stop,
-        distance=sign * (price - stop) / price if stop is not None and price else None,
-        at_broker=bool(resting),
-    )
+    distance = sign * (price - stop) / price if stop is not None and price else None
+    amounts = one.quantity, one.average_price, price, one.unrealized_usd, stop
+    return Held(one.symbol, one.strategy, *amounts, distance, at_broker=bool(resting))
 
 
 NOBODY = "Nobody ran them, and nothing says why yet."
 
 
 def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
-    together: dict[tuple[str, str], list[str]] = {}
+    together = defaultdict[tuple[str, str], list[str]](list)
     for job, slot, why in slots:
-        together.setdefault((job, why), []).append(slot)
+        together[job, why].append(slot)
     return tuple(
         Missed(job, len(names), names[0], names[-1], REASONS[Reason(why)].meaning if why in set(Reason) else NOBODY)
         for (job, why), names in together.items()
@@ -190,7 +182,6 @@ def _code(seen: Seen) -> Iterator[str]:
 
 
 def _headline(known: Summary, seen: Seen) -> str:
-    """Say first what needs a person, then what it made and did."""
     money = known.money
     halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
     needs = f"{counted(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
@@ -231,15 +222,11 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
         yield f"It sent no order: {why}, in {counted(known.passes, 'pass', 'passes')}."
         return
-    rows = [_counted(one) for one in known.refusals]
-    row = decisive(rows)
-    share = "each" if row.count == known.candidates else f"{row.count:,} of them"
+    counts = {one.reason: one.count for one in known.refusals}
+    reason = decisive(counts)
+    share = "each" if counts[reason] == known.candidates else f"{counts[reason]:,} of them"
+    row = REASONS[reason]
     yield f"{VERDICTS[row.cause]}. {looked} and refused {share}, because {inner(row.meaning)}"
-
-
-def _counted(one: Refusal) -> ReasonCount:
-    row = REASONS[one.reason]
-    return ReasonCount(one.reason, row.cause, one.count, row.meaning, row.remedy, None)
 
 
 def _trades(known: Summary) -> Iterator[str]:
@@ -315,9 +302,8 @@ def _slots(known: Summary, seen: Seen) -> Iterator[str]:
     for why in dict.fromkeys(one.why for one in known.missed):
         some = [one for one in known.missed if one.why == why]
         count = sum(one.count for one in some)
-        which = "; ".join(
-            f"{one.count:,} of {one.job}, {one.first}{f' to {one.last}' if one.count > 1 else ''}" for one in some
-        )
+        spans = (f"{one.first} to {one.last}" if one.count > 1 else one.first for one in some)
+        which = "; ".join(f"{one.count:,} of {one.job}, {span}" for one, span in zip(some, spans, strict=True))
         yield f"{counted(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
     if not known.missed and seen.slots:
         yield f"None of {counted(seen.slots, 'slot')} was missed."

@@ -21,10 +21,10 @@ from tradebot.adapters.state.serving import write_serving
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.judging import table
+from tradebot.judging import passes
 from tradebot.judging.evidence import Backups, Disk, Past, Serve, Stream, Unread
 from tradebot.judging.judgment import State
-from tradebot.judging.table import TABLE
+from tradebot.judging.passes import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
@@ -64,7 +64,7 @@ def past(app: App) -> Past:
 
 
 def judged(app: App, now: datetime) -> dict[str, State]:
-    return {each.subject: each.state for each in table.judged(evidence_of(app, now))}
+    return {each.subject: each.state for each in passes.judged(evidence_of(app, now))}
 
 
 def failed(app: App, now: datetime) -> set[str]:

@@ -13,10 +13,10 @@ from tests.builders import NOW, ago, books, fill
 from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
+from tradebot.judging.evidence import Leap, leaps
 from tradebot.judging.judgment import Judgment, State, overall, permission
 from tradebot.judging.parts import late_s
-from tradebot.judging.table import TABLE, judge, judged
-from tradebot.judging.trading import Leap, leaps
+from tradebot.judging.passes import TABLE, judge, judged
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate
@@ -202,7 +202,7 @@ REFUSED = cycle(
     at=ago(60),
     refused_strategies=(StrategyRefusal("flow", Decision(Gate.STRATEGY, Answer.FAIL, Reason.STRATEGY_FAILED)),),
 )
-STORED = (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backups", 100 * MB, "rm -r"))
+STORED = (seen.Stored("bars", 300 * MB, "rm bars.db"), seen.Stored("backups", 100 * MB, "rm -r"))
 AUDIT = seen.ChoreRun("audit", ago(90), True, "exit 10, 2.0 s")
 BACKUP = seen.ChoreRun("backup", ago(60), False, "ended after its limit of 300 seconds, 300.1 s")
 STUCK = StrategyRefusal("adopted", Decision(Gate.EXIT, Answer.UNKNOWN, Reason.INSTRUMENT_UNKNOWN), "AAPL")

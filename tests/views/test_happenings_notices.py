@@ -11,7 +11,7 @@ from tests.builders import VENUE_DAY
 from tradebot.model.event import Severity
 from tradebot.model.notice import Channel, Happening, Quiet, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.notices import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
+from tradebot.views.happenings import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
 
 AT = datetime(2026, 11, 16, 15, 31, 7, tzinfo=UTC)
 EVERYTHING = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, None, 12)

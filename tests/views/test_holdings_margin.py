@@ -10,7 +10,7 @@ from tests.builders import margin
 from tradebot.model.margin import Liquidation, MarginSeen
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
-from tradebot.views.margins import account_margin
+from tradebot.views.holdings import account_margin
 
 D = Decimal
 EQUITY = D(50_000)

@@ -13,7 +13,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.views.targets import Targets, targets
+from tradebot.views.backtest_result import Targets, targets
 
 WALLS = {"max_symbol_fraction": "0.2", "max_sector_fraction": "0.4", "max_gross_fraction": "0.65"}
 FINE = {"limit_offset_fraction": "0.002", "max_spread_fraction": "0.003", "target_tolerance_fraction": "0.01"}
