@@ -5,37 +5,13 @@ rows that pay for absent data, a tide whose ratio leaves 0 to 1, and a size that
 docs/STRATEGY.md compares it with the signed score. The formulas are its scorer's of December 2025.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log10
 
 from msgspec import Struct
 
 from tradebot.signals.formula import sign
 
-WEIGHTS: Mapping[str, float] = {
-    "flow": 2.4,
-    "dark_pool": 1.3,
-    "insider": 0.5,
-    "iv_skew": 0.6,
-    "smile": 0.35,
-    "whale": 0.7,
-    "event": 0.4,
-    "motif_bonus": 0.5,
-    "toxicity_penalty": -0.9,
-    "regime": 0.3,
-    "congress": 0.9,
-    "shorts_squeeze": 0.7,
-    "institutional": 0.5,
-    "market_tide": 0.4,
-    "calendar": 0.45,
-    "greeks_gamma": 0.4,
-    "ftd_pressure": 0.3,
-    "iv_rank": 0.2,
-    "oi_change": 0.35,
-    "etf_flow": 0.3,
-    "squeeze_score": 0.2,
-}
-"""The weight of each row."""
 LARGEST = 8.0
 THRESHOLD = 2.7
 """The score that an entry took."""
@@ -117,7 +93,8 @@ class LegacyScore(Struct, frozen=True):
 
 
 def score(read: LegacyInputs) -> LegacyScore:
-    rows = {name: round(row, 4) if name in _SUMMED_TO_4_PLACES else row for name, row in _rows(read).items()}
+    exact = {name: row(weight, read) for name, (weight, row) in ROWS.items()}
+    rows = {name: round(row, 4) if name in _SUMMED_TO_4_PLACES else row for name, row in exact.items()}
     unrounded = max(0.0, min(LARGEST, sum(rows.values()) * read.freshness))
     fit = read.toxicity <= MOST_TOXICITY and read.freshness >= LEAST_FRESHNESS
     return LegacyScore(rows, unrounded, _overlay(read, rows), _delay_s(read), round(unrounded, 3) >= THRESHOLD and fit)
@@ -126,35 +103,6 @@ def score(read: LegacyInputs) -> LegacyScore:
 def tide_of(ticks: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the tide of net call and net put premium in USD, oldest first: only the first five were read."""
     return sum(call for call, _ in ticks[:5]), sum(abs(put) for _, put in ticks[:5])
-
-
-def _rows(read: LegacyInputs) -> dict[str, float]:
-    w, direction = WEIGHTS, read.flow_direction
-    return {
-        "flow": w["flow"] * read.flow_conviction,
-        "dark_pool": w["dark_pool"] * _dark_pool(read),
-        "insider": w["insider"] * _insider(read),
-        "iv_skew": w["iv_skew"] * abs(read.iv_term_skew) * (1.3 if sign(read.iv_term_skew) == direction else 0.7),
-        "smile": w["smile"] * abs(read.smile_slope),
-        "whale": w["whale"] * (read.whale_mean_conviction or 0.0),
-        "event": w["event"] * read.event_alignment,
-        "motif_bonus": _motifs(w["motif_bonus"], read),
-        "toxicity_penalty": _toxicity(w["toxicity_penalty"], read.toxicity),
-        "regime": _regime(w["regime"], read.regime, direction),
-        "congress": w["congress"] * _congress(read),
-        "shorts_squeeze": w["shorts_squeeze"] * _shorts(read),
-        "institutional": w["institutional"] * _institutional(read),
-        "market_tide": w["market_tide"] * _tide(read),
-        "calendar": w["calendar"] * _calendar(read),
-        "greeks_gamma": w["greeks_gamma"]
-        * _step(abs(read.gamma_exposure), read.gamma_squeeze_flag, (500_000, 0.5), (100_000, 0.25)),
-        "ftd_pressure": w["ftd_pressure"]
-        * _step(read.fails_shares, read.fails_pressure_flag, (200_000, 1.0), (100_000, 0.67), (50_000, 0.33)),
-        "iv_rank": w["iv_rank"] * _iv_rank(read.iv_rank),
-        "oi_change": w["oi_change"] * _open_interest(read),
-        "etf_flow": w["etf_flow"] * _etf(read),
-        "squeeze_score": w["squeeze_score"] * _step(read.squeeze_signals, read.squeeze_high_flag, (0, 0.5)),
-    }
 
 
 def _dark_pool(read: LegacyInputs) -> float:
@@ -170,22 +118,26 @@ def _insider(read: LegacyInputs) -> float:
     return 0.5 + (modifier if read.insider_direction > 0 else -abs(modifier))
 
 
-# Three rows multiply by their weight first: the last bit of a product decides how it is rounded.
+# Four rows multiply by their weight first: the last bit of a product decides how it is rounded.
+
+
+def _skew(weight: float, read: LegacyInputs) -> float:
+    return weight * abs(read.iv_term_skew) * (1.3 if sign(read.iv_term_skew) == read.flow_direction else 0.7)
 
 
 def _motifs(weight: float, read: LegacyInputs) -> float:
     return weight * read.staircase_slope * 3 + weight * min(1.0, read.burst_updates_per_minute / 2)
 
 
-def _toxicity(weight: float, toxicity: float) -> float:
-    if toxicity > 0.5:
-        return weight * (toxicity - 0.5) * 1.5
-    return weight * (toxicity - 0.3) * 0.5 if toxicity > 0.3 else 0.0
+def _toxicity(weight: float, read: LegacyInputs) -> float:
+    if read.toxicity > 0.5:
+        return weight * (read.toxicity - 0.5) * 1.5
+    return weight * (read.toxicity - 0.3) * 0.5 if read.toxicity > 0.3 else 0.0
 
 
-def _regime(weight: float, regime: str, direction: int) -> float:
-    factor = {"risk_on": (1.15, 0.95), "risk_off": (1.10, 0.90)}.get(regime, (1.0, 1.0))[direction <= 0]
-    return weight * (factor - 1) * 2
+def _regime(weight: float, read: LegacyInputs) -> float:
+    factors = {"risk_on": (1.15, 0.95), "risk_off": (1.10, 0.90)}.get(read.regime, (1.0, 1.0))
+    return weight * (factors[read.flow_direction <= 0] - 1) * 2
 
 
 def _congress(read: LegacyInputs) -> float:
@@ -246,7 +198,16 @@ def _step(value: float, flagged: bool, *steps: tuple[float, float]) -> float:
     return 1.0 if flagged else next((pays for limit, pays in steps if value > limit), 0.0)
 
 
-def _iv_rank(rank: float) -> float:
+def _gamma(read: LegacyInputs) -> float:
+    return _step(abs(read.gamma_exposure), read.gamma_squeeze_flag, (500_000, 0.5), (100_000, 0.25))
+
+
+def _fails(read: LegacyInputs) -> float:
+    return _step(read.fails_shares, read.fails_pressure_flag, (200_000, 1.0), (100_000, 0.67), (50_000, 0.33))
+
+
+def _iv_rank(read: LegacyInputs) -> float:
+    rank = read.iv_rank
     return _step(-rank, False, (-20, 1.0), (-30, 0.5)) - _step(rank, False, (80, 1.0), (70, 0.5))
 
 
@@ -282,3 +243,33 @@ def _delay_s(read: LegacyInputs) -> int:
     if read.sweep_block_immediate:
         delay = 0
     return 180 if read.burst_updates_per_minute > 2 else delay
+
+
+def _by(factor: Callable[[LegacyInputs], float]) -> Callable[[float, LegacyInputs], float]:
+    return lambda weight, read: weight * factor(read)
+
+
+ROWS: Mapping[str, tuple[float, Callable[[float, LegacyInputs], float]]] = {
+    "flow": (2.4, _by(lambda read: read.flow_conviction)),
+    "dark_pool": (1.3, _by(_dark_pool)),
+    "insider": (0.5, _by(_insider)),
+    "iv_skew": (0.6, _skew),
+    "smile": (0.35, _by(lambda read: abs(read.smile_slope))),
+    "whale": (0.7, _by(lambda read: read.whale_mean_conviction or 0.0)),
+    "event": (0.4, _by(lambda read: read.event_alignment)),
+    "motif_bonus": (0.5, _motifs),
+    "toxicity_penalty": (-0.9, _toxicity),
+    "regime": (0.3, _regime),
+    "congress": (0.9, _by(_congress)),
+    "shorts_squeeze": (0.7, _by(_shorts)),
+    "institutional": (0.5, _by(_institutional)),
+    "market_tide": (0.4, _by(_tide)),
+    "calendar": (0.45, _by(_calendar)),
+    "greeks_gamma": (0.4, _by(_gamma)),
+    "ftd_pressure": (0.3, _by(_fails)),
+    "iv_rank": (0.2, _by(_iv_rank)),
+    "oi_change": (0.35, _by(_open_interest)),
+    "etf_flow": (0.3, _by(_etf)),
+    "squeeze_score": (0.2, _by(lambda read: _step(read.squeeze_signals, read.squeeze_high_flag, (0, 0.5)))),
+}
+"""The weight of each row, and what it is made of."""
